@@ -1,0 +1,195 @@
+//! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::Value;
+
+use crate::{
+    diagnostic::Diagnostic,
+    model::{Call, Change, Desired, FieldChange, Live, Refusal, Request, ResourceId, Sight},
+    source::Origin,
+    yaml::Node,
+};
+
+/// What a kind's decoder is told about the document it decodes.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// `metadata.name`.
+    pub name: Arc<str>,
+    /// The name of the target.
+    pub target: Arc<str>,
+    /// `metadata.labels`.
+    pub labels: std::collections::BTreeMap<Arc<str>, Arc<str>>,
+    /// Where the document begins.
+    pub origin: Origin,
+}
+
+/// How fresh the answers of a read have to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Freshness {
+    /// A replica may answer.
+    #[default]
+    Replica,
+    /// A write has just been made: only what reads the primary will do.
+    Primary,
+}
+
+/// Answers read so far in this run from one target, shared by all kinds of its platform.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// How fresh new reads have to be.
+    pub freshness: Freshness,
+    answers: HashMap<Request, Result<Value, Refusal>>,
+    sights: HashMap<ResourceId, Sight>,
+}
+
+impl Facts {
+    /// Returns no answers yet.
+    pub fn new(freshness: Freshness) -> Self {
+        Self { freshness, ..Self::default() }
+    }
+
+    /// Returns the answer to a request; none where it was not asked yet.
+    pub fn answer(&self, request: &Request) -> Option<&Result<Value, Refusal>> {
+        self.answers.get(request)
+    }
+
+    /// Returns what is known of an object of any kind of this target.
+    pub fn sight(&self, id: &ResourceId) -> Option<&Sight> {
+        self.sights.get(id)
+    }
+
+    /// Takes in an answer.
+    pub fn learn(&mut self, request: Request, answer: Result<Value, Refusal>) {
+        self.answers.insert(request, answer);
+    }
+
+    /// Takes in what is known of an object.
+    pub fn see(&mut self, id: ResourceId, sight: Sight) {
+        self.sights.insert(id, sight);
+    }
+}
+
+/// What a kind makes of the answers so far.
+#[derive(Debug, Default)]
+pub struct Observation {
+    /// Reads to be made before it can say more.
+    pub ask: Vec<Request>,
+    /// What it knows; may come before everything is known.
+    pub known: Vec<(ResourceId, Sight)>,
+}
+
+/// An object that changes, with all that its calls may rest on.
+#[derive(Debug, Clone, Copy)]
+pub struct Planned<'a> {
+    /// What is wanted.
+    pub desired: &'a Desired,
+    /// What is live; none for a create.
+    pub live: Option<&'a Live>,
+    /// What changes.
+    pub change: &'a Change,
+}
+
+/// A kind of object on a platform.
+pub trait Kind: Sync {
+    /// Returns its name as manifests spell it, such as `Instance`.
+    fn name(&self) -> &'static str;
+
+    /// Reads the `spec` of a document; one document may declare several objects (the rows of an association).
+    /// Problems go to `diagnostics`; with an error among them nothing is returned.
+    fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired>;
+
+    /// Says what is known of objects of one target, or what to ask. Called again after each round of answers with
+    /// the objects that are not known yet; all objects of the kind are in `desired`.
+    fn observe(&self, desired: &[&Desired], facts: &Facts) -> Observation;
+
+    /// Returns what differs, in the order of the manifest, or why the object cannot become as declared. Without a
+    /// live object: the fields of the one to be created.
+    fn compare(
+        &self,
+        desired: &Desired,
+        live: Option<&Live>,
+        facts: &Facts,
+    ) -> Result<Vec<FieldChange>, Vec<Diagnostic>>;
+
+    /// Returns the unique values that an object holds now and those that it will hold, each as a text that equals
+    /// another's only if the two collide. Used to order renames and to refuse those that cannot be ordered.
+    fn claims(&self, _desired: &Desired, _live: Option<&Live>) -> Claims {
+        Claims::default()
+    }
+
+    /// Returns the calls that make the changes, in an order that the server accepts.
+    fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
+
+    /// Reads the object back from the answer of a write, where that answer holds all of it.
+    fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {
+        None
+    }
+}
+
+/// Unique values of an object, before and after its change.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// Held now.
+    pub held: Vec<String>,
+    /// Held once the object is as declared.
+    pub wanted: Vec<String>,
+}
+
+/// Where requests of one target go, with the secrets resolved. The platform chooses the keys.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Root of the door, without a slash at its end.
+    pub url: String,
+    /// Settings that are not secret, such as the door or the project's id.
+    pub settings: HashMap<&'static str, String>,
+    /// Secrets; never printed.
+    pub secrets: HashMap<&'static str, secrecy::SecretString>,
+}
+
+/// A request as it goes over the wire. Its `Debug` shows neither headers nor body.
+pub struct Prepared {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Full URL, with the query.
+    pub url: String,
+    /// Header names and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// Body; empty for none.
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// An answer as it came over the wire.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// `Retry-After` in seconds, where given.
+    pub retry_after: Option<u64>,
+    /// Body.
+    pub body: &'a [u8],
+}
+
+/// A platform: a family of kinds behind one API.
+pub trait Platform: Sync {
+    /// Returns its name as `reconcile.yaml` and `apiVersion` spell it, such as `bk-cmdb`.
+    fn name(&self) -> &'static str;
+
+    /// Returns its kinds, those first that others refer to.
+    fn kinds(&self) -> &'static [&'static dyn Kind];
+
+    /// Says whether an operation only reads. The HTTP method does not tell: most reads are `POST`.
+    fn is_read(&self, operation: &str) -> bool;
+
+    /// Turns a request into what goes over the wire, through the door of the endpoint.
+    fn prepare(&self, request: &Request, endpoint: &Endpoint) -> Result<Prepared, Refusal>;
+
+    /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.
+    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal>;
+}

@@ -1,0 +1,13 @@
+//! `reconcile`: declarative reconciliation for BlueKing CMDB and Huawei Cloud ROMA Connect.
+//!
+//! Files → `source` → `yaml` → `manifest` → desired objects → `engine` observes what is live → `diff` → `plan` →
+//! `engine` applies. `ARCHITECTURE.md` has the map and the rules.
+
+pub mod config;
+pub mod diagnostic;
+pub mod kind;
+pub mod model;
+pub mod platform;
+pub mod sandbox;
+pub mod source;
+pub mod yaml;

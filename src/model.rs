@@ -1,0 +1,266 @@
+//! Plain data that every part of the program shares: what is wanted, what is live, what differs, what to call.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+use crate::{
+    diagnostic::Diagnostic,
+    source::{Located, Origin},
+};
+
+/// Names one object of the manifest set; prints as its address, `Kind/key`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId {
+    /// The kind's name, such as `Instance`.
+    pub kind: &'static str,
+    /// `metadata.name`; for a row of an association also its target.
+    pub key: Arc<str>,
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.key)
+    }
+}
+
+/// Whether an object is to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ensure {
+    /// It has to be there already; a missing object is an error.
+    #[default]
+    Existing,
+    /// It is created where it is missing.
+    Present,
+}
+
+/// A pointer from one document to another (`ref: name`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The document pointed at.
+    pub to: ResourceId,
+    /// Where the pointer was written.
+    pub origin: Origin,
+}
+
+/// Values and the places that they were written at, by path.
+pub type Fields = BTreeMap<Arc<str>, Located<Value>>;
+
+/// The wanted state of one object.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// Its address.
+    pub id: ResourceId,
+    /// The target that holds it, by its name in `reconcile.yaml`.
+    pub target: Arc<str>,
+    /// Whether it is to be there.
+    pub ensure: Ensure,
+    /// What finds it: ids, natural keys, the business it lies in. The kind chooses the paths.
+    pub locator: Fields,
+    /// Documents that have to be found, or made, before this one.
+    pub references: Vec<Reference>,
+    /// What is declared of it. Nothing else is ours.
+    pub fields: Fields,
+    /// `metadata.labels`, for selectors.
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// Where the document begins.
+    pub origin: Origin,
+}
+
+impl Desired {
+    /// Returns a value of the locator.
+    pub fn locate(&self, path: &str) -> Option<&Value> {
+        self.locator.get(path).map(|located| &located.value)
+    }
+
+    /// Returns a declared field.
+    pub fn field(&self, path: &str) -> Option<&Value> {
+        self.fields.get(path).map(|located| &located.value)
+    }
+}
+
+/// The state of one object as the platform told it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Live {
+    /// The ids that calls about it need; the kind chooses the shape.
+    pub handle: Value,
+    /// How people tell it apart, such as `bk_switch #42`.
+    pub label: String,
+    /// What was read of it.
+    pub fields: BTreeMap<Arc<str>, Value>,
+}
+
+impl Live {
+    /// Returns a field that was read, null where it was not.
+    pub fn field(&self, path: &str) -> &Value {
+        self.fields.get(path).unwrap_or(&Value::Null)
+    }
+}
+
+/// What observing one declared object came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sight {
+    /// It is there.
+    Found(Live),
+    /// The platform answered, and it is not there.
+    Absent {
+        /// Names that lie near, for the hint.
+        nearest: Vec<String>,
+    },
+    /// Several objects fit, or what fits is wanted by another document too.
+    Ambiguous(Box<Diagnostic>),
+    /// It cannot be read as declared: the model, the business or a reference is wrong.
+    Impossible(Box<Diagnostic>),
+    /// A read failed: nothing is known.
+    Unknown(String),
+}
+
+/// What happens to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// It is made.
+    Create,
+    /// Fields of it change.
+    Update,
+    /// It is removed.
+    Delete,
+}
+
+impl Action {
+    /// Returns its sign in a plan: `+`, `~` or `-`.
+    pub fn sign(self) -> char {
+        match self {
+            Self::Create => '+',
+            Self::Update => '~',
+            Self::Delete => '-',
+        }
+    }
+
+    /// Returns its name in reports: `create`, `update` or `delete`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// One field of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldChange {
+    /// The field, such as `bk_inst_name` or `bind_info[2].port`; the number is the row's id.
+    pub path: String,
+    /// The live value; absent where the field comes to be.
+    pub from: Option<Value>,
+    /// The desired value as it will be sent; absent where the field goes.
+    pub to: Option<Value>,
+    /// The place in a manifest that causes it.
+    pub because: Origin,
+}
+
+/// A change of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The object.
+    pub id: ResourceId,
+    /// The target that holds it.
+    pub target: Arc<str>,
+    /// How people tell the live object apart, such as `bk_switch #42`.
+    pub label: String,
+    /// What happens to it.
+    pub action: Action,
+    /// Its fields that change, in the order of the manifest.
+    pub fields: Vec<FieldChange>,
+    /// Changes that have to be applied before this one.
+    pub after: Vec<ResourceId>,
+    /// Where its document begins.
+    pub origin: Origin,
+}
+
+/// One operation with its arguments, free of credentials and of the door it goes through.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// The operation's name as the platform's own pages spell it.
+    pub operation: &'static str,
+    /// Its arguments. `{"$handle": "Kind/key"}` stands for the id of an object that an earlier call creates.
+    pub arguments: Value,
+    /// Sending it twice has the effect of sending it once.
+    pub repeatable: bool,
+}
+
+/// A request that writes, and the objects it serves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// What to send.
+    pub request: Request,
+    /// The target to send it to.
+    pub target: Arc<str>,
+    /// The objects it serves; a batch serves many.
+    pub serves: Vec<ResourceId>,
+}
+
+/// When a refused request may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Never: the same request gets the same answer.
+    Never,
+    /// When the platform has had a moment.
+    Soon,
+    /// After the time the platform asked for.
+    After(Duration),
+}
+
+/// A request that was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}{}", code.as_ref().map(|code| format!(" (code {code})")).unwrap_or_default())]
+pub struct Refusal {
+    /// The platform's code, where it gave one.
+    pub code: Option<Arc<str>>,
+    /// What the platform said.
+    pub message: String,
+    /// When to try again.
+    pub retry: Retry,
+    /// No answer was had: the request may have been carried out.
+    pub lost: bool,
+}
+
+impl Refusal {
+    /// Returns a refusal that says no for good.
+    pub fn new(code: Option<Arc<str>>, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry: Retry::Never, lost: false }
+    }
+
+    /// Returns the code as a number, where it is one.
+    pub fn number(&self) -> Option<i64> {
+        self.code.as_ref()?.parse().ok()
+    }
+}
+
+/// The result of one change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Sent, and read back as wanted.
+    Applied,
+    /// Sent, and read back as an equivalent of what was sent.
+    Normalised(Vec<FieldChange>),
+    /// Sent and accepted, but these fields still have the old value.
+    Dropped(Vec<FieldChange>),
+    /// Sent and accepted, but these fields have somebody else's value.
+    Overtaken(Vec<FieldChange>),
+    /// The platform said no.
+    Refused(Refusal),
+    /// Sent without an answer, and looking it up did not tell.
+    Unknown(String),
+    /// Not sent, because something it needs did not come about.
+    Skipped(ResourceId),
+    /// Not sent, because the run was interrupted.
+    Interrupted,
+}
+
+impl Outcome {
+    /// Says whether the object is now as declared.
+    pub fn converged(&self) -> bool {
+        matches!(self, Self::Applied | Self::Normalised(_))
+    }
+}

@@ -1,0 +1,9 @@
+//! The platforms.
+
+pub mod bk_cmdb;
+pub mod roma_connect;
+
+use crate::kind::Platform;
+
+/// All platforms.
+pub static ALL: &[&dyn Platform] = &[];

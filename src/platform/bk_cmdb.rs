@@ -1,0 +1,3 @@
+//! BlueKing CMDB.
+
+pub mod simulator;

@@ -1,0 +1,1 @@
+//! A BlueKing CMDB in memory, written from its contract. It shares no code with the kinds of the client.

@@ -1,0 +1,3 @@
+//! Huawei Cloud ROMA Connect.
+
+pub mod simulator;

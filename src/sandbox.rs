@@ -1,0 +1,3 @@
+//! The embedded servers: both platforms on one loopback port, in memory.
+
+pub mod simulator;

@@ -1,0 +1,137 @@
+//! The texts that were read, and places in them.
+//!
+//! A place is a range of bytes in one file ([`Origin`]); people are shown a [`Position`]: line and column,
+//! both from 1, the column counted in characters.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+/// Names one text of a [`Sources`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(u32);
+
+/// Where a value was written: a range of bytes of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The file.
+    pub file: FileId,
+    /// Bytes from the start of the file.
+    pub bytes: Range<u32>,
+}
+
+/// A value and the place where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+impl<T> Located<T> {
+    /// Returns the value with its place.
+    pub fn new(value: T, origin: Origin) -> Self {
+        Self { value, origin }
+    }
+}
+
+/// A place as people read it; prints as `file:line:column`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The path as it was given.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+#[derive(Debug)]
+struct Source {
+    path: Arc<str>,
+    text: Arc<str>,
+    /// Byte offset of the first byte of every line.
+    lines: Vec<u32>,
+}
+
+/// All texts of one run.
+#[derive(Debug, Default)]
+pub struct Sources {
+    files: Vec<Source>,
+}
+
+impl Sources {
+    /// Takes in a text and returns its name. Texts over 4 GiB are cut off by the reader before this.
+    pub fn add(&mut self, path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> FileId {
+        let text = text.into();
+        let lines = std::iter::once(0)
+            .chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| offset(at + 1)))
+            .collect();
+        let id = FileId(offset(self.files.len()));
+        self.files.push(Source { path: path.into(), text, lines });
+        id
+    }
+
+    /// Returns the path under which a text was read.
+    pub fn path(&self, file: FileId) -> &Arc<str> {
+        &self.source(file).path
+    }
+
+    /// Returns a text.
+    pub fn text(&self, file: FileId) -> &Arc<str> {
+        &self.source(file).text
+    }
+
+    /// Returns the position of the first character of a place.
+    pub fn position(&self, origin: &Origin) -> Position {
+        let source = self.source(origin.file);
+        let line = source.lines.partition_point(|start| *start <= origin.bytes.start).saturating_sub(1);
+        let start = source.lines[line] as usize;
+        let end = (origin.bytes.start as usize).min(source.text.len());
+        let before = source.text.get(start..end).unwrap_or_default().trim_start_matches('\u{feff}');
+        Position { file: source.path.clone(), line: line + 1, column: before.chars().count() + 1 }
+    }
+
+    /// Returns the bytes that the lines from the first to the last line of a place take up, and the number of the
+    /// first of them, from 1.
+    pub fn lines(&self, origin: &Origin) -> (Range<usize>, usize) {
+        let source = self.source(origin.file);
+        let at = |byte: u32| source.lines.partition_point(|start| *start <= byte).saturating_sub(1);
+        let (first, last) = (at(origin.bytes.start), at(origin.bytes.end.saturating_sub(1).max(origin.bytes.start)));
+        let end = source.lines.get(last + 1).map_or(source.text.len(), |next| *next as usize);
+        (source.lines[first] as usize..end, first + 1)
+    }
+
+    fn source(&self, file: FileId) -> &Source {
+        &self.files[file.0 as usize]
+    }
+}
+
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters() {
+        let mut sources = Sources::default();
+        let file = sources.add("a.yaml", "名: 交换机 x\nk: v\n");
+        let check = |byte: u32, expected: &str| {
+            let origin = Origin { file, bytes: byte..byte + 1 };
+            assert_eq!(sources.position(&origin).to_string(), expected);
+        };
+        check(0, "a.yaml:1:1");
+        check(15, "a.yaml:1:8");
+        check(17, "a.yaml:2:1");
+        check(20, "a.yaml:2:4");
+        check(22, "a.yaml:3:1");
+    }
+}
