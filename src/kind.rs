@@ -39,14 +39,16 @@ pub enum Freshness {
 pub struct Facts {
     /// How fresh new reads have to be.
     pub freshness: Freshness,
+    /// Settings of the target that are not secret, such as `timeZone`.
+    pub settings: HashMap<String, String>,
     answers: HashMap<Request, Result<Value, Refusal>>,
     sights: HashMap<ResourceId, Sight>,
 }
 
 impl Facts {
     /// Returns no answers yet.
-    pub fn new(freshness: Freshness) -> Self {
-        Self { freshness, ..Self::default() }
+    pub fn new(freshness: Freshness, settings: HashMap<String, String>) -> Self {
+        Self { freshness, settings, ..Self::default() }
     }
 
     /// Returns the answer to a request; none where it was not asked yet.
@@ -79,6 +81,36 @@ pub struct Observation {
     pub known: Vec<(ResourceId, Sight)>,
 }
 
+impl Observation {
+    /// Reads an answer from the facts, and notes the request where it was not asked yet.
+    pub fn read<'f>(&mut self, request: Request, facts: &'f Facts) -> Read<'f> {
+        match facts.answers.get(&request) {
+            Some(Ok(value)) => Read::Value(value),
+            Some(Err(refusal)) => Read::Failed(refusal),
+            None => {
+                self.ask.push(request);
+                Read::Pending
+            }
+        }
+    }
+
+    /// Notes what is known of an object.
+    pub fn know(&mut self, id: &ResourceId, sight: Sight) {
+        self.known.push((id.clone(), sight));
+    }
+}
+
+/// The state of one read.
+#[derive(Debug, Clone, Copy)]
+pub enum Read<'f> {
+    /// Not asked yet.
+    Pending,
+    /// Asked in vain: what depends on it is unknown.
+    Failed(&'f Refusal),
+    /// The answer.
+    Value(&'f Value),
+}
+
 /// An object that changes, with all that its calls may rest on.
 #[derive(Debug, Clone, Copy)]
 pub struct Planned<'a> {
@@ -103,6 +135,9 @@ pub trait Kind: Sync {
     /// the objects that are not known yet; all objects of the kind are in `desired`.
     fn observe(&self, desired: &[&Desired], facts: &Facts) -> Observation;
 
+    /// Reads objects again whose handles are known, after writes were made to them. What is gone is `Absent`.
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation;
+
     /// Returns what differs, in the order of the manifest, or why the object cannot become as declared. Without a
     /// live object: the fields of the one to be created.
     fn compare(
@@ -118,7 +153,7 @@ pub trait Kind: Sync {
         Claims::default()
     }
 
-    /// Returns the calls that make the changes, in an order that the server accepts.
+    /// Returns the calls that make the changes; each serves at least one of them.
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
 
     /// Reads the object back from the answer of a write, where that answer holds all of it.
@@ -183,6 +218,11 @@ pub trait Platform: Sync {
 
     /// Returns its kinds, those first that others refer to.
     fn kinds(&self) -> &'static [&'static dyn Kind];
+
+    /// Returns its kind of a name.
+    fn kind(&self, name: &str) -> Option<&'static dyn Kind> {
+        self.kinds().iter().copied().find(|kind| kind.name() == name)
+    }
 
     /// Says whether an operation only reads. The HTTP method does not tell: most reads are `POST`.
     fn is_read(&self, operation: &str) -> bool;

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod diagnostic;
+pub mod diff;
 pub mod kind;
 pub mod model;
 pub mod platform;

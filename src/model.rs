@@ -88,6 +88,17 @@ pub struct Live {
     pub label: String,
     /// What was read of it.
     pub fields: BTreeMap<Arc<str>, Value>,
+    /// Unique values that its document wants for it and that other live objects hold.
+    pub rivals: Vec<Rival>,
+}
+
+/// A live object that holds a unique value which another one is to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rival {
+    /// The value, as in `Kind::claims`.
+    pub claim: String,
+    /// How people tell the holder apart, such as `bk_switch #42`.
+    pub holder: String,
 }
 
 impl Live {
@@ -106,7 +117,11 @@ pub enum Sight {
     Absent {
         /// Names that lie near, for the hint.
         nearest: Vec<String>,
+        /// Unique values that its document wants for it and that live objects hold.
+        rivals: Vec<Rival>,
     },
+    /// Nothing can be said before this other object is as declared.
+    Needs(ResourceId),
     /// Several objects fit, or what fits is wanted by another document too.
     Ambiguous(Box<Diagnostic>),
     /// It cannot be read as declared: the model, the business or a reference is wrong.

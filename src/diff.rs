@@ -1,0 +1,4 @@
+//! What differs between what is wanted and what is live.
+
+pub mod rows;
+pub mod values;
