@@ -131,9 +131,9 @@ pub trait Kind: Sync {
     /// Problems go to `diagnostics`; with an error among them nothing is returned.
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired>;
 
-    /// Says what is known of objects of one target, or what to ask. Called again after each round of answers with
-    /// the objects that are not known yet; all objects of the kind are in `desired`.
-    fn observe(&self, desired: &[&Desired], facts: &Facts) -> Observation;
+    /// Says what is known of objects of this kind on one target, or what to ask. Called again after each round of
+    /// answers. `all` holds the objects of every kind on that target, so that kinds can share their reads.
+    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation;
 
     /// Reads objects again whose handles are known, after writes were made to them. What is gone is `Absent`.
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation;

@@ -1,0 +1,102 @@
+//! Which live object each document means: each document takes one, and each object is taken by one.
+//!
+//! A document's candidates are what its old key and its new key find. Who has one candidate takes it, which may
+//! leave another document with one, and so on. So chains of renames (a→b, b→c) are told apart however often they
+//! are applied, and what stays open (a swap) is left to people.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hash,
+};
+
+/// What became of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Assigned<T> {
+    /// Nothing fits.
+    Nothing,
+    /// It means this object.
+    One(T),
+    /// It could mean any of these.
+    Several(Vec<T>),
+    /// What it means is meant by these documents too (positions in the list given).
+    Shared(Vec<usize>),
+}
+
+/// Assigns candidates to documents. The result does not depend on the order of the documents.
+pub fn assign<T: Ord + Hash + Clone>(candidates: Vec<Vec<T>>) -> Vec<Assigned<T>> {
+    let original: Vec<BTreeSet<T>> = candidates.into_iter().map(|list| list.into_iter().collect()).collect();
+    let mut open = original.clone();
+    let mut assigned: Vec<Option<Assigned<T>>> =
+        original.iter().map(|set| set.is_empty().then_some(Assigned::Nothing)).collect();
+    let mut takers: HashMap<T, Vec<usize>> = HashMap::new();
+    // Documents of each object, so that taking one touches only those that could have meant it.
+    let mut fits: HashMap<T, Vec<usize>> = HashMap::new();
+    for (document, set) in original.iter().enumerate() {
+        for candidate in set {
+            fits.entry(candidate.clone()).or_default().push(document);
+        }
+    }
+    let mut ready: Vec<usize> = (0..open.len()).filter(|at| open[*at].len() == 1).collect();
+    while !ready.is_empty() {
+        let mut round: HashMap<T, Vec<usize>> = HashMap::new();
+        for document in ready.drain(..) {
+            if let Some(only) = open[document].first() {
+                round.entry(only.clone()).or_default().push(document);
+            }
+        }
+        let mut touched = BTreeSet::new();
+        for (object, documents) in round {
+            for document in &documents {
+                assigned[*document] = Some(match documents.as_slice() {
+                    [_] => Assigned::One(object.clone()),
+                    _ => Assigned::Shared(documents.iter().copied().filter(|other| other != document).collect()),
+                });
+                open[*document].clear();
+            }
+            for other in &fits[&object] {
+                if open[*other].remove(&object) {
+                    touched.insert(*other);
+                }
+            }
+            takers.insert(object, documents);
+        }
+        ready.extend(touched.into_iter().filter(|at| assigned[*at].is_none() && open[*at].len() == 1));
+    }
+    assigned
+        .into_iter()
+        .enumerate()
+        .map(|(document, known)| {
+            known.unwrap_or_else(|| {
+                if open[document].is_empty() {
+                    let others: BTreeSet<_> =
+                        original[document].iter().flat_map(|object| takers.get(object).into_iter().flatten()).collect();
+                    Assigned::Shared(others.into_iter().copied().collect())
+                } else {
+                    Assigned::Several(open[document].iter().cloned().collect())
+                }
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_takes_one() {
+        let check = |candidates: &[&[u8]], expected: &[Assigned<u8>]| {
+            assert_eq!(assign(candidates.iter().map(|list| list.to_vec()).collect()), expected, "{candidates:?}");
+        };
+        use Assigned::{Nothing, One, Several, Shared};
+        check(&[&[], &[7]], &[Nothing, One(7)]);
+        // A chain before it is applied, and after.
+        check(&[&[1, 2], &[2]], &[One(1), One(2)]);
+        check(&[&[1], &[1, 2]], &[One(1), One(2)]);
+        check(&[&[1, 2], &[2, 3], &[3]], &[One(1), One(2), One(3)]);
+        // A swap stays open; two documents that mean one object are told.
+        check(&[&[1, 2], &[1, 2]], &[Several(vec![1, 2]), Several(vec![1, 2])]);
+        check(&[&[1], &[1]], &[Shared(vec![1]), Shared(vec![0])]);
+        check(&[&[1], &[2], &[1, 2]], &[One(1), One(2), Shared(vec![0, 1])]);
+    }
+}

@@ -1,0 +1,9 @@
+//! The kinds of BlueKing CMDB.
+
+pub(super) mod instance;
+pub(super) mod instance_association;
+pub(super) mod module;
+pub(super) mod process_template;
+
+mod pick;
+mod spec;

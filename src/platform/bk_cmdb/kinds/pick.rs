@@ -1,0 +1,122 @@
+//! Which instances documents mean: by id or by the values of fields, in one set of reads for all kinds of a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::spec;
+use crate::{
+    diagnostic::Diagnostic,
+    diff::identity::Assigned,
+    kind::Facts,
+    model::{Desired, Sight},
+    platform::bk_cmdb::{
+        attribute::Attribute,
+        lookup::{Key, Selector},
+    },
+};
+
+/// The prefixes under which documents point at instances: an instance at itself, an association at its ends.
+const PREFIXES: &[&str] = &["", "source.", "target."];
+
+/// The definition of a model: its attributes by their ids.
+pub(super) type Definition<'f> = BTreeMap<&'f str, Attribute<'f>>;
+
+/// All that the documents of a target want to know of one model's instances.
+#[derive(Default)]
+pub(super) struct Gathered {
+    /// The instances.
+    pub(super) selectors: BTreeSet<Selector>,
+    /// Their fields.
+    pub(super) fields: BTreeSet<String>,
+}
+
+impl Gathered {
+    /// Gathers from all documents, whatever their kind, so that all kinds ask the very same questions.
+    pub(super) fn of(model: &str, all: &[&Desired], definition: &Definition<'_>, facts: &Facts) -> Self {
+        let mut gathered = Self::default();
+        for desired in all {
+            for prefix in PREFIXES {
+                let model_of = desired.locate(&format!("{prefix}model")).and_then(Value::as_str);
+                if model_of != Some(model) || desired.locate("business").is_some() {
+                    continue;
+                }
+                // What is wrong with a document is told when it is its turn.
+                gathered.selectors.extend(selectors(desired, prefix, definition, facts).unwrap_or_default());
+                if prefix.is_empty() {
+                    let known = wanted_fields(desired);
+                    gathered.fields.extend(known.filter(|name| definition.contains_key(name)).map(str::to_owned));
+                }
+            }
+        }
+        gathered
+    }
+}
+
+/// Returns the fields of an instance that its document declares or matches.
+pub(super) fn wanted_fields(desired: &Desired) -> impl Iterator<Item = &str> {
+    let matched = desired.locator.keys().filter_map(|path| path.strip_prefix("match."));
+    desired.fields.keys().map(|name| &**name).chain(matched)
+}
+
+/// Returns what picks the instance: its id, or its old key and, where its document changes that key, its new one.
+/// Looking for both is what makes renames converge.
+pub(super) fn selectors(
+    desired: &Desired,
+    prefix: &str,
+    definition: &Definition<'_>,
+    facts: &Facts,
+) -> Result<Vec<Selector>, Box<Diagnostic>> {
+    if let Some(id) = desired.locate(&format!("{prefix}id")).and_then(Value::as_i64) {
+        return Ok(vec![Selector::Id(id)]);
+    }
+    let time_zone = facts.settings.get("timeZone").map(String::as_str);
+    let start = format!("{prefix}match.");
+    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
+    for (path, value) in &desired.locator {
+        let Some(name) = path.strip_prefix(&start) else { continue };
+        let Some(attribute) = definition.get(name) else {
+            let ids: Vec<_> = definition.keys().map(|id| (*id).to_owned()).collect();
+            let message = format!("the model has no attribute `{name}`");
+            return Err(Box::new(spec::nearest(Diagnostic::error("P103", message, &value.origin), name, &ids)));
+        };
+        let wire = attribute.key(&value.value, time_zone).map_err(|problem| {
+            Box::new(Diagnostic::error("P104", format!("`{name}` {problem}"), &value.origin))
+        })?;
+        let key = Key::of(&wire);
+        let wanted = desired.fields.get(name).filter(|_| prefix.is_empty());
+        let wanted = wanted.and_then(|wanted| attribute.key(&wanted.value, time_zone).ok());
+        new.insert(name.to_owned(), wanted.map_or_else(|| key.clone(), |wanted| Key::of(&wanted)));
+        old.insert(name.to_owned(), key);
+    }
+    let moved = old != new;
+    let old = Selector::Fields(old);
+    Ok(if moved { vec![old, Selector::Fields(new)] } else { vec![old] })
+}
+
+/// Says why a document's object stays open.
+pub(super) fn open(
+    desired: &Desired,
+    assigned: &Assigned<i64>,
+    documents: &[&Desired],
+    label: impl Fn(i64) -> String,
+) -> Sight {
+    let place = desired.locator.values().map(|value| &value.origin).find(|origin| **origin != desired.origin);
+    let place = place.unwrap_or(&desired.origin);
+    let diagnostic = match assigned {
+        Assigned::Several(ids) => {
+            let labels: Vec<_> = ids.iter().map(|id| label(*id)).collect();
+            let message = format!("{} could mean several live objects: {}", desired.id, labels.join(", "));
+            Diagnostic::error("P105", message, place)
+                .hint("give its id; a swap of names takes two applies with a third name between them")
+        }
+        Assigned::Shared(others) => {
+            let message = format!("{} means the same live object as another document", desired.id);
+            others.iter().fold(Diagnostic::error("P105", message, &desired.origin), |diagnostic, other| {
+                diagnostic.also(&documents[*other].origin, format!("{} means it too", documents[*other].id))
+            })
+        }
+        Assigned::Nothing | Assigned::One(_) => Diagnostic::error("P105", "it is not open", place),
+    };
+    Sight::Ambiguous(Box::new(diagnostic))
+}

@@ -1,0 +1,191 @@
+//! Pieces of `spec` that several kinds share.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    diagnostic::Diagnostic,
+    kind::Envelope,
+    model::{Desired, Ensure, Fields, ResourceId, Sight},
+    platform::bk_cmdb::{
+        attribute::plain,
+        lookup::{Place, Trouble},
+    },
+    source::Located,
+    yaml::{self, Content, Node, Section, Typed},
+};
+
+/// Keys that the ESB takes out of every body, so that no attribute of such a name can be set (contract section 1.1).
+const EATEN: &[&str] = &[
+    "app_code", "app_secret", "bk_app_code", "bk_app_secret", "bk_nonce", "bk_signature", "bk_supplier_account",
+    "bk_timestamp", "bk_token", "bk_username", "signature", "username",
+];
+
+/// Keys that the server drops from updates without a word, or takes unchecked to the object's ruin (contract section
+/// 9, traps 1 and 3).
+const SYSTEM: &[&str] = &[
+    "bk_biz_id", "bk_created_at", "bk_created_by", "bk_data_status", "bk_inst_id", "bk_module_id", "bk_obj_id",
+    "bk_parent_id", "bk_set_id", "bk_updated_at", "bk_updated_by", "create_time", "default", "last_time", "metadata",
+    "service_template_id", "set_template_id",
+];
+
+/// Returns a desired object with nothing in it yet.
+pub(super) fn desired(kind: &'static str, envelope: &Envelope, ensure: Ensure) -> Desired {
+    Desired {
+        id: ResourceId { kind, key: envelope.name.clone() },
+        target: envelope.target.clone(),
+        ensure,
+        locator: Fields::new(),
+        references: Vec::new(),
+        fields: Fields::new(),
+        labels: envelope.labels.clone(),
+        origin: envelope.origin.clone(),
+    }
+}
+
+/// Reads `ensure`. What a kind does not offer is refused.
+pub(super) fn ensure(
+    section: &Section<'_, '_>,
+    default: Ensure,
+    offers: &[&str],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Ensure {
+    let Some(node) = section.get("ensure") else { return default };
+    match yaml::one_of(node, "`ensure`", &["existing", "present", "absent"], diagnostics) {
+        Some(word) if !offers.contains(&word) => {
+            let message = format!("`ensure: {word}` is not supported here by this version yet");
+            let hint = format!("supported: {}", offers.join(", "));
+            diagnostics.push(Diagnostic::error("M301", message, &node.origin).hint(hint));
+            default
+        }
+        Some("present") => Ensure::Present,
+        Some("existing") => Ensure::Existing,
+        _ => default,
+    }
+}
+
+/// Reads an id: a whole number above 0.
+pub(super) fn id(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Value>> {
+    let id = yaml::integer(node, what, diagnostics)?;
+    if id > 0 {
+        return Some(Located::new(json!(id), node.origin.clone()));
+    }
+    diagnostics.push(Diagnostic::error("M302", format!("{what} has to be above 0"), &node.origin));
+    None
+}
+
+/// Reads a name, or an id written as a plain number.
+pub(super) fn name_or_id(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Value>> {
+    if matches!(node.typed(), Some(Typed::Int(_))) {
+        return id(node, what, diagnostics);
+    }
+    let name = yaml::text(node, what, diagnostics)?;
+    if name.trim().is_empty() {
+        diagnostics.push(Diagnostic::error("M303", format!("{what} is empty"), &node.origin));
+        return None;
+    }
+    Some(Located::new(json!(name), node.origin.clone()))
+}
+
+/// Returns a value whose meaning is up to the attribute's type.
+fn declared(node: &Node<'_>) -> Value {
+    match &node.content {
+        Content::Scalar(scalar) => match scalar.typed() {
+            Typed::Null => Value::Null,
+            Typed::Text(text) => json!(text),
+            Typed::Bool(_) | Typed::Int(_) | Typed::BigInt(_) | Typed::Float(_) => plain(&scalar.text),
+        },
+        Content::Sequence(items) => items.iter().map(declared).collect(),
+        Content::Mapping(entries) => {
+            entries.iter().map(|(key, value)| (key.key().to_owned(), declared(value))).collect()
+        }
+    }
+}
+
+/// Reads `fields`: attributes of a model, whose names and types only the server knows.
+pub(super) fn attributes(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Fields {
+    let Some(section) = Section::open(node, "`fields`", diagnostics) else { return Fields::new() };
+    let mut fields = Fields::new();
+    for (key, value) in section.node().entries() {
+        let name = key.key();
+        let refused = if EATEN.contains(&name) {
+            Some("the ESB takes it for a credential")
+        } else if SYSTEM.contains(&name) {
+            Some("the server keeps it itself")
+        } else {
+            None
+        };
+        if let Some(why) = refused {
+            diagnostics.push(Diagnostic::error("M304", format!("`{name}` cannot be set: {why}"), &key.origin));
+            continue;
+        }
+        fields.insert(name.into(), Located::new(declared(value), value.origin.clone()));
+    }
+    fields
+}
+
+/// Reads `match`: the values of the fields that pick one object.
+pub(super) fn matching(node: &Node<'_>, prefix: &str, diagnostics: &mut Vec<Diagnostic>) -> Fields {
+    let Some(section) = Section::open(node, "`match`", diagnostics) else { return Fields::new() };
+    if section.node().entries().is_empty() {
+        diagnostics.push(Diagnostic::error("M305", "`match` is empty", &node.origin));
+    }
+    let mut fields = Fields::new();
+    for (key, value) in section.node().entries() {
+        if value.as_text().is_none() {
+            let message = format!("`match` needs a value for `{}`, not {}", key.key(), value.describe());
+            diagnostics.push(Diagnostic::error("M305", message, &value.origin));
+            continue;
+        }
+        let path: Arc<str> = format!("{prefix}{}", key.key()).into();
+        fields.insert(path, Located::new(declared(value), value.origin.clone()));
+    }
+    fields
+}
+
+/// Returns what is known of an object whose business was looked for; none where it was found, or is still asked for.
+pub(super) fn placed(place: Option<Place>, desired: &Desired) -> Result<i64, Option<Sight>> {
+    let Some(given) = desired.locator.get("business") else { return Err(None) };
+    let said = |message: String| Diagnostic::error("P101", message, &given.origin);
+    match place {
+        None => Err(None),
+        Some(Place::Id(id)) => Ok(id),
+        Some(Place::Several) => {
+            Err(Some(Sight::Ambiguous(Box::new(said(format!("several businesses are named {}", given.value))))))
+        }
+        Some(Place::Missing(names)) => {
+            let wanted = given.value.as_str().unwrap_or_default();
+            let diagnostic = said(format!("no business is named `{wanted}`"));
+            Err(Some(Sight::Impossible(Box::new(nearest(diagnostic, wanted, &names)))))
+        }
+    }
+}
+
+/// Adds the names that lie nearest as a hint.
+pub(super) fn nearest(diagnostic: Diagnostic, wanted: &str, names: &[String]) -> Diagnostic {
+    match yaml::nearest(wanted, names.iter().map(String::as_str)) {
+        Some(name) => diagnostic.hint(format!("did you mean `{name}`?")),
+        None if names.is_empty() => diagnostic,
+        None => {
+            let some: Vec<_> = names.iter().take(8).map(String::as_str).collect();
+            let more = if names.len() > some.len() { ", …" } else { "" };
+            diagnostic.hint(format!("there are: {}{more}", some.join(", ")))
+        }
+    }
+}
+
+/// Returns what is known of an object after a read that gave nothing; none while it is still asked for.
+pub(super) fn troubled(trouble: &Trouble, desired: &Desired) -> Option<Sight> {
+    match trouble {
+        Trouble::Pending => None,
+        Trouble::Failed(why) => Some(Sight::Unknown(why.clone())),
+        Trouble::NoModel => {
+            let model = desired.locator.get("model");
+            let origin = model.map_or(&desired.origin, |model| &model.origin);
+            let name = model.and_then(|model| model.value.as_str()).unwrap_or("it");
+            let message = format!("the model `{name}` does not exist");
+            Some(Sight::Impossible(Box::new(Diagnostic::error("P102", message, origin))))
+        }
+    }
+}
