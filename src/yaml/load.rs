@@ -365,7 +365,7 @@ fn hint(kind: &ErrorKind, rest: &str, before: &str) -> Option<&'static str> {
     if before.ends_with('$') && rest.starts_with('{') {
         return Some("within [] and {} a variable has to be quoted: \"${NAME}\"");
     }
-    if rest.starts_with('\t') {
+    if rest.starts_with('\t') || before.ends_with('\t') {
         return Some("indent with spaces");
     }
     if rest.starts_with(['@', '`', '%']) {

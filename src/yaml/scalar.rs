@@ -96,7 +96,43 @@ mod tests {
             9223372036854775808 -9223372036854775808 0x8000000000000000 1.5 -.5 5. . 1e3 1e 1.e+3 .inf -.INF .nan \
             inf 1:2 2024-02-28 - + 12a ０";
         let shown: Vec<String> = texts.split_whitespace().map(|text| format!("{text} {:?}", resolve(text))).collect();
-        insta::assert_snapshot!(shown.join("\n"));
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+        ~ Null
+        NULL Null
+        nULL Text("nULL")
+        true Bool(true)
+        TRUE Bool(true)
+        yes Text("yes")
+        0 Int(0)
+        -0 Int(0)
+        +12 Int(12)
+        010 Int(10)
+        0o17 Int(15)
+        0x1F Int(31)
+        0b1 Text("0b1")
+        1_000 Text("1_000")
+        9223372036854775807 Int(9223372036854775807)
+        9223372036854775808 BigInt("9223372036854775808")
+        -9223372036854775808 Int(-9223372036854775808)
+        0x8000000000000000 BigInt("0x8000000000000000")
+        1.5 Float(1.5)
+        -.5 Float(-0.5)
+        5. Float(5.0)
+        . Text(".")
+        1e3 Float(1000.0)
+        1e Text("1e")
+        1.e+3 Float(1000.0)
+        .inf Float(inf)
+        -.INF Float(-inf)
+        .nan Float(NaN)
+        inf Text("inf")
+        1:2 Text("1:2")
+        2024-02-28 Text("2024-02-28")
+        - Text("-")
+        + Text("+")
+        12a Text("12a")
+        ０ Text("０")
+        "#);
     }
 
     #[test]
