@@ -14,13 +14,14 @@ pub struct Section<'a, 's> {
     node: &'a Node<'s>,
     what: String,
     known: RefCell<BTreeSet<&'static str>>,
+    missing: RefCell<Vec<(&'static str, Diagnostic)>>,
 }
 
 impl<'a, 's> Section<'a, 's> {
     /// Opens a mapping, which messages call `what`, such as `spec of Instance`. Anything else is an error.
     pub fn open(node: &'a Node<'s>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         if matches!(node.content, Content::Mapping(_)) {
-            return Some(Self { node, what: what.to_owned(), known: RefCell::default() });
+            return Some(Self { node, what: what.to_owned(), known: RefCell::default(), missing: RefCell::default() });
         }
         let message = format!("{what} has to be a mapping, not {}", node.describe());
         diagnostics.push(Diagnostic::error("Y201", message, &node.origin));
@@ -53,23 +54,25 @@ impl<'a, 's> Section<'a, 's> {
         let value = self.get(key);
         if value.is_none() {
             let message = format!("{} needs `{key}`", self.what);
-            let mut diagnostic = Diagnostic::error("Y203", message, &self.first_line());
-            let written = self.node.entries().iter().map(|(name, _)| name.key());
-            if let Some(word) = nearest(key, written) {
-                diagnostic = diagnostic.hint(format!("`{word}` is there"));
-            }
+            let diagnostic = Diagnostic::error("Y203", message, &self.first_line());
+            self.missing.borrow_mut().push((key, diagnostic.clone()));
             diagnostics.push(diagnostic);
         }
         value
     }
 
-    /// Reports every key that was never asked for.
+    /// Reports every key that was never asked for. One that is a slip for a key that is needed is one mistake, not
+    /// two, so the report about the missing key is withdrawn.
     pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
-        let known = self.known.into_inner();
+        let (known, missing) = (self.known.into_inner(), self.missing.into_inner());
         for (key, _) in self.node.entries().iter().filter(|(key, _)| !known.contains(key.key())) {
             let message = format!("unknown key `{}` in {}", key.key(), self.what);
             let diagnostic = Diagnostic::error("Y202", message, &key.origin);
-            diagnostics.push(match nearest(key.key(), known.iter().copied()) {
+            let meant = nearest(key.key(), known.iter().copied());
+            if let Some((_, needless)) = missing.iter().find(|(name, _)| meant == Some(*name)) {
+                diagnostics.retain(|diagnostic| diagnostic != needless);
+            }
+            diagnostics.push(match meant {
                 Some(word) => diagnostic.hint(format!("did you mean `{word}`?")),
                 None if known.is_empty() => diagnostic,
                 None => {
@@ -85,3 +88,6 @@ impl<'a, 's> Section<'a, 's> {
         self.node.entries().first().map_or_else(|| self.node.origin.clone(), |(key, _)| key.origin.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;
