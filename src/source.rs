@@ -18,6 +18,23 @@ pub struct Origin {
     pub bytes: Range<u32>,
 }
 
+impl Origin {
+    /// Returns a range of bytes of a file as a place.
+    pub fn new(file: FileId, bytes: Range<usize>) -> Self {
+        Self { file, bytes: offset(bytes.start)..offset(bytes.end) }
+    }
+
+    /// Returns the bytes, to cut the place out of its text.
+    pub fn range(&self) -> Range<usize> {
+        self.bytes.start as usize..self.bytes.end as usize
+    }
+
+    /// Says whether another place lies inside this one, or is the same.
+    pub fn contains(&self, other: &Self) -> bool {
+        self.file == other.file && self.bytes.start <= other.bytes.start && other.bytes.end <= self.bytes.end
+    }
+}
+
 /// A value and the place where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<T> {

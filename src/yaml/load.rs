@@ -1,0 +1,397 @@
+//! Text → documents. A syntax error costs its document, not the ones behind it.
+
+use std::{borrow::Cow, collections::HashMap, ops::Range};
+
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options};
+
+use crate::{
+    diagnostic::Diagnostic,
+    source::{FileId, Origin},
+    yaml::{
+        Content, Document, Node, Scalar, mapping,
+        scalar::{self, Doubt},
+        tag::{self, Refused},
+    },
+};
+
+/// How deep lists and mappings may nest. Nobody writes this, and every reader of the tree is recursive.
+const DEPTH: usize = 100;
+
+/// How many nodes aliases and merges may add to a text, plus one for each of its bytes.
+const EXPANSION: usize = 100_000;
+
+/// Reads the documents of a text. Empty ones are left out, and so are those with an error of syntax.
+pub fn load<'s>(file: FileId, text: &'s str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Document<'s>> {
+    let options = options! {
+        emit_unresolved_aliases: true,
+        emit_comments: false,
+        flow_nesting_limit: DEPTH,
+        block_nesting_limit: DEPTH,
+    };
+    let mut parser = Parser::new_from_str_with_options(text, options);
+    let mut loader = Loader {
+        file,
+        text,
+        diagnostics,
+        documents: Vec::new(),
+        errors: 0,
+        open: Vec::new(),
+        root: None,
+        anchors: HashMap::new(),
+        budget: EXPANSION + text.len(),
+    };
+    while let Some(next) = parser.next_event() {
+        let taken = match next {
+            Ok((event, span)) => loader.event(event, &span),
+            Err(error) => {
+                loader.syntax(&error);
+                Err(Abandoned)
+            }
+        };
+        if taken.is_err() && !loader.recover(&mut parser) {
+            break;
+        }
+    }
+    loader.documents
+}
+
+/// The document cannot be read on.
+struct Abandoned;
+
+/// A list or a mapping whose end was not seen yet.
+struct Open<'s> {
+    start: usize,
+    anchor: usize,
+    items: Items<'s>,
+}
+
+enum Items<'s> {
+    Sequence(Vec<Node<'s>>),
+    Mapping { entries: Vec<(Node<'s>, Node<'s>)>, merges: Vec<(Node<'s>, Node<'s>)>, key: Key<'s> },
+}
+
+/// What was seen of the entry that comes next.
+enum Key<'s> {
+    Awaited,
+    Seen(Node<'s>),
+    Refused,
+}
+
+/// A node that an alias may stand for.
+struct Anchored<'s> {
+    node: Node<'s>,
+    nodes: usize,
+    height: usize,
+}
+
+struct Loader<'s, 'd> {
+    file: FileId,
+    text: &'s str,
+    diagnostics: &'d mut Vec<Diagnostic>,
+    documents: Vec<Document<'s>>,
+    /// Errors reported for the current document.
+    errors: usize,
+    open: Vec<Open<'s>>,
+    root: Option<Node<'s>>,
+    anchors: HashMap<usize, Anchored<'s>>,
+    /// Nodes that aliases may still add.
+    budget: usize,
+}
+
+impl<'s> Loader<'s, '_> {
+    fn event(&mut self, event: Event<'s>, span: &Span) -> Result<(), Abandoned> {
+        let range = span.byte_range().unwrap_or_default();
+        match event {
+            Event::DocumentStart(..) => self.reset(),
+            Event::DocumentEnd => self.end_document(),
+            Event::Alias(anchor) => self.alias(anchor, range)?,
+            Event::UnresolvedAlias(name) => {
+                self.error(Diagnostic::error(
+                    "Y002",
+                    format!("no anchor `&{name}` before this alias"),
+                    &self.at(range.clone()),
+                ));
+                self.attach(self.null(range));
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let node = self.scalar(text, style, tag.as_deref(), span, range);
+                self.anchor(anchor, &node)?;
+                self.attach(node);
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.container_tag(tag.as_deref(), "seq", span, &range);
+                self.push(range.start, anchor, Items::Sequence(Vec::new()))?;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.container_tag(tag.as_deref(), "map", span, &range);
+                let items = Items::Mapping { entries: Vec::new(), merges: Vec::new(), key: Key::Awaited };
+                self.push(range.start, anchor, items)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(&range)?,
+            // The ends of the stream; the options above leave out everything else.
+            Event::StreamStart | Event::StreamEnd | Event::Anchor(..) | _ => {}
+        }
+        Ok(())
+    }
+
+    fn at(&self, bytes: Range<usize>) -> Origin {
+        Origin::new(self.file, bytes)
+    }
+
+    fn error(&mut self, diagnostic: Diagnostic) {
+        self.errors += 1;
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn reset(&mut self) {
+        self.errors = 0;
+        self.open.clear();
+        self.anchors.clear();
+        self.root = None;
+    }
+
+    fn end_document(&mut self) {
+        let Some(root) = self.root.take() else { return };
+        if matches!(&root.content, Content::Scalar(scalar) if scalar.plain && scalar.text.is_empty()) {
+            return;
+        }
+        let range = root.origin.range();
+        let line = self.text[range.clone()].lines().next().unwrap_or_default().len();
+        let origin = self.at(range.start..range.start + line);
+        self.documents.push(Document { root, origin, sound: self.errors == 0 });
+    }
+
+    fn push(&mut self, start: usize, anchor: usize, items: Items<'s>) -> Result<(), Abandoned> {
+        if self.open.len() >= DEPTH {
+            return Err(self.too_deep(start..start));
+        }
+        self.open.push(Open { start, anchor, items });
+        Ok(())
+    }
+
+    fn too_deep(&mut self, range: Range<usize>) -> Abandoned {
+        let message = format!("lists and mappings are nested more than {DEPTH} deep");
+        self.error(Diagnostic::error("Y005", message, &self.at(range)));
+        Abandoned
+    }
+
+    fn close(&mut self, end: &Range<usize>) -> Result<(), Abandoned> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let (content, last) = match open.items {
+            Items::Sequence(items) => {
+                let last = items.last().map(|item| item.origin.bytes.end);
+                (Content::Sequence(items), last)
+            }
+            Items::Mapping { entries, merges, .. } => {
+                let last = entries.iter().chain(&merges).map(|(_, value)| value.origin.bytes.end).max();
+                let before = self.diagnostics.len();
+                let added = mapping::finish(entries, merges, self.diagnostics);
+                self.errors += self.diagnostics.len() - before;
+                (Content::Mapping(added), last)
+            }
+        };
+        // The end of what has no bracket is that of its last item, not the start of what follows.
+        let end = if end.is_empty() { last.map_or(open.start, |last| last as usize) } else { end.end };
+        let node = Node { origin: self.at(open.start..end.max(open.start)), content };
+        self.anchor(open.anchor, &node)?;
+        self.attach(node);
+        Ok(())
+    }
+
+    fn attach(&mut self, node: Node<'s>) {
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return;
+        };
+        let (entries, merges, key) = match &mut open.items {
+            Items::Sequence(items) => return items.push(node),
+            Items::Mapping { entries, merges, key } => (entries, merges, key),
+        };
+        match std::mem::replace(key, Key::Awaited) {
+            Key::Awaited => match mapping::refuse_key(&node) {
+                None => *key = Key::Seen(node),
+                Some(diagnostic) => {
+                    *key = Key::Refused;
+                    self.error(diagnostic);
+                }
+            },
+            Key::Seen(name) => {
+                let mut value = node;
+                if value.origin.bytes.is_empty() {
+                    value.origin = name.origin.clone();
+                }
+                let target = if mapping::is_merge(&name) { merges } else { entries };
+                target.push((name, value));
+            }
+            Key::Refused => {}
+        }
+    }
+
+    fn anchor(&mut self, anchor: usize, node: &Node<'s>) -> Result<(), Abandoned> {
+        if anchor == 0 {
+            return Ok(());
+        }
+        let (nodes, height) = measure(node);
+        self.spend(nodes, node.origin.range())?;
+        self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, height });
+        Ok(())
+    }
+
+    fn alias(&mut self, anchor: usize, range: Range<usize>) -> Result<(), Abandoned> {
+        let Some(anchored) = self.anchors.get(&anchor) else {
+            // The anchor is known to the parser, so it is that of a node that is still open.
+            self.error(Diagnostic::error(
+                "Y003",
+                "this alias stands for a node that it lies in",
+                &self.at(range.clone()),
+            ));
+            self.attach(self.null(range));
+            return Ok(());
+        };
+        let (nodes, height) = (anchored.nodes, anchored.height);
+        if self.open.len() + height > DEPTH {
+            return Err(self.too_deep(range));
+        }
+        let content = anchored.node.content.clone();
+        self.spend(nodes, range.clone())?;
+        self.attach(Node { origin: self.at(range), content });
+        Ok(())
+    }
+
+    fn spend(&mut self, nodes: usize, range: Range<usize>) -> Result<(), Abandoned> {
+        if let Some(left) = self.budget.checked_sub(nodes) {
+            self.budget = left;
+            return Ok(());
+        }
+        self.error(Diagnostic::error("Y004", "the aliases of this file stand for too many values", &self.at(range)));
+        Err(Abandoned)
+    }
+
+    fn null(&self, range: Range<usize>) -> Node<'s> {
+        Node { origin: self.at(range), content: Content::Scalar(Scalar { text: Cow::Borrowed(""), plain: true }) }
+    }
+
+    fn scalar(
+        &mut self,
+        text: Cow<'s, str>,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        span: &Span,
+        mut range: Range<usize>,
+    ) -> Node<'s> {
+        let mut plain = style == ScalarStyle::Plain;
+        // The parser fills in a tilde for what was left out.
+        let text = if plain && range.is_empty() { Cow::Borrowed("") } else { text };
+        if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+            range.end = range.start + self.text[range.clone()].trim_end().len();
+        }
+        let origin = self.at(range.clone());
+        match tag {
+            Some(tag) => match tag::of_scalar(tag, &text) {
+                Ok(typed) => plain = typed,
+                Err(refused) => self.refuse_tag(tag, refused, span, &range),
+            },
+            None if plain && !self.awaits_key() => self.warn(&text, &origin),
+            None => {}
+        }
+        Node { origin, content: Content::Scalar(Scalar { text, plain }) }
+    }
+
+    fn container_tag(&mut self, tag: Option<&Tag>, expected: &str, span: &Span, range: &Range<usize>) {
+        if let Some(tag) = tag
+            && let Err(refused) = tag::of_container(tag, expected)
+        {
+            self.refuse_tag(tag, refused, span, range);
+        }
+    }
+
+    fn refuse_tag(&mut self, tag: &Tag, refused: Refused, span: &Span, range: &Range<usize>) {
+        let range = span.tag_span().and_then(|span| span.byte_range()).unwrap_or_else(|| range.clone());
+        self.error(refused.diagnostic(&tag.original(), &self.at(range)));
+    }
+
+    fn awaits_key(&self) -> bool {
+        matches!(self.open.last(), Some(Open { items: Items::Mapping { key: Key::Awaited, .. }, .. }))
+    }
+
+    fn warn(&mut self, text: &str, origin: &Origin) {
+        let Some(doubt) = scalar::doubt(text) else { return };
+        let (code, message, hint) = match doubt {
+            Doubt::Switch => (
+                "Y101",
+                format!("`{text}` is a text, not a truth value"),
+                format!("write true or false, or \"{text}\" to say that the text is meant"),
+            ),
+            Doubt::LeadingZero => (
+                "Y102",
+                format!("`{text}` is a decimal number here, and an octal one to older readers"),
+                format!("write \"{text}\" for the text, or drop the zero"),
+            ),
+            Doubt::Sexagesimal => (
+                "Y103",
+                format!("`{text}` is a text here, and a number to the base of 60 to older readers"),
+                format!("write \"{text}\""),
+            ),
+        };
+        self.diagnostics.push(Diagnostic::warning(code, message, origin).hint(hint));
+    }
+
+    fn syntax(&mut self, error: &ScanError) {
+        let start = error.marker().byte_offset().unwrap_or_default().min(self.text.len());
+        let rest = self.text.get(start..).unwrap_or_default();
+        let length = rest.chars().next().filter(|next| !matches!(next, '\n' | '\r')).map_or(0, char::len_utf8);
+        let mut diagnostic = Diagnostic::error("Y001", error.info(), &self.at(start..start + length));
+        if let Some(hint) = hint(error.kind(), rest, &self.text[..start]) {
+            diagnostic = diagnostic.hint(hint);
+        }
+        self.error(diagnostic);
+    }
+
+    /// Goes on behind a broken document; says whether there is more to read.
+    fn recover(&mut self, parser: &mut Parser<'s, StrInput<'s>>) -> bool {
+        self.reset();
+        match parser.proceed_next_document() {
+            Ok(_) => true,
+            Err(error) => {
+                self.syntax(&error);
+                false
+            }
+        }
+    }
+}
+
+/// Says what is most likely meant, for the mistakes that people make most.
+fn hint(kind: &ErrorKind, rest: &str, before: &str) -> Option<&'static str> {
+    if before.ends_with('$') && rest.starts_with('{') {
+        return Some("within [] and {} a variable has to be quoted: \"${NAME}\"");
+    }
+    if rest.starts_with('\t') || before.ends_with('\t') {
+        return Some("indent with spaces");
+    }
+    if rest.starts_with(['@', '`', '%']) {
+        return Some("put the text in quotes");
+    }
+    matches!(kind, ErrorKind::MappingValueNotAllowed)
+        .then_some("put a text that holds `: ` in quotes; check the indentation")
+}
+
+/// Counts the nodes of a tree, and its levels.
+fn measure(node: &Node<'_>) -> (usize, usize) {
+    let of_children = |children: &mut dyn Iterator<Item = &Node<'_>>| {
+        children.map(measure).fold((1, 0), |(nodes, height), child| (nodes + child.0, height.max(child.1)))
+    };
+    match &node.content {
+        Content::Scalar(_) => (1, 0),
+        Content::Sequence(items) => {
+            let (nodes, height) = of_children(&mut items.iter());
+            (nodes, height + 1)
+        }
+        Content::Mapping(entries) => {
+            let (nodes, height) = of_children(&mut entries.iter().flat_map(|(key, value)| [key, value]));
+            (nodes, height + 1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

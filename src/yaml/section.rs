@@ -1,0 +1,93 @@
+//! A mapping read key by key, so that no key is overlooked.
+
+use std::{cell::RefCell, collections::BTreeSet};
+
+use crate::{
+    diagnostic::Diagnostic,
+    source::Origin,
+    yaml::{Content, Node, nearest},
+};
+
+/// The cursor of all decoders: every key asked for is known, and [`Section::finish`] reports the others.
+#[derive(Debug)]
+pub struct Section<'a, 's> {
+    node: &'a Node<'s>,
+    what: String,
+    known: RefCell<BTreeSet<&'static str>>,
+    missing: RefCell<Vec<(&'static str, Diagnostic)>>,
+}
+
+impl<'a, 's> Section<'a, 's> {
+    /// Opens a mapping, which messages call `what`, such as `spec of Instance`. Anything else is an error.
+    pub fn open(node: &'a Node<'s>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+        if matches!(node.content, Content::Mapping(_)) {
+            return Some(Self { node, what: what.to_owned(), known: RefCell::default(), missing: RefCell::default() });
+        }
+        let message = format!("{what} has to be a mapping, not {}", node.describe());
+        diagnostics.push(Diagnostic::error("Y201", message, &node.origin));
+        None
+    }
+
+    /// Returns the mapping.
+    pub fn node(&self) -> &'a Node<'s> {
+        self.node
+    }
+
+    /// Returns the place of the whole mapping.
+    pub fn origin(&self) -> &'a Origin {
+        &self.node.origin
+    }
+
+    /// Returns the value of a key, which is known from now on; none where it was left out.
+    pub fn get(&self, key: &'static str) -> Option<&'a Node<'s>> {
+        self.known.borrow_mut().insert(key);
+        self.node.get(key)
+    }
+
+    /// Returns the place of a key.
+    pub fn key_origin(&self, key: &str) -> Option<&'a Origin> {
+        self.node.entries().iter().find(|(name, _)| name.key() == key).map(|(name, _)| &name.origin)
+    }
+
+    /// Returns the value of a key that has to be there, and reports it where it is not. A null is there.
+    pub fn require(&self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<&'a Node<'s>> {
+        let value = self.get(key);
+        if value.is_none() {
+            let message = format!("{} needs `{key}`", self.what);
+            let diagnostic = Diagnostic::error("Y203", message, &self.first_line());
+            self.missing.borrow_mut().push((key, diagnostic.clone()));
+            diagnostics.push(diagnostic);
+        }
+        value
+    }
+
+    /// Reports every key that was never asked for. One that is a slip for a key that is needed is one mistake, not
+    /// two, so the report about the missing key is withdrawn.
+    pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
+        let (known, missing) = (self.known.into_inner(), self.missing.into_inner());
+        for (key, _) in self.node.entries().iter().filter(|(key, _)| !known.contains(key.key())) {
+            let message = format!("unknown key `{}` in {}", key.key(), self.what);
+            let diagnostic = Diagnostic::error("Y202", message, &key.origin);
+            let meant = nearest(key.key(), known.iter().copied());
+            if let Some((_, needless)) = missing.iter().find(|(name, _)| meant == Some(*name)) {
+                diagnostics.retain(|diagnostic| diagnostic != needless);
+            }
+            diagnostics.push(match meant {
+                Some(word) => diagnostic.hint(format!("did you mean `{word}`?")),
+                None if known.is_empty() => diagnostic,
+                None => {
+                    let known: Vec<_> = known.iter().copied().collect();
+                    diagnostic.hint(format!("known keys: {}", known.join(", ")))
+                }
+            });
+        }
+    }
+
+    /// A whole mapping would be underlined line by line; its first key says as much.
+    fn first_line(&self) -> Origin {
+        self.node.entries().first().map_or_else(|| self.node.origin.clone(), |(key, _)| key.origin.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;
