@@ -118,6 +118,8 @@ pub struct Planned<'a> {
     pub desired: &'a Desired,
     /// What is live; none for a create.
     pub live: Option<&'a Live>,
+    /// What a create has to know of its surroundings, as in [`Sight::Absent`].
+    pub place: &'a Value,
     /// What changes.
     pub change: &'a Change,
 }
@@ -155,6 +157,11 @@ pub trait Kind: Sync {
 
     /// Returns the calls that make the changes; each serves at least one of them.
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
+
+    /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        planned.live.map_or_else(|| self.answered(planned.desired, answer), |live| Some(live.clone())).map(|l| l.handle)
+    }
 
     /// Reads the object back from the answer of a write, where that answer holds all of it.
     fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {

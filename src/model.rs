@@ -119,6 +119,8 @@ pub enum Sight {
         nearest: Vec<String>,
         /// Unique values that its document wants for it and that live objects hold.
         rivals: Vec<Rival>,
+        /// What its creation has to know of its surroundings, such as the ids of the ends of an association.
+        place: Value,
     },
     /// Nothing can be said before this other object is as declared.
     Needs(ResourceId),
@@ -139,6 +141,13 @@ pub enum Action {
     Update,
     /// It is removed.
     Delete,
+}
+
+impl Sight {
+    /// Returns the sight of an object that is not there, with nothing else known.
+    pub fn absent() -> Self {
+        Self::Absent { nearest: Vec::new(), rivals: Vec::new(), place: Value::Null }
+    }
 }
 
 impl Action {

@@ -16,8 +16,12 @@ use crate::{
 /// BlueKing CMDB, 3.9 to 3.14.
 pub struct BkCmdb;
 
-static KINDS: &[&dyn Kind] =
-    &[&kinds::instance::Instance, &kinds::module::Module, &kinds::process_template::ProcessTemplate, &kinds::instance_association::InstanceAssociation];
+static KINDS: &[&dyn Kind] = &[
+    &kinds::instance::Instance,
+    &kinds::module::Module,
+    &kinds::process_template::ProcessTemplate,
+    &kinds::instance_association::InstanceAssociation,
+];
 
 /// Operations that read. Nearly all of them are `POST`.
 const READS: &[&str] = &[

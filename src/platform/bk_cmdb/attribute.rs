@@ -51,7 +51,8 @@ impl Attribute<'_> {
             return Err("is not editable: the server would drop it without a word".to_owned());
         }
         if declared.is_null() {
-            let cleared = if self.is_required() { Err("is required: it cannot be cleared".to_owned()) } else { Ok(Value::Null) };
+            let cleared =
+                if self.is_required() { Err("is required: it cannot be cleared".to_owned()) } else { Ok(Value::Null) };
             return cleared;
         }
         let value = self.converted(declared, time_zone)?;
@@ -337,7 +338,12 @@ mod tests {
         check("date", json!(""), json!("2024-02-30"), "takes a calendar date such as 2024-02-28, not `2024-02-30`");
         check("time", json!(""), json!("2024-02-28 10:00:00"), r#""2024-02-28T02:00:00Z""#);
         check("time", json!(""), json!("2024-02-28T10:00:00+01:00"), r#""2024-02-28T09:00:00Z""#);
-        check("time", json!(""), json!("2024-02-30 10:00:00"), "takes a time such as 2024-02-28T10:00:00+08:00, not `2024-02-30 10:00:00`");
+        check(
+            "time",
+            json!(""),
+            json!("2024-02-30 10:00:00"),
+            "takes a time such as 2024-02-28T10:00:00+08:00, not `2024-02-30 10:00:00`",
+        );
         check("objuser", json!(""), json!(["alice", "bob"]), r#""alice,bob""#);
         check("objuser", json!(""), json!("alice, bob"), r#""alice,bob""#);
         check("organization", json!(""), json!([plain("3")]), "[3]");

@@ -80,11 +80,8 @@ pub(super) fn definition<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<BTreeMap<&'f str, Attribute<'f>>, Trouble> {
-    let request = Request {
-        operation: "search_object_attribute",
-        arguments: json!({"bk_obj_id": model}),
-        repeatable: true,
-    };
+    let request =
+        Request { operation: "search_object_attribute", arguments: json!({"bk_obj_id": model}), repeatable: true };
     match observation.read(request, facts) {
         Read::Pending => Err(Trouble::Pending),
         Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
@@ -106,12 +103,15 @@ impl<'f> Rows<'f> {
         match selector {
             Selector::Id(id) => self.rows.get(id).map(|_| *id).into_iter().collect(),
             Selector::Fields(fields) => {
-                let mut lists = fields
-                    .iter()
-                    .map(|(field, key)| self.by_field.get(field).and_then(|index| index.get(&key.text)));
+                let mut lists =
+                    fields.iter().map(|(field, key)| self.by_field.get(field).and_then(|index| index.get(&key.text)));
                 let Some(Some(first)) = lists.next() else { return Vec::new() };
                 let rest: Vec<_> = lists.collect();
-                first.iter().copied().filter(|id| rest.iter().all(|list| list.is_some_and(|l| l.contains(id)))).collect()
+                first
+                    .iter()
+                    .copied()
+                    .filter(|id| rest.iter().all(|list| list.is_some_and(|l| l.contains(id))))
+                    .collect()
             }
         }
     }
@@ -196,7 +196,10 @@ impl Query {
                     conditions = json!({"condition": "AND", "rules": [
                         {"field": "bk_biz_id", "operator": "equal", "value": business}, conditions]});
                 }
-                ("search_object_instances", json!({"bk_obj_id": model, "conditions": conditions, "fields": fields, "page": page}))
+                (
+                    "search_object_instances",
+                    json!({"bk_obj_id": model, "conditions": conditions, "fields": fields, "page": page}),
+                )
             }
             // Reads the primary: what was just written shows (contract section 5, consistency).
             Freshness::Primary => {
@@ -204,7 +207,10 @@ impl Query {
                 if let Some(business) = business {
                     condition["bk_biz_id"] = json!(business);
                 }
-                ("search_inst_by_object", json!({"bk_obj_id": model, "condition": condition, "fields": fields, "page": page}))
+                (
+                    "search_inst_by_object",
+                    json!({"bk_obj_id": model, "condition": condition, "fields": fields, "page": page}),
+                )
             }
         };
         Request { operation, arguments, repeatable: true }
@@ -364,12 +370,12 @@ mod tests {
         let check = |selectors: Vec<Selector>, expected: usize| {
             let mut observation = Observation::default();
             let selectors: BTreeSet<_> = selectors.into_iter().collect();
-            let outcome =
-                instances("m", None, &selectors, &BTreeSet::new(), &mut observation, &Facts::default());
+            let outcome = instances("m", None, &selectors, &BTreeSet::new(), &mut observation, &Facts::default());
             assert_eq!(matches!(outcome, Err(Trouble::Pending)), expected > 0);
             assert_eq!(observation.ask.len(), expected);
         };
-        let by = |field: &str, value: i64| Selector::Fields([(field.to_owned(), Key::of(&json!(value.to_string())))].into());
+        let by =
+            |field: &str, value: i64| Selector::Fields([(field.to_owned(), Key::of(&json!(value.to_string())))].into());
         let two = |value: i64| {
             Selector::Fields([("a".to_owned(), Key::of(&json!(value))), ("b".to_owned(), Key::of(&json!(1)))].into())
         };

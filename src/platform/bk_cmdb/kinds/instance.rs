@@ -15,7 +15,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, ResourceId, Rival, Sight},
+    model::{Call, Desired, Ensure, FieldChange, Live, Request, ResourceId, Rival, Sight},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
@@ -93,9 +93,9 @@ impl Kind for Instance {
 
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
         let mut observation = Observation::default();
-        let mut by_model: BTreeMap<(&str, Option<&Value>), Vec<&Desired>> = BTreeMap::new();
+        let mut by_model: BTreeMap<(&str, Option<String>), Vec<&Desired>> = BTreeMap::new();
         for one in desired {
-            by_model.entry((model_of(one), one.locate("business"))).or_default().push(one);
+            by_model.entry((model_of(one), one.locate("business").map(Value::to_string))).or_default().push(one);
         }
         for ((model, _), group) in by_model {
             observe_model(model, &group, all, facts, &mut observation);
@@ -115,7 +115,7 @@ impl Kind for Instance {
             match lookup::instances(model, None, &selectors, &fields, &mut observation, facts) {
                 Ok(rows) => {
                     for (desired, id) in group {
-                        let sight = rows.row(id).map_or_else(gone, |row| Sight::Found(live(desired, row)));
+                        let sight = rows.row(id).map_or_else(Sight::absent, |row| Sight::Found(live(desired, row)));
                         observation.know(&desired.id, sight);
                     }
                 }
@@ -141,7 +141,8 @@ impl Kind for Instance {
         let mut declared: Vec<(&str, &Located<Value>)> =
             desired.fields.iter().map(|(name, value)| (&**name, value)).collect();
         if live.is_none() {
-            let matched = desired.locator.iter().filter_map(|(path, value)| Some((path.strip_prefix("match.")?, value)));
+            let matched =
+                desired.locator.iter().filter_map(|(path, value)| Some((path.strip_prefix("match.")?, value)));
             declared.extend(matched.filter(|(name, _)| desired.field(name).is_none()));
         }
         let changes = attribute_changes(&declared, live, &definition, facts)?;
@@ -221,8 +222,7 @@ pub(super) fn attribute_changes(
     let (mut changes, mut problems) = (Vec::new(), Vec::new());
     for (name, value) in declared {
         let Some(attribute) = definition.get(name) else {
-            let diagnostic =
-                Diagnostic::error("P103", format!("the model has no attribute `{name}`"), &value.origin);
+            let diagnostic = Diagnostic::error("P103", format!("the model has no attribute `{name}`"), &value.origin);
             let ids: Vec<_> = definition.keys().map(|id| (*id).to_owned()).collect();
             problems.push(match definition.iter().find(|(_, attribute)| attribute.display_name() == *name) {
                 Some((id, _)) => diagnostic.hint(format!("`{name}` is the display name of `{id}`")),
@@ -273,7 +273,8 @@ fn observe_model(model: &str, group: &[&Desired], all: &[&Desired], facts: &Fact
         }
     };
     let known = lookup::definition(model, observation, facts).and_then(|definition| {
-        let mut gathered = if business.is_none() { Gathered::of(model, all, &definition, facts) } else { Gathered::default() };
+        let mut gathered =
+            if business.is_none() { Gathered::of(model, all, &definition, facts) } else { Gathered::default() };
         let mut picks: HashMap<&ResourceId, Vec<Selector>> = HashMap::new();
         for one in group {
             match pick::selectors(one, "", &definition, facts) {
@@ -327,9 +328,10 @@ fn assign(
     let documents: Vec<&Desired> = group.iter().copied().filter(|one| picks.contains_key(&one.id)).collect();
     let candidates = documents.iter().map(|one| picks[&one.id].iter().flat_map(|pick| rows.find(pick)).collect());
     let assigned = identity::assign(candidates.collect());
-    let names_needed = documents.iter().zip(&assigned).any(|(one, assigned)| {
-        one.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing)
-    });
+    let names_needed = documents
+        .iter()
+        .zip(&assigned)
+        .any(|(one, assigned)| one.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing));
     let names = if names_needed { lookup::some_names(model, observation, facts) } else { Some(Vec::new()) };
     let Some(names) = names else { return };
     let taken = taken_names(model, &documents, &assigned, rows, facts, observation);
@@ -344,10 +346,10 @@ fn assign(
             }
         };
         let sight = match assigned {
-            Assigned::Nothing => Sight::Absent { nearest: names.clone(), rivals },
+            Assigned::Nothing => Sight::Absent { nearest: names.clone(), rivals, place: Value::Null },
             Assigned::One(id) => match rows.row(*id) {
                 Some(row) => Sight::Found(Live { rivals, ..live(one, row) }),
-                None => gone(),
+                None => Sight::absent(),
             },
             open => pick::open(one, open, &documents, label),
         };
@@ -403,8 +405,4 @@ fn live(desired: &Desired, row: &Value) -> Live {
         fields: fields.collect(),
         rivals: Vec::new(),
     }
-}
-
-pub(super) fn gone() -> Sight {
-    Sight::Absent { nearest: Vec::new(), rivals: Vec::new() }
 }

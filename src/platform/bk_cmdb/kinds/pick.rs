@@ -80,9 +80,9 @@ pub(super) fn selectors(
             let message = format!("the model has no attribute `{name}`");
             return Err(Box::new(spec::nearest(Diagnostic::error("P103", message, &value.origin), name, &ids)));
         };
-        let wire = attribute.key(&value.value, time_zone).map_err(|problem| {
-            Box::new(Diagnostic::error("P104", format!("`{name}` {problem}"), &value.origin))
-        })?;
+        let wire = attribute
+            .key(&value.value, time_zone)
+            .map_err(|problem| Box::new(Diagnostic::error("P104", format!("`{name}` {problem}"), &value.origin)))?;
         let key = Key::of(&wire);
         let wanted = desired.fields.get(name).filter(|_| prefix.is_empty());
         let wanted = wanted.and_then(|wanted| attribute.key(&wanted.value, time_zone).ok());

@@ -18,16 +18,40 @@ use crate::{
 
 /// Keys that the ESB takes out of every body, so that no attribute of such a name can be set (contract section 1.1).
 const EATEN: &[&str] = &[
-    "app_code", "app_secret", "bk_app_code", "bk_app_secret", "bk_nonce", "bk_signature", "bk_supplier_account",
-    "bk_timestamp", "bk_token", "bk_username", "signature", "username",
+    "app_code",
+    "app_secret",
+    "bk_app_code",
+    "bk_app_secret",
+    "bk_nonce",
+    "bk_signature",
+    "bk_supplier_account",
+    "bk_timestamp",
+    "bk_token",
+    "bk_username",
+    "signature",
+    "username",
 ];
 
 /// Keys that the server drops from updates without a word, or takes unchecked to the object's ruin (contract section
 /// 9, traps 1 and 3).
 const SYSTEM: &[&str] = &[
-    "bk_biz_id", "bk_created_at", "bk_created_by", "bk_data_status", "bk_inst_id", "bk_module_id", "bk_obj_id",
-    "bk_parent_id", "bk_set_id", "bk_updated_at", "bk_updated_by", "create_time", "default", "last_time", "metadata",
-    "service_template_id", "set_template_id",
+    "bk_biz_id",
+    "bk_created_at",
+    "bk_created_by",
+    "bk_data_status",
+    "bk_inst_id",
+    "bk_module_id",
+    "bk_obj_id",
+    "bk_parent_id",
+    "bk_set_id",
+    "bk_updated_at",
+    "bk_updated_by",
+    "create_time",
+    "default",
+    "last_time",
+    "metadata",
+    "service_template_id",
+    "set_template_id",
 ];
 
 /// Returns a desired object with nothing in it yet.

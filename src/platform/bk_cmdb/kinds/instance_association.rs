@@ -1,0 +1,274 @@
+//! `InstanceAssociation`: rows between instances, by `add_instance_association` (contract section 4.3).
+//!
+//! A document declares one row for each of its targets, and each row is an object of the plan. Rows never change:
+//! they are there or not.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::{Value, json};
+
+mod ends;
+mod links;
+
+use ends::{End, Ends};
+use links::PAGE;
+
+use super::{
+    instance::BUILT_IN,
+    module::read_rows,
+    spec::{self, nearest},
+};
+use crate::{
+    diagnostic::Diagnostic,
+    kind::{Envelope, Facts, Kind, Observation, Planned},
+    model::{Call, Desired, Ensure, FieldChange, Live, Reference, Request, ResourceId, Sight},
+    platform::bk_cmdb::lookup::Trouble,
+    source::Located,
+    yaml::{self, Node, Section},
+};
+
+/// The kind.
+pub(crate) struct InstanceAssociation;
+
+impl Kind for InstanceAssociation {
+    fn name(&self) -> &'static str {
+        "InstanceAssociation"
+    }
+
+    fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
+        let before = diagnostics.len();
+        let Some(section) = Section::open(spec, "the spec of an InstanceAssociation", diagnostics) else {
+            return Vec::new();
+        };
+        let ensure = spec::ensure(&section, Ensure::Present, &["existing", "present"], diagnostics);
+        let mut shared = spec::desired(self.name(), envelope, ensure);
+        if let Some(node) = section.require("association", diagnostics)
+            && let Some(name) = yaml::text(node, "`association`", diagnostics)
+        {
+            if name.contains("_bk_mainline_") {
+                let message = format!("`{name}` is part of the topology: it cannot be written as an association");
+                diagnostics.push(Diagnostic::error("M340", message, &node.origin));
+            }
+            shared.locator.insert("association".into(), Located::new(json!(name), node.origin.clone()));
+        }
+        if let Some(node) = section.require("source", diagnostics) {
+            end("source.", node, &mut shared, diagnostics);
+        }
+        if let Some(node) = section.get("mode")
+            && yaml::one_of(node, "`mode`", &["add", "exact"], diagnostics) == Some("exact")
+        {
+            let message = "`mode: exact` is not supported by this version yet";
+            diagnostics.push(Diagnostic::error("M301", message, &node.origin).hint("supported: add"));
+        }
+        let mut rows: Vec<Desired> = Vec::new();
+        if let Some(node) = section.require("targets", diagnostics) {
+            for item in yaml::list(node, "`targets`", diagnostics).unwrap_or_default() {
+                let mut row = shared.clone();
+                row.origin = item.origin.clone();
+                let Some(label) = end("target.", item, &mut row, diagnostics) else { continue };
+                row.id.key = format!("{} → {label}", envelope.name).into();
+                if let Some(first) = rows.iter().find(|other| other.id == row.id) {
+                    let message = format!("the target {label} is named twice");
+                    let diagnostic = Diagnostic::error("M341", message, &item.origin);
+                    diagnostics.push(diagnostic.also(&first.origin, "the first time"));
+                }
+                rows.push(row);
+            }
+        }
+        section.finish(diagnostics);
+        if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { rows }
+    }
+
+    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        let mut observation = Observation::default();
+        let names: BTreeSet<&str> = desired.iter().filter_map(|one| one.locate("association")?.as_str()).collect();
+        let arguments = json!({"condition": {"bk_obj_asst_id": {"$in": names}}});
+        let request = Request { operation: "find_object_association", arguments, repeatable: true };
+        let definitions = match read_rows(request, "", &mut observation, facts) {
+            Ok(rows) => rows,
+            Err(trouble) => {
+                spread(&trouble, desired, &mut observation);
+                // The ends can be looked up in the same round.
+                Ends::of(desired, all, &mut observation, facts);
+                return observation;
+            }
+        };
+        let definitions: HashMap<&str, &Value> =
+            definitions.into_iter().filter_map(|row| Some((row["bk_obj_asst_id"].as_str()?, row))).collect();
+        let ends = Ends::of(desired, all, &mut observation, facts);
+        let mut groups: BTreeMap<&str, Vec<Wanted<'_>>> = BTreeMap::new();
+        let mut open: BTreeSet<&str> = BTreeSet::new();
+        for one in desired {
+            match wanted(one, &definitions, &ends) {
+                Ok(Some(wanted)) => groups.entry(wanted.association).or_default().push(wanted),
+                Ok(None) => open.extend(one.locate("association").and_then(Value::as_str)),
+                Err(sight) => observation.know(&one.id, sight),
+            }
+        }
+        // The rows of an association are read once, when all its ends are known.
+        for (name, group) in groups.into_iter().filter(|(name, _)| !open.contains(name)) {
+            if let Err(trouble) = links::settle(definitions[name], &group, &mut observation, facts) {
+                let documents: Vec<_> = group.iter().map(|one| one.desired).collect();
+                spread(&trouble, &documents, &mut observation);
+            }
+        }
+        observation
+    }
+
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
+        let mut observation = Observation::default();
+        let mut by_model: BTreeMap<&str, Vec<(&Desired, &Value)>> = BTreeMap::new();
+        for (desired, handle) in objects {
+            by_model.entry(handle["model"].as_str().unwrap_or_default()).or_default().push((desired, handle));
+        }
+        for (model, group) in by_model {
+            for chunk in group.chunks(PAGE) {
+                let ids: Vec<_> = chunk.iter().map(|(_, handle)| &handle["id"]).collect();
+                let request = links::search(model, &[json!({"field": "id", "operator": "in", "value": ids})], 0);
+                match read_rows(request, "info", &mut observation, facts) {
+                    Ok(rows) => {
+                        for (desired, handle) in chunk {
+                            let found = rows.iter().any(|row| row["id"] == handle["id"]);
+                            let live = found.then(|| live(model, &handle["id"]));
+                            observation.know(&desired.id, live.map_or_else(Sight::absent, Sight::Found));
+                        }
+                    }
+                    Err(trouble) => {
+                        let documents: Vec<_> = chunk.iter().map(|(desired, _)| *desired).collect();
+                        spread(&trouble, &documents, &mut observation);
+                    }
+                }
+            }
+        }
+        observation
+    }
+
+    fn compare(
+        &self,
+        _desired: &Desired,
+        _live: Option<&Live>,
+        _facts: &Facts,
+    ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
+        Ok(Vec::new())
+    }
+
+    fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
+        planned
+            .iter()
+            .map(|one| Call {
+                request: Request {
+                    operation: "add_instance_association",
+                    arguments: json!({"bk_obj_asst_id": one.desired.locate("association"),
+                        "bk_inst_id": one.place["source"], "bk_asst_inst_id": one.place["target"]}),
+                    repeatable: false,
+                },
+                target: one.desired.target.clone(),
+                serves: vec![one.desired.id.clone()],
+            })
+            .collect()
+    }
+
+    /// `add_instance_association` returns the id of the row and nothing else.
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        let id = answer["id"].as_i64()?;
+        Some(json!({"id": id, "model": planned.place["model"]}))
+    }
+}
+
+/// Reads one end and returns how people call it.
+fn end(prefix: &str, node: &Node<'_>, desired: &mut Desired, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    let what = prefix.trim_end_matches('.');
+    let section = Section::open(node, &format!("`{what}`"), diagnostics)?;
+    let before = diagnostics.len();
+    let mut label = String::new();
+    if let Some(reference) = section.get("ref") {
+        let name = yaml::text(reference, "`ref`", diagnostics)?;
+        name.clone_into(&mut label);
+        let to = ResourceId { kind: "Instance", key: name.into() };
+        desired.references.push(Reference { to, origin: reference.origin.clone() });
+        desired.locator.insert(format!("{prefix}ref").into(), Located::new(json!(name), reference.origin.clone()));
+    } else if let Some(node) = section.require("model", diagnostics)
+        && let Some(model) = yaml::text(node, "`model`", diagnostics)
+    {
+        desired.locator.insert(format!("{prefix}model").into(), Located::new(json!(model), node.origin.clone()));
+        label = format!("{model} ?");
+        match (section.get("id"), section.get("match")) {
+            (Some(node), None) => {
+                let id = spec::id(node, "`id`", diagnostics)?;
+                label = format!("{model} #{}", id.value);
+                desired.locator.insert(format!("{prefix}id").into(), id);
+            }
+            (None, Some(node)) => {
+                if BUILT_IN.iter().any(|(name, _)| *name == model) {
+                    let message = format!("`{model}` is a built-in model: give the `id` of the object");
+                    diagnostics.push(Diagnostic::error("M342", message, &node.origin));
+                }
+                let fields = spec::matching(node, &format!("{prefix}match."), diagnostics);
+                let values: Vec<_> = node.entries().iter().filter_map(|(_, value)| value.as_text()).collect();
+                label = format!("{model} {}", values.join(" "));
+                desired.locator.extend(fields);
+            }
+            _ => {
+                let message = format!("`{what}` needs either `match` or `id` beside `model`, or `ref` alone");
+                diagnostics.push(Diagnostic::error("M343", message, &node.origin));
+            }
+        }
+    }
+    section.finish(diagnostics);
+    diagnostics[before..].iter().all(|diagnostic| !diagnostic.is_error()).then_some(label)
+}
+
+/// A row whose ends are known.
+struct Wanted<'d> {
+    desired: &'d Desired,
+    association: &'d str,
+    source: End,
+    target: End,
+}
+
+/// Returns a row with its ends; nothing while an end is not known yet.
+fn wanted<'d>(
+    desired: &'d Desired,
+    definitions: &HashMap<&str, &Value>,
+    ends: &Ends<'_, 'd>,
+) -> Result<Option<Wanted<'d>>, Sight> {
+    let Some(given) = desired.locator.get("association") else { return Ok(None) };
+    let association = given.value.as_str().unwrap_or_default();
+    let Some(definition) = definitions.get(association) else {
+        let message = format!("no association between models is named `{association}`");
+        let known: Vec<_> = definitions.keys().map(|name| (*name).to_owned()).collect();
+        let diagnostic = Diagnostic::error("P122", message, &given.origin);
+        return Err(Sight::Impossible(Box::new(nearest(diagnostic, association, &known))));
+    };
+    let (Some((source_model, source)), Some((target_model, target))) =
+        (ends.find(desired, "source.")?, ends.find(desired, "target.")?)
+    else {
+        return Ok(None);
+    };
+    let (from, to) = (definition["bk_obj_id"].as_str(), definition["bk_asst_obj_id"].as_str());
+    if (Some(source_model), Some(target_model)) != (from, to) {
+        let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
+        let message =
+            format!("`{association}` goes from `{from}` to `{to}`, not from `{source_model}` to `{target_model}`");
+        let diagnostic = Diagnostic::error("P123", message, &desired.origin);
+        let swapped = (source_model, target_model) == (to, from);
+        let diagnostic = if swapped { diagnostic.hint("swap the source and the target") } else { diagnostic };
+        return Err(Sight::Impossible(Box::new(diagnostic)));
+    }
+    Ok(Some(Wanted { desired, association, source, target }))
+}
+
+fn spread(trouble: &Trouble, documents: &[&Desired], observation: &mut Observation) {
+    for one in documents {
+        observation.known.extend(spec::troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
+    }
+}
+
+fn live(model: &str, id: &Value) -> Live {
+    Live {
+        handle: json!({"id": id, "model": model}),
+        label: format!("association #{id}"),
+        fields: std::collections::BTreeMap::new(),
+        rivals: Vec::new(),
+    }
+}

@@ -1,0 +1,371 @@
+//! `ProcessTemplate`: a process of a service template, by `update_proc_template` (contract section 4.4).
+//!
+//! The server replaces every property that is sent as a whole, and `bind_info` with all its rows. So what is sent is
+//! what was read with what is declared laid over it.
+
+mod property;
+mod rows;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    module::read_rows,
+    pick,
+    spec::{self, nearest, placed, troubled},
+};
+use crate::{
+    diagnostic::Diagnostic,
+    diff::identity::{self, Assigned},
+    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    model::{Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
+    platform::bk_cmdb::lookup::{Businesses, Trouble},
+    source::Located,
+    yaml::{self, Node, Section},
+};
+
+/// The property that names a process; unique within its service template.
+const NAME: &str = "bk_process_name";
+/// Most ids of one `list_proc_template`.
+const IDS: usize = 200;
+/// Largest page of `list_service_template`.
+const TEMPLATES: usize = 1000;
+
+/// The kind.
+pub(crate) struct ProcessTemplate;
+
+impl Kind for ProcessTemplate {
+    fn name(&self) -> &'static str {
+        "ProcessTemplate"
+    }
+
+    fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
+        let before = diagnostics.len();
+        let Some(section) = Section::open(spec, "the spec of a ProcessTemplate", diagnostics) else {
+            return Vec::new();
+        };
+        let ensure = spec::ensure(&section, Ensure::Existing, &["existing"], diagnostics);
+        let mut desired = spec::desired(self.name(), envelope, ensure);
+        let mut place = |key: &'static str, node: Option<&Node<'_>>, diagnostics: &mut Vec<Diagnostic>| {
+            let value = node.and_then(|node| spec::name_or_id(node, &format!("`{key}`"), diagnostics));
+            desired.locator.extend(value.map(|value| (key.into(), value)));
+        };
+        place("business", section.require("business", diagnostics), diagnostics);
+        match (section.get("process"), section.get("id")) {
+            (Some(process), None) => {
+                place("serviceTemplate", section.require("serviceTemplate", diagnostics), diagnostics);
+                if let Some(name) = yaml::text(process, "`process`", diagnostics) {
+                    let name = Located::new(json!(name), process.origin.clone());
+                    desired.locator.insert("process".into(), name);
+                }
+            }
+            (None, Some(id)) => {
+                place("serviceTemplate", section.get("serviceTemplate"), diagnostics);
+                desired.locator.extend(spec::id(id, "`id`", diagnostics).map(|id| ("id".into(), id)));
+            }
+            (Some(_), Some(node)) => {
+                let message = "a process is picked by `process` or by `id`, not by both";
+                diagnostics.push(Diagnostic::error("M306", message, &node.origin));
+            }
+            (None, None) => {
+                let message = "the spec of a ProcessTemplate needs `process` or `id`";
+                diagnostics.push(Diagnostic::error("M306", message, &envelope.origin));
+            }
+        }
+        if let Some(node) = section.require("properties", diagnostics) {
+            property::decode(node, &mut desired.fields, diagnostics);
+        }
+        section.finish(diagnostics);
+        if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
+    }
+
+    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        let mut observation = Observation::default();
+        let businesses = match Businesses::of(all, &mut observation, facts) {
+            Ok(businesses) => businesses,
+            Err(trouble) => {
+                spread(&trouble, desired, &mut observation);
+                return observation;
+            }
+        };
+        let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
+        for one in desired {
+            let Some(given) = one.locate("business") else { continue };
+            match placed(businesses.find(given, &mut observation, facts), one) {
+                Ok(id) => by_business.entry(id).or_default().push(one),
+                Err(sight) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+            }
+        }
+        for (business, group) in by_business {
+            observe_business(business, &group, facts, &mut observation);
+        }
+        observation
+    }
+
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
+        let mut observation = Observation::default();
+        let mut by_business: BTreeMap<i64, Vec<(&Desired, i64)>> = BTreeMap::new();
+        for (desired, handle) in objects {
+            let (business, id) = (handle["business"].as_i64(), handle["process"].as_i64());
+            by_business.entry(business.unwrap_or_default()).or_default().push((desired, id.unwrap_or_default()));
+        }
+        for (business, group) in by_business {
+            let ids = group.iter().map(|(_, id)| *id).collect();
+            match by_ids(business, &ids, &mut observation, facts) {
+                Ok(rows) => {
+                    for (desired, id) in group {
+                        let row = rows.iter().find(|row| row["id"].as_i64() == Some(id));
+                        let sight = row.map_or_else(Sight::absent, |row| Sight::Found(live(desired, row)));
+                        observation.know(&desired.id, sight);
+                    }
+                }
+                Err(trouble) => {
+                    let documents: Vec<_> = group.iter().map(|(desired, _)| *desired).collect();
+                    spread(&trouble, &documents, &mut observation);
+                }
+            }
+        }
+        observation
+    }
+
+    fn compare(
+        &self,
+        desired: &Desired,
+        live: Option<&Live>,
+        _facts: &Facts,
+    ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
+        let Some(live) = live else { return Ok(Vec::new()) };
+        let (mut changes, mut problems) = (Vec::new(), Vec::new());
+        for name in declared(desired) {
+            if name == property::BIND_INFO {
+                match rows::merge(desired, live) {
+                    Ok(merged) => changes.extend(merged.changes),
+                    Err(more) => problems.extend(more),
+                }
+                continue;
+            }
+            let change = property::changes(name, desired, live);
+            if let Some(change) = change.iter().find(|_| name == "bk_func_name") {
+                // Ignored on update, so it would differ for ever (contract section 9, trap 2).
+                let message = "`bk_func_name` cannot be updated: the server ignores it";
+                let hint = format!("the live value is {}", live.field(name)["value"]);
+                problems.push(Diagnostic::error("P110", message, &change.because).hint(hint));
+            }
+            changes.extend(change);
+        }
+        if problems.is_empty() {
+            changes.sort_by_key(|change| change.because.bytes.start);
+            Ok(changes)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn claims(&self, desired: &Desired, live: Option<&Live>) -> Claims {
+        let Some(live) = live else { return Claims::default() };
+        let held = live.field(NAME)["value"].as_str().unwrap_or_default();
+        let wanted = desired.field(NAME).and_then(Value::as_str).unwrap_or(held);
+        Claims { held: vec![claim(&live.handle, held)], wanted: vec![claim(&live.handle, wanted)] }
+    }
+
+    fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
+        let call = |one: &Planned<'_>| {
+            let live = one.live?;
+            let touched: BTreeSet<&str> =
+                one.change.fields.iter().map(|field| field.path.split(['.', '[']).next().unwrap_or_default()).collect();
+            let mut properties = Map::new();
+            for name in touched {
+                let envelope = if name == property::BIND_INFO {
+                    rows::merge(one.desired, live).ok()?.envelope
+                } else {
+                    property::envelope(name, one.desired, live)
+                };
+                properties.insert(name.to_owned(), envelope);
+            }
+            let arguments = json!({"bk_biz_id": live.handle["business"],
+                "process_template_id": live.handle["process"], "process_property": properties});
+            Some(Call {
+                request: Request { operation: "update_proc_template", arguments, repeatable: true },
+                target: one.desired.target.clone(),
+                serves: vec![one.desired.id.clone()],
+            })
+        };
+        planned.iter().filter_map(call).collect()
+    }
+
+    /// `update_proc_template` returns the full row.
+    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
+        answer["property"].is_object().then(|| live(desired, answer))
+    }
+}
+
+/// The properties that a document declares anything of.
+fn declared(desired: &Desired) -> BTreeSet<&str> {
+    desired.fields.keys().map(|path| path.split(['.', '[']).next().unwrap_or_default()).collect()
+}
+
+fn claim(handle: &Value, name: &str) -> String {
+    format!("service template {} {name}", handle["serviceTemplate"])
+}
+
+fn spread(trouble: &Trouble, documents: &[&Desired], observation: &mut Observation) {
+    for one in documents {
+        observation.known.extend(troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
+    }
+}
+
+fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {
+    let by_name = group.iter().any(|one| one.locate("serviceTemplate").is_some_and(Value::is_string));
+    let templates = if by_name { service_templates(business, observation, facts) } else { Ok(Vec::new()) };
+    let ids = group.iter().filter_map(|one| one.locate("id")?.as_i64()).collect();
+    let by_id = by_ids(business, &ids, observation, facts);
+    let templates = match templates {
+        Ok(templates) => templates,
+        Err(trouble) => return spread(&trouble, group, observation),
+    };
+    let mut by_template: BTreeMap<Option<i64>, Vec<&Desired>> = BTreeMap::new();
+    for one in group {
+        match template_of(one, &templates) {
+            Ok(template) => by_template.entry(template).or_default().push(one),
+            Err(sight) => observation.know(&one.id, sight),
+        }
+    }
+    for (template, group) in by_template {
+        let (named, picked): (Vec<_>, Vec<_>) = group.into_iter().partition(|one| one.locate("process").is_some());
+        match &by_id {
+            Ok(rows) => {
+                let rows: Vec<_> = rows
+                    .iter()
+                    .copied()
+                    .filter(|row| template.is_none_or(|id| row["service_template_id"].as_i64() == Some(id)))
+                    .collect();
+                assign(&picked, &rows, observation);
+            }
+            Err(trouble) => spread(trouble, &picked, observation),
+        }
+        if named.is_empty() {
+            continue;
+        }
+        let arguments = json!({"bk_biz_id": business, "service_template_id": template});
+        let request = Request { operation: "list_proc_template", arguments, repeatable: true };
+        match read_rows(request, "info", observation, facts) {
+            Ok(rows) => assign(&named, &rows, observation),
+            Err(trouble) => spread(&trouble, &named, observation),
+        }
+    }
+}
+
+fn assign(group: &[&Desired], rows: &[&Value], observation: &mut Observation) {
+    let by_id: BTreeMap<i64, &Value> = rows.iter().filter_map(|row| Some((row["id"].as_i64()?, *row))).collect();
+    let named = |name: &str| {
+        let fits = by_id.iter().filter(|(_, row)| row[NAME].as_str() == Some(name));
+        fits.map(|(id, _)| *id).collect::<Vec<_>>()
+    };
+    let candidates = group.iter().map(|one| {
+        if let Some(id) = one.locate("id").and_then(Value::as_i64) {
+            return by_id.contains_key(&id).then_some(id).into_iter().collect();
+        }
+        let mut found = named(one.locate("process").and_then(Value::as_str).unwrap_or_default());
+        found.extend(one.field(NAME).and_then(Value::as_str).map(named).unwrap_or_default());
+        found
+    });
+    let assigned = identity::assign(candidates.collect());
+    for (one, assigned) in group.iter().zip(&assigned) {
+        let sight = match assigned {
+            Assigned::One(id) => {
+                let mut found = live(one, by_id[id]);
+                if let Some(name) = one.field(NAME).and_then(Value::as_str) {
+                    let holders = named(name).into_iter().filter(|holder| holder != id);
+                    let claim = claim(&found.handle, name);
+                    found.rivals = holders
+                        .map(|holder| Rival { claim: claim.clone(), holder: format!("process template #{holder}") })
+                        .collect();
+                }
+                Sight::Found(found)
+            }
+            Assigned::Nothing => {
+                let names = by_id.values().filter_map(|row| row[NAME].as_str().map(str::to_owned)).collect();
+                Sight::Absent { nearest: names, rivals: Vec::new(), place: Value::Null }
+            }
+            open => pick::open(one, open, group, |id| format!("process template #{id}")),
+        };
+        observation.know(&one.id, sight);
+    }
+}
+
+fn by_ids<'f>(
+    business: i64,
+    ids: &BTreeSet<i64>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    let ids: Vec<_> = ids.iter().copied().collect();
+    let mut rows = Ok(Vec::new());
+    for chunk in ids.chunks(IDS) {
+        let arguments = json!({"bk_biz_id": business, "process_template_ids": chunk});
+        let request = Request { operation: "list_proc_template", arguments, repeatable: true };
+        match (read_rows(request, "info", observation, facts), &mut rows) {
+            (Ok(more), Ok(rows)) => rows.extend(more),
+            (Err(trouble), _) => rows = Err(trouble),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+    rows
+}
+
+/// Reads all service templates of a business.
+fn service_templates<'f>(
+    business: i64,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    let mut all = Vec::new();
+    loop {
+        let page = json!({"start": all.len(), "limit": TEMPLATES, "sort": "id"});
+        let arguments = json!({"bk_biz_id": business, "page": page});
+        let request = Request { operation: "list_service_template", arguments, repeatable: true };
+        let rows = read_rows(request, "info", observation, facts)?;
+        let last = rows.len() < TEMPLATES;
+        all.extend(rows);
+        if last {
+            return Ok(all);
+        }
+    }
+}
+
+fn template_of(desired: &Desired, templates: &[&Value]) -> Result<Option<i64>, Sight> {
+    let Some(given) = desired.locator.get("serviceTemplate") else { return Ok(None) };
+    let Some(wanted) = given.value.as_str() else { return Ok(given.value.as_i64()) };
+    let mut found = templates.iter().filter(|row| row["name"].as_str() == Some(wanted));
+    let said = |message: String| Diagnostic::error("P111", message, &given.origin);
+    match (found.next().and_then(|row| row["id"].as_i64()), found.next()) {
+        (Some(id), None) => Ok(Some(id)),
+        (Some(_), Some(_)) => {
+            let diagnostic = said(format!("several service templates are named `{wanted}`")).hint("give the id");
+            Err(Sight::Ambiguous(Box::new(diagnostic)))
+        }
+        (None, _) => {
+            let known: Vec<_> = templates.iter().filter_map(|row| row["name"].as_str().map(str::to_owned)).collect();
+            let diagnostic = nearest(said(format!("no service template is named `{wanted}`")), wanted, &known);
+            Err(Sight::Impossible(Box::new(diagnostic)))
+        }
+    }
+}
+
+fn live(desired: &Desired, row: &Value) -> Live {
+    let fields = row["property"].as_object().into_iter().flatten();
+    let place = |key: &str| desired.locate(key).and_then(Value::as_str).map(str::to_owned);
+    let path: Vec<_> = [place("business"), place("serviceTemplate")].into_iter().flatten().collect();
+    let path = if path.is_empty() { "process template".to_owned() } else { path.join("/") };
+    Live {
+        handle: json!({"business": row["bk_biz_id"], "serviceTemplate": row["service_template_id"],
+            "process": row["id"]}),
+        label: format!("{path} #{}", row["id"]),
+        fields: fields.map(|(name, value)| (Arc::from(name.as_str()), value.clone())).collect(),
+        rivals: Vec::new(),
+    }
+}

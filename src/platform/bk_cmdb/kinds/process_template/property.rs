@@ -1,0 +1,196 @@
+//! The properties of a process template: what may be declared of each, and its envelope of value and lock.
+
+use serde_json::{Value, json};
+
+use super::rows;
+use crate::{
+    diagnostic::Diagnostic,
+    diff::values::same,
+    model::{Desired, FieldChange, Fields, Live},
+    source::Located,
+    yaml::{self, Content, Node, Section},
+};
+
+/// The property that holds rows.
+pub(super) const BIND_INFO: &str = "bind_info";
+
+/// What a property's value is.
+#[derive(Debug, Clone, Copy)]
+enum Type {
+    Text,
+    /// A text that is unique among its siblings: never empty, always locked.
+    Name,
+    Integer {
+        least: i64,
+        most: i64,
+    },
+    Truth,
+    Rows,
+}
+
+/// All properties since 3.9 (contract section 4.4).
+const PROPERTIES: &[(&str, Type)] = &[
+    ("auto_start", Type::Truth),
+    (BIND_INFO, Type::Rows),
+    ("bk_func_name", Type::Name),
+    ("bk_process_name", Type::Name),
+    ("bk_start_check_secs", Type::Integer { least: 1, most: 10_000 }),
+    ("bk_start_param_regex", Type::Text),
+    ("description", Type::Text),
+    ("face_stop_cmd", Type::Text),
+    ("pid_file", Type::Text),
+    ("priority", Type::Integer { least: -100, most: 10_000 }),
+    ("proc_num", Type::Integer { least: 1, most: 10_000 }),
+    ("reload_cmd", Type::Text),
+    ("restart_cmd", Type::Text),
+    ("start_cmd", Type::Text),
+    ("stop_cmd", Type::Text),
+    ("timeout", Type::Integer { least: 1, most: 10_000 }),
+    ("user", Type::Text),
+    ("work_path", Type::Text),
+];
+
+/// Properties that old pages name and the server ignores since 3.9.
+const GONE: &[&str] = &["auto_time_gap", "bind_ip", "bk_enable_port", "bk_func_id", "port", "protocol"];
+
+/// Reads `properties`.
+pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(section) = Section::open(node, "`properties`", diagnostics) else { return };
+    for (key, value) in section.node().entries() {
+        let name = key.key();
+        match PROPERTIES.iter().find(|(known, _)| *known == name) {
+            Some((_, Type::Rows)) => rows::decode(value, fields, diagnostics),
+            Some((known, kind)) => decode_one(known, *kind, value, fields, diagnostics),
+            None if GONE.contains(&name) => {
+                let message = format!("`{name}` is no property of a process template since 3.9: the server ignores it");
+                let diagnostic = Diagnostic::error("M320", message, &key.origin);
+                diagnostics.push(match name {
+                    "bind_ip" | "port" | "protocol" | "bk_enable_port" => diagnostic.hint("it lies in `bind_info` now"),
+                    _ => diagnostic,
+                });
+            }
+            None => {
+                let diagnostic = Diagnostic::error("M321", format!("unknown property `{name}`"), &key.origin);
+                let known = yaml::nearest(name, PROPERTIES.iter().map(|(name, _)| *name));
+                diagnostics.push(match known {
+                    Some(known) => diagnostic.hint(format!("did you mean `{known}`?")),
+                    None => diagnostic,
+                });
+            }
+        }
+    }
+}
+
+fn decode_one(name: &str, kind: Type, node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec<Diagnostic>) {
+    let (value, lock) = parts(name, node, diagnostics);
+    if let Some(value) = value
+        && let Some(read) = read(name, kind, value, diagnostics)
+    {
+        fields.insert(name.into(), Located::new(read, value.origin.clone()));
+    }
+    if let Some(lock) = lock {
+        let what = format!("`as_default_value` of `{name}`");
+        let Some(locked) = yaml::boolean(lock, &what, diagnostics) else { return };
+        if matches!(kind, Type::Name) && !locked {
+            let message = format!("`{name}` is always locked: the server sets its `as_default_value` to true");
+            diagnostics.push(Diagnostic::error("M322", message, &lock.origin));
+        }
+        fields.insert(format!("{name}.as_default_value").into(), Located::new(json!(locked), lock.origin.clone()));
+    }
+}
+
+/// Returns the value and the lock of a short (`4`) or a long form (`{value: 4, as_default_value: true}`).
+pub(super) fn parts<'a, 's>(
+    name: &str,
+    node: &'a Node<'s>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Option<&'a Node<'s>>, Option<&'a Node<'s>>) {
+    if !matches!(node.content, Content::Mapping(_)) {
+        return (Some(node), None);
+    }
+    let Some(section) = Section::open(node, &format!("`{name}`"), diagnostics) else { return (None, None) };
+    let found = (section.get("value"), section.get("as_default_value"));
+    if found == (None, None) && node.entries().is_empty() {
+        let message = format!("`{name}` says nothing: give `value` or `as_default_value`");
+        diagnostics.push(Diagnostic::error("M323", message, &node.origin));
+    }
+    section.finish(diagnostics);
+    found
+}
+
+fn read(name: &str, kind: Type, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Value> {
+    let what = format!("`{name}`");
+    let refuse = |message: String| Diagnostic::error("M324", message, &node.origin);
+    if node.is_null() {
+        if matches!(kind, Type::Name) {
+            diagnostics.push(refuse(format!("{what} cannot be cleared")));
+            return None;
+        }
+        return Some(Value::Null);
+    }
+    match kind {
+        Type::Text => yaml::text(node, &what, diagnostics).map(|text| json!(text)),
+        Type::Name => {
+            let text = yaml::text(node, &what, diagnostics)?;
+            if text.is_empty() {
+                diagnostics.push(refuse(format!("{what} is empty")));
+                return None;
+            }
+            Some(json!(text))
+        }
+        Type::Integer { least, most } => {
+            let number = yaml::integer(node, &what, diagnostics)?;
+            if !(least..=most).contains(&number) {
+                diagnostics.push(refuse(format!("{what} lies between {least} and {most}, not at {number}")));
+                return None;
+            }
+            Some(json!(number))
+        }
+        Type::Truth => yaml::boolean(node, &what, diagnostics).map(|truth| json!(truth)),
+        Type::Rows => None,
+    }
+}
+
+/// Returns what differs in a property: its value, its lock, or both. A lock that is null counts as false.
+pub(super) fn changes(name: &str, desired: &Desired, live: &Live) -> Vec<FieldChange> {
+    let envelope = live.field(name);
+    let mut changes = Vec::new();
+    if let Some(value) = desired.fields.get(name).filter(|value| !same(&value.value, &envelope["value"])) {
+        changes.push(FieldChange {
+            path: name.to_owned(),
+            from: Some(envelope["value"].clone()),
+            to: Some(value.value.clone()),
+            because: value.origin.clone(),
+        });
+    }
+    changes.extend(lock_change(&format!("{name}.as_default_value"), desired, &envelope["as_default_value"]));
+    changes
+}
+
+/// Returns the change of a lock that is declared under its path; `live` is the lock that was read.
+pub(super) fn lock_change(path: &str, desired: &Desired, live: &Value) -> Option<FieldChange> {
+    let lock = desired.fields.get(path).filter(|lock| lock.value != locked(live))?;
+    Some(FieldChange {
+        path: path.to_owned(),
+        from: Some(locked(live)),
+        to: Some(lock.value.clone()),
+        because: lock.origin.clone(),
+    })
+}
+
+/// Returns the property to be sent: always whole, because what is left out the server resets to null.
+pub(super) fn envelope(name: &str, desired: &Desired, live: &Live) -> Value {
+    let envelope = live.field(name);
+    let value = desired.field(name).unwrap_or(&envelope["value"]);
+    json!({"value": value, "as_default_value": lock(name, desired, live)})
+}
+
+/// Returns the lock to be sent with a property.
+pub(super) fn lock(name: &str, desired: &Desired, live: &Live) -> Value {
+    let declared = desired.field(&format!("{name}.as_default_value")).cloned();
+    declared.unwrap_or_else(|| locked(&live.field(name)["as_default_value"]))
+}
+
+fn locked(lock: &Value) -> Value {
+    json!(lock.as_bool().unwrap_or(false))
+}

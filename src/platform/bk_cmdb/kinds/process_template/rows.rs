@@ -1,0 +1,384 @@
+//! `bind_info`: the rows that are declared, laid over the rows that were read (contract section 4.4, bind_info rows).
+//!
+//! Running processes hang on `row_id`, so a row that stays keeps its id, and a new one gets an id that no row of the
+//! request or of the live list has: never that of a row that goes away.
+
+use serde_json::{Map, Value, json};
+
+use super::property::{self, BIND_INFO};
+use crate::{
+    diagnostic::Diagnostic,
+    diff::rows::{Fit, pair},
+    model::{Desired, FieldChange, Fields, Live},
+    source::{Located, Origin},
+    yaml::{self, Content, Node, Section, Typed},
+};
+
+/// The parts of a row that have a value and a lock.
+const CELLS: &[&str] = &["ip", "port", "protocol", "enable"];
+/// The parts by which rows are told apart.
+const KEY: &[&str] = &["ip", "port", "protocol"];
+
+/// Words for the codes of addresses.
+const IPS: &[(&str, &str)] = &[
+    ("1", "127.0.0.1"),
+    ("2", "0.0.0.0"),
+    ("3", "first_inner_ip"),
+    ("4", "first_outer_ip"),
+    ("5", "::1"),
+    ("6", "::"),
+    ("7", "first_inner_ipv6"),
+    ("8", "first_outer_ipv6"),
+];
+
+/// Words for the codes of protocols.
+const PROTOCOLS: &[(&str, &str)] = &[("1", "tcp"), ("2", "udp"), ("3", "tcp6"), ("4", "udp6")];
+
+/// Reads `bind_info`. Its fields are flat: `bind_info` holds the number of rows, `bind_info[0].port` a cell.
+pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec<Diagnostic>) {
+    let (value, lock) = property::parts(BIND_INFO, node, diagnostics);
+    if let Some(lock) = lock
+        && let Some(locked) = yaml::boolean(lock, "`as_default_value` of `bind_info`", diagnostics)
+    {
+        fields.insert("bind_info.as_default_value".into(), Located::new(json!(locked), lock.origin.clone()));
+    }
+    let Some(value) = value else { return };
+    let items = match &value.content {
+        Content::Sequence(items) => items.as_slice(),
+        Content::Scalar(_) if value.is_null() => &[],
+        Content::Scalar(_) | Content::Mapping(_) => {
+            let message = format!("`bind_info` has to be a list of rows, not {}", value.describe());
+            diagnostics.push(Diagnostic::error("M330", message, &value.origin));
+            return;
+        }
+    };
+    fields.insert(BIND_INFO.into(), Located::new(json!(items.len()), value.origin.clone()));
+    let mut ids: Vec<(i64, &Origin)> = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        let Some(section) = Section::open(item, "a row of `bind_info`", diagnostics) else { continue };
+        let row = format!("bind_info[{at}]");
+        fields.insert(row.as_str().into(), Located::new(Value::Null, item.origin.clone()));
+        if let Some(node) = section.get("row_id")
+            && let Some(id) = row_id(node, diagnostics)
+        {
+            if let Some(number) = id.value.as_i64() {
+                if let Some((_, first)) = ids.iter().find(|(other, _)| *other == number) {
+                    let message = format!("two rows have the row_id {number}");
+                    let diagnostic = Diagnostic::error("M331", message, &id.origin).also(first, "the first of them");
+                    diagnostics.push(diagnostic);
+                }
+                ids.push((number, &node.origin));
+            }
+            fields.insert(format!("{row}.row_id").into(), id);
+        }
+        for cell in CELLS {
+            let Some(node) = section.get(cell) else { continue };
+            decode_cell(&row, cell, node, fields, diagnostics);
+        }
+        section.finish(diagnostics);
+        let cell = |name: &str| fields.get(&*format!("{row}.{name}"));
+        if let (Some(ip), Some(protocol)) = (cell("ip"), cell("protocol"))
+            && !fit_together(&ip.value, &protocol.value)
+        {
+            let message = "an IPv4 address goes with tcp or udp, an IPv6 one with tcp6 or udp6";
+            diagnostics.push(Diagnostic::error("M332", message, &protocol.origin).also(&ip.origin, "the address"));
+        }
+    }
+}
+
+fn row_id(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Value>> {
+    let id = match node.typed() {
+        Some(Typed::Text("new")) => json!("new"),
+        Some(Typed::Int(id)) if id > 0 => json!(id),
+        _ => {
+            let message = format!("`row_id` has to be the number of a live row or `new`, not {}", node.describe());
+            diagnostics.push(Diagnostic::error("M333", message, &node.origin));
+            return None;
+        }
+    };
+    Some(Located::new(id, node.origin.clone()))
+}
+
+fn decode_cell(row: &str, cell: &str, node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec<Diagnostic>) {
+    let (value, lock) = property::parts(cell, node, diagnostics);
+    if let Some(value) = value
+        && let Some(read) = read(cell, value, diagnostics)
+    {
+        fields.insert(format!("{row}.{cell}").into(), Located::new(read, value.origin.clone()));
+    }
+    if let Some(lock) = lock
+        && let Some(locked) = yaml::boolean(lock, &format!("`as_default_value` of `{cell}`"), diagnostics)
+    {
+        let path = format!("{row}.{cell}.as_default_value");
+        fields.insert(path.into(), Located::new(json!(locked), lock.origin.clone()));
+    }
+}
+
+fn read(cell: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Value> {
+    let refuse = |message: String| Diagnostic::error("M334", message, &node.origin);
+    if node.is_null() {
+        if matches!(cell, "port" | "protocol") {
+            diagnostics.push(refuse(format!("`{cell}` of a row cannot be cleared: the server wants it")));
+            return None;
+        }
+        return Some(Value::Null);
+    }
+    match cell {
+        "enable" => yaml::boolean(node, "`enable`", diagnostics).map(|truth| json!(truth)),
+        "port" => {
+            let text = yaml::text(node, "`port`", diagnostics)?;
+            match ports(text) {
+                Ok(()) => Some(json!(text)),
+                Err(problem) => {
+                    diagnostics.push(refuse(format!("`port` {problem}")).hint("such as 80, 8080-8090 or 80,443"));
+                    None
+                }
+            }
+        }
+        _ => {
+            let words = if cell == "ip" { IPS } else { PROTOCOLS };
+            let text = yaml::text(node, &format!("`{cell}`"), diagnostics)?;
+            if text.is_empty() && cell == "ip" {
+                return Some(json!(""));
+            }
+            let found = words.iter().find(|(code, word)| *code == text || word.eq_ignore_ascii_case(text));
+            if found.is_none() {
+                let known: Vec<_> = words.iter().map(|(_, word)| *word).collect();
+                let diagnostic = refuse(format!("`{cell}` cannot be `{text}`"));
+                diagnostics.push(diagnostic.hint(format!("one of {}", known.join(", "))));
+            }
+            found.map(|(code, _)| json!(code))
+        }
+    }
+}
+
+/// Checks ports by the server's grammar: items with commas between, each a port or an ascending range, none
+/// overlapping.
+fn ports(text: &str) -> Result<(), String> {
+    let mut taken: Vec<(u16, u16)> = Vec::new();
+    for item in text.split(',') {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        let port = |text: &str| {
+            let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<u16>().ok().filter(|_| plain)
+        };
+        let (Some(first), Some(last)) = (port(first), port(last)) else {
+            return Err(format!("cannot be `{text}`: `{item}` is no port from 1 to 65535"));
+        };
+        if first > last {
+            return Err(format!("cannot be `{text}`: `{item}` runs backwards"));
+        }
+        if taken.iter().any(|(from, to)| first <= *to && *from <= last) {
+            return Err(format!("cannot be `{text}`: `{item}` is named twice"));
+        }
+        taken.push((first, last));
+    }
+    Ok(())
+}
+
+/// Addresses 1 to 4 are IPv4 and go with protocols 1 and 2; 5 to 8 are IPv6 and go with 3 and 4.
+fn fit_together(ip: &Value, protocol: &Value) -> bool {
+    let code = |value: &Value| value.as_str().and_then(|code| code.parse::<u8>().ok());
+    match (code(ip), code(protocol)) {
+        (Some(ip), Some(protocol)) => (ip > 4) == (protocol > 2),
+        _ => true,
+    }
+}
+
+/// The rows to be sent and what differs in them.
+pub(super) struct Merged {
+    /// The whole property.
+    pub(super) envelope: Value,
+    /// What differs.
+    pub(super) changes: Vec<FieldChange>,
+}
+
+/// Lays the declared rows over the live ones.
+pub(super) fn merge(desired: &Desired, live: &Live) -> Result<Merged, Vec<Diagnostic>> {
+    let current = live.field(BIND_INFO);
+    let rows: Vec<&Value> = current["value"].as_array().into_iter().flatten().collect();
+    let lock = property::lock(BIND_INFO, desired, live);
+    let lock_change = property::lock_change("bind_info.as_default_value", desired, &current["as_default_value"]);
+    let Some(list) = desired.fields.get(BIND_INFO) else {
+        let envelope = json!({"value": current["value"], "as_default_value": lock});
+        return Ok(Merged { envelope, changes: lock_change.into_iter().collect() });
+    };
+    let declared = Declared { desired, count: usize::try_from(list.value.as_u64().unwrap_or(0)).unwrap_or(0) };
+    let pairs = declared.pairs(&rows)?;
+    let top = (0..declared.count)
+        .filter_map(|at| declared.value(at, "row_id")?.as_i64())
+        .chain(rows.iter().filter_map(|row| row["row_id"].as_i64()))
+        .fold(0, i64::max);
+    let mut next = top;
+    let (mut merged, mut changes, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, pair) in pairs.iter().enumerate() {
+        let row = match pair {
+            Some(paired) => declared.edited(at, rows[*paired], &mut changes),
+            None => {
+                next += 1;
+                declared.added(at, next, &mut changes, &mut problems)
+            }
+        };
+        if !fit_together(&row["ip"]["value"], &row["protocol"]["value"]) {
+            let message = "an IPv4 address goes with tcp or udp, an IPv6 one with tcp6 or udp6";
+            problems.push(Diagnostic::error("P112", message, declared.origin(at)));
+        }
+        merged.push(row);
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    for (at, row) in rows.iter().enumerate() {
+        if !pairs.contains(&Some(at)) {
+            changes.push(FieldChange {
+                path: format!("bind_info[{}]", row["row_id"]),
+                from: Some(summary(row)),
+                to: None,
+                because: list.origin.clone(),
+            });
+        }
+    }
+    changes.extend(order_change(&pairs, &rows, list));
+    changes.extend(lock_change);
+    Ok(Merged { envelope: json!({"value": merged, "as_default_value": lock}), changes })
+}
+
+fn order_change(pairs: &[Option<usize>], rows: &[&Value], list: &Located<Value>) -> Option<FieldChange> {
+    let kept: Vec<usize> = pairs.iter().flatten().copied().collect();
+    let mut before = kept.clone();
+    before.sort_unstable();
+    let ids = |order: &[usize]| order.iter().map(|at| rows[*at]["row_id"].clone()).collect::<Value>();
+    (kept != before).then(|| FieldChange {
+        path: "bind_info.order".to_owned(),
+        from: Some(ids(&before)),
+        to: Some(ids(&kept)),
+        because: list.origin.clone(),
+    })
+}
+
+/// The declared rows.
+struct Declared<'a> {
+    desired: &'a Desired,
+    count: usize,
+}
+
+impl Declared<'_> {
+    fn cell(&self, at: usize, name: &str) -> Option<&Located<Value>> {
+        self.desired.fields.get(&*format!("bind_info[{at}].{name}"))
+    }
+
+    fn value(&self, at: usize, name: &str) -> Option<&Value> {
+        self.cell(at, name).map(|cell| &cell.value)
+    }
+
+    fn origin(&self, at: usize) -> &Origin {
+        self.desired.fields.get(&*format!("bind_info[{at}]")).map_or(&self.desired.origin, |row| &row.origin)
+    }
+
+    /// Returns for each declared row its live one: by `row_id` first, then by content.
+    fn pairs(&self, rows: &[&Value]) -> Result<Vec<Option<usize>>, Vec<Diagnostic>> {
+        let mut pairs = vec![None; self.count];
+        let mut problems = Vec::new();
+        for (at, pair) in pairs.iter_mut().enumerate() {
+            let Some(id) = self.cell(at, "row_id").filter(|id| id.value.is_i64()) else { continue };
+            *pair = rows.iter().position(|row| row["row_id"] == id.value);
+            if pair.is_none() {
+                let ids: Vec<_> = rows.iter().map(|row| row["row_id"].to_string()).collect();
+                let message = format!("no live row has the row_id {}", id.value);
+                let hint = if ids.is_empty() {
+                    "there are no live rows".to_owned()
+                } else {
+                    format!("live rows: {}; a row without `row_id` is matched by its content", ids.join(", "))
+                };
+                problems.push(Diagnostic::error("P113", message, &id.origin).hint(hint));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let open: Vec<usize> = (0..self.count).filter(|at| pairs[*at].is_none()).collect();
+        let free: Vec<usize> = (0..rows.len()).filter(|at| !pairs.contains(&Some(*at))).collect();
+        let found = pair(open.len(), free.len(), |row, column| self.fit(open[row], rows[free[column]]));
+        for (at, column) in open.iter().zip(found) {
+            pairs[*at] = column.map(|column| free[column]);
+        }
+        Ok(pairs)
+    }
+
+    fn fit(&self, at: usize, row: &Value) -> Fit {
+        let written = KEY.iter().filter_map(|name| Some(same_cell(self.value(at, name)?, &row[name]["value"])));
+        let written: Vec<_> = written.collect();
+        let changes = written.iter().filter(|equal| !**equal).count();
+        let is_new = self.value(at, "row_id") == Some(&json!("new"));
+        match changes {
+            0 => Fit::Equal,
+            _ if is_new || changes == written.len() => Fit::Never,
+            _ => Fit::Edit(u32::try_from(changes).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// A live row with the declared cells laid over it; all else goes back as it was read.
+    fn edited(&self, at: usize, row: &Value, changes: &mut Vec<FieldChange>) -> Value {
+        let mut edited = row.clone();
+        for name in CELLS {
+            let live = &row[name];
+            let path = format!("bind_info[{}].{name}", row["row_id"]);
+            let value = self.cell(at, name).filter(|cell| !same_cell(&cell.value, &live["value"]));
+            let lock_path = format!("bind_info[{at}].{name}.as_default_value");
+            let lock = property::lock_change(&lock_path, self.desired, &live["as_default_value"]);
+            if value.is_none() && lock.is_none() {
+                continue;
+            }
+            let locked = lock.as_ref().and_then(|lock| lock.to.clone());
+            let locked = locked.unwrap_or_else(|| json!(live["as_default_value"].as_bool().unwrap_or(false)));
+            let kept = value.map_or(&live["value"], |cell| &cell.value);
+            edited[name] = json!({"value": kept, "as_default_value": locked});
+            changes.extend(value.map(|cell| FieldChange {
+                path: path.clone(),
+                from: Some(live["value"].clone()),
+                to: Some(cell.value.clone()),
+                because: cell.origin.clone(),
+            }));
+            changes.extend(lock.map(|lock| FieldChange { path: format!("{path}.as_default_value"), ..lock }));
+        }
+        edited
+    }
+
+    /// A row that was not there, locked as in the vendor's example unless declared otherwise.
+    fn added(&self, at: usize, id: i64, changes: &mut Vec<FieldChange>, problems: &mut Vec<Diagnostic>) -> Value {
+        let mut row = Map::from_iter([("row_id".to_owned(), json!(id))]);
+        for name in CELLS {
+            let lock = self.value(at, &format!("{name}.as_default_value"));
+            if let Some(cell) = self.cell(at, name) {
+                let lock = lock.cloned().unwrap_or(json!(true));
+                row.insert((*name).to_owned(), json!({"value": cell.value, "as_default_value": lock}));
+            } else if matches!(*name, "port" | "protocol") {
+                let message = format!("this row is like no live one, and as a new row it needs `{name}`");
+                problems.push(Diagnostic::error("P114", message, self.origin(at)));
+            }
+        }
+        let row = Value::Object(row);
+        changes.push(FieldChange {
+            path: format!("bind_info[{id}]"),
+            from: None,
+            to: Some(summary(&row)),
+            because: self.origin(at).clone(),
+        });
+        row
+    }
+}
+
+/// A cell that is null and one that is empty mean the same.
+fn same_cell(declared: &Value, live: &Value) -> bool {
+    let blank = |value: &Value| value.is_null() || value.as_str() == Some("");
+    declared == live || (blank(declared) && blank(live))
+}
+
+/// The cells of a row without their locks, for people.
+fn summary(row: &Value) -> Value {
+    CELLS
+        .iter()
+        .filter(|name| !row[**name]["value"].is_null())
+        .map(|name| ((*name).to_owned(), row[*name]["value"].clone()))
+        .collect()
+}
