@@ -6,4 +6,4 @@ pub mod roma_connect;
 use crate::kind::Platform;
 
 /// All platforms.
-pub static ALL: &[&dyn Platform] = &[];
+pub static ALL: &[&dyn Platform] = &[&bk_cmdb::BkCmdb, &roma_connect::RomaConnect];

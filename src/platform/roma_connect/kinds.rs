@@ -1,0 +1,3 @@
+//! The kinds of ROMA Connect.
+
+pub(super) mod app;
