@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod kind;
 pub mod model;
+pub mod plan;
 pub mod platform;
 pub mod sandbox;
 pub mod source;

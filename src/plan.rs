@@ -1,0 +1,313 @@
+//! The computed set of changes: what differs, in which order it is changed, by which calls. Pure.
+
+pub mod order;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use crate::{
+    diagnostic::Diagnostic,
+    kind::{Facts, Kind, Planned, Platform},
+    model::{Action, Call, Change, Desired, Ensure, FieldChange, Live, ResourceId, Rival, Sight},
+};
+
+/// One target, what is wanted of it and what was read from it.
+pub struct Scene<'a> {
+    /// The target's name.
+    pub target: Arc<str>,
+    /// Its platform.
+    pub platform: &'static dyn Platform,
+    /// The objects that are wanted there.
+    pub desired: Vec<&'a Desired>,
+    /// What was read.
+    pub facts: Facts,
+}
+
+impl Scene<'_> {
+    /// Returns the kind of an object.
+    pub fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {
+        self.platform.kind(id.kind)
+    }
+}
+
+/// Why an object is left alone.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cause {
+    /// It cannot become as declared.
+    Wrong(Vec<Diagnostic>),
+    /// It could not be read.
+    Unread(String),
+    /// It needs another object that is blocked.
+    Needs(ResourceId),
+}
+
+/// An object that is left alone, because something about it is wrong or unknown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blocked {
+    /// The object.
+    pub id: ResourceId,
+    /// Its target.
+    pub target: Arc<str>,
+    /// Where its document begins.
+    pub origin: crate::source::Origin,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// What is to be done, and what cannot be done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// Changes, in an order in which they can be made.
+    pub changes: Vec<Change>,
+    /// The calls that make them, in the same order.
+    pub calls: Vec<Call>,
+    /// How many objects are as declared.
+    pub unchanged: usize,
+    /// Objects that are left alone.
+    pub blocked: Vec<Blocked>,
+}
+
+impl Plan {
+    /// Says whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Returns how many changes are of a kind.
+    pub fn count(&self, action: Action) -> usize {
+        self.changes.iter().filter(|change| change.action == action).count()
+    }
+
+    /// Returns the calls that serve an object.
+    pub fn calls_of<'p>(&'p self, id: &'p ResourceId) -> impl Iterator<Item = &'p Call> {
+        self.calls.iter().filter(move |call| call.serves.contains(id))
+    }
+}
+
+/// An object that would change.
+struct Candidate<'s> {
+    desired: &'s Desired,
+    live: Option<&'s Live>,
+    rivals: &'s [Rival],
+    place: &'s Value,
+    fields: Vec<FieldChange>,
+    wanted: Vec<String>,
+    after: BTreeSet<ResourceId>,
+}
+
+/// Compares what is wanted with what was read, on all targets.
+pub fn plan(scenes: &[Scene<'_>]) -> Plan {
+    let mut plan = Plan::default();
+    for scene in scenes {
+        plan_scene(scene, &mut plan);
+    }
+    plan
+}
+
+fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
+    let mut blocked: BTreeMap<&ResourceId, Cause> = BTreeMap::new();
+    let mut candidates: BTreeMap<&ResourceId, Candidate<'_>> = BTreeMap::new();
+    let mut held: HashMap<String, &ResourceId> = HashMap::new();
+    let mut unchanged = 0;
+    for desired in &scene.desired {
+        let Some(kind) = scene.kind(&desired.id) else { continue };
+        match candidate(scene, kind, desired) {
+            Ok(candidate) => {
+                let claims = kind.claims(desired, candidate.live);
+                held.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
+                if candidate.live.is_some() && candidate.fields.is_empty() {
+                    unchanged += 1;
+                } else {
+                    candidates.insert(&desired.id, Candidate { wanted: claims.wanted, ..candidate });
+                }
+            }
+            Err(cause) => {
+                if let Some(Sight::Found(live)) = scene.facts.sight(&desired.id) {
+                    held.extend(kind.claims(desired, Some(live)).held.into_iter().map(|claim| (claim, &desired.id)));
+                }
+                blocked.insert(&desired.id, cause);
+            }
+        }
+    }
+    settle_claims(&mut candidates, &held, &mut blocked);
+    block_dependents(&mut candidates, &mut blocked);
+    let edges = |candidates: &BTreeMap<&ResourceId, Candidate<'_>>| -> BTreeMap<ResourceId, BTreeSet<ResourceId>> {
+        candidates.iter().map(|(id, one)| ((*id).clone(), one.after.clone())).collect()
+    };
+    let levels = loop {
+        match order::levels(&edges(&candidates)) {
+            Ok(levels) => break levels,
+            Err(cycle) => {
+                block_cycle(&cycle, &mut candidates, &mut blocked);
+                block_dependents(&mut candidates, &mut blocked);
+            }
+        }
+    };
+    for level in levels {
+        finish_level(scene, &level, &mut candidates, plan);
+    }
+    plan.unchanged += unchanged;
+    let origins: HashMap<_, _> = scene.desired.iter().map(|one| (&one.id, &one.origin)).collect();
+    plan.blocked.extend(blocked.into_iter().map(|(id, cause)| Blocked {
+        id: id.clone(),
+        target: scene.target.clone(),
+        origin: origins[id].clone(),
+        cause,
+    }));
+}
+
+/// Looks at one object: what differs, or why nothing can be done about it.
+fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) -> Result<Candidate<'s>, Cause> {
+    let unread = || Cause::Unread("it was not read".to_owned());
+    let (live, rivals, place) = match scene.facts.sight(&desired.id).ok_or_else(unread)? {
+        Sight::Found(live) => (Some(live), live.rivals.as_slice(), &Value::Null),
+        Sight::Absent { rivals, place, .. } if desired.ensure == Ensure::Present => (None, rivals.as_slice(), place),
+        Sight::Absent { nearest, .. } => return Err(Cause::Wrong(vec![missing(desired, nearest)])),
+        Sight::Needs(id) => return Err(Cause::Needs(id.clone())),
+        Sight::Ambiguous(diagnostic) | Sight::Impossible(diagnostic) => {
+            return Err(Cause::Wrong(vec![(**diagnostic).clone()]));
+        }
+        Sight::Unknown(why) => return Err(Cause::Unread(why.clone())),
+    };
+    let fields = kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong)?;
+    // What is made in this run has to be there first.
+    let made = |id: &ResourceId| matches!(scene.facts.sight(id), Some(Sight::Absent { .. }));
+    let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
+    Ok(Candidate { desired, live, rivals, place, fields, wanted: Vec::new(), after: after.collect() })
+}
+
+fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {
+    // The last thing that says which object is meant: the name rather than the business it lies in.
+    let place = desired.locator.values().max_by_key(|value| value.origin.bytes.start);
+    let origin = place.map_or(&desired.origin, |value| &value.origin);
+    let wanted = place.and_then(|value| value.value.as_str()).unwrap_or_default();
+    let diagnostic = Diagnostic::error("P100", format!("{} does not exist", desired.id), origin);
+    match crate::yaml::nearest(wanted, nearest.iter().map(String::as_str)) {
+        Some(name) => diagnostic.hint(format!("did you mean `{name}`?")),
+        None => diagnostic.hint("`ensure: existing` is the default: the object has to be there"),
+    }
+}
+
+/// Unique values: who wants one that another object holds waits until that object has given it up, and is blocked
+/// where it never does.
+fn settle_claims<'s>(
+    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
+    held: &HashMap<String, &'s ResourceId>,
+    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
+) {
+    let mut wanted: HashMap<&str, Vec<&ResourceId>> = HashMap::new();
+    for (id, one) in &*candidates {
+        one.wanted.iter().for_each(|claim| wanted.entry(claim).or_default().push(id));
+    }
+    let mut after: Vec<(&ResourceId, ResourceId)> = Vec::new();
+    let mut wrong: Vec<(&ResourceId, Cause)> = Vec::new();
+    for (id, one) in &*candidates {
+        let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
+        for rival in one.rivals {
+            let (claim, holder) = (&rival.claim, &rival.holder);
+            match held.get(claim).filter(|holder| *holder != id) {
+                Some(other) if candidates.get(other).is_some_and(|other| !other.wanted.contains(claim)) => {
+                    after.push((id, (*other).clone()));
+                }
+                Some(other) if blocked.contains_key(other) => wrong.push((id, Cause::Needs((*other).clone()))),
+                other => {
+                    let whose = other.map(|other| format!(", which {other} keeps")).unwrap_or_default();
+                    let message = format!("{id} cannot get its name: {holder} has it{whose}");
+                    wrong.push((id, Cause::Wrong(vec![Diagnostic::error("P130", message, origin)])));
+                }
+            }
+        }
+        for other in one.wanted.iter().flat_map(|claim| &wanted[claim.as_str()]).filter(|other| *other != id) {
+            let message = format!("{id} and {other} are to get the same name");
+            let diagnostic = Diagnostic::error("P131", message, origin);
+            let diagnostic = diagnostic.also(&candidates[other].desired.origin, format!("{other} is declared here"));
+            wrong.push((id, Cause::Wrong(vec![diagnostic])));
+        }
+    }
+    for (id, other) in after {
+        if let Some(one) = candidates.get_mut(id) {
+            one.after.insert(other);
+        }
+    }
+    for (id, cause) in wrong {
+        candidates.remove(id);
+        blocked.entry(id).or_insert(cause);
+    }
+}
+
+/// Blocks what needs something that is blocked itself.
+fn block_dependents<'s>(
+    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
+    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
+) {
+    loop {
+        let lost: Vec<_> = candidates
+            .iter()
+            .filter_map(|(id, one)| {
+                Some((*id, one.after.iter().find(|other| !candidates.contains_key(other))?.clone()))
+            })
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        for (id, other) in lost {
+            candidates.remove(id);
+            blocked.insert(id, Cause::Needs(other));
+        }
+    }
+}
+
+fn block_cycle<'s>(
+    cycle: &[ResourceId],
+    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
+    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
+) {
+    let names: Vec<_> = cycle.iter().chain(cycle.first()).map(ToString::to_string).collect();
+    for id in cycle {
+        let Some((id, one)) = candidates.remove_entry(id) else { continue };
+        let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
+        let message = format!("each waits for the name of the next: {}", names.join(" → "));
+        let hint = "a swap of names takes two applies with a third name between them";
+        blocked.insert(id, Cause::Wrong(vec![Diagnostic::error("P132", message, origin).hint(hint)]));
+    }
+}
+
+/// Turns the objects of one level into changes and calls.
+fn finish_level(
+    scene: &Scene<'_>,
+    level: &[ResourceId],
+    candidates: &mut BTreeMap<&ResourceId, Candidate<'_>>,
+    plan: &mut Plan,
+) {
+    let level: HashSet<&ResourceId> = level.iter().collect();
+    for kind in scene.platform.kinds() {
+        let ids: Vec<&ResourceId> =
+            candidates.keys().copied().filter(|id| id.kind == kind.name() && level.contains(id)).collect();
+        let ready: Vec<(Candidate<'_>, Change)> = ids
+            .into_iter()
+            .filter_map(|id| candidates.remove(id))
+            .map(|mut one| {
+                let change = Change {
+                    id: one.desired.id.clone(),
+                    target: scene.target.clone(),
+                    label: one.live.map(|live| live.label.clone()).unwrap_or_default(),
+                    action: if one.live.is_some() { Action::Update } else { Action::Create },
+                    fields: std::mem::take(&mut one.fields),
+                    after: one.after.iter().cloned().collect(),
+                    origin: one.desired.origin.clone(),
+                };
+                (one, change)
+            })
+            .collect();
+        let planned: Vec<_> = ready
+            .iter()
+            .map(|(one, change)| Planned { desired: one.desired, live: one.live, place: one.place, change })
+            .collect();
+        plan.calls.extend(kind.calls(&planned, &scene.facts));
+        plan.changes.extend(ready.into_iter().map(|(_, change)| change));
+    }
+}
