@@ -6,10 +6,12 @@
 pub mod config;
 pub mod diagnostic;
 pub mod diff;
+pub mod engine;
 pub mod kind;
 pub mod model;
 pub mod plan;
 pub mod platform;
 pub mod sandbox;
 pub mod source;
+pub mod transport;
 pub mod yaml;

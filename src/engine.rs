@@ -1,0 +1,8 @@
+//! Runs reads and calls: everything here waits for a network, nothing here knows a platform.
+
+pub mod apply;
+pub mod connection;
+mod limit;
+pub mod observe;
+mod retry;
+mod verify;

@@ -1,0 +1,325 @@
+//! Carries out a plan: level by level, many calls at once, each object read back before it counts as done.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt, future::join_all, stream};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    connection::Writer,
+    verify::{judge, look_up, reread},
+};
+use crate::{
+    kind::{Kind, Planned},
+    model::{Action, Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
+    plan::{Plan, Scene, order},
+};
+
+/// Calls that are made before their objects are read back together; as many as one read can hold.
+const BATCH: usize = 500;
+/// Most times that a call is sent whose answers get lost.
+const TRIES: usize = 3;
+
+/// What happens while a plan is carried out.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A change is about to be sent.
+    Started(&'a Change),
+    /// A change is done with, after this time.
+    Finished(&'a Change, &'a Outcome, Duration),
+}
+
+/// Is told what happens; called from several tasks.
+pub type Listener<'a> = dyn Fn(&Event<'_>) + Sync + 'a;
+
+/// How a plan is carried out.
+pub struct Options<'a> {
+    /// Read each object back after its write.
+    pub verify: bool,
+    /// Is told what happens.
+    pub listener: &'a Listener<'a>,
+    /// Once cancelled, no further call is sent; those on their way are waited for.
+    pub stop: CancellationToken,
+}
+
+/// Carries out a plan and returns the outcome of each of its changes, in the plan's order.
+pub async fn apply(
+    plan: &Plan,
+    scenes: &[Scene<'_>],
+    writers: &[Writer],
+    options: &Options<'_>,
+) -> Vec<(ResourceId, Outcome)> {
+    let runs = scenes.iter().filter_map(|scene| {
+        let writer = writers.iter().find(|writer| writer.reader().target().name == scene.target)?;
+        Some(Run::new(plan, scene, writer, options).go())
+    });
+    let mut outcomes: HashMap<ResourceId, Outcome> = join_all(runs).await.into_iter().flatten().collect();
+    let outcome = |id: &ResourceId| outcomes.remove(id).unwrap_or(Outcome::Interrupted);
+    let mut outcome = outcome;
+    plan.changes.iter().map(|change| (change.id.clone(), outcome(&change.id))).collect()
+}
+
+/// The run on one target.
+struct Run<'a> {
+    scene: &'a Scene<'a>,
+    writer: &'a Writer,
+    options: &'a Options<'a>,
+    changes: BTreeMap<&'a ResourceId, &'a Change>,
+    desired: HashMap<&'a ResourceId, &'a Desired>,
+    calls: Vec<&'a Call>,
+    handles: HashMap<String, Value>,
+    outcomes: HashMap<ResourceId, Outcome>,
+}
+
+/// An object after its call.
+enum Sent {
+    /// Answered; the handle and, where the answer told it, the object.
+    Done(Option<Value>, Option<Live>),
+    /// No answer came, or one that leaves open whether it was done.
+    Lost(Refusal),
+    /// The platform said no.
+    Refused(Refusal),
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan, scene: &'a Scene<'a>, writer: &'a Writer, options: &'a Options<'a>) -> Self {
+        Self {
+            scene,
+            writer,
+            options,
+            changes: plan.changes.iter().filter(|one| one.target == scene.target).map(|one| (&one.id, one)).collect(),
+            desired: scene.desired.iter().map(|one| (&one.id, *one)).collect(),
+            calls: plan.calls.iter().filter(|call| call.target == scene.target).collect(),
+            handles: HashMap::new(),
+            outcomes: HashMap::new(),
+        }
+    }
+
+    async fn go(mut self) -> HashMap<ResourceId, Outcome> {
+        let edges: BTreeMap<ResourceId, BTreeSet<ResourceId>> =
+            self.changes.values().map(|one| (one.id.clone(), one.after.iter().cloned().collect())).collect();
+        for level in order::levels(&edges).unwrap_or_default() {
+            let level: BTreeSet<ResourceId> = level.into_iter().collect();
+            let calls: Vec<&Call> =
+                self.calls.iter().copied().filter(|call| call.serves.iter().any(|id| level.contains(id))).collect();
+            for batch in calls.chunks(BATCH) {
+                self.batch(batch).await;
+            }
+        }
+        self.outcomes
+    }
+
+    async fn batch(&mut self, calls: &[&'a Call]) {
+        let mut ready = Vec::new();
+        for call in calls {
+            match self.request(call) {
+                Ok(request) => ready.push((*call, request)),
+                Err(needed) => {
+                    for id in &call.serves {
+                        self.finish(id, Outcome::Skipped(needed.clone()), Duration::ZERO);
+                    }
+                }
+            }
+        }
+        for attempt in 1..=TRIES {
+            let lost = self.send(ready, attempt == TRIES).await;
+            if lost.is_empty() {
+                return;
+            }
+            ready = lost;
+        }
+    }
+
+    /// Sends calls and reads their objects back. Returns those calls that got lost, were not carried out, and may be
+    /// sent again.
+    async fn send(&mut self, calls: Vec<(&'a Call, Request)>, last: bool) -> Vec<(&'a Call, Request)> {
+        let (writer, stop, listener) = (self.writer, &self.options.stop, self.options.listener);
+        let changes = &self.changes;
+        let sent: Vec<_> = stream::iter(calls)
+            .map(|(call, request)| async move {
+                if stop.is_cancelled() {
+                    return (call, request, None, Duration::ZERO);
+                }
+                call.serves.iter().filter_map(|id| changes.get(id)).for_each(|one| listener(&Event::Started(one)));
+                let start = Instant::now();
+                let answer = writer.write(&request).await;
+                (call, request, Some(answer), start.elapsed())
+            })
+            .buffer_unordered(BATCH)
+            .collect()
+            .await;
+        let mut open: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
+        let mut requests: HashMap<&ResourceId, (&Call, Request)> = HashMap::new();
+        for (call, request, answer, took) in sent {
+            for id in &call.serves {
+                let Some(answer) = &answer else {
+                    self.finish(id, Outcome::Interrupted, took);
+                    continue;
+                };
+                match self.sent(id, answer) {
+                    Sent::Refused(refusal) => self.finish(id, Outcome::Refused(refusal), took),
+                    Sent::Done(handle, live) => {
+                        if let Some(handle) = &handle {
+                            self.handles.insert(id.to_string(), handle.clone());
+                        }
+                        if !self.options.verify {
+                            self.finish(id, Outcome::Applied, took);
+                        } else if let Some(live) = live {
+                            self.settle(id, &live, took);
+                        } else {
+                            open.push((id, handle, None, took));
+                        }
+                    }
+                    Sent::Lost(refusal) => {
+                        let handle = self.live(id).map(|live| live.handle.clone());
+                        requests.insert(id, (call, request.clone()));
+                        open.push((id, handle, Some(refusal), took));
+                    }
+                }
+            }
+        }
+        let sights = self.read_back(&open).await;
+        let mut again = Vec::new();
+        for (id, _, lost, took) in open {
+            match (sights.get(id), lost) {
+                (Some(Sight::Found(live)), None) => self.settle(id, live, took),
+                (Some(Sight::Found(live)), Some(refusal)) => {
+                    self.handles.insert(id.to_string(), live.handle.clone());
+                    let outcome = self.judged(id, live);
+                    match requests.remove(id) {
+                        Some((call, request)) if !outcome.converged() && request.repeatable && !last => {
+                            again.push((call, request));
+                        }
+                        _ if outcome.converged() => self.finish(id, outcome, took),
+                        _ => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
+                    }
+                }
+                (Some(Sight::Absent { .. }), None) => {
+                    let refusal = Refusal::new(None, "it was accepted, but the object is not there");
+                    self.finish(id, Outcome::Refused(refusal), took);
+                }
+                (_, Some(refusal)) => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
+                (Some(Sight::Unknown(why)), None) => {
+                    self.finish(id, Outcome::Unknown(format!("it was accepted, but not read back: {why}")), took);
+                }
+                (_, None) => {
+                    self.finish(id, Outcome::Unknown("it was accepted, but not found again".to_owned()), took);
+                }
+            }
+        }
+        again
+    }
+
+    fn sent(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Sent {
+        match answer {
+            Err(refusal) if refusal.lost => Sent::Lost(refusal.clone()),
+            Err(refusal) => Sent::Refused(refusal.clone()),
+            Ok(value) => {
+                let known = self.kind(id).zip(self.planned(id));
+                let handle = known.and_then(|(kind, planned)| kind.handle(&planned, value));
+                Sent::Done(handle, known.and_then(|(kind, planned)| kind.answered(planned.desired, value)))
+            }
+        }
+    }
+
+    /// Reads objects back: by handle where there is one, by key where a create got lost.
+    async fn read_back(
+        &self,
+        open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
+    ) -> HashMap<ResourceId, Sight> {
+        let reader = self.writer.reader();
+        let mut sights = HashMap::new();
+        let unnamed: Vec<&Desired> =
+            open.iter().filter(|one| one.1.is_none()).filter_map(|one| self.desired.get(one.0).copied()).collect();
+        if !unnamed.is_empty() {
+            sights.extend(look_up(&reader, unnamed).await);
+        }
+        for kind in self.scene.platform.kinds() {
+            let objects: Vec<(&Desired, &Value)> = open
+                .iter()
+                .filter(|one| one.0.kind == kind.name())
+                .filter_map(|one| Some((*self.desired.get(one.0)?, one.1.as_ref()?)))
+                .collect();
+            if !objects.is_empty() {
+                sights.extend(reread(&reader, *kind, &objects).await);
+            }
+        }
+        sights
+    }
+
+    fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {
+        self.scene.kind(id)
+    }
+
+    fn live(&self, id: &ResourceId) -> Option<&'a Live> {
+        match self.scene.facts.sight(id) {
+            Some(Sight::Found(live)) => Some(live),
+            _ => None,
+        }
+    }
+
+    fn planned(&self, id: &ResourceId) -> Option<Planned<'a>> {
+        let place = match self.scene.facts.sight(id) {
+            Some(Sight::Absent { place, .. }) => place,
+            _ => &Value::Null,
+        };
+        Some(Planned { desired: self.desired.get(id)?, live: self.live(id), place, change: self.changes.get(id)? })
+    }
+
+    fn judged(&self, id: &ResourceId, live: &Live) -> Outcome {
+        match (self.kind(id), self.planned(id)) {
+            (Some(kind), Some(planned)) => judge(kind, planned.desired, planned.change, live, &self.scene.facts),
+            _ => Outcome::Unknown("it is not part of the plan".to_owned()),
+        }
+    }
+
+    fn settle(&mut self, id: &ResourceId, live: &Live, took: Duration) {
+        let outcome = self.judged(id, live);
+        self.finish(id, outcome, took);
+    }
+
+    fn finish(&mut self, id: &ResourceId, outcome: Outcome, took: Duration) {
+        if let Some(change) = self.changes.get(id) {
+            (self.options.listener)(&Event::Finished(change, &outcome, took));
+        }
+        self.outcomes.insert(id.clone(), outcome);
+    }
+
+    /// Returns the request of a call with the ids of created objects filled in, or what it needs and did not get.
+    fn request(&self, call: &Call) -> Result<Request, ResourceId> {
+        let needs = call.serves.iter().filter_map(|id| self.changes.get(id)).flat_map(|change| &change.after);
+        for id in needs {
+            if !self.outcomes.get(id).is_some_and(Outcome::converged) {
+                return Err(id.clone());
+            }
+        }
+        let mut request = call.request.clone();
+        fill(&mut request.arguments, &self.handles);
+        Ok(request)
+    }
+}
+
+/// Puts the ids of objects that the run created where the plan had placeholders.
+fn fill(value: &mut Value, handles: &HashMap<String, Value>) {
+    match value {
+        Value::Object(entries) => {
+            let handle = entries.get("$handle").and_then(Value::as_str).filter(|_| entries.len() == 1);
+            if let Some(handle) = handle.and_then(|name| handles.get(name)) {
+                *value = handle.clone();
+                return;
+            }
+            entries.values_mut().for_each(|value| fill(value, handles));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| fill(value, handles)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Says whether a change makes an object.
+pub fn creates(change: &Change) -> bool {
+    change.action == Action::Create
+}

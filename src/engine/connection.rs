@@ -1,0 +1,219 @@
+//! A connection to one target, and the two ways to use it: a [`Reader`] cannot write.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::{
+    limit::Pace,
+    retry::{wait, waits},
+};
+use crate::{
+    kind::{Endpoint, Platform, Reply},
+    model::{Refusal, Request},
+    transport::Transport,
+};
+
+/// Finds out where a target's requests go. Called once, when the first request is due: it may read files and run
+/// programs for the secrets.
+pub type Resolve = dyn Fn() -> Result<Endpoint, String> + Send + Sync;
+
+/// What a connection is made of.
+pub struct Target {
+    /// Its name in `reconcile.yaml`.
+    pub name: Arc<str>,
+    /// Its platform.
+    pub platform: &'static dyn Platform,
+    /// Settings that are not secret and that kinds may need, such as `timeZone`.
+    pub settings: HashMap<String, String>,
+    /// Where its requests go.
+    pub resolve: Arc<Resolve>,
+    /// Most requests at once.
+    pub concurrency: usize,
+    /// Most requests a second.
+    pub rate: Option<f64>,
+}
+
+/// What all connections of a run share.
+#[derive(Clone)]
+pub struct Shared {
+    transport: Transport,
+    all: Arc<Semaphore>,
+    pace: Option<Arc<Pace>>,
+    tally: Arc<Tally>,
+}
+
+impl Shared {
+    /// Returns what connections share: at most `parallelism` requests at once and `rate` a second in all.
+    pub fn new(transport: Transport, parallelism: usize, rate: Option<f64>) -> Self {
+        Self {
+            transport,
+            all: Arc::new(Semaphore::new(parallelism.max(1))),
+            pace: rate.map(|rate| Arc::new(Pace::per_second(rate))),
+            tally: Arc::default(),
+        }
+    }
+
+    /// Returns the count of what was sent.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+}
+
+/// Counts what was sent.
+#[derive(Debug, Default)]
+pub struct Tally {
+    sent: Mutex<BTreeMap<&'static str, (bool, usize)>>,
+}
+
+impl Tally {
+    fn count(&self, operation: &'static str, write: bool) {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_insert((write, 0)).1 += 1;
+    }
+
+    /// Returns the number of requests by operation, those that write apart from those that read.
+    pub fn by_operation(&self, write: bool) -> Vec<(&'static str, usize)> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.iter().filter(|(_, (writes, _))| *writes == write).map(|(name, (_, count))| (*name, *count)).collect()
+    }
+
+    /// Returns the number of all requests that write, or that read.
+    pub fn total(&self, write: bool) -> usize {
+        self.by_operation(write).iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// A target that can be talked to.
+pub struct Connection {
+    target: Target,
+    shared: Shared,
+    endpoint: OnceCell<Result<Endpoint, String>>,
+    own: Semaphore,
+    pace: Option<Pace>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("target", &self.target.name).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Returns a connection; nothing is sent or resolved yet.
+    pub fn new(target: Target, shared: Shared) -> Arc<Self> {
+        let own = Semaphore::new(target.concurrency.max(1));
+        let pace = target.rate.map(Pace::per_second);
+        Arc::new(Self { target, shared, endpoint: OnceCell::new(), own, pace })
+    }
+
+    /// Returns the target.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Returns the way to use it that cannot write.
+    pub fn reader(self: &Arc<Self>) -> Reader {
+        Reader(self.clone())
+    }
+
+    /// Returns the way to use it that can write.
+    pub fn writer(self: &Arc<Self>) -> Writer {
+        Writer(self.clone())
+    }
+
+    async fn endpoint(&self) -> Result<&Endpoint, Refusal> {
+        let resolve = self.target.resolve.clone();
+        let endpoint = self
+            .endpoint
+            .get_or_init(|| async move {
+                let resolved = tokio::task::spawn_blocking(move || resolve()).await;
+                resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")))
+            })
+            .await;
+        endpoint.as_ref().map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))
+    }
+
+    /// Sends a request once.
+    async fn exchange(&self, request: &Request, write: bool) -> Result<Value, Refusal> {
+        let endpoint = self.endpoint().await?;
+        let _own = self.own.acquire().await;
+        let _all = self.shared.all.acquire().await;
+        for pace in [self.pace.as_ref(), self.shared.pace.as_deref()].into_iter().flatten() {
+            pace.turn().await;
+        }
+        let prepared = self.target.platform.prepare(request, endpoint)?;
+        let start = Instant::now();
+        self.shared.tally.count(request.operation, write);
+        let answer = self.shared.transport.send(prepared).await;
+        let outcome = answer.and_then(|answer| {
+            let reply = Reply { status: answer.status, retry_after: answer.retry_after, body: &answer.body };
+            self.target.platform.interpret(request, &reply)
+        });
+        self.log(request, start.elapsed(), outcome.as_ref().err());
+        outcome
+    }
+
+    /// Arguments and answers are not logged: they may hold what is secret.
+    fn log(&self, request: &Request, took: Duration, refusal: Option<&Refusal>) {
+        let (target, operation, ms) = (&*self.target.name, request.operation, took.as_millis());
+        match refusal {
+            None => tracing::debug!(target, operation, ms, "answered"),
+            Some(refusal) => tracing::debug!(target, operation, ms, %refusal, "refused"),
+        }
+    }
+
+    async fn exchange_patiently(&self, request: &Request, write: bool) -> Result<Value, Refusal> {
+        let mut waits = waits();
+        loop {
+            let refusal = match self.exchange(request, write).await {
+                Ok(value) => return Ok(value),
+                Err(refusal) => refusal,
+            };
+            let Some(pause) = wait(&refusal, &mut waits, !write) else { return Err(refusal) };
+            let (target, operation) = (&*self.target.name, request.operation);
+            tracing::info!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Reads from a target. It has no method that writes.
+#[derive(Debug, Clone)]
+pub struct Reader(Arc<Connection>);
+
+impl Reader {
+    /// Returns the target.
+    pub fn target(&self) -> &Target {
+        &self.0.target
+    }
+
+    /// Sends an operation that the platform lists as a read; anything else is refused and not sent.
+    pub async fn read(&self, request: &Request) -> Result<Value, Refusal> {
+        if !self.0.target.platform.is_read(request.operation) {
+            return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
+        }
+        self.0.exchange_patiently(request, false).await
+    }
+}
+
+/// Reads from a target and writes to it.
+#[derive(Debug, Clone)]
+pub struct Writer(Arc<Connection>);
+
+impl Writer {
+    /// Returns the part of it that cannot write.
+    pub fn reader(&self) -> Reader {
+        Reader(self.0.clone())
+    }
+
+    /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out.
+    pub async fn write(&self, request: &Request) -> Result<Value, Refusal> {
+        self.0.exchange_patiently(request, true).await
+    }
+}

@@ -1,0 +1,47 @@
+//! How fast requests leave.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep_until},
+};
+
+/// Spaces requests evenly, so that a server's limiter never sees a burst.
+#[derive(Debug)]
+pub(super) struct Pace {
+    interval: Duration,
+    next: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// Returns a pace of so many requests a second; more than none.
+    pub(super) fn per_second(rate: f64) -> Self {
+        Self { interval: Duration::from_secs_f64(1.0 / rate.max(0.001)), next: Mutex::new(None) }
+    }
+
+    /// Waits for the next turn.
+    pub(super) async fn turn(&self) {
+        let mut next = self.next.lock().await;
+        let now = Instant::now();
+        let mine = next.map_or(now, |next| next.max(now));
+        *next = Some(mine + self.interval);
+        drop(next);
+        sleep_until(mine).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_spaced() {
+        let pace = Pace::per_second(10.0);
+        let start = Instant::now();
+        for _ in 0..11 {
+            pace.turn().await;
+        }
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,101 @@
+//! Reads what is live: the kinds say what to ask, round by round.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::{StreamExt, future::join_all, stream};
+
+use super::connection::Reader;
+use crate::{
+    kind::{Facts, Freshness},
+    model::{Desired, Request, ResourceId, Sight},
+    plan::Scene,
+};
+
+/// Requests of one round that are on their way at once; the connection's own limits lie below.
+const AT_ONCE: usize = 64;
+
+/// Reads all that the desired objects need to know, on all targets at once.
+pub async fn observe<'d>(readers: &[Reader], desired: &'d [Desired]) -> Vec<Scene<'d>> {
+    let mut by_target: BTreeMap<&Arc<str>, Vec<&Desired>> = BTreeMap::new();
+    for one in desired {
+        by_target.entry(&one.target).or_default().push(one);
+    }
+    let scenes = by_target.into_iter().filter_map(|(target, group)| {
+        let reader = readers.iter().find(|reader| reader.target().name == *target)?;
+        Some(observe_target(reader, group, Freshness::Replica))
+    });
+    join_all(scenes).await
+}
+
+/// Reads all that objects of one target need to know.
+pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, freshness: Freshness) -> Scene<'d> {
+    let target = reader.target();
+    let mut scene = Scene {
+        target: target.name.clone(),
+        platform: target.platform,
+        desired,
+        facts: Facts::new(freshness, target.settings.clone()),
+    };
+    let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();
+    for kind in target.platform.kinds() {
+        let group: Vec<_> = scene.desired.iter().copied().filter(|one| one.id.kind == kind.name()).collect();
+        if !group.is_empty() {
+            by_kind.push((*kind, group));
+        }
+    }
+    loop {
+        let mut ask: Vec<Request> = Vec::new();
+        let mut learned = false;
+        for (kind, group) in &by_kind {
+            if group.iter().all(|one| scene.facts.sight(&one.id).is_some()) {
+                continue;
+            }
+            let observation = kind.observe(group, &scene.desired, &scene.facts);
+            let asks = !observation.ask.is_empty();
+            ask.extend(observation.ask);
+            if asks {
+                // With answers missing, what it knows of some may still change.
+                continue;
+            }
+            learned |= see(&mut scene.facts, observation.known);
+        }
+        if !ask.is_empty() {
+            round(reader, ask, &mut scene.facts).await;
+        } else if !learned {
+            break;
+        }
+    }
+    for one in &scene.desired {
+        if scene.facts.sight(&one.id).is_none() {
+            scene.facts.see(one.id.clone(), Sight::Unknown("nothing told what it is".to_owned()));
+        }
+    }
+    scene
+}
+
+/// Asks all requests of a round, each once.
+pub(super) async fn round(reader: &Reader, mut ask: Vec<Request>, facts: &mut Facts) {
+    let mut seen = std::collections::HashSet::new();
+    ask.retain(|request| seen.insert(request.clone()));
+    let answers = stream::iter(ask)
+        .map(|request| async move {
+            let answer = reader.read(&request).await;
+            (request, answer)
+        })
+        .buffer_unordered(AT_ONCE);
+    let answers: Vec<_> = answers.collect().await;
+    for (request, answer) in answers {
+        facts.learn(request, answer);
+    }
+}
+
+fn see(facts: &mut Facts, known: Vec<(ResourceId, Sight)>) -> bool {
+    let mut learned = false;
+    for (id, sight) in known {
+        if facts.sight(&id).is_none() {
+            facts.see(id, sight);
+            learned = true;
+        }
+    }
+    learned
+}

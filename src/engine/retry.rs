@@ -1,0 +1,55 @@
+//! When a request is sent again.
+//!
+//! Reads may always be repeated. A write is repeated only where the platform said that it was not carried out; where
+//! that is open, it is looked up first (see `apply`).
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use crate::model::{Refusal, Retry};
+
+/// Most attempts at one request.
+const ATTEMPTS: usize = 6;
+
+/// The waits between attempts: doubling from 0.5 s to 30 s, with jitter, so that clients spread.
+pub(super) fn waits() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(Duration::from_secs(30))
+        .with_max_times(ATTEMPTS - 1)
+        .with_jitter()
+        .build()
+}
+
+/// Returns how long to wait before a refused request is sent again; none where it is not to be.
+pub(super) fn wait(refusal: &Refusal, waits: &mut impl Iterator<Item = Duration>, read: bool) -> Option<Duration> {
+    if refusal.lost && !read {
+        return None;
+    }
+    let next = waits.next()?;
+    match refusal.retry {
+        Retry::Never => None,
+        Retry::Soon => Some(next),
+        Retry::After(asked) => Some(asked.max(Duration::from_millis(1))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_again() {
+        let check = |retry: Retry, lost: bool, read: bool, expected: bool| {
+            let refusal = Refusal { code: None, message: "no".to_owned(), retry, lost };
+            assert_eq!(wait(&refusal, &mut waits(), read).is_some(), expected, "{refusal:?} read: {read}");
+        };
+        check(Retry::Soon, true, true, true);
+        check(Retry::Soon, true, false, false);
+        check(Retry::Soon, false, false, true);
+        check(Retry::After(Duration::from_secs(3)), false, false, true);
+        check(Retry::Never, false, true, false);
+        assert_eq!(waits().count(), ATTEMPTS - 1);
+    }
+}

@@ -1,0 +1,73 @@
+//! What a write came to: the object is read back and compared once more.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::{
+    connection::Reader,
+    observe::{observe_target, round},
+};
+use crate::{
+    diff::values::same,
+    kind::{Facts, Freshness, Kind},
+    model::{Change, Desired, FieldChange, Live, Outcome, Refusal, ResourceId, Sight},
+};
+
+/// Reads objects again by their handles.
+pub(super) async fn reread(
+    reader: &Reader,
+    kind: &dyn Kind,
+    objects: &[(&Desired, &Value)],
+) -> HashMap<ResourceId, Sight> {
+    let mut facts = Facts::new(Freshness::Primary, reader.target().settings.clone());
+    loop {
+        let observation = kind.reread(objects, &facts);
+        if observation.ask.is_empty() {
+            return observation.known.into_iter().collect();
+        }
+        round(reader, observation.ask, &mut facts).await;
+    }
+}
+
+/// Looks objects up by their keys, as if they had never been seen.
+pub(super) async fn look_up(reader: &Reader, objects: Vec<&Desired>) -> HashMap<ResourceId, Sight> {
+    let ids: Vec<_> = objects.iter().map(|one| one.id.clone()).collect();
+    let scene = observe_target(reader, objects, Freshness::Primary).await;
+    ids.into_iter().filter_map(|id| scene.facts.sight(&id).cloned().map(|sight| (id, sight))).collect()
+}
+
+/// Compares what was sent with what was stored.
+pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &Live, facts: &Facts) -> Outcome {
+    let remaining = match kind.compare(desired, Some(live), facts) {
+        Ok(remaining) => remaining,
+        Err(problems) => {
+            let problem = problems.into_iter().next().map(|problem| problem.message).unwrap_or_default();
+            return Outcome::Refused(Refusal::new(None, format!("it was changed, but cannot be kept: {problem}")));
+        }
+    };
+    if remaining.is_empty() {
+        let normalised: Vec<FieldChange> = change
+            .fields
+            .iter()
+            .filter_map(|field| {
+                let (sent, stored) = (field.to.as_ref()?, stored(live, &field.path)?);
+                let differs = !same(sent, stored);
+                differs.then(|| FieldChange { from: Some(sent.clone()), to: Some(stored.clone()), ..field.clone() })
+            })
+            .collect();
+        return if normalised.is_empty() { Outcome::Applied } else { Outcome::Normalised(normalised) };
+    }
+    let before = |path: &str| change.fields.iter().find(|field| field.path == path).map(|field| &field.from);
+    if remaining.iter().all(|field| before(&field.path) == Some(&field.from)) {
+        Outcome::Dropped(remaining)
+    } else {
+        Outcome::Overtaken(remaining)
+    }
+}
+
+/// The stored value of a field that is a value by itself; the parts of rows were compared row by row.
+fn stored<'l>(live: &'l Live, path: &str) -> Option<&'l Value> {
+    let value = live.fields.get(path)?;
+    Some(value.get("value").filter(|_| value.get("as_default_value").is_some()).unwrap_or(value))
+}

@@ -1,0 +1,183 @@
+//! The one way out: sends a prepared request over HTTP and returns the answer. The only module that names an HTTP
+//! client.
+
+use std::{error::Error, fmt::Write as _, time::Duration};
+
+use crate::{
+    kind::Prepared,
+    model::{Refusal, Retry},
+};
+
+/// How requests are sent.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Most time for one request, answer included.
+    pub timeout: Duration,
+    /// Certificates to trust besides those of the system, in PEM.
+    pub authorities: Option<Vec<u8>>,
+    /// Accept any certificate.
+    pub insecure: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // The doors give the service behind them 30 s.
+        Self { timeout: Duration::from_secs(40), authorities: None, insecure: false }
+    }
+}
+
+/// A client with its pool of connections.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    client: reqwest::Client,
+}
+
+/// An answer: status, `Retry-After` in seconds, body.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Retry-After` in seconds, where given.
+    pub retry_after: Option<u64>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// Why no client could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The certificates that were given cannot be read.
+    #[error("the CA certificates cannot be read: {0}")]
+    Authorities(String),
+    /// The TLS library refused its settings.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The client could not be built.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Transport {
+    /// Returns a client. A machine without any CA certificate is fine: plain HTTP needs none.
+    pub fn new(options: &Options) -> Result<Self, TransportError> {
+        let builder = reqwest::Client::builder()
+            .timeout(options.timeout)
+            .connect_timeout(Duration::from_secs(10))
+            // A redirect would carry the credentials somewhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("reconcile/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(tls(options)?);
+        Ok(Self { client: builder.build()? })
+    }
+
+    /// Sends a request. What went wrong on the way says whether the request may have arrived.
+    pub async fn send(&self, prepared: Prepared) -> Result<Answer, Refusal> {
+        let method = reqwest::Method::from_bytes(prepared.method.as_bytes()).unwrap_or(reqwest::Method::POST);
+        let mut request = self.client.request(method, &prepared.url);
+        for (name, value) in prepared.headers {
+            request = request.header(name, value);
+        }
+        if !prepared.body.is_empty() {
+            request = request.body(prepared.body);
+        }
+        let response = request.send().await.map_err(refusal)?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.bytes().await.map_err(refusal)?.to_vec();
+        Ok(Answer { status, retry_after, body })
+    }
+}
+
+/// The URL is left out of the message: it may hold what is secret.
+fn refusal(error: reqwest::Error) -> Refusal {
+    let error = error.without_url();
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(message, ": {cause}");
+        source = cause.source();
+    }
+    let unsent = error.is_connect() || error.is_builder();
+    let retry = if error.is_builder() { Retry::Never } else { Retry::Soon };
+    Refusal { code: None, message, retry, lost: !unsent }
+}
+
+fn tls(options: &Options) -> Result<rustls::ClientConfig, TransportError> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(pem) = &options.authorities {
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| TransportError::Authorities(error.to_string()))?;
+            roots.add(certificate)?;
+        }
+    }
+    let mut config = if options.insecure {
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(std::sync::Arc::new(any::AnyCertificate::new()))
+            .with_no_client_auth()
+    } else {
+        builder.with_root_certificates(roots).with_no_client_auth()
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// What `--tls-skip-verify` stands for.
+mod any {
+    use rustls::{
+        DigitallySignedStruct, Error, SignatureScheme,
+        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+        pki_types::{CertificateDer, ServerName, UnixTime},
+    };
+
+    /// Accepts every certificate; signatures are still checked.
+    #[derive(Debug)]
+    pub(super) struct AnyCertificate(CryptoProvider);
+
+    impl AnyCertificate {
+        pub(super) fn new() -> Self {
+            Self(ring::default_provider())
+        }
+    }
+
+    impl ServerCertVerifier for AnyCertificate {
+        fn verify_server_cert(
+            &self,
+            _end_entity: &CertificateDer<'_>,
+            _intermediates: &[CertificateDer<'_>],
+            _server_name: &ServerName<'_>,
+            _ocsp_response: &[u8],
+            _now: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.signature_verification_algorithms.supported_schemes()
+        }
+    }
+}
