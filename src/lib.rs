@@ -6,6 +6,7 @@
 pub mod config;
 pub mod diagnostic;
 pub mod kind;
+pub mod manifest;
 pub mod model;
 pub mod platform;
 pub mod sandbox;

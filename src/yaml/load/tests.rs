@@ -178,7 +178,7 @@ fn keys() {
     Y007 a key has to be a text | a.yaml:7:1 "{q: 1}"  | hint: a text that begins with [ or { has to be quoted
     Y006 the key `a` is written twice | a.yaml:2:1 "\"a\"" again | a.yaml:1:1 "a" first written here
     "#);
-    let many: String = (0..40).map(|at| format!("k{}: {at}\n", at % 39)).collect();
+    let many = (0..40).map(|at| format!("k{}: {at}", at % 39)).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(show(&many).lines().last().unwrap_or_default(), @r#"Y006 the key `k0` is written twice | a.yaml:40:1 "k0" again | a.yaml:1:1 "k0" first written here"#);
 }
 
