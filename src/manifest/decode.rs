@@ -1,6 +1,6 @@
 //! Documents → wanted states.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -33,6 +33,7 @@ pub fn decode(
         diagnostics: Vec::new(),
         declared: HashMap::new(),
         unread: false,
+        targetless: HashSet::new(),
     };
     for file in files {
         decoder.file(*file, sources.text(*file));
@@ -54,6 +55,8 @@ struct Decoder<'a> {
     declared: HashMap<ResourceId, Origin>,
     /// Some document could not be read at all.
     unread: bool,
+    /// Messages about platforms without a target.
+    targetless: HashSet<String>,
 }
 
 impl Decoder<'_> {
@@ -107,6 +110,8 @@ impl Decoder<'_> {
         self.take(id, desired, protect, sound && !found.iter().any(Diagnostic::is_error));
         // What follows from a mistake that was reported already would only distract from it.
         found.retain(|diagnostic| !lies_in(diagnostic, wrong.iter().chain(&unset)));
+        // A missing target is one mistake, not one of each document.
+        found.retain(|found| found.code != "M008" || self.targetless.insert(found.message.clone()));
         self.diagnostics.append(&mut found);
     }
 

@@ -184,3 +184,6 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
         | ignore::Error::InvalidDefinition => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ fn value<'a>(name: &str, default: Option<&str>, variables: &'a Variables) -> Opt
     let found = variables.get(name);
     match default {
         Some(default) if found.is_none_or(|variable| variable.text.is_empty()) => {
-            Some(Cow::Owned(Variable { text: default.to_owned(), plain: true }))
+            Some(Cow::Owned(Variable::from(default.to_owned())))
         }
         _ => found.map(Cow::Borrowed),
     }

@@ -481,7 +481,7 @@ fn a_mistake_of_yaml_is_reported_once() {
 
 #[test]
 fn a_platform_needs_a_target() {
-    let text = switch("one", "{serial: 1}");
+    let text = switch("one", "{serial: 1}") + &switch("two", "{serial: 2}");
     let (set, diagnostics, sources) = run(&[("a.yaml", &text)], &Targets::default(), &Variables::default());
     assert!(set.desired.is_empty());
     insta::assert_snapshot!(render::text(&diagnostics, &sources, false, 120), @r"
@@ -523,12 +523,13 @@ fn variables_are_replaced_after_parsing() {
     f: ${NOTHING:-8080}
     g: ${EMPTY:-名 字}
     h: ${EMPTY}
+    hh: ${NOTHING:-}
     i: 1${SET}
     j: [\"${NOTHING:-}\", {k: \"${ENV}\"}]
     ${KEY}: kept";
     insta::assert_snapshot!(show(&[("a.yaml", &switch("x", spec))], &variables()), @r#"
     1 documents
-    Switch/x in fabric-1 at a.yaml:1:1 ${KEY}="kept" a=3 b="3" c="010" d="from values/环境" e="${NAME} $NAME $${NAME}" f=8080 g="名 字" h=null i="13" j=["",{"k":"环境"}]
+    Switch/x in fabric-1 at a.yaml:1:1 ${KEY}="kept" a=3 b="3" c="010" d="from values/环境" e="${NAME} $NAME $${NAME}" f=8080 g="名 字" h="" hh="" i="13" j=["",{"k":"环境"}]
     "#);
 }
 

@@ -20,6 +20,13 @@ pub struct Variable {
     pub plain: bool,
 }
 
+impl From<String> for Variable {
+    /// Returns a value that was given outside of YAML. An empty one is a text: as null it would clear a field.
+    fn from(text: String) -> Self {
+        Self { plain: !text.is_empty(), text }
+    }
+}
+
 /// Sources of variables; the first that knows a name wins.
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
@@ -47,7 +54,7 @@ impl Variables {
             if !is_name(name) {
                 return Err(AssignmentError(text.to_owned()));
             }
-            layer.insert(name.to_owned(), Variable { text: value.to_owned(), plain: true });
+            layer.insert(name.to_owned(), Variable::from(value.to_owned()));
         }
         Ok(self.over(layer))
     }
@@ -57,7 +64,7 @@ impl Variables {
     pub fn over_environment(self, environment: impl IntoIterator<Item = (String, String)>) -> Self {
         let layer = environment
             .into_iter()
-            .filter_map(|(name, text)| Some((name.strip_prefix(PREFIX)?.to_owned(), Variable { text, plain: true })))
+            .filter_map(|(name, text)| Some((name.strip_prefix(PREFIX)?.to_owned(), Variable::from(text))))
             .collect();
         self.over(layer)
     }
