@@ -172,9 +172,8 @@ fn documents_decode() {
     ");
 }
 
-#[test]
-fn ten_mistakes_in_one_file() {
-    let text = "apiVersion: net-fabrik/v1
+/// Ten documents, nearly all of them broken.
+const BROKEN: &str = "apiVersion: net-fabrik/v1
 kind: Swich
 metadata: {name: a}
 spec: {serial: 1}
@@ -210,7 +209,11 @@ kind: Switch
 metadata: {name: good}
 spec: {serial: 3}
 ";
-    insta::assert_snapshot!(check(text), @r"
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one snapshot")]
+fn ten_mistakes_in_one_file() {
+    insta::assert_snapshot!(check(BROKEN), @r"
     8 documents
     Switch/good in fabric-1 at a.yaml:32:1
     broken: Cable/d
