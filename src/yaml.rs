@@ -8,6 +8,7 @@ mod load;
 mod mapping;
 mod nearest;
 mod node;
+mod report;
 mod scalar;
 mod section;
 mod tag;

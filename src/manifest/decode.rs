@@ -77,6 +77,7 @@ impl Decoder<'_> {
     fn document(&mut self, document: Document<'_>, text: &str, wrong: &[Origin]) {
         self.set.documents += 1;
         let Document { mut root, origin, mut sound } = document;
+        let wrong = if sound { &[] } else { wrong };
         let unset = interpolate(&mut root, text, self.variables, &mut self.diagnostics);
         sound &= unset.is_empty();
 

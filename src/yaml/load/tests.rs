@@ -207,6 +207,14 @@ fn doubtful_scalars() {
 }
 
 #[test]
+fn json_is_yaml() {
+    let text = "{\n\t\"a\": [1,2,\"\\u4e2d\\\"\"],\n\t\"b\":{\"c\":null,\"d\":true},\n\t\"e\": \"https:\\/\\/x\"\n}\n";
+    insta::assert_snapshot!(show(text), @r#"a.yaml:1:1 {"a":[1,2,"中\""],"b":{"c":null,"d":true},"e":"https://x"}"#);
+    let long = format!("{{\"{}\": \"{}\"}}", "k".repeat(900), "v".repeat(100_000));
+    assert_eq!(show(&long).lines().count(), 1);
+}
+
+#[test]
 fn bombs_are_refused() {
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (name, before) in ('b'..='z').zip('a'..) {
