@@ -1,6 +1,6 @@
 //! `reconcile.yaml`: targets, and how to run.
 //!
-//! [`load`] reads it with the rules of manifests: places, hints, all mistakes at once. Secrets are never written in
+//! [`load()`] reads it with the rules of manifests: places, hints, all mistakes at once. Secrets are never written in
 //! it; [`Target::resolve`] fetches them when the target is first called.
 
 mod duration;

@@ -1,6 +1,6 @@
 //! Manifests: which files there are, and what their documents declare.
 //!
-//! [`discover`] reads the files, [`decode`] turns their texts into wanted states. A mistake costs its document and no
+//! [`discover()`] reads the files, [`decode()`] turns their texts into wanted states. A mistake costs its document and no
 //! other: everything found is reported, and what decodes well is returned beside the reports.
 
 mod check;
