@@ -1,1 +1,116 @@
-//! `reconcile.yaml`.
+//! `reconcile.yaml`: targets, and how to run.
+//!
+//! [`load()`] reads it with the rules of manifests: places, hints, all mistakes at once. Secrets are never written in
+//! it; [`Target::resolve`] fetches them when the target is first called.
+
+mod duration;
+mod read;
+mod resolve;
+mod source;
+mod target;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use duration::duration;
+pub use read::decode;
+pub use resolve::{Problem, ResolveError, Resolved};
+pub use source::{Setting, Source};
+pub use target::{Limits, Target};
+
+use crate::{diagnostic::Diagnostic, source::Sources};
+
+/// The name of the file.
+pub const FILE: &str = "reconcile.yaml";
+
+/// What `reconcile.yaml` says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file.
+    pub path: PathBuf,
+    /// Targets, in the order of the file.
+    pub targets: Vec<Target>,
+    /// How `watch` runs.
+    pub watch: Watch,
+    /// Files that `--sandbox` starts from, relative ones resolved against the file's directory.
+    pub sandbox: Vec<PathBuf>,
+}
+
+/// How `watch` runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Watch {
+    /// What it does about drift.
+    pub mode: Mode,
+    /// Time between two looks at everything.
+    pub resync: Option<Duration>,
+    /// Where the status page listens.
+    pub listen: Option<SocketAddr>,
+}
+
+/// What `watch` does about drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It corrects it.
+    #[default]
+    Enforce,
+    /// It only says so.
+    Report,
+}
+
+/// A configuration that cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The system said no.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Config {
+    /// Returns a target by its name.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| &*target.name == name)
+    }
+
+    /// Returns the file itself and all files that it names: none of them is a manifest.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let secrets = self.targets.iter().flat_map(Target::files);
+        std::iter::once(&self.path).chain(&self.sandbox).chain(secrets).cloned().collect()
+    }
+}
+
+/// Finds the file for a run: in the directory of the first path, or in one of its parents.
+pub fn find(first: &Path) -> Option<PathBuf> {
+    let directory = if first.as_os_str() == "-" {
+        Path::new(".")
+    } else if first.is_dir() {
+        first
+    } else {
+        first.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    };
+    // As the path was given where that suffices: it is what messages show.
+    let near = directory.join(FILE);
+    if near.is_file() {
+        return Some(near.strip_prefix("./").map(Path::to_owned).unwrap_or(near));
+    }
+    let directory = std::path::absolute(directory).ok()?;
+    directory.ancestors().skip(1).map(|parent| parent.join(FILE)).find(|file| file.is_file())
+}
+
+/// Reads a configuration. What is wrong in it goes to `diagnostics`; with an error among them it must not be used.
+pub fn load(path: &Path, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let file = sources.add(path.display().to_string(), text);
+    Ok(decode(file, path, sources, diagnostics))
+}
+
+#[cfg(test)]
+mod tests;

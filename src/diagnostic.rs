@@ -48,6 +48,8 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// What to do about it, such as a spelling that exists.
     pub hint: Option<String>,
+    /// The lines of its places may hold a secret: they are named, but never shown.
+    pub hidden: bool,
 }
 
 impl Diagnostic {
@@ -59,6 +61,7 @@ impl Diagnostic {
             message: message.into(),
             labels: vec![Label { origin: origin.clone(), text: String::new() }],
             hint: None,
+            hidden: false,
         }
     }
 
@@ -87,6 +90,13 @@ impl Diagnostic {
     #[must_use]
     pub fn also(mut self, origin: &Origin, text: impl Into<String>) -> Self {
         self.labels.push(Label { origin: origin.clone(), text: text.into() });
+        self
+    }
+
+    /// Keeps the lines of its places out of what is shown.
+    #[must_use]
+    pub fn hide(mut self) -> Self {
+        self.hidden = true;
         self
     }
 

@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod engine;
 pub mod kind;
+pub mod manifest;
 pub mod model;
 pub mod plan;
 pub mod platform;

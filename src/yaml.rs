@@ -1,13 +1,14 @@
 //! YAML as a tree in which every node knows its place.
 //!
-//! This is the only module that names a YAML parser. Scalars follow the core schema of YAML 1.2. [`load`] turns a text
-//! into documents, [`Section`] reads a mapping key by key, and [`text`], [`integer`] and the like read single values;
+//! This is the only module that names a YAML parser. Scalars follow the core schema of YAML 1.2. [`load()`] turns a text
+//! into documents, [`Section`] reads a mapping key by key, and [`text()`], [`integer`] and the like read single values;
 //! all of them report to a list of diagnostics and go on.
 
 mod load;
 mod mapping;
 mod nearest;
 mod node;
+mod report;
 mod scalar;
 mod section;
 mod tag;

@@ -59,7 +59,8 @@ fn report<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Group<'a> {
     for labels in clusters(&diagnostic.labels, sources) {
         let first = diagnostic.labels.first();
         let primary = |label: &Label| first.is_some_and(|first| std::ptr::eq(first, label));
-        group = match snippet(&labels, primary, sources) {
+        let snippet = if diagnostic.hidden { None } else { snippet(&labels, primary, sources) };
+        group = match snippet {
             Some(snippet) => group.element(snippet),
             None => group.element(place(&labels[0].origin, sources)),
         };

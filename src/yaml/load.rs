@@ -2,14 +2,13 @@
 
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options};
 
 use crate::{
     diagnostic::Diagnostic,
     source::{FileId, Origin},
     yaml::{
-        Content, Document, Node, Scalar, mapping,
-        scalar::{self, Doubt},
+        Content, Document, Node, Scalar, mapping, report,
         tag::{self, Refused},
     },
 };
@@ -291,7 +290,7 @@ impl<'s> Loader<'s, '_> {
                 Ok(typed) => plain = typed,
                 Err(refused) => self.refuse_tag(tag, refused, span, &range),
             },
-            None if plain && !self.awaits_key() => self.warn(&text, &origin),
+            None if plain && !self.awaits_key() => self.diagnostics.extend(report::doubt(&text, &origin)),
             None => {}
         }
         Node { origin, content: Content::Scalar(Scalar { text, plain }) }
@@ -314,37 +313,8 @@ impl<'s> Loader<'s, '_> {
         matches!(self.open.last(), Some(Open { items: Items::Mapping { key: Key::Awaited, .. }, .. }))
     }
 
-    fn warn(&mut self, text: &str, origin: &Origin) {
-        let Some(doubt) = scalar::doubt(text) else { return };
-        let (code, message, hint) = match doubt {
-            Doubt::Switch => (
-                "Y101",
-                format!("`{text}` is a text, not a truth value"),
-                format!("write true or false, or \"{text}\" to say that the text is meant"),
-            ),
-            Doubt::LeadingZero => (
-                "Y102",
-                format!("`{text}` is a decimal number here, and an octal one to older readers"),
-                format!("write \"{text}\" for the text, or drop the zero"),
-            ),
-            Doubt::Sexagesimal => (
-                "Y103",
-                format!("`{text}` is a text here, and a number to the base of 60 to older readers"),
-                format!("write \"{text}\""),
-            ),
-        };
-        self.diagnostics.push(Diagnostic::warning(code, message, origin).hint(hint));
-    }
-
     fn syntax(&mut self, error: &ScanError) {
-        let start = error.marker().byte_offset().unwrap_or_default().min(self.text.len());
-        let rest = self.text.get(start..).unwrap_or_default();
-        let length = rest.chars().next().filter(|next| !matches!(next, '\n' | '\r')).map_or(0, char::len_utf8);
-        let mut diagnostic = Diagnostic::error("Y001", error.info(), &self.at(start..start + length));
-        if let Some(hint) = hint(error.kind(), rest, &self.text[..start]) {
-            diagnostic = diagnostic.hint(hint);
-        }
-        self.error(diagnostic);
+        self.error(report::syntax(error, self.file, self.text));
     }
 
     /// Goes on behind a broken document; says whether there is more to read.
@@ -358,21 +328,6 @@ impl<'s> Loader<'s, '_> {
             }
         }
     }
-}
-
-/// Says what is most likely meant, for the mistakes that people make most.
-fn hint(kind: &ErrorKind, rest: &str, before: &str) -> Option<&'static str> {
-    if before.ends_with('$') && rest.starts_with('{') {
-        return Some("within [] and {} a variable has to be quoted: \"${NAME}\"");
-    }
-    if rest.starts_with('\t') || before.ends_with('\t') {
-        return Some("indent with spaces");
-    }
-    if rest.starts_with(['@', '`', '%']) {
-        return Some("put the text in quotes");
-    }
-    matches!(kind, ErrorKind::MappingValueNotAllowed)
-        .then_some("put a text that holds `: ` in quotes; check the indentation")
 }
 
 /// Counts the nodes of a tree, and its levels.

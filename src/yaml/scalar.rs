@@ -68,12 +68,11 @@ pub(super) enum Doubt {
 pub(super) fn doubt(text: &str) -> Option<Doubt> {
     let first = *text.as_bytes().first()?;
     if matches!(first, b'y' | b'Y' | b'n' | b'N' | b'o' | b'O') {
-        let lower = ["yes", "no", "on", "off"].into_iter().find(|word| word.eq_ignore_ascii_case(text))?;
-        let rest = &text[1..];
         // `nO` is a text everywhere.
-        let uniform =
-            rest.bytes().all(|byte| byte.is_ascii_lowercase()) || text.bytes().all(|byte| byte.is_ascii_uppercase());
-        return (uniform && !lower.is_empty()).then_some(Doubt::Switch);
+        let uniform = text[1..].bytes().all(|byte| byte.is_ascii_lowercase())
+            || text.bytes().all(|byte| byte.is_ascii_uppercase());
+        let switch = ["yes", "no", "on", "off"].iter().any(|word| word.eq_ignore_ascii_case(text));
+        return (switch && uniform).then_some(Doubt::Switch);
     }
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.len() > 1 && digits.starts_with('0') && is_digits(digits) {

@@ -178,7 +178,7 @@ fn keys() {
     Y007 a key has to be a text | a.yaml:7:1 "{q: 1}"  | hint: a text that begins with [ or { has to be quoted
     Y006 the key `a` is written twice | a.yaml:2:1 "\"a\"" again | a.yaml:1:1 "a" first written here
     "#);
-    let many: String = (0..40).map(|at| format!("k{}: {at}\n", at % 39)).collect();
+    let many = (0..40).map(|at| format!("k{}: {at}", at % 39)).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(show(&many).lines().last().unwrap_or_default(), @r#"Y006 the key `k0` is written twice | a.yaml:40:1 "k0" again | a.yaml:1:1 "k0" first written here"#);
 }
 
@@ -204,6 +204,14 @@ fn doubtful_scalars() {
     Y103 `22:22` is a text here, and a number to the base of 60 to older readers | a.yaml:4:5 "22:22"  | hint: write "22:22"
     Y101 `On` is a text, not a truth value | a.yaml:4:12 "On"  | hint: write true or false, or "On" to say that the text is meant
     "#);
+}
+
+#[test]
+fn json_is_yaml() {
+    let text = "{\n\t\"a\": [1,2,\"\\u4e2d\\\"\"],\n\t\"b\":{\"c\":null,\"d\":true},\n\t\"e\": \"https:\\/\\/x\"\n}\n";
+    insta::assert_snapshot!(show(text), @r#"a.yaml:1:1 {"a":[1,2,"中\""],"b":{"c":null,"d":true},"e":"https://x"}"#);
+    let long = format!("{{\"{}\": \"{}\"}}", "k".repeat(900), "v".repeat(100_000));
+    assert_eq!(show(&long).lines().count(), 1);
 }
 
 #[test]

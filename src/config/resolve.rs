@@ -1,0 +1,157 @@
+//! Fetching values from the environment, files and programs. Errors name the target and the key, never the value.
+
+use std::{
+    collections::HashMap,
+    env, fs,
+    io::{self, Read},
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use secrecy::SecretString;
+
+use crate::config::{Setting, Source, Target};
+
+/// How long a program may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The values of a target, all fetched.
+#[derive(Debug, Clone, Default)]
+pub struct Resolved {
+    /// Settings by their key.
+    pub settings: HashMap<&'static str, String>,
+    /// Secrets by their key.
+    pub secrets: HashMap<&'static str, SecretString>,
+}
+
+/// A value that could not be fetched.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot get `{key}` of target {target}")]
+pub struct ResolveError {
+    /// The target.
+    pub target: Arc<str>,
+    /// The key.
+    pub key: &'static str,
+    /// Why.
+    pub source: Problem,
+}
+
+/// Why a value could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The environment lacks it.
+    #[error("the environment variable {0} is not set")]
+    Unset(String),
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program cannot be run.
+    #[error("cannot run {program}: {source}")]
+    Run {
+        /// The program.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program failed.
+    #[error("{program} ended with {status}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// The program did not end.
+    #[error("{program} did not end within {} seconds", PATIENCE.as_secs())]
+    Slow {
+        /// The program.
+        program: String,
+    },
+    /// What came is not UTF-8.
+    #[error("the value is not UTF-8")]
+    Encoding,
+    /// Nothing came.
+    #[error("the value is empty")]
+    Empty,
+}
+
+impl Target {
+    /// Fetches all values. Programs are run and files read, so call it where that may take its time.
+    pub fn resolve(&self) -> Result<Resolved, ResolveError> {
+        let mut resolved = Resolved::default();
+        for (key, setting) in &self.settings {
+            let value = match &setting.value {
+                Setting::Literal(text) => text.clone(),
+                Setting::From(source) => self.fetch(key, source)?,
+            };
+            resolved.settings.insert(key, value);
+        }
+        for (key, source) in &self.secrets {
+            resolved.secrets.insert(key, self.fetch(key, &source.value)?.into());
+        }
+        // Paths are put behind it.
+        if let Some(endpoint) = resolved.settings.get_mut("endpoint") {
+            endpoint.truncate(endpoint.trim_end_matches('/').len());
+        }
+        Ok(resolved)
+    }
+
+    fn fetch(&self, key: &'static str, source: &Source) -> Result<String, ResolveError> {
+        fetch(source).map_err(|source| ResolveError { target: self.name.clone(), key, source })
+    }
+}
+
+fn fetch(source: &Source) -> Result<String, Problem> {
+    let mut value = match source {
+        Source::Env(name) => env::var_os(name)
+            .ok_or_else(|| Problem::Unset(name.clone()))?
+            .into_string()
+            .map_err(|_| Problem::Encoding)?,
+        Source::File(path) => {
+            let bytes = fs::read(path).map_err(|source| Problem::File { path: path.clone(), source })?;
+            String::from_utf8(bytes).map_err(|_| Problem::Encoding)?
+        }
+        Source::Command(words) => String::from_utf8(output(words)?).map_err(|_| Problem::Encoding)?,
+    };
+    // One line break at the end is the editor's, or the program's.
+    let end = value.strip_suffix('\n').map_or(value.len(), |rest| rest.strip_suffix('\r').unwrap_or(rest).len());
+    value.truncate(end);
+    if value.is_empty() { Err(Problem::Empty) } else { Ok(value) }
+}
+
+/// Returns what a program prints. What it says on its error stream goes to ours: it talks to the person who runs us.
+fn output(words: &[String]) -> Result<Vec<u8>, Problem> {
+    let program = words.first().cloned().unwrap_or_default();
+    let failed = |source| Problem::Run { program: program.clone(), source };
+    let mut child =
+        Command::new(&program).args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(failed)?;
+    let stdout = child.stdout.take();
+    let reader = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut bytes)).map(|_| bytes)
+    });
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait().map_err(failed)? {
+            Some(status) => break status,
+            None if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+            None => {
+                // It may have ended just now; either way it is over.
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(Problem::Slow { program });
+            }
+        }
+    };
+    if !status.success() {
+        return Err(Problem::Failed { program, status });
+    }
+    reader.join().unwrap_or_else(|_| Err(io::Error::other("reading its output failed"))).map_err(failed)
+}

@@ -1,0 +1,269 @@
+//! Targets: one table of keys per platform.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    config::source::{self, Setting, Source},
+    diagnostic::Diagnostic,
+    source::{Located, Origin},
+    yaml::{self, Node, Section, Typed},
+};
+
+/// A platform's endpoint with an account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where its name is written.
+    pub origin: Origin,
+    /// The name of its platform.
+    pub platform: &'static str,
+    /// Documents of its platform that name no target mean this one.
+    pub default: bool,
+    /// Values by their key, such as `endpoint` or `username`.
+    pub settings: BTreeMap<&'static str, Located<Setting>>,
+    /// Where secrets come from, by their key, such as `appSecret`.
+    pub secrets: BTreeMap<&'static str, Located<Source>>,
+    /// How hard it may be driven.
+    pub limits: Limits,
+}
+
+/// How hard a target may be driven.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    /// Requests in flight at once.
+    pub concurrency: Option<usize>,
+    /// Requests begun per second.
+    pub requests_per_second: Option<f64>,
+}
+
+impl Target {
+    /// Returns the files that it takes values from.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let settings = self.settings.values().filter_map(|setting| match &setting.value {
+            Setting::From(source) => Some(source),
+            Setting::Literal(_) => None,
+        });
+        settings.chain(self.secrets.values().map(|secret| &secret.value)).filter_map(|source| match source {
+            Source::File(path) => Some(path),
+            Source::Env(_) | Source::Command(_) => None,
+        })
+    }
+}
+
+/// Keys of secrets and of what holds them. Lines with one of these words are never shown.
+pub(super) const SECRETS: [&str; 6] = ["auth", "appSecret", "token", "ak", "sk", "password"];
+
+const PLATFORMS: [&str; 2] = ["bk-cmdb", "roma-connect"];
+
+/// Reads a target.
+pub(super) fn target(
+    key: &Node<'_>,
+    node: &Node<'_>,
+    directory: &Path,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Target> {
+    let name = key.key();
+    if name.is_empty() || name.contains(|letter: char| letter == '/' || letter == '*' || letter.is_whitespace()) {
+        let message = format!("the target name `{name}` must not hold spaces, `/` or `*`");
+        diagnostics.push(Diagnostic::error("C011", message, &key.origin));
+    }
+    let section = Section::open(node, &format!("target {name}"), diagnostics)?;
+    let platform = section.require("platform", diagnostics)?;
+    let platform = yaml::one_of(platform, "platform", &PLATFORMS, diagnostics)?;
+    let default = section.get("default").and_then(|node| yaml::boolean(node, "default", diagnostics));
+    let limits = section.get("limits").map(|node| limits(node, diagnostics)).unwrap_or_default();
+    let mut reader = Reader {
+        directory,
+        diagnostics,
+        target: Target {
+            name: name.into(),
+            origin: key.origin.clone(),
+            platform,
+            default: default.unwrap_or_default(),
+            settings: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            limits,
+        },
+    };
+    if platform == PLATFORMS[0] {
+        reader.bk_cmdb(&section);
+    } else {
+        reader.roma_connect(&section);
+    }
+    let target = reader.target;
+    section.finish(diagnostics);
+    Some(target)
+}
+
+struct Reader<'a> {
+    directory: &'a Path,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    target: Target,
+}
+
+impl Reader<'_> {
+    fn bk_cmdb(&mut self, section: &Section<'_, '_>) {
+        if let Some(node) = section.require("door", self.diagnostics)
+            && let Some(door) = yaml::one_of(node, "door", &["esb", "gateway", "direct"], self.diagnostics)
+        {
+            if door == "esb" {
+                let door = Setting::Literal(door.to_owned());
+                self.target.settings.insert("door", Located::new(door, node.origin.clone()));
+            } else {
+                self.unsupported(&format!("door `{door}`"), &node.origin);
+            }
+        }
+        self.required(section, "", "endpoint");
+        self.check("endpoint", "an address such as https://paas.example.com", is_root);
+        self.setting(section, "", "stage");
+        self.setting(section, "", "supplierAccount");
+        self.setting(section, "", "timeZone");
+        self.check("timeZone", "a time zone such as Asia/Shanghai", |name| jiff::tz::TimeZone::get(name).is_ok());
+        let Some(auth) = self.auth(section) else { return };
+        self.required(&auth, "auth.", "appCode");
+        if let Some(node) = auth.require("appSecret", self.diagnostics) {
+            self.secret(node, "auth.", "appSecret");
+        }
+        self.setting(&auth, "auth.", "username");
+        if let Some(node) = auth.get("token") {
+            self.secret(node, "auth.", "token");
+        }
+        if auth.node().get("username").is_some() == auth.node().get("token").is_some() {
+            self.needs_one(&auth, "`username` and `token`");
+        }
+        auth.finish(self.diagnostics);
+    }
+
+    fn roma_connect(&mut self, section: &Section<'_, '_>) {
+        self.setting(section, "", "region");
+        self.check("region", "a region such as cn-north-4", |region| {
+            region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        });
+        self.setting(section, "", "endpoint");
+        self.check("endpoint", "an address such as https://roma.cn-north-4.myhuaweicloud.com", is_root);
+        if section.node().get("region").is_some() == section.node().get("endpoint").is_some() {
+            let message = format!("target {} needs exactly one of `region` and `endpoint`", self.target.name);
+            self.diagnostics.push(Diagnostic::error("C005", message, &self.target.origin));
+        }
+        self.required(section, "", "projectId");
+        self.required(section, "", "instanceId");
+        let Some(auth) = self.auth(section) else { return };
+        if let Some(node) = auth.get("token") {
+            self.secret(node, "auth.", "token");
+        }
+        for key in ["ak", "sk"] {
+            if let Some(node) = auth.get(key) {
+                self.secret(node, "auth.", key);
+                self.unsupported("an access key", &node.origin);
+            }
+        }
+        if let Some(node) = auth.get("iam") {
+            self.iam(node);
+        }
+        let ways = ["token", "ak", "iam"].iter().filter(|key| auth.node().get(key).is_some()).count();
+        if ways != 1 {
+            self.needs_one(&auth, "`token`, `ak` with `sk`, and `iam`");
+        }
+        auth.finish(self.diagnostics);
+    }
+
+    fn iam(&mut self, node: &Node<'_>) {
+        self.unsupported("`iam`", &node.origin);
+        let Some(iam) = Section::open(node, "auth.iam", self.diagnostics) else { return };
+        // Nothing of it is kept: its `endpoint` is not the target's.
+        for key in ["user", "domain", "project", "endpoint"] {
+            if let Some(node) = iam.get(key) {
+                source::setting(node, &format!("auth.iam.{key}"), self.directory, self.diagnostics);
+            }
+        }
+        if let Some(node) = iam.require("password", self.diagnostics) {
+            source::secret(node, "auth.iam.password", self.directory, self.diagnostics);
+        }
+        iam.finish(self.diagnostics);
+    }
+
+    fn auth<'a, 's>(&mut self, section: &Section<'a, 's>) -> Option<Section<'a, 's>> {
+        let node = section.require("auth", self.diagnostics)?;
+        let what = format!("auth of target {}", self.target.name);
+        Section::open(node, &what, self.diagnostics)
+    }
+
+    fn required(&mut self, section: &Section<'_, '_>, path: &str, key: &'static str) {
+        section.require(key, self.diagnostics);
+        self.setting(section, path, key);
+    }
+
+    fn setting(&mut self, section: &Section<'_, '_>, path: &str, key: &'static str) {
+        let Some(node) = section.get(key) else { return };
+        if let Some(setting) = source::setting(node, &format!("{path}{key}"), self.directory, self.diagnostics) {
+            self.target.settings.insert(key, Located::new(setting, node.origin.clone()));
+        }
+    }
+
+    fn secret(&mut self, node: &Node<'_>, path: &str, key: &'static str) {
+        if let Some(source) = source::secret(node, &format!("{path}{key}"), self.directory, self.diagnostics) {
+            self.target.secrets.insert(key, Located::new(source, node.origin.clone()));
+        }
+    }
+
+    /// Checks a setting that is written in the file; one that is fetched is not known yet.
+    fn check(&mut self, key: &'static str, wanted: &str, fits: impl Fn(&str) -> bool) {
+        let Some(Located { value: Setting::Literal(text), origin }) = self.target.settings.get(key) else { return };
+        if !fits(text) {
+            self.diagnostics.push(Diagnostic::error("C004", format!("{key} has to be {wanted}"), origin));
+        }
+    }
+
+    fn needs_one(&mut self, section: &Section<'_, '_>, keys: &str) {
+        let message = format!("auth of target {} needs exactly one of {keys}", self.target.name);
+        self.diagnostics.push(Diagnostic::error("C005", message, section.origin()));
+    }
+
+    fn unsupported(&mut self, what: &str, origin: &Origin) {
+        let message = format!("{what} is not supported by this version yet");
+        self.diagnostics.push(Diagnostic::error("C002", message, origin));
+    }
+}
+
+/// Says whether a text is the root of an address: scheme and host, perhaps a path, nothing behind it.
+fn is_root(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@', ' ']) && !rest.contains("//")
+    })
+}
+
+fn limits(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Limits {
+    let mut limits = Limits::default();
+    let Some(section) = Section::open(node, "limits", diagnostics) else { return limits };
+    if let Some(node) = section.get("concurrency")
+        && let Some(number) = yaml::integer(node, "concurrency", diagnostics)
+    {
+        limits.concurrency = usize::try_from(number).ok().filter(|number| *number > 0);
+        if limits.concurrency.is_none() {
+            diagnostics.push(Diagnostic::error("C009", "concurrency has to be 1 or more", &node.origin));
+        }
+    }
+    if let Some(node) = section.get("requestsPerSecond") {
+        limits.requests_per_second = rate(node).filter(|rate| *rate > 0.0 && rate.is_finite());
+        if limits.requests_per_second.is_none() {
+            let message = "requestsPerSecond has to be a number above 0";
+            diagnostics.push(Diagnostic::error("C009", message, &node.origin));
+        }
+    }
+    section.finish(diagnostics);
+    limits
+}
+
+fn rate(node: &Node<'_>) -> Option<f64> {
+    match node.typed()? {
+        Typed::Int(number) => u32::try_from(number).ok().map(f64::from),
+        Typed::Float(number) => Some(number),
+        Typed::Null | Typed::Bool(_) | Typed::BigInt(_) | Typed::Text(_) => None,
+    }
+}

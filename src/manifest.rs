@@ -1,0 +1,63 @@
+//! Manifests: which files there are, and what their documents declare.
+//!
+//! [`discover()`] reads the files, [`decode()`] turns their texts into wanted states. A mistake costs its document and no
+//! other: everything found is reported, and what decodes well is returned beside the reports.
+
+mod check;
+mod decode;
+mod discover;
+mod envelope;
+mod interpolate;
+mod selector;
+mod targets;
+mod variables;
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use sha2::{Digest as _, Sha256};
+
+pub use decode::decode;
+pub use discover::{DiscoverError, Discovery, discover};
+pub use selector::{Selector, SelectorError};
+pub use targets::Targets;
+pub use variables::{AssignmentError, Variable, Variables, values};
+
+use crate::{
+    model::{Desired, ResourceId},
+    source::{FileId, Sources},
+};
+
+/// What the manifests of one run declare.
+#[derive(Debug, Default)]
+pub struct Set {
+    /// Wanted states, in the order of the files and of the documents in them.
+    pub desired: Vec<Desired>,
+    /// Number of documents, broken ones included where they could be read, those of `reconcile/v1` excluded.
+    pub documents: usize,
+    /// What is declared, but not in `desired` because of an error: documents, and objects that fail a check that
+    /// takes all together. What refers to one of them cannot be planned.
+    pub broken: BTreeSet<ResourceId>,
+    /// Documents with `protect: true`: nothing that they declare is ever deleted.
+    pub protected: BTreeSet<ResourceId>,
+    /// SHA-256 of the paths and texts of all files, in hexadecimal digits.
+    pub digest: String,
+}
+
+/// Returns the SHA-256 of the paths and texts of files, in hexadecimal digits.
+pub fn digest(sources: &Sources, files: &[FileId]) -> String {
+    let mut hasher = Sha256::new();
+    for file in files {
+        for part in [sources.path(*file), sources.text(*file)] {
+            // The length keeps the end of one part apart from the start of the next.
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+    }
+    hasher.finalize().iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
+#[cfg(test)]
+mod tests;

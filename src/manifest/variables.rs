@@ -1,0 +1,112 @@
+//! Variables: where their values come from, and which source wins.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    diagnostic::Diagnostic,
+    source::{FileId, Sources},
+    yaml::{self, Section, nearest},
+};
+
+/// What begins the name of an environment variable that is a variable of manifests.
+const PREFIX: &str = "RECONCILE_VAR_";
+
+/// The value of a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its text.
+    pub text: String,
+    /// Whether the text may mean a number, a truth value or null, as a YAML scalar without quotes does.
+    pub plain: bool,
+}
+
+impl From<String> for Variable {
+    /// Returns a value that was given outside of YAML. An empty one is a text: as null it would clear a field.
+    fn from(text: String) -> Self {
+        Self { plain: !text.is_empty(), text }
+    }
+}
+
+/// Sources of variables; the first that knows a name wins.
+#[derive(Debug, Clone, Default)]
+pub struct Variables {
+    layers: Vec<BTreeMap<String, Variable>>,
+}
+
+/// A `--set` that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not NAME=VALUE")]
+pub struct AssignmentError(String);
+
+impl Variables {
+    /// Adds a source that all sources added before it win over.
+    #[must_use]
+    pub fn over(mut self, layer: BTreeMap<String, Variable>) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Adds values such as `NAME=VALUE`, of which the last wins.
+    pub fn over_assignments<'a>(self, texts: impl IntoIterator<Item = &'a str>) -> Result<Self, AssignmentError> {
+        let mut layer = BTreeMap::new();
+        for text in texts {
+            let (name, value) = text.split_once('=').ok_or_else(|| AssignmentError(text.to_owned()))?;
+            if !is_name(name) {
+                return Err(AssignmentError(text.to_owned()));
+            }
+            layer.insert(name.to_owned(), Variable::from(value.to_owned()));
+        }
+        Ok(self.over(layer))
+    }
+
+    /// Adds the variables of an environment: `RECONCILE_VAR_NAME` is `NAME`.
+    #[must_use]
+    pub fn over_environment(self, environment: impl IntoIterator<Item = (String, String)>) -> Self {
+        let layer = environment
+            .into_iter()
+            .filter_map(|(name, text)| Some((name.strip_prefix(PREFIX)?.to_owned(), Variable::from(text))))
+            .collect();
+        self.over(layer)
+    }
+
+    /// Returns a variable.
+    pub fn get(&self, name: &str) -> Option<&Variable> {
+        self.layers.iter().find_map(|layer| layer.get(name))
+    }
+
+    /// Returns a known name that is spelt like another.
+    pub(super) fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.layers.iter().flat_map(BTreeMap::keys).map(String::as_str))
+    }
+}
+
+/// Says whether a text can be the name of a variable.
+pub(super) fn is_name(text: &str) -> bool {
+    let mut letters = text.bytes();
+    letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && letters.all(|next| next.is_ascii_alphanumeric() || next == b'_')
+}
+
+/// Reads a values file: one mapping of names to scalars.
+pub fn values(sources: &Sources, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, Variable> {
+    let text = sources.text(file).clone();
+    let mut values = BTreeMap::new();
+    for document in yaml::load(file, &text, diagnostics) {
+        let Some(section) = Section::open(&document.root, "a values file", diagnostics) else { continue };
+        for (key, value) in section.node().entries() {
+            let name = key.key();
+            if !is_name(name) {
+                let message = format!("`{name}` cannot be the name of a variable");
+                let hint = "names consist of letters, digits and `_`";
+                diagnostics.push(Diagnostic::error("M016", message, &key.origin).hint(hint));
+            } else if let Some(scalar) = value.as_scalar() {
+                let variable = Variable { text: scalar.text.to_string(), plain: scalar.plain };
+                values.insert(name.to_owned(), variable);
+            } else {
+                let message = format!("the variable `{name}` has to be a single value, not {}", value.describe());
+                diagnostics.push(Diagnostic::error("M017", message, &value.origin));
+            }
+        }
+    }
+    values
+}
