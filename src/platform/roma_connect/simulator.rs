@@ -3,6 +3,25 @@
 //! A request passes the layers of the real thing in their order: the gateway (is there such an API, who calls, is it
 //! too much) and the service (instance, permission, fields, uniqueness). What the contract leaves open is a switch:
 //! see [`SWITCHES`]. All state lies in one store behind one lock; time comes from one clock.
+//!
+//! The state, as a file has it below `roma-connect`; everything but ids and names may be left out:
+//!
+//! ```yaml
+//! projects: [{id: p1, name: cn-north-4}]         # without any, every project is one
+//! instances: [{id: i1, project_id: p1, status: RUNNING}]
+//! apps:                                          # rows as the server shows them, and behind them what it hides
+//!   - {instance_id: i1, id: a1, name: orders, remark: "", favorite: false, key: key-1,
+//!      create_time: "2019-12-06T06:49:04Z", created_user: {user_id: u1, user_name: ops},
+//!      secret: s3cr3t-s3cr3t, resources: 0, favorite_of: [u1], users: [{id: u2, name: ann, roles: [read]}]}
+//! credentials:                                   # without any, everybody may call
+//!   users: [{id: u1, name: ops, password: pass, domain: acme, administrator: true}]
+//!   ak_sk: {AK: SK, TEMPORARY: {sk: SK, user: u1, security_token: T, expires_at: "2030-01-01T00:00:00Z"}}
+//!   tokens: {TOKEN: {user: u1, project_id: p1, expires_at: "2030-01-01T00:00:00Z"}}
+//! counters: {app: 1, secret: 0}                  # what generated ids and secrets are derived from
+//! ```
+//!
+//! The first user stands for the account: unless said otherwise it sees every application, owns those that name no
+//! creator, and holds the keys and tokens that name no user. Issued tokens are no part of the state.
 
 mod access;
 mod app;
@@ -150,7 +169,7 @@ impl simulator::Simulator for Simulator {
         let mut world = self.world();
         let request_id = world.next_request_id();
         let Some(route) = route::route(&arrival.method, &arrival.path) else {
-            let door = if arrival.path.starts_with("/v3/auth") { "iam" } else { "roma" };
+            let door = if route::is_identity(&arrival.path) { "iam" } else { "roma" };
             let record = Record { door, ..Record::default() };
             return reply::answer(Err(Failure::no_such_api()), &world.options, &request_id, record);
         };

@@ -86,6 +86,11 @@ pub(super) fn serves(path: &str) -> bool {
     )
 }
 
+/// Says whether a path is one of IAM.
+pub(super) fn is_identity(path: &str) -> bool {
+    matches!(path, "/v3/auth/tokens" | "/v3/projects")
+}
+
 /// Finds the route of a request; none when there is no such API.
 pub(super) fn route(method: &str, path: &str) -> Option<Route> {
     let segments: Vec<String> = path.split('/').skip(1).map(decoded).collect();

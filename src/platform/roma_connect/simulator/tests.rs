@@ -6,6 +6,7 @@ mod family;
 mod fields;
 mod identity;
 mod listing;
+mod robust;
 mod signature;
 mod state;
 mod switches;
