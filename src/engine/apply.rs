@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     kind::{Kind, Planned},
-    model::{Action, Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
+    model::{Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
     plan::{Plan, Scene, order},
 };
 
@@ -58,8 +58,7 @@ pub async fn apply(
         Some(Run::new(plan, scene, writer, options).go())
     });
     let mut outcomes: HashMap<ResourceId, Outcome> = join_all(runs).await.into_iter().flatten().collect();
-    let outcome = |id: &ResourceId| outcomes.remove(id).unwrap_or(Outcome::Interrupted);
-    let mut outcome = outcome;
+    let mut outcome = |id: &ResourceId| outcomes.remove(id).unwrap_or(Outcome::Interrupted);
     plan.changes.iter().map(|change| (change.id.clone(), outcome(&change.id))).collect()
 }
 
@@ -317,9 +316,4 @@ fn fill(value: &mut Value, handles: &HashMap<String, Value>) {
         Value::Array(items) => items.iter_mut().for_each(|value| fill(value, handles)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
-}
-
-/// Says whether a change makes an object.
-pub fn creates(change: &Change) -> bool {
-    change.action == Action::Create
 }

@@ -36,13 +36,13 @@ pub(super) fn prepare(request: &Request, endpoint: &Endpoint) -> Result<Prepared
         body.extend(data);
     }
     for (key, setting) in
-        [("bk_app_code", "auth.appCode"), ("bk_username", "auth.username"), ("bk_supplier_account", "supplierAccount")]
+        [("bk_app_code", "appCode"), ("bk_username", "username"), ("bk_supplier_account", "supplierAccount")]
     {
         if let Some(value) = endpoint.settings.get(setting) {
             body.insert(key.to_owned(), json!(value));
         }
     }
-    for (key, secret) in [("bk_app_secret", "auth.appSecret"), ("bk_token", "auth.token")] {
+    for (key, secret) in [("bk_app_secret", "appSecret"), ("bk_token", "token")] {
         if let Some(value) = endpoint.secrets.get(secret) {
             body.insert(key.to_owned(), json!(value.expose_secret()));
         }
@@ -147,8 +147,8 @@ mod tests {
     fn credentials_go_into_the_body_and_attributes_where_the_component_wants_them() {
         let endpoint = Endpoint {
             url: "http://esb".to_owned(),
-            settings: [("auth.appCode", "app".to_owned()), ("auth.username", "admin".to_owned())].into(),
-            secrets: [("auth.appSecret", "canary".into())].into(),
+            settings: [("appCode", "app".to_owned()), ("username", "admin".to_owned())].into(),
+            secrets: [("appSecret", "canary".into())].into(),
         };
         let check = |operation: &'static str, arguments: Value, expected: &str| {
             let request = Request { operation, arguments, repeatable: true };

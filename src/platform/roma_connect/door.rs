@@ -49,7 +49,7 @@ pub(super) fn prepare(request: &Request, endpoint: &Endpoint) -> Result<Prepared
     }
     let mut headers =
         vec![("content-type", "application/json;charset=utf-8".to_owned()), ("accept", "application/json".to_owned())];
-    if let Some(token) = endpoint.secrets.get("auth.token") {
+    if let Some(token) = endpoint.secrets.get("token") {
         headers.push(("x-auth-token", token.expose_secret().to_owned()));
     }
     let body = if *method == "GET" { Vec::new() } else { Value::Object(arguments).to_string().into_bytes() };
@@ -151,7 +151,7 @@ mod tests {
         let endpoint = Endpoint {
             url: "https://roma".to_owned(),
             settings: [("projectId", "p1".to_owned())].into(),
-            secrets: [("auth.token", "canary".into())].into(),
+            secrets: [("token", "canary".into())].into(),
         };
         let request = |arguments: Value| Request { operation: "UpdateRomaApp", arguments, repeatable: true };
         let prepared = prepare(&request(json!({"instance_id": "i1", "app_id": "a1", "name": "x"})), &endpoint);
