@@ -16,7 +16,7 @@ use super::{moment, refusal::Refusal, row::Row, table::Table};
 pub(super) struct Attribute {
     /// `bk_property_id`.
     pub(super) id: Arc<str>,
-    /// `bk_property_name`, which refusals name.
+    /// The display name, which refusals name.
     pub(super) name: String,
     /// `bk_property_type`.
     pub(super) kind: String,
@@ -86,7 +86,7 @@ impl Attribute {
         let flag = |name: &str, default| row.get(name).and_then(Value::as_bool).unwrap_or(default);
         Self {
             id: Arc::from(row.text("bk_property_id")),
-            name: row.text("bk_property_name").to_owned(),
+            name: message_name(row).to_owned(),
             default: row.get("default").cloned().unwrap_or(Value::Null),
             editable: flag("editable", true),
             required: flag("isrequired", false),
@@ -293,6 +293,16 @@ impl Attribute {
             return Err(self.wrong("the parameter is invalid or does not exist"));
         }
         if self.single(items) { Ok(value) } else { Err(self.invalid()) }
+    }
+}
+
+/// The display name that refusals use: that of the module model is not translated there.
+fn message_name(row: &Row) -> &str {
+    match (row.text("bk_obj_id"), row.text("bk_property_id")) {
+        ("module", "bk_module_type") => "模块类型",
+        ("module", "operator") => "主要维护人",
+        ("module", "bk_bak_operator") => "备份维护人",
+        _ => row.text("bk_property_name"),
     }
 }
 

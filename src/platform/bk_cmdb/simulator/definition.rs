@@ -6,7 +6,7 @@ use super::{
     args::Args,
     call::Call,
     filter::Filter,
-    page::matching,
+    page::{Page, matching, select},
     raw,
     refusal::{Outcome, Refusal, Reply},
     row::{Projection, list_text},
@@ -30,6 +30,7 @@ pub(super) fn objects(_: &World, tables: &Tables, call: &Call) -> Outcome {
 
 /// search_object_attribute: without system and hidden attributes, and private ones only of the business named.
 pub(super) fn attributes(_: &World, tables: &Tables, call: &Call) -> Outcome {
+    let page = Page::of(&call.args()?)?;
     let mut args = condition(call)?;
     let business = args.0.remove("bk_biz_id").and_then(|value| value.as_i64()).unwrap_or(0);
     let mut filter = raw::parse(&args)?;
@@ -37,7 +38,8 @@ pub(super) fn attributes(_: &World, tables: &Tables, call: &Call) -> Outcome {
     for hidden in ["bk_issystem", "bk_isapi"] {
         filter = filter.and(Filter::Not(Box::new(Filter::equal(hidden, true))));
     }
-    Ok(Reply::Text(list_text(matching(&tables.attributes, &filter).into_iter(), &Projection::default())))
+    let found = select(&tables.attributes, &filter, &page);
+    Ok(Reply::Text(list_text(found.rows.into_iter(), &Projection::default())))
 }
 
 /// Search of a model's unique rules.

@@ -46,7 +46,8 @@ pub(super) fn list(_: &World, tables: &Tables, call: &Call) -> Outcome {
 
 /// get_proc_template, whatever business the body names.
 pub(super) fn get(_: &World, tables: &Tables, call: &Call) -> Outcome {
-    let id = call.id("process_template_id", "process_template_id")?;
+    let invalid = |_| Refusal::new(1_199_003, "invalid input parameter");
+    let id = call.id("process_template_id", "process_template_id").map_err(invalid)?;
     let row = tables.process_templates.get(id).ok_or_else(Refusal::not_found)?;
     Ok(Reply::Json(row.to_value()))
 }
