@@ -3,6 +3,7 @@
 //! Files → `source` → `yaml` → `manifest` → desired objects → `engine` observes what is live → `diff` → `plan` →
 //! `engine` applies. `ARCHITECTURE.md` has the map and the rules.
 
+pub mod cli;
 pub mod config;
 pub mod diagnostic;
 pub mod diff;

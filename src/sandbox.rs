@@ -48,7 +48,10 @@ impl Default for Sandbox {
 impl Sandbox {
     /// Returns a sandbox with the simulators of all platforms, each without any object.
     pub fn new() -> Self {
-        Self::of(vec![Box::new(crate::platform::bk_cmdb::simulator::Simulator::new())])
+        Self::of(vec![
+            Box::new(crate::platform::bk_cmdb::simulator::Simulator::new()),
+            Box::new(crate::platform::roma_connect::simulator::Simulator::new()),
+        ])
     }
 
     /// Returns a sandbox with some simulators.

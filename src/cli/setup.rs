@@ -21,7 +21,6 @@ use crate::{
     manifest::{self, Selector, Set, Targets, Variables},
     model::Desired,
     platform,
-    sandbox::Sandbox,
     source::Sources,
     transport::{Options, Transport},
 };
@@ -137,8 +136,12 @@ pub(super) fn explain(error: &dyn std::error::Error) -> String {
 
 /// Returns what says whether an object is part of the run.
 pub(super) fn filter(inputs: &Inputs) -> Result<Arc<dyn Fn(&Desired) -> bool + Send + Sync>, String> {
-    let selector: Option<Selector> =
-        inputs.selector.as_deref().map(str::parse).transpose().map_err(|error: manifest::SelectorError| error.to_string())?;
+    let selector: Option<Selector> = inputs
+        .selector
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: manifest::SelectorError| error.to_string())?;
     let (only, except) = (inputs.target.clone(), inputs.exclude.clone());
     Ok(Arc::new(move |one: &Desired| {
         let named = |patterns: &[String]| patterns.iter().any(|pattern| is_meant(pattern, one));
@@ -185,7 +188,7 @@ pub(super) fn select(desired: Vec<Desired>, is_selected: &dyn Fn(&Desired) -> bo
 }
 
 /// The connections of a run, and the sandbox that they lead to where there is one.
-pub(super) struct Network_ {
+pub(super) struct Connected {
     /// One connection for each target in use.
     pub(super) connections: Vec<Arc<Connection>>,
     /// What they share.
@@ -199,7 +202,7 @@ pub(super) async fn connect(
     network: &Network,
     config: Option<&Config>,
     used: &BTreeSet<Arc<str>>,
-) -> Result<Network_, String> {
+) -> Result<Connected, String> {
     let authorities = match &network.ca_cert_file {
         Some(path) => Some(std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
         None => None,
@@ -209,12 +212,11 @@ pub(super) async fn connect(
     let shared = Shared::new(transport, network.parallelism, network.rate);
     let Some(config) = config else {
         if used.is_empty() && !network.sandbox {
-            return Ok(Network_ { connections: Vec::new(), shared, sandbox: None });
+            return Ok(Connected { connections: Vec::new(), shared, sandbox: None });
         }
         return Err(format!("no {} was found: it names the targets; `--config FILE` points at it", config::FILE));
     };
-    let sandbox =
-        if network.sandbox { Some(super::sandbox::Embedded::start(&config.sandbox).await?) } else { None };
+    let sandbox = if network.sandbox { Some(super::sandbox::Embedded::start(&config.sandbox).await?) } else { None };
     let mut connections = Vec::new();
     for target in config.targets.iter().filter(|target| used.contains(&target.name)) {
         let Some(platform) = platform::ALL.iter().copied().find(|one| one.name() == target.platform) else { continue };
@@ -236,7 +238,7 @@ pub(super) async fn connect(
         };
         connections.push(Connection::new(target, shared.clone()));
     }
-    Ok(Network_ { connections, shared, sandbox })
+    Ok(Connected { connections, shared, sandbox })
 }
 
 /// Fetches a target's values: environment variables, files, what programs print.
@@ -277,11 +279,6 @@ pub(super) fn grouped<'a>(texts: impl Iterator<Item = (&'a str, String)>) -> BTr
         groups.entry(text).or_default().push(one);
     }
     groups
-}
-
-/// Returns a sandbox with the states of files in it.
-pub(super) fn load_states(files: &[PathBuf]) -> Result<Sandbox, Vec<String>> {
-    super::sandbox::load(files)
 }
 
 #[cfg(test)]

@@ -21,8 +21,7 @@ impl Stop {
     /// Starts to listen for signals.
     pub(super) fn listen() -> Self {
         let stop = Self::default();
-        for (kind, code) in
-            [(SignalKind::interrupt(), exit::INTERRUPTED), (SignalKind::terminate(), exit::TERMINATED)]
+        for (kind, code) in [(SignalKind::interrupt(), exit::INTERRUPTED), (SignalKind::terminate(), exit::TERMINATED)]
         {
             let heard = stop.clone();
             // Without a handler the default of the system holds: the program ends.
