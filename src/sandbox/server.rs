@@ -129,7 +129,7 @@ async fn serve(context: &Context, simulator: &dyn Simulator, arrival: &Arrival, 
             fate.reset();
             respond(answer)
         }
-        Ending::Cut => cut(answer),
+        Ending::Cut => cut(&answer),
     }
 }
 
@@ -199,7 +199,14 @@ fn struck(simulator: &dyn Simulator, arrival: &Arrival, faults: &[Fault]) -> (An
                 answer.body = b"upstream request timeout".to_vec();
                 answer.headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
             }
-            _ => {}
+            Fault::Status { .. }
+            | Fault::Code { .. }
+            | Fault::RateLimit { .. }
+            | Fault::Delay { .. }
+            | Fault::Refuse
+            | Fault::ResetBefore
+            | Fault::SecondWriter { .. }
+            | Fault::Twist(_) => {}
         }
     }
     (answer, ending)
@@ -227,10 +234,10 @@ fn respond(answer: Answer) -> Response {
 }
 
 /// Announces the whole body and sends half of it.
-fn cut(answer: Answer) -> Response {
+fn cut(answer: &Answer) -> Response {
     let length = answer.body.len();
     let half = Bytes::from(answer.body[..length / 2].to_vec());
     let parts = [Ok(half), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
     let body = Body::from_stream(futures_util::stream::iter(parts));
-    headed(&answer).header("content-length", length).body(body).unwrap_or_default()
+    headed(answer).header("content-length", length).body(body).unwrap_or_default()
 }

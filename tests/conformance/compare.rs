@@ -54,7 +54,7 @@ pub(crate) fn fill(value: &Value, bound: &Bound) -> Result<Value, Unbound> {
             let filled = map.iter().map(|(name, value)| Ok((name.clone(), fill(value, bound)?)));
             Value::Object(filled.collect::<Result<Map<_, _>, Unbound>>()?)
         }
-        other => other.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     })
 }
 
