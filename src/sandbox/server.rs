@@ -13,6 +13,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     response::Response,
 };
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -237,7 +238,12 @@ fn respond(answer: Answer) -> Response {
 fn cut(answer: &Answer) -> Response {
     let length = answer.body.len();
     let half = Bytes::from(answer.body[..length / 2].to_vec());
-    let parts = [Ok(half), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
-    let body = Body::from_stream(futures_util::stream::iter(parts));
+    let rest = futures_util::stream::once(async {
+        // What is written so far leaves only when there is nothing more to write for the moment.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    let first = futures_util::stream::once(std::future::ready(Ok(half)));
+    let body = Body::from_stream(first.chain(rest));
     headed(answer).header("content-length", length).body(body).unwrap_or_default()
 }
