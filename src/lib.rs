@@ -3,6 +3,7 @@
 //! Files → `source` → `yaml` → `manifest` → desired objects → `engine` observes what is live → `diff` → `plan` →
 //! `engine` applies. `ARCHITECTURE.md` has the map and the rules.
 
+pub mod agent;
 pub mod config;
 pub mod diagnostic;
 pub mod diff;
@@ -15,4 +16,5 @@ pub mod platform;
 pub mod sandbox;
 pub mod source;
 pub mod transport;
+pub mod web;
 pub mod yaml;
