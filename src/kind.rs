@@ -231,6 +231,12 @@ pub trait Platform: Sync {
         self.kinds().iter().copied().find(|kind| kind.name() == name)
     }
 
+    /// Returns the root of the door, without a slash at its end, from the settings of a target; none where they do not
+    /// say.
+    fn url(&self, settings: &HashMap<&'static str, String>) -> Option<String> {
+        settings.get("endpoint").cloned()
+    }
+
     /// Says whether an operation only reads. The HTTP method does not tell: most reads are `POST`.
     fn is_read(&self, operation: &str) -> bool;
 

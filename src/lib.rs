@@ -4,6 +4,7 @@
 //! `engine` applies. `ARCHITECTURE.md` has the map and the rules.
 
 pub mod agent;
+pub mod cli;
 pub mod config;
 pub mod diagnostic;
 pub mod diff;

@@ -1,3 +1,5 @@
 //! The `reconcile` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    reconcile::cli::run(std::env::args_os())
+}

@@ -65,6 +65,8 @@ pub struct Desired {
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
     /// Where the document begins.
     pub origin: Origin,
+    /// Whether it is part of the run. Others are only read, for those that refer to them.
+    pub selected: bool,
 }
 
 impl Desired {
@@ -190,8 +192,10 @@ pub struct Change {
     pub id: ResourceId,
     /// The target that holds it.
     pub target: Arc<str>,
-    /// How people tell the live object apart, such as `bk_switch #42`.
+    /// How people tell the live object apart, such as `bk_switch #42`; empty for a create.
     pub label: String,
+    /// The ids by which calls name the live object; null for a create.
+    pub handle: Value,
     /// What happens to it.
     pub action: Action,
     /// Its fields that change, in the order of the manifest.

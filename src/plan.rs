@@ -119,6 +119,9 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
             Ok(candidate) => {
                 let claims = kind.claims(desired, candidate.live);
                 held.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
+                if !desired.selected {
+                    continue;
+                }
                 if candidate.live.is_some() && candidate.fields.is_empty() {
                     unchanged += 1;
                 } else {
@@ -129,7 +132,9 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
                 if let Some(Sight::Found(live)) = scene.facts.sight(&desired.id) {
                     held.extend(kind.claims(desired, Some(live)).held.into_iter().map(|claim| (claim, &desired.id)));
                 }
-                blocked.insert(&desired.id, cause);
+                if desired.selected {
+                    blocked.insert(&desired.id, cause);
+                }
             }
         }
     }
@@ -295,6 +300,7 @@ fn finish_level(
                     id: one.desired.id.clone(),
                     target: scene.target.clone(),
                     label: one.live.map(|live| live.label.clone()).unwrap_or_default(),
+                    handle: one.live.map(|live| live.handle.clone()).unwrap_or_default(),
                     action: if one.live.is_some() { Action::Update } else { Action::Create },
                     fields: std::mem::take(&mut one.fields),
                     after: one.after.iter().cloned().collect(),

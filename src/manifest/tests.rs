@@ -32,6 +32,7 @@ impl Kind for Switch {
             fields: std::collections::BTreeMap::new(),
             labels: envelope.labels.clone(),
             origin: envelope.origin.clone(),
+            selected: true,
         };
         if let Some(node) = section.require("serial", diagnostics)
             && let Some(serial) = yaml::text(node, "serial", diagnostics)
@@ -54,7 +55,11 @@ impl Kind for Switch {
         if diagnostics.len() > before { Vec::new() } else { vec![desired] }
     }
 
-    fn observe(&self, _: &[&Desired], _: &Facts) -> Observation {
+    fn observe(&self, _: &[&Desired], _: &[&Desired], _: &Facts) -> Observation {
+        Observation::default()
+    }
+
+    fn reread(&self, _: &[(&Desired, &serde_json::Value)], _: &Facts) -> Observation {
         Observation::default()
     }
 
@@ -79,7 +84,11 @@ impl Kind for Cable {
         Vec::new()
     }
 
-    fn observe(&self, _: &[&Desired], _: &Facts) -> Observation {
+    fn observe(&self, _: &[&Desired], _: &[&Desired], _: &Facts) -> Observation {
+        Observation::default()
+    }
+
+    fn reread(&self, _: &[(&Desired, &serde_json::Value)], _: &Facts) -> Observation {
         Observation::default()
     }
 

@@ -4,6 +4,8 @@ mod door;
 mod kinds;
 pub mod simulator;
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::{
@@ -23,6 +25,12 @@ impl Platform for RomaConnect {
 
     fn kinds(&self) -> &'static [&'static dyn Kind] {
         KINDS
+    }
+
+    /// An endpoint, or the public one of a region (contract section 7).
+    fn url(&self, settings: &HashMap<&'static str, String>) -> Option<String> {
+        let region = settings.get("region").map(|region| format!("https://roma.{region}.myhuaweicloud.com"));
+        settings.get("endpoint").cloned().or(region)
     }
 
     fn is_read(&self, operation: &str) -> bool {

@@ -1,6 +1,8 @@
 //! What a platform's simulator is to the sandbox that serves it: synchronous, in memory, free of any network.
 
-use serde_json::Value;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
 
 /// A request as it arrived.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +63,25 @@ pub struct StateError {
     pub message: String,
 }
 
+/// A call that the platform handles otherwise than it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Twist {
+    /// A write is accepted but not done.
+    Drop,
+    /// A write stores an equivalent of what was sent.
+    Normalise,
+    /// A read sees the state of some time ago, if the operation reads a secondary.
+    Lag {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// A page of rows begins a row early, repeating one, or late, skipping one.
+    PageShift {
+        /// Whether a row is skipped.
+        skip: bool,
+    },
+}
+
 /// A platform's simulator. Many threads call it at once.
 pub trait Simulator: Send + Sync {
     /// Returns the platform's name, which is also the name of its section in a state file.
@@ -77,4 +98,55 @@ pub trait Simulator: Send + Sync {
 
     /// Returns the whole state, such that loading it again changes nothing.
     fn state(&self) -> Value;
+
+    /// Says what a request is without answering it: its door, operation and whether it writes. Faults select by that.
+    fn peek(&self, _arrival: &Arrival) -> Record {
+        Record::default()
+    }
+
+    /// Answers a request otherwise than it should.
+    fn answer_twisted(&self, arrival: &Arrival, _twist: &Twist) -> Answer {
+        self.answer(arrival)
+    }
+
+    /// Refuses a request with a code in the platform's envelope.
+    fn refuse(&self, _arrival: &Arrival, code: &Value, message: &str) -> Answer {
+        let body = serde_json::json!({"error_code": code, "error_msg": message});
+        json_answer(400, &body)
+    }
+
+    /// Refuses a request as the rate limiter of its door does; `inside` is the limiter behind the door.
+    fn refuse_rate(&self, _arrival: &Arrival, _inside: bool) -> Answer {
+        json_answer(429, &serde_json::json!({"error_code": "APIG.0308", "error_msg": "too many requests"}))
+    }
+
+    /// Makes a call as somebody else; none if the platform has no such operation.
+    fn edit(&self, _user: &str, _operation: &str, _body: &Value) -> Option<Answer> {
+        None
+    }
+
+    /// Says whether the answer to a request waits for something to happen; it is asked again and again.
+    fn waits(&self, _arrival: &Arrival, _waited: Duration) -> bool {
+        false
+    }
+
+    /// Returns the platform's options: `{name: {"value": …, "values": […]}}`.
+    fn options(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
+    /// Sets an option; says whether the platform has it.
+    fn set_option(&self, _name: &str, _value: &Value) -> Result<bool, String> {
+        Ok(false)
+    }
+}
+
+/// Makes an answer of a JSON body.
+fn json_answer(status: u16, body: &Value) -> Answer {
+    Answer {
+        status,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.to_string().into_bytes(),
+        record: Record::default(),
+    }
 }

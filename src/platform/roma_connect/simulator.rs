@@ -189,6 +189,33 @@ impl simulator::Simulator for Simulator {
     fn state(&self) -> Value {
         dump::state(&self.world().store)
     }
+
+    fn peek(&self, arrival: &Arrival) -> Record {
+        route::route(&arrival.method, &arrival.path).map(|route| record(&route, &Value::Null)).unwrap_or_default()
+    }
+
+    fn edit(&self, user: &str, operation: &str, body: &Value) -> Option<Answer> {
+        Operation::named(operation)?;
+        Some(Self::edit(self, user, operation, body))
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        let values = self.world().options.to_value();
+        let entry = |switch: &Switch| {
+            let described = serde_json::json!({"value": values[switch.name], "values": switch.values()});
+            (switch.name.to_owned(), described)
+        };
+        SWITCHES.iter().map(entry).collect()
+    }
+
+    fn set_option(&self, name: &str, value: &Value) -> Result<bool, String> {
+        if !SWITCHES.iter().any(|switch| switch.name == name || switch.name == name.replace('_', "-")) {
+            return Ok(false);
+        }
+        let change = Value::Object([(name.to_owned(), value.clone())].into_iter().collect());
+        let first = |mistakes: Vec<StateError>| mistakes.into_iter().next().map(|one| one.message).unwrap_or_default();
+        self.set_options(&change).map(|()| true).map_err(first)
+    }
 }
 
 impl World {

@@ -65,6 +65,7 @@ pub(super) fn desired(kind: &'static str, envelope: &Envelope, ensure: Ensure) -
         fields: Fields::new(),
         labels: envelope.labels.clone(),
         origin: envelope.origin.clone(),
+        selected: true,
     }
 }
 

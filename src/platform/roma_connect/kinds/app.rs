@@ -46,6 +46,7 @@ impl Kind for App {
             fields: Fields::new(),
             labels: envelope.labels.clone(),
             origin: envelope.origin.clone(),
+            selected: true,
         };
         match (section.get("app"), section.get("id")) {
             (Some(node), None) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::clock::{self, Clock};
 use crate::sandbox::simulator::StateError;
@@ -30,6 +30,18 @@ pub struct Switch {
     pub setting: Setting,
     /// What it decides.
     pub about: &'static str,
+}
+
+impl Switch {
+    /// Returns what it can be set to, for people and programs.
+    pub fn values(&self) -> Value {
+        match self.setting {
+            Setting::Choice(choices) => json!(choices),
+            Setting::Flag(_) => json!([false, true]),
+            Setting::Number(_, least, most) => json!(format!("a whole number from {least} to {most}")),
+            Setting::Time => json!("`system` or a time such as 2026-01-02T03:04:05Z"),
+        }
+    }
 }
 
 const fn choice(name: &'static str, values: &'static [&'static str], about: &'static str) -> Switch {

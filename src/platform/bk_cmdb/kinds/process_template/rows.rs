@@ -335,8 +335,8 @@ impl Declared<'_> {
             edited[name] = json!({"value": kept, "as_default_value": locked});
             changes.extend(value.map(|cell| FieldChange {
                 path: path.clone(),
-                from: Some(live["value"].clone()),
-                to: Some(cell.value.clone()),
+                from: Some(words(name, &live["value"])),
+                to: Some(words(name, &cell.value)),
                 because: cell.origin.clone(),
             }));
             changes.extend(lock.map(|lock| FieldChange { path: format!("{path}.as_default_value"), ..lock }));
@@ -379,6 +379,16 @@ fn summary(row: &Value) -> Value {
     CELLS
         .iter()
         .filter(|name| !row[**name]["value"].is_null())
-        .map(|name| ((*name).to_owned(), row[*name]["value"].clone()))
+        .map(|name| ((*name).to_owned(), words(name, &row[*name]["value"])))
         .collect()
+}
+
+/// A code as the word that people write for it.
+fn words(cell: &str, value: &Value) -> Value {
+    let table = match cell {
+        "ip" => IPS,
+        "protocol" => PROTOCOLS,
+        _ => &[],
+    };
+    table.iter().find(|(code, _)| value.as_str() == Some(code)).map_or_else(|| value.clone(), |(_, word)| json!(word))
 }

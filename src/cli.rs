@@ -1,0 +1,55 @@
+//! The command line: one file a subcommand, all formatting for people in `view`.
+
+mod apply;
+mod args;
+pub mod exit;
+mod plan;
+mod sandbox;
+mod setup;
+mod signal;
+mod validate;
+mod view;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use view::Screen;
+
+/// Runs the program with arguments, the first of which is its name, and returns its exit code.
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+        }
+    };
+    let screen = Screen::new(&cli.talk);
+    view::log::install(&cli.talk, &screen);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            screen.error(&format!("the runtime cannot start: {error}"));
+            return ExitCode::from(exit::ERROR);
+        }
+    };
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Validate(args) => validate::run(&args, &screen),
+            Command::Plan(args) => plan::run(&args, &screen).await,
+            Command::Apply(args) => apply::run(&args, &screen).await,
+            Command::Watch(args) => watch::run(&args, &screen).await,
+            Command::Sandbox(args) => sandbox::run(&args, &screen).await,
+            Command::Version => {
+                screen.out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));
+                exit::OK
+            }
+        }
+    });
+    // A thread that still reads a secret or a file must not hold up the end.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}

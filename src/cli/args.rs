@@ -1,0 +1,229 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
+
+use super::exit;
+
+/// Declarative reconciliation for BlueKing CMDB and Huawei Cloud ROMA Connect
+///
+/// Describe in YAML how objects should be. `reconcile` reads what is live, shows the difference, and sends only the
+/// calls that are needed.
+#[derive(Debug, Parser)]
+#[command(name = "reconcile", version, after_long_help = exit::HELP, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) talk: Talk,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check manifests offline
+    ///
+    /// Parses the manifests and checks everything that needs no server: schema, references, rules of values. Needs
+    /// neither network nor credentials.
+    Validate(ValidateArgs),
+    /// Show what differs between the manifests and what is live
+    ///
+    /// Reads the live state and prints the changes, with the place in the manifests that causes each. It cannot
+    /// write: the client it gets has no such method.
+    Plan(PlanArgs),
+    /// Plan, ask, and make the changes
+    ///
+    /// Sends one call for each object that differs, in an order the server accepts, and reads each object back.
+    Apply(ApplyArgs),
+    /// Keep running: plan and apply on every change of the manifests and from time to time
+    ///
+    /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
+    /// document holds back only itself: its last good version stays in force. Ends with 0 on SIGTERM and SIGINT.
+    Watch(WatchArgs),
+    /// Serve both platforms, simulated in memory, on a loopback port
+    ///
+    /// The first line on stdout is `sandbox listening on http://ADDR`. Ends with 0 on SIGTERM and SIGINT.
+    Sandbox(SandboxArgs),
+    /// Print the version
+    Version,
+}
+
+/// What is read, and which part of it is meant.
+#[derive(Debug, Args)]
+pub(super) struct Inputs {
+    /// Manifest files or directories; `-` is stdin
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// The same as PATH
+    #[arg(short = 'f', long = "filename", value_name = "PATH")]
+    pub(super) files: Vec<PathBuf>,
+    /// Configuration [default: reconcile.yaml beside the first PATH or in a parent directory]
+    #[arg(long, value_name = "FILE", env = "RECONCILE_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Set a variable of the manifests; repeats
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Read variables from a YAML file; repeats, later files win
+    #[arg(long, value_name = "FILE", env = "RECONCILE_VALUES", value_delimiter = ',')]
+    pub(super) values: Vec<PathBuf>,
+    /// Only documents with these labels, such as `site=sz,team!=net`
+    #[arg(short = 'l', long, value_name = "SELECTOR", env = "RECONCILE_SELECTOR")]
+    pub(super) selector: Option<String>,
+    /// Only these objects (`Instance/core-*`) or targets (a name without a slash); repeats
+    #[arg(long, value_name = "ADDR", env = "RECONCILE_TARGET", value_delimiter = ',')]
+    pub(super) target: Vec<String>,
+    /// All but these objects or targets; repeats
+    #[arg(long, value_name = "ADDR", env = "RECONCILE_EXCLUDE", value_delimiter = ',')]
+    pub(super) exclude: Vec<String>,
+}
+
+/// How the platforms are talked to.
+#[derive(Debug, Args)]
+pub(super) struct Network {
+    /// Use the embedded sandbox instead of the real platforms
+    #[arg(long, env = "RECONCILE_SANDBOX", value_parser = FalseyValueParser::new())]
+    pub(super) sandbox: bool,
+    /// Most requests at once, over all targets
+    #[arg(long, value_name = "N", default_value_t = 10, env = "RECONCILE_PARALLELISM")]
+    pub(super) parallelism: usize,
+    /// Most requests a second, over all targets
+    #[arg(long, value_name = "N", env = "RECONCILE_RATE")]
+    pub(super) rate: Option<f64>,
+    /// Most time for one request, such as 40s
+    #[arg(long, value_name = "DURATION", default_value = "40s", env = "RECONCILE_TIMEOUT", value_parser = super::setup::duration)]
+    pub(super) timeout: std::time::Duration,
+    /// Trust the certificates in this PEM file too
+    #[arg(long, value_name = "FILE", env = "RECONCILE_CA_CERT_FILE")]
+    pub(super) ca_cert_file: Option<PathBuf>,
+    /// Accept any TLS certificate
+    #[arg(long, env = "RECONCILE_TLS_SKIP_VERIFY", value_parser = FalseyValueParser::new())]
+    pub(super) tls_skip_verify: bool,
+}
+
+/// How results are shown.
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    /// Form of the result on stdout
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
+    pub(super) output: Format,
+    /// Tell by the exit code (2) whether there are changes
+    #[arg(long, alias = "non-zero-exit-code", env = "RECONCILE_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
+    pub(super) detailed_exitcode: bool,
+    /// Show the calls too
+    #[arg(long, env = "RECONCILE_CALLS", value_parser = FalseyValueParser::new())]
+    pub(super) calls: bool,
+}
+
+/// How the program talks on stderr.
+#[derive(Debug, Args)]
+pub(super) struct Talk {
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "RECONCILE_COLOR")]
+    pub(super) color: Color,
+    /// Say more on stderr; twice for every request
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, env = "RECONCILE_QUIET", value_parser = FalseyValueParser::new())]
+    pub(super) quiet: bool,
+    /// Form of the log on stderr
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", env = "RECONCILE_LOG_FORMAT")]
+    pub(super) log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ValidateArgs {
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    /// Form of the result on stdout
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
+    pub(super) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) network: Network,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) network: Network,
+    #[command(flatten)]
+    pub(super) output: Output,
+    /// Do not ask
+    #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = FalseyValueParser::new())]
+    pub(super) auto_approve: bool,
+    /// Plan only
+    #[arg(long, env = "RECONCILE_DRY_RUN", value_parser = FalseyValueParser::new())]
+    pub(super) dry_run: bool,
+    /// Read each object back after its write
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, env = "RECONCILE_VERIFY")]
+    pub(super) verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) network: Network,
+    /// What to do about drift [default: enforce, or `watch.mode` of the configuration]
+    #[arg(long, value_name = "MODE", env = "RECONCILE_MODE")]
+    pub(super) mode: Option<Mode>,
+    /// Time between two looks at everything, such as 5m [default: 5m, or `watch.resync`]
+    #[arg(long, value_name = "DURATION", env = "RECONCILE_RESYNC", value_parser = super::setup::duration)]
+    pub(super) resync: Option<std::time::Duration>,
+    /// Where to serve /healthz, /readyz and /metrics [default: 127.0.0.1:8321, or `watch.listen`]
+    #[arg(long, value_name = "ADDR", env = "RECONCILE_LISTEN")]
+    pub(super) listen: Option<std::net::SocketAddr>,
+    /// Look at the files every few seconds instead of waiting for events of the file system
+    #[arg(long, env = "RECONCILE_POLL", value_parser = FalseyValueParser::new())]
+    pub(super) poll: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SandboxArgs {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", env = "RECONCILE_LISTEN")]
+    pub(super) listen: std::net::SocketAddr,
+    /// State to start from (YAML or JSON); repeats
+    #[arg(long, value_name = "FILE", env = "RECONCILE_STATE", value_delimiter = ',')]
+    pub(super) state: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Mode {
+    /// Correct it
+    Enforce,
+    /// Only say so
+    Report,
+}

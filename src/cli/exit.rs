@@ -1,0 +1,26 @@
+//! Exit codes: other programs rely on them.
+
+/// Planned; converged; valid. With `--detailed-exitcode`: nothing differs.
+pub const OK: u8 = 0;
+/// An error, or an object is blocked by one; of `apply` also: objects failed and none was applied.
+pub const ERROR: u8 = 1;
+/// With `--detailed-exitcode`: there are changes; of `apply`: converged after changes.
+pub const CHANGES: u8 = 2;
+/// Something could not be read; of `apply` also: some objects were applied and some failed or are unknown.
+pub const PARTIAL: u8 = 5;
+/// The command line is wrong, or nobody could be asked and `--auto-approve` was not given.
+pub const USAGE: u8 = 64;
+/// Ended by SIGINT, after the calls on their way had ended.
+pub const INTERRUPTED: u8 = 130;
+/// Ended by SIGTERM, after the calls on their way had ended.
+pub const TERMINATED: u8 = 143;
+
+/// Text about exit codes for `--help`.
+pub(super) const HELP: &str = "\
+Exit codes:
+  0    done: planned, converged or valid
+  1    an error, or an object is blocked by one
+  2    with --detailed-exitcode: there are (plan) or were (apply) changes
+  5    partial: something could not be read, or only some objects were applied
+  64   wrong usage, or no terminal to ask on and no --auto-approve
+  130  interrupted (SIGINT), 143 terminated (SIGTERM)";

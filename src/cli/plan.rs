@@ -1,0 +1,148 @@
+//! `reconcile plan`, and the first half of `apply`.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    args::{Format, Inputs, Network, Output, PlanArgs},
+    exit,
+    setup::{self, Connected, Written},
+    signal::Stop,
+    view::{Screen, json, text},
+};
+use crate::{
+    engine::observe::observe,
+    model::Desired,
+    plan::{Cause, Plan, Scene, plan},
+};
+
+/// Plans and shows the plan. Only readers are made: nothing here can write.
+pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
+    let stop = Stop::listen();
+    let work = async {
+        let prepared = match prepare(&args.inputs, &args.network, &args.output, screen).await {
+            Ok(prepared) => prepared,
+            Err(code) => return code,
+        };
+        let seen = look(&prepared).await;
+        show(&prepared, &seen, &args.output, screen);
+        let code = exit_code(&seen.plan, args.output.detailed_exitcode);
+        drop(seen);
+        end(prepared.connected, screen).await;
+        code
+    };
+    tokio::select! {
+        code = work => code,
+        () = stop.token().cancelled() => stop.code().unwrap_or(exit::ERROR),
+    }
+}
+
+/// Everything that a plan needs.
+pub(super) struct Prepared {
+    /// What people wrote; its objects lie in `desired`.
+    pub(super) written: Written,
+    /// The objects of this run.
+    pub(super) desired: Vec<Desired>,
+    /// The targets of this run.
+    pub(super) connected: Connected,
+}
+
+/// Reads what people wrote and prepares connections; the error is the exit code.
+pub(super) async fn prepare(
+    inputs: &Inputs,
+    network: &Network,
+    output: &Output,
+    screen: &Screen,
+) -> Result<Prepared, u8> {
+    let usage = |problem: String| {
+        screen.error(&problem);
+        exit::USAGE
+    };
+    let is_selected = setup::filter(inputs).map_err(usage)?;
+    let mut written = setup::read(inputs).map_err(usage)?;
+    if written.is_broken() && output.output == Format::Json {
+        let document = json::problems(&written.diagnostics, &written.sources, &written.unread);
+        screen.out(&format!("{document:#}\n"));
+    }
+    if let Some(code) = setup::report(&written, screen) {
+        return Err(code);
+    }
+    let desired = setup::select(std::mem::take(&mut written.set.desired), &*is_selected);
+    let used = setup::used(&desired);
+    let connected = setup::connect(network, written.config.as_ref(), &used).await.map_err(|problem| {
+        screen.error(&problem);
+        exit::ERROR
+    })?;
+    Ok(Prepared { written, desired, connected })
+}
+
+/// A plan and what it was made from.
+pub(super) struct Seen<'a> {
+    /// What was read.
+    pub(super) scenes: Vec<Scene<'a>>,
+    /// What is to be done.
+    pub(super) plan: Plan,
+    /// How long it took.
+    pub(super) took: Duration,
+}
+
+/// Reads what is live and plans.
+pub(super) async fn look(prepared: &Prepared) -> Seen<'_> {
+    let start = Instant::now();
+    let readers: Vec<_> = prepared.connected.connections.iter().map(|connection| connection.reader()).collect();
+    let scenes = observe(&readers, &prepared.desired).await;
+    let plan = plan(&scenes);
+    Seen { scenes, plan, took: start.elapsed() }
+}
+
+/// Shows a plan: text or JSON on stdout, what blocks objects on stderr.
+pub(super) fn show(prepared: &Prepared, seen: &Seen<'_>, output: &Output, screen: &Screen) {
+    let sources = &prepared.written.sources;
+    let tally = prepared.connected.shared.tally();
+    match output.output {
+        Format::Text => {
+            let mut writer = text::Writer::new(screen, sources);
+            writer.plan(&seen.plan, tally, seen.took);
+            if output.calls {
+                writer.calls(&seen.plan);
+            }
+            screen.out(&writer.finish());
+        }
+        Format::Json => {
+            let document = json::plan(&seen.plan, &prepared.written.diagnostics, sources, tally, seen.took);
+            screen.out(&format!("{document:#}\n"));
+        }
+    }
+    blocked(&seen.plan, prepared, screen);
+}
+
+/// Writes to stderr what is wrong with objects that are left alone.
+pub(super) fn blocked(plan: &Plan, prepared: &Prepared, screen: &Screen) {
+    let wrong = plan.blocked.iter().filter_map(|one| match &one.cause {
+        Cause::Wrong(problems) => Some(problems),
+        Cause::Unread(_) | Cause::Needs(_) => None,
+    });
+    let wrong: Vec<_> = wrong.flatten().cloned().collect();
+    screen.diagnostics(&wrong, &prepared.written.sources);
+}
+
+/// Ends the sandbox of the run, if there is one, and says which calls it got.
+pub(super) async fn end(connected: Connected, screen: &Screen) {
+    if let Some(sandbox) = connected.sandbox {
+        let calls = sandbox.end().await;
+        let calls: Vec<_> = calls.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
+        screen.say(&format!("sandbox: {}", if calls.is_empty() { "no calls".to_owned() } else { calls.join(", ") }));
+    }
+}
+
+/// The exit code of a plan that was not applied.
+pub(super) fn exit_code(plan: &Plan, detailed: bool) -> u8 {
+    if plan.blocked.iter().any(|one| matches!(one.cause, Cause::Unread(_))) {
+        exit::PARTIAL
+    } else if !plan.blocked.is_empty() {
+        exit::ERROR
+    } else if detailed && !plan.is_empty() {
+        exit::CHANGES
+    } else {
+        exit::OK
+    }
+}

@@ -1,0 +1,150 @@
+//! `reconcile sandbox`, and the sandbox that `--sandbox` starts inside another command.
+
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    args::SandboxArgs,
+    exit, setup,
+    signal::Stop,
+    view::{Screen, render_state_mistakes},
+};
+use crate::{
+    config::Target,
+    kind::Endpoint,
+    sandbox::{Running, Sandbox},
+    source::Sources,
+    yaml,
+};
+
+/// The account of the process that embeds a sandbox whose state asks for credentials.
+const GUEST: &str = "embedded-sandbox";
+
+/// Serves until a signal comes.
+pub(super) async fn run(args: &SandboxArgs, screen: &Screen) -> u8 {
+    let sandbox = match load(&args.state) {
+        Ok((sandbox, _)) => sandbox,
+        Err(problems) => {
+            problems.iter().for_each(|problem| screen.error(problem));
+            return exit::ERROR;
+        }
+    };
+    let stop = Stop::listen();
+    let running = match sandbox.start(args.listen).await {
+        Ok(running) => running,
+        Err(error) => {
+            screen.error(&format!("cannot listen on {}: {error}", args.listen));
+            return exit::ERROR;
+        }
+    };
+    screen.out(&format!("sandbox listening on http://{}\n", running.address));
+    stop.token().cancelled().await;
+    let _ = running.shutdown().await;
+    exit::OK
+}
+
+/// Returns a sandbox with the states of files in it, and these states together.
+pub(super) fn load(files: &[PathBuf]) -> Result<(Sandbox, Value), Vec<String>> {
+    let sandbox = Sandbox::new();
+    let mut together = json!({});
+    for path in files {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
+        let mut sources = Sources::default();
+        let file = sources.add(path.display().to_string(), text);
+        let text = sources.text(file).clone();
+        let mut diagnostics = Vec::new();
+        let documents = yaml::load(file, &text, &mut diagnostics);
+        if diagnostics.iter().any(crate::diagnostic::Diagnostic::is_error) {
+            return Err(vec![crate::diagnostic::render::text(&diagnostics, &sources, false, 120)]);
+        }
+        for document in &documents {
+            let state = document.root.to_json();
+            sandbox.load(&state).map_err(|mistakes| render_state_mistakes(&mistakes, &document.root, &sources))?;
+            if let (Value::Object(together), Value::Object(state)) = (&mut together, state) {
+                together.extend(state);
+            }
+        }
+    }
+    Ok((sandbox, together))
+}
+
+/// The sandbox of a command with `--sandbox`.
+pub(super) struct Embedded {
+    sandbox: Sandbox,
+    state: Value,
+    running: Running,
+}
+
+impl Embedded {
+    /// Starts a sandbox with the states of files in it.
+    pub(super) async fn start(files: &[PathBuf]) -> Result<Self, String> {
+        let (sandbox, mut state) = load(files).map_err(|problems| problems.join("\n"))?;
+        if let Some(admitted) = admit_guest(&state) {
+            sandbox.load(&admitted).map_err(|mistakes| format!("the sandbox refused its guest: {mistakes:?}"))?;
+            state = admitted;
+        }
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let running = sandbox.start(listen).await.map_err(|error| format!("the sandbox cannot listen: {error}"))?;
+        Ok(Self { sandbox, state, running })
+    }
+
+    /// Returns where a target's requests go instead of to the real platform. No secret of the target is read: what
+    /// its settings take from elsewhere is taken from the state.
+    pub(super) fn endpoint(&self, target: &Target) -> Endpoint {
+        let mut settings = setup::literals(target);
+        let first = |list: &str, key: &str| self.state.pointer(&format!("/roma-connect/{list}/0/{key}"))?.as_str();
+        let stand_ins = [
+            ("username", Some(GUEST)),
+            ("appCode", Some(GUEST)),
+            ("projectId", first("projects", "id")),
+            ("instanceId", first("instances", "id")),
+        ];
+        for (key, value) in stand_ins {
+            if let Some(value) = value {
+                settings.entry(key).or_insert_with(|| value.to_owned());
+            }
+        }
+        // Its own account, whatever accounts the target has.
+        settings.insert("appCode", GUEST.to_owned());
+        settings.insert("username", GUEST.to_owned());
+        settings.remove("endpoint");
+        Endpoint {
+            url: format!("http://{}", self.running.address),
+            settings,
+            secrets: HashMap::from([("appSecret", GUEST.into()), ("token", GUEST.into())]),
+        }
+    }
+
+    /// Returns the calls that it got, by operation, writes first, and ends it.
+    pub(super) async fn end(self) -> Vec<(String, u64)> {
+        let counts = self.sandbox.call_counts();
+        let _ = self.running.shutdown().await;
+        counts.into_iter().collect()
+    }
+}
+
+/// Adds the guest's credentials where a state asks for credentials; returns none where it accepts any.
+fn admit_guest(state: &Value) -> Option<Value> {
+    let mut state = state.clone();
+    let mut changed = false;
+    if let Some(apps) = state.pointer_mut("/bk-cmdb/credentials/apps").and_then(Value::as_object_mut) {
+        apps.insert(GUEST.to_owned(), json!(GUEST));
+        changed = true;
+    }
+    if let Some(users) = state.pointer_mut("/bk-cmdb/credentials/users").and_then(Value::as_array_mut) {
+        users.push(json!(GUEST));
+        changed = true;
+    }
+    if let Some(credentials) = state.pointer_mut("/roma-connect/credentials").and_then(Value::as_object_mut) {
+        let tokens = credentials.entry("tokens").or_insert_with(|| json!({}));
+        tokens[GUEST] = json!({});
+        changed = true;
+    }
+    changed.then_some(state)
+}

@@ -1,0 +1,298 @@
+//! What every command needs before it starts: configuration, manifests, connections.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    args::{Inputs, Network},
+    exit,
+    view::Screen,
+};
+use crate::{
+    config::{self, Config, Setting, Target},
+    diagnostic::Diagnostic,
+    engine::connection::{self, Connection, Shared},
+    kind::{Endpoint, Platform},
+    manifest::{self, Selector, Set, Targets, Variables},
+    model::Desired,
+    platform,
+    source::Sources,
+    transport::{Options, Transport},
+};
+
+/// Parses a duration of the command line.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text).ok_or_else(|| format!("`{text}` is no duration such as 30s or 5m"))
+}
+
+/// What people wrote.
+pub(super) struct Written {
+    /// All texts that were read.
+    pub(super) sources: Sources,
+    /// The configuration; none where there is no file.
+    pub(super) config: Option<Config>,
+    /// The manifests.
+    pub(super) set: Set,
+    /// What is wrong with any of it.
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Files and directories that could not be read.
+    pub(super) unread: Vec<String>,
+}
+
+impl Written {
+    /// Says whether the run must not go on.
+    pub(super) fn is_broken(&self) -> bool {
+        !self.unread.is_empty() || self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// The paths that a command was given; the current directory where none was.
+pub(super) fn paths(inputs: &Inputs) -> Vec<PathBuf> {
+    let given: Vec<_> = inputs.paths.iter().chain(&inputs.files).cloned().collect();
+    if given.is_empty() { vec![PathBuf::from(".")] } else { given }
+}
+
+/// Reads the configuration. Without a file, each platform has one target of its own name.
+pub(super) fn configuration(
+    inputs: &Inputs,
+    sources: &mut Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Option<Config>, String> {
+    let paths = paths(inputs);
+    let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
+    let Some(file) = inputs.config.clone().or_else(|| config::find(first)) else { return Ok(None) };
+    config::load(&file, sources, diagnostics).map(Some).map_err(|error| explain(&error))
+}
+
+/// The targets that documents may name.
+pub(super) fn targets(config: Option<&Config>) -> Targets {
+    let mut targets = Targets::default();
+    match config {
+        Some(config) => {
+            config.targets.iter().for_each(|one| targets.add(one.name.clone(), one.platform, one.default));
+        }
+        None => platform::ALL.iter().for_each(|one| targets.add(one.name(), one.name(), false)),
+    }
+    targets
+}
+
+/// The variables of a run: `--set` over `--values` over the environment.
+pub(super) fn variables(
+    inputs: &Inputs,
+    sources: &mut Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Variables, String> {
+    let assignments = inputs.set.iter().map(String::as_str);
+    let mut variables = Variables::default().over_assignments(assignments).map_err(|error| explain(&error))?;
+    for path in inputs.values.iter().rev() {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let file = sources.add(path.display().to_string(), text);
+        variables = variables.over(manifest::values(sources, file, diagnostics));
+    }
+    Ok(variables.over_environment(std::env::vars()))
+}
+
+/// The files that are no manifests.
+pub(super) fn skipped(inputs: &Inputs, config: Option<&Config>) -> Vec<PathBuf> {
+    let named = config.map(Config::files).unwrap_or_default();
+    named.into_iter().chain(inputs.values.iter().cloned()).collect()
+}
+
+/// Reads everything that people wrote. Only a wrong command line is an error here.
+pub(super) fn read(inputs: &Inputs) -> Result<Written, String> {
+    let (mut sources, mut diagnostics, mut unread) = (Sources::default(), Vec::new(), Vec::new());
+    let config = configuration(inputs, &mut sources, &mut diagnostics).unwrap_or_else(|problem| {
+        unread.push(problem);
+        None
+    });
+    let variables = variables(inputs, &mut sources, &mut diagnostics)?;
+    let found =
+        manifest::discover(&paths(inputs), &skipped(inputs, config.as_ref()), &mut io::stdin().lock(), &mut sources);
+    unread.extend(found.errors.iter().map(|error| explain(error)));
+    let (set, problems) =
+        manifest::decode(&sources, &found.files, platform::ALL, &targets(config.as_ref()), &variables);
+    diagnostics.extend(problems);
+    Ok(Written { sources, config, set, diagnostics, unread })
+}
+
+/// An error with all its causes in one line.
+pub(super) fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Returns what says whether an object is part of the run.
+pub(super) fn filter(inputs: &Inputs) -> Result<Arc<dyn Fn(&Desired) -> bool + Send + Sync>, String> {
+    let selector: Option<Selector> = inputs
+        .selector
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: manifest::SelectorError| error.to_string())?;
+    let (only, except) = (inputs.target.clone(), inputs.exclude.clone());
+    Ok(Arc::new(move |one: &Desired| {
+        let named = |patterns: &[String]| patterns.iter().any(|pattern| is_meant(pattern, one));
+        selector.as_ref().is_none_or(|selector| selector.matches(&one.labels))
+            && (only.is_empty() || named(&only))
+            && !named(&except)
+    }))
+}
+
+/// An address with wildcards; without a slash a target. A document means all its rows.
+fn is_meant(pattern: &str, one: &Desired) -> bool {
+    if !pattern.contains('/') {
+        return wildcard(pattern, &one.target);
+    }
+    let address = one.id.to_string();
+    let document = address.split(" → ").next().unwrap_or_default();
+    wildcard(pattern, &address) || wildcard(pattern, document)
+}
+
+fn wildcard(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    let mut rest = rest;
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+/// Marks the objects that are part of the run, and leaves out those that nobody needs.
+pub(super) fn select(desired: Vec<Desired>, is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {
+    let mut desired = desired;
+    desired.iter_mut().for_each(|one| one.selected = is_selected(one));
+    let needed: BTreeSet<_> = desired
+        .iter()
+        .filter(|one| one.selected)
+        .flat_map(|one| one.references.iter().map(|reference| reference.to.clone()))
+        .collect();
+    desired.retain(|one| one.selected || needed.contains(&one.id));
+    desired
+}
+
+/// The connections of a run, and the sandbox that they lead to where there is one.
+pub(super) struct Connected {
+    /// One connection for each target in use.
+    pub(super) connections: Vec<Arc<Connection>>,
+    /// What they share.
+    pub(super) shared: Shared,
+    /// The sandbox of this run.
+    pub(super) sandbox: Option<super::sandbox::Embedded>,
+}
+
+/// Prepares connections to the targets that are in use. Nothing is sent.
+pub(super) async fn connect(
+    network: &Network,
+    config: Option<&Config>,
+    used: &BTreeSet<Arc<str>>,
+) -> Result<Connected, String> {
+    let authorities = match &network.ca_cert_file {
+        Some(path) => Some(std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
+        None => None,
+    };
+    let options = Options { timeout: network.timeout, authorities, insecure: network.tls_skip_verify };
+    let transport = Transport::new(&options).map_err(|error| explain(&error))?;
+    let shared = Shared::new(transport, network.parallelism, network.rate);
+    let Some(config) = config else {
+        if used.is_empty() && !network.sandbox {
+            return Ok(Connected { connections: Vec::new(), shared, sandbox: None });
+        }
+        return Err(format!("no {} was found: it names the targets; `--config FILE` points at it", config::FILE));
+    };
+    let sandbox = if network.sandbox { Some(super::sandbox::Embedded::start(&config.sandbox).await?) } else { None };
+    let mut connections = Vec::new();
+    for target in config.targets.iter().filter(|target| used.contains(&target.name)) {
+        let Some(platform) = platform::ALL.iter().copied().find(|one| one.name() == target.platform) else { continue };
+        let endpoint = match &sandbox {
+            Some(sandbox) => Ok(sandbox.endpoint(target)),
+            None => endpoint(target, platform).await,
+        };
+        let settings = match &endpoint {
+            Ok(endpoint) => endpoint.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
+            Err(_) => HashMap::new(),
+        };
+        let target = connection::Target {
+            name: target.name.clone(),
+            platform,
+            settings,
+            resolve: Arc::new(move || endpoint.clone()),
+            concurrency: target.limits.concurrency.unwrap_or(network.parallelism),
+            rate: target.limits.requests_per_second,
+        };
+        connections.push(Connection::new(target, shared.clone()));
+    }
+    Ok(Connected { connections, shared, sandbox })
+}
+
+/// Fetches a target's values: environment variables, files, what programs print.
+async fn endpoint(target: &Target, platform: &'static dyn Platform) -> Result<Endpoint, String> {
+    let target = target.clone();
+    let resolved = tokio::task::spawn_blocking(move || target.resolve().map_err(|error| explain(&error)))
+        .await
+        .map_err(|error| error.to_string())??;
+    let url = platform.url(&resolved.settings).ok_or("it has no endpoint")?;
+    Ok(Endpoint { url, settings: resolved.settings, secrets: resolved.secrets })
+}
+
+/// The settings of a target that are written in the file itself.
+pub(super) fn literals(target: &Target) -> HashMap<&'static str, String> {
+    let literal = |setting: &Setting| match setting {
+        Setting::Literal(text) => Some(text.clone()),
+        Setting::From(_) => None,
+    };
+    target.settings.iter().filter_map(|(key, setting)| Some((*key, literal(&setting.value)?))).collect()
+}
+
+/// The targets that objects lie on.
+pub(super) fn used(desired: &[Desired]) -> BTreeSet<Arc<str>> {
+    desired.iter().map(|one| one.target.clone()).collect()
+}
+
+/// Prints what is wrong with what people wrote, and returns the exit code where the run cannot go on.
+pub(super) fn report(written: &Written, screen: &Screen) -> Option<u8> {
+    written.unread.iter().for_each(|problem| screen.error(problem));
+    screen.diagnostics(&written.diagnostics, &written.sources);
+    written.is_broken().then_some(exit::ERROR)
+}
+
+/// Groups texts that are the same, so that a server that is down is one line and not a thousand.
+pub(super) fn grouped<'a>(texts: impl Iterator<Item = (&'a str, String)>) -> BTreeMap<&'a str, Vec<String>> {
+    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (text, one) in texts {
+        groups.entry(text).or_default().push(one);
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards() {
+        let check = |pattern: &str, text: &str, expected: bool| assert_eq!(wildcard(pattern, text), expected);
+        check("Instance/core-sw-1", "Instance/core-sw-1", true);
+        check("Instance/core-sw-1", "Instance/core-sw-12", false);
+        check("Instance/core-*", "Instance/core-sw-12", true);
+        check("*/nginx", "ProcessTemplate/nginx", true);
+        check("I*/a*b", "Instance/ab", true);
+        check("I*/ab*b", "Instance/ab", false);
+    }
+}

@@ -1,0 +1,110 @@
+//! All formatting for people and programs.
+
+pub(super) mod json;
+pub(super) mod log;
+pub(super) mod progress;
+pub(super) mod text;
+mod value;
+
+use std::io::{self, IsTerminal, Write};
+
+use super::args::{Color, Talk};
+use crate::{
+    diagnostic::{Diagnostic, render},
+    sandbox::simulator::StateError,
+    source::{Origin, Sources},
+    yaml::Node,
+};
+
+/// Where output goes, and what it may look like.
+pub(super) struct Screen {
+    /// Colours on stdout.
+    pub(super) colour: bool,
+    /// Columns of the terminal on stdout.
+    pub(super) width: usize,
+    /// Bars may move on stderr.
+    pub(super) bars: bool,
+    /// Say only what went wrong.
+    pub(super) quiet: bool,
+    errors_in_colour: bool,
+}
+
+impl Screen {
+    /// Finds out what stdout and stderr are.
+    pub(super) fn new(talk: &Talk) -> Self {
+        let wanted = |terminal: bool| match talk.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !is_set("NO_COLOR") && std::env::var("TERM").is_ok_and(|term| term != "dumb"),
+        };
+        let terminal = io::stderr().is_terminal();
+        let ci = std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"));
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        Self {
+            colour: wanted(io::stdout().is_terminal()),
+            errors_in_colour: wanted(terminal),
+            width: columns.unwrap_or(100),
+            bars: terminal && !ci && !talk.quiet,
+            quiet: talk.quiet,
+        }
+    }
+
+    /// Writes to stdout. A reader that went away is no error.
+    pub(super) fn out(&self, text: &str) {
+        let mut stdout = io::stdout().lock();
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    }
+
+    /// Writes a line to stderr, unless only errors are wanted.
+    pub(super) fn say(&self, text: &str) {
+        if !self.quiet {
+            Self::err(&format!("{text}\n"));
+        }
+    }
+
+    /// Writes an error to stderr.
+    pub(super) fn error(&self, text: &str) {
+        let (start, end) = if self.errors_in_colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
+        Self::err(&format!("{start}error{end}: {text}\n"));
+    }
+
+    /// Writes diagnostics to stderr, each with its line and a caret.
+    pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &Sources) {
+        let shown: Vec<_> = diagnostics.iter().filter(|one| !self.quiet || one.is_error()).cloned().collect();
+        if !shown.is_empty() {
+            Self::err(&render::text(&shown, sources, self.errors_in_colour, self.width));
+        }
+    }
+
+    fn err(text: &str) {
+        let mut stderr = io::stderr().lock();
+        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    }
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+/// Writes mistakes of a state file with their places in it.
+pub(super) fn render_state_mistakes(mistakes: &[StateError], root: &Node<'_>, sources: &Sources) -> Vec<String> {
+    let line = |mistake: &StateError| {
+        let place = sources.position(place(root, &mistake.pointer));
+        format!("{place}: {}: {}", mistake.pointer, mistake.message)
+    };
+    mistakes.iter().map(line).collect()
+}
+
+/// The place of the last node of a JSON pointer that was written.
+fn place<'a>(root: &'a Node<'_>, pointer: &str) -> &'a Origin {
+    let mut node = root;
+    for step in pointer.split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        let next = step.parse::<usize>().ok().and_then(|at| node.items().get(at)).or_else(|| node.get(&step));
+        match next {
+            Some(next) => node = next,
+            None => break,
+        }
+    }
+    &node.origin
+}

@@ -1,0 +1,311 @@
+//! A plan and its outcome as people read them on a terminal.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use anstyle::{AnsiColor, Style};
+use similar::{ChangeTag, TextDiff};
+use unicode_width::UnicodeWidthStr;
+
+use super::{
+    Screen,
+    value::{is_long, row, short},
+};
+use crate::{
+    engine::connection::Tally,
+    model::{Action, Change, FieldChange, Outcome, ResourceId},
+    plan::{Cause, Plan},
+    source::{Origin, Sources},
+};
+
+/// Column where places begin, if what stands before them is short enough.
+const PLACES: usize = 68;
+
+const ADDED: Style = AnsiColor::Green.on_default();
+const UPDATED: Style = AnsiColor::Yellow.on_default();
+const REMOVED: Style = AnsiColor::Red.on_default();
+const QUIET: Style = Style::new().dimmed();
+const STRONG: Style = Style::new().bold();
+
+/// Writes plans; knows what the terminal can show.
+pub(in crate::cli) struct Writer<'a> {
+    screen: &'a Screen,
+    sources: &'a Sources,
+    out: String,
+}
+
+impl<'a> Writer<'a> {
+    /// Returns a writer of text whose places lie in `sources`.
+    pub(in crate::cli) fn new(screen: &'a Screen, sources: &'a Sources) -> Self {
+        Self { screen, sources, out: String::new() }
+    }
+
+    /// Returns what was written.
+    pub(in crate::cli) fn finish(self) -> String {
+        self.out
+    }
+
+    /// Writes the changes of a plan, then what is left alone, then the sum.
+    pub(in crate::cli) fn plan(&mut self, plan: &Plan, tally: &Tally, took: Duration) {
+        for change in &plan.changes {
+            self.change(change);
+        }
+        if !plan.changes.is_empty() {
+            self.out.push('\n');
+        }
+        self.blocked(plan);
+        self.sum(plan, tally, took);
+    }
+
+    fn change(&mut self, change: &Change) {
+        let style = style(change.action);
+        let mut about = vec![change.target.to_string()];
+        about.extend(Some(change.label.clone()).filter(|label| !label.is_empty()));
+        let sign = self.styled(&change.action.sign().to_string(), style);
+        let name = self.styled(&format!("{} {}", change.id.kind, change.id.key), STRONG);
+        let head = format!("{sign} {name}  ({})", about.join(", "));
+        let place = self.sources.position(&change.origin);
+        self.line(&head, &format!("{}:{}", place.file, place.line));
+        let width = change.fields.iter().map(|field| group(&field.path).width()).max().unwrap_or(0).clamp(12, 24);
+        let mut last = "";
+        for field in &change.fields {
+            let name = group(&field.path);
+            let shown = if name == last { "" } else { name };
+            last = name;
+            self.field(field, shown, width, change.action);
+        }
+    }
+
+    fn field(&mut self, field: &FieldChange, name: &str, width: usize, action: Action) {
+        let place = self.sources.position(&field.because).to_string();
+        let (sign, text) = match row_of(&field.path) {
+            Some((id, "")) => match (&field.from, &field.to) {
+                (None, Some(to)) => ("+", format!("row {id}  {}", row(to))),
+                (Some(from), None) => ("-", format!("row {id}  {}", row(from))),
+                _ => ("~", format!("row {id}")),
+            },
+            Some((id, cell)) => (" ", format!("row {id}  {cell} {}", arrow(field, action))),
+            None if field.path.ends_with(".order") => (" ", format!("order {}", arrow(field, action))),
+            None if field.path.ends_with(".as_default_value") => {
+                (" ", format!("as_default_value {}", arrow(field, action)))
+            }
+            None if is_long(field.from.as_ref()) || is_long(field.to.as_ref()) => (" ", String::new()),
+            None => (" ", arrow(field, action)),
+        };
+        let style = match sign {
+            "+" => ADDED,
+            "-" => REMOVED,
+            _ => Style::new(),
+        };
+        let lines = text.is_empty();
+        let text = if lines { "(text)".to_owned() } else { text };
+        let pad = " ".repeat(width.saturating_sub(name.width()));
+        let body = format!("  {} {name}{pad}  {}", self.styled(sign, style), self.styled(&text, style));
+        self.line(&body, &place);
+        if lines {
+            self.lines(field);
+        }
+    }
+
+    /// Writes the difference of two long texts line by line.
+    fn lines(&mut self, field: &FieldChange) {
+        let text = |value: &Option<serde_json::Value>| {
+            value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+        };
+        let (from, to) = (text(&field.from), text(&field.to));
+        for change in TextDiff::from_lines(&from, &to).iter_all_changes() {
+            let (sign, style) = match change.tag() {
+                ChangeTag::Delete => ("-", REMOVED),
+                ChangeTag::Insert => ("+", ADDED),
+                ChangeTag::Equal => (" ", QUIET),
+            };
+            let line = format!("{sign} {}", change.value().trim_end_matches('\n'));
+            let line = self.styled(&line, style);
+            let _ = writeln!(self.out, "        {line}");
+        }
+    }
+
+    /// Writes what is left alone for the sake of something else; what is wrong by itself is a diagnostic.
+    fn blocked(&mut self, plan: &Plan) {
+        let mut unread: BTreeMap<&str, Vec<&ResourceId>> = BTreeMap::new();
+        for one in &plan.blocked {
+            match &one.cause {
+                Cause::Unread(why) => unread.entry(why).or_default().push(&one.id),
+                Cause::Needs(other) => {
+                    let sign = self.styled("!", REMOVED);
+                    let place = self.sources.position(&one.origin);
+                    let text = format!("{sign} {} {} is left alone: it needs {other}", one.id.kind, one.id.key);
+                    self.line(&text, &format!("{}:{}", place.file, place.line));
+                }
+                Cause::Wrong(_) => {}
+            }
+        }
+        for (why, ids) in unread {
+            let sign = self.styled("?", REMOVED);
+            let _ = writeln!(self.out, "{sign} {} could not be read: {why}", some(&ids));
+        }
+    }
+
+    fn sum(&mut self, plan: &Plan, tally: &Tally, took: Duration) {
+        let blocked = match plan.blocked.len() {
+            0 => String::new(),
+            count => format!(", {count} left alone"),
+        };
+        let text = format!(
+            "{} {} to add, {} to update, {} to delete, {} unchanged{blocked}.   {} (lower bound {}), {}, {:.2} s",
+            self.styled("Plan:", STRONG),
+            plan.count(Action::Create),
+            plan.count(Action::Update),
+            plan.count(Action::Delete),
+            plan.unchanged,
+            count(plan.calls.len(), "call"),
+            plan.changes.len(),
+            count(tally.total(false), "read"),
+            took.as_secs_f64(),
+        );
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    /// Writes the calls of a plan.
+    pub(in crate::cli) fn calls(&mut self, plan: &Plan) {
+        if plan.calls.is_empty() {
+            return;
+        }
+        let head = self.styled("Calls:", STRONG);
+        let _ = writeln!(self.out, "\n{head}");
+        for call in &plan.calls {
+            let serves: Vec<_> = call.serves.iter().map(ToString::to_string).collect();
+            let for_whom = self.styled(&format!("# {} on {}", serves.join(", "), call.target), QUIET);
+            let _ = writeln!(self.out, "  {} {}  {for_whom}", call.request.operation, call.request.arguments);
+        }
+    }
+
+    /// Writes what became of the changes: those that did not go smoothly one by one, then the sum.
+    pub(in crate::cli) fn outcomes(&mut self, outcomes: &[(ResourceId, Outcome)], tally: &Tally, took: Duration) {
+        let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count();
+        let mut others: BTreeMap<&str, usize> = BTreeMap::new();
+        for (id, outcome) in outcomes {
+            if let Some(what) = trouble(outcome) {
+                *others.entry(state(outcome)).or_default() += 1;
+                let sign = self.styled("✗", REMOVED);
+                let _ = writeln!(self.out, "{sign} {id}: {what}");
+            } else if let Outcome::Normalised(fields) = outcome {
+                for field in fields {
+                    let _ = writeln!(self.out, "  {id}: {} is kept as {}", field.path, short(field.to.as_ref()));
+                }
+            }
+        }
+        let others: String = others.iter().map(|(what, count)| format!(", {count} {what}")).collect();
+        let head = self.styled("Applied:", STRONG);
+        let _ = writeln!(self.out, "{head} {applied} of {}{others}.   {:.2} s", outcomes.len(), took.as_secs_f64());
+        let sent = tally.by_operation(true);
+        if !sent.is_empty() {
+            let sent: Vec<_> = sent.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
+            let _ = writeln!(self.out, "Calls: {}; {}", sent.join(", "), count(tally.total(false), "read"));
+        }
+    }
+
+    fn line(&mut self, text: &str, place: &str) {
+        let width = visible_width(text);
+        let pad = " ".repeat(PLACES.saturating_sub(width).max(2));
+        let place = self.styled(place, QUIET);
+        let _ = writeln!(self.out, "{text}{pad}{place}");
+    }
+
+    fn styled(&self, text: &str, style: Style) -> String {
+        if self.screen.colour && style != Style::new() { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
+/// Returns one line about a finished object, as CI logs show it.
+pub(in crate::cli) fn finished(
+    change: &Change,
+    outcome: &Outcome,
+    took: Duration,
+    origin: &Origin,
+    sources: &Sources,
+) -> String {
+    let sign = if outcome.converged() { "✓" } else { "✗" };
+    let what = trouble(outcome).map(|what| format!(": {what}")).unwrap_or_default();
+    let place = sources.position(origin);
+    format!(
+        "{sign} {} {}  {} {:.2} s  {}:{}{what}",
+        change.action.sign(),
+        change.id,
+        state(outcome),
+        took.as_secs_f64(),
+        place.file,
+        place.line
+    )
+}
+
+/// The outcome's name in reports.
+pub(in crate::cli) fn state(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied => "applied",
+        Outcome::Normalised(_) => "normalised",
+        Outcome::Dropped(_) => "dropped",
+        Outcome::Overtaken(_) => "overtaken",
+        Outcome::Refused(_) => "refused",
+        Outcome::Unknown(_) => "unknown",
+        Outcome::Skipped(_) => "skipped",
+        Outcome::Interrupted => "interrupted",
+    }
+}
+
+/// Says what went wrong; nothing where all is well.
+pub(in crate::cli) fn trouble(outcome: &Outcome) -> Option<String> {
+    let fields = |fields: &[FieldChange]| fields.iter().map(|field| field.path.clone()).collect::<Vec<_>>().join(", ");
+    match outcome {
+        Outcome::Applied | Outcome::Normalised(_) => None,
+        Outcome::Dropped(paths) => Some(format!("accepted, but not stored: {}", fields(paths))),
+        Outcome::Overtaken(paths) => Some(format!("stored, but somebody else changed it since: {}", fields(paths))),
+        Outcome::Refused(refusal) => Some(format!("refused: {refusal}")),
+        Outcome::Unknown(why) => Some(format!("whether it was done is unknown: {why}")),
+        Outcome::Skipped(because) => Some(format!("not sent, because {because} did not come about")),
+        Outcome::Interrupted => Some("not sent: the run was interrupted".to_owned()),
+    }
+}
+
+fn style(action: Action) -> Style {
+    match action {
+        Action::Create => ADDED,
+        Action::Update => UPDATED,
+        Action::Delete => REMOVED,
+    }
+}
+
+fn arrow(field: &FieldChange, action: Action) -> String {
+    match action {
+        Action::Create => short(field.to.as_ref()),
+        Action::Update | Action::Delete => format!("{} → {}", short(field.from.as_ref()), short(field.to.as_ref())),
+    }
+}
+
+/// The field that a path lies in: `bind_info` of `bind_info[3].port`.
+fn group(path: &str) -> &str {
+    let end = path.strip_suffix(".order").or_else(|| path.strip_suffix(".as_default_value")).unwrap_or(path);
+    end.split('[').next().unwrap_or(end)
+}
+
+/// The row and the cell of a path: `3` and `port` of `bind_info[3].port`.
+fn row_of(path: &str) -> Option<(&str, &str)> {
+    let (id, cell) = path.split_once('[')?.1.split_once(']')?;
+    Some((id, cell.trim_start_matches('.')))
+}
+
+fn some(ids: &[&ResourceId]) -> String {
+    match ids {
+        [one] => one.to_string(),
+        [first, ..] => format!("{first} and {} more", ids.len() - 1),
+        [] => String::new(),
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Columns that a text takes up on a terminal; colours take none.
+fn visible_width(text: &str) -> usize {
+    anstream::adapter::strip_str(text).to_string().width()
+}

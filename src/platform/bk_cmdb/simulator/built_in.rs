@@ -1,0 +1,131 @@
+//! What every server has without being told: attributes of built-in models, the default service category.
+
+use serde_json::{Value, json};
+
+use super::{row::Row, world::INNER};
+
+/// Id, type, required, editable.
+type Known = (&'static str, &'static str, bool, bool);
+
+const TIMES: [Known; 4] = [
+    ("bk_created_at", "time", false, false),
+    ("bk_created_by", "objuser", false, false),
+    ("bk_updated_at", "time", false, false),
+    ("bk_updated_by", "objuser", false, false),
+];
+
+const COMMON: [Known; 5] = [("bk_inst_name", "singlechar", true, true), TIMES[0], TIMES[1], TIMES[2], TIMES[3]];
+
+const MODULE: [Known; 8] = [
+    ("bk_module_name", "singlechar", true, true),
+    ("bk_module_type", "enum", false, true),
+    ("operator", "objuser", false, true),
+    ("bk_bak_operator", "objuser", false, true),
+    TIMES[0],
+    TIMES[1],
+    TIMES[2],
+    TIMES[3],
+];
+
+const SET: [Known; 10] = [
+    ("bk_set_name", "singlechar", true, true),
+    ("bk_set_desc", "singlechar", false, true),
+    ("bk_set_env", "enum", false, true),
+    ("bk_service_status", "enum", false, true),
+    ("description", "longchar", false, true),
+    ("bk_capacity", "int", false, true),
+    TIMES[0],
+    TIMES[1],
+    TIMES[2],
+    TIMES[3],
+];
+
+const BUSINESS: [Known; 13] = [
+    ("bk_biz_name", "singlechar", true, true),
+    ("life_cycle", "enum", false, true),
+    ("bk_biz_maintainer", "objuser", true, true),
+    ("bk_biz_productor", "objuser", false, true),
+    ("bk_biz_tester", "objuser", false, true),
+    ("bk_biz_developer", "objuser", false, true),
+    ("operator", "objuser", false, true),
+    ("time_zone", "timezone", true, false),
+    ("language", "enum", true, true),
+    TIMES[0],
+    TIMES[1],
+    TIMES[2],
+    TIMES[3],
+];
+
+/// The attributes that a model has in any case.
+pub(super) fn attributes(model: &str) -> &'static [Known] {
+    match model {
+        "module" => &MODULE,
+        "set" => &SET,
+        "biz" => &BUSINESS,
+        _ if INNER.contains(&model) => &[],
+        _ => &COMMON,
+    }
+}
+
+/// The option of such an attribute.
+pub(super) fn option(model: &str, id: &str) -> Value {
+    let options = |names: &[(&str, &str)], default: &str| {
+        let of =
+            |(id, name): &(&str, &str)| json!({"id": id, "name": name, "type": "text", "is_default": *id == default});
+        Value::Array(names.iter().map(of).collect())
+    };
+    match (model, id) {
+        ("module", "bk_module_type") => options(&[("1", "normal"), ("2", "database")], "1"),
+        ("set", "bk_set_env") => options(&[("1", "testing"), ("2", "experience"), ("3", "formal")], "3"),
+        ("set", "bk_service_status") => options(&[("1", "opened"), ("2", "closed")], "1"),
+        ("set", "bk_capacity") => json!({"min": "1", "max": "999999999"}),
+        ("biz", "life_cycle") => options(&[("1", "testing"), ("2", "online"), ("3", "stopped")], "2"),
+        ("biz", "language") => options(&[("1", "Chinese"), ("2", "English")], "1"),
+        _ => json!(""),
+    }
+}
+
+/// The display name of an attribute that every model has.
+pub(super) fn display_name(id: &str) -> Option<&'static str> {
+    Some(match id {
+        "bk_inst_name" => "Instance Name",
+        "bk_created_at" => "Created At",
+        "bk_created_by" => "Created By",
+        "bk_updated_at" => "Updated At",
+        "bk_updated_by" => "Updated By",
+        _ => return None,
+    })
+}
+
+/// Attributes that search_object_attribute never shows but that an update may write.
+pub(super) fn hidden(model: &str) -> Vec<Row> {
+    let row = |id: &str, kind: &str| {
+        Row::of([
+            ("bk_obj_id", model.into()),
+            ("bk_property_id", id.into()),
+            ("bk_property_name", id.into()),
+            ("bk_property_type", kind.into()),
+            ("editable", true.into()),
+        ])
+    };
+    match model {
+        "module" => vec![row("service_category_id", "int"), row("host_apply_enabled", "bool")],
+        _ => Vec::new(),
+    }
+}
+
+/// The default service category below its root.
+pub(super) fn categories() -> Vec<Row> {
+    let row = |id: i64, parent: i64| {
+        Row::of([
+            ("bk_biz_id", 0.into()),
+            ("id", id.into()),
+            ("name", "Default".into()),
+            ("bk_root_id", 1.into()),
+            ("bk_parent_id", parent.into()),
+            ("bk_supplier_account", "0".into()),
+            ("is_built_in", true.into()),
+        ])
+    };
+    vec![row(1, 0), row(2, 1)]
+}

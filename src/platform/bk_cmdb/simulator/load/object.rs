@@ -1,0 +1,151 @@
+//! Businesses, sets, modules and instances of a state.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{INNER, Loader, Row, id_field, name_field};
+
+impl Loader<'_> {
+    /// Reads businesses, sets and modules.
+    pub(super) fn objects(&mut self) {
+        for (pointer, map) in self.section("businesses") {
+            let mut row = self.row(map);
+            if !self.text(&pointer, &row, "bk_biz_name") {
+                continue;
+            }
+            if row.get("last_time").is_none() {
+                self.complete("biz", &mut row);
+                row.fill("life_cycle", "2");
+                row.fill("language", "1");
+                row.fill("time_zone", "Asia/Shanghai");
+            }
+            row.fill("default", 0);
+            self.store(&pointer, row, |tables| Some(&mut tables.businesses));
+        }
+        for (pointer, map) in self.section("sets") {
+            let mut row = self.row(map);
+            if !self.text(&pointer, &row, "bk_set_name") {
+                continue;
+            }
+            let Some(business) = self.id(&pointer, &row, "bk_biz_id") else { continue };
+            if self.world.tables.businesses.get(business).is_none() {
+                self.error(&format!("{pointer}/bk_biz_id"), format!("there is no business {business}"));
+            }
+            row.fill("bk_parent_id", business);
+            row.fill("default", 0);
+            row.fill("set_template_id", 0);
+            if row.get("last_time").is_none() {
+                self.complete("set", &mut row);
+                row.fill("set_template_version", Value::Null);
+            }
+            self.store(&pointer, row, |tables| Some(&mut tables.sets));
+        }
+        self.modules();
+        for (pointer, map) in self.section("host_relations") {
+            let row = self.row(map);
+            for field in ["bk_host_id", "bk_module_id", "bk_set_id", "bk_biz_id"] {
+                self.id(&pointer, &row, field);
+            }
+            self.world.tables.host_relations.push(Arc::new(row));
+        }
+    }
+
+    fn modules(&mut self) {
+        for (pointer, map) in self.section("modules") {
+            let mut row = self.row(map);
+            if !self.text(&pointer, &row, "bk_module_name") {
+                continue;
+            }
+            let Some(set) = self.id(&pointer, &row, "bk_set_id") else { continue };
+            match self.world.tables.sets.get(set).map(|set| set.int("bk_biz_id")) {
+                None => self.error(&format!("{pointer}/bk_set_id"), format!("there is no set {set}")),
+                Some(business) => {
+                    row.fill("bk_biz_id", business);
+                    if row.int("bk_biz_id") != business {
+                        let message = format!("set {set} belongs to business {business}");
+                        self.error(&format!("{pointer}/bk_biz_id"), message);
+                    }
+                }
+            }
+            row.fill("bk_parent_id", set);
+            for (name, value) in
+                [("default", 0), ("service_category_id", 2), ("service_template_id", 0), ("set_template_id", 0)]
+            {
+                row.fill(name, value);
+            }
+            row.fill("host_apply_enabled", false);
+            if row.get("last_time").is_none() {
+                self.complete("module", &mut row);
+            }
+            self.store(&pointer, row, |tables| Some(&mut tables.modules));
+        }
+    }
+
+    /// Fills in what the server itself sets in a row: attributes that are not there, account, times.
+    fn complete(&self, model: &str, row: &mut Row) {
+        let business = row.int("bk_biz_id");
+        for attribute in self.world.tables.schema(model).of_business(business) {
+            if row.get(&attribute.id).is_none()
+                && attribute.kind != "innertable"
+                && !attribute.id.starts_with("bk_updated_")
+            {
+                let automatic = attribute.id.starts_with("bk_created_");
+                row.set(attribute.id.clone(), if automatic { Value::Null } else { attribute.initial() });
+            }
+        }
+        for (name, others) in [("create_time", "bk_created_at"), ("last_time", "bk_updated_at")] {
+            let time = row.get(name).or_else(|| row.get(others)).filter(|time| time.is_string()).cloned();
+            let time = time.unwrap_or_else(|| self.now.as_str().into());
+            row.set(self.world.names.known(name), time.clone());
+            if row.get(others).is_none_or(Value::is_null) {
+                row.set(self.world.names.known(others), time);
+            }
+        }
+        if row.get("bk_created_by").is_none_or(Value::is_null) {
+            row.set(self.world.names.known("bk_created_by"), "admin");
+        }
+        row.fill("bk_updated_by", Value::Null);
+        row.fill("bk_supplier_account", "0");
+    }
+
+    /// Reads the instances of all models.
+    pub(super) fn instances(&mut self) {
+        let Some(section) = self.state.get("instances") else { return };
+        let Some(models) = section.as_object() else {
+            return self.error("/instances", "expected an object of lists by model");
+        };
+        for (model, rows) in models {
+            let pointer = format!("/instances/{model}");
+            if !self.world.tables.instances.contains_key(model) {
+                let message = match model.as_str() {
+                    "biz" | "set" | "module" => format!("the rows of `{model}` have a section of their own"),
+                    _ => format!("there is no model `{model}` among the objects"),
+                };
+                self.error(&pointer, message);
+                continue;
+            }
+            let inner = INNER.contains(&model.as_str());
+            for (pointer, map) in self.rows(&pointer, rows) {
+                let mut row = self.row(map);
+                if !inner && !self.text(&pointer, &row, name_field(model)) {
+                    continue;
+                }
+                if row.get("last_time").is_none() || row.get("create_time").is_none() {
+                    self.complete(model, &mut row);
+                }
+                if !inner {
+                    row.fill("bk_obj_id", model.as_str());
+                    if row.text("bk_obj_id") != model {
+                        let message = format!("this row is of model `{}`", row.text("bk_obj_id"));
+                        self.error(&format!("{pointer}/bk_obj_id"), message);
+                    }
+                }
+                self.id(&pointer, &row, id_field(model));
+                if row.get(id_field(model)).is_some_and(Value::is_i64) {
+                    self.store(&pointer, row, |tables| tables.instances.get_mut(model));
+                }
+            }
+        }
+    }
+}

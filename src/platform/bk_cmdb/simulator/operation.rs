@@ -1,0 +1,285 @@
+//! The table of operations: names, methods and paths behind the three doors (section 2).
+
+use std::sync::LazyLock;
+
+use super::{
+    association, association_read, audit,
+    call::Call,
+    definition, instance, instance_write, module, process,
+    refusal::Outcome,
+    service, set, topology,
+    world::{Tables, Version, World},
+};
+
+/// How the ESB hands an operation on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Component {
+    /// There is none.
+    None,
+    /// The flat body, without what was consumed.
+    Flat,
+    /// The sub-object `data` is the body.
+    Data,
+    /// Only the arguments named are handed on.
+    Only(&'static [&'static str]),
+    /// A GET component with its arguments in the query.
+    Get,
+}
+
+/// What runs an operation.
+#[derive(Clone, Copy)]
+pub(super) enum Run {
+    Read(fn(&World, &Tables, &Call) -> Outcome),
+    Records(fn(&World, &Call) -> Outcome),
+    Write(fn(&mut World, &Call) -> Outcome),
+    /// The long poll of resource_watch.
+    Watch,
+}
+
+/// One operation. A name may have several, for paths that differ by door.
+pub(super) struct Operation {
+    pub(super) name: &'static str,
+    pub(super) method: &'static str,
+    /// Path at the api-server, below `/api/v3`; empty for none.
+    pub(super) path: &'static str,
+    /// Path at the gateway, below `/api/v3`; empty for none.
+    pub(super) gateway: &'static str,
+    pub(super) esb: Component,
+    /// Whether it reads a secondary, which may lag (section 5).
+    pub(super) secondary: bool,
+    pub(super) since: Version,
+    pub(super) run: Run,
+}
+
+impl Operation {
+    const fn new(name: &'static str, method: &'static str, path: &'static str, run: Run) -> Self {
+        let esb = Component::Flat;
+        Self { name, method, path, gateway: path, esb, secondary: false, since: Version::V3_9, run }
+    }
+
+    const fn gateway(mut self, path: &'static str) -> Self {
+        self.gateway = path;
+        self
+    }
+
+    const fn esb(mut self, esb: Component) -> Self {
+        self.esb = esb;
+        self
+    }
+
+    const fn secondary(mut self) -> Self {
+        self.secondary = true;
+        self
+    }
+
+    const fn since(mut self, version: Version) -> Self {
+        self.since = version;
+        self
+    }
+
+    /// Says whether the operation writes.
+    pub(super) fn writes(&self) -> bool {
+        matches!(self.run, Run::Write(_))
+    }
+}
+
+const fn read(name: &'static str, path: &'static str, run: fn(&World, &Tables, &Call) -> Outcome) -> Operation {
+    Operation::new(name, "POST", path, Run::Read(run))
+}
+
+const fn post(name: &'static str, path: &'static str, run: fn(&mut World, &Call) -> Outcome) -> Operation {
+    Operation::new(name, "POST", path, Run::Write(run))
+}
+
+const fn put(name: &'static str, path: &'static str, run: fn(&mut World, &Call) -> Outcome) -> Operation {
+    Operation::new(name, "PUT", path, Run::Write(run))
+}
+
+const fn delete(name: &'static str, path: &'static str, run: fn(&mut World, &Call) -> Outcome) -> Operation {
+    Operation::new(name, "DELETE", path, Run::Write(run))
+}
+
+const fn records(name: &'static str, path: &'static str, run: fn(&World, &Call) -> Outcome) -> Operation {
+    Operation::new(name, "POST", path, Run::Records(run))
+}
+
+const SEARCH: Component = Component::Only(&["fields", "condition", "page"]);
+const SEARCH_MODULE: Component = Component::Only(&["fields", "condition", "page", "bk_set_id"]);
+
+/// All operations.
+pub(super) static OPERATIONS: &[Operation] = &[
+    read("search_business", "/biz/search/{bk_supplier_account}", set::search_businesses).esb(SEARCH),
+    read("search_set", "/set/search/{bk_supplier_account}/{bk_biz_id}", set::search).esb(SEARCH),
+    read("find_set_batch", "/findmany/set/bk_biz_id/{bk_biz_id}", set::find_batch),
+    post("create_set", "/set/{bk_biz_id}", set::create).esb(Component::Data),
+    put("update_set", "/set/{bk_biz_id}/{bk_set_id}", set::update).esb(Component::Data),
+    delete("delete_set", "/set/{bk_biz_id}/{bk_set_id}", set::delete),
+    read("search_module", "/module/search/{bk_supplier_account}/{bk_biz_id}/{bk_set_id}", module::search)
+        .esb(Component::None),
+    read("search_module", "/findmany/module/biz/{bk_biz_id}", module::search_of_business)
+        .gateway("")
+        .esb(SEARCH_MODULE),
+    read("find_module_batch", "/findmany/module/bk_biz_id/{bk_biz_id}", module::find_batch),
+    read("find_module_with_relation", "/findmany/module/with_relation/biz/{bk_biz_id}", module::with_relation),
+    Operation::new(
+        "get_biz_internal_module",
+        "GET",
+        "/topo/internal/{bk_supplier_account}/{bk_biz_id}",
+        Run::Read(module::internal),
+    )
+    .esb(Component::Get),
+    post("create_module", "/module/{bk_biz_id}/{bk_set_id}", module::create).esb(Component::Data),
+    put("update_module", "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}", module::update).esb(Component::Data),
+    delete("delete_module", "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}", module::delete),
+    read("search_inst", "/find/instassociation/object/{bk_obj_id}", instance::search_associated).secondary(),
+    read("search_inst_by_object", "/inst/search/{bk_supplier_account}/{bk_obj_id}", instance::search_by_object)
+        .gateway("/inst/search/owner/{bk_supplier_account}/object/{bk_obj_id}")
+        .esb(Component::None),
+    read("search_inst_by_object", "/find/instance/object/{bk_obj_id}", instance::search_by_object)
+        .gateway("")
+        .esb(SEARCH),
+    read("search_object_instances", "/search/instances/object/{bk_obj_id}", instance::search)
+        .secondary()
+        .since(Version::V3_10),
+    read("count_object_instances", "/count/instances/object/{bk_obj_id}", instance::count)
+        .secondary()
+        .since(Version::V3_10),
+    post("create_inst", "/create/instance/object/{bk_obj_id}", instance_write::create),
+    post("batch_create_inst", "/createmany/instance/object/{bk_obj_id}", instance_write::create_many)
+        .since(Version::V3_10),
+    put("update_inst", "/update/instance/object/{bk_obj_id}/inst/{bk_inst_id}", instance_write::update),
+    put("batch_update_inst", "/updatemany/instance/object/{bk_obj_id}", instance_write::update_many),
+    delete("delete_inst", "/delete/instance/object/{bk_obj_id}/inst/{bk_inst_id}", instance_write::delete),
+    delete("batch_delete_inst", "/deletemany/instance/object/{bk_obj_id}", instance_write::delete_many),
+    read("search_objects", "/find/object", definition::objects),
+    read("search_object_attribute", "/find/objectattr", definition::attributes),
+    read("search_object_unique", "/find/objectunique/object/{bk_obj_id}", definition::uniques).esb(Component::None),
+    read("find_object_association", "/find/objectassociation", definition::object_associations),
+    read("find_instance_association", "/find/instassociation", association_read::find).secondary(),
+    read(
+        "find_instassociation_with_inst",
+        "/find/instassociation/object/{bk_obj_id}/inst/detail",
+        association_read::with_instances,
+    )
+    .secondary(),
+    read("search_instance_associations", "/search/instance_associations/object/{bk_obj_id}", association_read::search)
+        .secondary()
+        .since(Version::V3_10),
+    read("count_instance_associations", "/count/instance_associations/object/{bk_obj_id}", association_read::count)
+        .secondary()
+        .since(Version::V3_10),
+    read("search_related_inst_asso", "/find/instassociation/related", association_read::related),
+    post("add_instance_association", "/create/instassociation", association::create),
+    post("batch_create_instance_association", "/createmany/instassociation", association::create_many)
+        .since(Version::V3_10),
+    delete("delete_related_inst_asso", "/delete/instassociation/batch", association::delete_many),
+    delete("delete_instance_association", "/delete/instassociation/{bk_obj_id}/{id}", association::delete)
+        .since(Version::V3_10),
+    delete("delete_instance_association", "/delete/instassociation/{id}", association::delete_by_id),
+    read("list_proc_template", "/findmany/proc/proc_template", process::list),
+    read("get_proc_template", "/find/proc/proc_template/id/{process_template_id}", process::get),
+    post("batch_create_proc_template", "/createmany/proc/proc_template", process::create_many),
+    put("update_proc_template", "/update/proc/proc_template", process::update),
+    delete("delete_proc_template", "/deletemany/proc/proc_template", process::delete_many),
+    read("list_service_template", "/findmany/proc/service_template", service::list),
+    Operation::new(
+        "get_service_template",
+        "GET",
+        "/find/proc/service_template/{service_template_id}",
+        Run::Read(service::get),
+    )
+    .esb(Component::Get),
+    post("create_service_template", "/create/proc/service_template", service::create),
+    read("list_service_category", "/findmany/proc/service_category", service::categories),
+    read("list_quoted_inst", "/findmany/quoted/instance", topology::quoted).since(Version::V3_14),
+    read("search_cloud_area", "/findmany/cloudarea", topology::cloud_areas),
+    read("list_biz_hosts", "/hosts/app/{bk_biz_id}/list_hosts", topology::hosts_of_business),
+    read(
+        "find_host_by_service_template",
+        "/findmany/hosts/by_service_templates/biz/{bk_biz_id}",
+        topology::hosts_of_templates,
+    ),
+    read("find_host_topo_relation", "/host/topo/relation/read", topology::host_relations),
+    read("list_service_instance", "/findmany/proc/service_instance", topology::service_instances),
+    Operation::new("resource_watch", "POST", "/event/watch/resource/{bk_resource}", Run::Watch),
+    records("list_operation_audit", "/findmany/audit_list", audit::list),
+    records("find_audit_by_id", "/find/audit", audit::find),
+    records("find_inst_audit", "/find/inst_audit", audit::of_instance).esb(Component::None),
+];
+
+/// A path with the variables it has.
+struct Pattern {
+    operation: &'static Operation,
+    segments: Vec<Result<&'static str, &'static str>>,
+}
+
+impl Pattern {
+    /// Splits a path; variables are on the error side.
+    fn of(operation: &'static Operation, path: &'static str) -> Self {
+        let segment = |part: &'static str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            Some(name) => Err(name),
+            None => Ok(part),
+        };
+        Self { operation, segments: path.split('/').skip(1).map(segment).collect() }
+    }
+
+    fn fits(&self, segments: &[String]) -> bool {
+        self.segments.len() == segments.len()
+            && self
+                .segments
+                .iter()
+                .zip(segments)
+                .all(|(wanted, found)| wanted.is_err() || *wanted == Ok(found.as_str()))
+    }
+
+    fn vars(&self, segments: &[String]) -> Vec<(&'static str, String)> {
+        let pairs = self.segments.iter().zip(segments);
+        pairs.filter_map(|(wanted, found)| wanted.err().map(|name| (name, found.clone()))).collect()
+    }
+}
+
+/// What a path leads to.
+pub(super) enum Route {
+    Found(&'static Operation, Vec<(&'static str, String)>),
+    /// The path is known with another method.
+    WrongMethod,
+    Unknown,
+}
+
+static DIRECT: LazyLock<Vec<Pattern>> = LazyLock::new(|| patterns(|operation| operation.path));
+static GATEWAY: LazyLock<Vec<Pattern>> = LazyLock::new(|| patterns(|operation| operation.gateway));
+
+fn patterns(path: fn(&'static Operation) -> &'static str) -> Vec<Pattern> {
+    let known = OPERATIONS.iter().filter(|operation| !path(operation).is_empty());
+    known.map(|operation| Pattern::of(operation, path(operation))).collect()
+}
+
+/// Finds the operation of a path, split into its decoded segments.
+pub(super) fn route(gateway: bool, method: &str, segments: &[String], version: Version) -> Route {
+    let table: &[Pattern] = if gateway { &GATEWAY } else { &DIRECT };
+    let mut fitting = table.iter().filter(|pattern| {
+        // The form without model went when the other came (section 6).
+        let replaced = pattern.operation.path == "/delete/instassociation/{id}" && version >= Version::V3_10;
+        pattern.operation.since <= version && !replaced && pattern.fits(segments)
+    });
+    let mut known = false;
+    let found = fitting.find(|pattern| {
+        known = true;
+        pattern.operation.method == method
+    });
+    match found {
+        Some(pattern) => Route::Found(pattern.operation, pattern.vars(segments)),
+        None if known => Route::WrongMethod,
+        None => Route::Unknown,
+    }
+}
+
+/// Finds the operation of an ESB component with the names of the variables in its target's path.
+pub(super) fn component(name: &str, version: Version) -> Option<(&'static Operation, Vec<&'static str>)> {
+    let pattern = DIRECT.iter().find(|pattern| {
+        let operation = pattern.operation;
+        let replaced = operation.path == "/delete/instassociation/{id}" && version >= Version::V3_10;
+        operation.name == name && operation.esb != Component::None && operation.since <= version && !replaced
+    })?;
+    Some((pattern.operation, pattern.segments.iter().filter_map(|segment| segment.err()).collect()))
+}

@@ -1,0 +1,67 @@
+//! Writes the state such that loading it again changes nothing.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    table::Table,
+    world::{Version, World},
+};
+
+/// The version as a state file has it.
+pub(super) fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::V3_9 => "3.9",
+        Version::V3_10 => "3.10",
+        Version::V3_14 => "3.14",
+    }
+}
+
+fn rows(table: &Table) -> Value {
+    Value::Array(table.rows().map(|(_, row)| row.to_value()).collect())
+}
+
+/// Returns the state.
+pub(super) fn save(world: &World) -> Value {
+    let tables = &world.tables;
+    let mut state = Map::new();
+    state.insert("version".to_owned(), version_text(world.version).into());
+    if let Some(zone) = world.zone.iana_name().filter(|name| *name != "UTC") {
+        state.insert("time_zone".to_owned(), zone.into());
+    }
+    for (name, table) in [
+        ("businesses", &tables.businesses),
+        ("sets", &tables.sets),
+        ("modules", &tables.modules),
+        ("objects", &tables.objects),
+        ("attributes", &tables.attributes),
+        ("uniques", &tables.uniques),
+        ("object_associations", &tables.object_associations),
+        ("association_kinds", &tables.association_kinds),
+        ("instance_associations", &tables.associations),
+        ("service_categories", &tables.service_categories),
+        ("service_templates", &tables.service_templates),
+        ("process_templates", &tables.process_templates),
+    ] {
+        state.insert(name.to_owned(), rows(table));
+    }
+    if !tables.host_relations.is_empty() {
+        let pairs = tables.host_relations.iter().map(|row| row.to_value()).collect();
+        state.insert("host_relations".to_owned(), Value::Array(pairs));
+    }
+    let instances: Map<String, Value> = tables
+        .instances
+        .iter()
+        .filter(|(_, table)| table.len() > 0)
+        .map(|(model, table)| (model.clone(), rows(table)))
+        .collect();
+    state.insert("instances".to_owned(), Value::Object(instances));
+    let counters: Map<String, Value> =
+        world.next_ids.iter().map(|(name, next)| (name.clone(), (*next).into())).collect();
+    state.insert("next_ids".to_owned(), Value::Object(counters));
+    let credentials = &world.credentials;
+    if !(credentials.apps.is_empty() && credentials.users.is_empty() && credentials.tokens.is_empty()) {
+        let section = json!({"apps": credentials.apps, "users": credentials.users, "tokens": credentials.tokens});
+        state.insert("credentials".to_owned(), section);
+    }
+    Value::Object(state)
+}

@@ -1,0 +1,161 @@
+//! Businesses and sets (sections 4.2 and 4.5).
+
+use regex::RegexBuilder;
+use serde_json::Value;
+
+use super::{
+    args::Args,
+    audit::{Record, Subject},
+    call::Call,
+    filter::{Filter, Test},
+    instance::counted,
+    instance_write::fresh,
+    module::{batch, check_name, is_built_in, projection, remove, updated},
+    page::{Page, matching, select},
+    raw,
+    refusal::{Outcome, Refusal, Reply},
+    row::list_text,
+    rule::{self, Engine},
+    world::{Place, Tables, World},
+};
+
+/// search_business. A plain text in `condition` finds every business whose value contains it, in any case.
+pub(super) fn search_businesses(_: &World, tables: &Tables, call: &Call) -> Outcome {
+    let args = call.args()?;
+    let condition = args.object("condition")?;
+    let tree = args.get("biz_property_filter");
+    if tree.is_some() && !condition.0.is_empty() {
+        return Err(Refusal::invalid("%s"));
+    }
+    let mut filter = match tree {
+        Some(tree) => rule::parse(tree, Engine::Builder, "biz_property_filter")?,
+        None => loose(tables, &condition)?,
+    };
+    // The resource pool and archived businesses are hidden.
+    filter = filter.and(Filter::Not(Box::new(Filter::equal("default", 1))));
+    filter = filter.and(Filter::Not(Box::new(Filter::equal("bk_data_status", "disabled"))));
+    let found = select(&tables.businesses, &filter, &Page::of(&args)?);
+    Ok(counted(&found, &projection(args.texts("fields")?, "bk_biz_name")))
+}
+
+fn loose(tables: &Tables, condition: &Args) -> Result<Filter, Refusal> {
+    let schema = tables.schema("biz");
+    let mut filter = Filter::everything();
+    for (name, value) in &condition.0 {
+        let part = match value {
+            Value::String(text) if schema.get(name, 0).is_some_and(|attribute| attribute.kind == "objuser") => {
+                Filter::Field(name.clone(), Test::User(text.clone()))
+            }
+            Value::String(text) => {
+                let regex = RegexBuilder::new(&regex::escape(text)).case_insensitive(true).build();
+                Filter::Field(name.clone(), Test::Regex(regex.map_err(|_| Refusal::unknown())?))
+            }
+            value => raw::parse(&Args(serde_json::Map::from_iter([(name.clone(), value.clone())])))?,
+        };
+        filter = filter.and(part);
+    }
+    Ok(filter)
+}
+
+/// search_set.
+pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
+    let business = call.id("bk_biz_id", "bk_biz_id")?;
+    let args = call.args()?;
+    let condition = args.object("condition")?;
+    let filter = match args.get("filter") {
+        Some(_) if !condition.0.is_empty() => {
+            return Err(Refusal::wrapped("condition and filter cannot be set at the same time"));
+        }
+        Some(tree) => rule::parse(tree, Engine::Builder, "filter")?,
+        None => raw::parse(&condition)?,
+    };
+    let filter = filter.and(Filter::equal("bk_biz_id", business));
+    Ok(counted(&select(&tables.sets, &filter, &Page::of(&args)?), &projection(args.texts("fields")?, "bk_set_name")))
+}
+
+/// find_set_batch.
+pub(super) fn find_batch(_: &World, tables: &Tables, call: &Call) -> Outcome {
+    let business = call.id("bk_biz_id", "bk_biz_id")?;
+    let (ids, fields) = batch(&call.args()?)?;
+    let filter = Filter::within("bk_set_id", ids).and(Filter::equal("bk_biz_id", business));
+    let rows = matching(&tables.sets, &filter);
+    Ok(Reply::Text(list_text(rows.into_iter(), &projection(fields, "bk_set_name"))))
+}
+
+fn same_name() -> Refusal {
+    Refusal::new(1_101_108, "the same set name exist")
+}
+
+/// create_set. The parent is not checked.
+pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
+    let mut sent = call.map()?.ok_or_else(|| Refusal::crash("topo"))?;
+    let business = call.id("bk_biz_id", "business id")?;
+    let value = sent.get("bk_set_name").ok_or_else(|| Refusal::unassigned("bk_set_name"))?;
+    let name = check_name("bk_set_name", value)?;
+    sent.insert("bk_set_name".to_owned(), name.into());
+    let parent = sent.get("bk_parent_id").and_then(Value::as_i64).unwrap_or(business);
+    let template = sent.get("set_template_id").and_then(Value::as_i64).unwrap_or(0);
+    let mut row = fresh(world, call, "set", &sent)?;
+    for (name, value) in
+        [("bk_biz_id", business), ("bk_parent_id", parent), ("default", 0), ("set_template_id", template)]
+    {
+        row.set(name, value);
+    }
+    row.set("set_template_version", Value::Null);
+    if world.tables.sets.conflict(0, &row).is_some() {
+        return Err(same_name());
+    }
+    let id = world.next_id("set");
+    row.set("bk_set_id", id);
+    let subject = Subject { model: "set", id, name: row.text("bk_set_name"), business: Some(business) };
+    world.note(Record::create(world, call, &subject, &row));
+    world.put(Place::Sets, id, Some(row.clone()));
+    Ok(Reply::Json(row.to_value()))
+}
+
+/// update_set.
+pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
+    let sent = call.map()?;
+    let business = call.id("bk_biz_id", "business id")?;
+    let id = call.id("bk_set_id", "set id")?;
+    let old = world.tables.sets.get(id).filter(|row| row.int("bk_biz_id") == business).cloned();
+    let old = old.ok_or_else(Refusal::not_found)?;
+    if is_built_in(&old) {
+        return Err(Refusal::built_in());
+    }
+    let mut sent = sent.ok_or_else(|| Refusal::crash("topo"))?;
+    for name in ["bk_biz_id", "bk_set_id", "bk_parent_id", "metadata"] {
+        sent.remove(name);
+    }
+    if sent.get("set_template_id").is_some_and(|value| value.as_i64() != Some(old.int("set_template_id"))) {
+        return Err(Refusal::forbidden_field("set_template_id"));
+    }
+    let row = updated(world, call, "set", &old, &sent)?;
+    if world.tables.sets.conflict(id, &row).is_some() {
+        return Err(same_name());
+    }
+    let subject = Subject { model: "set", id, name: old.text("bk_set_name"), business: Some(business) };
+    world.note(Record::update(world, call, &subject, &old, sent));
+    world.put(Place::Sets, id, Some(row));
+    Ok(Reply::Nothing)
+}
+
+/// delete_set, with its modules.
+pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
+    let business = call.id("bk_biz_id", "business id")?;
+    let id = call.id("bk_set_id", "set id")?;
+    let old = world.tables.sets.get(id).filter(|row| row.int("bk_biz_id") == business).cloned();
+    let Some(old) = old else { return Ok(Reply::Nothing) };
+    if is_built_in(&old) {
+        return Err(Refusal::built_in());
+    }
+    let inside = Filter::equal("bk_set_id", id);
+    let modules: Vec<_> = matching(&world.tables.modules, &inside).into_iter().cloned().collect();
+    for module in modules {
+        remove(world, call, &module)?;
+    }
+    let subject = Subject { model: "set", id, name: old.text("bk_set_name"), business: Some(business) };
+    world.note(Record::delete(world, call, &subject, &old));
+    world.put(Place::Sets, id, None);
+    Ok(Reply::Nothing)
+}

@@ -1,0 +1,236 @@
+//! Serves a sandbox over HTTP.
+
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::Response,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Sandbox, control,
+    fault::Fault,
+    lock,
+    simulator::{Answer, Arrival, Simulator},
+    wire::{Door, Fate},
+};
+
+/// The longest body: a state file of some hundred thousand rows fits.
+const BODY: usize = 1 << 30;
+
+/// How often a waiting answer is tried again.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A served sandbox.
+#[derive(Debug)]
+pub struct Running {
+    /// The address that it listens on.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Running {
+    /// Ends the server: requests under way are answered first.
+    pub async fn shutdown(self) -> io::Result<()> {
+        self.stop.cancel();
+        self.task.await.map_err(io::Error::other)?
+    }
+}
+
+#[derive(Clone)]
+struct Context {
+    sandbox: Sandbox,
+    stop: CancellationToken,
+}
+
+/// Starts a server.
+pub(super) async fn start(sandbox: Sandbox, listen: SocketAddr) -> io::Result<Running> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let context = Context { sandbox: sandbox.clone(), stop: stop.clone() };
+    let router = Router::new().fallback(handle).with_state(context);
+    let service = router.into_make_service_with_connect_info::<Fate>();
+    let stopped = stop.clone();
+    let task = tokio::spawn(async move {
+        axum::serve(Door::new(listener, sandbox), service)
+            .with_graceful_shutdown(async move { stopped.cancelled().await })
+            .await
+    });
+    Ok(Running { address, stop, task })
+}
+
+async fn handle(State(context): State<Context>, ConnectInfo(fate): ConnectInfo<Fate>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let mut arrival = Arrival {
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or("").to_owned(),
+        headers: headers.collect(),
+        body: Vec::new(),
+    };
+    match to_bytes(body, BODY).await {
+        Ok(bytes) => arrival.body = bytes.into(),
+        Err(_) => return respond(plain(413, "the body is too long or broke off")),
+    }
+    if arrival.path.starts_with("/_sandbox/") {
+        return respond(control::answer(&context.sandbox, arrival).await);
+    }
+    let simulators = &context.sandbox.shared.simulators;
+    match simulators.iter().find(|simulator| simulator.serves(&arrival.path)) {
+        Some(simulator) => serve(&context, simulator.as_ref(), &arrival, &fate).await,
+        None => respond(plain(404, "404: no platform serves this path")),
+    }
+}
+
+/// Answers a platform's request, faults included, and notes the call.
+async fn serve(context: &Context, simulator: &dyn Simulator, arrival: &Arrival, fate: &Fate) -> Response {
+    let shared = &context.sandbox.shared;
+    let (time, begun) = (Timestamp::now(), Instant::now());
+    let latency = *lock(&shared.latency);
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let faults = {
+        let mut faults = lock(&shared.faults);
+        if faults.is_empty() { Vec::new() } else { faults.strike(&simulator.peek(arrival)) }
+    };
+    for fault in &faults {
+        if let Fault::Delay { ms } = fault {
+            tokio::time::sleep(Duration::from_millis(*ms)).await;
+        }
+    }
+    while simulator.waits(arrival, begun.elapsed()) && !context.stop.is_cancelled() {
+        tokio::time::sleep(PATIENCE).await;
+    }
+    let (answer, ending) = struck(simulator, arrival, &faults);
+    let status = if ending == Ending::Reset { 0 } else { answer.status };
+    let record = answer.record.clone();
+    lock(&shared.calls).add(time, simulator.platform(), status, begun.elapsed(), record);
+    match ending {
+        Ending::Whole => respond(answer),
+        Ending::Reset => {
+            fate.reset();
+            respond(answer)
+        }
+        Ending::Cut => cut(answer),
+    }
+}
+
+/// How an answer leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Whole,
+    Cut,
+    Reset,
+}
+
+/// Answers a request with the faults that strike it.
+fn struck(simulator: &dyn Simulator, arrival: &Arrival, faults: &[Fault]) -> (Answer, Ending) {
+    // An answer in place of the platform's is noted as the call that it was to be.
+    let instead = |answer: Answer| {
+        let code = answer.record.code.clone();
+        let mut record = simulator.peek(arrival);
+        record.code = if code.is_null() { Value::from(answer.status) } else { code };
+        (Answer { record, ..answer }, Ending::Whole)
+    };
+    for fault in faults {
+        match fault {
+            Fault::Status { status, body, headers } => {
+                let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+                let mut answer = plain(*status, if body.is_null() { "" } else { &text });
+                answer.headers.extend(headers.iter().cloned());
+                return instead(answer);
+            }
+            Fault::Code { code, message } => {
+                let mut answer = simulator.refuse(arrival, code, message);
+                answer.record.code = code.clone();
+                return instead(answer);
+            }
+            Fault::RateLimit { retry_after, inside } => {
+                let mut answer = simulator.refuse_rate(arrival, *inside);
+                if let Some(seconds) = retry_after {
+                    answer.headers.push(("retry-after".to_owned(), seconds.to_string()));
+                }
+                return instead(answer);
+            }
+            Fault::ResetBefore => return (instead(Answer::default()).0, Ending::Reset),
+            Fault::SecondWriter { user, operation, body } => {
+                simulator.edit(user, operation, body);
+            }
+            Fault::Delay { .. }
+            | Fault::Refuse
+            | Fault::ResetAfter
+            | Fault::Cut
+            | Fault::Garbage
+            | Fault::Applied504
+            | Fault::Twist(_) => {}
+        }
+    }
+    let twist = faults.iter().find_map(|fault| if let Fault::Twist(twist) = fault { Some(twist) } else { None });
+    let mut answer = match twist {
+        Some(twist) => simulator.answer_twisted(arrival, twist),
+        None => simulator.answer(arrival),
+    };
+    let mut ending = Ending::Whole;
+    for fault in faults {
+        match fault {
+            Fault::ResetAfter => ending = Ending::Reset,
+            Fault::Cut => ending = Ending::Cut,
+            Fault::Garbage => answer.body = b"<html><body>502 Bad Gateway</body></html>".to_vec(),
+            Fault::Applied504 => {
+                answer.status = 504;
+                answer.body = b"upstream request timeout".to_vec();
+                answer.headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
+            }
+            _ => {}
+        }
+    }
+    (answer, ending)
+}
+
+/// Makes an answer of a plain text.
+pub(super) fn plain(status: u16, text: &str) -> Answer {
+    Answer { status, body: text.as_bytes().to_vec(), ..Answer::default() }
+}
+
+fn headed(answer: &Answer) -> axum::http::response::Builder {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut builder = Response::builder().status(status);
+    for (name, value) in &answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())) {
+            builder = builder.header(name, value);
+        }
+    }
+    builder
+}
+
+fn respond(answer: Answer) -> Response {
+    let builder = headed(&answer);
+    builder.body(Body::from(answer.body)).unwrap_or_default()
+}
+
+/// Announces the whole body and sends half of it.
+fn cut(answer: Answer) -> Response {
+    let length = answer.body.len();
+    let half = Bytes::from(answer.body[..length / 2].to_vec());
+    let parts = [Ok(half), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
+    let body = Body::from_stream(futures_util::stream::iter(parts));
+    headed(&answer).header("content-length", length).body(body).unwrap_or_default()
+}
