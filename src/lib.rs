@@ -3,6 +3,7 @@
 //! Files → `source` → `yaml` → `manifest` → desired objects → `engine` observes what is live → `diff` → `plan` →
 //! `engine` applies. `ARCHITECTURE.md` has the map and the rules.
 
+pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod diagnostic;
@@ -16,4 +17,5 @@ pub mod platform;
 pub mod sandbox;
 pub mod source;
 pub mod transport;
+pub mod web;
 pub mod yaml;

@@ -1,0 +1,189 @@
+//! Which directories have to be watched to notice every change of the manifests.
+//!
+//! The directories themselves are not enough: a root that is renamed away or a link that is pointed elsewhere is only
+//! seen in the directory that holds it. So every link on the way counts, and the parent of every root.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    path::{Component, Path, PathBuf},
+    time::SystemTime,
+};
+
+/// Links on one way after which it is taken to go round in circles, as in the kernel.
+const MOST_LINKS: usize = 40;
+
+/// A directory to be watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// With all that lies beneath.
+    pub(super) recursive: bool,
+    identity: Option<Identity>,
+}
+
+/// What tells a directory from a later one of the same name. The inode's number alone does not: it is used again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Identity {
+    inode: (u64, u64),
+    created: Option<SystemTime>,
+}
+
+/// Directories by their paths, free of links, none of them beneath a recursive one.
+pub(super) type Layout = BTreeMap<PathBuf, Spot>;
+
+/// Returns what to watch for manifests that lie at, or beneath, these paths.
+pub(super) fn layout(paths: &[PathBuf]) -> Layout {
+    let mut survey = Survey::default();
+    for path in paths {
+        if let Ok(path) = std::path::absolute(path) {
+            survey.path(&path);
+        }
+    }
+    let Survey { spots, .. } = survey;
+    let beneath = |path: &Path| path.ancestors().skip(1).any(|parent| spots.get(parent) == Some(&true));
+    spots
+        .iter()
+        .filter(|(path, _)| !beneath(path))
+        .map(|(path, recursive)| (path.clone(), Spot { recursive: *recursive, identity: identity(path) }))
+        .collect()
+}
+
+#[derive(Default)]
+struct Survey {
+    /// Directories, and whether all that lies beneath counts.
+    spots: BTreeMap<PathBuf, bool>,
+    visited: HashSet<PathBuf>,
+}
+
+impl Survey {
+    /// Notes a path, the links on the way to it and, where it is a directory, all links beneath.
+    fn path(&mut self, path: &Path) {
+        let Some(real) = self.trail(path) else { return };
+        if real.is_dir() {
+            self.tree(&real);
+            self.spots.insert(real, true);
+        }
+    }
+
+    /// Notes the directories that decide where a path leads, and returns where it leads, if anywhere.
+    fn trail(&mut self, path: &Path) -> Option<PathBuf> {
+        let mut todo: Vec<PathBuf> = components(path);
+        let mut at = PathBuf::new();
+        let mut links = 0;
+        while let Some(next) = todo.pop() {
+            let step = at.join(&next);
+            if next == Path::new("..") {
+                at.pop();
+                continue;
+            }
+            let Ok(metadata) = fs::symlink_metadata(&step) else {
+                // It may come to be here.
+                self.near(&at);
+                return None;
+            };
+            if metadata.is_symlink() {
+                links += 1;
+                self.near(&at);
+                let target = fs::read_link(&step).ok().filter(|_| links <= MOST_LINKS)?;
+                todo.extend(components(&target));
+            } else {
+                at = step;
+            }
+        }
+        if let Some(parent) = at.parent() {
+            self.near(parent);
+        }
+        Some(at)
+    }
+
+    /// Notes a directory of which only the entries count.
+    fn near(&mut self, directory: &Path) {
+        self.spots.entry(directory.to_owned()).or_insert(false);
+    }
+
+    /// Follows the links in a directory. Hidden entries hold no manifests.
+    fn tree(&mut self, directory: &Path) {
+        if !self.visited.insert(directory.to_owned()) {
+            return;
+        }
+        let Ok(entries) = fs::read_dir(directory) else { return };
+        for entry in entries.flatten() {
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            match entry.file_type() {
+                Ok(kind) if kind.is_symlink() && !hidden => self.path(&entry.path()),
+                Ok(kind) if kind.is_dir() && !hidden => self.tree(&entry.path()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Returns the parts of a path, the first one last.
+fn components(path: &Path) -> Vec<PathBuf> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    let mut parts: Vec<PathBuf> = parts.map(|part| PathBuf::from(part.as_os_str())).collect();
+    parts.reverse();
+    parts
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    let metadata = fs::metadata(path).ok()?;
+    Some(Identity { inode: inode(&metadata), created: metadata.created().ok() })
+}
+
+#[cfg(unix)]
+fn inode(metadata: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(not(unix))]
+fn inode(_: &fs::Metadata) -> (u64, u64) {
+    (0, 0)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Shows the spots relative to a directory, recursive ones with a star. Those above it are left out.
+    fn show(base: &Path, paths: &[&str]) -> String {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| base.join(path)).collect();
+        let spots = layout(&paths);
+        let shown = spots.iter().filter_map(|(path, spot)| {
+            let path = path.strip_prefix(base).ok()?;
+            Some(format!("/{}{}", path.display(), if spot.recursive { "*" } else { "" }))
+        });
+        shown.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn every_link_on_the_way_counts() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let base = temporary.path().canonicalize().expect("it exists");
+        for directory in ["plain/sub", "trees/v1/manifests", "other/deep", "hops", "pick"] {
+            fs::create_dir_all(base.join(directory)).expect("made");
+        }
+        for file in ["plain/a.yaml", "other/x.yaml"] {
+            fs::write(base.join(file), "").expect("written");
+        }
+        let link = |to: &str, at: &str| symlink(to, base.join(at)).expect("linked");
+        link("trees/v1", "current");
+        link("../current", "hops/one");
+        link(base.join("other/deep").to_str().expect("text"), "trees/v1/manifests/deep");
+        link("../../../other/x.yaml", "trees/v1/manifests/x.yaml");
+        link("round", "round");
+        let check = |paths: &[&str], expected: &str| assert_eq!(show(&base, paths), expected, "{paths:?}");
+        check(&["plain"], "/ /plain*");
+        check(&["plain/sub/.."], "/ /plain*");
+        check(&["plain", "plain/sub"], "/ /plain*");
+        check(&["plain/a.yaml"], "/plain");
+        check(&["missing/too"], "/");
+        check(&["round"], "/");
+        // A link to a tree, as git-sync makes it, and what it links to itself.
+        check(&["current/manifests"], "/ /other /other/deep* /trees/v1 /trees/v1/manifests*");
+        check(&["hops/one/manifests"], "/ /hops /other /other/deep* /trees/v1 /trees/v1/manifests*");
+    }
+}

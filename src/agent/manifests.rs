@@ -1,0 +1,216 @@
+//! What is in force: the manifests as they are, and the last good version of what is broken.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    error::Error,
+    fmt::Write as _,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use crate::{
+    diagnostic::{Diagnostic, render},
+    kind::Platform,
+    manifest::{self, DiscoverError, Discovery, Set, Targets, Variables},
+    model::{Desired, Fields, ResourceId},
+    source::{FileId, Located, Origin, Sources},
+};
+
+use super::status::ManifestStatus;
+
+/// Where manifests lie and what they may refer to.
+pub(super) struct Location {
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) skip: Vec<PathBuf>,
+    pub(super) platforms: &'static [&'static dyn Platform],
+    pub(super) targets: Targets,
+    pub(super) variables: Variables,
+}
+
+/// The manifests in force.
+#[derive(Debug)]
+pub struct Manifests {
+    /// The texts that `desired` and `diagnostics` point into: those of the files, and the older ones of what is held.
+    pub sources: Sources,
+    /// Wanted states in force.
+    pub desired: Vec<Desired>,
+    /// Objects whose document is broken or unreadable now: their last good version is in force.
+    pub held: BTreeSet<ResourceId>,
+    /// SHA-256 of the paths and texts of the files.
+    pub digest: String,
+    /// What is wrong with the documents.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Files and directories that could not be read, and why.
+    pub unreadable: Vec<String>,
+}
+
+impl Manifests {
+    /// Returns the diagnostics and what could not be read as a text for people, empty where all is well.
+    pub fn problems(&self) -> String {
+        let mut text = String::new();
+        for problem in &self.unreadable {
+            let _ = writeln!(text, "error: {problem}");
+        }
+        text + &render::text(&self.diagnostics, &self.sources, false, 120)
+    }
+
+    /// Returns how many mistakes there are.
+    pub fn errors(&self) -> usize {
+        self.unreadable.len() + self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count()
+    }
+
+    pub(super) fn status(&self) -> ManifestStatus {
+        let diagnostics: Vec<Value> =
+            render::sorted(&self.diagnostics).into_iter().map(|one| render::json(one, &self.sources)).collect();
+        ManifestStatus {
+            digest: self.digest.clone(),
+            objects: self.desired.len(),
+            held: self.held.iter().map(ToString::to_string).collect(),
+            errors: self.errors(),
+            diagnostics,
+            unreadable: self.unreadable.clone(),
+        }
+    }
+}
+
+/// Reads the files. Returns nothing where they say, and cannot say, the same as before.
+pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<Manifests> {
+    let mut sources = Sources::default();
+    let found = manifest::discover(&location.paths, &location.skip, &mut io::empty(), &mut sources);
+    let digest = manifest::digest(&sources, &found.files);
+    let unreadable: Vec<String> = found.errors.iter().map(chain).collect();
+    if previous.is_some_and(|previous| previous.digest == digest && previous.unreadable == unreadable) {
+        return None;
+    }
+    let Location { platforms, targets, variables, .. } = location;
+    let (set, diagnostics) = manifest::decode(&sources, &found.files, platforms, targets, variables);
+    let held = previous.map(|previous| {
+        let doubt = Doubt::new(&found, &set, &diagnostics, &sources, previous, &location.paths);
+        hold(previous, &set, &doubt, &mut sources)
+    });
+    let held = held.unwrap_or_default();
+    Some(Manifests {
+        held: held.iter().map(|object| object.id.clone()).collect(),
+        desired: set.desired.into_iter().chain(held).collect(),
+        sources,
+        digest,
+        diagnostics,
+        unreadable,
+    })
+}
+
+/// What the files leave open: an object of which nothing is declared any more may only be unreadable.
+#[derive(Debug, Default)]
+struct Doubt {
+    /// A directory could not be read: anything may be missing.
+    everything: bool,
+    /// Broken documents, and objects that contradict others.
+    ids: BTreeSet<ResourceId>,
+    /// Files that are broken somewhere.
+    files: HashSet<Arc<str>>,
+    /// Files that are there.
+    present: HashSet<Arc<str>>,
+    /// A broken file is new: an object whose file is gone may have moved there.
+    strange: bool,
+}
+
+impl Doubt {
+    fn new(
+        found: &Discovery,
+        set: &Set,
+        diagnostics: &[Diagnostic],
+        sources: &Sources,
+        previous: &Manifests,
+        roots: &[PathBuf],
+    ) -> Self {
+        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+        let mut files: HashSet<Arc<str>> =
+            errors.filter_map(|error| error.origin()).map(|origin| sources.path(origin.file).clone()).collect();
+        let mut everything = false;
+        for error in &found.errors {
+            match error {
+                DiscoverError::Walk { .. } => everything = true,
+                DiscoverError::Read { path, .. }
+                | DiscoverError::Encoding { path, .. }
+                | DiscoverError::TooLarge { path } => {
+                    everything |= roots.contains(path);
+                    files.insert(shown(path).into());
+                }
+            }
+        }
+        let known: HashSet<&Arc<str>> =
+            previous.desired.iter().map(|object| previous.sources.path(object.origin.file)).collect();
+        Self {
+            everything,
+            ids: set.broken.clone(),
+            strange: files.iter().any(|file| !known.contains(file)),
+            files,
+            present: found.files.iter().map(|file| sources.path(*file).clone()).collect(),
+        }
+    }
+
+    fn covers(&self, id: &ResourceId, file: &Arc<str>) -> bool {
+        self.everything
+            || self.ids.contains(id)
+            || self.files.contains(file)
+            || (self.strange && !self.present.contains(file))
+    }
+}
+
+/// Returns the objects that were good before and are in doubt now, with the texts that they point into.
+fn hold(previous: &Manifests, set: &Set, doubt: &Doubt, sources: &mut Sources) -> Vec<Desired> {
+    let declared: HashSet<&ResourceId> = set.desired.iter().map(|object| &object.id).collect();
+    // Who was renamed in its document must not be there twice.
+    let meant: HashSet<_> = set.desired.iter().map(meaning).collect();
+    let mut moved = HashMap::new();
+    let held = previous.desired.iter().filter(|object| {
+        !declared.contains(&object.id)
+            && doubt.covers(&object.id, previous.sources.path(object.origin.file))
+            && (object.locator.is_empty() || !meant.contains(&meaning(object)))
+    });
+    held.map(|object| carry(object, &previous.sources, sources, &mut moved)).collect()
+}
+
+/// What an object is on its platform, as far as its manifest tells.
+fn meaning(object: &Desired) -> (&'static str, &Arc<str>, Vec<(&Arc<str>, &Value)>) {
+    (object.id.kind, &object.target, object.locator.iter().map(|(path, located)| (path, &located.value)).collect())
+}
+
+/// Takes an object over to newer sources, with the text it was read from: so old texts live as long as objects need
+/// them, and no longer.
+fn carry(object: &Desired, from: &Sources, into: &mut Sources, moved: &mut HashMap<FileId, FileId>) -> Desired {
+    let mut place = |origin: &mut Origin| {
+        let old = origin.file;
+        origin.file = *moved.entry(old).or_insert_with(|| into.add(from.path(old).clone(), from.text(old).clone()));
+    };
+    let mut object = object.clone();
+    place(&mut object.origin);
+    object.references.iter_mut().for_each(|reference| place(&mut reference.origin));
+    let values = |fields: &mut Fields, place: &mut dyn FnMut(&mut Origin)| {
+        fields.values_mut().for_each(|Located { origin, .. }| place(origin));
+    };
+    values(&mut object.locator, &mut place);
+    values(&mut object.fields, &mut place);
+    object
+}
+
+/// Returns a path as the reader of manifests names it.
+fn shown(path: &Path) -> String {
+    path.strip_prefix("./").unwrap_or(path).display().to_string()
+}
+
+fn chain(error: &DiscoverError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! One pass: observe, plan, and apply where the agent is to enforce.
+
+use std::{collections::HashSet, sync::Arc};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Mode,
+    engine::{
+        apply::{self, apply},
+        connection::Connection,
+        observe::observe,
+    },
+    model::{Change, Desired, Outcome},
+    plan::{Plan, plan},
+    source::Sources,
+};
+
+use super::{
+    Event, Filter, Listener,
+    manifests::Manifests,
+    metrics::Metrics,
+    report::{Sum, cause, outcome_detail, outcome_name, sum},
+    status::{Counts, Report, Trigger, Verdict},
+};
+
+/// What all passes of an agent share.
+pub(super) struct Shared {
+    pub(super) connections: Vec<Arc<Connection>>,
+    pub(super) mode: Mode,
+    pub(super) verify: bool,
+    pub(super) filter: Option<Arc<Filter>>,
+    pub(super) metrics: Metrics,
+    pub(super) listener: Arc<Listener>,
+}
+
+/// Looks at all objects once and, where the agent enforces, makes them as declared.
+pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigger, stop: &CancellationToken) -> Report {
+    let start = Timestamp::now();
+    let end = |sum: Sum, drift: usize| {
+        let Sum { counts, verdict, error, retry } = sum;
+        Report { trigger, start, end: Timestamp::now(), verdict, counts, drift, error, retry }
+    };
+    let selected: Vec<Desired>;
+    let desired: &[Desired] = match &shared.filter {
+        None => &manifests.desired,
+        Some(filter) => {
+            selected = manifests.desired.iter().filter(|object| filter(object)).cloned().collect();
+            &selected
+        }
+    };
+    let unserved = unserved(desired, &shared.connections);
+    let readers: Vec<_> = shared.connections.iter().map(Connection::reader).collect();
+    let scenes = tokio::select! {
+        biased;
+        // Reads may be broken off: nothing depends on their answers.
+        () = stop.cancelled() => return end(interrupted(), 0),
+        scenes = observe(&readers, desired) => scenes,
+    };
+    let plan = plan(&scenes);
+    let sources = &manifests.sources;
+    (shared.listener)(&Event::Planned { plan: &plan, sources });
+    log_blocked(&plan, sources);
+    let outcomes = match shared.mode {
+        Mode::Report => {
+            plan.changes.iter().for_each(|change| log_drift(change, sources));
+            Vec::new()
+        }
+        Mode::Enforce => {
+            let listener = |event: &apply::Event<'_>| {
+                if let apply::Event::Finished(change, outcome, took) = event {
+                    log_outcome(change, outcome, sources);
+                    shared.metrics.change(&change.id, change.action, outcome);
+                    (shared.listener)(&Event::Finished { change, outcome, took: *took, sources });
+                }
+            };
+            let writers: Vec<_> = shared.connections.iter().map(Connection::writer).collect();
+            let options = apply::Options { verify: shared.verify, listener: &listener, stop: stop.clone() };
+            apply(&plan, &scenes, &writers, &options).await
+        }
+    };
+    end(sum(&plan, &outcomes, unserved), plan.changes.len())
+}
+
+/// Returns what a pass comes to that was broken off before it had a plan.
+fn interrupted() -> Sum {
+    Sum { counts: Counts::default(), verdict: Verdict::Interrupted, error: None, retry: false }
+}
+
+/// Counts objects whose target nobody can talk to, and says which targets these are.
+fn unserved(desired: &[Desired], connections: &[Arc<Connection>]) -> usize {
+    let served: HashSet<&Arc<str>> = connections.iter().map(|connection| &connection.target().name).collect();
+    let unserved: Vec<&Arc<str>> =
+        desired.iter().map(|object| &object.target).filter(|target| !served.contains(target)).collect();
+    for target in unserved.iter().collect::<HashSet<_>>() {
+        tracing::error!("there is no connection to the target `{target}`");
+    }
+    unserved.len()
+}
+
+fn log_blocked(plan: &Plan, sources: &Sources) {
+    for blocked in &plan.blocked {
+        let (kind, key, at) = (blocked.id.kind, &*blocked.id.key, sources.position(&blocked.origin));
+        tracing::warn!(kind, key, %at, outcome = "blocked", "{}", cause(blocked));
+    }
+}
+
+fn log_drift(change: &Change, sources: &Sources) {
+    let (kind, key, at) = (change.id.kind, &*change.id.key, sources.position(&change.origin));
+    let fields: Vec<&str> = change.fields.iter().map(|field| field.path.as_str()).collect();
+    let action = change.action.name();
+    tracing::warn!(kind, key, %at, action, outcome = "drifted", "would {action}: {}", fields.join(", "));
+}
+
+fn log_outcome(change: &Change, outcome: &Outcome, sources: &Sources) {
+    let (kind, key, at) = (change.id.kind, &*change.id.key, sources.position(&change.origin));
+    let (action, detail) = (change.action.name(), outcome_detail(outcome));
+    let outcome_name = outcome_name(outcome);
+    if outcome.converged() {
+        tracing::info!(kind, key, %at, action, outcome = outcome_name, "{detail}");
+    } else {
+        tracing::error!(kind, key, %at, action, outcome = outcome_name, "{detail}");
+    }
+}

@@ -1,0 +1,92 @@
+//! When the next look at the files and the next pass are due.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::status::Trigger;
+
+/// Time until a pass that failed is made again, doubled with each further one that fails.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+
+/// Time between two looks at the files where one of them could not be read.
+const RETRY_SCAN: Duration = Duration::from_secs(5);
+
+/// What is due when.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    resync: Duration,
+    rescan: Duration,
+    /// The wait before the pass that repeats a failed one.
+    retry: Option<Duration>,
+    next_pass: Instant,
+    next_scan: Instant,
+}
+
+impl Schedule {
+    /// Returns a schedule by which everything is due now.
+    pub(super) fn new(resync: Duration, rescan: Duration, now: Instant) -> Self {
+        Self { resync, rescan, retry: None, next_pass: now, next_scan: now }
+    }
+
+    /// Returns when the next pass is due whatever the files say, and why.
+    pub(super) fn next_pass(&self) -> (Instant, Trigger) {
+        (self.next_pass, if self.retry.is_some() { Trigger::Retry } else { Trigger::Resync })
+    }
+
+    /// Returns when to look at the files again.
+    pub(super) fn next_scan(&self) -> Instant {
+        self.next_scan
+    }
+
+    /// Notes that something else is declared than before: what failed may do now.
+    pub(super) fn changed(&mut self) {
+        self.retry = None;
+    }
+
+    /// Notes that the files were read, all of them or not.
+    pub(super) fn scanned(&mut self, readable: bool, now: Instant) {
+        self.next_scan = now + if readable { self.rescan } else { RETRY_SCAN.min(self.rescan) };
+    }
+
+    /// Notes that a pass ended.
+    pub(super) fn passed(&mut self, failed: bool, now: Instant) {
+        self.retry = failed.then(|| self.retry.map_or(FIRST_RETRY, |last| last * 2).min(self.resync));
+        self.next_pass = now + self.retry.unwrap_or(self.resync);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_come_again_ever_later() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(Duration::from_secs(60), Duration::from_secs(30), now);
+        let mut waits = |results: &[bool]| -> Vec<u64> {
+            let wait = |failed: &bool| {
+                schedule.passed(*failed, now);
+                (schedule.next_pass().0 - now).as_secs()
+            };
+            results.iter().map(wait).collect()
+        };
+        assert_eq!(waits(&[true, true, true, true, true, true]), [5, 10, 20, 40, 60, 60]);
+        assert_eq!(waits(&[false, true, true]), [60, 5, 10]);
+        schedule.changed();
+        schedule.passed(true, now);
+        assert_eq!(schedule.next_pass(), (now + Duration::from_secs(5), Trigger::Retry));
+        schedule.passed(false, now);
+        assert_eq!(schedule.next_pass(), (now + Duration::from_secs(60), Trigger::Resync));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unreadable_files_are_looked_at_sooner() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(Duration::from_secs(60), Duration::from_secs(30), now);
+        schedule.scanned(true, now);
+        assert_eq!(schedule.next_scan(), now + Duration::from_secs(30));
+        schedule.scanned(false, now);
+        assert_eq!(schedule.next_scan(), now + Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,202 @@
+//! What the agent tells about itself, shared with whoever shows it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::{sync::watch, time::Instant};
+
+/// Why a pass is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trigger {
+    /// The agent has just started.
+    Start,
+    /// The manifests changed.
+    Change,
+    /// Everything is looked at from time to time.
+    Resync,
+    /// The pass before it failed.
+    Retry,
+}
+
+impl Trigger {
+    /// Returns its name in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Change => "change",
+            Self::Resync => "resync",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// What a pass came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// Everything is as declared.
+    Converged,
+    /// Nothing failed, but something differs and was left so, because the agent only reports.
+    Drifted,
+    /// Something is not as declared: refused, unknown, blocked or unreadable.
+    Failed,
+    /// The program has a mistake; the pass did not end.
+    Panicked,
+    /// The agent was told to end.
+    Interrupted,
+}
+
+impl Verdict {
+    /// Returns its name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::Drifted => "drifted",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Says whether all objects were looked at.
+    pub fn complete(self) -> bool {
+        matches!(self, Self::Converged | Self::Drifted | Self::Failed)
+    }
+}
+
+/// How many objects a pass left in which state; together they are all that is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// As declared, without a change.
+    pub in_sync: usize,
+    /// As declared, after a change.
+    pub changed: usize,
+    /// Not as declared, and nothing was sent: the agent only reports, was told to end, or something needed failed.
+    pub drifted: usize,
+    /// Sent, and not as declared all the same.
+    pub failed: usize,
+    /// Left alone because it cannot become as declared.
+    pub blocked: usize,
+    /// Could not be read, or its write was never answered.
+    pub unknown: usize,
+}
+
+impl Counts {
+    /// Returns the counts with the names of the states in metrics.
+    pub fn by_state(&self) -> [(&'static str, usize); 6] {
+        [
+            ("in_sync", self.in_sync),
+            ("changed", self.changed),
+            ("drifted", self.drifted),
+            ("failed", self.failed),
+            ("blocked", self.blocked),
+            ("unknown", self.unknown),
+        ]
+    }
+}
+
+/// A pass that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Why it was made.
+    pub trigger: Trigger,
+    /// When it began.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// How many objects are in which state.
+    pub counts: Counts,
+    /// Objects that differed from what is declared when they were read.
+    pub drift: usize,
+    /// The first thing that went wrong.
+    pub error: Option<String>,
+    /// Whether it is to be made again soon: what went wrong may go away by itself.
+    pub retry: bool,
+}
+
+/// The manifests as they were last read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestStatus {
+    /// SHA-256 of paths and texts.
+    pub digest: String,
+    /// Objects in force.
+    pub objects: usize,
+    /// Objects among them whose document is broken now: its last good version is in force.
+    pub held: Vec<String>,
+    /// Diagnostics of the broken documents, as reports hold them.
+    pub diagnostics: Vec<Value>,
+    /// Errors among the diagnostics.
+    pub errors: usize,
+    /// Files and directories that could not be read.
+    pub unreadable: Vec<String>,
+}
+
+/// The state of the agent at one moment.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// The manifests; none before they were read for the first time.
+    pub manifests: Option<ManifestStatus>,
+    /// Since when a pass is running, where one is.
+    pub running: Option<Timestamp>,
+    /// The last pass that ended.
+    pub last: Option<Report>,
+    /// Passes that ended.
+    pub passes: u64,
+    /// Whether a pass has looked at all objects since the start.
+    pub complete: bool,
+    /// The last thing that went wrong, even where it has gone right since.
+    pub last_error: Option<String>,
+}
+
+/// The state of the agent, shared; clones show the same one.
+#[derive(Debug, Clone)]
+pub struct Status {
+    snapshot: Arc<watch::Sender<Snapshot>>,
+    heartbeat: Arc<Mutex<Instant>>,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        let snapshot = Arc::new(watch::Sender::new(Snapshot::default()));
+        Self { snapshot, heartbeat: Arc::new(Mutex::new(Instant::now())) }
+    }
+}
+
+impl Status {
+    /// Returns the state as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Returns a receiver that is woken by each change of the state.
+    pub fn subscribe(&self) -> watch::Receiver<Snapshot> {
+        self.snapshot.subscribe()
+    }
+
+    /// Returns how long ago the loop last showed that it is alive.
+    pub fn heartbeat_age(&self) -> Duration {
+        self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Shows that the loop is alive.
+    pub(super) fn beat(&self) {
+        *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Changes the state and wakes those who wait for it.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        self.snapshot.send_modify(change);
+    }
+}

@@ -1,0 +1,103 @@
+//! What the agent shows over HTTP: whether it lives, whether it is ready, and its numbers.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Snapshot, Status};
+
+/// A loop that gave no sign of life for this long is dead; it gives one every few seconds.
+const DEAD: Duration = Duration::from_secs(60);
+
+/// Most time that answers on their way get at the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// The content type of what Prometheus reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Clone)]
+struct Shown {
+    status: Status,
+    registry: Arc<Registry>,
+}
+
+/// Answers until `stop` is cancelled.
+pub async fn serve(
+    listener: TcpListener,
+    status: Status,
+    registry: Arc<Registry>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let ended = stop.clone();
+    let server = axum::serve(listener, router(status, registry)).with_graceful_shutdown(stop.cancelled_owned());
+    tokio::select! {
+        served = async { server.await } => served,
+        // A client that does not read its answer must not keep the agent.
+        () = async { ended.cancelled().await; tokio::time::sleep(LAST_ANSWERS).await } => Ok(()),
+    }
+}
+
+/// Returns the routes.
+pub fn router(status: Status, registry: Arc<Registry>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .with_state(Shown { status, registry })
+}
+
+async fn healthz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
+    if shown.status.heartbeat_age() < DEAD {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the loop gives no sign of life\n")
+    }
+}
+
+async fn readyz(State(shown): State<Shown>) -> (StatusCode, Json<Value>) {
+    let snapshot = shown.status.snapshot();
+    let reason = unready(&snapshot);
+    let manifests = snapshot.manifests.as_ref();
+    let body = json!({
+        "ready": reason.is_none(),
+        "reason": reason,
+        "digest": manifests.map(|manifests| &manifests.digest),
+        "unreadable": manifests.map(|manifests| &manifests.unreadable),
+        "diagnostics": manifests.map(|manifests| &manifests.diagnostics),
+        "held": manifests.map(|manifests| &manifests.held),
+        "lastPass": snapshot.last,
+    });
+    (if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
+}
+
+/// Returns why the agent is not ready. A broken document is no reason: its last good version is in force.
+fn unready(snapshot: &Snapshot) -> Option<&'static str> {
+    match &snapshot.manifests {
+        None => Some("the manifests were not read yet"),
+        Some(manifests) if !manifests.unreadable.is_empty() => Some("manifests cannot be read"),
+        Some(_) if !snapshot.complete => Some("no pass was completed yet"),
+        Some(_) => None,
+    }
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &shown.registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
