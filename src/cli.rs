@@ -28,7 +28,9 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         }
     };
     let screen = Screen::new(&cli.talk);
-    view::log::install(&cli.talk, &screen);
+    // A long-running program says what it does; the others show it.
+    let talkative = matches!(cli.command, Command::Watch(_));
+    view::log::install(&cli.talk, talkative, &screen);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

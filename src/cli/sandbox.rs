@@ -94,6 +94,11 @@ impl Embedded {
         Ok(Self { sandbox, state, running })
     }
 
+    /// Returns the address that it listens on.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.running.address
+    }
+
     /// Returns where a target's requests go instead of to the real platform. No secret of the target is read: what
     /// its settings take from elsewhere is taken from the state.
     pub(super) fn endpoint(&self, target: &Target) -> Endpoint {

@@ -223,19 +223,17 @@ pub(super) async fn connect(
     let mut connections = Vec::new();
     for target in config.targets.iter().filter(|target| used.contains(&target.name)) {
         let Some(platform) = platform::ALL.iter().copied().find(|one| one.name() == target.platform) else { continue };
-        let endpoint = match &sandbox {
-            Some(sandbox) => Ok(sandbox.endpoint(target)),
-            None => endpoint(target, platform).await,
-        };
-        let settings = match &endpoint {
-            Ok(endpoint) => endpoint.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
-            Err(_) => HashMap::new(),
+        let resolve: Arc<connection::Resolve> = if let Some(sandbox) = &sandbox {
+            let endpoint = sandbox.endpoint(target);
+            Arc::new(move || Ok(endpoint.clone()))
+        } else {
+            let target = target.clone();
+            Arc::new(move || endpoint(&target, platform))
         };
         let target = connection::Target {
             name: target.name.clone(),
             platform,
-            settings,
-            resolve: Arc::new(move || endpoint.clone()),
+            resolve,
             concurrency: target.limits.concurrency.unwrap_or(network.parallelism),
             rate: target.limits.requests_per_second,
         };
@@ -245,11 +243,8 @@ pub(super) async fn connect(
 }
 
 /// Fetches a target's values: environment variables, files, what programs print.
-async fn endpoint(target: &Target, platform: &'static dyn Platform) -> Result<Endpoint, String> {
-    let target = target.clone();
-    let resolved = tokio::task::spawn_blocking(move || target.resolve().map_err(|error| explain(&error)))
-        .await
-        .map_err(|error| error.to_string())??;
+fn endpoint(target: &Target, platform: &'static dyn Platform) -> Result<Endpoint, String> {
+    let resolved = target.resolve().map_err(|error| explain(&error))?;
     let url = platform.url(&resolved.settings).ok_or("it has no endpoint")?;
     Ok(Endpoint { url, settings: resolved.settings, secrets: resolved.secrets })
 }

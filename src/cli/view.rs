@@ -63,6 +63,12 @@ impl Screen {
         }
     }
 
+    /// Writes a line to stderr that other programs wait for.
+    #[expect(clippy::unused_self, reason = "all output goes through the screen")]
+    pub(super) fn always(&self, text: &str) {
+        Self::err(&format!("{text}\n"));
+    }
+
     /// Writes an error to stderr.
     pub(super) fn error(&self, text: &str) {
         let (start, end) = if self.errors_in_colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };

@@ -1,10 +1,85 @@
 //! `reconcile watch`.
 
-use super::{args::WatchArgs, exit, view::Screen};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use super::{
+    args::{Mode, WatchArgs},
+    exit, plan, setup,
+    signal::Stop,
+    view::Screen,
+};
+use crate::{
+    agent::{self, Agent},
+    config,
+    diagnostic::Diagnostic,
+    platform,
+    source::Sources,
+    web,
+};
+
+/// Where the pages are served where nothing else is said.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8321);
 
 /// Runs until a signal comes.
-pub(super) async fn run(_args: &WatchArgs, screen: &Screen) -> u8 {
-    std::future::ready(()).await;
-    screen.error("`watch` is not part of this build yet");
-    exit::ERROR
+pub(super) async fn run(args: &WatchArgs, screen: &Screen) -> u8 {
+    let stop = Stop::listen();
+    match go(args, &stop, screen).await {
+        Ok(()) => exit::OK,
+        Err((code, problem)) => {
+            if !problem.is_empty() {
+                screen.error(&problem);
+            }
+            code
+        }
+    }
+}
+
+async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, String)> {
+    let usage = |problem: String| (exit::USAGE, problem);
+    let failed = |problem: String| (exit::ERROR, problem);
+    let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
+    let config = setup::configuration(&args.inputs, &mut sources, &mut diagnostics).map_err(failed)?;
+    let variables = setup::variables(&args.inputs, &mut sources, &mut diagnostics).map_err(usage)?;
+    screen.diagnostics(&diagnostics, &sources);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(failed(String::new()));
+    }
+    let filter = setup::filter(&args.inputs).map_err(usage)?;
+    // Manifests may come to name any target.
+    let all = config.iter().flat_map(|config| config.targets.iter().map(|target| target.name.clone())).collect();
+    let connected = setup::connect(&args.network, config.as_ref(), &all).await.map_err(failed)?;
+    let settings = config.as_ref().map(|config| config.watch.clone()).unwrap_or_default();
+    let agent = Agent {
+        skip: setup::skipped(&args.inputs, config.as_ref()),
+        targets: setup::targets(config.as_ref()),
+        variables,
+        connections: connected.connections.clone(),
+        mode: match args.mode {
+            Some(Mode::Enforce) => config::Mode::Enforce,
+            Some(Mode::Report) => config::Mode::Report,
+            None => settings.mode,
+        },
+        filter: Some(filter),
+        resync: args.resync.or(settings.resync).unwrap_or(agent::RESYNC),
+        poll: args.poll,
+        ..Agent::new(setup::paths(&args.inputs), platform::ALL)
+    };
+    let address = args.listen.or(settings.listen).unwrap_or(LISTEN);
+    let listener = tokio::net::TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
+    let address = listener.local_addr().map_err(|error| failed(error.to_string()))?;
+    screen.always(&format!("listening on http://{address}"));
+    if let Some(sandbox) = &connected.sandbox {
+        screen.always(&format!("sandbox listening on http://{}", sandbox.address()));
+    }
+    let registry = Arc::new(agent.metrics.registry(Some(connected.shared.tally().clone())));
+    let pages = tokio::spawn(web::serve(listener, agent.status.clone(), registry, stop.token().clone()));
+    let ended = agent::run(agent, stop.token().clone(), Arc::new(|_| {})).await;
+    stop.token().cancel();
+    let _ = pages.await;
+    plan::end(connected, screen).await;
+    ended.map_err(|error| usage(error.to_string()))
 }

@@ -20,8 +20,8 @@ use crate::{
     transport::Transport,
 };
 
-/// Finds out where a target's requests go. Called once, when the first request is due: it may read files and run
-/// programs for the secrets.
+/// Finds out where a target's requests go. Called when the first request is due, and again after it failed: it may read
+/// files and run programs for the secrets.
 pub type Resolve = dyn Fn() -> Result<Endpoint, String> + Send + Sync;
 
 /// What a connection is made of.
@@ -30,8 +30,6 @@ pub struct Target {
     pub name: Arc<str>,
     /// Its platform.
     pub platform: &'static dyn Platform,
-    /// Settings that are not secret and that kinds may need, such as `timeZone`.
-    pub settings: HashMap<String, String>,
     /// Where its requests go.
     pub resolve: Arc<Resolve>,
     /// Most requests at once.
@@ -93,7 +91,7 @@ impl Tally {
 pub struct Connection {
     target: Target,
     shared: Shared,
-    endpoint: OnceCell<Result<Endpoint, String>>,
+    endpoint: OnceCell<Endpoint>,
     own: Semaphore,
     pace: Option<Pace>,
 }
@@ -129,14 +127,11 @@ impl Connection {
 
     async fn endpoint(&self) -> Result<&Endpoint, Refusal> {
         let resolve = self.target.resolve.clone();
-        let endpoint = self
-            .endpoint
-            .get_or_init(|| async move {
-                let resolved = tokio::task::spawn_blocking(move || resolve()).await;
-                resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")))
-            })
-            .await;
-        endpoint.as_ref().map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))
+        let endpoint = self.endpoint.get_or_try_init(|| async move {
+            let resolved = tokio::task::spawn_blocking(move || resolve()).await;
+            resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")))
+        });
+        endpoint.await.map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))
     }
 
     /// Sends a request once.
@@ -191,6 +186,14 @@ impl Reader {
     /// Returns the target.
     pub fn target(&self) -> &Target {
         &self.0.target
+    }
+
+    /// Returns the settings of the target that are not secret, such as `timeZone`; none where they cannot be had, in
+    /// which case no request will be answered either.
+    pub async fn settings(&self) -> HashMap<String, String> {
+        let endpoint = self.0.endpoint().await;
+        let settings = endpoint.map(|endpoint| endpoint.settings.iter()).into_iter().flatten();
+        settings.map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
     }
 
     /// Sends an operation that the platform lists as a read; anything else is refused and not sent.

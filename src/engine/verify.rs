@@ -20,7 +20,7 @@ pub(super) async fn reread(
     kind: &dyn Kind,
     objects: &[(&Desired, &Value)],
 ) -> HashMap<ResourceId, Sight> {
-    let mut facts = Facts::new(Freshness::Primary, reader.target().settings.clone());
+    let mut facts = Facts::new(Freshness::Primary, reader.settings().await);
     loop {
         let observation = kind.reread(objects, &facts);
         if observation.ask.is_empty() {

@@ -8,11 +8,11 @@ use super::Screen;
 use crate::cli::args::{LogFormat, Talk};
 
 /// Installs the log. `RECONCILE_LOG` chooses what is logged, above `-v` and `-q`.
-pub(in crate::cli) fn install(talk: &Talk, screen: &Screen) {
+pub(in crate::cli) fn install(talk: &Talk, talkative: bool, screen: &Screen) {
     let level = match (talk.quiet, talk.verbose) {
         (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "info",
+        (false, 0) if !talkative => "warn",
+        (false, 0 | 1) => "info",
         (false, _) => "debug",
     };
     let filter = std::env::var("RECONCILE_LOG").unwrap_or_else(|_| format!("reconcile={level}"));
