@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Admitted, Answer, Arrival, Envelope, Keys, Turned, authorization, plain};
-use crate::platform::bk_cmdb::simulator::{
+use super::super::{
     call::{Call, Payload},
     operation::{self, Component},
 };
+use super::{Admitted, Answer, Arrival, Envelope, Keys, Turned, authorization, plain};
 
 /// What the ESB takes out of a body before it hands it on.
 const CONSUMED: [&str; 12] = [
