@@ -1,6 +1,9 @@
 //! The comparison rules: what of an answer counts, and how new ids are followed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
@@ -207,6 +210,8 @@ impl Match {
 }
 
 fn is_time(value: &Value) -> bool {
-    let pattern = Regex::new(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$");
-    value.as_str().is_some_and(|text| pattern.expect("a constant pattern").is_match(text))
+    static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$").expect("a constant pattern")
+    });
+    value.as_str().is_some_and(|text| PATTERN.is_match(text))
 }

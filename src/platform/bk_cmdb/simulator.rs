@@ -294,7 +294,10 @@ impl Platform for Simulator {
                 let version = value.as_str().and_then(load::version);
                 self.write().version = version.ok_or("expected \"3.9\", \"3.10\" or \"3.14\"")?;
             }
-            "clock" => self.clock.set(value)?,
+            "clock" => {
+                self.clock.set(value)?;
+                self.write().restart_clock();
+            }
             "replica_lag" => {
                 let millis = value.as_u64().and_then(|millis| i64::try_from(millis).ok());
                 let lag = SignedDuration::from_millis(millis.ok_or("expected milliseconds, a whole number")?);

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    args::Args,
     call::Call,
     filter::Filter,
     instance::{conditions, uncounted},
@@ -14,7 +13,7 @@ use super::{
     refusal::{Outcome, Refusal, Reply},
     row::{Projection, list_text},
     rule::{self, Engine},
-    world::{Tables, World, id_field},
+    world::{Tables, Version, World, id_field},
 };
 
 /// The rows of which a model is either end.
@@ -37,13 +36,17 @@ pub(super) fn count(_: &World, tables: &Tables, call: &Call) -> Outcome {
 }
 
 /// `find_instance_association`: everything in one list, whatever `page` and `fields` say.
-pub(super) fn find(_: &World, tables: &Tables, call: &Call) -> Outcome {
+pub(super) fn find(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let model = args.text("bk_obj_id")?;
-    if model.is_empty() {
-        return Err(Refusal::unassigned("bk_obj_id"));
+    let mut filter = raw::parse(&args.object("condition")?)?;
+    // Up to 3.9 there is one table for all models (section 6).
+    if world.version >= Version::V3_10 {
+        if model.is_empty() {
+            return Err(Refusal::unassigned("bk_obj_id"));
+        }
+        filter = filter.and(either_end(model));
     }
-    let filter = raw::parse(&args.object("condition")?)?.and(either_end(model));
     Ok(Reply::Text(list_text(matching(&tables.associations, &filter).into_iter(), &Projection::default())))
 }
 
@@ -97,7 +100,7 @@ pub(super) fn with_instances(_: &World, tables: &Tables, call: &Call) -> Outcome
             return Ok("null".to_owned());
         }
         let ends: BTreeSet<(&str, i64)> = found.rows.iter().map(|row| (row.text(model), row.int(id))).collect();
-        Ok(details(tables, &ends, &condition, condition.texts(fields)?))
+        Ok(details(tables, &ends, condition.texts(fields)?))
     };
     let source = ends(source, "bk_obj_id", "bk_inst_id", "src_fields")?;
     let target = ends(target, "bk_asst_obj_id", "bk_asst_inst_id", "dst_fields")?;
@@ -105,7 +108,7 @@ pub(super) fn with_instances(_: &World, tables: &Tables, call: &Call) -> Outcome
     Ok(Reply::Text(format!("{{\"association\":{rows},\"src\":{source},\"dst\":{target}}}")))
 }
 
-fn details(tables: &Tables, ends: &BTreeSet<(&str, i64)>, _: &Args, fields: Vec<String>) -> String {
+fn details(tables: &Tables, ends: &BTreeSet<(&str, i64)>, fields: Vec<String>) -> String {
     let rows = ends.iter().filter_map(|(model, id)| {
         tables.of_model(model).filter(|table| table.key == id_field(model)).and_then(|table| table.get(*id))
     });

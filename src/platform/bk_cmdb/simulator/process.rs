@@ -138,17 +138,15 @@ pub(super) fn create_many(world: &mut World, call: &Call) -> Outcome {
 pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let args = call.args()?;
     let (business, id) = (args.int("bk_biz_id")?, args.int("process_template_id")?);
-    let sent = args.maybe_object("process_property")?;
-    let sent = sent.as_ref().map(property::decode).transpose()?;
-    if id <= 0 || sent.is_none() {
-        return Err(Refusal::new(1_199_003, "invalid input parameter"));
-    }
+    let sent = args.maybe_object("process_property")?.filter(|_| id > 0);
+    let sent = sent.ok_or_else(|| Refusal::new(1_199_003, "invalid input parameter"))?;
     if business <= 0 {
         return Err(Refusal::invalid("bk_biz_id"));
     }
     let old = world.tables.process_templates.get(id).cloned().ok_or_else(Refusal::not_found)?;
     let mut properties = old.get("property").and_then(Value::as_object).cloned().unwrap_or_default();
-    let mut sent = sent.unwrap_or_default();
+    // The types are looked at only once the template is known to exist.
+    let mut sent = property::decode(&sent)?;
     // Only a sent list is numbered; the function name is settable at creation alone.
     property::number_rows(&mut sent);
     sent.remove("bk_func_name");

@@ -171,6 +171,11 @@ impl Table {
         old
     }
 
+    /// Says whether a field takes part in a unique key.
+    pub(super) fn is_key(&self, field: &str) -> bool {
+        self.uniques.iter().flat_map(|unique| &unique.fields).any(|(name, _)| &**name == field)
+    }
+
     /// Returns the unique key in which a row collides with another than `id`.
     pub(super) fn conflict(&self, id: i64, row: &Row) -> Option<&Unique> {
         self.uniques.iter().find(|unique| {

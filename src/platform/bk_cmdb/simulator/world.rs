@@ -289,6 +289,14 @@ impl World {
         self.pending_audit.clear();
     }
 
+    /// Forgets the last time, since the clock was set, maybe back.
+    pub(super) fn restart_clock(&mut self) {
+        self.now = Timestamp::UNIX_EPOCH;
+        if let Some(replica) = &self.replica {
+            self.replica = Some(Replica::new(&self.tables, replica.lag));
+        }
+    }
+
     /// The time of the write under way.
     pub(super) fn now(&self) -> Timestamp {
         self.now

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Admitted, Arrival, Envelope, Keys, Turned, note, segments};
-use crate::platform::bk_cmdb::simulator::{
+use super::super::{
     call::{Call, Payload},
     operation::{Route, route},
     world::Version,
 };
+use super::{Admitted, Arrival, Envelope, Keys, Turned, note, segments};
 
 /// First segments of the paths that the api-server hands to some service, which then may not know the rest.
 const SERVICES: [&str; 17] = [

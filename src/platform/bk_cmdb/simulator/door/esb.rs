@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Admitted, Answer, Arrival, Envelope, Keys, Turned, authorization, plain};
-use crate::platform::bk_cmdb::simulator::{
+use super::super::{
     call::{Call, Payload},
     operation::{self, Component},
 };
+use super::{Admitted, Answer, Arrival, Envelope, Keys, Turned, authorization, plain};
 
 /// What the ESB takes out of a body before it hands it on.
-const CONSUMED: [&str; 13] = [
+const CONSUMED: [&str; 12] = [
     "bk_app_code",
     "app_code",
     "bk_app_secret",
@@ -22,7 +22,6 @@ const CONSUMED: [&str; 13] = [
     "bk_nonce",
     "bk_timestamp",
     "bk_supplier_account",
-    "access_token",
 ];
 
 fn refused(keys: &Keys<'_>, code: i64, message: &str) -> Turned {
@@ -112,7 +111,10 @@ pub(super) fn component(
     for consumed in CONSUMED {
         body.remove(consumed);
     }
-    let note = Value::Object(body.clone());
+    let mut note = body.clone();
+    // A token is no business of the list of calls, although the ESB hands it on.
+    note.remove("access_token");
+    let note = Value::Object(note);
     let mut vars = Vec::with_capacity(names.len());
     for name in names {
         let value = match body.remove(name) {

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Admitted, Arrival, Envelope, Keys, Turned, authorization, direct::rid, note, segments};
-use crate::platform::bk_cmdb::simulator::{
+use super::super::{
     call::{Call, Payload},
     operation::{Route, route},
     world::Version,
 };
+use super::{Admitted, Arrival, Envelope, Keys, Turned, authorization, direct::rid, note, segments};
 
 /// An error that the gateway makes itself.
 fn refused(status: u16, code: i64, name: &str, message: &str) -> Turned {

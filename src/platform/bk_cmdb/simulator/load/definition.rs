@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::super::table::{KeyType, Unique};
 use super::{INNER, Loader, Row, Table, built_in, id_field, name_field};
-use crate::platform::bk_cmdb::simulator::table::{KeyType, Unique};
 
 impl Loader<'_> {
     /// Reads the definitions and makes the tables of instances with their unique keys.

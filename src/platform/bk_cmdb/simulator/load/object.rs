@@ -90,8 +90,10 @@ impl Loader<'_> {
                 && attribute.kind != "innertable"
                 && !attribute.id.starts_with("bk_updated_")
             {
-                let automatic = attribute.id.starts_with("bk_created_");
-                row.set(attribute.id.clone(), if automatic { Value::Null } else { attribute.initial() });
+                // A key that is left out is null: two empty texts would collide.
+                let key = self.world.tables.instances.get(model).is_some_and(|table| table.is_key(&attribute.id));
+                let unset = key || attribute.id.starts_with("bk_created_");
+                row.set(attribute.id.clone(), if unset { Value::Null } else { attribute.initial() });
             }
         }
         for (name, others) in [("create_time", "bk_created_at"), ("last_time", "bk_updated_at")] {

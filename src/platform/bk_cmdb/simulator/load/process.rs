@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::super::{args::Args, property};
 use super::{Loader, built_in};
-use crate::platform::bk_cmdb::simulator::{args::Args, property};
 
 impl Loader<'_> {
     /// Reads categories and templates.
