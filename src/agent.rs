@@ -4,6 +4,8 @@
 //! and failures only decide when the next pass comes. Passes never overlap.
 
 mod debounce;
+#[cfg(test)]
+mod fake;
 mod layout;
 mod manifests;
 mod metrics;
@@ -262,15 +264,18 @@ impl Loop {
     async fn scan(&mut self) -> bool {
         let (watch, location, previous) = (self.watch.clone(), self.location.clone(), self.manifests.clone());
         let read = spawn_blocking(move || {
-            watch.lock().unwrap_or_else(PoisonError::into_inner).rearm();
-            manifests::read(&location, previous.as_deref())
+            let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            watch.rearm();
+            let told = !watch.polls();
+            drop(watch);
+            (manifests::read(&location, previous.as_deref()), told)
         });
-        let (readable, changed) = match read.await {
-            Ok(Some(manifests)) => {
-                self.took(Arc::new(manifests));
-                (self.readable(), true)
+        let (trusted, changed) = match read.await {
+            Ok((manifests, told)) => {
+                let changed = manifests.is_some();
+                manifests.into_iter().for_each(|manifests| self.took(Arc::new(manifests)));
+                (told && self.readable(), changed)
             }
-            Ok(None) => (self.readable(), false),
             Err(error) => {
                 let message = format!("the manifests could not be read: {}", panic_message(error));
                 tracing::error!("{message}");
@@ -278,7 +283,7 @@ impl Loop {
                 (false, false)
             }
         };
-        self.schedule.scanned(readable, Instant::now());
+        self.schedule.scanned(trusted, Instant::now());
         changed
     }
 

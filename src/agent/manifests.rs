@@ -212,5 +212,5 @@ fn chain(error: &DiscoverError) -> String {
     text
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

@@ -75,6 +75,11 @@ impl Watch {
         }
     }
 
+    /// Says whether changes are only found by looking, so that some may be missed: times are compared by the second.
+    pub(super) fn polls(&self) -> bool {
+        self.poll.is_some()
+    }
+
     fn arm(&mut self, wanted: Layout) -> Option<(Layout, Box<dyn Watcher + Send>)> {
         if self.poll.is_none() {
             match watch(&self.signals, None, wanted.clone()) {
@@ -171,5 +176,5 @@ fn limit(error: &notify::Error) -> Option<&'static str> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
