@@ -44,7 +44,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Watch(args) => watch::run(&args, &screen).await,
             Command::Sandbox(args) => sandbox::run(&args, &screen).await,
             Command::Version => {
-                screen.out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));
+                Screen::out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));
                 exit::OK
             }
         }

@@ -13,6 +13,7 @@ use std::{
 use serde_json::{Map, Value};
 
 pub mod calls;
+pub mod clock;
 mod control;
 pub mod fault;
 mod server;

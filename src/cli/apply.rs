@@ -13,7 +13,10 @@ use super::{
     view::{Screen, json, progress::Progress, text},
 };
 use crate::{
-    engine::apply::{self, Event, apply},
+    engine::{
+        apply::{self, Event, apply},
+        connection::Connection,
+    },
     model::{Outcome, ResourceId},
     plan::{Cause, Plan},
 };
@@ -36,7 +39,7 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
 }
 
 async fn go(args: &ApplyArgs, prepared: &Prepared, seen: &Seen<'_>, stop: &Stop, screen: &Screen) -> u8 {
-    let as_text = args.output.output == Format::Text;
+    let as_text = args.output.format == Format::Text;
     if args.dry_run || seen.plan.is_empty() {
         plan::show(prepared, seen, &args.output, screen);
         return plan::exit_code(&seen.plan, args.output.detailed_exitcode && args.dry_run);
@@ -60,7 +63,7 @@ async fn go(args: &ApplyArgs, prepared: &Prepared, seen: &Seen<'_>, stop: &Stop,
         }
     }
     let start = Instant::now();
-    let writers: Vec<_> = prepared.connected.connections.iter().map(|connection| connection.writer()).collect();
+    let writers: Vec<_> = prepared.connected.connections.iter().map(Connection::writer).collect();
     let progress = Progress::new(seen.plan.changes.len(), screen, &prepared.written.sources);
     let show = |event: &Event<'_>| progress.show(event);
     let options = apply::Options { verify: args.verify, listener: &show, stop: stop.token().clone() };
@@ -70,11 +73,11 @@ async fn go(args: &ApplyArgs, prepared: &Prepared, seen: &Seen<'_>, stop: &Stop,
     if as_text {
         let mut writer = text::Writer::new(screen, &prepared.written.sources);
         writer.outcomes(&outcomes, tally, start.elapsed());
-        screen.out(&format!("\n{}", writer.finish()));
+        Screen::out(&format!("\n{}", writer.finish()));
     } else {
         let written = &prepared.written;
         let document = json::plan(&seen.plan, &written.diagnostics, &written.sources, tally, seen.took);
-        screen.out(&format!("{:#}\n", json::outcomes(document, &outcomes, tally)));
+        Screen::out(&format!("{:#}\n", json::outcomes(document, &outcomes, tally)));
     }
     exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode)
 }

@@ -104,8 +104,8 @@ pub(super) struct Network {
 #[derive(Debug, Args)]
 pub(super) struct Output {
     /// Form of the result on stdout
-    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
-    pub(super) output: Format,
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
+    pub(super) format: Format,
     /// Tell by the exit code (2) whether there are changes
     #[arg(long, alias = "non-zero-exit-code", env = "RECONCILE_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub(super) detailed_exitcode: bool,

@@ -10,7 +10,7 @@ use super::{
     view::{Screen, json, text},
 };
 use crate::{
-    engine::observe::observe,
+    engine::{connection::Connection, observe::observe},
     model::Desired,
     plan::{Cause, Plan, Scene, plan},
 };
@@ -59,9 +59,9 @@ pub(super) async fn prepare(
     };
     let is_selected = setup::filter(inputs).map_err(usage)?;
     let mut written = setup::read(inputs).map_err(usage)?;
-    if written.is_broken() && output.output == Format::Json {
+    if written.is_broken() && output.format == Format::Json {
         let document = json::problems(&written.diagnostics, &written.sources, &written.unread);
-        screen.out(&format!("{document:#}\n"));
+        Screen::out(&format!("{document:#}\n"));
     }
     if let Some(code) = setup::report(&written, screen) {
         return Err(code);
@@ -88,7 +88,7 @@ pub(super) struct Seen<'a> {
 /// Reads what is live and plans.
 pub(super) async fn look(prepared: &Prepared) -> Seen<'_> {
     let start = Instant::now();
-    let readers: Vec<_> = prepared.connected.connections.iter().map(|connection| connection.reader()).collect();
+    let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
     let scenes = observe(&readers, &prepared.desired).await;
     let plan = plan(&scenes);
     Seen { scenes, plan, took: start.elapsed() }
@@ -98,18 +98,18 @@ pub(super) async fn look(prepared: &Prepared) -> Seen<'_> {
 pub(super) fn show(prepared: &Prepared, seen: &Seen<'_>, output: &Output, screen: &Screen) {
     let sources = &prepared.written.sources;
     let tally = prepared.connected.shared.tally();
-    match output.output {
+    match output.format {
         Format::Text => {
             let mut writer = text::Writer::new(screen, sources);
             writer.plan(&seen.plan, tally, seen.took);
             if output.calls {
                 writer.calls(&seen.plan);
             }
-            screen.out(&writer.finish());
+            Screen::out(&writer.finish());
         }
         Format::Json => {
             let document = json::plan(&seen.plan, &prepared.written.diagnostics, sources, tally, seen.took);
-            screen.out(&format!("{document:#}\n"));
+            Screen::out(&format!("{document:#}\n"));
         }
     }
     blocked(&seen.plan, prepared, screen);

@@ -42,7 +42,7 @@ pub(super) async fn run(args: &SandboxArgs, screen: &Screen) -> u8 {
             return exit::ERROR;
         }
     };
-    screen.out(&format!("sandbox listening on http://{}\n", running.address));
+    Screen::out(&format!("sandbox listening on http://{}\n", running.address));
     stop.token().cancelled().await;
     let _ = running.shutdown().await;
     exit::OK

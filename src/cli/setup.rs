@@ -1,7 +1,7 @@
 //! What every command needs before it starts: configuration, manifests, connections.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -134,8 +134,11 @@ pub(super) fn explain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Says whether an object is part of the run.
+pub(super) type Filter = Arc<dyn Fn(&Desired) -> bool + Send + Sync>;
+
 /// Returns what says whether an object is part of the run.
-pub(super) fn filter(inputs: &Inputs) -> Result<Arc<dyn Fn(&Desired) -> bool + Send + Sync>, String> {
+pub(super) fn filter(inputs: &Inputs) -> Result<Filter, String> {
     let selector: Option<Selector> = inputs
         .selector
         .as_deref()
@@ -270,15 +273,6 @@ pub(super) fn report(written: &Written, screen: &Screen) -> Option<u8> {
     written.unread.iter().for_each(|problem| screen.error(problem));
     screen.diagnostics(&written.diagnostics, &written.sources);
     written.is_broken().then_some(exit::ERROR)
-}
-
-/// Groups texts that are the same, so that a server that is down is one line and not a thousand.
-pub(super) fn grouped<'a>(texts: impl Iterator<Item = (&'a str, String)>) -> BTreeMap<&'a str, Vec<String>> {
-    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (text, one) in texts {
-        groups.entry(text).or_default().push(one);
-    }
-    groups
 }
 
 #[cfg(test)]

@@ -31,7 +31,6 @@ impl Stop {
                 let _ = heard.code.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
                 heard.token.cancel();
                 signals.recv().await;
-                #[expect(clippy::exit, reason = "the second signal means now")]
                 std::process::exit(i32::from(code));
             });
         }

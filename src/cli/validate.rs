@@ -17,14 +17,14 @@ pub(super) fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
     };
     if args.output == Format::Json {
         let document = json::problems(&written.diagnostics, &written.sources, &written.unread);
-        screen.out(&format!("{document:#}\n"));
+        Screen::out(&format!("{document:#}\n"));
     }
     if let Some(code) = setup::report(&written, screen) {
         return code;
     }
     if args.output == Format::Text {
         let (objects, documents) = (written.set.desired.len(), written.set.documents);
-        screen.out(&format!("valid: {objects} objects in {documents} documents\n"));
+        Screen::out(&format!("valid: {objects} objects in {documents} documents\n"));
     }
     exit::OK
 }

@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// Where output goes, and what it may look like.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact about the terminal")]
 pub(super) struct Screen {
     /// Colours on stdout.
     pub(super) colour: bool,
@@ -50,7 +51,7 @@ impl Screen {
     }
 
     /// Writes to stdout. A reader that went away is no error.
-    pub(super) fn out(&self, text: &str) {
+    pub(super) fn out(text: &str) {
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     }

@@ -81,14 +81,16 @@ pub fn assign<T: Ord + Hash + Clone>(candidates: Vec<Vec<T>>) -> Vec<Assigned<T>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Assigned::{Nothing, One, Several, Shared},
+        *,
+    };
 
     #[test]
     fn each_takes_one() {
         let check = |candidates: &[&[u8]], expected: &[Assigned<u8>]| {
             assert_eq!(assign(candidates.iter().map(|list| list.to_vec()).collect()), expected, "{candidates:?}");
         };
-        use Assigned::{Nothing, One, Several, Shared};
         check(&[&[], &[7]], &[Nothing, One(7)]);
         // A chain before it is applied, and after.
         check(&[&[1, 2], &[2]], &[One(1), One(2)]);

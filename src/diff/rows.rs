@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    fn fit(declared: &[Option<u8>; 3], live: [u8; 3]) -> Fit {
+    fn fit(declared: [Option<u8>; 3], live: [u8; 3]) -> Fit {
         let written: Vec<_> =
             declared.iter().zip(live).filter_map(|(part, live)| part.map(|part| part == live)).collect();
         let changes = written.iter().filter(|equal| !**equal).count();
@@ -139,7 +139,7 @@ mod tests {
 
     fn check(declared: &[[u8; 3]], live: &[[u8; 3]], expected: &[Option<usize>]) {
         let declared: Vec<_> = declared.iter().map(|row| row.map(Some)).collect();
-        assert_eq!(pair(declared.len(), live.len(), |row, column| fit(&declared[row], live[column])), expected);
+        assert_eq!(pair(declared.len(), live.len(), |row, column| fit(declared[row], live[column])), expected);
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
             live in prop::collection::vec([0..3_u8, 0..3_u8, 0..2_u8], 0..6),
         ) {
             let fits: Vec<Vec<_>> =
-                declared.iter().map(|row| live.iter().map(|column| fit(row, *column)).collect()).collect();
+                declared.iter().map(|row| live.iter().map(|column| fit(*row, *column)).collect()).collect();
             let chosen = pair(declared.len(), live.len(), |row, column| fits[row][column]);
             let best =
                 every(declared.len(), live.len()).iter().map(|one| score(one, &fits)).min().expect("one at least");

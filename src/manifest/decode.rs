@@ -63,7 +63,8 @@ impl Decoder<'_> {
     fn file(&mut self, file: FileId, text: &str) {
         let mut found = Vec::new();
         let documents = yaml::load(file, text, &mut found);
-        let (ours, manifests): (Vec<_>, Vec<_>) = documents.into_iter().partition(|document| is_ours(&document.root));
+        let (ours, manifests): (Vec<_>, Vec<_>) =
+            documents.into_iter().partition(|document| is_ours(&document.root, self.platforms));
         found.retain(|diagnostic| !lies_in(diagnostic, ours.iter().map(|document| &document.root.origin)));
         self.unread |= found.iter().any(|diagnostic| UNREAD.contains(&diagnostic.code));
         let wrong: Vec<Origin> =
@@ -128,8 +129,12 @@ impl Decoder<'_> {
     }
 }
 
-fn is_ours(root: &Node<'_>) -> bool {
-    root.get("apiVersion").and_then(Node::as_text).is_some_and(|version| version.starts_with(OURS))
+/// Says whether a document belongs to the program itself: a configuration, a plan, or the state of a sandbox, whose
+/// keys are the names of platforms.
+fn is_ours(root: &Node<'_>, platforms: &[&dyn Platform]) -> bool {
+    let is_state = !root.entries().is_empty()
+        && root.entries().iter().all(|(key, _)| platforms.iter().any(|platform| platform.name() == key.key()));
+    is_state || root.get("apiVersion").and_then(Node::as_text).is_some_and(|version| version.starts_with(OURS))
 }
 
 /// Says whether a diagnostic is about something within places.

@@ -107,7 +107,7 @@ fn edit(sandbox: &Sandbox, body: &[u8]) -> Answer {
     let (user, operation) = (text("user"), text("operation"));
     let user = if user.is_empty() { "somebody_else" } else { user };
     let body = edit.get("body").cloned().unwrap_or_else(|| json!({}));
-    let answers = sandbox.shared.simulators.iter();
-    let answer = answers.filter_map(|simulator| simulator.edit(user, operation, &body)).next();
+    let mut answers = sandbox.shared.simulators.iter();
+    let answer = answers.find_map(|simulator| simulator.edit(user, operation, &body));
     answer.unwrap_or_else(|| done(Err(vec![mistake("/operation".to_owned(), "no platform has this operation")])))
 }

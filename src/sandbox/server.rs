@@ -13,6 +13,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     response::Response,
 };
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -129,7 +130,7 @@ async fn serve(context: &Context, simulator: &dyn Simulator, arrival: &Arrival, 
             fate.reset();
             respond(answer)
         }
-        Ending::Cut => cut(answer),
+        Ending::Cut => cut(&answer),
     }
 }
 
@@ -199,7 +200,14 @@ fn struck(simulator: &dyn Simulator, arrival: &Arrival, faults: &[Fault]) -> (An
                 answer.body = b"upstream request timeout".to_vec();
                 answer.headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
             }
-            _ => {}
+            Fault::Status { .. }
+            | Fault::Code { .. }
+            | Fault::RateLimit { .. }
+            | Fault::Delay { .. }
+            | Fault::Refuse
+            | Fault::ResetBefore
+            | Fault::SecondWriter { .. }
+            | Fault::Twist(_) => {}
         }
     }
     (answer, ending)
@@ -227,10 +235,15 @@ fn respond(answer: Answer) -> Response {
 }
 
 /// Announces the whole body and sends half of it.
-fn cut(answer: Answer) -> Response {
+fn cut(answer: &Answer) -> Response {
     let length = answer.body.len();
     let half = Bytes::from(answer.body[..length / 2].to_vec());
-    let parts = [Ok(half), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
-    let body = Body::from_stream(futures_util::stream::iter(parts));
-    headed(&answer).header("content-length", length).body(body).unwrap_or_default()
+    let rest = futures_util::stream::once(async {
+        // What is written so far leaves only when there is nothing more to write for the moment.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    let first = futures_util::stream::once(std::future::ready(Ok(half)));
+    let body = Body::from_stream(first.chain(rest));
+    headed(answer).header("content-length", length).body(body).unwrap_or_default()
 }

@@ -84,8 +84,8 @@ impl<'a> Writer<'a> {
                 _ => ("~", format!("row {id}")),
             },
             Some((id, cell)) => (" ", format!("row {id}  {cell} {}", arrow(field, action))),
-            None if field.path.ends_with(".order") => (" ", format!("order {}", arrow(field, action))),
-            None if field.path.ends_with(".as_default_value") => {
+            None if is_part(&field.path, "order") => (" ", format!("order {}", arrow(field, action))),
+            None if is_part(&field.path, "as_default_value") => {
                 (" ", format!("as_default_value {}", arrow(field, action)))
             }
             None if is_long(field.from.as_ref()) || is_long(field.to.as_ref()) => (" ", String::new()),
@@ -99,7 +99,7 @@ impl<'a> Writer<'a> {
         let lines = text.is_empty();
         let text = if lines { "(text)".to_owned() } else { text };
         let pad = " ".repeat(width.saturating_sub(name.width()));
-        let body = format!("  {} {name}{pad}  {}", self.styled(sign, style), self.styled(&text, style));
+        let body = format!("    {name}{pad} {} {}", self.styled(sign, style), self.styled(&text, style));
         self.line(&body, &place);
         if lines {
             self.lines(field);
@@ -194,7 +194,7 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        let others: String = others.iter().map(|(what, count)| format!(", {count} {what}")).collect();
+        let others = others.iter().fold(String::new(), |text, (what, count)| format!("{text}, {count} {what}"));
         let head = self.styled("Applied:", STRONG);
         let _ = writeln!(self.out, "{head} {applied} of {}{others}.   {:.2} s", outcomes.len(), took.as_secs_f64());
         let sent = tally.by_operation(true);
@@ -279,6 +279,11 @@ fn arrow(field: &FieldChange, action: Action) -> String {
         Action::Create => short(field.to.as_ref()),
         Action::Update | Action::Delete => format!("{} → {}", short(field.from.as_ref()), short(field.to.as_ref())),
     }
+}
+
+/// Says whether a path ends in a part that is no value of its own.
+fn is_part(path: &str, part: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, last)| last == part)
 }
 
 /// The field that a path lies in: `bind_info` of `bind_info[3].port`.

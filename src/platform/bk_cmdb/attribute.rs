@@ -307,14 +307,14 @@ fn shown(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn attribute(kind: &'static str, option: Value) -> (Value, &'static str) {
+    fn attribute(kind: &'static str, option: &Value) -> (Value, &'static str) {
         (json!({"bk_property_id": "f", "bk_property_type": kind, "option": option}), kind)
     }
 
     #[test]
     fn what_is_sent() {
         let check = |kind: &'static str, option: Value, declared: Value, expected: &str| {
-            let (row, kind) = attribute(kind, option);
+            let (row, kind) = attribute(kind, &option);
             let told = match (Attribute { row: &row, kind }).wire(&declared, Some("Asia/Shanghai")) {
                 Ok(value) => value.to_string(),
                 Err(problem) => problem,
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn what_is_the_same() {
         let check = |kind: &'static str, wire: Value, live: Value, expected: bool| {
-            let (row, kind) = attribute(kind, json!(""));
+            let (row, kind) = attribute(kind, &json!(""));
             assert_eq!((Attribute { row: &row, kind }).same(&wire, &live), expected, "{kind} {wire} {live}");
         };
         check("float", json!(3.5), json!("3.5"), true);

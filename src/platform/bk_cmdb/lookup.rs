@@ -370,7 +370,8 @@ mod tests {
         let check = |selectors: Vec<Selector>, expected: usize| {
             let mut observation = Observation::default();
             let selectors: BTreeSet<_> = selectors.into_iter().collect();
-            let outcome = instances("m", None, &selectors, &BTreeSet::new(), &mut observation, &Facts::default());
+            let facts = Facts::default();
+            let outcome = instances("m", None, &selectors, &BTreeSet::new(), &mut observation, &facts);
             assert_eq!(matches!(outcome, Err(Trouble::Pending)), expected > 0);
             assert_eq!(observation.ask.len(), expected);
         };

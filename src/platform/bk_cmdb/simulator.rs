@@ -1,18 +1,24 @@
-//! BlueKing CMDB's simulator: a stateful server in memory, written from the vendor's documents and from recordings of
+//! The CMDB's simulator: a stateful server in memory, written from the vendor's documents and from recordings of
 //! bk-cmdb 3.14.8-beta1.
 //!
 //! It shares nothing with the client's kinds, so that both sides cannot agree on the same mistake. Section numbers in
-//! this module are those of the project's contract for BlueKing CMDB.
+//! this module are those of the project's contract for the CMDB.
 
-use std::sync::{
-    PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use jiff::Timestamp;
-use serde_json::Value;
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
 
-use crate::sandbox::simulator::{Answer, Arrival, Record, Simulator as Platform, StateError};
+use crate::sandbox::{
+    clock::Clock,
+    simulator::{Answer, Arrival, Record, Simulator as Platform, StateError, Twist},
+};
 
 mod args;
 mod association;
@@ -42,17 +48,23 @@ mod service;
 mod set;
 mod table;
 mod topology;
+mod twist;
+mod watch;
 mod world;
 
-use door::{Admitted, Keys};
-use operation::Run;
+use door::{Admitted, Envelope, Keys, Turned};
+use operation::{Operation, Run};
 use refusal::{Outcome, Refusal};
-use world::World;
+use world::{Replica, World};
 
-/// The simulator of BlueKing CMDB.
+/// The longest wait of a watch.
+const WATCH: Duration = Duration::from_secs(20);
+
+/// The simulator of the CMDB.
 #[derive(Debug)]
 pub struct Simulator {
     world: RwLock<World>,
+    clock: Clock,
     requests: AtomicU64,
 }
 
@@ -65,7 +77,7 @@ impl Default for Simulator {
 impl Simulator {
     /// Returns a simulator without any object.
     pub fn new() -> Self {
-        Self { world: RwLock::new(World::new()), requests: AtomicU64::new(0) }
+        Self { world: RwLock::new(World::new()), clock: Clock::default(), requests: AtomicU64::new(0) }
     }
 
     /// A write that panicked has not committed, so that the state is whole.
@@ -82,37 +94,96 @@ impl Simulator {
         format!("cc0000{:026x}", self.requests.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    fn run(&self, admitted: &Admitted) -> Outcome {
+    fn admit(&self, arrival: &Arrival, rid: &str) -> Result<Admitted, Turned> {
+        let world = self.read();
+        let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.to_owned() };
+        door::admit(arrival, &keys)
+    }
+
+    fn run(&self, admitted: &Admitted, twist: Option<&Twist>) -> Outcome {
+        let call = &admitted.call;
         if admitted.foreign {
-            return Self::run_on(&mut World::new(), admitted);
+            return self.run_write(&mut World::new(), admitted, twist);
         }
         match admitted.operation.run {
+            Run::Read(read) if admitted.operation.secondary => self.read_secondary(read, call, twist),
             Run::Read(read) => {
                 let world = self.read();
-                read(&world, &world.tables, &admitted.call)
+                read(&world, &world.tables, call)
             }
-            Run::Records(read) => read(&self.read(), &admitted.call),
-            Run::Write(_) => Self::run_on(&mut self.write(), admitted),
-            Run::Watch => Err(Refusal::unknown()),
+            Run::Records(read) => read(&self.read(), call),
+            Run::Watch => watch::poll(&self.read(), call, self.clock.now()),
+            Run::Write(_) => self.run_write(&mut self.write(), admitted, twist),
         }
     }
 
-    fn run_on(world: &mut World, admitted: &Admitted) -> Outcome {
+    /// Runs a read of a secondary, which may be behind.
+    fn read_secondary(&self, read: operation::Read, call: &call::Call, twist: Option<&Twist>) -> Outcome {
+        let now = self.clock.now();
+        if let Some(Twist::Lag { ms }) = twist {
+            let world = self.read();
+            let lag = SignedDuration::from_millis(i64::try_from(*ms).unwrap_or(i64::MAX));
+            return read(&world, &twist::past(&world, now, lag), call);
+        }
+        let behind = self.read().replica.as_ref().is_some_and(|replica| replica.is_behind(now));
+        if behind && let Some(replica) = &mut self.write().replica {
+            replica.catch_up(now);
+        }
+        let world = self.read();
+        let tables = world.replica.as_ref().map_or(&world.tables, |replica| &replica.tables);
+        read(&world, tables, call)
+    }
+
+    fn run_write(&self, world: &mut World, admitted: &Admitted, twist: Option<&Twist>) -> Outcome {
+        let call = &admitted.call;
         match admitted.operation.run {
-            Run::Read(read) => read(world, &world.tables, &admitted.call),
-            Run::Records(read) => read(world, &admitted.call),
+            Run::Read(read) => read(world, &world.tables, call),
+            Run::Records(read) => read(world, call),
+            Run::Watch => watch::poll(world, call, self.clock.now()),
             Run::Write(write) => {
-                world.begin(Timestamp::now());
-                let outcome = write(world, &admitted.call);
-                if outcome.is_ok() {
-                    world.commit()
+                world.begin(self.clock.now());
+                let outcome = write(world, call);
+                if outcome.is_ok() && twist == Some(&Twist::Normalise) {
+                    twist::normalise(world);
+                }
+                if outcome.is_ok() && twist != Some(&Twist::Drop) {
+                    world.commit();
                 } else {
-                    world.roll_back()
+                    world.roll_back();
                 }
                 outcome
             }
-            Run::Watch => Err(Refusal::unknown()),
         }
+    }
+
+    fn answer_call(&self, arrival: &Arrival, twist: Option<&Twist>) -> Answer {
+        let rid = self.rid();
+        match self.admit(arrival, &rid) {
+            Err(turned) => {
+                let record = record(arrival, turned.operation, turned.code.clone(), Value::Null);
+                Answer { record, ..door::turned(turned, &rid) }
+            }
+            Ok(mut admitted) => {
+                if let Some(Twist::PageShift { skip }) = twist {
+                    twist::shift_page(&mut admitted.call, *skip);
+                }
+                let outcome = self.run(&admitted, twist);
+                let record = record(arrival, Some(admitted.operation), door::code(&outcome), admitted.note);
+                Answer { record, ..door::answer(outcome, admitted.envelope, &admitted.call.rid) }
+            }
+        }
+    }
+}
+
+/// What is noted of a request. Only writes show their body.
+fn record(arrival: &Arrival, operation: Option<&Operation>, code: Value, body: Value) -> Record {
+    let write = operation.is_some_and(Operation::writes);
+    Record {
+        door: door::name(door::envelope(&arrival.path)),
+        operation: operation.map_or("", |operation| operation.name).to_owned(),
+        write,
+        code,
+        body: if write { body } else { Value::Null },
     }
 }
 
@@ -126,48 +197,112 @@ impl Platform for Simulator {
     }
 
     fn answer(&self, arrival: &Arrival) -> Answer {
-        let rid = self.rid();
-        let admitted = {
-            let world = self.read();
-            let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.clone() };
-            door::admit(arrival, &keys)
-        };
-        let door = door::name(door::envelope(&arrival.path));
-        match admitted {
-            Err(turned) => {
-                let operation = turned.operation;
-                let record = Record {
-                    door,
-                    operation: operation.map_or("", |operation| operation.name).to_owned(),
-                    write: operation.is_some_and(operation::Operation::writes),
-                    code: turned.code.clone(),
-                    body: Value::Null,
-                };
-                Answer { record, ..door::turned(turned, &rid) }
-            }
-            Ok(admitted) => {
-                let outcome = self.run(&admitted);
-                let write = admitted.operation.writes();
-                let record = Record {
-                    door,
-                    operation: admitted.operation.name.to_owned(),
-                    write,
-                    code: door::code(&outcome),
-                    body: if write { admitted.note } else { Value::Null },
-                };
-                Answer { record, ..door::answer(outcome, admitted.envelope, &admitted.call.rid) }
-            }
-        }
+        self.answer_call(arrival, None)
+    }
+
+    fn answer_twisted(&self, arrival: &Arrival, twist: &Twist) -> Answer {
+        self.answer_call(arrival, Some(twist))
     }
 
     fn load(&self, state: &Value) -> Result<(), Vec<StateError>> {
         let version = self.read().version;
-        let fresh = load::load(state, Timestamp::now(), version)?;
-        *self.write() = fresh;
+        let mut fresh = load::load(state, self.clock.now(), version)?;
+        let mut world = self.write();
+        // Cursors of before are too old from now on, and options stay.
+        fresh.change_count = world.change_count + 1;
+        fresh.first_change = fresh.change_count;
+        fresh.replica = world.replica.as_ref().map(|replica| Replica::new(&fresh.tables, replica.lag));
+        *world = fresh;
         Ok(())
     }
 
     fn state(&self) -> Value {
         save::save(&self.read())
+    }
+
+    fn peek(&self, arrival: &Arrival) -> Record {
+        match self.admit(arrival, "") {
+            Err(turned) => record(arrival, turned.operation, turned.code, Value::Null),
+            Ok(admitted) => record(arrival, Some(admitted.operation), Value::Null, admitted.note),
+        }
+    }
+
+    fn refuse(&self, arrival: &Arrival, code: &Value, message: &str) -> Answer {
+        let refusal = Refusal::new(code.as_i64().unwrap_or(1_199_998), message);
+        door::answer(Err(refusal), door::envelope(&arrival.path), &self.rid())
+    }
+
+    fn refuse_rate(&self, arrival: &Arrival, inside: bool) -> Answer {
+        let rid = self.rid();
+        match door::envelope(&arrival.path) {
+            Envelope::Gateway if !inside => {
+                let body = json!({"code": 1_642_902, "code_name": "RATE_LIMIT_RESTRICTION", "result": false,
+                    "message": "Request rate limit exceeded [limit by strategy=\"stage\"]", "data": null});
+                let mut answer = door::plain(429, body.to_string(), "application/json", &rid);
+                answer.record.code = 1_642_902.into();
+                answer
+            }
+            envelope @ (Envelope::Esb | Envelope::Gateway | Envelope::Direct) => {
+                let (code, text) = match envelope {
+                    Envelope::Esb if !inside => (1_306_429, "API rate limit exceeded"),
+                    Envelope::Esb | Envelope::Gateway | Envelope::Direct => (1_199_997, "too many requests"),
+                };
+                let mut answer = door::answer(Err(Refusal::new(code, text)), envelope, &rid);
+                answer.record.code = code.into();
+                answer
+            }
+        }
+    }
+
+    fn edit(&self, user: &str, operation: &str, body: &Value) -> Option<Answer> {
+        let rid = self.rid();
+        let admitted = {
+            let world = self.read();
+            operation::component(operation, world.version)?;
+            let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.clone() };
+            door::component(operation, body.as_object().cloned().unwrap_or_default(), user, &keys)
+        };
+        Some(match admitted {
+            Err(turned) => door::turned(turned, &rid),
+            Ok(admitted) => door::answer(self.run(&admitted, None), admitted.envelope, &rid),
+        })
+    }
+
+    fn waits(&self, arrival: &Arrival, waited: Duration) -> bool {
+        if waited >= WATCH || !(arrival.path.contains("/event/watch/") || arrival.path.contains("/resource_watch")) {
+            return false;
+        }
+        let watches = |admitted: &Admitted| matches!(admitted.operation.run, Run::Watch) && !admitted.foreign;
+        let admitted = self.admit(arrival, "").ok().filter(watches);
+        admitted.is_some_and(|admitted| watch::is_idle(&self.read(), &admitted.call, self.clock.now()))
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        let world = self.read();
+        let lag = world.replica.as_ref().map_or(0, |replica| replica.lag.as_millis());
+        let version = save::version_text(world.version);
+        Map::from_iter([
+            ("version".to_owned(), json!({"value": version, "values": ["3.9", "3.10", "3.14"]})),
+            ("clock".to_owned(), self.clock.option()),
+            ("replica_lag".to_owned(), json!({"value": i64::try_from(lag).unwrap_or(0), "values": "milliseconds"})),
+        ])
+    }
+
+    fn set_option(&self, name: &str, value: &Value) -> Result<bool, String> {
+        match name {
+            "version" => {
+                let version = value.as_str().and_then(load::version);
+                self.write().version = version.ok_or("expected \"3.9\", \"3.10\" or \"3.14\"")?;
+            }
+            "clock" => self.clock.set(value)?,
+            "replica_lag" => {
+                let millis = value.as_u64().and_then(|millis| i64::try_from(millis).ok());
+                let lag = SignedDuration::from_millis(millis.ok_or("expected milliseconds, a whole number")?);
+                let mut world = self.write();
+                world.replica = if lag.is_zero() { None } else { Some(Replica::new(&world.tables, lag)) };
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }

@@ -189,7 +189,7 @@ fn claim(handle: &Value, name: &str) -> String {
 }
 
 fn wanted_fields(group: &[&Desired]) -> BTreeSet<String> {
-    let declared = group.iter().flat_map(|one| one.fields.keys().map(|name| name.to_string()));
+    let declared = group.iter().flat_map(|one| one.fields.keys().map(ToString::to_string));
     declared.chain(GUARDS.iter().map(|name| (*name).to_owned())).collect()
 }
 
@@ -209,9 +209,8 @@ fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observatio
     let by_id = by_ids(business, &ids, &fields, observation, facts);
     let mut placed = Vec::new();
     for one in group {
-        match set_of(one, &sets, observation) {
-            Some(set) => placed.push((*one, set)),
-            None => continue,
+        if let Some(set) = set_of(one, &sets, observation) {
+            placed.push((*one, set));
         }
     }
     let names: BTreeSet<&str> = placed
@@ -293,15 +292,15 @@ fn sets<'f>(
         return Ok(Vec::new());
     }
     let condition = json!({"bk_set_name": {"$in": names}});
-    let found = read_sets(business, condition, observation, facts)?;
+    let found = read_sets(business, &condition, observation, facts)?;
     let missing = names.iter().any(|name| !found.iter().any(|row| row["bk_set_name"].as_str() == Some(name)));
     // For the hint: the sets that there are.
-    if missing { read_sets(business, json!({}), observation, facts) } else { Ok(found) }
+    if missing { read_sets(business, &json!({}), observation, facts) } else { Ok(found) }
 }
 
 fn read_sets<'f>(
     business: i64,
-    condition: Value,
+    condition: &Value,
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Vec<&'f Value>, Trouble> {

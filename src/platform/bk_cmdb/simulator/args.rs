@@ -41,7 +41,7 @@ impl Args {
 
     /// Returns an object.
     pub(super) fn maybe_object(&self, name: &str) -> Result<Option<Args>, Refusal> {
-        self.get(name).map(|value| of(value)).transpose()
+        self.get(name).map(of).transpose()
     }
 
     /// Returns a list, empty for none.

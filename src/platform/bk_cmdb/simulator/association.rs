@@ -89,7 +89,7 @@ fn note(world: &mut World, call: &Call, action: &'static str, row: &Row) {
     world.note(Record::association(world, call, action, row, (&source, &target)));
 }
 
-/// add_instance_association.
+/// `add_instance_association`.
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     // A wrong type has the text of 1199000 under another code.
     let decode = |refusal: Refusal| Refusal::new(1_199_006, refusal.text);
@@ -111,7 +111,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Json(json!({ "id": id })))
 }
 
-/// batch_create_instance_association: not atomic, texts without codes per item.
+/// `batch_create_instance_association`: not atomic, texts without codes per item.
 pub(super) fn create_many(world: &mut World, call: &Call) -> Outcome {
     let args = call.args()?;
     for field in ["bk_obj_id", "bk_asst_obj_id", "bk_obj_asst_id"] {
@@ -167,14 +167,14 @@ fn remove(world: &mut World, call: &Call, model: &str, id: i64) -> bool {
     true
 }
 
-/// delete_instance_association: a missing row or another model is a success without effect.
+/// `delete_instance_association`: a missing row or another model is a success without effect.
 pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     let id = call.id("id", "association_id")?;
     remove(world, call, call.var("bk_obj_id"), id);
     Ok(Reply::Nothing)
 }
 
-/// delete_related_inst_asso: answers how many rows went.
+/// `delete_related_inst_asso`: answers how many rows went.
 pub(super) fn delete_many(world: &mut World, call: &Call) -> Outcome {
     let args = call.args()?;
     let model = args.text("bk_obj_id")?;
@@ -191,7 +191,7 @@ pub(super) fn delete_many(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Json(gone.into()))
 }
 
-/// delete_instance_association of 3.9, whose path names no model.
+/// `delete_instance_association` of 3.9, whose path names no model.
 pub(super) fn delete_by_id(world: &mut World, call: &Call) -> Outcome {
     let id = call.id("id", "association_id")?;
     let model = world.tables.associations.get(id).map(|row| row.text("bk_obj_id").to_owned());

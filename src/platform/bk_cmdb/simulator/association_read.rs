@@ -22,7 +22,7 @@ fn either_end(model: &str) -> Filter {
     Filter::Any(vec![Filter::equal("bk_obj_id", model), Filter::equal("bk_asst_obj_id", model)])
 }
 
-/// search_instance_associations.
+/// `search_instance_associations`.
 pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?.bounded()?;
@@ -30,13 +30,13 @@ pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(uncounted(&select(&tables.associations, &filter, &page), &Projection::on(args.texts("fields")?), "[]"))
 }
 
-/// count_instance_associations, which counts only rows whose source is the model.
+/// `count_instance_associations`, which counts only rows whose source is the model.
 pub(super) fn count(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let filter = conditions(&call.args()?, Engine::Builder)?.and(Filter::equal("bk_obj_id", call.var("bk_obj_id")));
     Ok(Reply::Text(format!("{{\"count\":{}}}", matching(&tables.associations, &filter).len())))
 }
 
-/// find_instance_association: everything in one list, whatever `page` and `fields` say.
+/// `find_instance_association`: everything in one list, whatever `page` and `fields` say.
 pub(super) fn find(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let model = args.text("bk_obj_id")?;
@@ -47,7 +47,7 @@ pub(super) fn find(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(Reply::Text(list_text(matching(&tables.associations, &filter).into_iter(), &Projection::default())))
 }
 
-/// search_related_inst_asso: all rows of one instance.
+/// `search_related_inst_asso`: all rows of one instance.
 pub(super) fn related(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let condition = args.object("condition")?;
@@ -72,7 +72,7 @@ pub(super) fn related(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(Reply::Text(list_text(found.rows.into_iter(), &Projection::on(fields))))
 }
 
-/// find_instassociation_with_inst: rows with the instances at their ends.
+/// `find_instassociation_with_inst`: rows with the instances at their ends.
 pub(super) fn with_instances(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?;

@@ -77,7 +77,7 @@ fn pattern(text: &str) -> Regex {
 }
 
 impl Attribute {
-    /// Reads a row of search_object_attribute.
+    /// Reads a row of `search_object_attribute`.
     pub(super) fn of(row: &Row) -> Self {
         let kind = row.text("bk_property_type").to_owned();
         let option = row.get("option").cloned().unwrap_or(Value::Null);
@@ -135,10 +135,7 @@ impl Attribute {
 
     /// Checks a value and returns how it is stored.
     pub(super) fn accept(&self, value: &Value, context: &Context<'_>) -> Result<Value, Refusal> {
-        let value = match value {
-            Value::String(text) => Value::from(text.trim()),
-            other => other.clone(),
-        };
+        let value = value.as_str().map_or_else(|| value.clone(), |text| text.trim().into());
         if self.required && (value.is_null() || value.as_str() == Some("")) {
             return Err(self.wrong("unassigned"));
         }
@@ -239,7 +236,7 @@ impl Attribute {
         let number = match &value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.parse::<f64>().ok().filter(|number| number.is_finite()),
-            _ => None,
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
         match number {
             None => Err(self.wrong("the parameter is invalid or does not exist")),

@@ -79,7 +79,7 @@ impl Record {
         call: &Call,
         subject: &Subject<'_>,
         old: &Row,
-        sent: Map<String, Value>,
+        sent: &Map<String, Value>,
     ) -> Self {
         let details = json!({"pre_data": old.to_value(), "cur_data": null, "update_fields": sent});
         Self::new(world, call, subject, "update", json!({"bk_obj_id": subject.model, "details": details}))
@@ -140,13 +140,13 @@ impl Record {
     }
 }
 
-fn sorted(records: Vec<&Record>, page: &Page, detailed: bool) -> Vec<Value> {
+fn sorted(records: &[&Record], page: &Page, detailed: bool) -> Vec<Value> {
     let mut rows: Vec<Row> = records.iter().map(|record| record.row(detailed)).collect();
     rows.sort_by(|one, other| page.compare(one, other));
     page.cut(rows.iter()).into_iter().map(Row::to_value).collect()
 }
 
-/// audit_list.
+/// `audit_list`.
 pub(super) fn list(world: &World, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?;
@@ -200,10 +200,10 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
         .filter(|record| extra.matches(&record.row(false)))
         .collect();
     let count = found.len();
-    Ok(Reply::Json(json!({"count": count, "info": sorted(found, &page, false)})))
+    Ok(Reply::Json(json!({"count": count, "info": sorted(&found, &page, false)})))
 }
 
-/// find_audit_by_id.
+/// `find_audit_by_id`.
 pub(super) fn find(world: &World, call: &Call) -> Outcome {
     let ids = call.args()?.ints("id")?;
     match ids.len() {
@@ -229,7 +229,7 @@ pub(super) fn find(world: &World, call: &Call) -> Outcome {
     Ok(Reply::Json(Value::from(found)))
 }
 
-/// inst_audit: the records of one instance, with details on request.
+/// `inst_audit`: the records of one instance, with details on request.
 pub(super) fn of_instance(world: &World, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?;
@@ -252,6 +252,6 @@ pub(super) fn of_instance(world: &World, call: &Call) -> Outcome {
         .filter(|record| ids.is_empty() || i64::try_from(record.id).is_ok_and(|id| ids.contains(&id)))
         .collect();
     let count = found.len();
-    let info = sorted(found, &page, args.flag("with_detail")?);
+    let info = sorted(&found, &page, args.flag("with_detail")?);
     Ok(Reply::Json(json!({"count": count, "info": info})))
 }

@@ -97,7 +97,7 @@ pub(super) fn display_name(id: &str) -> Option<&'static str> {
     })
 }
 
-/// Attributes that search_object_attribute never shows but that an update may write.
+/// Attributes that `search_object_attribute` never shows but that an update may write.
 pub(super) fn hidden(model: &str) -> Vec<Row> {
     let row = |id: &str, kind: &str| {
         Row::of([

@@ -22,13 +22,13 @@ fn condition(call: &Call) -> Result<Args, Refusal> {
     Ok(args)
 }
 
-/// search_objects.
+/// `search_objects`.
 pub(super) fn objects(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let filter = raw::parse(&condition(call)?)?;
     Ok(Reply::Text(list_text(matching(&tables.objects, &filter).into_iter(), &Projection::default())))
 }
 
-/// search_object_attribute: without system and hidden attributes, and private ones only of the business named.
+/// `search_object_attribute`: without system and hidden attributes, and private ones only of the business named.
 pub(super) fn attributes(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let page = Page::of(&call.args()?)?;
     let mut args = condition(call)?;
@@ -44,11 +44,12 @@ pub(super) fn attributes(_: &World, tables: &Tables, call: &Call) -> Outcome {
 
 /// Search of a model's unique rules.
 pub(super) fn uniques(_: &World, tables: &Tables, call: &Call) -> Outcome {
+    call.args()?;
     let filter = Filter::equal("bk_obj_id", call.var("bk_obj_id"));
     Ok(Reply::Text(list_text(matching(&tables.uniques, &filter).into_iter(), &Projection::default())))
 }
 
-/// find_object_association.
+/// `find_object_association`.
 pub(super) fn object_associations(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let condition = call.args()?.object("condition")?;
     if condition.0.is_empty() {

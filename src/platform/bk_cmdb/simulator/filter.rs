@@ -125,7 +125,7 @@ fn at<'a>(get: &dyn Fn(&str) -> Option<&'a Value>, path: &str) -> Option<&'a Val
     let (first, rest) = path.split_once('.')?;
     rest.split('.').try_fold(get(first)?, |value, part| match value {
         Value::Array(items) => items.get(part.parse::<usize>().ok()?),
-        other => other.get(part),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => value.get(part),
     })
 }
 

@@ -56,7 +56,7 @@ fn select_from<'a>(table: Option<&'a Table>, filter: &Filter, page: &Page) -> Se
     table.map_or(Selection { rows: Vec::new(), count: 0 }, |table| select(table, filter, page))
 }
 
-/// search_object_instances.
+/// `search_object_instances`.
 pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let args = call.args()?;
@@ -66,7 +66,7 @@ pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(uncounted(&found, &Projection::on(args.texts("fields")?), "null"))
 }
 
-/// count_object_instances.
+/// `count_object_instances`.
 pub(super) fn count(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let filter = conditions(&call.args()?, engine(world))?;
@@ -77,7 +77,7 @@ pub(super) fn count(world: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(Reply::Text(format!("{{\"count\":{count}}}")))
 }
 
-/// search_inst_by_object.
+/// `search_inst_by_object`.
 pub(super) fn search_by_object(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let args = call.args()?;
@@ -86,7 +86,7 @@ pub(super) fn search_by_object(_: &World, tables: &Tables, call: &Call) -> Outco
     Ok(counted(&found, &Projection::on(args.texts("fields")?)))
 }
 
-/// search_inst, whose conditions are lists by model.
+/// `search_inst`, whose conditions are lists by model.
 pub(super) fn search_associated(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let args = call.args()?;

@@ -95,7 +95,7 @@ fn create_one(world: &mut World, call: &Call, model: &str, sent: &Map<String, Va
     Ok(row)
 }
 
-/// create_inst.
+/// `create_inst`.
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let sent = call.map()?.ok_or_else(|| Refusal::crash("topo"))?;
@@ -107,7 +107,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Json(row.to_value()))
 }
 
-/// batch_create_inst: not atomic, and a success whatever becomes of the items.
+/// `batch_create_inst`: not atomic, and a success whatever becomes of the items.
 pub(super) fn create_many(world: &mut World, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let details = call.args()?.objects("details")?;
@@ -153,12 +153,12 @@ fn update_one(
         return Err(Refusal::duplicated(&unique.describe(&row)));
     }
     let subject = Subject { model, id, name: old.text("bk_inst_name"), business: None };
-    world.note(Record::update(world, call, &subject, &old, sent));
+    world.note(Record::update(world, call, &subject, &old, &sent));
     world.put(Place::Instances(model.to_owned()), id, Some(row));
     Ok(())
 }
 
-/// update_inst. The host model passes the check for built-in models (section 4.1).
+/// `update_inst`. The host model passes the check for built-in models (section 4.1).
 pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let model = call.var("bk_obj_id");
     if INNER.contains(&model) && model != "host" {
@@ -170,7 +170,7 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Nothing)
 }
 
-/// batch_update_inst: in order, all or nothing.
+/// `batch_update_inst`: in order, all or nothing.
 pub(super) fn update_many(world: &mut World, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let items = call.args()?.objects("update")?;
@@ -226,7 +226,7 @@ pub(super) fn exists(world: &World, model: &str, id: i64) -> bool {
     world.tables.of_model(model).is_some_and(|table| table.key == id_field(model) && table.get(id).is_some())
 }
 
-/// delete_inst: a missing instance is a success.
+/// `delete_inst`: a missing instance is a success.
 pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let id = call.id("bk_inst_id", "inst id")?;
@@ -234,7 +234,7 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Nothing)
 }
 
-/// batch_delete_inst.
+/// `batch_delete_inst`.
 pub(super) fn delete_many(world: &mut World, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let ids = call.args()?.object("delete")?.ints("inst_ids")?;

@@ -100,7 +100,7 @@ impl<'a> Loader<'a> {
         let items = match value {
             Value::Null => return Vec::new(),
             Value::Array(items) => items,
-            _ => {
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
                 self.error(pointer, "expected a list of rows");
                 return Vec::new();
             }

@@ -58,14 +58,14 @@ fn find(tables: &Tables, args: &Args, business: i64, set: i64) -> Outcome {
     Ok(counted(&found, &projection(args.texts("fields")?, "bk_module_name")))
 }
 
-/// search_module with the set in the path; 0 is the whole business.
+/// `search_module` with the set in the path; 0 is the whole business.
 pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "business id")?;
     let set = call.id("bk_set_id", "set id")?;
     find(tables, &call.args()?, business, set)
 }
 
-/// search_module as the newer ESB maps it, with the set in the body.
+/// `search_module` as the newer ESB maps it, with the set in the body.
 pub(super) fn search_of_business(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "business id")?;
     let args = call.args()?;
@@ -86,7 +86,7 @@ pub(super) fn batch(args: &Args) -> Result<(Vec<Value>, Vec<String>), Refusal> {
     Ok((ids.into_iter().map(Value::from).collect(), fields))
 }
 
-/// find_module_batch.
+/// `find_module_batch`.
 pub(super) fn find_batch(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let (ids, fields) = batch(&call.args()?)?;
@@ -95,7 +95,7 @@ pub(super) fn find_batch(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(Reply::Text(list_text(rows.into_iter(), &projection(fields, "bk_module_name"))))
 }
 
-/// find_module_with_relation: no ids of a kind mean no filter.
+/// `find_module_with_relation`: no ids of a kind mean no filter.
 pub(super) fn with_relation(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let args = call.args()?;
@@ -121,7 +121,7 @@ pub(super) fn with_relation(_: &World, tables: &Tables, call: &Call) -> Outcome 
     Ok(counted(&select(&tables.modules, &filter, &page), &projection(fields, "bk_module_name")))
 }
 
-/// get_biz_internal_module: the idle set with its modules.
+/// `get_biz_internal_module`: the idle set with its modules.
 pub(super) fn internal(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let own = below(Filter::everything(), business, 0);
@@ -181,16 +181,16 @@ fn path(call: &Call) -> Result<(i64, i64, i64), Refusal> {
     Ok((call.id("bk_biz_id", "business id")?, call.id("bk_set_id", "set id")?, call.id("bk_module_id", "module id")?))
 }
 
-/// update_module.
+/// `update_module`.
 pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let sent = call.map()?;
-    let (business, set, id) = path(call)?;
+    let (business, parent, id) = path(call)?;
     let found = world.tables.modules.get(id).cloned();
     if found.as_ref().is_some_and(|row| is_built_in(row)) {
         return Err(Refusal::built_in());
     }
     let old = found
-        .filter(|row| row.int("bk_biz_id") == business && row.int("bk_set_id") == set)
+        .filter(|row| row.int("bk_biz_id") == business && row.int("bk_set_id") == parent)
         .ok_or_else(Refusal::not_found)?;
     let mut sent = sent.ok_or_else(|| Refusal::crash("topo"))?;
     check_templates(&old, &mut sent)?;
@@ -203,7 +203,7 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     }
     let name = old.text("bk_module_name");
     let subject = Subject { model: "module", id, name, business: Some(business) };
-    world.note(Record::update(world, call, &subject, &old, sent));
+    world.note(Record::update(world, call, &subject, &old, &sent));
     world.put(Place::Modules, id, Some(row));
     Ok(Reply::Nothing)
 }
@@ -269,14 +269,14 @@ fn default_category(tables: &Tables) -> i64 {
         .map_or(2, |row| row.int("id"))
 }
 
-/// create_module.
+/// `create_module`.
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let mut sent = Args(call.map()?.ok_or_else(|| Refusal::crash("topo"))?);
     let business = call.id("bk_biz_id", "business id")?;
     let set_id = call.id("bk_set_id", "set id")?;
     let owned = |row: &&Arc<Row>| row.int("bk_biz_id") == business;
-    let set = world.tables.sets.get(set_id).filter(owned).cloned().ok_or_else(Refusal::not_found)?;
-    if set.int("set_template_id") != 0 {
+    let parent = world.tables.sets.get(set_id).filter(owned).cloned().ok_or_else(Refusal::not_found)?;
+    if parent.int("set_template_id") != 0 {
         return Err(Refusal::new(1_101_097, "forbidden add/remove module on set initialized by set template"));
     }
     if sent.get("default").is_some() {
@@ -334,7 +334,7 @@ pub(super) fn remove(world: &mut World, call: &Call, row: &Arc<Row>) -> Result<(
     Ok(())
 }
 
-/// delete_module.
+/// `delete_module`.
 pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     let (business, set, id) = path(call)?;
     let found = world.tables.modules.get(id).cloned();

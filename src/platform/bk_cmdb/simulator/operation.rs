@@ -26,13 +26,16 @@ pub(super) enum Component {
     Get,
 }
 
+/// What runs a read.
+pub(super) type Read = fn(&World, &Tables, &Call) -> Outcome;
+
 /// What runs an operation.
 #[derive(Clone, Copy)]
 pub(super) enum Run {
-    Read(fn(&World, &Tables, &Call) -> Outcome),
+    Read(Read),
     Records(fn(&World, &Call) -> Outcome),
     Write(fn(&mut World, &Call) -> Outcome),
-    /// The long poll of resource_watch.
+    /// The long poll of `resource_watch`.
     Watch,
 }
 
@@ -83,7 +86,7 @@ impl Operation {
     }
 }
 
-const fn read(name: &'static str, path: &'static str, run: fn(&World, &Tables, &Call) -> Outcome) -> Operation {
+const fn read(name: &'static str, path: &'static str, run: Read) -> Operation {
     Operation::new(name, "POST", path, Run::Read(run))
 }
 

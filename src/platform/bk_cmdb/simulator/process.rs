@@ -18,7 +18,7 @@ use super::{
 /// The most items of a batch create.
 const BATCH: usize = 100;
 
-/// list_proc_template.
+/// `list_proc_template`.
 pub(super) fn list(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let business = args.int("bk_biz_id")?;
@@ -44,7 +44,7 @@ pub(super) fn list(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(counted(&select(&tables.process_templates, &filter, &page), &Projection::default()))
 }
 
-/// get_proc_template, whatever business the body names.
+/// `get_proc_template`, whatever business the body names.
 pub(super) fn get(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let invalid = |_| Refusal::new(1_199_003, "invalid input parameter");
     let id = call.id("process_template_id", "process_template_id").map_err(invalid)?;
@@ -84,7 +84,7 @@ fn check_unique(world: &World, id: i64, template: i64, properties: &Map<String, 
     Ok(())
 }
 
-/// batch_create_proc_template: all or nothing.
+/// `batch_create_proc_template`: all or nothing.
 pub(super) fn create_many(world: &mut World, call: &Call) -> Outcome {
     let args = call.args()?;
     let (business, template) = (args.int("bk_biz_id")?, args.int("service_template_id")?);
@@ -134,7 +134,7 @@ pub(super) fn create_many(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Json(ids.into()))
 }
 
-/// update_proc_template. The business must be there but is not compared with the template's.
+/// `update_proc_template`. The business must be there but is not compared with the template's.
 pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let args = call.args()?;
     let (business, id) = (args.int("bk_biz_id")?, args.int("process_template_id")?);
@@ -168,7 +168,7 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Json(row.to_value()))
 }
 
-/// delete_proc_template: one missing id refuses all.
+/// `delete_proc_template`: one missing id refuses all.
 pub(super) fn delete_many(world: &mut World, call: &Call) -> Outcome {
     let ids = call.args()?.ints("process_templates")?;
     match ids.len() {

@@ -15,7 +15,7 @@ use super::{
 /// Which of the server's two engines reads a rule tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
-    /// The filter of 3.14: search_object_instances and count_object_instances.
+    /// The filter of 3.14: `search_object_instances` and `count_object_instances`.
     Filter,
     /// The older rule builder: association searches, business and set filters, and everything up to 3.13.
     Builder,
@@ -113,12 +113,12 @@ fn leaf(tree: &Value, engine: Engine, at: &str, level: usize, prefix: &str) -> R
             _ => {}
         }
     }
-    let (negated, test) = test(operator, value, engine).map_err(|wrong| match wrong {
+    let (negated, check) = test(operator, value, engine).map_err(|wrong| match wrong {
         Bad::Operator => place("operator"),
         Bad::Value => place("value"),
         Bad::Type => Wrong::Type,
     })?;
-    let found = Filter::Field(name, test);
+    let found = Filter::Field(name, check);
     Ok(if negated { Filter::Not(Box::new(found)) } else { found })
 }
 
@@ -210,6 +210,6 @@ pub(super) fn instant(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Number(number) => Timestamp::from_second(number.as_i64()?).ok(),
         Value::String(text) => moment::parse(text),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }

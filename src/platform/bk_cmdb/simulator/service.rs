@@ -16,7 +16,7 @@ use super::{
 /// The limit that stands for none.
 const NO_LIMIT: i64 = 999_999_999;
 
-/// list_service_category: a business's own ones and the built-in ones.
+/// `list_service_category`: a business's own ones and the built-in ones.
 pub(super) fn categories(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.args()?.int("bk_biz_id")?;
     let filter = Filter::within("bk_biz_id", vec![Value::from(0), Value::from(business)]);
@@ -24,7 +24,7 @@ pub(super) fn categories(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(counted(&select(&tables.service_categories, &filter, &page), &Projection::default()))
 }
 
-/// list_service_template. Business 0 lists all.
+/// `list_service_template`. Business 0 lists all.
 pub(super) fn list(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?;
@@ -56,14 +56,14 @@ pub(super) fn list(world: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(counted(&select(&tables.service_templates, &filter, &page), &Projection::default()))
 }
 
-/// get_service_template.
+/// `get_service_template`.
 pub(super) fn get(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let id = call.id("service_template_id", "service_template_id")?;
     let row = tables.service_templates.get(id).ok_or_else(Refusal::not_found)?;
     Ok(Reply::Json(row.to_value()))
 }
 
-/// create_service_template.
+/// `create_service_template`.
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let args = call.args()?;
     let business = args.int("bk_biz_id")?;

@@ -19,7 +19,7 @@ use super::{
     world::{Place, Tables, World},
 };
 
-/// search_business. A plain text in `condition` finds every business whose value contains it, in any case.
+/// `search_business`. A plain text in `condition` finds every business whose value contains it, in any case.
 pub(super) fn search_businesses(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let condition = args.object("condition")?;
@@ -50,14 +50,16 @@ fn loose(tables: &Tables, condition: &Args) -> Result<Filter, Refusal> {
                 let regex = RegexBuilder::new(&regex::escape(text)).case_insensitive(true).build();
                 Filter::Field(name.clone(), Test::Regex(regex.map_err(|_| Refusal::unknown())?))
             }
-            value => raw::parse(&Args(serde_json::Map::from_iter([(name.clone(), value.clone())])))?,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                raw::parse(&Args(serde_json::Map::from_iter([(name.clone(), value.clone())])))?
+            }
         };
         filter = filter.and(part);
     }
     Ok(filter)
 }
 
-/// search_set.
+/// `search_set`.
 pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let args = call.args()?;
@@ -73,7 +75,7 @@ pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(counted(&select(&tables.sets, &filter, &Page::of(&args)?), &projection(args.texts("fields")?, "bk_set_name")))
 }
 
-/// find_set_batch.
+/// `find_set_batch`.
 pub(super) fn find_batch(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let (ids, fields) = batch(&call.args()?)?;
@@ -86,7 +88,7 @@ fn same_name() -> Refusal {
     Refusal::new(1_101_108, "the same set name exist")
 }
 
-/// create_set. The parent is not checked.
+/// `create_set`. The parent is not checked.
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let mut sent = call.map()?.ok_or_else(|| Refusal::crash("topo"))?;
     let business = call.id("bk_biz_id", "business id")?;
@@ -113,7 +115,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Json(row.to_value()))
 }
 
-/// update_set.
+/// `update_set`.
 pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let sent = call.map()?;
     let business = call.id("bk_biz_id", "business id")?;
@@ -135,12 +137,12 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
         return Err(same_name());
     }
     let subject = Subject { model: "set", id, name: old.text("bk_set_name"), business: Some(business) };
-    world.note(Record::update(world, call, &subject, &old, sent));
+    world.note(Record::update(world, call, &subject, &old, &sent));
     world.put(Place::Sets, id, Some(row));
     Ok(Reply::Nothing)
 }
 
-/// delete_set, with its modules.
+/// `delete_set`, with its modules.
 pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "business id")?;
     let id = call.id("bk_set_id", "set id")?;

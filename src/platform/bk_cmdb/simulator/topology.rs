@@ -13,7 +13,7 @@ use super::{
     world::{Tables, World},
 };
 
-/// search_cloud_area: the default area, and those of the state.
+/// `search_cloud_area`: the default area, and those of the state.
 pub(super) fn cloud_areas(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?;
@@ -29,7 +29,7 @@ pub(super) fn cloud_areas(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(Reply::Json(json!({"count": count, "info": page.cut(areas.into_iter())})))
 }
 
-/// list_quoted_inst: a state holds no rows of inner tables.
+/// `list_quoted_inst`: a state holds no rows of inner tables.
 pub(super) fn quoted(_: &World, _: &Tables, call: &Call) -> Outcome {
     Page::of(&call.args()?)?.bounded()?;
     Ok(Reply::Json(json!({"info": []})))
@@ -67,7 +67,7 @@ fn hosts(tables: &Tables, business: i64, modules: Option<&BTreeSet<i64>>, sets: 
         .collect()
 }
 
-/// list_biz_hosts.
+/// `list_biz_hosts`.
 pub(super) fn hosts_of_business(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let args = call.args()?;
@@ -76,7 +76,7 @@ pub(super) fn hosts_of_business(_: &World, tables: &Tables, call: &Call) -> Outc
     page_of_hosts(tables, &args, &hosts(tables, business, modules, &sets))
 }
 
-/// find_host_by_service_template.
+/// `find_host_by_service_template`.
 pub(super) fn hosts_of_templates(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let args = call.args()?;
@@ -101,7 +101,7 @@ pub(super) fn hosts_of_templates(_: &World, tables: &Tables, call: &Call) -> Out
     page_of_hosts(tables, &args, &hosts(tables, business, Some(&modules), &BTreeSet::new()))
 }
 
-/// find_host_topo_relation.
+/// `find_host_topo_relation`.
 pub(super) fn host_relations(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?;
@@ -127,7 +127,7 @@ pub(super) fn host_relations(_: &World, tables: &Tables, call: &Call) -> Outcome
     Ok(Reply::Json(json!({"count": count, "data": rows, "page": page})))
 }
 
-/// list_service_instance: a module made from a template has one service instance per host.
+/// `list_service_instance`: a module made from a template has one service instance per host.
 pub(super) fn service_instances(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let business = args.int("bk_biz_id")?;

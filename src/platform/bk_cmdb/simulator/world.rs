@@ -21,7 +21,6 @@ pub(super) const INNER: [&str; 8] = ["biz", "set", "module", "host", "process", 
 /// Names a table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Place {
-    Businesses,
     Sets,
     Modules,
     /// Instances of a model.
@@ -95,7 +94,6 @@ impl Tables {
     /// Returns a table.
     pub(super) fn at(&self, place: &Place) -> Option<&Table> {
         Some(match place {
-            Place::Businesses => &self.businesses,
             Place::Sets => &self.sets,
             Place::Modules => &self.modules,
             Place::Instances(model) => return self.instances.get(model),
@@ -108,7 +106,6 @@ impl Tables {
     /// Stores or removes a row.
     pub(super) fn put(&mut self, place: &Place, id: i64, row: Option<Arc<Row>>) -> Option<Arc<Row>> {
         let table = match place {
-            Place::Businesses => &mut self.businesses,
             Place::Sets => &mut self.sets,
             Place::Modules => &mut self.modules,
             Place::Instances(model) => self.instances.get_mut(model)?,
@@ -222,6 +219,8 @@ pub(super) struct World {
     /// Committed changes, for watches.
     pub(super) changes: VecDeque<Change>,
     pub(super) change_count: u64,
+    /// The number before the first change that is kept.
+    pub(super) first_change: u64,
     pending: Vec<Change>,
     pending_audit: Vec<Record>,
     now: Timestamp,
@@ -275,6 +274,7 @@ impl World {
             audit: Vec::new(),
             changes: VecDeque::new(),
             change_count: 0,
+            first_change: 0,
             pending: Vec::new(),
             pending_audit: Vec::new(),
             now: Timestamp::UNIX_EPOCH,
@@ -320,7 +320,7 @@ impl World {
                 replica.waiting.push_back(change.clone());
             }
             if self.changes.len() == CHANGES {
-                self.changes.pop_front();
+                self.first_change = self.changes.pop_front().map_or(0, |change| change.number);
             }
             self.changes.push_back(change);
         }
@@ -338,9 +338,17 @@ impl World {
         self.pending_audit.clear();
     }
 
-    /// Says whether the write under way has changed anything.
-    pub(super) fn is_changed(&self) -> bool {
-        !self.pending.is_empty()
+    /// What the write under way has changed.
+    pub(super) fn pending(&self) -> &[Change] {
+        &self.pending
+    }
+
+    /// Stores another row than the write under way did.
+    pub(super) fn replace(&mut self, place: &Place, id: i64, row: Arc<Row>) {
+        self.tables.put(place, id, Some(Arc::clone(&row)));
+        if let Some(change) = self.pending.iter_mut().rev().find(|change| change.place == *place && change.id == id) {
+            change.after = Some(row);
+        }
     }
 
     /// Gives out the next id of a sequence. Ids never come back, not even after a roll-back.

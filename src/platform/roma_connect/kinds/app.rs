@@ -89,15 +89,14 @@ impl Kind for App {
         let mut observation = Observation::default();
         let mut by_instance: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
         for one in desired {
-            match instance_of(one, facts) {
-                Some(instance) => by_instance.entry(instance).or_default().push(one),
-                None => {
-                    let message = "neither this document nor its target names an instance";
-                    let diagnostic = Diagnostic::error("P201", message, &one.origin)
-                        .hint("set `instance` here or `instanceId` of the target");
-                    observation.know(&one.id, Sight::Impossible(Box::new(diagnostic)));
-                }
+            if let Some(instance) = instance_of(one, facts) {
+                by_instance.entry(instance).or_default().push(one);
+                continue;
             }
+            let message = "neither this document nor its target names an instance";
+            let diagnostic = Diagnostic::error("P201", message, &one.origin)
+                .hint("set `instance` here or `instanceId` of the target");
+            observation.know(&one.id, Sight::Impossible(Box::new(diagnostic)));
         }
         for (instance, group) in by_instance {
             match list(instance, &mut observation, facts) {

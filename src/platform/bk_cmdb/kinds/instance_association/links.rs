@@ -161,16 +161,16 @@ pub(super) fn settle(
 /// The declared rows by their ends.
 #[derive(Default)]
 struct Declared {
-    by_source: HashMap<End, Vec<usize>>,
-    by_target: HashMap<End, Vec<usize>>,
-    by_pair: HashMap<(End, End), Vec<usize>>,
+    sources: HashMap<End, Vec<usize>>,
+    targets: HashMap<End, Vec<usize>>,
+    pairs: HashMap<(End, End), Vec<usize>>,
 }
 
 impl Declared {
     fn add(&mut self, at: usize, one: &Wanted<'_>) {
-        self.by_source.entry(one.source.clone()).or_default().push(at);
-        self.by_target.entry(one.target.clone()).or_default().push(at);
-        self.by_pair.entry((one.source.clone(), one.target.clone())).or_default().push(at);
+        self.sources.entry(one.source.clone()).or_default().push(at);
+        self.targets.entry(one.target.clone()).or_default().push(at);
+        self.pairs.entry((one.source.clone(), one.target.clone())).or_default().push(at);
     }
 
     /// Returns why a declared row and others exclude one another, and those others.
@@ -179,7 +179,7 @@ impl Declared {
         let pair = (one.source.clone(), one.target.clone());
         let many = |rows: Option<&Vec<usize>>| rows.is_some_and(|rows| rows.len() > 1 && rows.contains(&at));
         let (same, by_target, by_source) =
-            (self.by_pair.get(&pair), self.by_target.get(&one.target), self.by_source.get(&one.source));
+            (self.pairs.get(&pair), self.targets.get(&one.target), self.sources.get(&one.source));
         let (message, others) = if many(same) {
             ("two rows mean the same pair of instances".to_owned(), same)
         } else if mapping != "n:n" && many(by_target) {

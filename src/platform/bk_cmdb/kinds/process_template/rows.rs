@@ -1,4 +1,4 @@
-//! `bind_info`: the rows that are declared, laid over the rows that were read (contract section 4.4, bind_info rows).
+//! `bind_info`: the rows that are declared, laid over the rows that were read (contract section 4.4, rows of `bind_info`).
 //!
 //! Running processes hang on `row_id`, so a row that stays keeps its id, and a new one gets an id that no row of the
 //! request or of the live list has: never that of a row that goes away.
@@ -212,12 +212,11 @@ pub(super) fn merge(desired: &Desired, live: &Live) -> Result<Merged, Vec<Diagno
     let mut next = top;
     let (mut merged, mut changes, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for (at, pair) in pairs.iter().enumerate() {
-        let row = match pair {
-            Some(paired) => declared.edited(at, rows[*paired], &mut changes),
-            None => {
-                next += 1;
-                declared.added(at, next, &mut changes, &mut problems)
-            }
+        let row = if let Some(paired) = pair {
+            declared.edited(at, rows[*paired], &mut changes)
+        } else {
+            next += 1;
+            declared.added(at, next, &mut changes, &mut problems)
         };
         if !fit_together(&row["ip"]["value"], &row["protocol"]["value"]) {
             let message = "an IPv4 address goes with tcp or udp, an IPv6 one with tcp6 or udp6";

@@ -218,12 +218,11 @@ impl Loader<'_> {
         rows.find(|row| row.text("bk_property_id") == field).map(|row| row.int("id"))
     }
 
-    /// Adds the rule of the name, which every common model has.
+    /// Adds the rule of the name to a model without any. The name is unique in the others too, rule or not.
     fn name_rule(&mut self, model: &str, attribute: i64) {
         let keys = json!([{"key_kind": "property", "key_id": attribute}]);
         let uniques = &self.world.tables.uniques;
-        let own = uniques.ids("bk_obj_id", &[model.into()]).unwrap_or_default();
-        if own.into_iter().filter_map(|id| uniques.get(id)).any(|row| row.get("keys") == Some(&keys)) {
+        if !uniques.ids("bk_obj_id", &[model.into()]).unwrap_or_default().is_empty() {
             return;
         }
         let row = Row::of([

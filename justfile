@@ -1,0 +1,30 @@
+# One name for each chore.
+
+# All that has to pass.
+check: fmt clippy test doc
+
+fmt:
+    cargo fmt --check
+
+clippy:
+    cargo clippy --all-targets --locked -- -D warnings
+
+test:
+    cargo test --locked
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
+
+# The main job on the embedded sandbox.
+demo:
+    cargo run --release -- apply examples/manifests --sandbox --auto-approve
+
+# Long runs of the property tests.
+long:
+    PROPTEST_CASES=100000 cargo test --release --locked
+
+bench:
+    cargo bench --locked
+
+deny:
+    cargo deny check

@@ -1,0 +1,144 @@
+//! `resource_watch`: events of changed rows, by a long poll (section 4.6).
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{
+    args::Args,
+    call::Call,
+    refusal::{Outcome, Refusal, Reply},
+    row::{Projection, Row, Shown},
+    world::{Change, INNER, Place, World},
+};
+
+/// The most events of one answer.
+const EVENTS: usize = 200;
+
+/// How long events live.
+const LIFE: SignedDuration = SignedDuration::from_hours(6);
+
+/// Where a watch begins.
+enum From {
+    /// At the next event.
+    Now,
+    /// After the event with this number.
+    Event(u64),
+    /// At a time.
+    Time(Timestamp),
+}
+
+/// What is watched.
+struct Watch {
+    resource: String,
+    sub_resource: String,
+    types: Vec<String>,
+    projection: Projection,
+    from: From,
+}
+
+fn cursor(number: u64) -> String {
+    // Opaque to clients; the real ones are no numbers either.
+    format!("bk{number:020x}")
+}
+
+fn number(cursor: &str) -> Result<u64, Refusal> {
+    let digits = cursor.strip_prefix("bk").filter(|digits| digits.len() == 20);
+    let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    number.ok_or_else(|| Refusal::invalid("bk_cursor"))
+}
+
+fn read(call: &Call) -> Result<Watch, Refusal> {
+    let args: Args = call.args()?;
+    let resource = call.var("bk_resource").to_owned();
+    let known = ["object_instance", "mainline_instance", "inst_asst", "host", "module", "set", "biz"];
+    if !known.contains(&resource.as_str()) {
+        return Err(Refusal::invalid("bk_resource"));
+    }
+    let fields = args.texts("bk_fields")?;
+    if fields.is_empty() && matches!(resource.as_str(), "host" | "biz" | "set" | "module") {
+        return Err(Refusal::invalid("bk_fields"));
+    }
+    let types = args.texts("bk_event_types")?;
+    if types.iter().any(|kind| !matches!(kind.as_str(), "create" | "update" | "delete")) {
+        return Err(Refusal::invalid("bk_event_types"));
+    }
+    let (cursor, start) = (args.text("bk_cursor")?, args.int("bk_start_from")?);
+    let from = match (cursor, start) {
+        ("", 0) => From::Now,
+        ("", start) => From::Time(Timestamp::from_second(start).map_err(|_| Refusal::invalid("bk_start_from"))?),
+        (cursor, 0) => From::Event(number(cursor)?),
+        _ => return Err(Refusal::invalid("bk_cursor and bk_start_from")),
+    };
+    let sub_resource = args.object("bk_filter")?.text("bk_sub_resource")?.to_owned();
+    Ok(Watch { resource, sub_resource, types, projection: Projection::on(fields), from })
+}
+
+impl Watch {
+    /// Returns the row of an event that is watched, with the event's type.
+    fn sees<'a>(&self, change: &'a Change) -> Option<(&'static str, &'a Row)> {
+        let (kind, row) = match (&change.before, &change.after) {
+            (None, Some(row)) => ("create", row),
+            (Some(_), Some(row)) => ("update", row),
+            (Some(row), None) => ("delete", row),
+            (None, None) => return None,
+        };
+        let any_model = self.sub_resource.is_empty();
+        let fits = match (&change.place, self.resource.as_str()) {
+            (Place::Instances(model), "object_instance") => {
+                !INNER.contains(&model.as_str()) && (any_model || *model == self.sub_resource)
+            }
+            (Place::Instances(model), "host") => model == "host",
+            (Place::Associations, "inst_asst") => {
+                any_model || [row.text("bk_obj_id"), row.text("bk_asst_obj_id")].contains(&self.sub_resource.as_str())
+            }
+            (Place::Modules, "module") | (Place::Sets, "set") => true,
+            _ => false,
+        };
+        let wanted = self.types.is_empty() || self.types.iter().any(|wanted| wanted == kind);
+        (fits && wanted).then_some((kind, row))
+    }
+
+    fn event(&self, number: u64, kind: &str, detail: &Value) -> Value {
+        json!({"bk_cursor": cursor(number), "bk_resource": self.resource, "bk_event_type": kind, "bk_detail": detail})
+    }
+
+    /// Returns the events since the watch's begin.
+    fn events(&self, world: &World, now: Timestamp) -> Result<Vec<Value>, Refusal> {
+        let gone = || Refusal::new(1_103_007, "Event chain node not exist");
+        if let From::Event(number) = self.from {
+            let next = world.changes.iter().find(|change| change.number > number);
+            let expired = next.is_some_and(|change| now.duration_since(change.time) > LIFE);
+            if number < world.first_change || number > world.change_count || expired {
+                return Err(gone());
+            }
+        }
+        let after = |change: &&Change| match self.from {
+            From::Now => false,
+            From::Event(number) => change.number > number,
+            From::Time(time) => change.time >= time,
+        };
+        let seen = world.changes.iter().filter(after).filter_map(|change| {
+            self.sees(change).map(|(kind, row)| self.event(change.number, kind, &json!(Shown(row, &self.projection))))
+        });
+        Ok(seen.take(EVENTS).collect())
+    }
+}
+
+/// Answers with the events, or with a cursor to continue from.
+pub(super) fn poll(world: &World, call: &Call, now: Timestamp) -> Outcome {
+    let watch = read(call)?;
+    let events = watch.events(world, now)?;
+    if events.is_empty() {
+        let last = watch.event(world.change_count, "", &Value::Null);
+        return Ok(Reply::Json(json!({"bk_watched": false, "bk_events": [last]})));
+    }
+    Ok(Reply::Json(json!({"bk_watched": true, "bk_events": events})))
+}
+
+/// Says whether nothing has happened yet that the watch would tell.
+pub(super) fn is_idle(world: &World, call: &Call, now: Timestamp) -> bool {
+    match read(call) {
+        Ok(Watch { from: From::Now, .. }) | Err(_) => false,
+        Ok(watch) => watch.events(world, now).is_ok_and(|events| events.is_empty()),
+    }
+}
