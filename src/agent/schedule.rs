@@ -63,7 +63,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_come_again_ever_later() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(Duration::from_secs(60), Duration::from_secs(30), now);
+        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), now);
         let mut waits = |results: &[bool]| -> Vec<u64> {
             let wait = |failed: &bool| {
                 schedule.passed(*failed, now);
@@ -77,13 +77,13 @@ mod tests {
         schedule.passed(true, now);
         assert_eq!(schedule.next_pass(), (now + Duration::from_secs(5), Trigger::Retry));
         schedule.passed(false, now);
-        assert_eq!(schedule.next_pass(), (now + Duration::from_secs(60), Trigger::Resync));
+        assert_eq!(schedule.next_pass(), (now + Duration::from_mins(1), Trigger::Resync));
     }
 
     #[tokio::test(start_paused = true)]
     async fn files_in_doubt_are_looked_at_sooner() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(Duration::from_secs(60), Duration::from_secs(30), now);
+        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), now);
         schedule.scanned(true, now);
         assert_eq!(schedule.next_scan(), now + Duration::from_secs(30));
         schedule.scanned(false, now);

@@ -84,13 +84,14 @@ impl Watch {
         if self.poll.is_none() {
             match watch(&self.signals, None, wanted.clone()) {
                 Ok(armed) => return Some(armed),
-                Err(error) => match limit(&error) {
-                    Some(setting) => self.fall_back(setting),
-                    None => {
+                Err(error) => {
+                    if let Some(setting) = limit(&error) {
+                        self.fall_back(setting);
+                    } else {
                         tracing::warn!("the file system does not tell of changes, looking every {POLL:?}: {error}");
                         self.poll = Some(POLL);
                     }
-                },
+                }
             }
         }
         match watch(&self.signals, self.poll, wanted) {

@@ -192,7 +192,7 @@ fn polling_notices_too() {
     watched.noticed("a write", |base| {
         let file = fs::File::create(base.join("m/a.yaml")).expect("made");
         // Polling tells times apart by the second.
-        file.set_modified(SystemTime::now() + Duration::from_secs(60)).expect("set");
+        file.set_modified(SystemTime::now() + Duration::from_mins(1)).expect("set");
     });
     watched.noticed("a new file", |base| write(&base.join("m/b.yaml"), "1"));
 }
