@@ -12,7 +12,7 @@ use crate::{
         connection::Connection,
         observe::observe,
     },
-    model::{Change, Desired, Outcome},
+    model::{Change, Desired, Outcome, ResourceId},
     plan::{Plan, plan},
     source::Sources,
 };
@@ -42,11 +42,11 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         let Sum { counts, verdict, error, retry } = sum;
         Report { trigger, start, end: Timestamp::now(), verdict, counts, drift, error, retry }
     };
-    let selected: Vec<Desired>;
+    let selected;
     let desired: &[Desired] = match &shared.filter {
         None => &manifests.desired,
         Some(filter) => {
-            selected = manifests.desired.iter().filter(|object| filter(object)).cloned().collect();
+            selected = select(&manifests.desired, &**filter);
             &selected
         }
     };
@@ -83,6 +83,16 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     end(sum(&plan, &outcomes, unserved), plan.changes.len())
 }
 
+/// Returns the objects that are the agent's business, and those that they refer to.
+fn select(desired: &[Desired], filter: &Filter) -> Vec<Desired> {
+    let chosen: Vec<&Desired> = desired.iter().filter(|object| filter(object)).collect();
+    let ids: HashSet<&ResourceId> = chosen.iter().map(|object| &object.id).collect();
+    let needed: HashSet<&ResourceId> =
+        chosen.iter().flat_map(|object| &object.references).map(|reference| &reference.to).collect();
+    let part = desired.iter().filter(|object| ids.contains(&object.id) || needed.contains(&object.id));
+    part.map(|object| Desired { selected: ids.contains(&object.id), ..object.clone() }).collect()
+}
+
 /// Returns what a pass comes to that was broken off before it had a plan.
 fn interrupted() -> Sum {
     Sum { counts: Counts::default(), verdict: Verdict::Interrupted, error: None, retry: false }
@@ -91,8 +101,12 @@ fn interrupted() -> Sum {
 /// Counts objects whose target nobody can talk to, and says which targets these are.
 fn unserved(desired: &[Desired], connections: &[Arc<Connection>]) -> usize {
     let served: HashSet<&Arc<str>> = connections.iter().map(|connection| &connection.target().name).collect();
-    let unserved: Vec<&Arc<str>> =
-        desired.iter().map(|object| &object.target).filter(|target| !served.contains(target)).collect();
+    let unserved: Vec<&Arc<str>> = desired
+        .iter()
+        .filter(|object| object.selected)
+        .map(|object| &object.target)
+        .filter(|target| !served.contains(target))
+        .collect();
     for target in unserved.iter().collect::<HashSet<_>>() {
         tracing::error!("there is no connection to the target `{target}`");
     }
