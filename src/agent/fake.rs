@@ -227,7 +227,6 @@ pub(super) async fn serve() -> (Arc<Store>, Arc<Connection>, Shared) {
     let target = Target {
         name: "here".into(),
         platform: &Fake,
-        settings: HashMap::new(),
         resolve: Arc::new(move || Ok(endpoint.clone())),
         concurrency: 4,
         rate: None,
