@@ -16,7 +16,7 @@ use super::{
     retry::{wait, waits},
 };
 use crate::{
-    kind::{Endpoint, Platform, Reply},
+    kind::{Endpoint, Platform, Reply, Stamp},
     model::{Refusal, Request},
     transport::Transport,
 };
@@ -158,14 +158,17 @@ impl Connection {
 
     async fn send(&self, request: &Request, write: bool) -> Result<Value, Refusal> {
         let endpoint = self.endpoint().await?;
-        let prepared = self.target.platform.prepare(request, endpoint)?;
+        let request_id = request_id();
+        let stamp = Stamp { request_id: &request_id, now: jiff::Timestamp::now() };
+        let prepared = self.target.platform.prepare(request, endpoint, stamp)?;
         let start = Instant::now();
         self.shared.tally.count(request.operation, write);
         let answer = self.shared.transport.send(prepared).await;
         let outcome = answer.and_then(|answer| {
-            let reply = Reply { status: answer.status, retry_after: answer.retry_after, body: &answer.body };
+            let reply = Reply { status: answer.status, headers: &answer.headers, body: &answer.body };
             self.target.platform.interpret(request, &reply)
         });
+        let outcome = outcome.map_err(|refusal| Refusal { request_id: Some(request_id.into()), ..refusal });
         self.log(request, start.elapsed(), outcome.as_ref().err());
         outcome
     }
@@ -211,6 +214,11 @@ pub enum Sending {
     Answered(Result<Value, Refusal>),
     /// It was not sent, because the run is to end.
     Stopped,
+}
+
+/// Returns an id that is ours to see and new for every attempt.
+fn request_id() -> String {
+    format!("rec{:013x}{:016x}", jiff::Timestamp::now().as_millisecond(), fastrand::u64(..))
 }
 
 /// Reads from a target. It has no method that writes.
