@@ -76,8 +76,8 @@ struct Run<'a> {
 
 /// An object after its call.
 enum Sent {
-    /// Answered; the handle and, where the answer told it, the object.
-    Done(Option<Value>, Option<Live>),
+    /// Answered; the handle.
+    Done(Option<Value>),
     /// No answer came, or one that leaves open whether it was done.
     Lost(Refusal),
     /// The platform said no.
@@ -161,14 +161,12 @@ impl<'a> Run<'a> {
                 };
                 match self.sent(id, answer) {
                     Sent::Refused(refusal) => self.finish(id, Outcome::Refused(refusal), took),
-                    Sent::Done(handle, live) => {
+                    Sent::Done(handle) => {
                         if let Some(handle) = &handle {
                             self.handles.insert(id.to_string(), handle.clone());
                         }
                         if !self.options.verify {
                             self.finish(id, Outcome::Applied, took);
-                        } else if let Some(live) = live {
-                            self.settle(id, &live, took);
                         } else {
                             open.push((id, handle, None, took));
                         }
@@ -219,8 +217,7 @@ impl<'a> Run<'a> {
             Err(refusal) => Sent::Refused(refusal.clone()),
             Ok(value) => {
                 let known = self.kind(id).zip(self.planned(id));
-                let handle = known.and_then(|(kind, planned)| kind.handle(&planned, value));
-                Sent::Done(handle, known.and_then(|(kind, planned)| kind.answered(planned.desired, value)))
+                Sent::Done(known.and_then(|(kind, planned)| kind.handle(&planned, value)))
             }
         }
     }

@@ -196,11 +196,6 @@ impl Kind for ProcessTemplate {
         };
         planned.iter().filter_map(call).collect()
     }
-
-    /// `update_proc_template` returns the full row.
-    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["property"].is_object().then(|| live(desired, answer))
-    }
 }
 
 /// The properties that a document declares anything of.

@@ -189,11 +189,6 @@ impl Kind for App {
         }
         answer["id"].as_str().map(|id| json!({"instance": planned.place["instance"], "app": id}))
     }
-
-    /// Both writes return the whole application.
-    fn answered(&self, _desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["id"].is_string().then(|| live("", answer))
-    }
 }
 
 fn ensure(section: &Section<'_, '_>, diagnostics: &mut Vec<Diagnostic>) -> Ensure {
