@@ -106,7 +106,7 @@ spec:
     let manifests = [&*instance, &field, &model, module, &set, &business, process, &template, app, link, &no_rack]
         .map(|text| text.trim_end_matches("---\n"));
     insta::assert_snapshot!(check(&state(), &manifests), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 left alone.   0 calls (lower bound 0), 19 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 left alone.   0 calls (lower bound 0), 20 reads, [time]
     ------- stderr -------
     error[P100]: Instance/typo does not exist
      --> all.yaml:6:25
@@ -191,6 +191,8 @@ spec:
        |
     79 |   targets: [{model: bk_rack, match: {bk_inst_name: rack-11}}]
        |                                                    ^^^^^^^
+       |
+       = help: did you mean `rack-1`?
     [exit status: 1]
     ");
 }
