@@ -3,8 +3,11 @@
 
 mod apply;
 mod bind_info;
+mod cli;
 mod faults;
 mod harness;
 mod plan;
+mod reads;
 mod renames;
+mod secrets;
 mod validate;
