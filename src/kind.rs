@@ -202,15 +202,35 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
+/// What marks one attempt at a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp<'a> {
+    /// An id that the servers write to their logs.
+    pub request_id: &'a str,
+    /// The time of sending, for signatures.
+    pub now: jiff::Timestamp,
+}
+
 /// An answer as it came over the wire.
-#[derive(Debug)]
 pub struct Reply<'a> {
     /// HTTP status.
     pub status: u16,
-    /// `Retry-After` in seconds, where given.
-    pub retry_after: Option<u64>,
+    /// Header names in small letters, with their values.
+    pub headers: &'a [(String, String)],
     /// Body.
     pub body: &'a [u8],
+}
+
+impl Reply<'_> {
+    /// Returns the first value of a header; the name is in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns `Retry-After`, where it is given in seconds.
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(std::time::Duration::from_secs)
+    }
 }
 
 /// A platform: a family of kinds behind one API.
@@ -236,7 +256,7 @@ pub trait Platform: Sync {
     fn is_read(&self, operation: &str) -> bool;
 
     /// Turns a request into what goes over the wire, through the door of the endpoint.
-    fn prepare(&self, request: &Request, endpoint: &Endpoint) -> Result<Prepared, Refusal>;
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal>;
 
     /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.
     fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal>;

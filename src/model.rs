@@ -241,7 +241,7 @@ pub enum Retry {
 
 /// A request that was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}{}", code.as_ref().map(|code| format!(" (code {code})")).unwrap_or_default())]
+#[error("{message}{}", marks(code.as_deref(), request_id.as_deref()))]
 pub struct Refusal {
     /// The platform's code, where it gave one.
     pub code: Option<Arc<str>>,
@@ -251,12 +251,23 @@ pub struct Refusal {
     pub retry: Retry,
     /// No answer was had: the request may have been carried out.
     pub lost: bool,
+    /// The id of the request in the servers' logs.
+    pub request_id: Option<Arc<str>>,
+}
+
+fn marks(code: Option<&str>, request_id: Option<&str>) -> String {
+    match (code, request_id) {
+        (Some(code), Some(id)) => format!(" (code {code}, request {id})"),
+        (Some(code), None) => format!(" (code {code})"),
+        (None, Some(id)) => format!(" (request {id})"),
+        (None, None) => String::new(),
+    }
 }
 
 impl Refusal {
     /// Returns a refusal that says no for good.
     pub fn new(code: Option<Arc<str>>, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry: Retry::Never, lost: false }
+        Self { code, message: message.into(), retry: Retry::Never, lost: false, request_id: None }
     }
 
     /// Returns the code as a number, where it is one.

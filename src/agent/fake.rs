@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     diagnostic::Diagnostic,
     engine::connection::{Connection, Shared, Target},
-    kind::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply},
+    kind::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, Stamp},
     manifest::Targets,
     model::{Call, Desired, Ensure, FieldChange, Live, Reference, Refusal, Request, ResourceId, Sight},
     source::Located,
@@ -136,7 +136,7 @@ impl Platform for Fake {
         operation == "get"
     }
 
-    fn prepare(&self, request: &Request, endpoint: &Endpoint) -> Result<Prepared, Refusal> {
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, _: Stamp<'_>) -> Result<Prepared, Refusal> {
         Ok(Prepared {
             method: "POST",
             url: format!("{}/{}", endpoint.url, request.operation),
@@ -227,7 +227,6 @@ pub(super) async fn serve() -> (Arc<Store>, Arc<Connection>, Shared) {
     let target = Target {
         name: "here".into(),
         platform: &Fake,
-        settings: HashMap::new(),
         resolve: Arc::new(move || Ok(endpoint.clone())),
         concurrency: 4,
         rate: None,

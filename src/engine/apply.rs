@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::Writer,
+    connection::{Sending, Writer},
     verify::{judge, look_up, reread},
 };
 use crate::{
@@ -140,13 +140,13 @@ impl<'a> Run<'a> {
         let changes = &self.changes;
         let sent: Vec<_> = stream::iter(calls)
             .map(|(call, request)| async move {
-                if stop.is_cancelled() {
-                    return (call, request, None, Duration::ZERO);
-                }
                 call.serves.iter().filter_map(|id| changes.get(id)).for_each(|one| listener(&Event::Started(one)));
                 let start = Instant::now();
-                let answer = writer.write(&request).await;
-                (call, request, Some(answer), start.elapsed())
+                let answer = match writer.write(&request, stop).await {
+                    Sending::Answered(answer) => Some(answer),
+                    Sending::Stopped => None,
+                };
+                (call, request, answer, start.elapsed())
             })
             .buffer_unordered(BATCH)
             .collect()

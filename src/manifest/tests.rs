@@ -116,7 +116,7 @@ impl Platform for Fabric {
         true
     }
 
-    fn prepare(&self, _: &Request, _: &Endpoint) -> Result<Prepared, Refusal> {
+    fn prepare(&self, _: &Request, _: &Endpoint, _: crate::kind::Stamp<'_>) -> Result<Prepared, Refusal> {
         Err(Refusal::new(None, "no server"))
     }
 

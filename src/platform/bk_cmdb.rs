@@ -9,7 +9,7 @@ pub mod simulator;
 use serde_json::Value;
 
 use crate::{
-    kind::{Endpoint, Kind, Platform, Prepared, Reply},
+    kind::{Endpoint, Kind, Platform, Prepared, Reply, Stamp},
     model::{Refusal, Request},
 };
 
@@ -51,8 +51,8 @@ impl Platform for BkCmdb {
         READS.contains(&operation)
     }
 
-    fn prepare(&self, request: &Request, endpoint: &Endpoint) -> Result<Prepared, Refusal> {
-        door::prepare(request, endpoint)
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
+        door::prepare(request, endpoint, stamp)
     }
 
     fn interpret(&self, _request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {

@@ -1,13 +1,11 @@
 //! The way in through the ESB: `POST /api/c/compapi/v2/cc/<operation>/`, credentials in the body, the truth in
 //! `result` and `code` whatever the HTTP status says.
 
-use std::time::Duration;
-
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    kind::{Endpoint, Prepared, Reply},
+    kind::{Endpoint, Prepared, Reply, Stamp},
     model::{Refusal, Request, Retry},
 };
 
@@ -26,7 +24,7 @@ const PASSING: &[i64] = &[1_199_065, 1_199_066, 1_113_053, 1_199_997, 1_306_201,
 const OPEN: &[i64] = &[1_199_002, 1_199_066, 1_199_998, 1_199_999, 1_306_000, 1_306_201, 1_306_208];
 
 /// Writes a request for the ESB.
-pub(super) fn prepare(request: &Request, endpoint: &Endpoint) -> Result<Prepared, Refusal> {
+pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
     let Value::Object(mut body) = request.arguments.clone() else {
         return Err(Refusal::new(None, "arguments of a call have to be an object"));
     };
@@ -54,6 +52,7 @@ pub(super) fn prepare(request: &Request, endpoint: &Endpoint) -> Result<Prepared
             ("content-type", "application/json".to_owned()),
             ("accept", "application/json".to_owned()),
             ("blueking-language", "en".to_owned()),
+            ("x-request-id", stamp.request_id.to_owned()),
         ],
         body: Value::Object(body).to_string().into_bytes(),
     })
@@ -75,6 +74,7 @@ pub(super) fn interpret(reply: &Reply<'_>) -> Result<Value, Refusal> {
             message: format!("answered HTTP {} with {text} instead of an envelope", reply.status),
             retry: if passing { wait(reply) } else { Retry::Never },
             lost: reply.status != 429 && (passing || reply.status == 200),
+            request_id: None,
         });
     };
     let code = ["code", "bk_error_code"].iter().find_map(|key| number(envelope.get(*key)?));
@@ -93,11 +93,12 @@ pub(super) fn interpret(reply: &Reply<'_>) -> Result<Value, Refusal> {
         message,
         retry: if passing { wait(reply) } else { Retry::Never },
         lost: open,
+        request_id: None,
     })
 }
 
 fn wait(reply: &Reply<'_>) -> Retry {
-    reply.retry_after.map_or(Retry::Soon, |seconds| Retry::After(Duration::from_secs(seconds)))
+    reply.retry_after().map_or(Retry::Soon, Retry::After)
 }
 
 fn number(value: &Value) -> Option<i64> {
@@ -108,10 +109,14 @@ fn number(value: &Value) -> Option<i64> {
 mod tests {
     use super::*;
 
+    const STAMP: Stamp<'_> = Stamp { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
+
     #[test]
     fn answers() {
         let check = |status: u16, body: &str, expected: &str| {
-            let reply = Reply { status, retry_after: (status == 429).then_some(7), body: body.as_bytes() };
+            let headers = [("retry-after".to_owned(), "7".to_owned())];
+            let headers: &[_] = if status == 429 { &headers } else { &[] };
+            let reply = Reply { status, headers, body: body.as_bytes() };
             let told = match interpret(&reply) {
                 Ok(data) => data.to_string(),
                 Err(refusal) => format!("{refusal}; {:?}, lost: {}", refusal.retry, refusal.lost),
@@ -152,7 +157,7 @@ mod tests {
         };
         let check = |operation: &'static str, arguments: Value, expected: &str| {
             let request = Request { operation, arguments, repeatable: true };
-            let prepared = prepare(&request, &endpoint).expect("prepared");
+            let prepared = prepare(&request, &endpoint, STAMP).expect("prepared");
             let body = String::from_utf8(prepared.body.clone()).expect("text");
             assert_eq!(format!("{} {} {body}", prepared.method, prepared.url), expected);
             assert!(!format!("{prepared:?}").contains("canary"));
