@@ -163,11 +163,12 @@ pub trait Kind: Sync {
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
-        planned.live.map_or_else(|| self.answered(planned.desired, answer), |live| Some(live.clone())).map(|l| l.handle)
+    fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
+        planned.live.map(|live| live.handle.clone())
     }
 
-    /// Reads the object back from the answer of a write, where that answer holds all of it.
+    /// Reads the object back from the answer of a write, where the platform's answer is what it stored. Without it the
+    /// object is read again.
     fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {
         None
     }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -168,7 +169,10 @@ impl Connection {
             let reply = Reply { status: answer.status, headers: &answer.headers, body: &answer.body };
             self.target.platform.interpret(request, &reply)
         });
-        let outcome = outcome.map_err(|refusal| Refusal { request_id: Some(request_id.into()), ..refusal });
+        let outcome = outcome.map_err(|refusal| {
+            let message = without_secrets(refusal.message, endpoint);
+            Refusal { message, request_id: Some(request_id.into()), ..refusal }
+        });
         self.log(request, start.elapsed(), outcome.as_ref().err());
         outcome
     }
@@ -205,6 +209,12 @@ impl Connection {
             }
         }
     }
+}
+
+/// A platform may quote what it was sent.
+fn without_secrets(message: String, endpoint: &Endpoint) -> String {
+    let secrets = endpoint.secrets.values().map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty());
+    secrets.fold(message, |message, secret| message.replace(secret, "***"))
 }
 
 /// What became of a request.

@@ -61,7 +61,7 @@ use self::{
     service::Call,
     store::Store,
 };
-use crate::sandbox::simulator::{self, Answer, Arrival, Record, StateError};
+use crate::sandbox::simulator::{self, Answer, Arrival, Record, StateError, Twist};
 
 /// The largest body of a signed request, in bytes (contract, section 6).
 const LARGEST_BODY: usize = 12 * 1024 * 1024;
@@ -120,6 +120,19 @@ impl Simulator {
         Ok(())
     }
 
+    fn answer_in(world: &mut World, arrival: &Arrival) -> Answer {
+        let request_id = world.next_request_id();
+        let Some(route) = route::route(&arrival.method, &arrival.path) else {
+            let door = if route::is_identity(&arrival.path) { "iam" } else { "roma" };
+            let record = Record { door, ..Record::default() };
+            return reply::answer(Err(Failure::no_such_api()), &world.options, &request_id, record);
+        };
+        let body = serde_json::from_slice(&arrival.body).unwrap_or_default();
+        let record = record(&route, &body);
+        let outcome = world.respond(arrival, route);
+        reply::answer(outcome, &world.options, &request_id, record)
+    }
+
     /// Makes a call as somebody else: any user, no credentials, neither throttled nor lost.
     ///
     /// The body has `instance_id` and `app_id` (where there is only one instance, the former may be left out) beside the
@@ -166,17 +179,19 @@ impl simulator::Simulator for Simulator {
     }
 
     fn answer(&self, arrival: &Arrival) -> Answer {
+        Self::answer_in(&mut self.world(), arrival)
+    }
+
+    fn answer_twisted(&self, arrival: &Arrival, twist: &Twist) -> Answer {
+        let writes = self.peek(arrival).write;
+        if !writes || *twist != Twist::Drop {
+            return self.answer(arrival);
+        }
         let mut world = self.world();
-        let request_id = world.next_request_id();
-        let Some(route) = route::route(&arrival.method, &arrival.path) else {
-            let door = if route::is_identity(&arrival.path) { "iam" } else { "roma" };
-            let record = Record { door, ..Record::default() };
-            return reply::answer(Err(Failure::no_such_api()), &world.options, &request_id, record);
-        };
-        let body = serde_json::from_slice(&arrival.body).unwrap_or_default();
-        let record = record(&route, &body);
-        let outcome = world.respond(arrival, route);
-        reply::answer(outcome, &world.options, &request_id, record)
+        let before = world.store.clone();
+        let answer = Self::answer_in(&mut world, arrival);
+        world.store = before;
+        answer
     }
 
     fn load(&self, state: &Value) -> Result<(), Vec<StateError>> {

@@ -202,8 +202,9 @@ impl Kind for Instance {
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.
-    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["bk_inst_id"].is_i64().then(|| live(desired, answer))
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        let made = || answer.get("bk_inst_id").filter(|id| id.is_i64()).cloned();
+        planned.live.map_or_else(made, |live| Some(live.handle.clone()))
     }
 }
 

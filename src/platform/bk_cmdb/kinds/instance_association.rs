@@ -102,7 +102,7 @@ impl Kind for InstanceAssociation {
         let mut groups: BTreeMap<&str, Vec<Wanted<'_>>> = BTreeMap::new();
         let mut open: BTreeSet<&str> = BTreeSet::new();
         for one in desired {
-            match wanted(one, &definitions, &ends) {
+            match wanted(one, &definitions, &ends, &mut observation) {
                 Ok(Some(wanted)) => groups.entry(wanted.association).or_default().push(wanted),
                 Ok(None) => open.extend(one.locate("association").and_then(Value::as_str)),
                 Err(sight) => observation.know(&one.id, sight),
@@ -258,16 +258,18 @@ fn wanted<'d>(
     desired: &'d Desired,
     definitions: &HashMap<&str, &Value>,
     ends: &Ends<'_, 'd>,
+    observation: &mut Observation,
 ) -> Result<Option<Wanted<'d>>, Sight> {
     let Some(given) = desired.locator.get("association") else { return Ok(None) };
     let association = given.value.as_str().unwrap_or_default();
     let Some(definition) = definitions.get(association) else {
         let message = format!("no association between models is named `{association}`");
-        let known: Vec<_> = definitions.keys().map(|name| (*name).to_owned()).collect();
+        let known: BTreeSet<_> = definitions.keys().map(|name| (*name).to_owned()).collect();
+        let known: Vec<_> = known.into_iter().collect();
         let diagnostic = Diagnostic::error("P122", message, &given.origin);
         return Err(Sight::Impossible(Box::new(nearest(diagnostic, association, &known))));
     };
-    let find = |prefix: &str| match ends.find(desired, prefix) {
+    let mut find = |prefix: &str| match ends.find(desired, prefix, observation) {
         // What has no end is not there, which is what was asked for.
         Err(Sight::Impossible(_) | Sight::Needs(_)) if desired.ensure == Ensure::Absent => Err(Sight::absent()),
         found => found,

@@ -174,8 +174,9 @@ impl Kind for Module {
     }
 
     /// `create_module` returns the full row; `update_module` returns nothing.
-    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["bk_module_id"].is_i64().then(|| live(desired, answer))
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        let made = || answer["bk_module_id"].is_i64().then(|| live(planned.desired, answer).handle);
+        planned.live.map_or_else(made, |live| Some(live.handle.clone()))
     }
 }
 

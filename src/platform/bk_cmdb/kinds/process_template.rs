@@ -216,11 +216,6 @@ impl Kind for ProcessTemplate {
         handle["process"] = json!(answer.get(0)?.as_i64()?);
         Some(handle)
     }
-
-    /// `update_proc_template` returns the full row.
-    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["property"].is_object().then(|| live(desired, answer))
-    }
 }
 
 /// One template a call: with an id that is gone the server refuses the whole list (code 1108014).

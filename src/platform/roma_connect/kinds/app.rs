@@ -192,7 +192,7 @@ impl Kind for App {
         answer["id"].as_str().map(|id| json!({"instance": planned.place["instance"], "app": id}))
     }
 
-    /// Both writes return the whole application.
+    /// Both writes return the whole application as it is stored (contract section 2.4).
     fn answered(&self, _desired: &Desired, answer: &Value) -> Option<Live> {
         answer["id"].is_string().then(|| live("", answer))
     }
