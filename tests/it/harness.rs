@@ -242,7 +242,9 @@ impl fmt::Display for Output {
             text = text.replace(from, to);
         }
         let times = Regex::new(r"\b\d+\.\d\d s\b").expect("the expression is right");
-        f.write_str(&times.replace_all(&text, "[time]"))
+        let text = times.replace_all(&text, "[time]");
+        let ids = Regex::new(r",? ?\(?request rec[0-9a-f]+").expect("the expression is right");
+        f.write_str(&ids.replace_all(&text, ""))
     }
 }
 
