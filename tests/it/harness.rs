@@ -241,8 +241,11 @@ impl fmt::Display for Output {
         for (from, to) in &self.hide {
             text = text.replace(from, to);
         }
-        let times = Regex::new(r"\b\d+\.\d\d s\b").expect("the expression is right");
-        f.write_str(&times.replace_all(&text, "[time]"))
+        for (pattern, name) in [(r"\b\d+\.\d\d s\b", "[time]"), (r"\brec[0-9a-f]{20,}\b", "[request]")] {
+            let pattern = Regex::new(pattern).expect("the expression is right");
+            text = pattern.replace_all(&text, name).into_owned();
+        }
+        f.write_str(&text)
     }
 }
 
