@@ -250,13 +250,14 @@ fn one_module_alone_names_the_parser_the_client_and_the_streams() {
 #[test]
 fn platforms_are_named_in_their_own_folders_only() {
     let named = regex::Regex::new(r"(?i)\b(bk[-_]?cmdb|roma([-_]connect)?|blueking)\b").expect("it is right");
+    let comment = regex::Regex::new("//[^\n]*").expect("it is right");
     let mut wrong = Vec::new();
     for source in sources("src").iter().filter(|source| !source.is_test()) {
         let may = ["src/platform", "src/config", "src/sandbox", "src/cli/sandbox.rs"];
         if may.iter().any(|path| source.path.starts_with(path)) {
             continue;
         }
-        let code = regex::Regex::new("//[^\n]*").expect("it is right").replace_all(&source.text, "").into_owned();
+        let code = comment.replace_all(&source.text, "").into_owned();
         let code = code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
         wrong.extend(named.find_iter(&code).map(|found| format!("{}: {}", source.path, found.as_str())));
     }
@@ -333,11 +334,7 @@ fn manifests_of_the_readme_are_valid() {
     assert!(!configs.is_empty() && !manifests.is_empty(), "the README shows manifests and a configuration");
     let directory = tempfile::TempDir::new().expect("a directory can be made");
     std::fs::write(directory.path().join("reconcile.yaml"), configs[0]).expect("it can be written");
-    std::fs::write(
-        directory.path().join("all.yaml"),
-        manifests.iter().map(|text| format!("{text}\n---\n")).collect::<String>(),
-    )
-    .expect("it can be written");
+    std::fs::write(directory.path().join("all.yaml"), manifests.join("\n---\n")).expect("it can be written");
     let output = reconcile(directory.path(), &["validate"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }

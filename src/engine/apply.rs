@@ -165,10 +165,10 @@ impl<'a> Run<'a> {
                         if let Some(handle) = &handle {
                             self.handles.insert(id.to_string(), handle.clone());
                         }
-                        if !self.options.verify {
-                            self.finish(id, Outcome::Applied, took);
-                        } else {
+                        if self.options.verify {
                             open.push((id, handle, None, took));
+                        } else {
+                            self.finish(id, Outcome::Applied, took);
                         }
                     }
                     Sent::Lost(refusal) => {

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// The longest that anything may take, on a machine that does many other things.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory with a configuration that points at a sandbox of its own.
 pub(crate) struct Site {
@@ -235,7 +235,7 @@ impl fmt::Display for Output {
         }
         match self.code {
             Some(0) => {}
-            Some(code) => text.push_str(&format!("[exit status: {code}]\n")),
+            Some(code) => text = format!("{text}[exit status: {code}]\n"),
             None => text.push_str("[ended by a signal]\n"),
         }
         for (from, to) in &self.hide {

@@ -74,12 +74,14 @@ fn object(fields: Vec<(&'static str, BoxedStrategy<Value>, BoxedStrategy<Value>)
 /// A row: row id, ip, port, protocol, enable; the locks follow from the id.
 type Row = (i64, u8, u16, u8, Option<bool>);
 
+/// A declared row: ip, port, protocol, enable, and which id it names: none, `new`, or that of a live row.
+type Written = (u8, u16, u8, Option<bool>, u8);
+
 #[derive(Debug, Clone)]
 struct Process {
     object: Object,
     rows: Vec<Row>,
-    /// Declared rows: content, and which id they name: none, `new`, or that of a live row.
-    declared: Option<Vec<(u8, u16, u8, Option<bool>, u8)>>,
+    declared: Option<Vec<Written>>,
 }
 
 fn process() -> impl Strategy<Value = Process> {
@@ -374,7 +376,7 @@ impl Scene {
                 }
                 if let Some(declared) = &process.declared {
                     let ids = named_ids(declared, &process.rows);
-                    let written: Vec<_> = declared.iter().zip(&ids).map(|(row, id)| written_row(row, id)).collect();
+                    let written: Vec<_> = declared.iter().zip(&ids).map(|(row, id)| written_row(*row, id)).collect();
                     changed |= !rows_equal(declared, &ids, &process.rows);
                     properties.insert("bind_info".to_owned(), json!(written));
                     property["bind_info"] = json!({"written": written});
@@ -461,7 +463,7 @@ fn live_row(row: &Row) -> Value {
 }
 
 /// The ids that declared rows name, each live one at most once.
-fn named_ids(declared: &[(u8, u16, u8, Option<bool>, u8)], live: &[Row]) -> Vec<Value> {
+fn named_ids(declared: &[Written], live: &[Row]) -> Vec<Value> {
     let mut taken = BTreeSet::new();
     let ids = declared.iter().map(|row| match row.4 {
         0 => json!("new"),
@@ -474,7 +476,7 @@ fn named_ids(declared: &[(u8, u16, u8, Option<bool>, u8)], live: &[Row]) -> Vec<
     ids.collect()
 }
 
-fn written_row(row: &(u8, u16, u8, Option<bool>, u8), id: &Value) -> Value {
+fn written_row(row: Written, id: &Value) -> Value {
     let (ip, port, protocol, enable, _) = row;
     let mut written = json!({"ip": ip.to_string(), "port": port, "protocol": protocol.to_string()});
     if let Some(enable) = enable {
@@ -487,7 +489,7 @@ fn written_row(row: &(u8, u16, u8, Option<bool>, u8), id: &Value) -> Value {
 }
 
 /// Says whether declared rows are the live ones, each at its place.
-fn rows_equal(declared: &[(u8, u16, u8, Option<bool>, u8)], ids: &[Value], live: &[Row]) -> bool {
+fn rows_equal(declared: &[Written], ids: &[Value], live: &[Row]) -> bool {
     declared.len() == live.len()
         && declared.iter().zip(ids).zip(live).all(|((row, named), live)| {
             (row.0, row.1, row.2) == (live.1, live.2, live.3)
