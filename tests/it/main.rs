@@ -7,6 +7,7 @@ mod cli;
 mod faults;
 mod harness;
 mod plan;
+mod property;
 mod reads;
 mod renames;
 mod secrets;
