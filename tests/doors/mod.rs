@@ -25,7 +25,7 @@ pub(crate) enum Door {
 
 pub(crate) const DOORS: [Door; 3] = [Door::Esb, Door::Gateway, Door::Direct];
 
-/// An operation with a call that succeeds on [`state`].
+/// An operation with a call that succeeds on the state of `operations.rs`.
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
@@ -38,43 +38,6 @@ pub(crate) struct Operation {
     /// The variables of the paths.
     pub(crate) vars: Value,
     pub(crate) body: Value,
-}
-
-/// A state on which each operation has something to do.
-pub(crate) fn state() -> Value {
-    json!({
-        "businesses": [{"bk_biz_id": 3, "bk_biz_name": "demo"}, {"bk_biz_id": 4, "bk_biz_name": "other"}],
-        "sets": [
-            {"bk_set_id": 1, "bk_set_name": "idle pool", "bk_biz_id": 3, "default": 1},
-            {"bk_set_id": 5, "bk_set_name": "a", "bk_biz_id": 3},
-        ],
-        "modules": [
-            {"bk_module_id": 1, "bk_module_name": "idle host", "bk_set_id": 1, "default": 1},
-            {"bk_module_id": 7, "bk_module_name": "m", "bk_set_id": 5},
-            {"bk_module_id": 8, "bk_module_name": "web", "bk_set_id": 5, "service_template_id": 1},
-        ],
-        "objects": [{"bk_obj_id": "rack"}, {"bk_obj_id": "server"}],
-        "attributes": [
-            {"bk_obj_id": "rack", "bk_property_id": "room", "bk_property_type": "singlechar", "id": 800},
-            {"bk_obj_id": "rack", "bk_property_id": "disks", "bk_property_type": "innertable",
-                "option": {"header": [
-                    {"bk_property_id": "name", "bk_property_name": "Name", "bk_property_type": "singlechar"},
-                    {"bk_property_id": "size", "bk_property_name": "Size", "bk_property_type": "int"},
-                ]}},
-        ],
-        "object_associations": [
-            {"bk_obj_id": "server", "bk_asst_id": "in", "bk_asst_obj_id": "rack", "mapping": "n:n"},
-            {"bk_obj_id": "set", "bk_asst_id": "bk_mainline", "bk_asst_obj_id": "biz", "mapping": "1:1"},
-        ],
-        "instances": {
-            "rack": [{"bk_inst_id": 1, "bk_inst_name": "r1", "room": "a"}, {"bk_inst_id": 2, "bk_inst_name": "r2"}],
-            "server": [{"bk_inst_id": 3, "bk_inst_name": "s3"}],
-        },
-        "quoted_instances": {"rack": {"disks": [{"id": 1, "bk_inst_id": 1, "name": "sda", "size": 10}]}},
-        "instance_associations": [{"id": 4, "bk_obj_asst_id": "server_in_rack", "bk_inst_id": 3, "bk_asst_inst_id": 1}],
-        "service_templates": [{"id": 1, "name": "web", "bk_biz_id": 3, "service_category_id": 2}],
-        "process_templates": [{"id": 1, "service_template_id": 1, "bk_process_name": "nginx"}],
-    })
 }
 
 /// Rules that find one value.
@@ -170,7 +133,9 @@ impl Operation {
                 let mut whole = if self.esb == Esb::Data { json!({ "data": body }) } else { body.clone() };
                 if let Some(whole) = whole.as_object_mut() {
                     // What is in the body already wins, so that it can be anything.
-                    vars.iter().for_each(|(name, value)| drop(whole.entry(name).or_insert_with(|| value.clone())));
+                    for (name, value) in vars {
+                        whole.entry(name).or_insert_with(|| value.clone());
+                    }
                 }
                 if self.esb == Esb::Get {
                     ("GET", path, query, vec![], None)

@@ -277,7 +277,7 @@ fn template(world: &World, sent: &Args, business: i64) -> Result<(i64, i64, Opti
 }
 
 /// The built-in category below the built-in root, both named `Default`.
-fn default_category(tables: &Tables) -> i64 {
+pub(super) fn default_category(tables: &Tables) -> i64 {
     let built_in = Filter::equal("name", "Default").and(Filter::equal("is_built_in", true));
     matching(&tables.service_categories, &built_in)
         .iter()

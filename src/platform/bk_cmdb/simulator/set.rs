@@ -12,7 +12,7 @@ use super::{
     filter::{Filter, Test},
     instance::counted,
     instance_write::{accepted, fresh, touch},
-    module::{batch, check_name, is_built_in, projection, remove, updated},
+    module::{batch, check_name, default_category, is_built_in, projection, remove, updated},
     page::{Page, matching, select},
     raw,
     refusal::{Outcome, Refusal, Reply},
@@ -193,25 +193,34 @@ pub(super) fn create_business(world: &mut World, call: &Call) -> Outcome {
     let subject = Subject { model: "biz", id, name: row.text("bk_biz_name"), business: Some(id) };
     world.note(Record::create(world, call, &subject, &row));
     world.put(Place::Businesses, id, Some(row.clone()));
+    let named = |field: &str, name: &str| serde_json::Map::from_iter([(field.to_owned(), Value::from(name))]);
     let [(set_name, default), modules @ ..] = IDLE;
-    let now = world.now_text();
-    let times = [("create_time", now.as_str()), ("last_time", now.as_str()), ("bk_supplier_account", "0")];
     let set_id = world.next_id("set");
-    let mut set = Row::of([("bk_biz_id", id.into()), ("bk_parent_id", id.into()), ("default", default.into())]);
-    set.set("bk_set_id", set_id);
-    set.set("bk_set_name", set_name);
-    times.iter().for_each(|(name, value)| set.set(*name, *value));
+    let mut set = fresh(world, call, "set", &named("bk_set_name", set_name))?;
+    for (name, value) in
+        [("bk_set_id", set_id), ("bk_biz_id", id), ("bk_parent_id", id), ("default", default), ("set_template_id", 0)]
+    {
+        set.set(name, value);
+    }
+    set.set("set_template_version", Value::Null);
     world.put(Place::Sets, set_id, Some(set));
+    let category = default_category(&world.tables);
     for (name, default) in modules {
         let module_id = world.next_id("module");
-        let mut module = Row::of([("bk_biz_id", id.into()), ("bk_set_id", set_id.into()), ("default", default.into())]);
-        module.set("bk_parent_id", set_id);
-        module.set("bk_module_id", module_id);
-        module.set("bk_module_name", name);
-        for (name, value) in [("service_category_id", 2), ("service_template_id", 0), ("set_template_id", 0)] {
+        let mut module = fresh(world, call, "module", &named("bk_module_name", name))?;
+        for (name, value) in [
+            ("bk_module_id", module_id),
+            ("bk_biz_id", id),
+            ("bk_set_id", set_id),
+            ("bk_parent_id", set_id),
+            ("default", default),
+            ("service_category_id", category),
+            ("service_template_id", 0),
+            ("set_template_id", 0),
+        ] {
             module.set(name, value);
         }
-        times.iter().for_each(|(name, value)| module.set(*name, *value));
+        module.set("host_apply_enabled", false);
         world.put(Place::Modules, module_id, Some(module));
     }
     Ok(Reply::Json(row.to_value()))
