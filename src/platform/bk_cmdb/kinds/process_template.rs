@@ -23,7 +23,10 @@ use crate::{
     diff::identity::{self, Assigned},
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
-    platform::bk_cmdb::lookup::{Businesses, Trouble},
+    platform::bk_cmdb::{
+        lookup::{Businesses, Trouble},
+        version::Version,
+    },
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -136,10 +139,11 @@ impl Kind for ProcessTemplate {
         &self,
         desired: &Desired,
         live: Option<&Live>,
-        _facts: &Facts,
+        facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
         let Some(live) = live else { return Ok(Vec::new()) };
-        let (mut changes, mut problems) = (Vec::new(), Vec::new());
+        let version = facts.settings.get("version").and_then(|version| Version::parse(version));
+        let (mut changes, mut problems) = (Vec::new(), rows::too_new(desired, version));
         for name in declared(desired) {
             if name == property::BIND_INFO {
                 match rows::merge(desired, live) {
