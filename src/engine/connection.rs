@@ -13,6 +13,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    gate::Gates,
     limit::Pace,
     retry::{wait, waits},
 };
@@ -96,6 +97,7 @@ pub struct Connection {
     endpoint: OnceCell<Endpoint>,
     own: Semaphore,
     pace: Option<Pace>,
+    gates: Gates,
 }
 
 impl fmt::Debug for Connection {
@@ -109,7 +111,7 @@ impl Connection {
     pub fn new(target: Target, shared: Shared) -> Arc<Self> {
         let own = Semaphore::new(target.concurrency.max(1));
         let pace = target.rate.map(Pace::per_second);
-        Arc::new(Self { target, shared, endpoint: OnceCell::new(), own, pace })
+        Arc::new(Self { target, shared, endpoint: OnceCell::new(), own, pace, gates: Gates::default() })
     }
 
     /// Returns the target.
@@ -170,8 +172,8 @@ impl Connection {
             self.target.platform.interpret(request, &reply)
         });
         let outcome = outcome.map_err(|refusal| {
-            let message = without_secrets(refusal.message, endpoint);
-            Refusal { message, request_id: Some(request_id.into()), ..refusal }
+            let request_id = Some(both(&request_id, &refusal));
+            Refusal { message: without_secrets(refusal.message, endpoint), request_id, ..refusal }
         });
         self.log(request, start.elapsed(), outcome.as_ref().err());
         outcome
@@ -184,6 +186,20 @@ impl Connection {
             None => tracing::debug!(target, operation, ms, "answered"),
             Some(refusal) => tracing::debug!(target, operation, ms, %refusal, "refused"),
         }
+    }
+
+    /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.
+    async fn settle(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
+        let platform = self.target.platform;
+        let first = match self.gates.pass(platform.rests_on(request)).await {
+            Ok(first) => first,
+            Err(refusal) => return Sending::Answered(Err(refusal)),
+        };
+        let sending = self.exchange_patiently(request, write, stop).await;
+        if let Sending::Answered(answer) = &sending {
+            first.tell(answer.as_ref().map(|_| ()), |thing, refusal| platform.lacks(thing, refusal));
+        }
+        sending
     }
 
     async fn exchange_patiently(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
@@ -231,6 +247,14 @@ fn request_id() -> String {
     format!("rec{:013x}{:016x}", jiff::Timestamp::now().as_millisecond(), fastrand::u64(..))
 }
 
+/// Returns our id of a request and, where the platform gave it another, that one too.
+fn both(ours: &str, refusal: &Refusal) -> Arc<str> {
+    match &refusal.request_id {
+        Some(theirs) if **theirs != *ours => format!("{ours}, theirs {theirs}").into(),
+        _ => ours.into(),
+    }
+}
+
 /// Reads from a target. It has no method that writes.
 #[derive(Debug, Clone)]
 pub struct Reader(Arc<Connection>);
@@ -254,7 +278,7 @@ impl Reader {
         if !self.0.target.platform.is_read(request.operation) {
             return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
         }
-        match self.0.exchange_patiently(request, false, None).await {
+        match self.0.settle(request, false, None).await {
             Sending::Answered(answer) => answer,
             Sending::Stopped => Err(Refusal::new(None, "it was not sent")),
         }
@@ -274,6 +298,6 @@ impl Writer {
     /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not
     /// sent at all once `stop` is cancelled.
     pub async fn write(&self, request: &Request, stop: &CancellationToken) -> Sending {
-        self.0.exchange_patiently(request, true, Some(stop)).await
+        self.0.settle(request, true, Some(stop)).await
     }
 }

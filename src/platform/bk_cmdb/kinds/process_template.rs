@@ -23,7 +23,10 @@ use crate::{
     diff::identity::{self, Assigned},
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
-    platform::bk_cmdb::lookup::{Businesses, Trouble, read_rows, service_templates},
+    platform::bk_cmdb::{
+        lookup::{Businesses, Trouble, read_rows, service_templates},
+        version::Version,
+    },
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -142,10 +145,14 @@ impl Kind for ProcessTemplate {
         &self,
         desired: &Desired,
         live: Option<&Live>,
-        _facts: &Facts,
+        facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
-        let Some(live) = live else { return creation::changes(desired) };
-        let (mut changes, mut problems) = (Vec::new(), Vec::new());
+        let version = facts.settings.get("version").and_then(|version| Version::parse(version));
+        let too_new = rows::too_new(desired, version);
+        let Some(live) = live else {
+            return if too_new.is_empty() { creation::changes(desired) } else { Err(too_new) };
+        };
+        let (mut changes, mut problems) = (Vec::new(), too_new);
         for name in declared(desired) {
             if name == property::BIND_INFO {
                 match rows::merge(desired, live) {

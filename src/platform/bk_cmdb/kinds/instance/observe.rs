@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{NAME, claim, live, wanted_name};
 use crate::{
     diff::identity::{self, Assigned},
-    kind::{Facts, Observation},
+    kind::{Facts, Observation, Read},
     model::{Desired, Ensure, Live, Request, ResourceId, Rival, Sight},
     platform::bk_cmdb::{
         kinds::{
@@ -151,7 +151,23 @@ fn associations(
             let arguments = json!({"bk_obj_id": model, "conditions": {"condition": "OR", "rules": rules},
                 "page": {"start": start, "limit": PAGE, "sort": "id"}});
             let request = Request { operation: "search_instance_associations", arguments, repeatable: true };
-            let rows = read_rows(request, "info", observation, facts)?;
+            let (rows, more) = match observation.read(request, facts) {
+                Read::Pending => return Err(Trouble::Pending),
+                // Before 3.10: all of them at once.
+                Read::Failed(refusal) if refusal.is_absent() => {
+                    let condition = json!({"$or": [{"bk_obj_id": model, "bk_inst_id": {"$in": chunk}},
+                        {"bk_asst_obj_id": model, "bk_asst_inst_id": {"$in": chunk}}]});
+                    let arguments = json!({"bk_obj_id": model, "condition": condition});
+                    let request = Request { operation: "find_instance_association", arguments, repeatable: true };
+                    (read_rows(request, "", observation, facts)?, false)
+                }
+                Read::Failed(refusal) => return Err(Trouble::Failed(refusal.to_string())),
+                Read::Value(data) => {
+                    let rows: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+                    let full = rows.len() == PAGE;
+                    (rows, full)
+                }
+            };
             for row in &rows {
                 for (object, instance) in [("bk_obj_id", "bk_inst_id"), ("bk_asst_obj_id", "bk_asst_inst_id")] {
                     if let Some(id) = row[instance].as_i64().filter(|_| row[object] == model) {
@@ -159,7 +175,7 @@ fn associations(
                     }
                 }
             }
-            if rows.len() < PAGE {
+            if !more {
                 break;
             }
             start += PAGE;
