@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     kind::{Kind, Planned},
-    model::{Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
+    model::{Action, Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
     plan::{Plan, Scene, order},
 };
 
@@ -76,8 +76,8 @@ struct Run<'a> {
 
 /// An object after its call.
 enum Sent {
-    /// Answered; the handle.
-    Done(Option<Value>),
+    /// Answered; the handle and, where the answer told it, the object.
+    Done(Option<Value>, Option<Live>),
     /// No answer came, or one that leaves open whether it was done.
     Lost(Refusal),
     /// The platform said no.
@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
             writer,
             options,
             changes: plan.changes.iter().filter(|one| one.target == scene.target).map(|one| (&one.id, one)).collect(),
-            desired: scene.desired.iter().map(|one| (&one.id, *one)).collect(),
+            desired: scene.objects().map(|one| (&one.id, one)).collect(),
             calls: plan.calls.iter().filter(|call| call.target == scene.target).collect(),
             handles: HashMap::new(),
             outcomes: HashMap::new(),
@@ -161,14 +161,16 @@ impl<'a> Run<'a> {
                 };
                 match self.sent(id, answer) {
                     Sent::Refused(refusal) => self.finish(id, Outcome::Refused(refusal), took),
-                    Sent::Done(handle) => {
+                    Sent::Done(handle, live) => {
                         if let Some(handle) = &handle {
                             self.handles.insert(id.to_string(), handle.clone());
                         }
-                        if self.options.verify {
-                            open.push((id, handle, None, took));
-                        } else {
+                        if !self.options.verify {
                             self.finish(id, Outcome::Applied, took);
+                        } else if let Some(live) = live {
+                            self.settle(id, &live, took);
+                        } else {
+                            open.push((id, handle, None, took));
                         }
                     }
                     Sent::Lost(refusal) => {
@@ -182,6 +184,20 @@ impl<'a> Run<'a> {
         let sights = self.read_back(&open).await;
         let mut again = Vec::new();
         for (id, _, lost, took) in open {
+            if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
+                let again_with = requests.remove(id).filter(|(_, request)| request.repeatable && !last);
+                match (sights.get(id), lost, again_with) {
+                    (Some(Sight::Absent { .. }), _, _) => self.finish(id, Outcome::Applied, took),
+                    (Some(Sight::Found(_)), Some(_), Some(call)) => again.push(call),
+                    (Some(Sight::Found(_)), None, _) => {
+                        let refusal = Refusal::new(None, "its removal was accepted, but it is still there");
+                        self.finish(id, Outcome::Refused(refusal), took);
+                    }
+                    (_, Some(refusal), _) => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
+                    (_, None, _) => self.finish(id, Outcome::Unknown("it was not read back".to_owned()), took),
+                }
+                continue;
+            }
             match (sights.get(id), lost) {
                 (Some(Sight::Found(live)), None) => self.settle(id, live, took),
                 (Some(Sight::Found(live)), Some(refusal)) => {
@@ -217,7 +233,8 @@ impl<'a> Run<'a> {
             Err(refusal) => Sent::Refused(refusal.clone()),
             Ok(value) => {
                 let known = self.kind(id).zip(self.planned(id));
-                Sent::Done(known.and_then(|(kind, planned)| kind.handle(&planned, value)))
+                let handle = known.and_then(|(kind, planned)| kind.handle(&planned, value));
+                Sent::Done(handle, known.and_then(|(kind, planned)| kind.answered(planned.desired, value)))
             }
         }
     }

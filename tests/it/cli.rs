@@ -147,7 +147,7 @@ fn ci_gets_one_line_for_each_finished_object() {
     Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged.   1 call (lower bound 1), 1 read, [time]
 
     Applied: 1 of 1.   [time]
-    Calls: UpdateRomaApp 1; 2 reads
+    Calls: UpdateRomaApp 1; 1 read
     ------- stderr -------
     ✓ ~ App/orders  applied [time]  app.yaml:1
     "#);

@@ -114,7 +114,7 @@ fn a_name_that_an_undeclared_object_keeps_is_an_error() {
     insta::assert_snapshot!(site.plan(), @"
     Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls (lower bound 0), 3 reads, [time]
     ------- stderr -------
-    error[P130]: Instance/a cannot get its name: bk_switch #2 has it
+    error[P130]: Instance/a cannot be as declared: bk_switch #2 has the name `sw-2` in bk_switch
      --> one.yaml:7:26
       |
     7 |   fields: {bk_inst_name: sw-2}
@@ -193,7 +193,7 @@ spec: {business: demo, id: 60, properties: {bk_process_name: valkey}}
     insta::assert_snapshot!(site.plan(), @"
     Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls (lower bound 0), 3 reads, [time]
     ------- stderr -------
-    error[P130]: ProcessTemplate/b cannot get its name: process template #50 has it
+    error[P130]: ProcessTemplate/b cannot be as declared: process template #50 has the name `nginx` in service template #51
      --> one.yaml:4:62
       |
     4 | spec: {business: demo, id: 60, properties: {bk_process_name: nginx}}

@@ -28,6 +28,14 @@ pub(super) enum End {
 }
 
 impl End {
+    /// Returns the id of an instance that is there.
+    pub(super) fn id(&self) -> Option<i64> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Made(_) => None,
+        }
+    }
+
     /// Returns the id for a call, or what stands for it.
     pub(super) fn argument(&self) -> Value {
         match self {
