@@ -165,12 +165,12 @@ impl<'a> Run<'a> {
                         if let Some(handle) = &handle {
                             self.handles.insert(id.to_string(), handle.clone());
                         }
-                        if !self.options.verify {
-                            self.finish(id, Outcome::Applied, took);
-                        } else if let Some(live) = live {
+                        if let (true, Some(live)) = (self.options.verify, live) {
                             self.settle(id, &live, took);
-                        } else {
+                        } else if self.options.verify {
                             open.push((id, handle, None, took));
+                        } else {
+                            self.finish(id, Outcome::Applied, took);
                         }
                     }
                     Sent::Lost(refusal) => {

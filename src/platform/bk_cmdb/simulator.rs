@@ -39,6 +39,7 @@ mod operation;
 mod page;
 mod process;
 mod property;
+mod quoted;
 mod raw;
 mod refusal;
 mod row;

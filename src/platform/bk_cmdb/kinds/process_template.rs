@@ -301,7 +301,7 @@ fn to_list(placed: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>) -> 
     let template = |(one, template): &(&Desired, Option<i64>)| match one.locate("id").and_then(Value::as_i64) {
         None => *template,
         Some(id) => {
-            let row = rows.get(&id).filter(|row| rename(one).is_some_and(|name| row[NAME].as_str() != Some(name)))?;
+            let row = rows.get(&id).filter(|row| one.field(NAME).is_some_and(|name| *name != row[NAME]))?;
             row["service_template_id"].as_i64()
         }
     };
@@ -326,7 +326,7 @@ fn assign(
             return fits.then_some(id).into_iter().collect();
         }
         let mut found = named(*template, one.locate("process").and_then(Value::as_str).unwrap_or_default());
-        found.extend(rename(one).map(|name| named(*template, name)).unwrap_or_default());
+        found.extend(one.field(NAME).and_then(Value::as_str).map(|name| named(*template, name)).unwrap_or_default());
         found
     });
     let assigned = identity::assign(candidates.collect());
@@ -335,7 +335,7 @@ fn assign(
         let sight = match assigned {
             Assigned::One(id) => {
                 let mut found = live(one, rows[id]);
-                if let Some(name) = rename(one) {
+                if let Some(name) = one.field(NAME).and_then(Value::as_str) {
                     let template = rows[id]["service_template_id"].as_i64();
                     let holders = named(template, name).into_iter().filter(|holder| holder != id);
                     let claim = claim(&found.handle, name);
@@ -347,10 +347,7 @@ fn assign(
             Assigned::Nothing => {
                 let others = rows.values().filter(|row| lies_in(row, *template));
                 let names = others.filter_map(|row| row[NAME].as_str().map(str::to_owned)).collect();
-                let place = match one.locate("process") {
-                    Some(_) => json!({"business": business, "serviceTemplate": template}),
-                    None => Value::Null,
-                };
+                let place = json!({"business": business, "serviceTemplate": template});
                 // Its own name is free, or it would have been found by it; the one it is to get may not be.
                 let holders = rename(one).map(|name| (claim(&place, name), named(*template, name)));
                 let rivals = holders.into_iter().flat_map(|(claim, holders)| {
