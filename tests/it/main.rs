@@ -12,3 +12,4 @@ mod reads;
 mod renames;
 mod secrets;
 mod validate;
+mod watch;
