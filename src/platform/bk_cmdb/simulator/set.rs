@@ -48,13 +48,11 @@ fn loose(tables: &Tables, condition: &Args) -> Result<Filter, Refusal> {
             Value::String(text) if schema.get(name, 0).is_some_and(|attribute| attribute.kind == "objuser") => {
                 Filter::Field(name.clone(), Test::User(text.clone()))
             }
-            Value::String(text) => {
+            Value::String(text) if !name.starts_with('$') => {
                 let regex = RegexBuilder::new(&regex::escape(text)).case_insensitive(true).build();
                 Filter::Field(name.clone(), Test::Regex(regex.map_err(|_| Refusal::unknown())?))
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                raw::parse(&Args(serde_json::Map::from_iter([(name.clone(), value.clone())])))?
-            }
+            _ => raw::parse(&Args(serde_json::Map::from_iter([(name.clone(), value.clone())])))?,
         };
         filter = filter.and(part);
     }

@@ -231,7 +231,7 @@ pub(super) enum Version {
 }
 
 /// The whole state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) tables: Tables,
     /// What reads of a secondary see while it lags.
@@ -253,7 +253,7 @@ pub(super) struct World {
 }
 
 /// A copy of the tables that follows some time behind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Replica {
     pub(super) tables: Tables,
     waiting: VecDeque<Change>,
