@@ -4,6 +4,7 @@
 //! it; [`Target::resolve`] fetches them when the target is first called.
 
 mod duration;
+mod prune;
 mod read;
 mod resolve;
 mod source;
@@ -17,6 +18,7 @@ use std::{
 };
 
 pub use duration::duration;
+pub use prune::Scope;
 pub use read::decode;
 pub use resolve::{Problem, ResolveError, Resolved};
 pub use source::{Setting, Source};
@@ -34,6 +36,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Targets, in the order of the file.
     pub targets: Vec<Target>,
+    /// Where `--prune` removes what no document means.
+    pub prune: Vec<Scope>,
     /// How `watch` runs.
     pub watch: Watch,
     /// Files that `--sandbox` starts from, relative ones resolved against the file's directory.

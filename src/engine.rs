@@ -5,5 +5,6 @@ pub mod connection;
 mod gate;
 mod limit;
 pub mod observe;
+pub mod prune;
 mod retry;
 mod verify;

@@ -151,6 +151,19 @@ pub trait Kind: Sync {
     /// answers. `all` holds the objects of every kind on that target, so that kinds can share their reads.
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation;
 
+    /// Finds the live objects in scopes of `reconcile.yaml` that none of `all` means: they are surplus. A scope is
+    /// written like a document that is to be absent, with what says where it is in its locator; what is wrong with one
+    /// is told as with documents. Called again after each round of answers, when the documents of this kind are known.
+    fn prune(&self, scopes: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Observation {
+        let mut observation = Observation::default();
+        for scope in scopes {
+            let message = format!("`--prune` is not supported for {} by this version yet", self.name());
+            let diagnostic = Diagnostic::error("P152", message, &scope.origin);
+            observation.know(&scope.id, Sight::Impossible(Box::new(diagnostic)));
+        }
+        observation
+    }
+
     /// Reads objects again whose handles are known, after writes were made to them. What is gone is `Absent`.
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation;
 

@@ -148,9 +148,13 @@ pub(super) struct PlanArgs {
     pub(super) network: Network,
     #[command(flatten)]
     pub(super) output: Output,
+    /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
+    #[arg(long, env = "RECONCILE_PRUNE", value_parser = FalseyValueParser::new())]
+    pub(super) prune: bool,
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     pub(super) inputs: Inputs,
@@ -158,6 +162,9 @@ pub(super) struct ApplyArgs {
     pub(super) network: Network,
     #[command(flatten)]
     pub(super) output: Output,
+    /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
+    #[arg(long, env = "RECONCILE_PRUNE", value_parser = FalseyValueParser::new())]
+    pub(super) prune: bool,
     /// Do not ask
     #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = FalseyValueParser::new())]
     pub(super) auto_approve: bool,

@@ -10,7 +10,7 @@ use super::{
     view::{Screen, json, text},
 };
 use crate::{
-    engine::{connection::Connection, observe::observe},
+    engine::{connection::Connection, observe::observe, prune::prune},
     model::Desired,
     plan::{Cause, Plan, Scene, plan, select},
 };
@@ -19,7 +19,7 @@ use crate::{
 pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
     let stop = Stop::listen();
     let work = async {
-        let prepared = match prepare(&args.inputs, &args.network, &args.output, screen).await {
+        let prepared = match prepare(&args.inputs, &args.network, &args.output, args.prune, screen).await {
             Ok(prepared) => prepared,
             Err(code) => return code,
         };
@@ -42,6 +42,8 @@ pub(super) struct Prepared {
     pub(super) written: Written,
     /// The objects of this run.
     pub(super) desired: Vec<Desired>,
+    /// Where what no document means is to be removed.
+    pub(super) scopes: Vec<Desired>,
     /// The targets of this run.
     pub(super) connected: Connected,
 }
@@ -51,6 +53,7 @@ pub(super) async fn prepare(
     inputs: &Inputs,
     network: &Network,
     output: &Output,
+    prune: bool,
     screen: &Screen,
 ) -> Result<Prepared, u8> {
     let usage = |problem: String| {
@@ -58,6 +61,11 @@ pub(super) async fn prepare(
         exit::USAGE
     };
     let is_selected = setup::filter(inputs).map_err(usage)?;
+    if prune && setup::is_partial(inputs) {
+        return Err(usage(
+            "`--prune` needs all documents: it cannot go with --selector, --target or --exclude".to_owned(),
+        ));
+    }
     let mut written = setup::read(inputs).map_err(usage)?;
     if written.is_broken() && output.format == Format::Json {
         let document = json::problems(&written.diagnostics, &written.sources, &written.unread);
@@ -68,12 +76,17 @@ pub(super) async fn prepare(
     }
     let mut desired = std::mem::take(&mut written.set.desired);
     select(&mut desired, &*is_selected);
-    let used = setup::used(&desired);
+    let scopes = if prune { setup::scopes(written.config.as_ref()) } else { Vec::new() };
+    if prune && scopes.is_empty() {
+        screen.say("nothing to prune in: the configuration has no scopes under `prune`");
+    }
+    let mut used = setup::used(&desired);
+    used.extend(setup::used(&scopes));
     let connected = setup::connect(network, written.config.as_ref(), &used).await.map_err(|problem| {
         screen.error(&problem);
         exit::ERROR
     })?;
-    Ok(Prepared { written, desired, connected })
+    Ok(Prepared { written, desired, scopes, connected })
 }
 
 /// A plan and what it was made from.
@@ -90,7 +103,8 @@ pub(super) struct Seen<'a> {
 pub(super) async fn look(prepared: &Prepared) -> Seen<'_> {
     let start = Instant::now();
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
-    let scenes = observe(&readers, &prepared.desired).await;
+    let mut scenes = observe(&readers, &prepared.desired).await;
+    prune(&readers, &mut scenes, &prepared.scopes).await;
     let plan = plan(&scenes);
     Seen { scenes, plan, took: start.elapsed() }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     config::{
-        Config, Mode, Watch, duration,
+        Config, Mode, Watch, duration, prune,
         target::{self, SECRETS, Target},
     },
     diagnostic::Diagnostic,
@@ -18,8 +18,13 @@ use crate::{
 
 /// Reads a configuration that is in the sources already; paths in it are relative to the directory of `path`.
 pub fn decode(file: FileId, path: &Path, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> Config {
-    let mut config =
-        Config { path: path.to_owned(), targets: Vec::new(), watch: Watch::default(), sandbox: Vec::new() };
+    let mut config = Config {
+        path: path.to_owned(),
+        targets: Vec::new(),
+        prune: Vec::new(),
+        watch: Watch::default(),
+        sandbox: Vec::new(),
+    };
     let mut found = Vec::new();
     let documents = yaml::load(file, sources.text(file), &mut found);
     match documents.as_slice() {
@@ -65,7 +70,10 @@ fn document(root: &Node<'_>, config: &mut Config, diagnostics: &mut Vec<Diagnost
     if let Some(node) = section.get("targets") {
         config.targets = targets(node, &directory, diagnostics);
     }
-    for key in ["safety", "prune"] {
+    if let Some(node) = section.get("prune") {
+        config.prune = prune::scopes(node, &config.targets, diagnostics);
+    }
+    for key in ["safety"] {
         if let (Some(_), Some(origin)) = (section.get(key), section.key_origin(key)) {
             let message = format!("`{key}` is not supported by this version yet");
             diagnostics.push(Diagnostic::error("C002", message, origin));

@@ -35,6 +35,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         platform: target.platform,
         desired,
         surplus: Vec::new(),
+        scopes: Vec::new(),
         facts: Facts::new(freshness, reader.settings().await),
     };
     let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();

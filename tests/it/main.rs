@@ -8,6 +8,7 @@ mod faults;
 mod harness;
 mod plan;
 mod property;
+mod prune;
 mod reads;
 mod renames;
 mod secrets;

@@ -100,7 +100,7 @@ fn change(change: &Change, sources: &Sources) -> Value {
         "reason": match change.action {
             Action::Create => "it does not exist",
             Action::Update => "declared fields differ",
-            Action::Delete => "it is declared absent",
+            Action::Delete => "it is not to be there",
         },
         "fields": change.fields.iter().map(|one| field(one, sources)).collect::<Vec<_>>(),
         "at": at(&change.origin, sources),

@@ -1,6 +1,7 @@
 //! `Instance`: an instance of a general model or a custom layer, by `update_inst` (contract section 4.1).
 
 mod observe;
+mod prune;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -102,6 +103,10 @@ impl Kind for Instance {
             observe::model(model, &group, all, facts, &mut observation);
         }
         observation
+    }
+
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 mod ends;
 mod links;
+mod prune;
 
 use ends::{End, Ends};
 use links::PAGE;
@@ -118,6 +119,10 @@ impl Kind for InstanceAssociation {
         observation
     }
 
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
+    }
+
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
         let mut observation = Observation::default();
         let mut by_model: BTreeMap<&str, Vec<(&Desired, &Value)>> = BTreeMap::new();
@@ -127,7 +132,7 @@ impl Kind for InstanceAssociation {
         for (model, group) in by_model {
             for chunk in group.chunks(PAGE) {
                 let ids: Vec<_> = chunk.iter().filter_map(|(_, handle)| handle["id"].as_i64()).collect();
-                match links::rows(model, None, ("id", &ids), &mut observation, facts) {
+                match links::rows(model, None, Some(("id", &ids)), &mut observation, facts) {
                     Ok(rows) => {
                         for (desired, handle) in chunk {
                             let found = rows.iter().any(|row| row["id"] == handle["id"]);

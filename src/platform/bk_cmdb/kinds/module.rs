@@ -1,6 +1,7 @@
 //! `Module`: a module of a set, by `update_module` (contract section 4.2).
 
 mod observe;
+mod prune;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -99,6 +100,10 @@ impl Kind for Module {
             observe::business(business, &group, facts, &mut observation);
         }
         observation
+    }
+
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {

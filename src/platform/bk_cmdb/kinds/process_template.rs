@@ -5,6 +5,7 @@
 
 mod creation;
 mod property;
+mod prune;
 mod rows;
 
 use std::{
@@ -113,6 +114,10 @@ impl Kind for ProcessTemplate {
             observe_business(business, &group, facts, &mut observation);
         }
         observation
+    }
+
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {

@@ -64,7 +64,7 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
     }
 }
 
-fn business_of(
+pub(super) fn business_of(
     group: &[&Desired],
     all: &[&Desired],
     facts: &Facts,
@@ -131,7 +131,7 @@ fn assign(
 
 /// The associations of instances that are to go, by instance: the server refuses to remove an instance that has one
 /// (code 1101075).
-fn associations(
+pub(super) fn associations(
     model: &str,
     ids: &BTreeSet<i64>,
     observation: &mut Observation,

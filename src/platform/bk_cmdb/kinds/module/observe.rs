@@ -132,7 +132,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
 }
 
 /// Reads the sets that documents name.
-fn sets<'f>(
+pub(super) fn sets<'f>(
     business: i64,
     group: &[&Desired],
     observation: &mut Observation,
@@ -160,7 +160,7 @@ fn read_sets<'f>(
     read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
 }
 
-fn set_of(desired: &Desired, sets: &[&Value], observation: &mut Observation) -> Option<i64> {
+pub(super) fn set_of(desired: &Desired, sets: &[&Value], observation: &mut Observation) -> Option<i64> {
     let given = desired.locator.get("set")?;
     if let Some(id) = given.value.as_i64() {
         return Some(id);
@@ -184,7 +184,7 @@ fn set_of(desired: &Desired, sets: &[&Value], observation: &mut Observation) -> 
 }
 
 /// Reads modules of sets, by name or all of them. Their number is bounded by sets × names.
-fn modules<'f>(
+pub(super) fn modules<'f>(
     business: i64,
     sets: &BTreeSet<i64>,
     names: Option<&BTreeSet<&str>>,
