@@ -93,6 +93,8 @@ pub struct Observation {
     pub known: Vec<(ResourceId, Sight)>,
     /// Live objects that no document means and that a document asks to remove.
     pub surplus: Vec<(Desired, Live)>,
+    /// What is to be said about documents beside it.
+    pub remarks: Vec<Diagnostic>,
 }
 
 impl Observation {
@@ -111,6 +113,12 @@ impl Observation {
     /// Notes what is known of an object.
     pub fn know(&mut self, id: &ResourceId, sight: Sight) {
         self.known.push((id.clone(), sight));
+    }
+
+    /// Notes that a document was checked, and what is wrong with it.
+    pub fn checked(&mut self, id: &ResourceId, problems: Vec<Diagnostic>) {
+        self.know(id, Sight::absent());
+        self.remarks.extend(problems);
     }
 }
 
@@ -162,6 +170,14 @@ pub trait Kind: Sync {
             observation.know(&scope.id, Sight::Impossible(Box::new(diagnostic)));
         }
         observation
+    }
+
+    /// Checks documents against what the platform defines, whether their objects are there or not: names of models and
+    /// places that do not exist, fields and values that the server would drop or refuse. Called like
+    /// [`Kind::observe`]; a document without a fault is `Absent`.
+    fn check(&self, desired: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Observation {
+        let known = desired.iter().map(|one| (one.id.clone(), Sight::absent())).collect();
+        Observation { known, ..Observation::default() }
     }
 
     /// Reads objects again whose handles are known, after writes were made to them. What is gone is `Absent`.

@@ -21,10 +21,11 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Check manifests offline
+    /// Check manifests, offline unless --online is given
     ///
     /// Parses the manifests and checks everything that needs no server: schema, references, rules of values. Needs
-    /// neither network nor credentials.
+    /// neither network nor credentials. With --online it also reads the definitions of models and reports fields and
+    /// values that they do not take, and businesses, sets and templates that do not exist.
     Validate(ValidateArgs),
     /// Show what differs between the manifests and what is live
     ///
@@ -135,6 +136,11 @@ pub(super) struct Talk {
 pub(super) struct ValidateArgs {
     #[command(flatten)]
     pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) network: Network,
+    /// Check fields and values against the models on the servers too; the objects need not exist
+    #[arg(long, env = "RECONCILE_ONLINE", value_parser = FalseyValueParser::new())]
+    pub(super) online: bool,
     /// Form of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
     pub(super) output: Format,

@@ -6,6 +6,7 @@ mod bind_info;
 mod cli;
 mod faults;
 mod harness;
+mod online;
 mod plan;
 mod property;
 mod prune;

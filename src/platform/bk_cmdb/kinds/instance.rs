@@ -1,5 +1,6 @@
 //! `Instance`: an instance of a general model or a custom layer, by `update_inst` (contract section 4.1).
 
+mod check;
 mod observe;
 mod prune;
 
@@ -103,6 +104,10 @@ impl Kind for Instance {
             observe::model(model, &group, all, facts, &mut observation);
         }
         observation
+    }
+
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        check::check(desired, all, facts)
     }
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

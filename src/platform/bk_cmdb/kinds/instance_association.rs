@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
+mod check;
 mod ends;
 mod links;
 mod prune;
@@ -117,6 +118,10 @@ impl Kind for InstanceAssociation {
             }
         }
         observation
+    }
+
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        check::check(desired, all, facts)
     }
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
@@ -281,15 +286,21 @@ fn wanted<'d>(
     let (Some((source_model, source)), Some((target_model, target))) = (find("source.")?, find("target.")?) else {
         return Ok(None);
     };
-    let (from, to) = (definition["bk_obj_id"].as_str(), definition["bk_asst_obj_id"].as_str());
-    if (Some(source_model), Some(target_model)) != (from, to) {
-        let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
-        let message =
-            format!("`{association}` goes from `{from}` to `{to}`, not from `{source_model}` to `{target_model}`");
-        let diagnostic = Diagnostic::error("P123", message, &desired.origin);
-        let swapped = (source_model, target_model) == (to, from);
-        let diagnostic = if swapped { diagnostic.hint("swap the source and the target") } else { diagnostic };
-        return Err(Sight::Impossible(Box::new(diagnostic)));
+    if let Some(problem) = direction(desired, association, definition, (source_model, target_model)) {
+        return Err(Sight::Impossible(Box::new(problem)));
     }
     Ok(Some(Wanted { desired, association, source, target }))
+}
+
+/// Returns what is wrong with a row whose ends are instances of other models than its association goes between.
+fn direction(desired: &Desired, association: &str, definition: &Value, models: (&str, &str)) -> Option<Diagnostic> {
+    let text = |key: &str| definition[key].as_str().unwrap_or_default();
+    let (from, to) = (text("bk_obj_id"), text("bk_asst_obj_id"));
+    if models == (from, to) {
+        return None;
+    }
+    let (source, target) = models;
+    let message = format!("`{association}` goes from `{from}` to `{to}`, not from `{source}` to `{target}`");
+    let diagnostic = Diagnostic::error("P123", message, &desired.origin);
+    Some(if (source, target) == (to, from) { diagnostic.hint("swap the source and the target") } else { diagnostic })
 }

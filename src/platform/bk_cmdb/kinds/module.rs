@@ -1,5 +1,6 @@
 //! `Module`: a module of a set, by `update_module` (contract section 4.2).
 
+mod check;
 mod observe;
 mod prune;
 
@@ -100,6 +101,10 @@ impl Kind for Module {
             observe::business(business, &group, facts, &mut observation);
         }
         observation
+    }
+
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        check::check(desired, all, facts)
     }
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

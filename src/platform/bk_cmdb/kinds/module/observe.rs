@@ -231,13 +231,13 @@ fn label(id: i64) -> String {
 
 /// The service templates and categories of a business, as far as documents name them.
 #[derive(Default)]
-struct Services<'f> {
+pub(super) struct Services<'f> {
     templates: Vec<&'f Value>,
     categories: Vec<&'f Value>,
 }
 
 impl<'f> Services<'f> {
-    fn of(
+    pub(super) fn of(
         business: i64,
         documents: &[&Desired],
         observation: &mut Observation,
@@ -256,7 +256,7 @@ impl<'f> Services<'f> {
 }
 
 /// Returns the ids of the service template and category that a document names.
-fn resolve(one: &Desired, services: &Services<'_>) -> Result<Vec<(&'static str, i64)>, Box<Diagnostic>> {
+pub(super) fn resolve(one: &Desired, services: &Services<'_>) -> Result<Vec<(&'static str, i64)>, Box<Diagnostic>> {
     let kinds = [
         ("serviceTemplate", TEMPLATE, "service template", &services.templates),
         ("serviceCategory", CATEGORY, "service category", &services.categories),
