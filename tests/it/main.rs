@@ -10,6 +10,7 @@ mod plan;
 mod property;
 mod reads;
 mod renames;
+mod safety;
 mod secrets;
 mod validate;
 mod watch;
