@@ -1,6 +1,9 @@
 //! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -42,6 +45,7 @@ pub struct Facts {
     /// Settings of the target that are not secret, such as `timeZone`.
     pub settings: HashMap<String, String>,
     answers: HashMap<Request, Result<Value, Refusal>>,
+    absent: HashSet<&'static str>,
     sights: HashMap<ResourceId, Sight>,
 }
 
@@ -61,8 +65,16 @@ impl Facts {
         self.sights.get(id)
     }
 
+    /// Says whether the server was seen not to have an operation.
+    pub fn lacks(&self, operation: &str) -> bool {
+        self.absent.contains(operation)
+    }
+
     /// Takes in an answer.
     pub fn learn(&mut self, request: Request, answer: Result<Value, Refusal>) {
+        if answer.as_ref().is_err_and(Refusal::is_absent) {
+            self.absent.insert(request.operation);
+        }
         self.answers.insert(request, answer);
     }
 
@@ -79,6 +91,8 @@ pub struct Observation {
     pub ask: Vec<Request>,
     /// What it knows; may come before everything is known.
     pub known: Vec<(ResourceId, Sight)>,
+    /// Live objects that no document means and that a document asks to remove.
+    pub surplus: Vec<(Desired, Live)>,
 }
 
 impl Observation {
@@ -151,7 +165,9 @@ pub trait Kind: Sync {
 
     /// Returns the unique values that an object holds now and those that it will hold, each as a text that equals
     /// another's only if the two collide. Used to order renames and to refuse those that cannot be ordered.
-    fn claims(&self, _desired: &Desired, _live: Option<&Live>) -> Claims {
+    ///
+    /// A claim is said in words, such as `the name x`. `place` is that of [`Sight::Absent`].
+    fn claims(&self, _desired: &Desired, _live: Option<&Live>, _place: &Value) -> Claims {
         Claims::default()
     }
 
@@ -159,11 +175,12 @@ pub trait Kind: Sync {
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
-        planned.live.map_or_else(|| self.answered(planned.desired, answer), |live| Some(live.clone())).map(|l| l.handle)
+    fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
+        planned.live.map(|live| live.handle.clone())
     }
 
-    /// Reads the object back from the answer of a write, where that answer holds all of it.
+    /// Reads the object back from the answer of a write, where the platform's answer is what it stored. Without it the
+    /// object is read again.
     fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {
         None
     }
@@ -207,15 +224,35 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
+/// What marks one attempt at a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp<'a> {
+    /// An id that the servers write to their logs.
+    pub request_id: &'a str,
+    /// The time of sending, for signatures.
+    pub now: jiff::Timestamp,
+}
+
 /// An answer as it came over the wire.
-#[derive(Debug)]
 pub struct Reply<'a> {
     /// HTTP status.
     pub status: u16,
-    /// `Retry-After` in seconds, where given.
-    pub retry_after: Option<u64>,
+    /// Header names in small letters, with their values.
+    pub headers: &'a [(String, String)],
     /// Body.
     pub body: &'a [u8],
+}
+
+impl Reply<'_> {
+    /// Returns the first value of a header; the name is in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns `Retry-After`, where it is given in seconds.
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(std::time::Duration::from_secs)
+    }
 }
 
 /// A platform: a family of kinds behind one API.
@@ -240,8 +277,20 @@ pub trait Platform: Sync {
     /// Says whether an operation only reads. The HTTP method does not tell: most reads are `POST`.
     fn is_read(&self, operation: &str) -> bool;
 
+    /// Names what of a server a request rests on that older ones lack, the oldest thing first; nothing for most requests.
+    /// Of those that rest on the same thing one is sent first: where it shows that the server lacks it, the others are
+    /// refused unsent.
+    fn rests_on(&self, _request: &Request) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Says whether a refusal of a request that rests on a thing shows that the server lacks it.
+    fn lacks(&self, _thing: &str, refusal: &Refusal) -> bool {
+        refusal.is_absent()
+    }
+
     /// Turns a request into what goes over the wire, through the door of the endpoint.
-    fn prepare(&self, request: &Request, endpoint: &Endpoint) -> Result<Prepared, Refusal>;
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal>;
 
     /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.
     fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal>;

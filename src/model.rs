@@ -32,6 +32,8 @@ pub enum Ensure {
     Existing,
     /// It is created where it is missing.
     Present,
+    /// It is removed where it is there.
+    Absent,
 }
 
 /// A pointer from one document to another (`ref: name`).
@@ -67,6 +69,10 @@ pub struct Desired {
     pub origin: Origin,
     /// Whether it is part of the run. Others are only read, for those that refer to them.
     pub selected: bool,
+    /// It is never removed, whatever else says so.
+    pub protect: bool,
+    /// What no document declares beside it is removed: all documents of its kind have to be known.
+    pub exclusive: bool,
 }
 
 impl Desired {
@@ -92,18 +98,27 @@ pub struct Live {
     pub fields: BTreeMap<Arc<str>, Value>,
     /// Unique values that its document wants for it and that other live objects hold.
     pub rivals: Vec<Rival>,
+    /// Labels of the live objects that it is a part or an end of: they cannot be removed before it.
+    pub hangs_on: Vec<String>,
+    /// Labels of live objects that hang on it, where its removal was asked for.
+    pub holds: Vec<String>,
 }
 
 /// A live object that holds a unique value which another one is to get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rival {
-    /// The value, as in `Kind::claims`.
+    /// The value in words, as in `Kind::claims`.
     pub claim: String,
     /// How people tell the holder apart, such as `bk_switch #42`.
     pub holder: String,
 }
 
 impl Live {
+    /// Returns a live object with nothing known about its relations to others.
+    pub fn new(handle: Value, label: String, fields: BTreeMap<Arc<str>, Value>) -> Self {
+        Self { handle, label, fields, rivals: Vec::new(), hangs_on: Vec::new(), holds: Vec::new() }
+    }
+
     /// Returns a field that was read, null where it was not.
     pub fn field(&self, path: &str) -> &Value {
         self.fields.get(path).unwrap_or(&Value::Null)
@@ -237,11 +252,16 @@ pub enum Retry {
     Soon,
     /// After the time the platform asked for.
     After(Duration),
+    /// When fewer requests go out, and after the time the platform asked for, where it did: it limits their rate.
+    Slower(Option<Duration>),
 }
+
+/// The code of a refusal of an operation that the server does not have, whatever the platform's own code for it.
+const ABSENT: &str = "absent";
 
 /// A request that was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}{}", code.as_ref().map(|code| format!(" (code {code})")).unwrap_or_default())]
+#[error("{message}{}", marks(code.as_deref(), request_id.as_deref()))]
 pub struct Refusal {
     /// The platform's code, where it gave one.
     pub code: Option<Arc<str>>,
@@ -251,12 +271,33 @@ pub struct Refusal {
     pub retry: Retry,
     /// No answer was had: the request may have been carried out.
     pub lost: bool,
+    /// The id of the request in the servers' logs.
+    pub request_id: Option<Arc<str>>,
+}
+
+fn marks(code: Option<&str>, request_id: Option<&str>) -> String {
+    match (code, request_id) {
+        (Some(code), Some(id)) => format!(" (code {code}, request {id})"),
+        (Some(code), None) => format!(" (code {code})"),
+        (None, Some(id)) => format!(" (request {id})"),
+        (None, None) => String::new(),
+    }
 }
 
 impl Refusal {
     /// Returns a refusal that says no for good.
     pub fn new(code: Option<Arc<str>>, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry: Retry::Never, lost: false }
+        Self { code, message: message.into(), retry: Retry::Never, lost: false, request_id: None }
+    }
+
+    /// Returns a refusal of an operation that the server does not have.
+    pub fn absent(operation: &str, why: &str) -> Self {
+        Self::new(Some(ABSENT.into()), format!("the server has no operation `{operation}`: {why}"))
+    }
+
+    /// Says whether the server does not have the operation.
+    pub fn is_absent(&self) -> bool {
+        self.code.as_deref() == Some(ABSENT)
     }
 
     /// Returns the code as a number, where it is one.

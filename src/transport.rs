@@ -32,13 +32,12 @@ pub struct Transport {
     client: reqwest::Client,
 }
 
-/// An answer: status, `Retry-After` in seconds, body.
-#[derive(Debug)]
+/// An answer.
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// `Retry-After` in seconds, where given.
-    pub retry_after: Option<u64>,
+    /// Header names in small letters, with their values. They may hold what is secret.
+    pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
 }
@@ -82,9 +81,10 @@ impl Transport {
         }
         let response = request.send().await.map_err(refusal)?;
         let status = response.status().as_u16();
-        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let body = response.bytes().await.map_err(refusal)?.to_vec();
-        Ok(Answer { status, retry_after, body })
+        Ok(Answer { status, headers, body })
     }
 }
 
@@ -99,7 +99,7 @@ fn refusal(error: reqwest::Error) -> Refusal {
     }
     let unsent = error.is_connect() || error.is_builder();
     let retry = if error.is_builder() { Retry::Never } else { Retry::Soon };
-    Refusal { code: None, message, retry, lost: !unsent }
+    Refusal { code: None, message, retry, lost: !unsent, request_id: None }
 }
 
 fn tls(options: &Options) -> Result<rustls::ClientConfig, TransportError> {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Snapshot, Status};
 
 /// A loop that gave no sign of life for this long is dead; it gives one every few seconds.
-const DEAD: Duration = Duration::from_secs(60);
+const DEAD: Duration = Duration::from_mins(1);
 
 /// Most time that answers on their way get at the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);

@@ -55,7 +55,7 @@ mod tests {
                 let _ = sender.try_send(());
             }
             // The channel stays open, as the real one does.
-            sleep(Duration::from_secs(3600)).await;
+            sleep(Duration::from_hours(1)).await;
         };
         let settle = async {
             dirty.recv().await;

@@ -175,8 +175,16 @@ fn hold(previous: &Manifests, set: &Set, doubt: &Doubt, sources: &mut Sources) -
 }
 
 /// What an object is on its platform, as far as its manifest tells.
-fn meaning(object: &Desired) -> (&'static str, &Arc<str>, Vec<(&Arc<str>, &Value)>) {
-    (object.id.kind, &object.target, object.locator.iter().map(|(path, located)| (path, &located.value)).collect())
+#[derive(PartialEq, Eq, Hash)]
+struct Meaning<'a> {
+    kind: &'static str,
+    target: &'a str,
+    locator: Vec<(&'a str, &'a Value)>,
+}
+
+fn meaning(object: &Desired) -> Meaning<'_> {
+    let locator = object.locator.iter().map(|(path, located)| (&**path, &located.value)).collect();
+    Meaning { kind: object.id.kind, target: &object.target, locator }
 }
 
 /// Takes an object over to newer sources, with the text it was read from: so old texts live as long as objects need
@@ -212,5 +220,5 @@ fn chain(error: &DiscoverError) -> String {
     text
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

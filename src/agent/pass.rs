@@ -13,7 +13,7 @@ use crate::{
         observe::observe,
     },
     model::{Change, Desired, Outcome},
-    plan::{Plan, plan},
+    plan::{Plan, plan, select},
     source::Sources,
 };
 
@@ -42,11 +42,13 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         let Sum { counts, verdict, error, retry } = sum;
         Report { trigger, start, end: Timestamp::now(), verdict, counts, drift, error, retry }
     };
-    let selected: Vec<Desired>;
+    let selected;
     let desired: &[Desired] = match &shared.filter {
         None => &manifests.desired,
         Some(filter) => {
-            selected = manifests.desired.iter().filter(|object| filter(object)).cloned().collect();
+            let mut objects = manifests.desired.clone();
+            select(&mut objects, &**filter);
+            selected = objects;
             &selected
         }
     };
@@ -58,6 +60,11 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         () = stop.cancelled() => return end(interrupted(), 0),
         scenes = observe(&readers, desired) => scenes,
     };
+    let mut scenes = scenes;
+    if manifests.errors() > 0 {
+        // What no document seems to declare may well be declared in one that is broken.
+        scenes.iter_mut().for_each(|scene| scene.surplus.clear());
+    }
     let plan = plan(&scenes);
     let sources = &manifests.sources;
     (shared.listener)(&Event::Planned { plan: &plan, sources });
@@ -91,8 +98,12 @@ fn interrupted() -> Sum {
 /// Counts objects whose target nobody can talk to, and says which targets these are.
 fn unserved(desired: &[Desired], connections: &[Arc<Connection>]) -> usize {
     let served: HashSet<&Arc<str>> = connections.iter().map(|connection| &connection.target().name).collect();
-    let unserved: Vec<&Arc<str>> =
-        desired.iter().map(|object| &object.target).filter(|target| !served.contains(target)).collect();
+    let unserved: Vec<&Arc<str>> = desired
+        .iter()
+        .filter(|object| object.selected)
+        .map(|object| &object.target)
+        .filter(|target| !served.contains(target))
+        .collect();
     for target in unserved.iter().collect::<HashSet<_>>() {
         tracing::error!("there is no connection to the target `{target}`");
     }

@@ -9,8 +9,8 @@ use super::status::Trigger;
 /// Time until a pass that failed is made again, doubled with each further one that fails.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
-/// Time between two looks at the files where one of them could not be read.
-const RETRY_SCAN: Duration = Duration::from_secs(5);
+/// Time between two looks at the files where one of them could not be read, or changes may go unnoticed.
+const SHORT_RESCAN: Duration = Duration::from_secs(5);
 
 /// What is due when.
 #[derive(Debug)]
@@ -44,9 +44,9 @@ impl Schedule {
         self.retry = None;
     }
 
-    /// Notes that the files were read, all of them or not.
-    pub(super) fn scanned(&mut self, readable: bool, now: Instant) {
-        self.next_scan = now + if readable { self.rescan } else { RETRY_SCAN.min(self.rescan) };
+    /// Notes that the files were read; trusted are they if all could be read and changes of them will be told.
+    pub(super) fn scanned(&mut self, trusted: bool, now: Instant) {
+        self.next_scan = now + if trusted { self.rescan } else { SHORT_RESCAN.min(self.rescan) };
     }
 
     /// Notes that a pass ended.
@@ -63,7 +63,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_come_again_ever_later() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(Duration::from_secs(60), Duration::from_secs(30), now);
+        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), now);
         let mut waits = |results: &[bool]| -> Vec<u64> {
             let wait = |failed: &bool| {
                 schedule.passed(*failed, now);
@@ -77,13 +77,13 @@ mod tests {
         schedule.passed(true, now);
         assert_eq!(schedule.next_pass(), (now + Duration::from_secs(5), Trigger::Retry));
         schedule.passed(false, now);
-        assert_eq!(schedule.next_pass(), (now + Duration::from_secs(60), Trigger::Resync));
+        assert_eq!(schedule.next_pass(), (now + Duration::from_mins(1), Trigger::Resync));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unreadable_files_are_looked_at_sooner() {
+    async fn files_in_doubt_are_looked_at_sooner() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(Duration::from_secs(60), Duration::from_secs(30), now);
+        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), now);
         schedule.scanned(true, now);
         assert_eq!(schedule.next_scan(), now + Duration::from_secs(30));
         schedule.scanned(false, now);

@@ -1,1 +1,272 @@
+use std::{
+    fs,
+    sync::{Mutex, atomic::Ordering},
+};
 
+use tokio::{task::JoinHandle, time::Instant};
+
+use super::{
+    fake::{PLATFORMS, Store, serve, targets, thing},
+    *,
+};
+
+/// More than a busy machine needs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running agent over a directory and a server.
+struct Running {
+    directory: tempfile::TempDir,
+    store: Arc<Store>,
+    status: Status,
+    events: Arc<Mutex<Vec<String>>>,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), AgentError>>,
+}
+
+impl Running {
+    async fn start(files: &[(&str, &str)], live: &[(&str, i64)], set_up: impl FnOnce(&mut Agent)) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).expect("written");
+        }
+        let (store, connection, _) = serve().await;
+        live.iter().for_each(|(key, value)| store.put(key, *value));
+        let mut agent = Agent::new(vec![directory.path().to_owned()], &PLATFORMS);
+        agent.targets = targets();
+        agent.connections = vec![connection];
+        agent.debounce.quiet = Duration::from_millis(30);
+        set_up(&mut agent);
+        let (status, stop) = (agent.status.clone(), CancellationToken::new());
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let told = events.clone();
+        let listener = move |event: &Event<'_>| {
+            let text = match event {
+                Event::Finished { change, outcome, .. } => format!("{} {}", change.id, report::outcome_name(outcome)),
+                Event::Planned { plan, .. } => format!("{} planned", plan.changes.len()),
+                Event::Manifests(_) | Event::PassStarted(_) | Event::PassFinished(_) => return,
+            };
+            told.lock().expect("not poisoned").push(text);
+        };
+        let task = tokio::spawn(run(agent, stop.clone(), Arc::new(listener)));
+        Self { directory, store, status, events, stop, task }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.directory.path().join(name), text).expect("written");
+    }
+
+    /// Waits until the state fulfils a condition, and returns it.
+    async fn until(&self, what: &str, condition: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let mut receiver = self.status.subscribe();
+        let waited = tokio::time::timeout(PATIENCE, receiver.wait_for(|snapshot| condition(snapshot))).await;
+        let Ok(found) = waited else { panic!("{what}: {:#?}", self.status.snapshot()) };
+        found.expect("the agent runs").clone()
+    }
+
+    async fn passes(&self, count: u64) -> Report {
+        let snapshot = self.until("passes", |snapshot| snapshot.passes >= count).await;
+        snapshot.last.expect("a pass ended")
+    }
+
+    async fn end(self) -> Vec<String> {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("the agent ends");
+        ended.expect("no panic").expect("no error");
+        self.events.lock().expect("not poisoned").clone()
+    }
+}
+
+#[tokio::test]
+async fn what_is_declared_is_made_so() {
+    let files = [("a.yaml", &*(thing("a", "1") + &thing("b", "2")))];
+    let running = Running::start(&files, &[("a", 0), ("b", 2)], |_| {}).await;
+    let report = running.passes(1).await;
+    assert_eq!((report.trigger, report.verdict, report.drift), (Trigger::Start, Verdict::Converged, 1));
+    assert_eq!(report.counts, Counts { in_sync: 1, changed: 1, ..Counts::default() });
+    assert_eq!(running.store.get("a"), Some(1));
+
+    running.write("a.yaml", &(thing("a", "1") + &thing("b", "5")));
+    let report = running.passes(2).await;
+    assert_eq!((report.trigger, report.verdict), (Trigger::Change, Verdict::Converged));
+    assert_eq!(running.store.get("b"), Some(5));
+    let events = running.end().await;
+    assert_eq!(events, ["1 planned", "Thing/a applied", "1 planned", "Thing/b applied"]);
+}
+
+#[tokio::test]
+async fn reporting_sends_nothing() {
+    let files = [("a.yaml", &*thing("a", "1"))];
+    let running = Running::start(&files, &[("a", 0)], |agent| agent.mode = Mode::Report).await;
+    let report = running.passes(1).await;
+    assert_eq!((report.verdict, report.drift, report.retry), (Verdict::Drifted, 1, false));
+    assert_eq!(report.counts, Counts { drifted: 1, ..Counts::default() });
+    assert_eq!(running.store.writes.load(Ordering::SeqCst), 0);
+    assert_eq!(running.end().await, ["1 planned"]);
+}
+
+#[tokio::test]
+async fn a_burst_is_few_passes_and_a_touch_none() {
+    let files = [("a.yaml", &*thing("a", "0"))];
+    let running = Running::start(&files, &[("a", 0)], |_| {}).await;
+    running.passes(1).await;
+    for value in 1..=200 {
+        running.write("a.yaml", &thing("a", &value.to_string()));
+    }
+    running.until("the last value", |_| running.store.get("a") == Some(200)).await;
+    let passes = running.status.snapshot().passes;
+    assert!(passes < 50, "{passes} passes");
+
+    // The same text again, then a real change: one pass for the latter.
+    running.write("a.yaml", &thing("a", "200"));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let before = running.until("rest", |snapshot| snapshot.running.is_none()).await.passes;
+    running.write("b.yaml", "");
+    running.passes(before + 1).await;
+    assert_eq!(running.status.snapshot().passes, before + 1);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_broken_document_is_told_and_held_back() {
+    let files = [("a.yaml", &*thing("a", "1")), ("b.yaml", &*thing("b", "1"))];
+    let running = Running::start(&files, &[("a", 1), ("b", 1)], |_| {}).await;
+    running.passes(1).await;
+    running.write("a.yaml", "a: [\n");
+    let snapshot = running.until("the mistake", |one| one.manifests.as_ref().is_some_and(|m| m.errors > 0)).await;
+    let manifests = snapshot.manifests.expect("just seen");
+    assert_eq!((manifests.objects, manifests.held), (2, vec!["Thing/a".to_owned()]));
+    assert!(!manifests.diagnostics.is_empty());
+    // The last good version is in force: drift of it is corrected.
+    running.store.put("a", 7);
+    running.write("b.yaml", &thing("b", "2"));
+    running.until("both", |_| running.store.get("a") == Some(1) && running.store.get("b") == Some(2)).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn failures_are_tried_again() {
+    let files = [("a.yaml", &*thing("a", "1"))];
+    let running = Running::start(&files, &[("a", 0)], |agent| agent.resync = Duration::from_millis(50)).await;
+    running.passes(1).await;
+    running.store.down.store(true, Ordering::SeqCst);
+    let snapshot = running.until("a failure", |one| one.last.as_ref().is_some_and(|last| last.retry)).await;
+    let last = snapshot.last.expect("just seen");
+    assert_eq!((last.verdict, last.counts.unknown), (Verdict::Failed, 1));
+    assert!(snapshot.last_error.is_some_and(|error| error.contains("Thing/a")));
+    running.store.put("a", 9);
+    running.store.down.store(false, Ordering::SeqCst);
+    running.until("the value", |_| running.store.get("a") == Some(1)).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_pass() {
+    let files = [("a.yaml", &*thing("a", "666"))];
+    let running = Running::start(&files, &[("a", 0)], |_| {}).await;
+    let report = running.passes(1).await;
+    assert_eq!((report.verdict, report.retry), (Verdict::Panicked, true));
+    assert!(report.error.is_some_and(|error| error.contains("the number of the beast")));
+    assert!(!running.status.snapshot().complete);
+    running.write("a.yaml", &thing("a", "1"));
+    running.until("the value", |_| running.store.get("a") == Some(1)).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_filter_picks() {
+    let files = [("a.yaml", &*(thing("a", "1") + &thing("b", "1")))];
+    let only_b = |agent: &mut Agent| agent.filter = Some(Arc::new(|object: &Desired| &*object.id.key == "b"));
+    let running = Running::start(&files, &[("a", 0), ("b", 0)], only_b).await;
+    let report = running.passes(1).await;
+    assert_eq!(report.counts, Counts { changed: 1, ..Counts::default() });
+    assert_eq!((running.store.get("a"), running.store.get("b")), (Some(0), Some(1)));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn without_a_connection_nothing_is_known() {
+    let files = [("a.yaml", &*thing("a", "1"))];
+    let running = Running::start(&files, &[("a", 0)], |agent| agent.connections.clear()).await;
+    let report = running.passes(1).await;
+    assert_eq!((report.verdict, report.counts.unknown), (Verdict::Failed, 1));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn an_end_breaks_reads_off() {
+    let files = [("a.yaml", &*thing("a", "1"))];
+    let running = Running::start(&files, &[("a", 0)], |_| {}).await;
+    running.passes(1).await;
+    running.store.hold_reads.store(true, Ordering::SeqCst);
+    running.write("a.yaml", &thing("a", "2"));
+    running.until("a pass", |snapshot| snapshot.running.is_some()).await;
+    let (store, status) = (running.store.clone(), running.status.clone());
+    running.end().await;
+    assert_eq!((store.get("a"), store.writes.load(Ordering::SeqCst)), (Some(1), 1));
+    assert_eq!(status.snapshot().last.map(|last| last.verdict), Some(Verdict::Interrupted));
+}
+
+#[tokio::test]
+async fn an_end_waits_for_calls_on_their_way() {
+    // The second needs the first, so its call cannot be on its way yet.
+    let second = thing("b", "1").replace("value: 1", "value: 1, beside: a");
+    let files = [("a.yaml", &*(thing("a", "1") + &second))];
+    let running = Running::start(&files, &[], |_| {}).await;
+    running.passes(1).await;
+    running.write("a.yaml", &(thing("a", "1") + &second).replace("spec: {", "spec: {create: true, "));
+    running.store.hold_writes.store(true, Ordering::SeqCst);
+    let end = Instant::now() + PATIENCE;
+    while running.store.arrived.load(Ordering::SeqCst) == 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (store, status) = (running.store.clone(), running.status.clone());
+    running.stop.cancel();
+    store.hold_writes.store(false, Ordering::SeqCst);
+    let events = running.end().await;
+    assert_eq!((store.get("a"), store.get("b")), (Some(1), None));
+    assert!(events.ends_with(&["Thing/a applied".to_owned(), "Thing/b interrupted".to_owned()]), "{events:?}");
+    assert_eq!(status.snapshot().last.map(|last| last.verdict), Some(Verdict::Interrupted));
+}
+
+#[tokio::test]
+async fn numbers_are_counted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("a.yaml"), thing("a", "1") + "---\nkind: Thing\n").expect("written");
+    let (store, connection, shared) = serve().await;
+    store.put("a", 0);
+    let mut agent = Agent::new(vec![directory.path().to_owned()], &PLATFORMS);
+    agent.targets = targets();
+    agent.connections = vec![connection];
+    let (status, registry) = (agent.status.clone(), agent.metrics.registry(Some(shared.tally().clone())));
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(run(agent, stop.clone(), Arc::new(|_: &Event<'_>| {})));
+    let mut receiver = status.subscribe();
+    let passed = receiver.wait_for(|snapshot| snapshot.passes == 1);
+    tokio::time::timeout(PATIENCE, passed).await.expect("in time").expect("the agent runs");
+    stop.cancel();
+    task.await.expect("no panic").expect("no error");
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("a text has room");
+    for line in [
+        "reconcile_passes_total{result=\"converged\"} 1",
+        "reconcile_changes_total{kind=\"Thing\",action=\"update\",outcome=\"applied\"} 1",
+        "reconcile_objects{state=\"changed\"} 1",
+        "reconcile_drift 1",
+        "reconcile_calls_total{operation=\"get\",write=\"false\"} 2",
+        "reconcile_calls_total{operation=\"put\",write=\"true\"} 1",
+        "reconcile_pass_duration_seconds_count 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("reconcile_manifest_errors 0"), "{text}");
+}
+
+#[tokio::test]
+async fn some_things_cannot_be_watched() {
+    let listener: Arc<Listener> = Arc::new(|_: &Event<'_>| {});
+    for (paths, expected) in [(vec![], "no path"), (vec![PathBuf::from("-")], "standard input")] {
+        let agent = Agent::new(paths, &PLATFORMS);
+        let error = run(agent, CancellationToken::new(), listener.clone()).await.expect_err("it cannot run");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}

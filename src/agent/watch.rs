@@ -75,17 +75,23 @@ impl Watch {
         }
     }
 
+    /// Says whether changes are only found by looking, so that some may be missed: times are compared by the second.
+    pub(super) fn polls(&self) -> bool {
+        self.poll.is_some()
+    }
+
     fn arm(&mut self, wanted: Layout) -> Option<(Layout, Box<dyn Watcher + Send>)> {
         if self.poll.is_none() {
             match watch(&self.signals, None, wanted.clone()) {
                 Ok(armed) => return Some(armed),
-                Err(error) => match limit(&error) {
-                    Some(setting) => self.fall_back(setting),
-                    None => {
+                Err(error) => {
+                    if let Some(setting) = limit(&error) {
+                        self.fall_back(setting);
+                    } else {
                         tracing::warn!("the file system does not tell of changes, looking every {POLL:?}: {error}");
                         self.poll = Some(POLL);
                     }
-                },
+                }
             }
         }
         match watch(&self.signals, self.poll, wanted) {
@@ -171,5 +177,5 @@ fn limit(error: &notify::Error) -> Option<&'static str> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

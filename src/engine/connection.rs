@@ -7,15 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::{
+    gate::Gates,
     limit::Pace,
     retry::{wait, waits},
 };
 use crate::{
-    kind::{Endpoint, Platform, Reply},
+    kind::{Endpoint, Platform, Reply, Stamp},
     model::{Refusal, Request},
     transport::Transport,
 };
@@ -94,6 +97,7 @@ pub struct Connection {
     endpoint: OnceCell<Endpoint>,
     own: Semaphore,
     pace: Option<Pace>,
+    gates: Gates,
 }
 
 impl fmt::Debug for Connection {
@@ -107,7 +111,7 @@ impl Connection {
     pub fn new(target: Target, shared: Shared) -> Arc<Self> {
         let own = Semaphore::new(target.concurrency.max(1));
         let pace = target.rate.map(Pace::per_second);
-        Arc::new(Self { target, shared, endpoint: OnceCell::new(), own, pace })
+        Arc::new(Self { target, shared, endpoint: OnceCell::new(), own, pace, gates: Gates::default() })
     }
 
     /// Returns the target.
@@ -134,21 +138,42 @@ impl Connection {
         endpoint.await.map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))
     }
 
-    /// Sends a request once.
-    async fn exchange(&self, request: &Request, write: bool) -> Result<Value, Refusal> {
+    /// Waits for its turn and sends a request once; nothing is sent once `stop` is cancelled.
+    async fn exchange(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
+        let turn = async {
+            let own = self.own.acquire().await;
+            let all = self.shared.all.acquire().await;
+            for pace in [self.pace.as_ref(), self.shared.pace.as_deref()].into_iter().flatten() {
+                pace.turn().await;
+            }
+            (own, all)
+        };
+        let _turn = match stop {
+            None => turn.await,
+            Some(stop) => tokio::select! {
+                biased;
+                () = stop.cancelled() => return Sending::Stopped,
+                turn = turn => turn,
+            },
+        };
+        Sending::Answered(self.send(request, write).await)
+    }
+
+    async fn send(&self, request: &Request, write: bool) -> Result<Value, Refusal> {
         let endpoint = self.endpoint().await?;
-        let _own = self.own.acquire().await;
-        let _all = self.shared.all.acquire().await;
-        for pace in [self.pace.as_ref(), self.shared.pace.as_deref()].into_iter().flatten() {
-            pace.turn().await;
-        }
-        let prepared = self.target.platform.prepare(request, endpoint)?;
+        let request_id = request_id();
+        let stamp = Stamp { request_id: &request_id, now: jiff::Timestamp::now() };
+        let prepared = self.target.platform.prepare(request, endpoint, stamp)?;
         let start = Instant::now();
         self.shared.tally.count(request.operation, write);
         let answer = self.shared.transport.send(prepared).await;
         let outcome = answer.and_then(|answer| {
-            let reply = Reply { status: answer.status, retry_after: answer.retry_after, body: &answer.body };
+            let reply = Reply { status: answer.status, headers: &answer.headers, body: &answer.body };
             self.target.platform.interpret(request, &reply)
+        });
+        let outcome = outcome.map_err(|refusal| {
+            let request_id = Some(both(&request_id, &refusal));
+            Refusal { message: without_secrets(refusal.message, endpoint), request_id, ..refusal }
         });
         self.log(request, start.elapsed(), outcome.as_ref().err());
         outcome
@@ -163,18 +188,70 @@ impl Connection {
         }
     }
 
-    async fn exchange_patiently(&self, request: &Request, write: bool) -> Result<Value, Refusal> {
+    /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.
+    async fn settle(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
+        let platform = self.target.platform;
+        let first = match self.gates.pass(platform.rests_on(request)).await {
+            Ok(first) => first,
+            Err(refusal) => return Sending::Answered(Err(refusal)),
+        };
+        let sending = self.exchange_patiently(request, write, stop).await;
+        if let Sending::Answered(answer) = &sending {
+            first.tell(answer.as_ref().map(|_| ()), |thing, refusal| platform.lacks(thing, refusal));
+        }
+        sending
+    }
+
+    async fn exchange_patiently(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
         let mut waits = waits();
+        let mut last = None;
         loop {
-            let refusal = match self.exchange(request, write).await {
-                Ok(value) => return Ok(value),
-                Err(refusal) => refusal,
+            let refusal = match self.exchange(request, write, stop).await {
+                Sending::Answered(Err(refusal)) => refusal,
+                // A refusal says more than that it was not sent once more.
+                Sending::Stopped => return last.map_or(Sending::Stopped, |last| Sending::Answered(Err(last))),
+                answered @ Sending::Answered(Ok(_)) => return answered,
             };
-            let Some(pause) = wait(&refusal, &mut waits, !write) else { return Err(refusal) };
+            let Some(pause) = wait(&refusal, &mut waits, !write) else { return Sending::Answered(Err(refusal)) };
             let (target, operation) = (&*self.target.name, request.operation);
             tracing::info!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
-            tokio::time::sleep(pause).await;
+            last = Some(refusal);
+            match stop {
+                None => tokio::time::sleep(pause).await,
+                Some(stop) => tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                },
+            }
         }
+    }
+}
+
+/// A platform may quote what it was sent.
+fn without_secrets(message: String, endpoint: &Endpoint) -> String {
+    let secrets = endpoint.secrets.values().map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty());
+    secrets.fold(message, |message, secret| message.replace(secret, "***"))
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Sending {
+    /// It was sent, and this is the answer.
+    Answered(Result<Value, Refusal>),
+    /// It was not sent, because the run is to end.
+    Stopped,
+}
+
+/// Returns an id that is ours to see and new for every attempt.
+fn request_id() -> String {
+    format!("rec{:013x}{:016x}", jiff::Timestamp::now().as_millisecond(), fastrand::u64(..))
+}
+
+/// Returns our id of a request and, where the platform gave it another, that one too.
+fn both(ours: &str, refusal: &Refusal) -> Arc<str> {
+    match &refusal.request_id {
+        Some(theirs) if **theirs != *ours => format!("{ours}, theirs {theirs}").into(),
+        _ => ours.into(),
     }
 }
 
@@ -201,7 +278,10 @@ impl Reader {
         if !self.0.target.platform.is_read(request.operation) {
             return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
         }
-        self.0.exchange_patiently(request, false).await
+        match self.0.settle(request, false, None).await {
+            Sending::Answered(answer) => answer,
+            Sending::Stopped => Err(Refusal::new(None, "it was not sent")),
+        }
     }
 }
 
@@ -215,8 +295,9 @@ impl Writer {
         Reader(self.0.clone())
     }
 
-    /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out.
-    pub async fn write(&self, request: &Request) -> Result<Value, Refusal> {
-        self.0.exchange_patiently(request, true).await
+    /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not
+    /// sent at all once `stop` is cancelled.
+    pub async fn write(&self, request: &Request, stop: &CancellationToken) -> Sending {
+        self.0.settle(request, true, Some(stop)).await
     }
 }

@@ -34,6 +34,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         target: target.name.clone(),
         platform: target.platform,
         desired,
+        surplus: Vec::new(),
         facts: Facts::new(freshness, reader.settings().await),
     };
     let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();
@@ -58,6 +59,12 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
                 continue;
             }
             learned |= see(&mut scene.facts, observation.known);
+            for (surplus, live) in observation.surplus {
+                if scene.facts.sight(&surplus.id).is_none() {
+                    scene.facts.see(surplus.id.clone(), Sight::Found(live));
+                    scene.surplus.push(surplus);
+                }
+            }
         }
         if !ask.is_empty() {
             round(reader, ask, &mut scene.facts).await;

@@ -30,8 +30,8 @@ pub(super) fn wait(refusal: &Refusal, waits: &mut impl Iterator<Item = Duration>
     let next = waits.next()?;
     match refusal.retry {
         Retry::Never => None,
-        Retry::Soon => Some(next),
-        Retry::After(asked) => Some(asked.max(Duration::from_millis(1))),
+        Retry::Soon | Retry::Slower(None) => Some(next),
+        Retry::After(asked) | Retry::Slower(Some(asked)) => Some(asked.max(Duration::from_millis(1))),
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn what_is_sent_again() {
         let check = |retry: Retry, lost: bool, read: bool, expected: bool| {
-            let refusal = Refusal { code: None, message: "no".to_owned(), retry, lost };
+            let refusal = Refusal { code: None, message: "no".to_owned(), retry, lost, request_id: None };
             assert_eq!(wait(&refusal, &mut waits(), read).is_some(), expected, "{refusal:?} read: {read}");
         };
         check(Retry::Soon, true, true, true);

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::{
-    kind::{Endpoint, Kind, Platform, Prepared, Reply},
+    kind::{Endpoint, Kind, Platform, Prepared, Reply, Stamp},
     model::{Refusal, Request},
 };
 
@@ -37,8 +37,8 @@ impl Platform for RomaConnect {
         door::is_read(operation)
     }
 
-    fn prepare(&self, request: &Request, endpoint: &Endpoint) -> Result<Prepared, Refusal> {
-        door::prepare(request, endpoint)
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
+        door::prepare(request, endpoint, stamp)
     }
 
     fn interpret(&self, _request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {

@@ -1,1 +1,97 @@
+use std::sync::Arc;
 
+use jiff::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::agent::{Counts, ManifestStatus, Metrics, Report, Trigger, Verdict};
+
+struct Server {
+    address: std::net::SocketAddr,
+    status: Status,
+    stop: CancellationToken,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (status, stop) = (Status::default(), CancellationToken::new());
+        let registry = Arc::new(Metrics::default().registry(Some(Arc::default())));
+        tokio::spawn(serve(listener, status.clone(), registry, stop.clone()));
+        Self { address, status, stop }
+    }
+
+    /// Returns the status line's code, and the body.
+    async fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("answered");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a code"), body.to_owned())
+    }
+}
+
+fn report() -> Report {
+    let now = Timestamp::UNIX_EPOCH;
+    Report {
+        trigger: Trigger::Start,
+        start: now,
+        end: now,
+        verdict: Verdict::Converged,
+        counts: Counts::default(),
+        drift: 0,
+        error: None,
+        retry: false,
+    }
+}
+
+#[tokio::test]
+async fn health_readiness_and_numbers() {
+    let server = Server::start().await;
+    assert_eq!(server.get("/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(server.get("/nothing").await, (404, "not found\n".to_owned()));
+    let (code, numbers) = server.get("/metrics").await;
+    assert_eq!(code, 200);
+    assert!(numbers.contains("reconcile_drift 0\n") && numbers.ends_with("# EOF\n"), "{numbers}");
+    server.stop.cancel();
+}
+
+#[tokio::test]
+async fn ready_once_a_pass_has_seen_everything() {
+    let server = Server::start().await;
+    let check = async |expected: (u16, &str)| {
+        let (code, body) = server.get("/readyz").await;
+        assert_eq!(code, expected.0, "{body}");
+        assert!(body.contains(expected.1), "{body}");
+    };
+    check((503, "the manifests were not read yet")).await;
+    let manifests = ManifestStatus {
+        digest: "d".to_owned(),
+        objects: 1,
+        held: Vec::new(),
+        diagnostics: Vec::new(),
+        errors: 0,
+        unreadable: Vec::new(),
+    };
+    server.status.update(|snapshot| snapshot.manifests = Some(manifests.clone()));
+    check((503, "no pass was completed yet")).await;
+    server.status.update(|snapshot| {
+        snapshot.complete = true;
+        snapshot.last = Some(report());
+    });
+    check((200, "\"verdict\":\"converged\"")).await;
+    let unreadable = ManifestStatus { unreadable: vec!["cannot read m".to_owned()], ..manifests };
+    server.status.update(|snapshot| snapshot.manifests = Some(unreadable));
+    check((503, "manifests cannot be read")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_hangs_is_not_healthy() {
+    let shown = Shown { status: Status::default(), registry: Arc::default() };
+    assert_eq!(healthz(State(shown.clone())).await.0, StatusCode::OK);
+    tokio::time::advance(DEAD).await;
+    assert_eq!(healthz(State(shown)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}

@@ -1,1 +1,121 @@
+use std::fs;
 
+use super::*;
+use crate::agent::fake::{PLATFORMS, targets, thing};
+
+/// Reads directories one after the other, each in the place of the one before, and shows what is in force.
+fn check(steps: &[(&[(&str, &str)], &str)]) {
+    let base = tempfile::tempdir().expect("a directory");
+    let root = base.path().join("m");
+    let location = Location {
+        paths: vec![root.clone()],
+        skip: Vec::new(),
+        platforms: &PLATFORMS,
+        targets: targets(),
+        variables: Variables::default(),
+    };
+    let mut current = None;
+    for (number, (files, expected)) in steps.iter().enumerate() {
+        let _ = fs::remove_dir_all(&root);
+        if !files.is_empty() {
+            fs::create_dir(&root).expect("made");
+        }
+        for (name, text) in *files {
+            if *text == "UNREADABLE" {
+                // A link into nothing, under the name of a manifest.
+                std::os::unix::fs::symlink("nowhere", root.join(name)).expect("linked");
+            } else {
+                fs::write(root.join(name), text).expect("written");
+            }
+        }
+        if let Some(new) = read(&location, current.as_ref()) {
+            current = Some(new);
+        }
+        let shown = current.as_ref().map(|current| show(current, &root)).unwrap_or_default();
+        assert_eq!(shown, *expected, "step {number}");
+    }
+}
+
+fn show(manifests: &Manifests, root: &Path) -> String {
+    let mut lines: Vec<String> = manifests
+        .desired
+        .iter()
+        .map(|object| {
+            let value = &object.fields["value"];
+            let at = manifests.sources.position(&value.origin).to_string();
+            let at = Path::new(&at).strip_prefix(root).map_or(at.clone(), |at| at.display().to_string());
+            let held = if manifests.held.contains(&object.id) { " held" } else { "" };
+            // The place is right even where its text is an old one.
+            let text = &manifests.sources.text(value.origin.file)[value.origin.range()];
+            assert_eq!(*text, value.value.to_string());
+            format!("{}={} {at}{held}", object.id.key, value.value)
+        })
+        .collect();
+    lines.sort();
+    format!("{} ({} errors)", lines.join(", "), manifests.errors())
+}
+
+/// Returns a broken manifest of a thing.
+fn broken(name: &str) -> String {
+    thing(name, "3").replace("value", "valeu")
+}
+
+#[test]
+fn a_broken_document_holds_back_only_itself() {
+    let good = thing("a", "1") + &thing("b", "1");
+    let one_broken = format!("# a comment\n{}{}{}", broken("a"), thing("b", "2"), thing("c", "2"));
+    let new_broken = thing("a", "2") + &broken("d");
+    check(&[
+        (&[("x.yaml", &good)], "a=1 x.yaml:4:15, b=1 x.yaml:9:15 (0 errors)"),
+        (&[("x.yaml", &one_broken)], "a=1 x.yaml:4:15 held, b=2 x.yaml:10:15, c=2 x.yaml:15:15 (1 errors)"),
+        // What is held is held for as long as it takes; files that come and go do not matter to it.
+        (
+            &[("x.yaml", &one_broken), ("y.yaml", &thing("e", "1"))],
+            "a=1 x.yaml:4:15 held, b=2 x.yaml:10:15, c=2 x.yaml:15:15, e=1 y.yaml:4:15 (1 errors)",
+        ),
+        (&[("x.yaml", &one_broken)], "a=1 x.yaml:4:15 held, b=2 x.yaml:10:15, c=2 x.yaml:15:15 (1 errors)"),
+        // A broken document that was never good waits; the rest of its file is not given up before it is sound.
+        (&[("x.yaml", &new_broken)], "a=2 x.yaml:4:15, b=2 x.yaml:10:15 held, c=2 x.yaml:15:15 held (1 errors)"),
+        (&[("x.yaml", &thing("a", "2"))], "a=2 x.yaml:4:15 (0 errors)"),
+    ]);
+}
+
+#[test]
+fn what_cannot_be_read_stays_in_force() {
+    let (a, b) = (thing("a", "1"), thing("b", "1"));
+    let both = "a=1 a.yaml:4:15, b=1 b.yaml:4:15 (0 errors)";
+    check(&[
+        (&[("a.yaml", &a), ("b.yaml", &b)], both),
+        (&[("a.yaml", "UNREADABLE"), ("b.yaml", &b)], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 (1 errors)"),
+        (&[("a.yaml", "a: [\n"), ("b.yaml", &b)], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 (1 errors)"),
+        // The directory is away, as in the middle of a swap.
+        (&[], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 held (1 errors)"),
+        (&[("a.yaml", &a), ("b.yaml", &b)], both),
+        // A file moved, and broken by the way.
+        (&[("b.yaml", &b), ("c.yaml", "a: [\n")], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 (1 errors)"),
+        (&[("b.yaml", &b)], "b=1 b.yaml:4:15 (0 errors)"),
+    ]);
+}
+
+#[test]
+fn what_is_held_does_not_contradict_what_is_declared() {
+    let serial = |name: &str| thing(name, "1").replace("value: 1", "value: 1, serial: 7");
+    check(&[
+        (&[("a.yaml", &serial("a"))], "a=1 a.yaml:4:15 (0 errors)"),
+        // The same object under another name, beside a broken document.
+        (&[("a.yaml", &(serial("renamed") + &broken("x")))], "renamed=1 a.yaml:4:15 (1 errors)"),
+        // Two documents that mean one object: neither is good, the one that was stays.
+        (&[("a.yaml", &(serial("renamed") + &serial("again")))], "renamed=1 a.yaml:4:15 held (1 errors)"),
+    ]);
+}
+
+#[test]
+fn a_dangling_reference_holds_back_its_object() {
+    let beside = |other: &str| thing("a", "2").replace("value: 2", &format!("value: 2, beside: {other}"));
+    check(&[
+        (&[("a.yaml", &thing("a", "1")), ("b.yaml", &thing("b", "1"))], "a=1 a.yaml:4:15, b=1 b.yaml:4:15 (0 errors)"),
+        (&[("a.yaml", &beside("c")), ("b.yaml", &thing("b", "1"))], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 (1 errors)"),
+        // What it points at is broken, but was good.
+        (&[("a.yaml", &beside("b")), ("b.yaml", &broken("b"))], "a=2 a.yaml:4:15, b=1 b.yaml:4:15 held (1 errors)"),
+    ]);
+}

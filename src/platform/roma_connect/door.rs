@@ -1,13 +1,11 @@
 //! The way in: REST under `/v2/{project_id}/instances/{instance_id}/apps`, with `X-Auth-Token` (contract sections 2,
 //! 4 and 5).
 
-use std::time::Duration;
-
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    kind::{Endpoint, Prepared, Reply},
+    kind::{Endpoint, Prepared, Reply, Stamp},
     model::{Refusal, Request, Retry},
 };
 
@@ -28,7 +26,7 @@ pub(super) fn is_read(operation: &str) -> bool {
 }
 
 /// Writes a request. `instance_id` and `app_id` of the arguments go into the path, the rest into query or body.
-pub(super) fn prepare(request: &Request, endpoint: &Endpoint) -> Result<Prepared, Refusal> {
+pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
     let Some((_, method, of_app)) = OPERATIONS.iter().find(|(name, _, _)| *name == request.operation) else {
         return Err(Refusal::new(None, format!("unknown operation `{}`", request.operation)));
     };
@@ -47,8 +45,11 @@ pub(super) fn prepare(request: &Request, endpoint: &Endpoint) -> Result<Prepared
     if !query.is_empty() {
         url = format!("{url}?{}", query.join("&"));
     }
-    let mut headers =
-        vec![("content-type", "application/json;charset=utf-8".to_owned()), ("accept", "application/json".to_owned())];
+    let mut headers = vec![
+        ("content-type", "application/json;charset=utf-8".to_owned()),
+        ("accept", "application/json".to_owned()),
+        ("x-request-id", stamp.request_id.to_owned()),
+    ];
     if let Some(token) = endpoint.secrets.get("token") {
         headers.push(("x-auth-token", token.expose_secret().to_owned()));
     }
@@ -75,6 +76,7 @@ pub(super) fn interpret(reply: &Reply<'_>) -> Result<Value, Refusal> {
                 message: format!("answered HTTP {} with something that is not JSON", reply.status),
                 retry: Retry::Soon,
                 lost: true,
+                request_id: None,
             }),
         };
     }
@@ -82,8 +84,8 @@ pub(super) fn interpret(reply: &Reply<'_>) -> Result<Value, Refusal> {
         std::iter::once(body).chain(body.as_object().into_iter().flat_map(|body| body.values())).find_map(code)
     });
     let (code, message) = told.unwrap_or_else(|| (reply.status.to_string(), "without a message".to_owned()));
-    let retry = match (reply.status, reply.retry_after) {
-        (429 | 503, Some(seconds)) => Retry::After(Duration::from_secs(seconds)),
+    let retry = match (reply.status, reply.retry_after()) {
+        (429 | 503, Some(pause)) => Retry::After(pause),
         (429 | 500 | 502 | 503 | 504, _) => Retry::Soon,
         _ => Retry::Never,
     };
@@ -92,6 +94,7 @@ pub(super) fn interpret(reply: &Reply<'_>) -> Result<Value, Refusal> {
         message: format!("answered HTTP {}: {message}", reply.status),
         retry,
         lost: matches!(reply.status, 500 | 502 | 504),
+        request_id: None,
     })
 }
 
@@ -122,10 +125,12 @@ pub(super) fn page(instance: &str, offset: usize, limit: usize) -> Value {
 mod tests {
     use super::*;
 
+    const STAMP: Stamp<'_> = Stamp { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
+
     #[test]
     fn answers() {
         let check = |status: u16, body: &str, expected: &str| {
-            let told = match interpret(&Reply { status, retry_after: None, body: body.as_bytes() }) {
+            let told = match interpret(&Reply { status, headers: &[], body: body.as_bytes() }) {
                 Ok(data) => data.to_string(),
                 Err(refusal) => format!("{refusal}; {:?}, lost: {}", refusal.retry, refusal.lost),
             };
@@ -154,12 +159,12 @@ mod tests {
             secrets: [("token", "canary".into())].into(),
         };
         let request = |arguments: Value| Request { operation: "UpdateRomaApp", arguments, repeatable: true };
-        let prepared = prepare(&request(json!({"instance_id": "i1", "app_id": "a1", "name": "x"})), &endpoint);
+        let prepared = prepare(&request(json!({"instance_id": "i1", "app_id": "a1", "name": "x"})), &endpoint, STAMP);
         let prepared = prepared.expect("prepared");
         assert_eq!(prepared.url, "https://roma/v2/p1/instances/i1/apps/a1");
         assert_eq!(prepared.body, br#"{"name":"x"}"#);
         assert!(!format!("{prepared:?}").contains("canary"));
-        let refused = prepare(&request(json!({"instance_id": "i1", "app_id": "a/1"})), &endpoint);
+        let refused = prepare(&request(json!({"instance_id": "i1", "app_id": "a/1"})), &endpoint, STAMP);
         assert_eq!(refused.expect_err("a slash").to_string(), "`app_id` is not an id: `a/1`");
     }
 }

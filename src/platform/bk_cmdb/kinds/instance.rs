@@ -1,25 +1,26 @@
 //! `Instance`: an instance of a general model or a custom layer, by `update_inst` (contract section 4.1).
 
+mod observe;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    pick::{self, Definition, Gathered, wanted_fields},
-    spec::{self, placed, troubled},
+    pick::{Definition, wanted_fields},
+    spec::{self, troubled},
 };
 use crate::{
     diagnostic::Diagnostic,
-    diff::identity::{self, Assigned},
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Call, Desired, Ensure, FieldChange, Live, Request, ResourceId, Rival, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
-        lookup::{self, Businesses, Key, Rows, Selector, Trouble},
+        lookup::{self, Selector},
     },
     source::{Located, Origin},
     yaml::{self, Node, Section},
@@ -51,7 +52,7 @@ impl Kind for Instance {
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
         let Some(section) = Section::open(spec, "the spec of an Instance", diagnostics) else { return Vec::new() };
-        let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present"], diagnostics);
+        let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
         let mut desired = spec::desired(self.name(), envelope, ensure);
         if let Some(node) = section.require("model", diagnostics)
             && let Some(model) = yaml::text(node, "`model`", diagnostics)
@@ -84,7 +85,7 @@ impl Kind for Instance {
                 diagnostics.push(Diagnostic::error("M306", message, &envelope.origin));
             }
         }
-        if let Some(node) = section.require("fields", diagnostics) {
+        if let Some(node) = spec::fields(&section, ensure, diagnostics) {
             desired.fields = spec::attributes(node, diagnostics);
         }
         section.finish(diagnostics);
@@ -98,7 +99,7 @@ impl Kind for Instance {
             by_model.entry((model_of(one), one.locate("business").map(Value::to_string))).or_default().push(one);
         }
         for ((model, _), group) in by_model {
-            observe_model(model, &group, all, facts, &mut observation);
+            observe::model(model, &group, all, facts, &mut observation);
         }
         observation
     }
@@ -160,7 +161,7 @@ impl Kind for Instance {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, _place: &Value) -> Claims {
         let held = live.and_then(|live| live.field(NAME).as_str());
         let wanted = wanted_name(desired).or(held);
         let claim = |name: Option<&str>| name.map(|name| claim(desired, name)).into_iter().collect();
@@ -171,6 +172,9 @@ impl Kind for Instance {
         planned
             .iter()
             .map(|one| {
+                if one.change.action == Action::Delete {
+                    return deletion(one);
+                }
                 let data: Map<String, Value> = one
                     .change
                     .fields
@@ -196,8 +200,23 @@ impl Kind for Instance {
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.
-    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["bk_inst_id"].is_i64().then(|| live(desired, answer))
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        let made = || answer.get("bk_inst_id").filter(|id| id.is_i64()).cloned();
+        planned.live.map_or_else(made, |live| Some(live.handle.clone()))
+    }
+}
+
+/// `delete_inst` of an instance that is not there succeeds (contract section 4.1).
+fn deletion(one: &Planned<'_>) -> Call {
+    let id = one.live.map(|live| &live.handle);
+    Call {
+        request: Request {
+            operation: "delete_inst",
+            arguments: json!({"bk_obj_id": model_of(one.desired), "bk_inst_id": id}),
+            repeatable: true,
+        },
+        target: one.desired.target.clone(),
+        serves: vec![one.desired.id.clone()],
     }
 }
 
@@ -259,150 +278,11 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
 }
 
 fn claim(desired: &Desired, name: &str) -> String {
-    format!("{} {name}", model_of(desired))
-}
-
-fn observe_model(model: &str, group: &[&Desired], all: &[&Desired], facts: &Facts, observation: &mut Observation) {
-    let business = match business_of(group, all, facts, observation) {
-        Ok(business) => business,
-        Err(sight) => {
-            if let Some(sight) = sight {
-                group.iter().for_each(|one| observation.know(&one.id, sight.clone()));
-            }
-            return;
-        }
-    };
-    let known = lookup::definition(model, observation, facts).and_then(|definition| {
-        let mut gathered =
-            if business.is_none() { Gathered::of(model, all, &definition, facts) } else { Gathered::default() };
-        let mut picks: HashMap<&ResourceId, Vec<Selector>> = HashMap::new();
-        for one in group {
-            match pick::selectors(one, "", &definition, facts) {
-                Ok(selectors) => {
-                    if business.is_some() {
-                        gathered.selectors.extend(selectors.iter().cloned());
-                        let known = wanted_fields(one).filter(|name| definition.contains_key(name));
-                        gathered.fields.extend(known.map(str::to_owned));
-                    }
-                    picks.insert(&one.id, selectors);
-                }
-                Err(problem) => observation.know(&one.id, Sight::Impossible(problem)),
-            }
-        }
-        let rows = lookup::instances(model, business, &gathered.selectors, &gathered.fields, observation, facts)?;
-        Ok((picks, rows))
-    });
-    match known {
-        Ok((picks, rows)) => assign(model, group, &picks, &rows, facts, observation),
-        Err(trouble) => {
-            for one in group {
-                if let Some(sight) = troubled(&trouble, one) {
-                    observation.know(&one.id, sight);
-                }
-            }
-        }
-    }
-}
-
-fn business_of(
-    group: &[&Desired],
-    all: &[&Desired],
-    facts: &Facts,
-    observation: &mut Observation,
-) -> Result<Option<i64>, Option<Sight>> {
-    let Some(given) = group.first().and_then(|one| one.locate("business")) else { return Ok(None) };
-    let businesses = Businesses::of(all, observation, facts).map_err(|trouble| troubled(&trouble, group[0]))?;
-    placed(businesses.find(given, observation, facts), group[0]).map(Some)
-}
-
-/// Gives each document its live object: who has one candidate takes it, and so on. So chains of renames are told
-/// apart, and what stays open is an error.
-fn assign(
-    model: &str,
-    group: &[&Desired],
-    picks: &HashMap<&ResourceId, Vec<Selector>>,
-    rows: &Rows<'_>,
-    facts: &Facts,
-    observation: &mut Observation,
-) {
-    let documents: Vec<&Desired> = group.iter().copied().filter(|one| picks.contains_key(&one.id)).collect();
-    let candidates = documents.iter().map(|one| picks[&one.id].iter().flat_map(|pick| rows.find(pick)).collect());
-    let assigned = identity::assign(candidates.collect());
-    let names_needed = documents
-        .iter()
-        .zip(&assigned)
-        .any(|(one, assigned)| one.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing));
-    let names = if names_needed { lookup::some_names(model, observation, facts) } else { Some(Vec::new()) };
-    let Some(names) = names else { return };
-    let taken = taken_names(model, &documents, &assigned, rows, facts, observation);
-    let label = |id: i64| format!("{model} #{id}");
-    for (one, assigned) in documents.iter().zip(&assigned) {
-        let rivals = match &taken {
-            Ok(taken) => taken.get(&one.id).cloned().unwrap_or_default(),
-            Err(Trouble::Pending) => return,
-            Err(trouble) => {
-                observation.known.extend(troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
-                continue;
-            }
-        };
-        let sight = match assigned {
-            Assigned::Nothing => Sight::Absent { nearest: names.clone(), rivals, place: Value::Null },
-            Assigned::One(id) => match rows.row(*id) {
-                Some(row) => Sight::Found(Live { rivals, ..live(one, row) }),
-                None => Sight::absent(),
-            },
-            open => pick::open(one, open, &documents, label),
-        };
-        observation.know(&one.id, sight);
-    }
-}
-
-/// The names that documents want for their instances and that other instances hold.
-fn taken_names<'d>(
-    model: &str,
-    documents: &[&'d Desired],
-    assigned: &[Assigned<i64>],
-    rows: &Rows<'_>,
-    facts: &Facts,
-    observation: &mut Observation,
-) -> Result<HashMap<&'d ResourceId, Vec<Rival>>, Trouble> {
-    let mut renamed = Vec::new();
-    for (one, assigned) in documents.iter().zip(assigned) {
-        let own = match assigned {
-            Assigned::One(id) => Some(*id),
-            Assigned::Nothing if one.ensure == Ensure::Present => None,
-            _ => continue,
-        };
-        let held = own.and_then(|id| rows.row(id)).and_then(|row| row[NAME].as_str());
-        if let Some(name) = wanted_name(one).filter(|name| Some(*name) != held) {
-            renamed.push((*one, own, name));
-        }
-    }
-    let by_name = |name: &str| Selector::Fields([(NAME.to_owned(), Key::of(&json!(name)))].into());
-    // Only names that the first reads did not look for need another read.
-    let asked: BTreeSet<Selector> = renamed
-        .iter()
-        .filter(|(one, _, _)| one.locate("match.bk_inst_name").is_none())
-        .map(|(_, _, name)| by_name(name))
-        .collect();
-    let more = lookup::instances(model, None, &asked, &BTreeSet::new(), observation, facts)?;
-    let mut taken: HashMap<&ResourceId, Vec<Rival>> = HashMap::new();
-    for (one, own, name) in renamed {
-        let pick = by_name(name);
-        let holders: BTreeSet<_> = rows.find(&pick).into_iter().chain(more.find(&pick)).collect();
-        let rivals = holders.into_iter().filter(|id| Some(*id) != own);
-        let rivals = rivals.map(|id| Rival { claim: claim(one, name), holder: format!("{model} #{id}") });
-        taken.insert(&one.id, rivals.collect());
-    }
-    Ok(taken)
+    format!("the name `{name}` in {}", model_of(desired))
 }
 
 fn live(desired: &Desired, row: &Value) -> Live {
     let fields = row.as_object().into_iter().flatten().map(|(name, value)| (Arc::from(name.as_str()), value.clone()));
-    Live {
-        handle: row["bk_inst_id"].clone(),
-        label: format!("{} #{}", model_of(desired), row["bk_inst_id"]),
-        fields: fields.collect(),
-        rivals: Vec::new(),
-    }
+    let label = format!("{} #{}", model_of(desired), row["bk_inst_id"]);
+    Live::new(row["bk_inst_id"].clone(), label, fields.collect())
 }

@@ -47,6 +47,8 @@ impl Kind for App {
             labels: envelope.labels.clone(),
             origin: envelope.origin.clone(),
             selected: true,
+            protect: false,
+            exclusive: false,
         };
         match (section.get("app"), section.get("id")) {
             (Some(node), None) => {
@@ -153,10 +155,10 @@ impl Kind for App {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
         let held = live.and_then(|live| live.field("name").as_str());
         let wanted = wanted_name(desired).or(held);
-        let instance = live.map_or(Value::Null, |live| live.handle["instance"].clone());
+        let instance = live.map_or(place, |live| &live.handle)["instance"].clone();
         let claim = |name: Option<&str>| name.map(|name| claim(instance.as_str(), name)).into_iter().collect();
         Claims { held: claim(held), wanted: claim(wanted) }
     }
@@ -190,7 +192,7 @@ impl Kind for App {
         answer["id"].as_str().map(|id| json!({"instance": planned.place["instance"], "app": id}))
     }
 
-    /// Both writes return the whole application.
+    /// Both writes return the whole application as it is stored (contract section 2.4).
     fn answered(&self, _desired: &Desired, answer: &Value) -> Option<Live> {
         answer["id"].is_string().then(|| live("", answer))
     }
@@ -278,7 +280,7 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
 }
 
 fn claim(instance: Option<&str>, name: &str) -> String {
-    format!("app {} {name}", instance.unwrap_or_default())
+    format!("the name `{name}` in the instance {}", instance.unwrap_or_default())
 }
 
 /// Reads all applications of an instance; nothing while pages are missing.
@@ -361,15 +363,11 @@ fn assign(instance: &str, group: &[&Desired], apps: &BTreeMap<&str, &Value>, obs
 
 fn live(instance: &str, app: &Value) -> Live {
     let remark = app["remark"].as_str().unwrap_or_default();
-    Live {
-        handle: json!({"instance": instance, "app": app["id"]}),
-        label: format!("app {}", app["id"].as_str().unwrap_or_default()),
-        fields: [
-            ("name".into(), app["name"].clone()),
-            ("remark".into(), json!(remark)),
-            ("favorite".into(), json!(app["favorite"].as_bool().unwrap_or(false))),
-        ]
-        .into(),
-        rivals: Vec::new(),
-    }
+    let fields = [
+        ("name".into(), app["name"].clone()),
+        ("remark".into(), json!(remark)),
+        ("favorite".into(), json!(app["favorite"].as_bool().unwrap_or(false))),
+    ];
+    let label = format!("app {}", app["id"].as_str().unwrap_or_default());
+    Live::new(json!({"instance": instance, "app": app["id"]}), label, fields.into())
 }

@@ -77,6 +77,16 @@ pub(super) fn perform(
     if let Some(apps) = undone {
         // Ids and secrets that were given out never come back.
         store.apps = apps;
+        // An update answers with what is stored (contract, section 2.4).
+        if let (Some(stored), Some(body)) = (&before, success.body.as_mut()) {
+            for (key, value) in [
+                ("name", Value::from(stored.name.as_str())),
+                ("remark", stored.remark.as_str().into()),
+                ("favorite", stored.favorite.into()),
+            ] {
+                body.get_mut(key).into_iter().for_each(|field| *field = value.clone());
+            }
+        }
         return Ok(success);
     }
     let created = success.body.as_ref().and_then(|body| body["id"].as_str());

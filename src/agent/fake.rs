@@ -1,0 +1,237 @@
+//! A platform that holds things with a value, and its server, for tests of the agent.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use serde_json::{Value, json};
+
+use crate::{
+    diagnostic::Diagnostic,
+    engine::connection::{Connection, Shared, Target},
+    kind::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, Stamp},
+    manifest::Targets,
+    model::{Call, Desired, Ensure, FieldChange, Live, Reference, Refusal, Request, ResourceId, Sight},
+    source::Located,
+    transport::{self, Transport},
+    yaml::{self, Node, Section},
+};
+
+pub(super) struct Fake;
+struct Thing;
+
+pub(super) static PLATFORMS: [&dyn Platform; 1] = [&Fake];
+
+/// Returns the only target.
+pub(super) fn targets() -> Targets {
+    [("here", "fake", true)].into_iter().collect()
+}
+
+/// Returns a manifest of a thing.
+pub(super) fn thing(name: &str, value: &str) -> String {
+    format!("apiVersion: fake/v1\nkind: Thing\nmetadata: {{name: {name}}}\nspec: {{value: {value}}}\n---\n")
+}
+
+impl Kind for Thing {
+    fn name(&self) -> &'static str {
+        "Thing"
+    }
+
+    fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
+        let before = diagnostics.len();
+        let Some(section) = Section::open(spec, "spec of Thing", diagnostics) else { return Vec::new() };
+        let mut desired = Desired {
+            id: ResourceId { kind: "Thing", key: envelope.name.clone() },
+            target: envelope.target.clone(),
+            ensure: Ensure::Existing,
+            locator: BTreeMap::new(),
+            references: Vec::new(),
+            fields: BTreeMap::new(),
+            labels: envelope.labels.clone(),
+            origin: envelope.origin.clone(),
+            selected: true,
+            protect: false,
+            exclusive: false,
+        };
+        if let Some(node) = section.require("value", diagnostics)
+            && let Some(value) = yaml::integer(node, "value", diagnostics)
+        {
+            desired.fields.insert("value".into(), Located::new(value.into(), node.origin.clone()));
+        }
+        if section.get("create").is_some() {
+            desired.ensure = Ensure::Present;
+        }
+        if let Some(node) = section.get("serial") {
+            desired.locator.insert("serial".into(), Located::new(node.to_json(), node.origin.clone()));
+        }
+        if let Some(node) = section.get("beside") {
+            let key = yaml::text(node, "beside", diagnostics).unwrap_or_default().into();
+            desired.references.push(Reference { to: ResourceId { kind: "Thing", key }, origin: node.origin.clone() });
+        }
+        section.finish(diagnostics);
+        if diagnostics.len() > before { Vec::new() } else { vec![desired] }
+    }
+
+    fn observe(&self, desired: &[&Desired], _: &[&Desired], facts: &Facts) -> Observation {
+        let mut observation = Observation::default();
+        for object in desired {
+            let request = Request { operation: "get", arguments: json!({"key": &*object.id.key}), repeatable: true };
+            match observation.read(request, facts) {
+                Read::Pending => {}
+                Read::Failed(refusal) => observation.know(&object.id, Sight::Unknown(refusal.to_string())),
+                Read::Value(Value::Null) => observation.know(&object.id, Sight::absent()),
+                Read::Value(value) => {
+                    let fields = BTreeMap::from([("value".into(), value.clone())]);
+                    let live = Live::new(Value::Null, String::new(), fields);
+                    observation.know(&object.id, Sight::Found(live));
+                }
+            }
+        }
+        observation
+    }
+
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
+        self.observe(&objects.iter().map(|object| object.0).collect::<Vec<_>>(), &[], facts)
+    }
+
+    fn compare(&self, desired: &Desired, live: Option<&Live>, _: &Facts) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
+        let (wanted, found) = (&desired.fields["value"], live.map(|live| live.field("value")));
+        assert!(wanted.value != json!(666), "the number of the beast");
+        let change = FieldChange {
+            path: "value".to_owned(),
+            from: found.cloned(),
+            to: Some(wanted.value.clone()),
+            because: wanted.origin.clone(),
+        };
+        Ok(if found == Some(&wanted.value) { Vec::new() } else { vec![change] })
+    }
+
+    fn calls(&self, planned: &[Planned<'_>], _: &Facts) -> Vec<Call> {
+        let call = |one: &Planned<'_>| Call {
+            request: Request {
+                operation: "put",
+                arguments: json!({"key": &*one.desired.id.key, "value": one.desired.field("value")}),
+                repeatable: true,
+            },
+            target: one.desired.target.clone(),
+            serves: vec![one.desired.id.clone()],
+        };
+        planned.iter().map(call).collect()
+    }
+}
+
+impl Platform for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn kinds(&self) -> &'static [&'static dyn Kind] {
+        &[&Thing]
+    }
+
+    fn is_read(&self, operation: &str) -> bool {
+        operation == "get"
+    }
+
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, _: Stamp<'_>) -> Result<Prepared, Refusal> {
+        Ok(Prepared {
+            method: "POST",
+            url: format!("{}/{}", endpoint.url, request.operation),
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: request.arguments.to_string().into_bytes(),
+        })
+    }
+
+    fn interpret(&self, _: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
+        if reply.status != 200 {
+            return Err(Refusal::new(None, format!("status {}", reply.status)));
+        }
+        serde_json::from_slice(reply.body).map_err(|error| Refusal::new(None, error.to_string()))
+    }
+}
+
+/// What the server holds.
+#[derive(Default)]
+pub(super) struct Store {
+    things: Mutex<BTreeMap<String, Value>>,
+    /// Reads that were answered.
+    pub(super) reads: AtomicUsize,
+    /// Writes that were answered.
+    pub(super) writes: AtomicUsize,
+    /// Writes that arrived, answered or not.
+    pub(super) arrived: AtomicUsize,
+    /// Everything is refused.
+    pub(super) down: AtomicBool,
+    /// Reads are not answered for now.
+    pub(super) hold_reads: AtomicBool,
+    /// Writes are not answered for now.
+    pub(super) hold_writes: AtomicBool,
+}
+
+impl Store {
+    pub(super) fn things(&self) -> MutexGuard<'_, BTreeMap<String, Value>> {
+        self.things.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn put(&self, key: &str, value: i64) {
+        self.things().insert(key.to_owned(), value.into());
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<i64> {
+        self.things().get(key).and_then(Value::as_i64)
+    }
+}
+
+async fn wait_for(held: &AtomicBool) {
+    while held.load(Ordering::SeqCst) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+type Answer = Result<Json<Value>, StatusCode>;
+
+async fn get(State(store): State<Arc<Store>>, Json(arguments): Json<Value>) -> Answer {
+    if store.down.load(Ordering::SeqCst) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    wait_for(&store.hold_reads).await;
+    store.reads.fetch_add(1, Ordering::SeqCst);
+    let key = arguments["key"].as_str().unwrap_or_default();
+    Ok(Json(store.things().get(key).cloned().unwrap_or_default()))
+}
+
+async fn put(State(store): State<Arc<Store>>, Json(arguments): Json<Value>) -> Answer {
+    if store.down.load(Ordering::SeqCst) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    store.arrived.fetch_add(1, Ordering::SeqCst);
+    wait_for(&store.hold_writes).await;
+    store.writes.fetch_add(1, Ordering::SeqCst);
+    let key = arguments["key"].as_str().unwrap_or_default();
+    store.things().insert(key.to_owned(), arguments["value"].clone());
+    Ok(Json(Value::Null))
+}
+
+/// Starts a server and returns what it holds, the way to it, and what all connections share.
+pub(super) async fn serve() -> (Arc<Store>, Arc<Connection>, Shared) {
+    let store = Arc::new(Store::default());
+    let router = Router::new().route("/get", post(get)).route("/put", post(put)).with_state(store.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let endpoint = Endpoint { url, settings: HashMap::new(), secrets: HashMap::new() };
+    let shared = Shared::new(Transport::new(&transport::Options::default()).expect("a client"), 4, None);
+    let target = Target {
+        name: "here".into(),
+        platform: &Fake,
+        resolve: Arc::new(move || Ok(endpoint.clone())),
+        concurrency: 4,
+        rate: None,
+    };
+    (store, Connection::new(target, shared.clone()), shared)
+}
