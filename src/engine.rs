@@ -5,4 +5,5 @@ pub mod connection;
 mod limit;
 pub mod observe;
 mod retry;
+mod session;
 mod verify;

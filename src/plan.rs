@@ -178,7 +178,8 @@ fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) ->
         }
         Sight::Unknown(why) => return Err(Cause::Unread(why.clone())),
     };
-    let fields = kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong)?;
+    let mut fields = kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong)?;
+    fields.retain(|field| !scene.facts.given_up.contains(&field.mark(&desired.id)));
     // What is made in this run has to be there first.
     let made = |id: &ResourceId| matches!(scene.facts.sight(id), Some(Sight::Absent { .. }));
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());

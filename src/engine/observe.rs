@@ -34,7 +34,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         target: target.name.clone(),
         platform: target.platform,
         desired,
-        facts: Facts::new(freshness, reader.settings().await),
+        facts: Facts { given_up: reader.given_up(), ..Facts::new(freshness, reader.settings().await) },
     };
     let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();
     for kind in target.platform.kinds() {
