@@ -7,6 +7,7 @@ mod plan;
 mod sandbox;
 mod setup;
 mod signal;
+mod state;
 mod validate;
 mod view;
 mod watch;

@@ -81,6 +81,8 @@ pub struct Observation {
     pub ask: Vec<Request>,
     /// What it knows; may come before everything is known.
     pub known: Vec<(ResourceId, Sight)>,
+    /// Live objects that no document means and that a document asks to remove.
+    pub surplus: Vec<(Desired, Live)>,
 }
 
 impl Observation {
@@ -153,7 +155,9 @@ pub trait Kind: Sync {
 
     /// Returns the unique values that an object holds now and those that it will hold, each as a text that equals
     /// another's only if the two collide. Used to order renames and to refuse those that cannot be ordered.
-    fn claims(&self, _desired: &Desired, _live: Option<&Live>) -> Claims {
+    ///
+    /// A claim is said in words, such as `the name x`. `place` is that of [`Sight::Absent`].
+    fn claims(&self, _desired: &Desired, _live: Option<&Live>, _place: &Value) -> Claims {
         Claims::default()
     }
 
@@ -161,8 +165,8 @@ pub trait Kind: Sync {
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
-        planned.live.map_or_else(|| self.answered(planned.desired, answer), |live| Some(live.clone())).map(|l| l.handle)
+    fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
+        planned.live.map(|live| live.handle.clone())
     }
 
     /// Says why a change that the platform accepted and did not store is not to be sent again as long as it is the same;
@@ -171,7 +175,8 @@ pub trait Kind: Sync {
         None
     }
 
-    /// Reads the object back from the answer of a write, where that answer holds all of it.
+    /// Reads the object back from the answer of a write, where the platform's answer is what it stored. Without it the
+    /// object is read again.
     fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {
         None
     }

@@ -37,8 +37,6 @@ pub struct Set {
     /// What is declared, but not in `desired` because of an error: documents, and objects that fail a check that
     /// takes all together. What refers to one of them cannot be planned.
     pub broken: BTreeSet<ResourceId>,
-    /// Documents with `protect: true`: nothing that they declare is ever deleted.
-    pub protected: BTreeSet<ResourceId>,
     /// SHA-256 of the paths and texts of all files, in hexadecimal digits.
     pub digest: String,
 }

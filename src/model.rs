@@ -32,6 +32,8 @@ pub enum Ensure {
     Existing,
     /// It is created where it is missing.
     Present,
+    /// It is removed where it is there.
+    Absent,
 }
 
 /// A pointer from one document to another (`ref: name`).
@@ -67,6 +69,10 @@ pub struct Desired {
     pub origin: Origin,
     /// Whether it is part of the run. Others are only read, for those that refer to them.
     pub selected: bool,
+    /// It is never removed, whatever else says so.
+    pub protect: bool,
+    /// What no document declares beside it is removed: all documents of its kind have to be known.
+    pub exclusive: bool,
 }
 
 impl Desired {
@@ -92,18 +98,27 @@ pub struct Live {
     pub fields: BTreeMap<Arc<str>, Value>,
     /// Unique values that its document wants for it and that other live objects hold.
     pub rivals: Vec<Rival>,
+    /// Labels of the live objects that it is a part or an end of: they cannot be removed before it.
+    pub hangs_on: Vec<String>,
+    /// Labels of live objects that hang on it, where its removal was asked for.
+    pub holds: Vec<String>,
 }
 
 /// A live object that holds a unique value which another one is to get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rival {
-    /// The value, as in `Kind::claims`.
+    /// The value in words, as in `Kind::claims`.
     pub claim: String,
     /// How people tell the holder apart, such as `bk_switch #42`.
     pub holder: String,
 }
 
 impl Live {
+    /// Returns a live object with nothing known about its relations to others.
+    pub fn new(handle: Value, label: String, fields: BTreeMap<Arc<str>, Value>) -> Self {
+        Self { handle, label, fields, rivals: Vec::new(), hangs_on: Vec::new(), holds: Vec::new() }
+    }
+
     /// Returns a field that was read, null where it was not.
     pub fn field(&self, path: &str) -> &Value {
         self.fields.get(path).unwrap_or(&Value::Null)

@@ -1,6 +1,9 @@
 //! The computed set of changes: what differs, in which order it is changed, by which calls. Pure.
 
 pub mod order;
+mod select;
+
+pub use select::select;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -21,13 +24,20 @@ pub struct Scene<'a> {
     pub target: Arc<str>,
     /// Its platform.
     pub platform: &'static dyn Platform,
-    /// The objects that are wanted there.
+    /// The objects that documents declare there.
     pub desired: Vec<&'a Desired>,
+    /// Live objects that no document means and that a document asks to remove, as if they were declared absent.
+    pub surplus: Vec<Desired>,
     /// What was read.
     pub facts: Facts,
 }
 
 impl Scene<'_> {
+    /// Returns all objects that the plan is about.
+    pub fn objects(&self) -> impl Iterator<Item = &Desired> {
+        self.desired.iter().copied().chain(&self.surplus)
+    }
+
     /// Returns the kind of an object.
     pub fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {
         self.platform.kind(id.kind)
@@ -91,12 +101,24 @@ impl Plan {
 /// An object that would change.
 struct Candidate<'s> {
     desired: &'s Desired,
+    action: Action,
     live: Option<&'s Live>,
     rivals: &'s [Rival],
     place: &'s Value,
     fields: Vec<FieldChange>,
     wanted: Vec<String>,
     after: BTreeSet<ResourceId>,
+}
+
+impl Candidate<'_> {
+    /// Says whether the object is as declared.
+    fn is_nothing(&self) -> bool {
+        match self.action {
+            Action::Create => false,
+            Action::Update => self.fields.is_empty(),
+            Action::Delete => self.live.is_none(),
+        }
+    }
 }
 
 /// Compares what is wanted with what was read, on all targets.
@@ -113,24 +135,26 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     let mut candidates: BTreeMap<&ResourceId, Candidate<'_>> = BTreeMap::new();
     let mut held: HashMap<String, &ResourceId> = HashMap::new();
     let mut unchanged = 0;
-    for desired in &scene.desired {
+    for desired in scene.objects() {
         let Some(kind) = scene.kind(&desired.id) else { continue };
         match candidate(scene, kind, desired) {
             Ok(candidate) => {
-                let claims = kind.claims(desired, candidate.live);
+                let claims = kind.claims(desired, candidate.live, candidate.place);
                 held.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
                 if !desired.selected {
                     continue;
                 }
-                if candidate.live.is_some() && candidate.fields.is_empty() {
+                if candidate.is_nothing() {
                     unchanged += 1;
                 } else {
-                    candidates.insert(&desired.id, Candidate { wanted: claims.wanted, ..candidate });
+                    let wanted = if candidate.action == Action::Delete { Vec::new() } else { claims.wanted };
+                    candidates.insert(&desired.id, Candidate { wanted, ..candidate });
                 }
             }
             Err(cause) => {
                 if let Some(Sight::Found(live)) = scene.facts.sight(&desired.id) {
-                    held.extend(kind.claims(desired, Some(live)).held.into_iter().map(|claim| (claim, &desired.id)));
+                    let claims = kind.claims(desired, Some(live), &Value::Null);
+                    held.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
                 }
                 if desired.selected {
                     blocked.insert(&desired.id, cause);
@@ -139,6 +163,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         }
     }
     settle_claims(&mut candidates, &held, &mut blocked);
+    settle_deletes(&mut candidates, &mut blocked);
     block_dependents(&mut candidates, &mut blocked);
     let edges = |candidates: &BTreeMap<&ResourceId, Candidate<'_>>| -> BTreeMap<ResourceId, BTreeSet<ResourceId>> {
         candidates.iter().map(|(id, one)| ((*id).clone(), one.after.clone())).collect()
@@ -156,7 +181,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         finish_level(scene, &level, &mut candidates, plan);
     }
     plan.unchanged += unchanged;
-    let origins: HashMap<_, _> = scene.desired.iter().map(|one| (&one.id, &one.origin)).collect();
+    let origins: HashMap<_, _> = scene.objects().map(|one| (&one.id, &one.origin)).collect();
     plan.blocked.extend(blocked.into_iter().map(|(id, cause)| Blocked {
         id: id.clone(),
         target: scene.target.clone(),
@@ -170,20 +195,32 @@ fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) ->
     let unread = || Cause::Unread("it was not read".to_owned());
     let (live, rivals, place) = match scene.facts.sight(&desired.id).ok_or_else(unread)? {
         Sight::Found(live) => (Some(live), live.rivals.as_slice(), &Value::Null),
-        Sight::Absent { rivals, place, .. } if desired.ensure == Ensure::Present => (None, rivals.as_slice(), place),
-        Sight::Absent { nearest, .. } => return Err(Cause::Wrong(vec![missing(desired, nearest)])),
+        Sight::Absent { nearest, .. } if desired.ensure == Ensure::Existing => {
+            return Err(Cause::Wrong(vec![missing(desired, nearest)]));
+        }
+        Sight::Absent { rivals, place, .. } => (None, rivals.as_slice(), place),
         Sight::Needs(id) => return Err(Cause::Needs(id.clone())),
         Sight::Ambiguous(diagnostic) | Sight::Impossible(diagnostic) => {
             return Err(Cause::Wrong(vec![(**diagnostic).clone()]));
         }
         Sight::Unknown(why) => return Err(Cause::Unread(why.clone())),
     };
+    if desired.ensure == Ensure::Absent {
+        if desired.protect && live.is_some() {
+            let message = format!("{} is protected: it is not removed", desired.id);
+            return Err(Cause::Wrong(vec![Diagnostic::error("P140", message, &desired.origin)]));
+        }
+        let after = BTreeSet::new();
+        let (action, rivals) = (Action::Delete, [].as_slice());
+        return Ok(Candidate { desired, action, live, rivals, place, fields: Vec::new(), wanted: Vec::new(), after });
+    }
     let mut fields = kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong)?;
     fields.retain(|field| !scene.facts.given_up.contains(&field.mark(&desired.id)));
+    let action = if live.is_some() { Action::Update } else { Action::Create };
     // What is made in this run has to be there first.
     let made = |id: &ResourceId| matches!(scene.facts.sight(id), Some(Sight::Absent { .. }));
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
-    Ok(Candidate { desired, live, rivals, place, fields, wanted: Vec::new(), after: after.collect() })
+    Ok(Candidate { desired, action, live, rivals, place, fields, wanted: Vec::new(), after: after.collect() })
 }
 
 fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {
@@ -222,13 +259,15 @@ fn settle_claims<'s>(
                 Some(other) if blocked.contains_key(other) => wrong.push((id, Cause::Needs((*other).clone()))),
                 other => {
                     let whose = other.map(|other| format!(", which {other} keeps")).unwrap_or_default();
-                    let message = format!("{id} cannot get its name: {holder} has it{whose}");
+                    let message = format!("{id} cannot be as declared: {holder} has {claim}{whose}");
                     wrong.push((id, Cause::Wrong(vec![Diagnostic::error("P130", message, origin)])));
                 }
             }
         }
-        for other in one.wanted.iter().flat_map(|claim| &wanted[claim.as_str()]).filter(|other| *other != id) {
-            let message = format!("{id} and {other} are to get the same name");
+        let claimed =
+            one.wanted.iter().flat_map(|claim| wanted[claim.as_str()].iter().map(move |other| (claim, other)));
+        for (claim, other) in claimed.filter(|(_, other)| *other != id) {
+            let message = format!("{id} and {other} are both to have {claim}");
             let diagnostic = Diagnostic::error("P131", message, origin);
             let diagnostic = diagnostic.also(&candidates[other].desired.origin, format!("{other} is declared here"));
             wrong.push((id, Cause::Wrong(vec![diagnostic])));
@@ -242,6 +281,38 @@ fn settle_claims<'s>(
     for (id, cause) in wrong {
         candidates.remove(id);
         blocked.entry(id).or_insert(cause);
+    }
+}
+
+/// Removals: what hangs on an object goes before it, and an object on which something stays is kept.
+fn settle_deletes<'s>(
+    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
+    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
+) {
+    let deletes = || candidates.values().filter(|one| one.action == Action::Delete);
+    let going: HashMap<&str, &ResourceId> =
+        deletes().filter_map(|one| Some((one.live?.label.as_str(), &one.desired.id))).collect();
+    let mut after: Vec<(&ResourceId, ResourceId)> = Vec::new();
+    let mut wrong: Vec<(&ResourceId, Cause)> = Vec::new();
+    for one in deletes() {
+        let Some(live) = one.live else { continue };
+        let on = live.hangs_on.iter().filter_map(|label| going.get(label.as_str()));
+        after.extend(on.map(|other| (*other, one.desired.id.clone())));
+        let stay: Vec<_> = live.holds.iter().filter(|label| !going.contains_key(label.as_str())).cloned().collect();
+        if !stay.is_empty() {
+            let message = format!("{} cannot be removed: {} hangs on it", one.desired.id, stay.join(", "));
+            let diagnostic = Diagnostic::error("P141", message, &one.desired.origin);
+            wrong.push((&one.desired.id, Cause::Wrong(vec![diagnostic.hint("declare it `ensure: absent` too")])));
+        }
+    }
+    for (id, other) in after {
+        if let Some(one) = candidates.get_mut(id) {
+            one.after.insert(other);
+        }
+    }
+    for (id, cause) in wrong {
+        candidates.remove(id);
+        blocked.insert(id, cause);
     }
 }
 
@@ -302,7 +373,7 @@ fn finish_level(
                     target: scene.target.clone(),
                     label: one.live.map(|live| live.label.clone()).unwrap_or_default(),
                     handle: one.live.map(|live| live.handle.clone()).unwrap_or_default(),
-                    action: if one.live.is_some() { Action::Update } else { Action::Create },
+                    action: one.action,
                     fields: std::mem::take(&mut one.fields),
                     after: one.after.iter().cloned().collect(),
                     origin: one.desired.origin.clone(),

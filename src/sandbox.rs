@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub mod calls;
 pub mod clock;
@@ -69,30 +69,29 @@ impl Sandbox {
 
     /// Replaces the state of the platforms that a state file names; calls, faults and options stay.
     ///
-    /// Several files, each with the section of one platform, may follow one another. Nothing changes when a section is
-    /// unknown; of several sections those before the first wrong one are taken over. The pointers of the mistakes begin
-    /// with the platform's name.
+    /// Nothing changes when anything is wrong. The pointers of the mistakes begin with the platform's name. Calls, events
+    /// and audit records are no part of a state: events and audit records begin anew with it.
     pub fn load(&self, state: &Value) -> Result<(), Vec<StateError>> {
-        let mistake = |pointer: String, message: &str| vec![StateError { pointer, message: message.to_owned() }];
         let Some(sections) = state.as_object() else {
             return Err(mistake(String::new(), "expected an object with a section for each platform"));
         };
-        let mut parts = Vec::new();
+        let (mut ready, mut mistakes) = (Vec::new(), Vec::new());
         for (name, section) in sections {
-            match self.shared.simulators.iter().find(|simulator| simulator.platform() == name) {
-                Some(simulator) => parts.push((simulator, section)),
-                None => return Err(mistake(format!("/{name}"), "there is no such platform")),
+            match self.platform(name).and_then(|simulator| simulator.prepare(section)) {
+                Ok(replace) => ready.push(replace),
+                Err(errors) => mistakes.extend(below(name, errors)),
             }
         }
-        for (simulator, section) in parts {
-            simulator.load(section).map_err(|mistakes| {
-                let name = simulator.platform();
-                let named =
-                    |mistake: StateError| StateError { pointer: format!("/{name}{}", mistake.pointer), ..mistake };
-                mistakes.into_iter().map(named).collect::<Vec<_>>()
-            })?;
+        if !mistakes.is_empty() {
+            return Err(mistakes);
         }
+        ready.into_iter().for_each(|replace| replace());
         Ok(())
+    }
+
+    fn platform(&self, name: &str) -> Result<&dyn Simulator, Vec<StateError>> {
+        let found = self.shared.simulators.iter().find(|simulator| simulator.platform() == name);
+        found.map(AsRef::as_ref).ok_or_else(|| mistake(String::new(), "there is no such platform"))
     }
 
     /// Returns the whole state of all platforms, such that loading it again changes nothing.
@@ -122,34 +121,96 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Returns every option: `{name: {"value": …, "values": […]}}`.
+    /// Returns every option: `{name: {"value": …, "values": …}}`. What several platforms have, such as the clock, is
+    /// there once.
     pub fn options(&self) -> Map<String, Value> {
         let latency = lock(&self.shared.latency).as_millis();
         let mut options: Map<String, Value> =
             self.shared.simulators.iter().flat_map(|simulator| simulator.options()).collect();
-        let own = serde_json::json!({"value": u64::try_from(latency).unwrap_or(u64::MAX), "values": "milliseconds"});
+        let own = json!({"value": u64::try_from(latency).unwrap_or(u64::MAX), "values": "milliseconds"});
         options.insert("latency".to_owned(), own);
+        let sections = self.shared.simulators.iter();
+        let credentials: Map<String, Value> =
+            sections.map(|simulator| (simulator.platform().to_owned(), simulator.credentials())).collect();
+        let own = json!({"value": credentials, "values": "an object by platform, as a state has them"});
+        options.insert("credentials".to_owned(), own);
         options
     }
 
-    /// Sets an option of every platform that has it.
+    /// Sets some options of every platform that has them, or reports every mistake and changes none.
+    ///
+    /// Hyphens and underscores in names are the same. `credentials` are by platform, as in a state.
+    pub fn set_options(&self, changes: &Map<String, Value>) -> Result<(), Vec<StateError>> {
+        let before = self.options();
+        let mut mistakes = Vec::new();
+        for (name, value) in changes {
+            let named = |error: StateError| StateError { pointer: format!("/{name}{}", error.pointer), ..error };
+            mistakes.extend(self.set(name, value).err().unwrap_or_default().into_iter().map(named));
+        }
+        if mistakes.is_empty() {
+            return Ok(());
+        }
+        for (name, option) in &before {
+            if changes.keys().any(|changed| same_option(changed, name)) {
+                // What an option had it can have again.
+                let _ = self.set(name, &option["value"]);
+            }
+        }
+        Err(mistakes)
+    }
+
+    /// Sets one option of every platform that has it.
     pub fn set_option(&self, name: &str, value: &Value) -> Result<(), String> {
+        let first = |mistakes: Vec<StateError>| mistakes.into_iter().next().map(|one| one.message).unwrap_or_default();
+        self.set_options(&Map::from_iter([(name.to_owned(), value.clone())])).map_err(first)
+    }
+
+    fn set(&self, name: &str, value: &Value) -> Result<(), Vec<StateError>> {
+        match name {
+            "latency" => {
+                let millis = value.as_u64();
+                let millis = millis.ok_or_else(|| mistake(String::new(), "expected milliseconds, a whole number"))?;
+                *lock(&self.shared.latency) = Duration::from_millis(millis);
+                return Ok(());
+            }
+            "credentials" => {
+                let expected = || mistake(String::new(), "expected an object of credentials by platform");
+                let mut mistakes = Vec::new();
+                for (platform, section) in value.as_object().ok_or_else(expected)? {
+                    let set = self.platform(platform).and_then(|simulator| simulator.set_credentials(section));
+                    mistakes.extend(below(platform, set.err().unwrap_or_default()));
+                }
+                return if mistakes.is_empty() { Ok(()) } else { Err(mistakes) };
+            }
+            _ => {}
+        }
         let mut known = false;
-        if name == "latency" {
-            let millis = value.as_u64().ok_or("expected milliseconds, a whole number")?;
-            *lock(&self.shared.latency) = Duration::from_millis(millis);
-            known = true;
-        }
         for simulator in &self.shared.simulators {
-            known |= simulator.set_option(name, value)?;
+            let spelled = simulator.options().into_iter().map(|(own, _)| own).find(|own| same_option(own, name));
+            let Some(spelled) = spelled else { continue };
+            let set = simulator.set_option(&spelled, value);
+            known |= set.map_err(|message| mistake(String::new(), &message))?;
         }
-        if known { Ok(()) } else { Err("there is no such option".to_owned()) }
+        if known { Ok(()) } else { Err(mistake(String::new(), "there is no such option")) }
     }
 
     /// Serves the sandbox on an address; port 0 picks a free one.
     pub async fn start(&self, listen: SocketAddr) -> io::Result<Running> {
         server::start(self.clone(), listen).await
     }
+}
+
+fn mistake(pointer: String, message: &str) -> Vec<StateError> {
+    vec![StateError { pointer, message: message.to_owned() }]
+}
+
+/// Puts the name of a part in front of the pointers of mistakes in it.
+fn below(name: &str, mistakes: Vec<StateError>) -> impl Iterator<Item = StateError> {
+    mistakes.into_iter().map(move |mistake| StateError { pointer: format!("/{name}{}", mistake.pointer), ..mistake })
+}
+
+fn same_option(one: &str, other: &str) -> bool {
+    one.replace('_', "-") == other.replace('_', "-")
 }
 
 /// Locks what no panic leaves half done.

@@ -180,6 +180,176 @@ async fn faults_strike() {
     running.shutdown().await.expect("a clean end");
 }
 
+const APPS: &str = "/v2/p1/instances/i1/apps";
+const APP: &str = "/v2/p1/instances/i1/apps/a1";
+
+/// A sandbox with one application of ROMA Connect.
+async fn roma() -> Running {
+    let sandbox = Sandbox::new();
+    let state = json!({"roma-connect": {
+        "projects": [{"id": "p1", "name": "cn-north-4"}],
+        "instances": [{"id": "i1", "project_id": "p1"}],
+        "apps": [{"instance_id": "i1", "id": "a1", "name": "orders", "remark": "one"}],
+    }});
+    sandbox.load(&state).expect("the state is fine");
+    sandbox.start(([127, 0, 0, 1], 0).into()).await.expect("a free port")
+}
+
+async fn remark(at: SocketAddr) -> Value {
+    json_of(at, "GET", APP, &Value::Null).await["remark"].clone()
+}
+
+/// Status, `Retry-After`, body.
+async fn put(at: SocketAddr, remark: &str) -> io::Result<(u16, Option<String>, Value)> {
+    let (status, head, body) = send(at, "PUT", APP, &json!({"remark": remark}).to_string()).await?;
+    let after = head.lines().find_map(|line| line.to_lowercase().strip_prefix("retry-after: ").map(str::to_owned));
+    Ok((status, after, serde_json::from_str(&body).unwrap_or(Value::String(body))))
+}
+
+#[tokio::test]
+async fn refusing_faults_strike_both_platforms() {
+    let running = roma().await;
+    let at = running.address;
+    let iam = "/v3/auth/tokens";
+    for (case, expected) in [
+        (json!({"fault": "status", "status": 503, "body": "down"}), (503, None, json!("down"))),
+        (json!({"fault": "code", "code": "ROMA.00011000"}), (500, None, json!("ROMA.00011000"))),
+        (json!({"fault": "code", "code": 14001}), (404, None, json!("ROMA.00014001"))),
+        (json!({"fault": "code", "code": "ROMA.12001"}), (400, None, json!("ROMA.12001"))),
+        (json!({"fault": "code", "code": "APIGW.0301"}), (401, None, json!("APIGW.0301"))),
+        (json!({"fault": "rate_limit"}), (429, None, json!("APIGW.0308"))),
+        (json!({"fault": "rate_limit", "retry_after": 7}), (429, Some("7".to_owned()), json!("APIGW.0308"))),
+    ] {
+        let mut one = case.clone();
+        one["operation"] = json!("UpdateRomaApp");
+        fault(at, one).await;
+        let (status, after, body) = put(at, "two").await.expect("an answer");
+        let code = body.get("error_code").cloned().unwrap_or_else(|| body.clone());
+        assert_eq!((status, after, code), expected, "{case}");
+        assert!(body.is_string() || body["request_id"].is_string(), "{case}: {body}");
+        assert_eq!(remark(at).await, "one", "{case}");
+    }
+    fault(at, json!({"fault": "code", "code": 503})).await;
+    assert_eq!(json_of(at, "POST", iam, &json!({})).await["error"]["code"], 503);
+    fault(at, json!({"fault": "code", "code": "IAM.0011"})).await;
+    assert_eq!(json_of(at, "POST", iam, &json!({})).await["error_code"], "IAM.0011");
+    fault(at, json!({"operation": "*", "fault": "rate_limit"})).await;
+    assert_eq!(send(at, "POST", iam, "{}").await.expect("an answer").0, 429);
+
+    let calls = json_of(at, "GET", "/_sandbox/calls", &Value::Null).await;
+    let refused = &calls[0];
+    assert_eq!((&refused["operation"], &refused["code"]), (&json!("UpdateRomaApp"), &json!(503)));
+    assert_eq!(refused["body"], json!({"remark": "two"}), "what was to be written is noted");
+    running.shutdown().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn broken_connections_and_twists_strike_both_platforms() {
+    let running = roma().await;
+    let at = running.address;
+    let on_update = |name: &str| json!({"operation": "UpdateRomaApp", "fault": name});
+    fault(at, on_update("reset_before")).await;
+    assert!(put(at, "two").await.is_err());
+    assert_eq!(remark(at).await, "one");
+    fault(at, on_update("reset_after")).await;
+    assert!(put(at, "two").await.is_err());
+    assert_eq!(remark(at).await, "two");
+    fault(at, on_update("cut")).await;
+    assert!(put(at, "three").await.is_err() || remark(at).await == "three");
+    assert_eq!(remark(at).await, "three");
+    fault(at, on_update("garbage")).await;
+    assert!(put(at, "four").await.expect("an answer").2.is_string());
+    assert_eq!(remark(at).await, "four");
+    fault(at, on_update("applied_504")).await;
+    assert_eq!(put(at, "five").await.expect("an answer").0, 504);
+    assert_eq!(remark(at).await, "five");
+    fault(at, on_update("drop")).await;
+    assert_eq!(put(at, "six").await.expect("an answer").2["remark"], "six");
+    assert_eq!(remark(at).await, "five");
+    fault(at, on_update("normalise")).await;
+    assert_eq!(put(at, "seven").await.expect("an answer").2["remark"], "seven ");
+    assert_eq!(remark(at).await, "seven ");
+    let begun = Instant::now();
+    fault(at, json!({"operation": "UpdateRomaApp", "fault": "delay", "ms": 80})).await;
+    put(at, "eight").await.expect("an answer");
+    assert!(begun.elapsed() >= Duration::from_millis(80));
+
+    let edit = json!({"user": "eve", "operation": "UpdateRomaApp", "body": {"app_id": "a1", "favorite": true}});
+    fault(at, json!({"operation": "UpdateRomaApp", "nth": 1, "fault": "second_writer", "edit": edit})).await;
+    let answer = put(at, "nine").await.expect("an answer").2;
+    assert_eq!((&answer["favorite"], &answer["remark"]), (&json!(true), &json!("nine")));
+
+    fault(at, json!({"operation": "CheckRomaAppDetails", "fault": "lag", "ms": 60_000})).await;
+    assert_eq!(remark(at).await, "one", "the past");
+    fault(at, json!({"operation": "CreateRomaApp", "fault": "drop"})).await;
+    let ghost = json_of(at, "POST", APPS, &json!({"name": "ghost"})).await;
+    json_of(at, "PUT", "/_sandbox/faults", &json!([])).await;
+    let real = json_of(at, "POST", APPS, &json!({"name": "ghost"})).await;
+    assert_ne!(ghost["id"], real["id"], "an id never comes back");
+    fault(at, json!({"operation": "ListRomaApp", "fault": "lag", "ms": 60_000})).await;
+    assert_eq!(json_of(at, "GET", APPS, &Value::Null).await["total"], 1);
+    let second = format!("{APPS}?offset=1&limit=1");
+    fault(at, json!({"operation": "ListRomaApp", "fault": "page_shift"})).await;
+    assert_eq!(json_of(at, "GET", &second, &Value::Null).await["apps"][0]["name"], "orders", "repeated");
+    fault(at, json!({"operation": "ListRomaApp", "fault": "page_shift", "skip": true})).await;
+    assert_eq!(json_of(at, "GET", &second, &Value::Null).await["apps"], json!([]), "skipped");
+    fault(at, json!({"operation": "ListRomaApp", "nth": 2, "fault": "refuse"})).await;
+    assert!(send(at, "GET", APPS, "").await.is_ok());
+    assert!(send(at, "GET", APPS, "").await.is_err());
+    running.shutdown().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn one_option_moves_both_clocks() {
+    let running = roma().await;
+    let at = running.address;
+    json_of(at, "PUT", "/_sandbox/state", &state()).await;
+    let options = json_of(at, "PUT", "/_sandbox/options", &json!({"clock": {"frozen": "2031-01-01T00:00:00Z"}})).await;
+    assert_eq!(options["clock"]["value"], json!({"frozen": "2031-01-01T00:00:00Z"}));
+    assert_eq!(options["put-omitted"]["values"], json!(["merge", "replace"]));
+    put(at, "late").await.expect("an answer");
+    json_of(at, "POST", UPDATE, &update("late")).await;
+    let saved = json_of(at, "GET", "/_sandbox/state", &Value::Null).await;
+    assert_eq!(saved["roma-connect"]["apps"][0]["update_time"], "2031-01-01T00:00:00.000Z");
+    assert_eq!(saved["bk-cmdb"]["instances"]["rack"][0]["last_time"], "2031-01-01T00:00:00Z");
+
+    let wrong = json!({"clock": "2040-01-01T00:00:00Z", "latency": "much", "replica-lag": 5, "put_omitted": "perhaps"});
+    let answer = json_of(at, "PUT", "/_sandbox/options", &wrong).await;
+    let pointers: Vec<&str> =
+        answer["errors"].as_array().expect("a list").iter().filter_map(|error| error["pointer"].as_str()).collect();
+    assert_eq!(pointers, ["/latency", "/put_omitted"]);
+    assert_eq!(json_of(at, "GET", "/_sandbox/options", &Value::Null).await, options, "wrong options change nothing");
+    let values: serde_json::Map<String, Value> = options
+        .as_object()
+        .expect("options")
+        .iter()
+        .map(|(name, option)| (name.clone(), option["value"].clone()))
+        .collect();
+    assert_eq!(json_of(at, "PUT", "/_sandbox/options", &json!(values)).await, options, "what comes out goes in");
+    running.shutdown().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn options_set_credentials() {
+    let running = roma().await;
+    let at = running.address;
+    json_of(at, "PUT", "/_sandbox/state", &state()).await;
+    let credentials = json!({"bk-cmdb": {"apps": {"app": "hush"}}, "roma-connect": {"ak_sk": {"AK": "SK"}}});
+    let options = json_of(at, "PUT", "/_sandbox/options", &json!({ "credentials": credentials })).await;
+    assert_eq!(options["credentials"]["value"]["roma-connect"]["ak_sk"], json!({"AK": "SK"}));
+    assert_eq!(put(at, "two").await.expect("an answer").0, 401);
+    assert_eq!(json_of(at, "POST", UPDATE, &json!({"bk_obj_id": "rack"})).await["code"], json!(1_306_406));
+    assert_eq!(json_of(at, "POST", UPDATE, &update("b")).await["result"], json!(true));
+    let wrong = json!({"credentials": {"bk-cmdb": {"apps": {"app": 1}}, "roma-connect": {}, "moon": {}}});
+    let answer = json_of(at, "PUT", "/_sandbox/options", &wrong).await;
+    assert_eq!(answer["errors"][0]["pointer"], "/credentials/bk-cmdb/apps/app");
+    assert_eq!(answer["errors"][1]["pointer"], "/credentials/moon");
+    assert_eq!(put(at, "two").await.expect("an answer").0, 401, "nothing has changed");
+    json_of(at, "PUT", "/_sandbox/options", &json!({"credentials": {"roma-connect": {}}})).await;
+    assert_eq!(put(at, "two").await.expect("an answer").0, 200);
+    running.shutdown().await.expect("a clean end");
+}
+
 #[tokio::test]
 async fn chance_is_replayed_by_its_seed() {
     let running = started().await;

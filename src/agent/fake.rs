@@ -55,6 +55,8 @@ impl Kind for Thing {
             labels: envelope.labels.clone(),
             origin: envelope.origin.clone(),
             selected: true,
+            protect: false,
+            exclusive: false,
         };
         if let Some(node) = section.require("value", diagnostics)
             && let Some(value) = yaml::integer(node, "value", diagnostics)
@@ -85,7 +87,7 @@ impl Kind for Thing {
                 Read::Value(Value::Null) => observation.know(&object.id, Sight::absent()),
                 Read::Value(value) => {
                     let fields = BTreeMap::from([("value".into(), value.clone())]);
-                    let live = Live { handle: Value::Null, label: String::new(), fields, rivals: Vec::new() };
+                    let live = Live::new(Value::Null, String::new(), fields);
                     observation.know(&object.id, Sight::Found(live));
                 }
             }

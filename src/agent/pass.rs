@@ -12,8 +12,8 @@ use crate::{
         connection::Connection,
         observe::observe,
     },
-    model::{Change, Desired, Outcome, ResourceId},
-    plan::{Plan, plan},
+    model::{Change, Desired, Outcome},
+    plan::{Plan, plan, select},
     source::Sources,
 };
 
@@ -46,7 +46,9 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     let desired: &[Desired] = match &shared.filter {
         None => &manifests.desired,
         Some(filter) => {
-            selected = select(&manifests.desired, &**filter);
+            let mut objects = manifests.desired.clone();
+            select(&mut objects, &**filter);
+            selected = objects;
             &selected
         }
     };
@@ -58,6 +60,11 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         () = stop.cancelled() => return end(interrupted(), 0),
         scenes = observe(&readers, desired) => scenes,
     };
+    let mut scenes = scenes;
+    if manifests.errors() > 0 {
+        // What no document seems to declare may well be declared in one that is broken.
+        scenes.iter_mut().for_each(|scene| scene.surplus.clear());
+    }
     let plan = plan(&scenes);
     let sources = &manifests.sources;
     (shared.listener)(&Event::Planned { plan: &plan, sources });
@@ -81,16 +88,6 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         }
     };
     end(sum(&plan, &outcomes, unserved), plan.changes.len())
-}
-
-/// Returns the objects that are the agent's business, and those that they refer to.
-fn select(desired: &[Desired], filter: &Filter) -> Vec<Desired> {
-    let chosen: Vec<&Desired> = desired.iter().filter(|object| filter(object)).collect();
-    let ids: HashSet<&ResourceId> = chosen.iter().map(|object| &object.id).collect();
-    let needed: HashSet<&ResourceId> =
-        chosen.iter().flat_map(|object| &object.references).map(|reference| &reference.to).collect();
-    let part = desired.iter().filter(|object| ids.contains(&object.id) || needed.contains(&object.id));
-    part.map(|object| Desired { selected: ids.contains(&object.id), ..object.clone() }).collect()
 }
 
 /// Returns what a pass comes to that was broken off before it had a plan.

@@ -195,6 +195,8 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", env = "RECONCILE_LISTEN")]
     pub(super) listen: std::net::SocketAddr,
     /// State to start from (YAML or JSON); repeats
+    ///
+    /// Sections of several files are merged, lists are put one behind the other; no two rows may have one id.
     #[arg(long, value_name = "FILE", env = "RECONCILE_STATE", value_delimiter = ',')]
     pub(super) state: Vec<PathBuf>,
 }

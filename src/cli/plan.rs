@@ -12,7 +12,7 @@ use super::{
 use crate::{
     engine::{connection::Connection, observe::observe},
     model::Desired,
-    plan::{Cause, Plan, Scene, plan},
+    plan::{Cause, Plan, Scene, plan, select},
 };
 
 /// Plans and shows the plan. Only readers are made: nothing here can write.
@@ -66,7 +66,8 @@ pub(super) async fn prepare(
     if let Some(code) = setup::report(&written, screen) {
         return Err(code);
     }
-    let desired = setup::select(std::mem::take(&mut written.set.desired), &*is_selected);
+    let mut desired = std::mem::take(&mut written.set.desired);
+    select(&mut desired, &*is_selected);
     let used = setup::used(&desired);
     let connected = setup::connect(network, written.config.as_ref(), &used).await.map_err(|problem| {
         screen.error(&problem);

@@ -8,18 +8,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{
-    args::SandboxArgs,
-    exit, setup,
-    signal::Stop,
-    view::{Screen, render_state_mistakes},
-};
+use super::{args::SandboxArgs, exit, setup, signal::Stop, state, view::Screen};
 use crate::{
     config::Target,
     kind::Endpoint,
     sandbox::{Running, Sandbox},
-    source::Sources,
-    yaml,
 };
 
 /// The account of the process that embeds a sandbox whose state asks for credentials.
@@ -27,7 +20,7 @@ const GUEST: &str = "embedded-sandbox";
 
 /// Serves until a signal comes.
 pub(super) async fn run(args: &SandboxArgs, screen: &Screen) -> u8 {
-    let sandbox = match load(&args.state) {
+    let sandbox = match state::load(&args.state) {
         Ok((sandbox, _)) => sandbox,
         Err(problems) => {
             problems.iter().for_each(|problem| screen.error(problem));
@@ -48,32 +41,6 @@ pub(super) async fn run(args: &SandboxArgs, screen: &Screen) -> u8 {
     exit::OK
 }
 
-/// Returns a sandbox with the states of files in it, and these states together.
-pub(super) fn load(files: &[PathBuf]) -> Result<(Sandbox, Value), Vec<String>> {
-    let sandbox = Sandbox::new();
-    let mut together = json!({});
-    for path in files {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
-        let mut sources = Sources::default();
-        let file = sources.add(path.display().to_string(), text);
-        let text = sources.text(file).clone();
-        let mut diagnostics = Vec::new();
-        let documents = yaml::load(file, &text, &mut diagnostics);
-        if diagnostics.iter().any(crate::diagnostic::Diagnostic::is_error) {
-            return Err(vec![crate::diagnostic::render::text(&diagnostics, &sources, false, 120)]);
-        }
-        for document in &documents {
-            let state = document.root.to_json();
-            sandbox.load(&state).map_err(|mistakes| render_state_mistakes(&mistakes, &document.root, &sources))?;
-            if let (Value::Object(together), Value::Object(state)) = (&mut together, state) {
-                together.extend(state);
-            }
-        }
-    }
-    Ok((sandbox, together))
-}
-
 /// The sandbox of a command with `--sandbox`.
 pub(super) struct Embedded {
     sandbox: Sandbox,
@@ -84,7 +51,7 @@ pub(super) struct Embedded {
 impl Embedded {
     /// Starts a sandbox with the states of files in it.
     pub(super) async fn start(files: &[PathBuf]) -> Result<Self, String> {
-        let (sandbox, mut state) = load(files).map_err(|problems| problems.join("\n"))?;
+        let (sandbox, mut state) = state::load(files).map_err(|problems| problems.join("\n"))?;
         if let Some(admitted) = admit_guest(&state) {
             sandbox.load(&admitted).map_err(|mistakes| format!("the sandbox refused its guest: {mistakes:?}"))?;
             state = admitted;

@@ -177,19 +177,6 @@ fn wildcard(pattern: &str, text: &str) -> bool {
     rest.len() >= last.len() && rest.ends_with(last)
 }
 
-/// Marks the objects that are part of the run, and leaves out those that nobody needs.
-pub(super) fn select(desired: Vec<Desired>, is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {
-    let mut desired = desired;
-    desired.iter_mut().for_each(|one| one.selected = is_selected(one));
-    let needed: BTreeSet<_> = desired
-        .iter()
-        .filter(|one| one.selected)
-        .flat_map(|one| one.references.iter().map(|reference| reference.to.clone()))
-        .collect();
-    desired.retain(|one| one.selected || needed.contains(&one.id));
-    desired
-}
-
 /// The connections of a run, and the sandbox that they lead to where there is one.
 pub(super) struct Connected {
     /// One connection for each target in use.

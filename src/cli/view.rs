@@ -11,9 +11,7 @@ use std::io::{self, IsTerminal, Write};
 use super::args::{Color, Talk};
 use crate::{
     diagnostic::{Diagnostic, render},
-    sandbox::simulator::StateError,
-    source::{Origin, Sources},
-    yaml::Node,
+    source::Sources,
 };
 
 /// Where output goes, and what it may look like.
@@ -91,27 +89,4 @@ impl Screen {
 
 fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
-}
-
-/// Writes mistakes of a state file with their places in it.
-pub(super) fn render_state_mistakes(mistakes: &[StateError], root: &Node<'_>, sources: &Sources) -> Vec<String> {
-    let line = |mistake: &StateError| {
-        let place = sources.position(place(root, &mistake.pointer));
-        format!("{place}: {}: {}", mistake.pointer, mistake.message)
-    };
-    mistakes.iter().map(line).collect()
-}
-
-/// The place of the last node of a JSON pointer that was written.
-fn place<'a>(root: &'a Node<'_>, pointer: &str) -> &'a Origin {
-    let mut node = root;
-    for step in pointer.split('/').skip(1) {
-        let step = step.replace("~1", "/").replace("~0", "~");
-        let next = step.parse::<usize>().ok().and_then(|at| node.items().get(at)).or_else(|| node.get(&step));
-        match next {
-            Some(next) => node = next,
-            None => break,
-        }
-    }
-    &node.origin
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     kind::{Kind, Planned},
-    model::{Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
+    model::{Action, Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
     plan::{Plan, Scene, order},
 };
 
@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
             writer,
             options,
             changes: plan.changes.iter().filter(|one| one.target == scene.target).map(|one| (&one.id, one)).collect(),
-            desired: scene.desired.iter().map(|one| (&one.id, *one)).collect(),
+            desired: scene.objects().map(|one| (&one.id, one)).collect(),
             calls: plan.calls.iter().filter(|call| call.target == scene.target).collect(),
             handles: HashMap::new(),
             outcomes: HashMap::new(),
@@ -185,6 +185,20 @@ impl<'a> Run<'a> {
         let sights = self.read_back(&open).await;
         let mut again = Vec::new();
         for (id, _, lost, took) in open {
+            if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
+                let again_with = requests.remove(id).filter(|(_, request)| request.repeatable && !last);
+                match (sights.get(id), lost, again_with) {
+                    (Some(Sight::Absent { .. }), _, _) => self.finish(id, Outcome::Applied, took),
+                    (Some(Sight::Found(_)), Some(_), Some(call)) => again.push(call),
+                    (Some(Sight::Found(_)), None, _) => {
+                        let refusal = Refusal::new(None, "its removal was accepted, but it is still there");
+                        self.finish(id, Outcome::Refused(refusal), took);
+                    }
+                    (_, Some(refusal), _) => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
+                    (_, None, _) => self.finish(id, Outcome::Unknown("it was not read back".to_owned()), took),
+                }
+                continue;
+            }
             match (sights.get(id), lost) {
                 (Some(Sight::Found(live)), None) => self.settle(id, live, took),
                 (Some(Sight::Found(live)), Some(refusal)) => {

@@ -34,8 +34,10 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         target: target.name.clone(),
         platform: target.platform,
         desired,
-        facts: Facts { given_up: reader.given_up(), ..Facts::new(freshness, reader.settings().await) },
+        surplus: Vec::new(),
+        facts: Facts::new(freshness, reader.settings().await),
     };
+    scene.facts.given_up = reader.given_up();
     let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();
     for kind in target.platform.kinds() {
         let group: Vec<_> = scene.desired.iter().copied().filter(|one| one.id.kind == kind.name()).collect();
@@ -58,6 +60,12 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
                 continue;
             }
             learned |= see(&mut scene.facts, observation.known);
+            for (surplus, live) in observation.surplus {
+                if scene.facts.sight(&surplus.id).is_none() {
+                    scene.facts.see(surplus.id.clone(), Sight::Found(live));
+                    scene.surplus.push(surplus);
+                }
+            }
         }
         if !ask.is_empty() {
             round(reader, ask, &mut scene.facts).await;

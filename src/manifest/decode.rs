@@ -119,9 +119,7 @@ impl Decoder<'_> {
 
     fn take(&mut self, id: Option<ResourceId>, mut desired: Vec<Desired>, protect: bool, sound: bool) {
         if sound {
-            if protect {
-                self.set.protected.extend(id);
-            }
+            desired.iter_mut().for_each(|one| one.protect = protect);
             self.set.desired.append(&mut desired);
         } else {
             self.set.broken.extend(id);

@@ -33,6 +33,8 @@ impl Kind for Switch {
             labels: envelope.labels.clone(),
             origin: envelope.origin.clone(),
             selected: true,
+            protect: false,
+            exclusive: false,
         };
         if let Some(node) = section.require("serial", diagnostics)
             && let Some(serial) = yaml::text(node, "serial", diagnostics)
@@ -155,7 +157,7 @@ fn show(files: &[(&str, &str)], variables: &Variables) -> String {
         lines.push(format!("{} in {} at {position}{}", object.id, object.target, fields.concat()));
     }
     lines.extend(set.broken.iter().map(|id| format!("broken: {id}")));
-    lines.extend(set.protected.iter().map(|id| format!("protected: {id}")));
+    lines.extend(set.desired.iter().filter(|one| one.protect).map(|one| format!("protected: {}", one.id)));
     format!("{}\n\n{}", lines.join("\n"), render::text(&diagnostics, &sources, false, 120))
 }
 

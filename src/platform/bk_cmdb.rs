@@ -28,6 +28,7 @@ const READS: &[&str] = &[
     "find_object_association",
     "find_module_batch",
     "list_proc_template",
+    "list_service_category",
     "list_service_template",
     "search_business",
     "search_inst_by_object",

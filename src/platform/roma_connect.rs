@@ -47,8 +47,12 @@ impl Platform for RomaConnect {
         door::prepare(request, endpoint, stamp)
     }
 
-    fn interpret(&self, _request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
-        door::interpret(reply)
+    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
+        match door::interpret(reply) {
+            // What is gone has been removed.
+            Err(refusal) if request.operation == "DeleteRomaApp" && door::is_absent(&refusal) => Ok(Value::Null),
+            told => told,
+        }
     }
 
     fn login(&self, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Option<Login>, Refusal> {

@@ -88,13 +88,10 @@ fn done(result: Result<(), Vec<StateError>>) -> Answer {
 }
 
 fn set_options(sandbox: &Sandbox, options: &Map<String, Value>) -> Answer {
-    let mistakes: Vec<StateError> = options
-        .iter()
-        .filter_map(|(name, value)| {
-            sandbox.set_option(name, value).err().map(|message| mistake(format!("/{name}"), message))
-        })
-        .collect();
-    if mistakes.is_empty() { json_answer(200, &Value::Object(sandbox.options())) } else { done(Err(mistakes)) }
+    match sandbox.set_options(options) {
+        Ok(()) => json_answer(200, &Value::Object(sandbox.options())),
+        Err(mistakes) => done(Err(mistakes)),
+    }
 }
 
 /// Makes a call in somebody else's name; it is not among the calls.

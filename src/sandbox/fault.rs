@@ -106,18 +106,19 @@ impl Faults {
         struck.filter_map(|rule| rule.strike(&record.operation)).collect()
     }
 
-    /// Counts a connection and says whether it is refused.
+    /// Counts a connection and says whether it is refused. It carries no operation yet, so any rule of this kind counts.
     pub(super) fn refuses(&mut self) -> bool {
         let rules = self.0.iter_mut().filter(|rule| rule.fault == Fault::Refuse);
-        rules.filter_map(|rule| rule.strike("")).count() > 0
+        rules.filter_map(Rule::count).count() > 0
     }
 }
 
 impl Rule {
     fn strike(&mut self, operation: &str) -> Option<Fault> {
-        if !self.operation.is_empty() && self.operation != operation {
-            return None;
-        }
+        if self.operation.is_empty() || self.operation == operation { self.count() } else { None }
+    }
+
+    fn count(&mut self) -> Option<Fault> {
         self.seen += 1;
         let by_number = self.nth.is_none_or(|nth| nth == self.seen);
         let by_chance = self.chance.as_mut().is_none_or(|(probability, random)| random.f64() < *probability);

@@ -93,32 +93,34 @@ pub trait Simulator: Send + Sync {
     /// Answers a request.
     fn answer(&self, arrival: &Arrival) -> Answer;
 
+    /// Reads a section of a state file, or reports every mistake in it. What is returned replaces the whole state.
+    fn prepare<'a>(&'a self, state: &Value) -> Result<Box<dyn FnOnce() + 'a>, Vec<StateError>>;
+
     /// Replaces the whole state by a section of a state file, or reports every mistake and changes nothing.
-    fn load(&self, state: &Value) -> Result<(), Vec<StateError>>;
+    fn load(&self, state: &Value) -> Result<(), Vec<StateError>> {
+        self.prepare(state).map(|replace| replace())
+    }
 
     /// Returns the whole state, such that loading it again changes nothing.
     fn state(&self) -> Value;
 
     /// Says what a request is without answering it: its door, operation and whether it writes. Faults select by that.
-    fn peek(&self, _arrival: &Arrival) -> Record {
-        Record::default()
-    }
+    fn peek(&self, arrival: &Arrival) -> Record;
 
     /// Answers a request otherwise than it should.
-    fn answer_twisted(&self, arrival: &Arrival, _twist: &Twist) -> Answer {
-        self.answer(arrival)
-    }
+    fn answer_twisted(&self, arrival: &Arrival, twist: &Twist) -> Answer;
 
     /// Refuses a request with a code in the platform's envelope.
-    fn refuse(&self, _arrival: &Arrival, code: &Value, message: &str) -> Answer {
-        let body = serde_json::json!({"error_code": code, "error_msg": message});
-        json_answer(400, &body)
-    }
+    fn refuse(&self, arrival: &Arrival, code: &Value, message: &str) -> Answer;
 
     /// Refuses a request as the rate limiter of its door does; `inside` is the limiter behind the door.
-    fn refuse_rate(&self, _arrival: &Arrival, _inside: bool) -> Answer {
-        json_answer(429, &serde_json::json!({"error_code": "APIG.0308", "error_msg": "too many requests"}))
-    }
+    fn refuse_rate(&self, arrival: &Arrival, inside: bool) -> Answer;
+
+    /// Returns the credentials as a state has them.
+    fn credentials(&self) -> Value;
+
+    /// Replaces the credentials of the state.
+    fn set_credentials(&self, credentials: &Value) -> Result<(), Vec<StateError>>;
 
     /// Makes a call as somebody else; none if the platform has no such operation.
     fn edit(&self, _user: &str, _operation: &str, _body: &Value) -> Option<Answer> {
@@ -138,15 +140,5 @@ pub trait Simulator: Send + Sync {
     /// Sets an option; says whether the platform has it.
     fn set_option(&self, _name: &str, _value: &Value) -> Result<bool, String> {
         Ok(false)
-    }
-}
-
-/// Makes an answer of a JSON body.
-fn json_answer(status: u16, body: &Value) -> Answer {
-    Answer {
-        status,
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: body.to_string().into_bytes(),
-        record: Record::default(),
     }
 }

@@ -17,6 +17,9 @@ const GROUPS: usize = 50;
 /// Most names in one search for businesses.
 const BUSINESSES: usize = 200;
 
+/// Largest page of `list_service_template`.
+const TEMPLATES: usize = 1000;
+
 /// What picks an instance of a model.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Selector {
@@ -359,6 +362,54 @@ impl Businesses {
             }
         }
     }
+}
+
+/// Reads rows that lie in `data`, or in a list of it.
+pub(super) fn read_rows<'f>(
+    request: Request,
+    list: &str,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    match observation.read(request, facts) {
+        Read::Pending => Err(Trouble::Pending),
+        Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
+        Read::Value(data) => {
+            let rows = if list.is_empty() { data } else { &data[list] };
+            Ok(rows.as_array().into_iter().flatten().collect())
+        }
+    }
+}
+
+/// Reads all service templates of a business.
+pub(super) fn service_templates<'f>(
+    business: i64,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    let mut all = Vec::new();
+    loop {
+        let page = json!({"start": all.len(), "limit": TEMPLATES, "sort": "id"});
+        let arguments = json!({"bk_biz_id": business, "page": page});
+        let request = Request { operation: "list_service_template", arguments, repeatable: true };
+        let rows = read_rows(request, "info", observation, facts)?;
+        let last = rows.len() < TEMPLATES;
+        all.extend(rows);
+        if last {
+            return Ok(all);
+        }
+    }
+}
+
+/// Reads the service categories that a business can use, the built-in ones included.
+pub(super) fn service_categories<'f>(
+    business: i64,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    let arguments = json!({"bk_biz_id": business});
+    let request = Request { operation: "list_service_category", arguments, repeatable: true };
+    read_rows(request, "info", observation, facts)
 }
 
 #[cfg(test)]

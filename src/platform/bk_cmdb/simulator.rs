@@ -204,16 +204,17 @@ impl Platform for Simulator {
         self.answer_call(arrival, Some(twist))
     }
 
-    fn load(&self, state: &Value) -> Result<(), Vec<StateError>> {
+    fn prepare<'a>(&'a self, state: &Value) -> Result<Box<dyn FnOnce() + 'a>, Vec<StateError>> {
         let version = self.read().version;
         let mut fresh = load::load(state, self.clock.now(), version)?;
-        let mut world = self.write();
-        // Cursors of before are too old from now on, and options stay.
-        fresh.change_count = world.change_count + 1;
-        fresh.first_change = fresh.change_count;
-        fresh.replica = world.replica.as_ref().map(|replica| Replica::new(&fresh.tables, replica.lag));
-        *world = fresh;
-        Ok(())
+        Ok(Box::new(move || {
+            let mut world = self.write();
+            // Cursors of before are too old from now on, and options stay.
+            fresh.change_count = world.change_count + 1;
+            fresh.first_change = fresh.change_count;
+            fresh.replica = world.replica.as_ref().map(|replica| Replica::new(&fresh.tables, replica.lag));
+            *world = fresh;
+        }))
     }
 
     fn state(&self) -> Value {
@@ -268,6 +269,16 @@ impl Platform for Simulator {
         })
     }
 
+    fn credentials(&self) -> Value {
+        save::credentials(&self.read().credentials)
+    }
+
+    fn set_credentials(&self, credentials: &Value) -> Result<(), Vec<StateError>> {
+        let credentials = load::credentials_alone(credentials)?;
+        self.write().credentials = credentials;
+        Ok(())
+    }
+
     fn waits(&self, arrival: &Arrival, waited: Duration) -> bool {
         if waited >= WATCH || !(arrival.path.contains("/event/watch/") || arrival.path.contains("/resource_watch")) {
             return false;
@@ -281,11 +292,11 @@ impl Platform for Simulator {
         let world = self.read();
         let lag = world.replica.as_ref().map_or(0, |replica| replica.lag.as_millis());
         let version = save::version_text(world.version);
-        Map::from_iter([
+        let own = [
             ("version".to_owned(), json!({"value": version, "values": ["3.9", "3.10", "3.14"]})),
-            ("clock".to_owned(), self.clock.option()),
             ("replica_lag".to_owned(), json!({"value": i64::try_from(lag).unwrap_or(0), "values": "milliseconds"})),
-        ])
+        ];
+        own.into_iter().chain(self.clock.options()).collect()
     }
 
     fn set_option(&self, name: &str, value: &Value) -> Result<bool, String> {
@@ -294,17 +305,19 @@ impl Platform for Simulator {
                 let version = value.as_str().and_then(load::version);
                 self.write().version = version.ok_or("expected \"3.9\", \"3.10\" or \"3.14\"")?;
             }
-            "clock" => {
-                self.clock.set(value)?;
-                self.write().restart_clock();
-            }
             "replica_lag" => {
                 let millis = value.as_u64().and_then(|millis| i64::try_from(millis).ok());
                 let lag = SignedDuration::from_millis(millis.ok_or("expected milliseconds, a whole number")?);
                 let mut world = self.write();
                 world.replica = if lag.is_zero() { None } else { Some(Replica::new(&world.tables, lag)) };
             }
-            _ => return Ok(false),
+            _ => {
+                let is_clock = self.clock.set_option(name, value)?;
+                if is_clock {
+                    self.write().restart_clock();
+                }
+                return Ok(is_clock);
+            }
         }
         Ok(true)
     }

@@ -45,6 +45,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod token;
+mod twist;
 mod view;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,8 +61,9 @@ use self::{
     route::{Operation, Route},
     service::Call,
     store::Store,
+    twist::History,
 };
-use crate::sandbox::simulator::{self, Answer, Arrival, Record, StateError};
+use crate::sandbox::simulator::{self, Answer, Arrival, Record, StateError, Twist};
 
 /// The largest body of a signed request, in bytes (contract, section 6).
 const LARGEST_BODY: usize = 12 * 1024 * 1024;
@@ -78,6 +80,7 @@ struct World {
     options: Options,
     store: Store,
     lockouts: Lockouts,
+    history: History,
     /// Requests since the start, from which request ids are derived.
     requests: u64,
     /// Calls that reached the throttle.
@@ -97,27 +100,12 @@ impl Simulator {
         self.world().options.to_value()
     }
 
-    /// Sets the given switches, or reports every mistake and changes none.
-    ///
-    /// `credentials` beside them replaces the credentials, in the form that a state file has.
+    /// Sets the given switches and the clock, or reports every mistake and changes none.
     pub fn set_options(&self, changes: &Value) -> Result<(), Vec<StateError>> {
         let Some(changes) = changes.as_object() else {
             return Err(vec![StateError { pointer: String::new(), message: "expected an object".to_owned() }]);
         };
-        let (credentials, switches): (Map<_, _>, Map<_, _>) =
-            changes.clone().into_iter().partition(|(name, _)| name == "credentials");
-        let mut world = self.world();
-        let options = world.options.changed(&switches)?;
-        if let Some(credentials) = credentials.get("credentials") {
-            world.store.credentials = load::credentials_alone(credentials).map_err(|errors| {
-                let below =
-                    |error: StateError| StateError { pointer: format!("/credentials{}", error.pointer), ..error };
-                errors.into_iter().map(below).collect::<Vec<_>>()
-            })?;
-            world.lockouts = Lockouts::default();
-        }
-        world.options = options;
-        Ok(())
+        self.world().options.change(changes)
     }
 
     /// Makes a call as somebody else: any user, no credentials, neither throttled nor lost.
@@ -145,9 +133,27 @@ impl Simulator {
         let query = if operation.takes_body() { Query::default() } else { Query::from_fields(&body) };
         let caller = Caller::new(world.store.credentials.anybody(user), Scope::Account);
         let call = Call { route, query, body, caller, number: world.requests };
-        let World { store, options, .. } = &mut *world;
-        let outcome = service::perform(store, options, &call);
+        let World { store, options, history, .. } = &mut *world;
+        let outcome = twist::perform(store, history, options, call, None);
         reply::answer(outcome, &world.options, &request_id, record)
+    }
+
+    fn respond(&self, arrival: &Arrival, twist: Option<&Twist>) -> Answer {
+        let mut world = self.world();
+        let request_id = world.next_request_id();
+        let route = route::route(&arrival.method, &arrival.path);
+        let record = noted(arrival, route.as_ref());
+        let outcome = match route {
+            Some(route) => world.respond(arrival, route, twist),
+            None => Err(Failure::no_such_api()),
+        };
+        reply::answer(outcome, &world.options, &request_id, record)
+    }
+
+    fn refusal(&self, failure: Failure) -> Answer {
+        let mut world = self.world();
+        let request_id = world.next_request_id();
+        reply::answer(Err(failure), &world.options, &request_id, Record::default())
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -166,24 +172,22 @@ impl simulator::Simulator for Simulator {
     }
 
     fn answer(&self, arrival: &Arrival) -> Answer {
-        let mut world = self.world();
-        let request_id = world.next_request_id();
-        let Some(route) = route::route(&arrival.method, &arrival.path) else {
-            let door = if route::is_identity(&arrival.path) { "iam" } else { "roma" };
-            let record = Record { door, ..Record::default() };
-            return reply::answer(Err(Failure::no_such_api()), &world.options, &request_id, record);
-        };
-        let body = serde_json::from_slice(&arrival.body).unwrap_or_default();
-        let record = record(&route, &body);
-        let outcome = world.respond(arrival, route);
-        reply::answer(outcome, &world.options, &request_id, record)
+        self.respond(arrival, None)
     }
 
-    fn load(&self, state: &Value) -> Result<(), Vec<StateError>> {
-        let mut world = self.world();
-        world.store = load::store(state, world.options.now())?;
-        world.lockouts = Lockouts::default();
-        Ok(())
+    fn answer_twisted(&self, arrival: &Arrival, twist: &Twist) -> Answer {
+        self.respond(arrival, Some(twist))
+    }
+
+    fn prepare<'a>(&'a self, state: &Value) -> Result<Box<dyn FnOnce() + 'a>, Vec<StateError>> {
+        let now = self.world().options.now();
+        let store = load::store(state, now)?;
+        Ok(Box::new(move || {
+            let mut world = self.world();
+            world.store = store;
+            world.lockouts = Lockouts::default();
+            world.history = History::default();
+        }))
     }
 
     fn state(&self) -> Value {
@@ -191,7 +195,29 @@ impl simulator::Simulator for Simulator {
     }
 
     fn peek(&self, arrival: &Arrival) -> Record {
-        route::route(&arrival.method, &arrival.path).map(|route| record(&route, &Value::Null)).unwrap_or_default()
+        noted(arrival, route::route(&arrival.method, &arrival.path).as_ref())
+    }
+
+    fn refuse(&self, arrival: &Arrival, code: &Value, message: &str) -> Answer {
+        self.refusal(Failure::injected(route::is_identity(&arrival.path), code, message))
+    }
+
+    /// The contract knows one limiter, that of the gateway.
+    fn refuse_rate(&self, arrival: &Arrival, _inside: bool) -> Answer {
+        let identity = route::is_identity(&arrival.path);
+        self.refusal(if identity { Failure::identity(429, "too many requests") } else { Failure::throttled(None) })
+    }
+
+    fn credentials(&self) -> Value {
+        dump::credentials(&self.world().store.credentials)
+    }
+
+    fn set_credentials(&self, credentials: &Value) -> Result<(), Vec<StateError>> {
+        let credentials = load::credentials_alone(credentials)?;
+        let mut world = self.world();
+        world.store.credentials = credentials;
+        world.lockouts = Lockouts::default();
+        Ok(())
     }
 
     fn edit(&self, user: &str, operation: &str, body: &Value) -> Option<Answer> {
@@ -200,16 +226,11 @@ impl simulator::Simulator for Simulator {
     }
 
     fn options(&self) -> Map<String, Value> {
-        let values = self.world().options.to_value();
-        let entry = |switch: &Switch| {
-            let described = serde_json::json!({"value": values[switch.name], "values": switch.values()});
-            (switch.name.to_owned(), described)
-        };
-        SWITCHES.iter().map(entry).collect()
+        self.world().options.described()
     }
 
     fn set_option(&self, name: &str, value: &Value) -> Result<bool, String> {
-        if !SWITCHES.iter().any(|switch| switch.name == name || switch.name == name.replace('_', "-")) {
+        if !SWITCHES.iter().map(|switch| switch.name).chain(clock_options()).any(|known| known == name) {
             return Ok(false);
         }
         let change = Value::Object([(name.to_owned(), value.clone())].into_iter().collect());
@@ -218,13 +239,17 @@ impl simulator::Simulator for Simulator {
     }
 }
 
+fn clock_options() -> impl Iterator<Item = &'static str> {
+    crate::sandbox::clock::OPTIONS.into_iter()
+}
+
 impl World {
     fn next_request_id(&mut self) -> String {
         self.requests += 1;
         derive::id32(&format!("request {}", self.requests))
     }
 
-    fn respond(&mut self, arrival: &Arrival, route: Route) -> Result<Success, Failure> {
+    fn respond(&mut self, arrival: &Arrival, route: Route, twist: Option<&Twist>) -> Result<Success, Failure> {
         if arrival.body.len() > LARGEST_BODY {
             return Err(Failure::gateway(413, "0201", "Request entity too large"));
         }
@@ -248,7 +273,7 @@ impl World {
         let body = if route.operation.takes_body() { read_body(arrival)? } else { Map::new() };
         let writes = route.operation.writes();
         let call = Call { route, query, body, caller, number: self.requests };
-        let success = service::perform(&mut self.store, &self.options, &call)?;
+        let success = twist::perform(&mut self.store, &mut self.history, &self.options, call, twist)?;
         if writes {
             self.writes += 1;
             if is_turn(self.writes, self.options.count("lose-answer-every")) {
@@ -264,13 +289,7 @@ impl World {
             return Ok(());
         }
         let seconds = self.options.number("throttle-retry-after");
-        Err(Failure::Gateway {
-            status: 429,
-            number: "0308",
-            message: "The throttling threshold has been reached: policy user over ratelimit,limit:1,time:1 second"
-                .to_owned(),
-            retry_after: (seconds > 0).then_some(seconds),
-        })
+        Err(Failure::throttled((seconds > 0).then_some(seconds)))
     }
 }
 
@@ -294,6 +313,17 @@ fn read_body(arrival: &Arrival) -> Result<Map<String, Value>, Failure> {
             Err(Failure::parameter("body", "expected an object"))
         }
         Err(error) => Err(Failure::parameter("body", format!("not JSON: {error}"))),
+    }
+}
+
+/// Returns what is noted of a request, apart from how it ends.
+fn noted(arrival: &Arrival, route: Option<&Route>) -> Record {
+    match route {
+        Some(route) if route.operation.writes() => {
+            record(route, &serde_json::from_slice(&arrival.body).unwrap_or_default())
+        }
+        Some(route) => record(route, &Value::Null),
+        None => Record { door: if route::is_identity(&arrival.path) { "iam" } else { "roma" }, ..Record::default() },
     }
 }
 

@@ -15,15 +15,18 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Call, Desired, Ensure, FieldChange, Live, Request, ResourceId, Rival, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, ResourceId, Rival, Sight},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
-        lookup::{self, Businesses, Key, Rows, Selector, Trouble},
+        lookup::{self, Businesses, Key, Rows, Selector, Trouble, read_rows},
     },
     source::{Located, Origin},
     yaml::{self, Node, Section},
 };
+
+/// Most ids of one question for associations, and most rows of its answer.
+const PAGE: usize = 500;
 
 /// The field that names an instance; unique within its model.
 const NAME: &str = "bk_inst_name";
@@ -51,7 +54,7 @@ impl Kind for Instance {
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
         let Some(section) = Section::open(spec, "the spec of an Instance", diagnostics) else { return Vec::new() };
-        let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present"], diagnostics);
+        let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
         let mut desired = spec::desired(self.name(), envelope, ensure);
         if let Some(node) = section.require("model", diagnostics)
             && let Some(model) = yaml::text(node, "`model`", diagnostics)
@@ -84,7 +87,7 @@ impl Kind for Instance {
                 diagnostics.push(Diagnostic::error("M306", message, &envelope.origin));
             }
         }
-        if let Some(node) = section.require("fields", diagnostics) {
+        if let Some(node) = spec::fields(&section, ensure, diagnostics) {
             desired.fields = spec::attributes(node, diagnostics);
         }
         section.finish(diagnostics);
@@ -160,7 +163,7 @@ impl Kind for Instance {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, _place: &Value) -> Claims {
         let held = live.and_then(|live| live.field(NAME).as_str());
         let wanted = wanted_name(desired).or(held);
         let claim = |name: Option<&str>| name.map(|name| claim(desired, name)).into_iter().collect();
@@ -171,6 +174,9 @@ impl Kind for Instance {
         planned
             .iter()
             .map(|one| {
+                if one.change.action == Action::Delete {
+                    return deletion(one);
+                }
                 let data: Map<String, Value> = one
                     .change
                     .fields
@@ -196,8 +202,23 @@ impl Kind for Instance {
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.
-    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["bk_inst_id"].is_i64().then(|| live(desired, answer))
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        let made = || answer.get("bk_inst_id").filter(|id| id.is_i64()).cloned();
+        planned.live.map_or_else(made, |live| Some(live.handle.clone()))
+    }
+}
+
+/// `delete_inst` of an instance that is not there succeeds (contract section 4.1).
+fn deletion(one: &Planned<'_>) -> Call {
+    let id = one.live.map(|live| &live.handle);
+    Call {
+        request: Request {
+            operation: "delete_inst",
+            arguments: json!({"bk_obj_id": model_of(one.desired), "bk_inst_id": id}),
+            repeatable: true,
+        },
+        target: one.desired.target.clone(),
+        serves: vec![one.desired.id.clone()],
     }
 }
 
@@ -259,7 +280,7 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
 }
 
 fn claim(desired: &Desired, name: &str) -> String {
-    format!("{} {name}", model_of(desired))
+    format!("the name `{name}` in {}", model_of(desired))
 }
 
 fn observe_model(model: &str, group: &[&Desired], all: &[&Desired], facts: &Facts, observation: &mut Observation) {
@@ -336,6 +357,11 @@ fn assign(
     let Some(names) = names else { return };
     let taken = taken_names(model, &documents, &assigned, rows, facts, observation);
     let label = |id: i64| format!("{model} #{id}");
+    let going = documents.iter().zip(&assigned).filter_map(|(one, assigned)| match assigned {
+        Assigned::One(id) if one.ensure == Ensure::Absent => Some(*id),
+        _ => None,
+    });
+    let holds = associations(model, &going.collect(), observation, facts);
     for (one, assigned) in documents.iter().zip(&assigned) {
         let rivals = match &taken {
             Ok(taken) => taken.get(&one.id).cloned().unwrap_or_default(),
@@ -348,13 +374,59 @@ fn assign(
         let sight = match assigned {
             Assigned::Nothing => Sight::Absent { nearest: names.clone(), rivals, place: Value::Null },
             Assigned::One(id) => match rows.row(*id) {
-                Some(row) => Sight::Found(Live { rivals, ..live(one, row) }),
+                Some(row) => match &holds {
+                    Ok(holds) => {
+                        let holds = holds.get(id).cloned().unwrap_or_default();
+                        Sight::Found(Live { rivals, holds, ..live(one, row) })
+                    }
+                    Err(Trouble::Pending) => return,
+                    Err(trouble) => troubled(trouble, one).unwrap_or_else(Sight::absent),
+                },
                 None => Sight::absent(),
             },
             open => pick::open(one, open, &documents, label),
         };
         observation.know(&one.id, sight);
     }
+}
+
+/// The associations of instances that are to go, by instance: the server refuses to remove an instance that has one
+/// (code 1101075).
+fn associations(
+    model: &str,
+    ids: &BTreeSet<i64>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<HashMap<i64, Vec<String>>, Trouble> {
+    let ids: Vec<_> = ids.iter().copied().collect();
+    let mut holds: HashMap<i64, Vec<String>> = HashMap::new();
+    for chunk in ids.chunks(PAGE) {
+        let mut start = 0;
+        loop {
+            // Both ends in one question; it has no count, so a full page may have another behind it.
+            let end = |object: &str, instance: &str| {
+                json!({"condition": "AND", "rules": [{"field": object, "operator": "equal", "value": model},
+                    {"field": instance, "operator": "in", "value": chunk}]})
+            };
+            let rules = json!([end("bk_obj_id", "bk_inst_id"), end("bk_asst_obj_id", "bk_asst_inst_id")]);
+            let arguments = json!({"bk_obj_id": model, "conditions": {"condition": "OR", "rules": rules},
+                "page": {"start": start, "limit": PAGE, "sort": "id"}});
+            let request = Request { operation: "search_instance_associations", arguments, repeatable: true };
+            let rows = read_rows(request, "info", observation, facts)?;
+            for row in &rows {
+                for (object, instance) in [("bk_obj_id", "bk_inst_id"), ("bk_asst_obj_id", "bk_asst_inst_id")] {
+                    if let Some(id) = row[instance].as_i64().filter(|_| row[object] == model) {
+                        holds.entry(id).or_default().push(format!("association #{}", row["id"]));
+                    }
+                }
+            }
+            if rows.len() < PAGE {
+                break;
+            }
+            start += PAGE;
+        }
+    }
+    Ok(holds)
 }
 
 /// The names that documents want for their instances and that other instances hold.
@@ -399,10 +471,6 @@ fn taken_names<'d>(
 
 fn live(desired: &Desired, row: &Value) -> Live {
     let fields = row.as_object().into_iter().flatten().map(|(name, value)| (Arc::from(name.as_str()), value.clone()));
-    Live {
-        handle: row["bk_inst_id"].clone(),
-        label: format!("{} #{}", model_of(desired), row["bk_inst_id"]),
-        fields: fields.collect(),
-        rivals: Vec::new(),
-    }
+    let label = format!("{} #{}", model_of(desired), row["bk_inst_id"]);
+    Live::new(row["bk_inst_id"].clone(), label, fields.collect())
 }

@@ -15,14 +15,13 @@ use links::PAGE;
 
 use super::{
     instance::BUILT_IN,
-    module::read_rows,
-    spec::{self, nearest},
+    spec::{self, nearest, spread},
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Envelope, Facts, Kind, Observation, Planned},
+    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Call, Desired, Ensure, FieldChange, Live, Reference, Request, ResourceId, Sight},
-    platform::bk_cmdb::lookup::Trouble,
+    platform::bk_cmdb::lookup::read_rows,
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -40,7 +39,7 @@ impl Kind for InstanceAssociation {
         let Some(section) = Section::open(spec, "the spec of an InstanceAssociation", diagnostics) else {
             return Vec::new();
         };
-        let ensure = spec::ensure(&section, Ensure::Present, &["existing", "present"], diagnostics);
+        let ensure = spec::ensure(&section, Ensure::Present, &["existing", "present", "absent"], diagnostics);
         let mut shared = spec::desired(self.name(), envelope, ensure);
         if let Some(node) = section.require("association", diagnostics)
             && let Some(name) = yaml::text(node, "`association`", diagnostics)
@@ -55,10 +54,14 @@ impl Kind for InstanceAssociation {
             end("source.", node, &mut shared, diagnostics);
         }
         if let Some(node) = section.get("mode")
-            && yaml::one_of(node, "`mode`", &["add", "exact"], diagnostics) == Some("exact")
+            && let Some(mode) = yaml::one_of(node, "`mode`", &["add", "exact"], diagnostics)
         {
-            let message = "`mode: exact` is not supported by this version yet";
-            diagnostics.push(Diagnostic::error("M301", message, &node.origin).hint("supported: add"));
+            if mode == "exact" && ensure == Ensure::Absent {
+                let message = "`mode: exact` says which rows there are: it cannot go with `ensure: absent`";
+                diagnostics.push(Diagnostic::error("M344", message, &node.origin));
+            }
+            shared.exclusive = mode == "exact";
+            shared.locator.insert("mode".into(), Located::new(json!(mode), node.origin.clone()));
         }
         let mut rows: Vec<Desired> = Vec::new();
         if let Some(node) = section.require("targets", diagnostics) {
@@ -99,7 +102,7 @@ impl Kind for InstanceAssociation {
         let mut groups: BTreeMap<&str, Vec<Wanted<'_>>> = BTreeMap::new();
         let mut open: BTreeSet<&str> = BTreeSet::new();
         for one in desired {
-            match wanted(one, &definitions, &ends) {
+            match wanted(one, &definitions, &ends, &mut observation) {
                 Ok(Some(wanted)) => groups.entry(wanted.association).or_default().push(wanted),
                 Ok(None) => open.extend(one.locate("association").and_then(Value::as_str)),
                 Err(sight) => observation.know(&one.id, sight),
@@ -129,8 +132,8 @@ impl Kind for InstanceAssociation {
                     Ok(rows) => {
                         for (desired, handle) in chunk {
                             let found = rows.iter().any(|row| row["id"] == handle["id"]);
-                            let live = found.then(|| live(model, &handle["id"]));
-                            observation.know(&desired.id, live.map_or_else(Sight::absent, Sight::Found));
+                            let sight = if found { Sight::Found(links::live(handle)) } else { Sight::absent() };
+                            observation.know(&desired.id, sight);
                         }
                     }
                     Err(trouble) => {
@@ -152,26 +155,43 @@ impl Kind for InstanceAssociation {
         Ok(Vec::new())
     }
 
+    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
+        // Found or to be made, the ends are the same ones: a row never changes.
+        let ends = live.map_or(place, |live| &live.handle);
+        let claims = links::claims(desired.locate("association").and_then(Value::as_str).unwrap_or_default(), ends);
+        Claims { held: if live.is_some() { claims.clone() } else { Vec::new() }, wanted: claims }
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
-        planned
-            .iter()
-            .map(|one| Call {
-                request: Request {
-                    operation: "add_instance_association",
-                    arguments: json!({"bk_obj_asst_id": one.desired.locate("association"),
-                        "bk_inst_id": one.place["source"], "bk_asst_inst_id": one.place["target"]}),
-                    repeatable: false,
-                },
-                target: one.desired.target.clone(),
-                serves: vec![one.desired.id.clone()],
-            })
-            .collect()
+        let request = |one: &Planned<'_>| match one.live {
+            Some(live) => Request {
+                operation: "delete_instance_association",
+                arguments: json!({"bk_obj_id": live.handle["model"], "id": live.handle["id"]}),
+                repeatable: true,
+            },
+            None => Request {
+                operation: "add_instance_association",
+                arguments: json!({"bk_obj_asst_id": one.desired.locate("association"),
+                    "bk_inst_id": one.place["source"], "bk_asst_inst_id": one.place["target"]}),
+                repeatable: false,
+            },
+        };
+        let call = |one: &Planned<'_>| Call {
+            request: request(one),
+            target: one.desired.target.clone(),
+            serves: vec![one.desired.id.clone()],
+        };
+        planned.iter().map(call).collect()
     }
 
     /// `add_instance_association` returns the id of the row and nothing else.
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
-        let id = answer["id"].as_i64()?;
-        Some(json!({"id": id, "model": planned.place["model"]}))
+        if let Some(live) = planned.live {
+            return Some(live.handle.clone());
+        }
+        let mut handle = planned.place.clone();
+        handle["id"] = json!(answer["id"].as_i64()?);
+        Some(handle)
     }
 }
 
@@ -226,23 +246,35 @@ struct Wanted<'d> {
     target: End,
 }
 
+impl Wanted<'_> {
+    /// Returns the ids of both ends, if both are there.
+    fn pair(&self) -> Option<(i64, i64)> {
+        Some((self.source.id()?, self.target.id()?))
+    }
+}
+
 /// Returns a row with its ends; nothing while an end is not known yet.
 fn wanted<'d>(
     desired: &'d Desired,
     definitions: &HashMap<&str, &Value>,
     ends: &Ends<'_, 'd>,
+    observation: &mut Observation,
 ) -> Result<Option<Wanted<'d>>, Sight> {
     let Some(given) = desired.locator.get("association") else { return Ok(None) };
     let association = given.value.as_str().unwrap_or_default();
     let Some(definition) = definitions.get(association) else {
         let message = format!("no association between models is named `{association}`");
-        let known: Vec<_> = definitions.keys().map(|name| (*name).to_owned()).collect();
+        let known: BTreeSet<_> = definitions.keys().map(|name| (*name).to_owned()).collect();
+        let known: Vec<_> = known.into_iter().collect();
         let diagnostic = Diagnostic::error("P122", message, &given.origin);
         return Err(Sight::Impossible(Box::new(nearest(diagnostic, association, &known))));
     };
-    let (Some((source_model, source)), Some((target_model, target))) =
-        (ends.find(desired, "source.")?, ends.find(desired, "target.")?)
-    else {
+    let mut find = |prefix: &str| match ends.find(desired, prefix, observation) {
+        // What has no end is not there, which is what was asked for.
+        Err(Sight::Impossible(_) | Sight::Needs(_)) if desired.ensure == Ensure::Absent => Err(Sight::absent()),
+        found => found,
+    };
+    let (Some((source_model, source)), Some((target_model, target))) = (find("source.")?, find("target.")?) else {
         return Ok(None);
     };
     let (from, to) = (definition["bk_obj_id"].as_str(), definition["bk_asst_obj_id"].as_str());
@@ -256,19 +288,4 @@ fn wanted<'d>(
         return Err(Sight::Impossible(Box::new(diagnostic)));
     }
     Ok(Some(Wanted { desired, association, source, target }))
-}
-
-fn spread(trouble: &Trouble, documents: &[&Desired], observation: &mut Observation) {
-    for one in documents {
-        observation.known.extend(spec::troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
-    }
-}
-
-fn live(model: &str, id: &Value) -> Live {
-    Live {
-        handle: json!({"id": id, "model": model}),
-        label: format!("association #{id}"),
-        fields: std::collections::BTreeMap::new(),
-        rivals: Vec::new(),
-    }
 }

@@ -3,6 +3,7 @@
 //! The server replaces every property that is sent as a whole, and `bind_info` with all its rows. So what is sent is
 //! what was read with what is declared laid over it.
 
+mod creation;
 mod property;
 mod rows;
 
@@ -14,16 +15,15 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    module::read_rows,
     pick,
-    spec::{self, nearest, placed, troubled},
+    spec::{self, nearest, placed, spread},
 };
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
-    platform::bk_cmdb::lookup::{Businesses, Trouble},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
+    platform::bk_cmdb::lookup::{Businesses, Trouble, read_rows, service_templates},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -32,9 +32,6 @@ use crate::{
 const NAME: &str = "bk_process_name";
 /// Most ids of one `list_proc_template`.
 const IDS: usize = 200;
-/// Largest page of `list_service_template`.
-const TEMPLATES: usize = 1000;
-
 /// The kind.
 pub(crate) struct ProcessTemplate;
 
@@ -48,7 +45,7 @@ impl Kind for ProcessTemplate {
         let Some(section) = Section::open(spec, "the spec of a ProcessTemplate", diagnostics) else {
             return Vec::new();
         };
-        let ensure = spec::ensure(&section, Ensure::Existing, &["existing"], diagnostics);
+        let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
         let mut desired = spec::desired(self.name(), envelope, ensure);
         let mut place = |key: &'static str, node: Option<&Node<'_>>, diagnostics: &mut Vec<Diagnostic>| {
             let value = node.and_then(|node| spec::name_or_id(node, &format!("`{key}`"), diagnostics));
@@ -66,6 +63,10 @@ impl Kind for ProcessTemplate {
             (None, Some(id)) => {
                 place("serviceTemplate", section.get("serviceTemplate"), diagnostics);
                 desired.locator.extend(spec::id(id, "`id`", diagnostics).map(|id| ("id".into(), id)));
+                if ensure == Ensure::Present {
+                    let message = "`ensure: present` needs `process`: an id cannot be chosen";
+                    diagnostics.push(Diagnostic::error("M306", message, &id.origin));
+                }
             }
             (Some(_), Some(node)) => {
                 let message = "a process is picked by `process` or by `id`, not by both";
@@ -76,7 +77,12 @@ impl Kind for ProcessTemplate {
                 diagnostics.push(Diagnostic::error("M306", message, &envelope.origin));
             }
         }
-        if let Some(node) = section.require("properties", diagnostics) {
+        let properties = if ensure == Ensure::Absent {
+            section.get("properties")
+        } else {
+            section.require("properties", diagnostics)
+        };
+        if let Some(node) = properties {
             property::decode(node, &mut desired.fields, diagnostics);
         }
         section.finish(diagnostics);
@@ -138,7 +144,7 @@ impl Kind for ProcessTemplate {
         live: Option<&Live>,
         _facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
-        let Some(live) = live else { return Ok(Vec::new()) };
+        let Some(live) = live else { return creation::changes(desired) };
         let (mut changes, mut problems) = (Vec::new(), Vec::new());
         for name in declared(desired) {
             if name == property::BIND_INFO {
@@ -165,16 +171,20 @@ impl Kind for ProcessTemplate {
         }
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>) -> Claims {
-        let Some(live) = live else { return Claims::default() };
-        let held = live.field(NAME)["value"].as_str().unwrap_or_default();
-        let wanted = desired.field(NAME).and_then(Value::as_str).unwrap_or(held);
-        Claims { held: vec![claim(&live.handle, held)], wanted: vec![claim(&live.handle, wanted)] }
+    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
+        let at = live.map_or(place, |live| &live.handle);
+        let held = live.and_then(|live| live.field(NAME)["value"].as_str());
+        let wanted = wanted_name(desired).or(held);
+        let claims = |name: Option<&str>| name.map(|name| claim(at, name)).into_iter().collect();
+        Claims { held: claims(held), wanted: claims(if live.is_some() { rename(desired).or(held) } else { wanted }) }
     }
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| {
-            let live = one.live?;
+            let Some(live) = one.live else { return Some(creation::call(one)) };
+            if one.change.action == Action::Delete {
+                return Some(deletion(one, live));
+            }
             let touched: BTreeSet<&str> =
                 one.change.fields.iter().map(|field| field.path.split(['.', '[']).next().unwrap_or_default()).collect();
             let mut properties = Map::new();
@@ -197,10 +207,35 @@ impl Kind for ProcessTemplate {
         planned.iter().filter_map(call).collect()
     }
 
-    /// `update_proc_template` returns the full row.
-    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["property"].is_object().then(|| live(desired, answer))
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        if let Some(live) = planned.live {
+            return Some(live.handle.clone());
+        }
+        // `batch_create_proc_template` returns the ids alone.
+        let mut handle = planned.place.clone();
+        handle["process"] = json!(answer.get(0)?.as_i64()?);
+        Some(handle)
     }
+}
+
+/// One template a call: with an id that is gone the server refuses the whole list (code 1108014).
+fn deletion(one: &Planned<'_>, live: &Live) -> Call {
+    let arguments = json!({"bk_biz_id": live.handle["business"], "process_templates": [live.handle["process"]]});
+    Call {
+        request: Request { operation: "delete_proc_template", arguments, repeatable: false },
+        target: one.desired.target.clone(),
+        serves: vec![one.desired.id.clone()],
+    }
+}
+
+/// The name that a document gives to its process.
+fn rename(desired: &Desired) -> Option<&str> {
+    desired.field(NAME).and_then(Value::as_str)
+}
+
+/// The name that a process has once it is as declared.
+fn wanted_name(desired: &Desired) -> Option<&str> {
+    rename(desired).or_else(|| desired.locate("process").and_then(Value::as_str))
 }
 
 /// The properties that a document declares anything of.
@@ -208,14 +243,12 @@ fn declared(desired: &Desired) -> BTreeSet<&str> {
     desired.fields.keys().map(|path| path.split(['.', '[']).next().unwrap_or_default()).collect()
 }
 
-fn claim(handle: &Value, name: &str) -> String {
-    format!("service template {} {name}", handle["serviceTemplate"])
+fn template_label(id: i64) -> String {
+    format!("process template #{id}")
 }
 
-fn spread(trouble: &Trouble, documents: &[&Desired], observation: &mut Observation) {
-    for one in documents {
-        observation.known.extend(troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
-    }
+fn claim(handle: &Value, name: &str) -> String {
+    format!("the name `{name}` in service template #{}", handle["serviceTemplate"])
 }
 
 fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {
@@ -243,23 +276,24 @@ fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observatio
                     .copied()
                     .filter(|row| template.is_none_or(|id| row["service_template_id"].as_i64() == Some(id)))
                     .collect();
-                assign(&picked, &rows, observation);
+                assign(&picked, &Value::Null, &rows, observation);
             }
             Err(trouble) => spread(trouble, &picked, observation),
         }
         if named.is_empty() {
             continue;
         }
+        let place = json!({"business": business, "serviceTemplate": template});
         let arguments = json!({"bk_biz_id": business, "service_template_id": template});
         let request = Request { operation: "list_proc_template", arguments, repeatable: true };
         match read_rows(request, "info", observation, facts) {
-            Ok(rows) => assign(&named, &rows, observation),
+            Ok(rows) => assign(&named, &place, &rows, observation),
             Err(trouble) => spread(&trouble, &named, observation),
         }
     }
 }
 
-fn assign(group: &[&Desired], rows: &[&Value], observation: &mut Observation) {
+fn assign(group: &[&Desired], place: &Value, rows: &[&Value], observation: &mut Observation) {
     let by_id: BTreeMap<i64, &Value> = rows.iter().filter_map(|row| Some((row["id"].as_i64()?, *row))).collect();
     let named = |name: &str| {
         let fits = by_id.iter().filter(|(_, row)| row[NAME].as_str() == Some(name));
@@ -281,17 +315,21 @@ fn assign(group: &[&Desired], rows: &[&Value], observation: &mut Observation) {
                 if let Some(name) = one.field(NAME).and_then(Value::as_str) {
                     let holders = named(name).into_iter().filter(|holder| holder != id);
                     let claim = claim(&found.handle, name);
-                    found.rivals = holders
-                        .map(|holder| Rival { claim: claim.clone(), holder: format!("process template #{holder}") })
-                        .collect();
+                    found.rivals =
+                        holders.map(|holder| Rival { claim: claim.clone(), holder: template_label(holder) }).collect();
                 }
                 Sight::Found(found)
             }
             Assigned::Nothing => {
                 let names = by_id.values().filter_map(|row| row[NAME].as_str().map(str::to_owned)).collect();
-                Sight::Absent { nearest: names, rivals: Vec::new(), place: Value::Null }
+                // Its own name is free, or it would have been found by it; the one it is to get may not be.
+                let holders = rename(one).map(|name| (claim(place, name), named(name)));
+                let rivals = holders.into_iter().flat_map(|(claim, holders)| {
+                    holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: template_label(id) })
+                });
+                Sight::Absent { nearest: names, rivals: rivals.collect(), place: place.clone() }
             }
-            open => pick::open(one, open, group, |id| format!("process template #{id}")),
+            open => pick::open(one, open, group, template_label),
         };
         observation.know(&one.id, sight);
     }
@@ -315,26 +353,6 @@ fn by_ids<'f>(
         }
     }
     rows
-}
-
-/// Reads all service templates of a business.
-fn service_templates<'f>(
-    business: i64,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
-    let mut all = Vec::new();
-    loop {
-        let page = json!({"start": all.len(), "limit": TEMPLATES, "sort": "id"});
-        let arguments = json!({"bk_biz_id": business, "page": page});
-        let request = Request { operation: "list_service_template", arguments, repeatable: true };
-        let rows = read_rows(request, "info", observation, facts)?;
-        let last = rows.len() < TEMPLATES;
-        all.extend(rows);
-        if last {
-            return Ok(all);
-        }
-    }
 }
 
 fn template_of(desired: &Desired, templates: &[&Value]) -> Result<Option<i64>, Sight> {
@@ -361,11 +379,8 @@ fn live(desired: &Desired, row: &Value) -> Live {
     let place = |key: &str| desired.locate(key).and_then(Value::as_str).map(str::to_owned);
     let path: Vec<_> = [place("business"), place("serviceTemplate")].into_iter().flatten().collect();
     let path = if path.is_empty() { "process template".to_owned() } else { path.join("/") };
-    Live {
-        handle: json!({"business": row["bk_biz_id"], "serviceTemplate": row["service_template_id"],
-            "process": row["id"]}),
-        label: format!("{path} #{}", row["id"]),
-        fields: fields.map(|(name, value)| (Arc::from(name.as_str()), value.clone())).collect(),
-        rivals: Vec::new(),
-    }
+    let handle = json!({"business": row["bk_biz_id"], "serviceTemplate": row["service_template_id"],
+            "process": row["id"]});
+    let label = format!("{path} #{}", row["id"]);
+    Live::new(handle, label, fields.map(|(name, value)| (Arc::from(name.as_str()), value.clone())).collect())
 }

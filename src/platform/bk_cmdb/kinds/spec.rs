@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    kind::Envelope,
+    kind::{Envelope, Observation},
     model::{Desired, Ensure, Fields, ResourceId, Sight},
     platform::bk_cmdb::{
         attribute::plain,
@@ -66,6 +66,8 @@ pub(super) fn desired(kind: &'static str, envelope: &Envelope, ensure: Ensure) -
         labels: envelope.labels.clone(),
         origin: envelope.origin.clone(),
         selected: true,
+        protect: false,
+        exclusive: false,
     }
 }
 
@@ -86,8 +88,18 @@ pub(super) fn ensure(
         }
         Some("present") => Ensure::Present,
         Some("existing") => Ensure::Existing,
+        Some("absent") => Ensure::Absent,
         _ => default,
     }
+}
+
+/// Returns `fields`, which everything but a removal needs.
+pub(super) fn fields<'a, 's>(
+    section: &Section<'a, 's>,
+    ensure: Ensure,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<&'a Node<'s>> {
+    if ensure == Ensure::Absent { section.get("fields") } else { section.require("fields", diagnostics) }
 }
 
 /// Reads an id: a whole number above 0.
@@ -212,5 +224,12 @@ pub(super) fn troubled(trouble: &Trouble, desired: &Desired) -> Option<Sight> {
             let message = format!("the model `{name}` does not exist");
             Some(Sight::Impossible(Box::new(Diagnostic::error("P102", message, origin))))
         }
+    }
+}
+
+/// Says of several objects what is known after a read that gave nothing.
+pub(super) fn spread(trouble: &Trouble, documents: &[&Desired], observation: &mut Observation) {
+    for one in documents {
+        observation.known.extend(troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
     }
 }

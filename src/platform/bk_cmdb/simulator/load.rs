@@ -73,6 +73,19 @@ pub(super) fn load(state: &Value, now: Timestamp, version: Version) -> Result<Wo
     if loader.errors.is_empty() { Ok(loader.world) } else { Err(loader.errors) }
 }
 
+/// Reads credentials alone; pointers start at them.
+pub(super) fn credentials_alone(credentials: &Value) -> Result<Credentials, Vec<StateError>> {
+    let state = Map::from_iter([("credentials".to_owned(), credentials.clone())]);
+    let mut loader =
+        Loader { state: &state, world: World::new(), now: String::new(), plain_now: String::new(), errors: Vec::new() };
+    loader.credentials();
+    if loader.errors.is_empty() {
+        return Ok(loader.world.credentials);
+    }
+    let below = |error: StateError| StateError { pointer: error.pointer.replacen("/credentials", "", 1), ..error };
+    Err(loader.errors.into_iter().map(below).collect())
+}
+
 /// Reads a version; longer ones such as `3.14.8-beta1` count by their first two numbers.
 pub(super) fn version(text: &str) -> Option<Version> {
     let mut numbers = text.split(['.', '-']);

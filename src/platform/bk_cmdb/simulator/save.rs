@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     table::Table,
-    world::{Version, World},
+    world::{Credentials, Version, World},
 };
 
 /// The version as a state file has it.
@@ -60,8 +60,12 @@ pub(super) fn save(world: &World) -> Value {
     state.insert("next_ids".to_owned(), Value::Object(counters));
     let credentials = &world.credentials;
     if !(credentials.apps.is_empty() && credentials.users.is_empty() && credentials.tokens.is_empty()) {
-        let section = json!({"apps": credentials.apps, "users": credentials.users, "tokens": credentials.tokens});
-        state.insert("credentials".to_owned(), section);
+        state.insert("credentials".to_owned(), self::credentials(credentials));
     }
     Value::Object(state)
+}
+
+/// Returns the credentials alone.
+pub(super) fn credentials(credentials: &Credentials) -> Value {
+    json!({"apps": credentials.apps, "users": credentials.users, "tokens": credentials.tokens})
 }

@@ -16,7 +16,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Call, Desired, Ensure, FieldChange, Fields, Live, Request, ResourceId, Rival, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, ResourceId, Rival, Sight},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -49,6 +49,8 @@ impl Kind for App {
             labels: envelope.labels.clone(),
             origin: envelope.origin.clone(),
             selected: true,
+            protect: false,
+            exclusive: false,
         };
         match (section.get("app"), section.get("id")) {
             (Some(node), None) => {
@@ -76,8 +78,9 @@ impl Kind for App {
         if let Some(node) = section.get("instance") {
             text_into("instance", node, &mut desired.locator, diagnostics);
         }
+        let has_members = section.node().get("members").is_some();
         // Somebody may manage nothing of an app but its members.
-        let node = if section.node().get("members").is_some() {
+        let node = if has_members || desired.ensure == Ensure::Absent {
             section.get("fields")
         } else {
             section.require("fields", diagnostics)
@@ -86,6 +89,8 @@ impl Kind for App {
             desired.fields = fields(node, diagnostics);
         }
         let members = section.get("members").map(|node| member::decode(&desired, node, diagnostics));
+        // They go with it.
+        let members = members.filter(|_| desired.ensure != Ensure::Absent);
         section.finish(diagnostics);
         if diagnostics[before..].iter().any(Diagnostic::is_error) {
             return Vec::new();
@@ -177,13 +182,13 @@ impl Kind for App {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
         if member::is_members(desired) {
             return Claims::default();
         }
         let held = live.and_then(|live| live.field("name").as_str());
         let wanted = wanted_name(desired, live);
-        let instance = live.map_or(Value::Null, |live| live.handle["instance"].clone());
+        let instance = live.map_or(place, |live| &live.handle)["instance"].clone();
         let claim = |name: Option<&str>| name.map(|name| claim(instance.as_str(), name)).into_iter().collect();
         Claims { held: claim(held), wanted: claim(wanted) }
     }
@@ -192,6 +197,12 @@ impl Kind for App {
         let call = |one: &Planned<'_>| {
             if member::is_members(one.desired) {
                 return member::call(one);
+            }
+            if one.change.action == Action::Delete {
+                let handle = &one.change.handle;
+                let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
+                let request = Request { operation: "DeleteRomaApp", arguments, repeatable: true };
+                return Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] };
             }
             let change = |name: &str| one.change.fields.iter().find(|field| field.path == name)?.to.clone();
             let mut arguments = json!({});
@@ -220,7 +231,7 @@ impl Kind for App {
         answer["id"].as_str().map(|id| json!({"instance": planned.place["instance"], "app": id}))
     }
 
-    /// All writes return what they wrote, whole.
+    /// All writes but a removal answer with what is stored, whole (contract sections 2.4 and 2.6).
     fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
         answer["id"].as_str()?;
         if member::is_members(desired) {
@@ -240,11 +251,7 @@ fn ensure(section: &Section<'_, '_>, diagnostics: &mut Vec<Diagnostic>) -> Ensur
     let Some(node) = section.get("ensure") else { return Ensure::Existing };
     match yaml::one_of(node, "`ensure`", &["existing", "present", "absent"], diagnostics) {
         Some("present") => Ensure::Present,
-        Some("absent") => {
-            let message = "`ensure: absent` is not supported here by this version yet";
-            diagnostics.push(Diagnostic::error("M301", message, &node.origin).hint("supported: existing, present"));
-            Ensure::Existing
-        }
+        Some("absent") => Ensure::Absent,
         _ => Ensure::Existing,
     }
 }
@@ -323,7 +330,7 @@ fn wanted_name<'a>(desired: &'a Desired, live: Option<&'a Live>) -> Option<&'a s
 }
 
 fn claim(instance: Option<&str>, name: &str) -> String {
-    format!("app {} {name}", instance.unwrap_or_default())
+    format!("the name `{name}` in the instance {}", instance.unwrap_or_default())
 }
 
 /// Says what is known of the apps of one instance; nothing while answers are missing.
@@ -412,7 +419,8 @@ fn rivals(
     observation: &mut Observation,
     facts: &Facts,
 ) -> Reading<Vec<Rival>> {
-    let Some(name) = wanted_name(desired, live) else { return Ok(Some(Vec::new())) };
+    let name = wanted_name(desired, live).filter(|_| desired.ensure != Ensure::Absent);
+    let Some(name) = name else { return Ok(Some(Vec::new())) };
     let own = live.and_then(|live| live.handle["app"].as_str());
     let rival = |id: &str, name: &str, hidden: &str| Rival {
         claim: claim(Some(instance), name),
@@ -487,15 +495,11 @@ fn absent(
 
 fn live(instance: &str, app: &Value) -> Live {
     let remark = app["remark"].as_str().unwrap_or_default();
-    Live {
-        handle: json!({"instance": instance, "app": app["id"]}),
-        label: format!("app {}", app["id"].as_str().unwrap_or_default()),
-        fields: [
-            ("name".into(), app["name"].clone()),
-            ("remark".into(), json!(remark)),
-            ("favorite".into(), json!(app["favorite"].as_bool().unwrap_or(false))),
-        ]
-        .into(),
-        rivals: Vec::new(),
-    }
+    let fields = [
+        ("name".into(), app["name"].clone()),
+        ("remark".into(), json!(remark)),
+        ("favorite".into(), json!(app["favorite"].as_bool().unwrap_or(false))),
+    ];
+    let label = format!("app {}", app["id"].as_str().unwrap_or_default());
+    Live::new(json!({"instance": instance, "app": app["id"]}), label, fields.into())
 }

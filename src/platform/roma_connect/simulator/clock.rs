@@ -1,22 +1,6 @@
-//! The one source of time, and how times are read and written.
+//! How times are read and written.
 
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
-
-/// What time it is for the simulator.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Clock {
-    /// A time that stands still; none follows the system's clock.
-    pub(super) fixed: Option<Timestamp>,
-    /// Added to either.
-    pub(super) offset_seconds: i64,
-}
-
-impl Clock {
-    /// Returns the present.
-    pub(super) fn now(self) -> Timestamp {
-        later(self.fixed.unwrap_or_else(Timestamp::now), self.offset_seconds)
-    }
-}
 
 /// Returns the time so many seconds later; at the ends of the calendar, the time itself.
 pub(super) fn later(time: Timestamp, seconds: i64) -> Timestamp {

@@ -58,7 +58,8 @@ fn app(app: &App) -> Value {
     row.into()
 }
 
-fn credentials(credentials: &Credentials) -> Value {
+/// Returns the credentials alone.
+pub(super) fn credentials(credentials: &Credentials) -> Value {
     let keys: Map<String, Value> = credentials.keys.iter().map(|(name, value)| (name.clone(), key(value))).collect();
     let tokens: Map<String, Value> =
         credentials.tokens.iter().map(|(name, value)| (name.clone(), ticket(value))).collect();

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::clock::{self, Clock};
-use crate::sandbox::simulator::StateError;
+use crate::sandbox::{clock::Clock, simulator::StateError};
 
 /// What a switch can be set to; the default comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +16,6 @@ pub enum Setting {
     Flag(bool),
     /// A whole number: the default, the least and the greatest.
     Number(i64, i64, i64),
-    /// A time that stands still, such as `2026-01-02T03:04:05Z`, or `system` for the clock of the machine.
-    Time,
 }
 
 /// A switch of the simulator.
@@ -39,7 +36,6 @@ impl Switch {
             Setting::Choice(choices) => json!(choices),
             Setting::Flag(_) => json!([false, true]),
             Setting::Number(_, least, most) => json!(format!("a whole number from {least} to {most}")),
-            Setting::Time => json!("`system` or a time such as 2026-01-02T03:04:05Z"),
         }
     }
 }
@@ -87,8 +83,6 @@ pub const SWITCHES: &[Switch] = &[
     number("lockout-failures", 5, 0, MANY, "more failures than this lock the AK"),
     number("lockout-seconds", 300, 0, MANY, "how long an AK stays locked"),
     number("clock-window-seconds", 900, 0, MANY, "how far X-Sdk-Date may be from the clock (section 6)"),
-    Switch { name: "clock", setting: Setting::Time, about: "what time it is" },
-    number("clock-offset-seconds", 0, -MANY, MANY, "added to the clock"),
     choice("time-digits", &["millis", "seconds"], "answers: times with or without milliseconds (section 2.2)"),
     number("token-seconds", 86_400, 1, MANY, "how long a token is valid (section 5)"),
     number("token-length", 4096, 512, 100_000, "length of a token (section 5)"),
@@ -105,12 +99,16 @@ pub const SWITCHES: &[Switch] = &[
 ];
 
 /// The values of all switches.
-#[derive(Debug, Clone)]
-pub(super) struct Options(BTreeMap<&'static str, Value>);
+#[derive(Debug)]
+pub(super) struct Options {
+    values: BTreeMap<&'static str, Value>,
+    clock: Clock,
+}
 
 impl Default for Options {
     fn default() -> Self {
-        Self(SWITCHES.iter().map(|switch| (switch.name, default(switch.setting))).collect())
+        let values = SWITCHES.iter().map(|switch| (switch.name, default(switch.setting))).collect();
+        Self { values, clock: Clock::default() }
     }
 }
 
@@ -140,40 +138,57 @@ impl Options {
         self.number(name).unsigned_abs()
     }
 
-    /// Returns the clock.
-    pub(super) fn clock(&self) -> Clock {
-        Clock { fixed: clock::read(self.text("clock")), offset_seconds: self.number("clock-offset-seconds") }
-    }
-
     /// Returns the present.
     pub(super) fn now(&self) -> Timestamp {
-        self.clock().now()
+        self.clock.now()
     }
 
     fn get(&self, name: &str) -> &Value {
-        debug_assert!(self.0.contains_key(name), "no switch is called {name}");
-        self.0.get(name).unwrap_or(&Value::Null)
+        debug_assert!(self.values.contains_key(name), "no switch is called {name}");
+        self.values.get(name).unwrap_or(&Value::Null)
     }
 
-    /// Returns the values by name.
+    /// Returns the values by name, without the clock.
     pub(super) fn to_value(&self) -> Value {
-        self.0.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect::<Map<_, _>>().into()
+        self.values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect::<Map<_, _>>().into()
     }
 
-    /// Returns these options with some of them changed.
-    pub(super) fn changed(&self, changes: &Map<String, Value>) -> Result<Self, Vec<StateError>> {
-        let mut options = self.clone();
+    /// Returns every option with what it can be set to.
+    pub(super) fn described(&self) -> Map<String, Value> {
+        let entry = |switch: &Switch| {
+            let described =
+                json!({"value": self.values[switch.name], "values": switch.values(), "about": switch.about});
+            (switch.name.to_owned(), described)
+        };
+        SWITCHES.iter().map(entry).chain(self.clock.options()).collect()
+    }
+
+    /// Changes some options, or reports every mistake and changes none.
+    pub(super) fn change(&mut self, changes: &Map<String, Value>) -> Result<(), Vec<StateError>> {
+        let (mut values, clock) = (self.values.clone(), Clock::default());
         let mut errors = Vec::new();
+        let mut set = |name: &str, value: &Value| -> Result<(), String> {
+            if clock.set_option(name, value)? {
+                return Ok(());
+            }
+            let switch = SWITCHES.iter().find(|switch| switch.name == name).ok_or("no such option")?;
+            values.insert(switch.name, checked(switch.setting, value)?);
+            Ok(())
+        };
         for (name, value) in changes {
-            let spelled = name.replace('_', "-");
-            let switch = SWITCHES.iter().find(|switch| switch.name == spelled);
-            let result = switch.ok_or_else(|| "no such option".to_owned());
-            match result.and_then(|switch| Ok((switch.name, checked(switch.setting, value)?))) {
-                Ok((name, value)) => drop(options.0.insert(name, value)),
-                Err(message) => errors.push(StateError { pointer: format!("/{name}"), message }),
+            if let Err(message) = set(&name.replace('_', "-"), value) {
+                errors.push(StateError { pointer: format!("/{name}"), message });
             }
         }
-        if errors.is_empty() { Ok(options) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        self.values = values;
+        for (name, value) in changes {
+            // The value was fine for another clock already.
+            let _ = self.clock.set_option(&name.replace('_', "-"), value);
+        }
+        Ok(())
     }
 }
 
@@ -182,7 +197,6 @@ fn default(setting: Setting) -> Value {
         Setting::Choice(values) => values[0].into(),
         Setting::Flag(value) => value.into(),
         Setting::Number(value, _, _) => value.into(),
-        Setting::Time => "system".into(),
     }
 }
 
@@ -195,10 +209,6 @@ fn checked(setting: Setting, value: &Value) -> Result<Value, String> {
         Setting::Number(_, least, greatest) => (
             value.as_i64().is_some_and(|number| (least..=greatest).contains(&number)),
             format!("a whole number from {least} to {greatest}"),
-        ),
-        Setting::Time => (
-            value.as_str().is_some_and(|text| text == "system" || clock::read(text).is_some()),
-            "`system` or a time such as 2026-01-02T03:04:05Z".to_owned(),
         ),
     };
     if holds { Ok(value.clone()) } else { Err(format!("expected {expected}")) }

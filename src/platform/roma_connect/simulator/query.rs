@@ -30,6 +30,14 @@ impl Query {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Moves a number that is above 0 by one, as a row that comes or goes in front of a page does.
+    pub(super) fn shift(&mut self, name: &str, up: bool) {
+        let Some((_, text)) = self.0.iter_mut().find(|(key, _)| key == name) else { return };
+        if let Some(number) = text.parse::<u64>().ok().filter(|number| *number > 0) {
+            *text = if up { number + 1 } else { number - 1 }.to_string();
+        }
+    }
+
     /// Returns a text of at most so many characters.
     pub(super) fn text(&self, name: &str, longest: usize) -> Result<Option<&str>, Failure> {
         match self.get(name) {

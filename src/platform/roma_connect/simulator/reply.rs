@@ -30,6 +30,8 @@ pub(super) enum Failure {
     Gateway { status: u16, number: &'static str, message: String, retry_after: Option<i64> },
     /// IAM.
     Identity { status: u16, message: String },
+    /// Whatever a fault says, in the shape of the layer that its code belongs to.
+    Injected { status: u16, code: String, message: String },
 }
 
 impl Failure {
@@ -46,6 +48,37 @@ impl Failure {
     /// Returns a refusal of IAM.
     pub(super) fn identity(status: u16, message: impl Into<String>) -> Self {
         Self::Identity { status, message: message.into() }
+    }
+
+    /// Returns the gateway's refusal of a call too many.
+    pub(super) fn throttled(retry_after: Option<i64>) -> Self {
+        let message = "The throttling threshold has been reached: policy user over ratelimit,limit:1,time:1 second";
+        Self::Gateway { status: 429, number: "0308", message: message.to_owned(), retry_after }
+    }
+
+    /// Returns a refusal with a code that a fault names, with the status that belongs to it (contract, section 4).
+    ///
+    /// A whole number is one of the service's codes or, at IAM, a status.
+    pub(super) fn injected(identity: bool, code: &Value, message: &str) -> Self {
+        let text = code.as_str().map_or_else(|| code.to_string(), str::to_owned);
+        let number = text.rsplit('.').next().and_then(|digits| digits.parse::<u32>().ok()).unwrap_or_default();
+        if identity && !code.is_string() {
+            let status = u16::try_from(number).ok().filter(|status| (400..=599).contains(status));
+            return Self::identity(status.unwrap_or(400), message);
+        }
+        let gateway = ["APIGW.", "APIG.", "APIC."].iter().any(|prefix| text.starts_with(prefix));
+        let status = match (gateway, number) {
+            (true, 301) => 401,
+            (true, 101) | (false, 14001 | 15001) => 404,
+            (true, 308) => 429,
+            (false, 101 | 12000) => 403,
+            (false, 11000) => 500,
+            _ => 400,
+        };
+        if !code.is_string() {
+            return Self::service(status, number, message, "injected");
+        }
+        Self::Injected { status, code: text, message: message.to_owned() }
     }
 
     /// Returns the gateway's refusal of a caller: `0301` (contract, section 4).
@@ -108,6 +141,16 @@ fn refused(failure: Failure, options: &Options, request_id: &str) -> (Success, V
             let headers = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string()));
             (Success { status, headers: headers.into_iter().collect(), body: Some(body) }, code.into())
         }
+        Failure::Injected { status, code, message } => {
+            let mut body = json!({"error_code": code, "error_msg": message});
+            if !code.starts_with("IAM.") {
+                body["request_id"] = request_id.into();
+            }
+            if code.starts_with("ROMA.") {
+                body["error_details"] = "injected".into();
+            }
+            (Success { status, headers: Vec::new(), body: Some(body) }, code.into())
+        }
         Failure::Identity { status, message } if options.is("iam-errors", "flat") => {
             // Invented: the contract knows the shape and the prefix of the code, not its numbers.
             let code = format!("IAM.{status:04}");
@@ -119,6 +162,7 @@ fn refused(failure: Failure, options: &Options, request_id: &str) -> (Success, V
                 401 => "Unauthorized",
                 403 => "Forbidden",
                 404 => "Not Found",
+                429 => "Too Many Requests",
                 _ => "Bad Request",
             };
             let body = json!({"error": {"code": status, "message": message, "title": title}});

@@ -30,7 +30,7 @@ fn start(options: &Value) -> Simulator {
 /// Returns a simulator with a state.
 fn start_with(state: &Value, options: &Value) -> Simulator {
     let simulator = Simulator::new();
-    simulator.set_options(&json!({"clock": NOW})).expect("the clock can be set");
+    simulator.set_options(&json!({"clock": {"frozen": NOW}})).expect("the clock can be set");
     simulator.set_options(options).expect("the options hold");
     simulator.load(state).expect("the state loads");
     simulator

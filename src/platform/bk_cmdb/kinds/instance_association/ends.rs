@@ -12,6 +12,7 @@ use crate::{
         kinds::{
             instance::{BUILT_IN, model_of},
             pick::{self, Gathered},
+            spec,
         },
         lookup::{self, Rows, Trouble},
     },
@@ -27,6 +28,14 @@ pub(super) enum End {
 }
 
 impl End {
+    /// Returns the id of an instance that is there.
+    pub(super) fn id(&self) -> Option<i64> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Made(_) => None,
+        }
+    }
+
     /// Returns the id for a call, or what stands for it.
     pub(super) fn argument(&self) -> Value {
         match self {
@@ -71,7 +80,12 @@ impl<'f, 'd> Ends<'f, 'd> {
     }
 
     /// Returns the model and the instance of an end; nothing while it is not known yet.
-    pub(super) fn find(&self, desired: &'d Desired, prefix: &str) -> Result<Option<(&'d str, End)>, Sight> {
+    pub(super) fn find(
+        &self,
+        desired: &'d Desired,
+        prefix: &str,
+        observation: &mut Observation,
+    ) -> Result<Option<(&'d str, End)>, Sight> {
         let path = |key: &str| format!("{prefix}{key}");
         if let Some(name) = desired.locator.get(&*path("ref")) {
             let id = ResourceId { kind: "Instance", key: name.value.as_str().unwrap_or_default().into() };
@@ -116,8 +130,14 @@ impl<'f, 'd> Ends<'f, 'd> {
                         Err(Sight::Ambiguous(Box::new(Diagnostic::error("P105", message, place))))
                     }
                     (None, _) => {
-                        let message = format!("no instance of `{model}` fits");
-                        Err(Sight::Impossible(Box::new(Diagnostic::error("P121", message, place))))
+                        let mut diagnostic = Diagnostic::error("P121", format!("no instance of `{model}` fits"), place);
+                        if let Some(name) = desired.locate(&path("match.bk_inst_name")).and_then(Value::as_str) {
+                            let Some(names) = lookup::some_names(model, observation, self.facts) else {
+                                return Ok(None);
+                            };
+                            diagnostic = spec::nearest(diagnostic, name, &names);
+                        }
+                        Err(Sight::Impossible(Box::new(diagnostic)))
                     }
                 }
             }

@@ -1,15 +1,15 @@
 //! The rows that are there, and what the mapping of an association (1:1, 1:n, n:n) allows beside them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
-use super::{Wanted, ends::End, live};
+use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation},
-    model::{Request, Sight},
-    platform::bk_cmdb::{kinds::module::read_rows, lookup::Trouble},
+    model::{Desired, Ensure, Live, Request, ResourceId, Rival, Sight},
+    platform::bk_cmdb::lookup::{Trouble, read_rows},
 };
 
 /// Most values of one `in`, and most rows of one page.
@@ -27,9 +27,15 @@ pub(super) fn search(model: &str, rules: &[Value], start: usize) -> Request {
 
 /// The live rows that declared ones could meet.
 struct Links {
-    ids: HashMap<(i64, i64), i64>,
-    targets_of: HashMap<i64, Vec<i64>>,
-    sources_of: HashMap<i64, Vec<i64>>,
+    ids: BTreeMap<(i64, i64), i64>,
+    by_claim: HashMap<String, Vec<i64>>,
+}
+
+impl Links {
+    /// Returns the rows that have what only one row can have.
+    fn holders(&self, claim: &str) -> &[i64] {
+        self.by_claim.get(claim).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 /// One association between models.
@@ -87,14 +93,11 @@ impl<'a> Association<'a> {
         if let Some(trouble) = trouble {
             return Err(trouble);
         }
-        let mut links = Links {
-            ids: rows.iter().map(|(id, ends)| (*ends, *id)).collect(),
-            targets_of: HashMap::new(),
-            sources_of: HashMap::new(),
-        };
-        for (source, target) in rows.values() {
-            links.targets_of.entry(*source).or_default().push(*target);
-            links.sources_of.entry(*target).or_default().push(*source);
+        let mut links = Links { ids: rows.iter().map(|(id, ends)| (*ends, *id)).collect(), by_claim: HashMap::new() };
+        for (id, (source, target)) in &rows {
+            for claim in claims(self.name, &self.handle(*source, *target, *id)) {
+                links.by_claim.entry(claim).or_default().push(*id);
+            }
         }
         Ok(links)
     }
@@ -104,28 +107,83 @@ impl<'a> Association<'a> {
         if let (End::Id(source), End::Id(target)) = (&one.source, &one.target)
             && let Some(id) = links.ids.get(&(*source, *target))
         {
-            return Sight::Found(live(self.source_model, &json!(id)));
+            return Sight::Found(live(&self.handle(*source, *target, *id)));
         }
-        let first = |held: &HashMap<i64, Vec<i64>>, end: &End| match end {
-            End::Id(id) => held.get(id).and_then(|others| others.first().copied()),
-            End::Made(_) => None,
-        };
-        let (name, mapping) = (self.name, self.mapping);
-        let problem = if let Some(holder) = first(&links.sources_of, &one.target).filter(|_| mapping != "n:n") {
-            Some(format!("`{name}` is {mapping}, and {} #{holder} holds this target", self.source_model))
-        } else {
-            let held = first(&links.targets_of, &one.source).filter(|_| mapping == "1:1");
-            held.map(|held| format!("`{name}` is 1:1, and its source holds {} #{held}", self.target_model))
-        };
-        match problem {
-            Some(message) => Sight::Impossible(Box::new(Diagnostic::error("P124", message, &one.desired.origin))),
-            None => Sight::Absent {
-                nearest: Vec::new(),
-                rivals: Vec::new(),
-                place: json!({"source": one.source.argument(), "target": one.target.argument(),
-                    "model": self.source_model}),
-            },
+        let place = json!({"source": one.source.argument(), "target": one.target.argument(),
+            "model": self.source_model, "targetModel": self.target_model, "mapping": self.mapping});
+        let rivals = claims(self.name, &place)
+            .into_iter()
+            .flat_map(|claim| links.holders(&claim).iter().map(move |id| (claim.clone(), id)))
+            .map(|(claim, id)| Rival { claim, holder: label(*id) })
+            .collect();
+        Sight::Absent { nearest: Vec::new(), rivals, place }
+    }
+
+    fn handle(&self, source: i64, target: i64, id: i64) -> Value {
+        json!({"id": id, "source": source, "target": target, "model": self.source_model,
+            "targetModel": self.target_model, "mapping": self.mapping})
+    }
+
+    /// Returns the live rows that documents with `mode: exact` ask to remove: other rows of their sources, and rows by
+    /// which undeclared sources hold their targets. No document names them.
+    fn surplus(&self, group: &[Wanted<'_>], links: &Links) -> Vec<(Desired, Live)> {
+        let exact = |one: &&Wanted<'_>| one.desired.locate("mode").is_some_and(|mode| mode == "exact");
+        let named: HashSet<(i64, i64)> = group.iter().filter_map(Wanted::pair).collect();
+        let declared: HashSet<i64> = group.iter().filter_map(|one| one.source.id()).collect();
+        let by_source: HashMap<i64, &Wanted<'_>> =
+            group.iter().filter(exact).filter_map(|one| Some((one.source.id()?, one))).collect();
+        let by_target: HashMap<i64, &Wanted<'_>> =
+            group.iter().filter(exact).filter_map(|one| Some((one.target.id()?, one))).collect();
+        let mut surplus = Vec::new();
+        for ((source, target), id) in links.ids.iter().filter(|(ends, _)| !named.contains(*ends)) {
+            let taken = self.mapping != "n:n" && !declared.contains(source);
+            let (one, whose) = match (by_source.get(source), by_target.get(target).filter(|_| taken)) {
+                (Some(one), _) => (one, String::new()),
+                (None, Some(one)) => (one, format!("{} #{source} → ", self.source_model)),
+                (None, None) => continue,
+            };
+            let document = one.desired.id.key.split(" → ").next().unwrap_or_default();
+            let key = format!("{document} → {whose}{} #{target}", self.target_model);
+            let mode = one.desired.locator.get("mode");
+            let desired = Desired {
+                id: ResourceId { kind: one.desired.id.kind, key: key.into() },
+                ensure: Ensure::Absent,
+                references: Vec::new(),
+                origin: mode.map_or(&one.desired.origin, |mode| &mode.origin).clone(),
+                ..one.desired.clone()
+            };
+            surplus.push((desired, live(&self.handle(*source, *target, *id))));
         }
+        surplus
+    }
+}
+
+/// Returns what a row alone can have, in words, by the mapping in its handle or place.
+pub(super) fn claims(association: &str, ends: &Value) -> Vec<String> {
+    let target = || format!("the target {} #{} of `{association}`", text(&ends["targetModel"]), text(&ends["target"]));
+    let source = || format!("the source {} #{} of `{association}`", text(&ends["model"]), text(&ends["source"]));
+    match ends["mapping"].as_str() {
+        Some("1:1") => vec![target(), source()],
+        Some("1:n") => vec![target()],
+        _ => Vec::new(),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn label(id: i64) -> String {
+    format!("association #{id}")
+}
+
+/// Returns a live row of a handle.
+pub(super) fn live(handle: &Value) -> Live {
+    let end = |model: &str, id: &str| format!("{} #{}", text(&handle[model]), handle[id]);
+    let label = label(handle["id"].as_i64().unwrap_or_default());
+    Live {
+        hangs_on: vec![end("model", "source"), end("targetModel", "target")],
+        ..Live::new(handle.clone(), label, BTreeMap::new())
     }
 }
 
@@ -139,9 +197,10 @@ pub(super) fn settle(
     let association = Association::of(definition);
     let links = association.read(group, observation, facts)?;
     let mut declared = Declared::default();
-    for (at, one) in group.iter().enumerate() {
+    for (at, one) in group.iter().enumerate().filter(|(_, one)| one.desired.ensure != Ensure::Absent) {
         declared.add(at, one);
     }
+    observation.surplus.extend(association.surplus(group, &links));
     for (at, one) in group.iter().enumerate() {
         let sight = match declared.conflict(at, one, &association) {
             Some((message, others)) => {

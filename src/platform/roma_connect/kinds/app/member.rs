@@ -101,7 +101,7 @@ pub(super) fn observe(desired: &Desired, app: &ResourceId, sight: &Sight, observ
         },
         // None are there, and none are wanted.
         Sight::Absent { .. } if desired.fields.is_empty() => {
-            Sight::Found(Live { handle: Value::Null, label: String::new(), fields: BTreeMap::new(), rivals: Vec::new() })
+            Sight::Found(Live::new(Value::Null, String::new(), BTreeMap::new()))
         }
         Sight::Absent { place, .. } if desired.ensure == Ensure::Present => {
             let mut place = place.clone();
@@ -141,7 +141,7 @@ pub(super) fn live(handle: Value, answer: &Value) -> Option<Live> {
         fields.insert(path(row["id"].as_str()?).into(), expanded(names.filter(|name| !name.is_empty()).collect()));
     }
     let label = format!("members of app {}", handle["app"].as_str().unwrap_or_default());
-    Some(Live { handle, label, fields, rivals: Vec::new() })
+    Some(Live::new(handle, label, fields))
 }
 
 /// Returns whose roles differ, those behind the others who are no longer to be members.

@@ -154,7 +154,7 @@ fn temporary_credentials_need_their_token_until_they_expire() {
         assert_eq!(found, status, "{access_key} {token:?}: {message}");
         assert!(message.contains(text), "{access_key} {token:?}: {message}");
     }
-    simulator.set_options(&json!({"clock": "2026-01-02T04:00:00Z"})).expect("the clock can be set");
+    simulator.set_options(&json!({"clock": {"frozen": "2026-01-02T04:00:00Z"}})).expect("the clock can be set");
     let request = signed(list(), "TEMP", "SK2", "20260102T040000Z", &[("x-security-token", "T0K3N")]);
     assert!(message(&simulator, &request).1.contains("the temporary credentials expired at 2026-01-02T04:00:00Z"));
 }
@@ -224,7 +224,7 @@ fn a_signed_request_may_carry_a_token_as_one_more_header() {
 
 #[test]
 fn requests_beyond_the_gateways_limits_are_refused() {
-    let simulator = start_with(&json!({"instances": [{"id": "i1"}]}), &json!({"clock": NOW}));
+    let simulator = start_with(&json!({"instances": [{"id": "i1"}]}), &json!({"clock": {"frozen": NOW}}));
     let mut large = arrival("POST", "apps", &[], &Value::Null);
     large.body = vec![b' '; 12 * 1024 * 1024 + 1];
     assert_eq!(message(&simulator, &large).0, 413);

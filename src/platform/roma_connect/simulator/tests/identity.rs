@@ -78,8 +78,8 @@ fn a_token_ends_by_the_clock_by_a_new_password_and_by_its_scope() {
     let state = simulator.state();
     simulator.load(&state).expect("its own state loads");
     assert_eq!(status_with(&simulator, &token), 200, "a token outlives a new state");
-    let changed = json!({"credentials": {"users": [{"id": "u1", "name": "ops", "password": "new", "domain": "acme"}]}});
-    simulator.set_options(&changed).expect("the credentials hold");
+    let changed = json!({"users": [{"id": "u1", "name": "ops", "password": "new", "domain": "acme"}]});
+    simulator.set_credentials(&changed).expect("the credentials hold");
     assert_eq!(status_with(&simulator, &token), 401);
 }
 

@@ -58,7 +58,7 @@ fn a_state_survives_being_written_and_read() {
 
     // Both go on in the same way.
     simulator.load(&first).expect("its own state loads");
-    other.set_options(&json!({"clock": super::NOW})).expect("the clock can be set");
+    other.set_options(&json!({"clock": {"frozen": super::NOW}})).expect("the clock can be set");
     let request = json!({"instance_id": "i1", "name": "next"});
     for simulator in [&simulator, &other] {
         assert_eq!(simulator.edit("ann", "CreateRomaApp", &request).status, 201);

@@ -1,0 +1,307 @@
+//! Finding modules: sets by name, then the modules of all sets of a business in one read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{CATEGORY, NAME, TEMPLATE, WANTED, claim, live, wanted_name};
+use crate::{
+    diagnostic::Diagnostic,
+    diff::identity::{self, Assigned},
+    kind::{Facts, Observation},
+    model::{Desired, Ensure, Request, Rival, Sight},
+    platform::bk_cmdb::{
+        kinds::{
+            pick,
+            spec::{nearest, spread},
+        },
+        lookup::{Trouble, names, read_rows, service_categories, service_templates},
+    },
+};
+
+/// Most ids of one `find_module_batch`.
+const IDS: usize = 500;
+/// Fields that decide whether a module can be written at all.
+const GUARDS: &[&str] = &["bk_module_id", "bk_module_name", "bk_set_id", "bk_biz_id", "default", TEMPLATE, CATEGORY];
+
+/// Returns the fields to read of the modules of documents.
+pub(super) fn fields(group: &[&Desired]) -> BTreeSet<String> {
+    let declared = group.iter().flat_map(|one| one.fields.keys().map(ToString::to_string));
+    declared.chain(GUARDS.iter().map(|name| (*name).to_owned())).collect()
+}
+
+pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {
+    let sets = match sets(business, group, observation, facts) {
+        Ok(sets) => sets,
+        Err(trouble) => return spread(&trouble, group, observation),
+    };
+    let fields = self::fields(group);
+    let ids = group.iter().filter_map(|one| one.locate("module")?.as_i64()).collect();
+    let by_id = by_ids(business, &ids, &fields, observation, facts);
+    let mut placed = Vec::new();
+    for one in group {
+        if let Some(set) = set_of(one, &sets, observation) {
+            placed.push((*one, set));
+        }
+    }
+    let names: BTreeSet<&str> = placed
+        .iter()
+        .filter_map(|(one, _)| one.locate("module")?.as_str())
+        .chain(placed.iter().filter_map(|(one, _)| wanted_name(one)))
+        .collect();
+    let in_sets: BTreeSet<i64> = placed.iter().map(|(_, set)| *set).collect();
+    let by_name = modules(business, &in_sets, Some(&names), &fields, observation, facts);
+    let (by_id, by_name) = match (by_id, by_name) {
+        (Ok(by_id), Ok(by_name)) => (by_id, by_name),
+        (by_id, by_name) => {
+            for trouble in [by_id.err(), by_name.err()].into_iter().flatten() {
+                spread(&trouble, group, observation);
+            }
+            return;
+        }
+    };
+    let rows: BTreeMap<i64, &Value> =
+        by_id.into_iter().chain(by_name).filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
+    let named = |set: i64, name: &str| {
+        let fits = move |row: &Value| row["bk_set_id"].as_i64() == Some(set) && row[NAME].as_str() == Some(name);
+        rows.iter().filter(move |(_, row)| fits(row)).map(|(id, _)| *id).collect::<Vec<_>>()
+    };
+    let candidates = placed.iter().map(|(one, set)| match one.locate("module") {
+        Some(Value::Number(id)) => {
+            let id = id.as_i64().filter(|id| rows.get(id).is_some_and(|row| row["bk_set_id"].as_i64() == Some(*set)));
+            id.into_iter().collect()
+        }
+        Some(Value::String(name)) => {
+            let mut found = named(*set, name);
+            found.extend(wanted_name(one).map(|name| named(*set, name)).unwrap_or_default());
+            found
+        }
+        _ => Vec::new(),
+    });
+    let assigned = identity::assign(candidates.collect());
+    let documents: Vec<_> = placed.iter().map(|(one, _)| *one).collect();
+    let mut others = Vec::new();
+    if assigned.contains(&Assigned::Nothing) {
+        match modules(business, &in_sets, None, &fields, observation, facts) {
+            Ok(all) => others = all,
+            Err(Trouble::Pending) => return,
+            Err(Trouble::Failed(_) | Trouble::NoModel) => {}
+        }
+    }
+    let services = match Services::of(business, &documents, observation, facts) {
+        Ok(services) => services,
+        Err(trouble) => return spread(&trouble, &documents, observation),
+    };
+    for ((one, set), assigned) in placed.iter().zip(&assigned) {
+        let sight = match assigned {
+            Assigned::One(id) => {
+                let mut found = live(one, rows[id]);
+                if let Some(name) = wanted_name(one) {
+                    let holders = named(*set, name).into_iter().filter(|holder| holder != id);
+                    found.rivals = holders
+                        .map(|holder| Rival { claim: claim(&found.handle, name), holder: label(holder) })
+                        .collect();
+                }
+                match resolve(one, &services) {
+                    Ok(wanted) => {
+                        let wanted = wanted.into_iter().map(|(key, id)| (format!("{WANTED}{key}").into(), json!(id)));
+                        found.fields.extend(wanted);
+                        Sight::Found(found)
+                    }
+                    Err(problem) => Sight::Impossible(problem),
+                }
+            }
+            Assigned::Nothing => {
+                let names = others.iter().filter(|row| row["bk_set_id"].as_i64() == Some(*set));
+                let names = names.filter_map(|row| row[NAME].as_str().map(str::to_owned)).collect();
+                match origin(one, business, *set, &services) {
+                    Ok(place) => {
+                        let holders = wanted_name(one).map(|name| (claim(&place, name), named(*set, name)));
+                        let rivals = holders.into_iter().flat_map(|(claim, holders)| {
+                            holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: label(id) })
+                        });
+                        Sight::Absent { nearest: names, rivals: rivals.collect(), place }
+                    }
+                    Err(problem) => Sight::Impossible(problem),
+                }
+            }
+            open => pick::open(one, open, &documents, label),
+        };
+        observation.know(&one.id, sight);
+    }
+}
+
+/// Reads the sets that documents name.
+fn sets<'f>(
+    business: i64,
+    group: &[&Desired],
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    let names: BTreeSet<&str> = group.iter().filter_map(|one| one.locate("set")?.as_str()).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let condition = json!({"bk_set_name": {"$in": names}});
+    let found = read_sets(business, &condition, observation, facts)?;
+    let missing = names.iter().any(|name| !found.iter().any(|row| row["bk_set_name"].as_str() == Some(name)));
+    // For the hint: the sets that there are.
+    if missing { read_sets(business, &json!({}), observation, facts) } else { Ok(found) }
+}
+
+fn read_sets<'f>(
+    business: i64,
+    condition: &Value,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    let arguments = json!({"bk_biz_id": business, "condition": condition, "fields": ["bk_set_id", "bk_set_name"],
+        "page": {"start": 0, "limit": 0, "sort": "bk_set_id"}});
+    read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
+}
+
+fn set_of(desired: &Desired, sets: &[&Value], observation: &mut Observation) -> Option<i64> {
+    let given = desired.locator.get("set")?;
+    if let Some(id) = given.value.as_i64() {
+        return Some(id);
+    }
+    let wanted = given.value.as_str()?;
+    let mut found = sets.iter().filter(|row| row["bk_set_name"].as_str() == Some(wanted));
+    let said = |message: String| Diagnostic::error("P109", message, &given.origin);
+    match (found.next().and_then(|row| row["bk_set_id"].as_i64()), found.next()) {
+        (Some(id), None) => return Some(id),
+        (Some(_), Some(_)) => {
+            let diagnostic = said(format!("several sets are named `{wanted}`")).hint("give the set's id");
+            observation.know(&desired.id, Sight::Ambiguous(Box::new(diagnostic)));
+        }
+        (None, _) => {
+            let names: Vec<_> = sets.iter().filter_map(|row| row["bk_set_name"].as_str().map(str::to_owned)).collect();
+            let diagnostic = nearest(said(format!("no set is named `{wanted}`")), wanted, &names);
+            observation.know(&desired.id, Sight::Impossible(Box::new(diagnostic)));
+        }
+    }
+    None
+}
+
+/// Reads modules of sets, by name or all of them. Their number is bounded by sets × names.
+fn modules<'f>(
+    business: i64,
+    sets: &BTreeSet<i64>,
+    names: Option<&BTreeSet<&str>>,
+    fields: &BTreeSet<String>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    if sets.is_empty() || names.is_some_and(BTreeSet::is_empty) {
+        return Ok(Vec::new());
+    }
+    let mut condition = json!({"bk_set_id": {"$in": sets}});
+    if let Some(names) = names {
+        condition[NAME] = json!({"$in": names});
+    }
+    let arguments = json!({"bk_biz_id": business, "bk_set_id": 0, "condition": condition, "fields": fields,
+        "page": {"start": 0, "limit": 0, "sort": "bk_module_id"}});
+    read_rows(Request { operation: "search_module", arguments, repeatable: true }, "info", observation, facts)
+}
+
+pub(super) fn by_ids<'f>(
+    business: i64,
+    ids: &BTreeSet<i64>,
+    fields: &BTreeSet<String>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    let ids: Vec<_> = ids.iter().copied().collect();
+    let mut rows = Ok(Vec::new());
+    for chunk in ids.chunks(IDS) {
+        let arguments = json!({"bk_biz_id": business, "bk_ids": chunk, "fields": fields});
+        let request = Request { operation: "find_module_batch", arguments, repeatable: true };
+        match (read_rows(request, "", observation, facts), &mut rows) {
+            (Ok(more), Ok(rows)) => rows.extend(more),
+            (Err(trouble), _) => rows = Err(trouble),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+    rows
+}
+
+fn label(id: i64) -> String {
+    format!("module #{id}")
+}
+
+/// The service templates and categories of a business, as far as documents name them.
+#[derive(Default)]
+struct Services<'f> {
+    templates: Vec<&'f Value>,
+    categories: Vec<&'f Value>,
+}
+
+impl<'f> Services<'f> {
+    fn of(
+        business: i64,
+        documents: &[&Desired],
+        observation: &mut Observation,
+        facts: &'f Facts,
+    ) -> Result<Self, Trouble> {
+        let named = |key: &str| documents.iter().any(|one| one.locate(key).is_some());
+        let mut services = Self::default();
+        if named("serviceTemplate") {
+            services.templates = service_templates(business, observation, facts)?;
+        }
+        if named("serviceCategory") {
+            services.categories = service_categories(business, observation, facts)?;
+        }
+        Ok(services)
+    }
+}
+
+/// Returns the ids of the service template and category that a document names.
+fn resolve(one: &Desired, services: &Services<'_>) -> Result<Vec<(&'static str, i64)>, Box<Diagnostic>> {
+    let kinds = [
+        ("serviceTemplate", TEMPLATE, "service template", &services.templates),
+        ("serviceCategory", CATEGORY, "service category", &services.categories),
+    ];
+    let mut found = Vec::new();
+    for (key, field, what, rows) in kinds {
+        let Some(given) = one.locator.get(key) else { continue };
+        let fits = |row: &&&Value| match &given.value {
+            Value::String(name) => row["name"].as_str() == Some(name),
+            id => row["id"] == *id,
+        };
+        let mut fitting = rows.iter().filter(fits);
+        let said = |message: String| Box::new(Diagnostic::error("P111", message, &given.origin));
+        match (fitting.next().and_then(|row| row["id"].as_i64()), fitting.next()) {
+            (Some(id), None) => found.push((field, id)),
+            (Some(_), Some(_)) => return Err(said(format!("several fit the {what} {}; give the id", given.value))),
+            (None, _) => {
+                let all = Value::Array(rows.iter().map(|row| (*row).clone()).collect());
+                let wanted = given.value.as_str().unwrap_or_default();
+                let diagnostic = *said(format!("there is no {what} {}", given.value));
+                return Err(Box::new(nearest(diagnostic, wanted, &names(&all, "name"))));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Returns what the creation of a module has to know. One from a service template gets that template's name, whatever
+/// is sent (contract section 4.2).
+fn origin(one: &Desired, business: i64, set: i64, services: &Services<'_>) -> Result<Value, Box<Diagnostic>> {
+    let mut place = json!({"business": business, "set": set});
+    let resolved = resolve(one, services)?;
+    for (key, id) in &resolved {
+        place[*key] = json!(id);
+    }
+    let template = resolved.iter().find(|(key, _)| *key == TEMPLATE);
+    let row = template.and_then(|(_, id)| services.templates.iter().find(|row| row["id"] == json!(id)));
+    let given = one.locator.get("module");
+    let name = wanted_name(one).or_else(|| given.and_then(|given| given.value.as_str()));
+    if let (Some(row), Some(name), Ensure::Present) = (row, name, one.ensure)
+        && row["name"].as_str() != Some(name)
+    {
+        let message = format!("a module of the service template {} is named after it, not `{name}`", row["name"]);
+        let origin = one.fields.get(NAME).or(given).map_or(&one.origin, |given| &given.origin);
+        return Err(Box::new(Diagnostic::error("P118", message, origin)));
+    }
+    Ok(place)
+}

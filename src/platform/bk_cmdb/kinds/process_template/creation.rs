@@ -1,0 +1,85 @@
+//! A process template that is to be made, by `batch_create_proc_template`: nothing is live, so what is not declared is
+//! left to the server, and locks are as in the vendor's example: set in rows and for the two names, else not.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    NAME, declared,
+    property::{self, BIND_INFO},
+    rows, wanted_name,
+};
+use crate::{
+    diagnostic::Diagnostic,
+    kind::Planned,
+    model::{Call, Desired, FieldChange, Live, Request},
+    source::Located,
+};
+
+/// The property that only a create can set.
+const FUNCTION: &str = "bk_func_name";
+
+/// Nothing, as the comparison of properties wants it.
+fn nothing() -> Live {
+    Live::new(Value::Null, String::new(), std::collections::BTreeMap::new())
+}
+
+/// Returns all that is declared, as fields that come to be.
+pub(super) fn changes(desired: &Desired) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
+    let (mut changes, mut problems) = (Vec::new(), Vec::new());
+    if desired.field(FUNCTION).is_none() {
+        let message = format!("a new process template needs `{FUNCTION}`, which cannot be set later");
+        problems.push(Diagnostic::error("P115", message, &desired.origin));
+    }
+    let added = |path: &str, value: &Located<Value>| FieldChange {
+        path: path.to_owned(),
+        from: None,
+        to: Some(value.value.clone()),
+        because: value.origin.clone(),
+    };
+    if desired.field(NAME).is_none() {
+        changes.extend(desired.locator.get("process").map(|name| added(NAME, name)));
+    }
+    for (path, value) in desired.fields.iter().filter(|(path, _)| !path.starts_with(BIND_INFO)) {
+        // Refused by the create alone (contract section 4.4).
+        if value.value.as_str().is_some_and(|text| text.trim() != text) {
+            let message = format!("`{path}` of a new process template neither begins nor ends with a blank");
+            problems.push(Diagnostic::error("P116", message, &value.origin));
+        }
+        changes.push(added(path, value));
+    }
+    if declared(desired).contains(BIND_INFO) {
+        match rows::merge(desired, &nothing()) {
+            Ok(merged) => changes.extend(merged.changes.into_iter().map(|change| FieldChange { from: None, ..change })),
+            Err(more) => problems.extend(more),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    changes.sort_by_key(|change| change.because.bytes.start);
+    Ok(changes)
+}
+
+/// Returns the call.
+pub(super) fn call(one: &Planned<'_>) -> Call {
+    let (desired, nothing) = (one.desired, nothing());
+    let mut spec = Map::new();
+    for name in declared(desired) {
+        let envelope = if name == BIND_INFO {
+            rows::merge(desired, &nothing).map(|merged| merged.envelope).unwrap_or_default()
+        } else {
+            property::envelope(name, desired, &nothing)
+        };
+        spec.insert(name.to_owned(), envelope);
+    }
+    for (name, value) in [(NAME, wanted_name(desired)), (FUNCTION, desired.field(FUNCTION).and_then(Value::as_str))] {
+        spec.insert(name.to_owned(), json!({"value": value, "as_default_value": true}));
+    }
+    let arguments = json!({"bk_biz_id": one.place["business"], "service_template_id": one.place["serviceTemplate"],
+        "processes": [{"spec": spec}]});
+    Call {
+        request: Request { operation: "batch_create_proc_template", arguments, repeatable: false },
+        target: desired.target.clone(),
+        serves: vec![desired.id.clone()],
+    }
+}

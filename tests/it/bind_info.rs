@@ -1,0 +1,184 @@
+//! Rows of `bind_info`: what is sent, row by row, and that a second plan is empty.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Site, state};
+
+/// A live row: id, ip, port, protocol; locked but for `enable`.
+fn row(id: i64, ip: &str, port: &str, protocol: &str) -> Value {
+    json!({"row_id": id, "ip": {"value": ip, "as_default_value": true}, "port": {"value": port, "as_default_value": true},
+        "protocol": {"value": protocol, "as_default_value": true}, "enable": {"value": true, "as_default_value": false}})
+}
+
+/// The row as it is sent when it is new: locked in what is declared, without the rest.
+fn new(id: i64, ip: &str, port: &str, protocol: &str) -> Value {
+    let mut row = row(id, ip, port, protocol);
+    row.as_object_mut().expect("an object").remove("enable");
+    row
+}
+
+fn live() -> Value {
+    json!([row(1, "2", "80", "1"), row(2, "1", "9145", "2"), row(3, "2", "443", "1")])
+}
+
+/// Applies declared rows to live ones and returns what the one call sent as properties, if there was a call.
+fn sent(live: &Value, declared: &str) -> Option<Value> {
+    let mut state = state();
+    state["bk-cmdb"]["process_templates"][0]["property"]["bind_info"]["value"] = live.clone();
+    let manifest = format!(
+        "apiVersion: bk-cmdb/v1
+kind: ProcessTemplate
+metadata: {{name: nginx}}
+spec:
+  business: demo
+  serviceTemplate: nginx
+  process: nginx
+  properties:
+    bind_info: {declared}
+"
+    );
+    let site = Site::with(&state, &[("nginx.yaml", &manifest)]);
+    let writes = site.apply();
+    assert!(writes.len() <= 1, "{writes:?}");
+    site.assert_converged();
+    writes.first().map(|call| call.body["process_property"].clone())
+}
+
+/// Checks the rows that are sent; nothing else is.
+fn check(live: &Value, declared: &str, expected: &Value) {
+    let sent = sent(live, declared);
+    assert_eq!(sent, Some(json!({"bind_info": {"value": expected, "as_default_value": true}})), "{declared}");
+}
+
+#[test]
+fn rows_as_they_are_send_nothing() {
+    let words = "[{ip: 0.0.0.0, port: 80, protocol: TCP}, {port: '9145'}, {row_id: 3}]";
+    assert_eq!(sent(&live(), words), None);
+    assert_eq!(sent(&json!([]), "null"), None);
+    assert_eq!(sent(&Value::Null, "[]"), None);
+}
+
+#[test]
+fn a_port_edited_in_place_keeps_the_row_id() {
+    let declared = "[{ip: 0.0.0.0, port: 8080, protocol: tcp}, {port: 9145, protocol: udp}, {ip: '2', port: 443}]";
+    check(&live(), declared, &json!([row(1, "2", "8080", "1"), row(2, "1", "9145", "2"), row(3, "2", "443", "1")]));
+}
+
+#[test]
+fn reordering_changes_only_the_order() {
+    let declared = "[{port: 443}, {port: 80}, {port: 9145}]";
+    check(&live(), declared, &json!([row(3, "2", "443", "1"), row(1, "2", "80", "1"), row(2, "1", "9145", "2")]));
+}
+
+#[test]
+fn the_id_of_a_removed_highest_row_is_not_handed_on() {
+    let declared = "[{port: 80}, {port: 9145}, {ip: '::', port: 8443, protocol: tcp6}]";
+    let kept = [row(1, "2", "80", "1"), row(2, "1", "9145", "2")];
+    check(&live(), declared, &json!([kept[0], kept[1], new(4, "6", "8443", "3")]));
+    // It would pair with the removed one if it did not say that it is new.
+    let declared = "[{port: 80}, {port: 9145}, {row_id: new, ip: 0.0.0.0, port: 8443, protocol: tcp}]";
+    check(&live(), declared, &json!([kept[0], kept[1], new(4, "2", "8443", "1")]));
+    // Nor is an id that is declared taken twice.
+    let declared = "[{row_id: new, ip: '::1', port: 1, protocol: udp6}, {row_id: 3}, {row_id: new, ip: '::1', port: 2, protocol: udp6}]";
+    check(&live(), declared, &json!([new(4, "5", "1", "4"), row(3, "2", "443", "1"), new(5, "5", "2", "4")]));
+}
+
+#[test]
+fn what_is_not_declared_of_a_row_goes_back_as_it_was() {
+    let odd = json!([
+        {"row_id": 7, "ip": {"value": "3", "as_default_value": null}, "port": {"value": "80", "as_default_value": true},
+            "protocol": {"value": "1", "as_default_value": false}, "enable": {"value": null, "as_default_value": null}},
+        {"row_id": 2, "ip": {"value": "", "as_default_value": false}, "port": {"value": "81", "as_default_value": false},
+            "protocol": {"value": "4", "as_default_value": true}, "enable": {"value": false, "as_default_value": true}},
+    ]);
+    let mut expected = odd.clone();
+    expected[0]["port"]["value"] = json!("8080");
+    check(&odd, "[{port: 8080, protocol: tcp}, {port: 81}]", &expected);
+    let mut expected = odd.clone();
+    expected[1]["enable"] = json!({"value": true, "as_default_value": true});
+    check(&odd, "[{port: 80}, {port: 81, enable: true}]", &expected);
+    let mut expected = odd.clone();
+    expected[1]["port"]["as_default_value"] = json!(true);
+    check(&odd, "[{port: 80}, {port: {value: 81, as_default_value: true}}]", &expected);
+    let expected = json!([odd[1]]);
+    check(&odd, "[{row_id: 2}]", &expected);
+}
+
+#[test]
+fn null_and_an_empty_list_remove_all_rows() {
+    check(&live(), "null", &json!([]));
+    check(&live(), "[]", &json!([]));
+}
+
+#[test]
+fn the_plan_tells_what_happens_to_each_row() {
+    let mut state = state();
+    state["bk-cmdb"]["process_templates"][0]["property"]["bind_info"]["value"] = live();
+    let manifest = "apiVersion: bk-cmdb/v1
+kind: ProcessTemplate
+metadata: {name: nginx}
+spec:
+  business: demo
+  serviceTemplate: nginx
+  process: nginx
+  properties:
+    proc_num: {as_default_value: false}
+    bind_info:
+      - {port: 443}
+      - {ip: 0.0.0.0, port: 8080, protocol: tcp}
+      - {row_id: new, ip: '::', port: 8443, protocol: tcp6}
+";
+    let site = Site::with(&state, &[("nginx.yaml", manifest)]);
+    insta::assert_snapshot!(site.plan(), @r#"
+    ~ ProcessTemplate nginx  (cmdb, demo/nginx #50)                     nginx.yaml:1
+        proc_num       as_default_value true → false                    nginx.yaml:9:34
+        bind_info    - row 2  127.0.0.1:9145 udp                        nginx.yaml:11:7
+                       order [1, 3] → [3, 1]                            nginx.yaml:11:7
+                       row 1  port "80" → "8080"                        nginx.yaml:12:29
+                     + row 4  [::]:8443 tcp6                            nginx.yaml:13:9
+
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged.   1 call (lower bound 1), 3 reads, [time]
+    [exit status: 2]
+    "#);
+}
+
+#[test]
+fn a_row_that_is_not_live_or_not_whole_is_an_error() {
+    let mut state = state();
+    state["bk-cmdb"]["process_templates"][0]["property"]["bind_info"]["value"] = live();
+    let manifest = "apiVersion: bk-cmdb/v1
+kind: ProcessTemplate
+metadata: {name: nginx}
+spec:
+  business: demo
+  serviceTemplate: nginx
+  process: nginx
+  properties:
+    bind_info:
+      - {row_id: 9, port: 80}
+";
+    let site = Site::with(&state, &[("nginx.yaml", manifest)]);
+    insta::assert_snapshot!(site.plan(), @"
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls (lower bound 0), 3 reads, [time]
+    ------- stderr -------
+    error[P113]: no live row has the row_id 9
+      --> nginx.yaml:10:18
+       |
+    10 |       - {row_id: 9, port: 80}
+       |                  ^
+       |
+       = help: live rows: 1, 2, 3; a row without `row_id` is matched by its content
+    [exit status: 1]
+    ");
+    site.write("nginx.yaml", &manifest.replace("{row_id: 9, port: 80}", "{port: 12345}"));
+    insta::assert_snapshot!(site.plan(), @"
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls (lower bound 0), 3 reads, [time]
+    ------- stderr -------
+    error[P114]: this row is like no live one, and as a new row it needs `protocol`
+      --> nginx.yaml:10:9
+       |
+    10 |       - {port: 12345}
+       |         ^^^^^^^^^^^^^
+    [exit status: 1]
+    ");
+}

@@ -1,0 +1,218 @@
+//! What goes wrong on the way: each object's outcome is told, and nothing is sent twice that was done once.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Site, operations, state, switch};
+
+const MODULE: &str = "apiVersion: bk-cmdb/v1
+kind: Module
+metadata: {name: web}
+spec: {business: demo, set: public, module: web, fields: {operator: alice}}
+";
+const PROCESS: &str = "apiVersion: bk-cmdb/v1
+kind: ProcessTemplate
+metadata: {name: nginx}
+spec: {business: demo, serviceTemplate: nginx, process: nginx, properties: {proc_num: 4}}
+";
+const APP: &str = "apiVersion: roma-connect/v1
+kind: App
+metadata: {name: orders}
+spec: {app: orders, fields: {remark: new}}
+";
+const NEW_APP: &str = "apiVersion: roma-connect/v1
+kind: App
+metadata: {name: payments}
+spec: {ensure: present, app: payments, fields: {remark: new}}
+";
+const NEW_SWITCH: &str = "apiVersion: bk-cmdb/v1
+kind: Instance
+metadata: {name: new}
+spec: {ensure: present, model: bk_switch, match: {bk_inst_name: sw-9}, fields: {ports: 48}}
+";
+const LINK: &str = "apiVersion: bk-cmdb/v1
+kind: InstanceAssociation
+metadata: {name: rack}
+spec:
+  association: switch_rack
+  source: {model: bk_switch, id: 1}
+  targets: [{model: bk_rack, id: 21}]
+";
+
+/// Every write there is: its operation and a manifest that needs it once.
+fn each_write() -> Vec<(&'static str, String)> {
+    vec![
+        ("update_inst", switch("core", "bk_asset_id: A1", "ports: 48")),
+        ("create_inst", NEW_SWITCH.to_owned()),
+        ("add_instance_association", LINK.to_owned()),
+        ("update_module", MODULE.to_owned()),
+        ("update_proc_template", PROCESS.to_owned()),
+        ("UpdateRomaApp", APP.to_owned()),
+        ("CreateRomaApp", NEW_APP.to_owned()),
+    ]
+}
+
+#[test]
+fn a_lost_answer_is_looked_up_and_the_write_not_repeated() {
+    for (operation, manifest) in each_write() {
+        for fault in ["reset_after", "applied_504", "cut", "garbage"] {
+            let site = Site::with(&state(), &[("one.yaml", &manifest)]);
+            site.faults(&json!([{"operation": operation, "nth": 1, "fault": fault}]));
+            let output = site.run(&["apply", "-y"]);
+            assert_eq!(output.code, Some(0), "{operation} {fault}: {output}");
+            assert_eq!(operations(&site.writes()), json!({operation: 1}), "{fault}: {output}");
+            site.assert_converged();
+        }
+    }
+}
+
+#[test]
+fn an_update_that_did_not_arrive_is_sent_again_and_a_create_is_not() {
+    for (operation, manifest) in each_write() {
+        let site = Site::with(&state(), &[("one.yaml", &manifest)]);
+        site.faults(&json!([{"operation": operation, "nth": 1, "fault": "reset_before"}]));
+        let output = site.run(&["apply", "-y"]);
+        let update = operation.to_lowercase().starts_with("update");
+        if update {
+            assert_eq!(output.code, Some(0), "{operation}: {output}");
+            assert_eq!(operations(&site.writes()), json!({operation: 2}), "{output}");
+        } else {
+            // It may still come about: nobody knows, so nobody sends it twice.
+            assert_eq!(output.code, Some(5), "{operation}: {output}");
+            assert_eq!(operations(&site.writes()), json!({operation: 1}), "{output}");
+            assert!(output.stdout.contains("whether it was done is unknown"), "{output}");
+        }
+    }
+}
+
+#[test]
+fn a_write_that_a_limiter_refused_is_sent_again() {
+    for (operation, manifest) in each_write() {
+        let site = Site::with(&state(), &[("one.yaml", &manifest)]);
+        site.faults(&json!([{"operation": operation, "nth": 1, "fault": "rate_limit", "retry_after": 0}]));
+        let output = site.run(&["apply", "-y"]);
+        assert_eq!(output.code, Some(0), "{operation}: {output}");
+        assert_eq!(operations(&site.writes()), json!({operation: 2}), "{output}");
+        site.assert_converged();
+    }
+}
+
+#[test]
+fn a_dropped_field_is_booked_as_dropped() {
+    for (operation, manifest) in each_write() {
+        if !operation.to_lowercase().starts_with("update") {
+            continue;
+        }
+        let site = Site::with(&state(), &[("one.yaml", &manifest)]);
+        site.faults(&json!([{"operation": operation, "fault": "drop"}]));
+        let output = site.run(&["apply", "-y", "-o", "json"]);
+        assert_eq!(output.code, Some(1), "{operation}: {output}");
+        assert_eq!(output.json()["outcomes"][0]["outcome"], "dropped", "{operation}: {output}");
+        assert_eq!(operations(&site.writes()), json!({operation: 1}));
+    }
+}
+
+#[test]
+fn an_equivalent_is_booked_as_normalised_and_stays() {
+    let site = Site::with(&state(), &[("one.yaml", &switch("core", "bk_asset_id: A1", "ports: 48"))]);
+    site.faults(&json!([{"operation": "update_inst", "fault": "normalise"}]));
+    let output = site.run(&["apply", "-y", "-o", "json"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(output.json()["outcomes"][0]["outcome"], "normalised", "{output}");
+    site.faults(&json!([]));
+    site.assert_converged();
+}
+
+#[test]
+fn somebody_else_in_between_is_told() {
+    let site = Site::with(&state(), &[("one.yaml", &switch("core", "bk_asset_id: A1", "ports: 48, remark: ours"))]);
+    let theirs = json!({"operation": "update_inst",
+        "body": {"bk_obj_id": "bk_switch", "bk_inst_id": 1, "remark": "theirs"}});
+    site.faults(&json!([{"operation": "search_inst_by_object", "nth": 1, "fault": "second_writer", "edit": theirs}]));
+    let output = site.run(&["apply", "-y", "-o", "json"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert_eq!(output.json()["outcomes"][0]["outcome"], "overtaken", "{output}");
+}
+
+#[test]
+fn a_refused_object_holds_up_only_what_needs_it() {
+    let link = "apiVersion: bk-cmdb/v1
+kind: InstanceAssociation
+metadata: {name: new-rack}
+spec:
+  association: switch_rack
+  source: {ref: new}
+  targets: [{model: bk_rack, id: 21}]
+";
+    let manifests = [("a.yaml", NEW_SWITCH), ("b.yaml", link), ("c.yaml", MODULE), ("d.yaml", APP), ("e.yaml", LINK)];
+    let site = Site::with(&state(), &manifests);
+    site.faults(&json!([{"operation": "create_inst", "fault": "code", "code": 1_199_014, "message": "duplicated"}]));
+    let output = site.run(&["apply", "-y", "-o", "json"]);
+    assert_eq!(output.code, Some(5), "{output}");
+    let outcomes = output.json()["outcomes"].as_array().expect("outcomes").clone();
+    let outcome = |address: &str| {
+        let one = outcomes.iter().find(|one| one["address"].as_str().is_some_and(|text| text.starts_with(address)));
+        one.map(|one| one["outcome"].clone()).unwrap_or_default()
+    };
+    assert_eq!(outcome("Instance/new"), "refused", "{output}");
+    assert_eq!(outcome("InstanceAssociation/new-rack"), "skipped");
+    assert_eq!(outcome("InstanceAssociation/rack"), "applied");
+    assert_eq!(outcome("Module/web"), "applied");
+    assert_eq!(outcome("App/orders"), "applied");
+    let expected = json!({"create_inst": 1, "update_module": 1, "UpdateRomaApp": 1, "add_instance_association": 1});
+    assert_eq!(operations(&site.writes()), expected);
+}
+
+#[test]
+fn where_nothing_was_applied_the_run_failed() {
+    let site = Site::with(&state(), &[("a.yaml", MODULE)]);
+    site.faults(&json!([{"operation": "update_module", "fault": "code", "code": 1_199_014, "message": "duplicated"}]));
+    let output = site.run(&["apply", "-y", "-q"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(output.stdout.contains("✗ Module/web: refused: duplicated (code 1199014"), "{output}");
+    assert_eq!(operations(&site.writes()), json!({"update_module": 1}));
+}
+
+#[test]
+fn what_cannot_be_read_is_unknown_and_never_absent() {
+    let check = |operation: &str, manifest: &str, fault: Value| {
+        let site =
+            Site::with(&state(), &[("one.yaml", manifest), ("other.yaml", &switch("other", "bk_asset_id: A2", ""))]);
+        let mut fault = fault;
+        fault["operation"] = json!(operation);
+        site.faults(&json!([fault]));
+        for command in [&["plan"][..], &["apply", "-y"]] {
+            let output = site.run(command);
+            assert_eq!(output.code, Some(5), "{operation} {command:?}: {output}");
+            assert!(output.stdout.contains("could not be read"), "{operation} {command:?}: {output}");
+            assert!(!output.all().contains("does not exist"), "{operation} {command:?}: {output}");
+        }
+        assert_eq!(operations(&site.writes()), json!({}), "{operation}");
+    };
+    let refused = json!({"fault": "code", "code": 1_199_006, "message": "no"});
+    check("search_object_instances", NEW_SWITCH, refused.clone());
+    check("search_object_attribute", NEW_SWITCH, refused.clone());
+    check("search_business", MODULE, refused.clone());
+    check("search_set", MODULE, refused.clone());
+    check("search_module", MODULE, refused.clone());
+    check("list_service_template", PROCESS, refused.clone());
+    check("list_proc_template", PROCESS, refused.clone());
+    check("find_object_association", LINK, refused.clone());
+    check("search_instance_associations", LINK, refused);
+    check(
+        "ListRomaApp",
+        NEW_APP,
+        json!({"fault": "status", "status": 403, "body": {"error_code": "ROMA.1", "error_msg": "no"}}),
+    );
+}
+
+#[test]
+fn a_read_that_fails_for_a_moment_is_repeated() {
+    let site = Site::with(&state(), &[("one.yaml", MODULE)]);
+    site.faults(&json!([
+        {"operation": "search_module", "nth": 1, "fault": "reset_before"},
+        {"operation": "search_set", "nth": 1, "fault": "status", "status": 502, "body": "bad gateway"},
+        {"operation": "search_business", "nth": 1, "fault": "cut"},
+    ]));
+    let output = site.run(&["plan", "--detailed-exitcode"]);
+    assert_eq!(output.code, Some(2), "{output}");
+}

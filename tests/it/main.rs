@@ -1,0 +1,13 @@
+//! End to end: the real program against an embedded sandbox. One binary; each test starts its own sandbox on a free
+//! port and works in a directory of its own.
+
+mod apply;
+mod bind_info;
+mod cli;
+mod faults;
+mod harness;
+mod plan;
+mod reads;
+mod renames;
+mod secrets;
+mod validate;

@@ -1,0 +1,237 @@
+//! How many reads a plan takes: the formulae of the read plan, one case each.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Site, state};
+
+/// Plans one document for each spec and returns the reads by operation.
+fn reads(state: &Value, kind: &str, specs: impl IntoIterator<Item = String>) -> Value {
+    let documents = specs.into_iter().enumerate().map(|(at, spec)| {
+        let platform = if kind == "App" { "roma-connect" } else { "bk-cmdb" };
+        format!("apiVersion: {platform}/v1\nkind: {kind}\nmetadata: {{name: d{at}}}\nspec: {spec}\n---\n")
+    });
+    let site = Site::with(state, &[("all.yaml", &documents.collect::<String>())]);
+    let output = site.run(&["plan"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    site.reads()
+}
+
+/// A state with so many models, each with so many instances; ids are unique over all models.
+fn models(models: usize, instances: usize) -> Value {
+    let mut state = state();
+    for model in 0..models {
+        let name = format!("model_{model}");
+        let cmdb = &mut state["bk-cmdb"];
+        cmdb["objects"].as_array_mut().expect("a list").push(json!({"bk_obj_id": name, "bk_obj_name": name}));
+        for attribute in ["bk_inst_name", "serial"] {
+            cmdb["attributes"].as_array_mut().expect("a list").push(json!({"bk_obj_id": name,
+                "bk_property_id": attribute, "bk_property_name": attribute, "bk_property_type": "singlechar",
+                "isrequired": attribute == "bk_inst_name", "editable": true}));
+        }
+        cmdb["instances"][&name] = (0..instances)
+            .map(|at| {
+                let id = 1000 + model * instances + at;
+                json!({"bk_inst_id": id, "bk_inst_name": format!("i{at}"), "serial": format!("s{at}")})
+            })
+            .collect();
+    }
+    state
+}
+
+#[test]
+fn instances_by_name_take_one_definition_and_one_page_a_model() {
+    // 4 models + 4 · ⌈250/500⌉.
+    let specs = (0..1000).map(|at| {
+        format!("{{model: model_{}, match: {{bk_inst_name: i{}}}, fields: {{serial: x}}}}", at / 250, at % 250)
+    });
+    let expected = json!({"search_object_attribute": 4, "search_object_instances": 4});
+    assert_eq!(reads(&models(4, 250), "Instance", specs), expected);
+}
+
+#[test]
+fn instances_by_id_go_by_500() {
+    // ⌈501/500⌉.
+    let specs = (0..501).map(|at| format!("{{model: model_0, id: {}, fields: {{serial: x}}}}", 1000 + at));
+    let expected = json!({"search_object_attribute": 1, "search_object_instances": 2});
+    assert_eq!(reads(&models(1, 501), "Instance", specs), expected);
+}
+
+#[test]
+fn a_rename_is_looked_up_by_both_names_in_the_same_pages() {
+    // 300 old and 300 new names are 600 values: ⌈600/500⌉.
+    let specs = (0..300)
+        .map(|at| format!("{{model: model_0, match: {{bk_inst_name: i{at}}}, fields: {{bk_inst_name: n{at}}}}}"));
+    let expected = json!({"search_object_attribute": 1, "search_object_instances": 2});
+    assert_eq!(reads(&models(1, 300), "Instance", specs), expected);
+}
+
+#[test]
+fn instances_by_two_fields_go_by_50_groups() {
+    // ⌈101/50⌉.
+    let specs =
+        (0..101).map(|at| format!("{{model: model_0, match: {{bk_inst_name: i{at}, serial: s{at}}}, fields: {{}}}}"));
+    let expected = json!({"search_object_attribute": 1, "search_object_instances": 3});
+    assert_eq!(reads(&models(1, 101), "Instance", specs), expected);
+}
+
+#[test]
+fn modules_take_one_search_for_businesses_and_two_for_each() {
+    // 1 business search, for each of 3 businesses 1 for its sets and 1 for its modules, and 1 definition.
+    let mut state = state();
+    let (mut businesses, mut sets, mut modules) = (Vec::new(), Vec::new(), Vec::new());
+    for business in 0..3 {
+        businesses.push(json!({"bk_biz_id": 100 + business, "bk_biz_name": format!("b{business}")}));
+        for set in 0..2 {
+            let set_id = 200 + business * 2 + set;
+            sets.push(json!({"bk_set_id": set_id, "bk_set_name": format!("s{set}"), "bk_biz_id": 100 + business}));
+            modules.extend((0..50).map(|module| {
+                json!({"bk_module_id": 1000 + (set_id - 200) * 50 + module, "bk_module_name": format!("m{module}"),
+                    "bk_set_id": set_id, "bk_biz_id": 100 + business})
+            }));
+        }
+    }
+    for (list, rows) in [("businesses", businesses), ("sets", sets), ("modules", modules)] {
+        state["bk-cmdb"][list].as_array_mut().expect("a list").extend(rows);
+    }
+    let specs = (0..300).map(|at| {
+        let (business, set, module) = (at / 100, at / 50 % 2, at % 50);
+        format!("{{business: b{business}, set: s{set}, module: m{module}, fields: {{operator: alice}}}}")
+    });
+    let expected = json!({"search_object_attribute": 1, "search_business": 1, "search_set": 3, "search_module": 3});
+    assert_eq!(reads(&state, "Module", specs), expected);
+    // By ids nothing has to be found first: ⌈300/500⌉, here of one business.
+    let specs = (0..100).map(|at| {
+        format!("{{business: 100, set: {}, module: {}, fields: {{operator: alice}}}}", 200 + at / 50, 1000 + at)
+    });
+    assert_eq!(reads(&state, "Module", specs), json!({"search_object_attribute": 1, "find_module_batch": 1}));
+}
+
+/// A state with so many service templates of so many process templates each.
+fn processes(templates: usize, each: usize) -> Value {
+    let mut state = state();
+    let property = json!({"proc_num": {"value": 1, "as_default_value": true},
+        "bind_info": {"value": [], "as_default_value": true}});
+    for template in 0..templates {
+        let service =
+            json!({"id": 100 + template, "name": format!("t{template}"), "bk_biz_id": 3, "service_category_id": 2});
+        state["bk-cmdb"]["service_templates"].as_array_mut().expect("a list").push(service);
+        for process in 0..each {
+            let name = format!("p{process}");
+            let mut property = property.clone();
+            property["bk_process_name"] = json!({"value": name, "as_default_value": true});
+            property["bk_func_name"] = json!({"value": name, "as_default_value": true});
+            state["bk-cmdb"]["process_templates"].as_array_mut().expect("a list").push(json!({
+                "id": 1000 + template * each + process, "bk_process_name": name, "bk_biz_id": 3,
+                "service_template_id": 100 + template, "property": property}));
+        }
+    }
+    state
+}
+
+#[test]
+fn process_templates_take_one_list_a_service_template_or_one_for_200_ids() {
+    let state = processes(40, 5);
+    // The business, ⌈T/1000⌉ pages of service templates, K = 40 lists.
+    let by_name = (0..200).map(|at| {
+        format!("{{business: demo, serviceTemplate: t{}, process: p{}, properties: {{proc_num: 2}}}}", at / 5, at % 5)
+    });
+    let expected = json!({"search_business": 1, "list_service_template": 1, "list_proc_template": 40});
+    assert_eq!(reads(&state, "ProcessTemplate", by_name), expected);
+    // ⌈200/200⌉.
+    let by_id = (0..200).map(|at| format!("{{business: 3, id: {}, properties: {{proc_num: 2}}}}", 1000 + at));
+    assert_eq!(reads(&state, "ProcessTemplate", by_id), json!({"list_proc_template": 1}));
+}
+
+#[test]
+fn associations_take_one_definition_and_one_search_for_500_sources() {
+    // 1000 rows of 2 model associations, 250 sources each: 1 + 2. Ends given by id need no read of instances, but the
+    // models' definitions and rows are read once each to tell ends that are not there.
+    let mut state = models(2, 500);
+    state["bk-cmdb"]["object_associations"] = (0..2)
+        .map(|at| {
+            json!({"id": 1 + at, "bk_obj_asst_id": format!("link_{at}"), "bk_obj_id": "model_0",
+                "bk_asst_obj_id": "model_1", "bk_asst_id": "connect", "mapping": "n:n"})
+        })
+        .collect();
+    let specs = (0..500).map(|at| {
+        let (association, source) = (at / 250, at % 250);
+        format!(
+            "{{association: link_{association}, source: {{model: model_0, id: {}}}, targets: [{{model: model_1, id: \
+             {}}}, {{model: model_1, id: {}}}]}}",
+            1000 + source,
+            1500 + source,
+            1750 + source
+        )
+    });
+    let expected = json!({"find_object_association": 1, "search_instance_associations": 2,
+        "search_object_attribute": 2, "search_object_instances": 2});
+    assert_eq!(reads(&state, "InstanceAssociation", specs), expected);
+}
+
+#[test]
+fn targets_with_one_source_only_are_looked_up_too() {
+    // 1:n: (a) by declared sources, and ⌈T/500⌉ by declared targets, which others may hold.
+    let mut state = models(2, 10);
+    state["bk-cmdb"]["object_associations"] = json!([{"id": 1, "bk_obj_asst_id": "link", "bk_obj_id": "model_0",
+        "bk_asst_obj_id": "model_1", "bk_asst_id": "connect", "mapping": "1:n"}]);
+    let specs = (0..10).map(|at| {
+        format!(
+            "{{association: link, source: {{model: model_0, id: {}}}, targets: [{{model: model_1, id: {}}}]}}",
+            1000 + at,
+            1010 + at
+        )
+    });
+    assert_eq!(reads(&state, "InstanceAssociation", specs)["search_instance_associations"], 2);
+}
+
+#[test]
+fn associations_and_instances_ask_the_same_questions_once() {
+    let mut state = models(1, 20);
+    state["bk-cmdb"]["object_associations"] = json!([{"id": 1, "bk_obj_asst_id": "link", "bk_obj_id": "model_0",
+        "bk_asst_obj_id": "model_0", "bk_asst_id": "connect", "mapping": "n:n"}]);
+    let documents: String = (0..10)
+        .map(|at| {
+            format!(
+                "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {{name: d{at}}}\nspec: {{model: model_0, match: \
+                 {{bk_inst_name: i{at}}}, fields: {{serial: x}}}}\n---\napiVersion: bk-cmdb/v1\nkind: \
+                 InstanceAssociation\nmetadata: {{name: d{at}}}\nspec: {{association: link, source: {{ref: d{at}}}, \
+                 targets: [{{model: model_0, match: {{bk_inst_name: i{}}}}}]}}\n---\n",
+                at + 10
+            )
+        })
+        .collect();
+    let site = Site::with(&state, &[("all.yaml", &documents)]);
+    let output = site.run(&["plan"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    let expected = json!({"search_object_attribute": 1, "search_object_instances": 1, "find_object_association": 1,
+        "search_instance_associations": 1});
+    assert_eq!(site.reads(), expected);
+}
+
+#[test]
+fn apps_take_one_page_for_500() {
+    let mut state = state();
+    state["roma-connect"]["apps"] = (0..501)
+        .map(|at| json!({"instance_id": "i1", "id": format!("id{at}"), "name": format!("app{at}"), "remark": ""}))
+        .collect();
+    let specs = || (0..3).map(|at| format!("{{app: app{at}, fields: {{remark: x}}}}"));
+    assert_eq!(reads(&state, "App", specs()), json!({"ListRomaApp": 2}));
+    state["roma-connect"]["apps"].as_array_mut().expect("a list").pop();
+    assert_eq!(reads(&state, "App", specs()), json!({"ListRomaApp": 1}));
+}
+
+#[test]
+fn writes_are_read_back_in_pages_too() {
+    let documents: String = (0..250)
+        .map(|at| {
+            format!(
+                "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {{name: d{at}}}\nspec: {{model: model_0, match: \
+                 {{bk_inst_name: i{at}}}, fields: {{serial: x}}}}\n---\n"
+            )
+        })
+        .collect();
+    let site = Site::with(&models(1, 250), &[("all.yaml", &documents)]);
+    assert_eq!(site.apply().len(), 250);
+    let expected = json!({"search_object_attribute": 1, "search_object_instances": 1, "search_inst_by_object": 1});
+    assert_eq!(site.reads(), expected);
+}

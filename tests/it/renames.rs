@@ -1,0 +1,168 @@
+//! Objects that change the very names by which their documents find them.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Site, operations, state, switch};
+
+/// A document that renames a switch.
+fn rename(name: &str, from: &str, to: &str) -> String {
+    switch(name, &format!("bk_inst_name: {from}"), &format!("bk_inst_name: {to}"))
+}
+
+/// The names of switches by their ids.
+fn names(site: &Site) -> Value {
+    let state = site.sandbox().state();
+    let rows = state["bk-cmdb"]["instances"]["bk_switch"].as_array().cloned().unwrap_or_default();
+    rows.iter().map(|row| (row["bk_inst_id"].to_string(), row["bk_inst_name"].clone())).collect()
+}
+
+#[test]
+fn a_rename_converges_and_stays() {
+    let site = Site::with(&state(), &[("one.yaml", &rename("a", "sw-1", "core-1"))]);
+    assert_eq!(operations(&site.apply()), json!({"update_inst": 1}));
+    assert_eq!(names(&site), json!({"1": "core-1", "2": "sw-2", "3": "sw-3"}));
+    site.assert_converged();
+}
+
+#[test]
+fn a_chain_converges_in_one_apply_and_stays() {
+    // In the order of files and names as in the opposite one.
+    for (first, second, third) in [("a", "b", "c"), ("c", "b", "a")] {
+        let chain = [rename(first, "sw-1", "sw-2"), rename(second, "sw-2", "sw-3"), rename(third, "sw-3", "sw-4")];
+        let site = Site::with(&state(), &[("chain.yaml", &chain.concat())]);
+        assert_eq!(operations(&site.apply()), json!({"update_inst": 3}));
+        assert_eq!(names(&site), json!({"1": "sw-2", "2": "sw-3", "3": "sw-4"}));
+        site.assert_converged();
+    }
+}
+
+#[test]
+fn a_chain_that_broke_off_half_way_goes_on() {
+    let chain = [rename("a", "sw-1", "sw-2"), rename("b", "sw-2", "sw-3"), rename("c", "sw-3", "sw-4")];
+    let site = Site::with(&state(), &[("chain.yaml", &chain.concat())]);
+    // The last link is done, the middle one is refused, the first waits for it.
+    site.faults(&json!([{"operation": "update_inst", "nth": 2, "fault": "code", "code": 1_199_006, "message": "no"}]));
+    let output = site.run(&["apply", "-y"]);
+    assert_eq!(output.code, Some(5), "{output}");
+    assert_eq!(names(&site), json!({"1": "sw-1", "2": "sw-2", "3": "sw-4"}));
+    site.faults(&json!([]));
+    assert_eq!(operations(&site.apply()), json!({"update_inst": 2}));
+    assert_eq!(names(&site), json!({"1": "sw-2", "2": "sw-3", "3": "sw-4"}));
+    site.assert_converged();
+}
+
+#[test]
+fn a_swap_is_refused() {
+    let swap = [rename("a", "sw-1", "sw-2"), rename("b", "sw-2", "sw-1")];
+    let site = Site::with(&state(), &[("swap.yaml", &swap.concat())]);
+    insta::assert_snapshot!(site.plan(), @"
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 left alone.   0 calls (lower bound 0), 2 reads, [time]
+    ------- stderr -------
+    error[P105]: Instance/a could mean several live objects: bk_switch #1, bk_switch #2
+     --> swap.yaml:6:25
+      |
+    6 |   match: {bk_inst_name: sw-1}
+      |                         ^^^^
+      |
+      = help: give its id; a swap of names takes two applies with a third name between them
+
+    error[P105]: Instance/b could mean several live objects: bk_switch #1, bk_switch #2
+      --> swap.yaml:14:25
+       |
+    14 |   match: {bk_inst_name: sw-2}
+       |                         ^^^^
+       |
+       = help: give its id; a swap of names takes two applies with a third name between them
+    [exit status: 1]
+    ");
+    let output = site.run(&["apply", "-y"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert_eq!(operations(&site.writes()), json!({}));
+}
+
+#[test]
+fn a_swap_of_objects_given_by_id_is_refused_too() {
+    let by_id = |id: i64, name: &str| {
+        rename(&format!("id-{id}"), "x", name).replace("match: {bk_inst_name: x}", &format!("id: {id}"))
+    };
+    let site = Site::with(&state(), &[("swap.yaml", &[by_id(1, "sw-2"), by_id(2, "sw-1")].concat())]);
+    insta::assert_snapshot!(site.plan(), @"
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 left alone.   0 calls (lower bound 0), 3 reads, [time]
+    ------- stderr -------
+    error[P132]: each waits for the name of the next: Instance/id-1 → Instance/id-2 → Instance/id-1
+     --> swap.yaml:7:26
+      |
+    7 |   fields: {bk_inst_name: sw-2}
+      |                          ^^^^
+      |
+      = help: a swap of names takes two applies with a third name between them
+
+    error[P132]: each waits for the name of the next: Instance/id-1 → Instance/id-2 → Instance/id-1
+      --> swap.yaml:15:26
+       |
+    15 |   fields: {bk_inst_name: sw-1}
+       |                          ^^^^
+       |
+       = help: a swap of names takes two applies with a third name between them
+    [exit status: 1]
+    ");
+}
+
+#[test]
+fn a_name_that_an_undeclared_object_keeps_is_an_error() {
+    let site = Site::with(&state(), &[("one.yaml", &switch("a", "bk_asset_id: A1", "bk_inst_name: sw-2"))]);
+    insta::assert_snapshot!(site.plan(), @"
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls (lower bound 0), 3 reads, [time]
+    ------- stderr -------
+    error[P130]: Instance/a cannot be as declared: bk_switch #2 has the name `sw-2` in bk_switch
+     --> one.yaml:7:26
+      |
+    7 |   fields: {bk_inst_name: sw-2}
+      |                          ^^^^
+    [exit status: 1]
+    ");
+}
+
+#[test]
+fn chains_of_modules_processes_and_apps_converge() {
+    let mut state = state();
+    let mut second = state["bk-cmdb"]["process_templates"][0].clone();
+    second["id"] = json!(60);
+    second["bk_process_name"] = json!("redis");
+    second["property"]["bk_process_name"]["value"] = json!("redis");
+    second["property"]["bk_func_name"]["value"] = json!("redis");
+    state["bk-cmdb"]["process_templates"].as_array_mut().expect("a list").push(second);
+    let module = |name: &str, from: &str, to: &str| {
+        format!(
+            "apiVersion: bk-cmdb/v1\nkind: Module\nmetadata: {{name: {name}}}\nspec: {{business: demo, set: public, \
+             module: {from}, fields: {{bk_module_name: {to}}}}}\n---\n"
+        )
+    };
+    let process = |name: &str, from: &str, to: &str| {
+        format!(
+            "apiVersion: bk-cmdb/v1\nkind: ProcessTemplate\nmetadata: {{name: {name}}}\nspec: {{business: demo, \
+             serviceTemplate: nginx, process: {from}, properties: {{bk_process_name: {to}}}}}\n---\n"
+        )
+    };
+    let app = |name: &str, from: &str, to: &str| {
+        format!(
+            "apiVersion: roma-connect/v1\nkind: App\nmetadata: {{name: {name}}}\nspec: {{app: {from}, fields: {{name: \
+             {to}}}}}\n---\n"
+        )
+    };
+    let manifests = [
+        module("a", "web", "cache"),
+        module("b", "cache", "store"),
+        process("a", "nginx", "redis"),
+        process("b", "redis", "valkey"),
+        app("a", "orders", "invoices"),
+        app("b", "invoices", "bills"),
+    ];
+    let site = Site::with(&state, &[("all.yaml", &manifests.concat())]);
+    let expected = json!({"update_module": 2, "update_proc_template": 2, "UpdateRomaApp": 2});
+    assert_eq!(operations(&site.apply()), expected);
+    site.assert_converged();
+    assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 31)["bk_module_name"], "cache");
+    assert_eq!(site.row("/bk-cmdb/process_templates", "id", 50)["bk_process_name"], "redis");
+    assert_eq!(site.row("/roma-connect/apps", "id", "a1")["name"], "invoices");
+}
