@@ -224,9 +224,8 @@ impl Connection {
         self.shared.tally.count(operation, write);
         let answer = self.shared.transport.send(prepared).await;
         let answered = answer.is_ok();
-        let outcome = answer.and_then(|Answer { status, headers, body }| {
-            read(&Reply { status, headers: &headers, body: &body })
-        });
+        let outcome =
+            answer.and_then(|Answer { status, headers, body }| read(&Reply { status, headers: &headers, body: &body }));
         let outcome = outcome.map_err(|refusal| {
             let message = without_secrets(refusal.message, endpoint);
             Refusal { message, request_id: Some(request_id.into()), ..refusal }
@@ -333,12 +332,11 @@ impl Reader {
         &self.0.target
     }
 
-    /// Returns the settings of the target that are not secret, such as `timeZone`; none where they cannot be had, in
-    /// which case no request will be answered either.
-    pub async fn settings(&self) -> HashMap<String, String> {
-        let held = self.0.session.get(&*self.0).await;
-        let settings = held.iter().flat_map(|held| held.endpoint.settings.iter());
-        settings.map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+    /// Returns the settings of the target that are not secret, such as `timeZone`. Where they cannot be had, no request
+    /// would be answered either.
+    pub async fn settings(&self) -> Result<HashMap<String, String>, Refusal> {
+        let held = self.0.session.get(&*self.0).await?;
+        Ok(held.endpoint.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
     }
 
     /// Returns the changes that are not tried again (see [`Writer::give_up`]).

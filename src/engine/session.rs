@@ -128,7 +128,12 @@ impl Session {
     }
 
     /// Fetches new credentials for those that were refused; once, until some have worked.
-    pub(super) async fn renew(&self, old: &Arc<Held>, why: &Refusal, source: &impl Source) -> Result<Arc<Held>, Refusal> {
+    pub(super) async fn renew(
+        &self,
+        old: &Arc<Held>,
+        why: &Refusal,
+        source: &impl Source,
+    ) -> Result<Arc<Held>, Refusal> {
         let mut state = self.state.lock().await;
         if let Some(refusal) = state.shut.as_ref().and_then(Shut::refusal) {
             return Err(refusal);

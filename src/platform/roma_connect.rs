@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::{
-    kind::{Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Standing, Stamp},
+    kind::{Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Stamp, Standing},
     model::{Refusal, Request},
 };
 
@@ -35,7 +35,8 @@ impl Platform for RomaConnect {
 
     /// An endpoint, or the public one of a region (contract section 7).
     fn url(&self, settings: &HashMap<&'static str, String>) -> Option<String> {
-        let region = settings.get("region").map(|region| format!("https://roma.{region}.myhuaweicloud.com"));
+        let cloud = settings.get("cloud").map_or("myhuaweicloud.com", String::as_str);
+        let region = settings.get("region").map(|region| format!("https://roma.{region}.{cloud}"));
         settings.get("endpoint").cloned().or(region)
     }
 

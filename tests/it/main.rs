@@ -9,5 +9,6 @@ mod harness;
 mod plan;
 mod reads;
 mod renames;
+mod roma;
 mod secrets;
 mod validate;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::sign::{self, Subject, sign};
 use crate::{
-    kind::{Endpoint, Prepared, Reply, Standing, Stamp},
+    kind::{Endpoint, Prepared, Reply, Stamp, Standing},
     model::{Refusal, Request, Retry},
 };
 
@@ -55,7 +55,8 @@ pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) 
     let query = sign::query(query.iter().map(|(key, value)| (*key, value.as_str())).collect());
     let has_body = matches!(*method, "POST" | "PUT");
     let body = if has_body { Value::Object(arguments).to_string().into_bytes() } else { Vec::new() };
-    let draft = Draft { method, url: &endpoint.url, path: full, query, content_type: JSON, body, project: Some(project) };
+    let draft =
+        Draft { method, url: &endpoint.url, path: full, query, content_type: JSON, body, project: Some(project) };
     Ok(authorized(draft, endpoint, stamp))
 }
 
@@ -172,7 +173,7 @@ pub(super) fn refusal(reply: &Reply<'_>, who: &str) -> Refusal {
         (retry, lost) = (Retry::Soon, true);
     }
     let hint = meaning(&code, &message).map(|hint| format!(": {hint}")).unwrap_or_default();
-    let message = format!("{who} HTTP {}: {}{hint}", reply.status, redacted(&message));
+    let message = format!("{who} HTTP {}: {}{hint}", reply.status, redacted(message.trim_end_matches('.')));
     Refusal { code: Some(code.into()), message, retry, lost, request_id: None }
 }
 

@@ -107,7 +107,10 @@ fn token_request(endpoint: &Endpoint, password: &str) -> Result<Value, Refusal> 
         (None, Some(project)) if is_id(project) => json!({"id": project}),
         (None, Some(project)) => json!({"name": project}),
         (None, None) => {
-            return Err(Refusal::new(None, "the project is not known: set `project` of `iam`, `projectId` or `region`"));
+            return Err(Refusal::new(
+                None,
+                "the project is not known: set `project` of `iam`, `projectId` or `region`",
+            ));
         }
     };
     Ok(json!({"auth": {"identity": identity, "scope": {"project": project}}}))
@@ -122,8 +125,9 @@ pub(super) fn granted(endpoint: &Endpoint, reply: &Reply<'_>) -> Result<Grant, R
         }
         return Err(refusal);
     }
-    let body: Value = serde_json::from_slice(reply.body)
-        .map_err(|_| Refusal::new(None, format!("IAM answered HTTP {} with something that is not JSON", reply.status)))?;
+    let body: Value = serde_json::from_slice(reply.body).map_err(|_| {
+        Refusal::new(None, format!("IAM answered HTTP {} with something that is not JSON", reply.status))
+    })?;
     if endpoint.secrets.contains_key("password") {
         return token(endpoint, reply, &body["token"]);
     }
@@ -148,7 +152,8 @@ fn token(endpoint: &Endpoint, reply: &Reply<'_>, token: &Value) -> Result<Grant,
     }
     let time = |key: &str| token[key].as_str()?.parse::<jiff::Timestamp>().ok();
     // By the server's clock on both sides: ours may be off.
-    let life = time("expires_at").zip(time("issued_at")).and_then(|(end, start)| end.duration_since(start).try_into().ok());
+    let life =
+        time("expires_at").zip(time("issued_at")).and_then(|(end, start)| end.duration_since(start).try_into().ok());
     let life: Duration = life.unwrap_or(MARGIN * 2);
     Ok(Grant {
         settings: HashMap::from([("projectId", project.to_owned())]),
@@ -215,7 +220,8 @@ mod tests {
         };
         let body = r#"{"token":{"issued_at":"2026-01-01T00:00:00.000000Z","expires_at":"2026-01-02T00:00:00.000000Z",
             "project":{"id":"p1","name":"x"}}}"#;
-        let grant = read(&[("x-subject-token".to_owned(), "MIIR".to_owned())], body).unwrap_or_else(|no| panic!("{no}"));
+        let grant =
+            read(&[("x-subject-token".to_owned(), "MIIR".to_owned())], body).unwrap_or_else(|no| panic!("{no}"));
         assert_eq!(grant.settings["projectId"], "p1");
         assert_eq!(grant.secrets["token"].expose_secret(), "MIIR");
         assert_eq!(grant.renew, Some(Duration::from_mins(24 * 60 - 30)));

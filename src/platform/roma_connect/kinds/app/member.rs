@@ -93,7 +93,13 @@ pub(super) fn app(members: &Desired) -> Desired {
 }
 
 /// Says what is known of the members of an app of which this is known.
-pub(super) fn observe(desired: &Desired, app: &ResourceId, sight: &Sight, observation: &mut Observation, facts: &Facts) {
+pub(super) fn observe(
+    desired: &Desired,
+    app: &ResourceId,
+    sight: &Sight,
+    observation: &mut Observation,
+    facts: &Facts,
+) {
     let sight = match sight {
         Sight::Found(live) => match read(&live.handle, observation, facts) {
             None => return,
@@ -108,11 +114,9 @@ pub(super) fn observe(desired: &Desired, app: &ResourceId, sight: &Sight, observ
             place["app"] = json!({"$handle": app.to_string()});
             Sight::Absent { nearest: Vec::new(), rivals: Vec::new(), place }
         }
-        Sight::Absent { .. }
-        | Sight::Needs(_)
-        | Sight::Ambiguous(_)
-        | Sight::Impossible(_)
-        | Sight::Unknown(_) => Sight::Needs(app.clone()),
+        Sight::Absent { .. } | Sight::Needs(_) | Sight::Ambiguous(_) | Sight::Impossible(_) | Sight::Unknown(_) => {
+            Sight::Needs(app.clone())
+        }
     };
     observation.know(&desired.id, sight);
 }
@@ -124,10 +128,10 @@ pub(super) fn read(handle: &Value, observation: &mut Observation, facts: &Facts)
     match observation.read(request, facts) {
         Read::Pending => None,
         Read::Failed(refusal) => Some(Sight::Unknown(refusal.to_string())),
-        Read::Value(answer) => Some(live(handle.clone(), answer).map_or_else(
-            || Sight::Unknown("the list of members was not understood".to_owned()),
-            Sight::Found,
-        )),
+        Read::Value(answer) => Some(
+            live(handle.clone(), answer)
+                .map_or_else(|| Sight::Unknown("the list of members was not understood".to_owned()), Sight::Found),
+        ),
     }
 }
 

@@ -37,7 +37,8 @@ pub(super) fn apps<'f>(instance: &str, observation: &mut Observation, facts: &'f
                 // No part of the call: without it, the answer would be that of the first time.
                 arguments["again"] = json!(round);
             }
-            let page = match observation.read(Request { operation: "ListRomaApp", arguments, repeatable: true }, facts) {
+            let page = match observation.read(Request { operation: "ListRomaApp", arguments, repeatable: true }, facts)
+            {
                 Read::Pending => return Ok(None),
                 Read::Failed(refusal) => return Err(refusal.clone()),
                 Read::Value(page) => page,
