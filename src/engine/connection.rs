@@ -41,6 +41,9 @@ pub struct Target {
     pub rate: Option<f64>,
 }
 
+/// The turns of each lane of each platform.
+type Lanes = Mutex<HashMap<(&'static str, String), Arc<Semaphore>>>;
+
 /// What all connections of a run share.
 #[derive(Clone)]
 pub struct Shared {
@@ -49,7 +52,7 @@ pub struct Shared {
     pace: Option<Arc<Pace>>,
     tally: Arc<Tally>,
     gates: Arc<Gates>,
-    lanes: Arc<Mutex<HashMap<(&'static str, String), Arc<Semaphore>>>>,
+    lanes: Arc<Lanes>,
 }
 
 impl Shared {

@@ -279,9 +279,9 @@ mod tests {
         let all = futures_util::future::join_all((0..20).map(|_| session.get(&desk))).await;
         assert!(all.iter().all(|held| token(held.as_ref().expect("in")) == "1"));
         tokio::time::advance(Duration::from_mins(9)).await;
-        assert_eq!(token(&*session.get(&desk).await.expect("in")), "1");
+        assert_eq!(token(&session.get(&desk).await.expect("in")), "1");
         tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(token(&*session.get(&desk).await.expect("in")), "2");
+        assert_eq!(token(&session.get(&desk).await.expect("in")), "2");
         assert_eq!(desk.logins.load(Ordering::Relaxed), 2);
     }
 
@@ -300,7 +300,7 @@ mod tests {
         let shut = session.get(&desk).await.err().expect("shut").message;
         assert_eq!(shut, "not sent, and not for 301 s: decrypt token fail");
         tokio::time::advance(Duration::from_secs(301)).await;
-        assert_eq!(token(&*session.get(&desk).await.expect("in")), "4");
+        assert_eq!(token(&session.get(&desk).await.expect("in")), "4");
     }
 
     #[tokio::test(start_paused = true)]
