@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod connection;
+mod gate;
 mod limit;
 pub mod observe;
 mod retry;

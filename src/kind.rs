@@ -1,6 +1,9 @@
 //! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -44,6 +47,7 @@ pub struct Facts {
     /// Changes that the platform accepted earlier and did not store, by [`FieldChange::mark`]: they are not tried again.
     pub given_up: std::collections::HashSet<String>,
     answers: HashMap<Request, Result<Value, Refusal>>,
+    absent: HashSet<&'static str>,
     sights: HashMap<ResourceId, Sight>,
 }
 
@@ -63,8 +67,16 @@ impl Facts {
         self.sights.get(id)
     }
 
+    /// Says whether the server was seen not to have an operation.
+    pub fn lacks(&self, operation: &str) -> bool {
+        self.absent.contains(operation)
+    }
+
     /// Takes in an answer.
     pub fn learn(&mut self, request: Request, answer: Result<Value, Refusal>) {
+        if answer.as_ref().is_err_and(Refusal::is_absent) {
+            self.absent.insert(request.operation);
+        }
         self.answers.insert(request, answer);
     }
 
@@ -311,6 +323,18 @@ pub trait Platform: Sync {
 
     /// Says whether an operation only reads. The HTTP method does not tell: most reads are `POST`.
     fn is_read(&self, operation: &str) -> bool;
+
+    /// Names what of a server a request rests on that older ones lack, the oldest thing first; nothing for most requests.
+    /// Of those that rest on the same thing one is sent first: where it shows that the server lacks it, the others are
+    /// refused unsent.
+    fn rests_on(&self, _request: &Request) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Says whether a refusal of a request that rests on a thing shows that the server lacks it.
+    fn lacks(&self, _thing: &str, refusal: &Refusal) -> bool {
+        refusal.is_absent()
+    }
 
     /// Turns a request into what goes over the wire, through the door of the endpoint.
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal>;

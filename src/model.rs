@@ -259,7 +259,12 @@ pub enum Retry {
     Soon,
     /// After the time the platform asked for.
     After(Duration),
+    /// When fewer requests go out, and after the time the platform asked for, where it did: it limits their rate.
+    Slower(Option<Duration>),
 }
+
+/// The code of a refusal of an operation that the server does not have, whatever the platform's own code for it.
+const ABSENT: &str = "absent";
 
 /// A request that was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -290,6 +295,16 @@ impl Refusal {
     /// Returns a refusal that says no for good.
     pub fn new(code: Option<Arc<str>>, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry: Retry::Never, lost: false, request_id: None }
+    }
+
+    /// Returns a refusal of an operation that the server does not have.
+    pub fn absent(operation: &str, why: &str) -> Self {
+        Self::new(Some(ABSENT.into()), format!("the server has no operation `{operation}`: {why}"))
+    }
+
+    /// Says whether the server does not have the operation.
+    pub fn is_absent(&self) -> bool {
+        self.code.as_deref() == Some(ABSENT)
     }
 
     /// Returns the code as a number, where it is one.

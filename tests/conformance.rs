@@ -88,15 +88,19 @@ fn replay(simulator: &Simulator, scenario: &Value) -> (usize, BTreeMap<usize, Ve
 #[test]
 fn recordings() {
     let known = fs::read_to_string(root().join("differences.md")).expect("the list of differences is there");
-    let mut states: BTreeMap<PathBuf, Value> = BTreeMap::new();
+    let mut states: BTreeMap<PathBuf, Simulator> = BTreeMap::new();
     let (mut steps, mut equal) = (0, 0);
     let (mut unknown, mut listed) = (Vec::new(), Vec::new());
     for (name, path) in scenarios() {
         let scenario = read(&path);
         let state = path.parent().expect("a file has a folder").join(scenario["state"].as_str().expect("a state"));
-        let state = states.entry(state).or_insert_with_key(|path| read(path));
-        let simulator = Simulator::new();
-        simulator.load(&state["bk-cmdb"]).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}"));
+        let loaded = states.entry(state).or_insert_with_key(|path| {
+            let simulator = Simulator::new();
+            let loaded = simulator.load(&read(path)["bk-cmdb"]);
+            loaded.unwrap_or_else(|mistakes| panic!("{}: {mistakes:?}", path.display()));
+            simulator
+        });
+        let simulator = loaded.fork();
         let (all, differences) = replay(&simulator, &scenario);
         steps += all;
         equal += all - differences.len();

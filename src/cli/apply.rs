@@ -46,11 +46,13 @@ async fn go(args: &ApplyArgs, prepared: &Prepared, seen: &Seen<'_>, stop: &Stop,
     }
     if as_text {
         plan::show(prepared, seen, &args.output, screen);
-    } else {
-        plan::blocked(&seen.plan, prepared, screen);
     }
     if !args.auto_approve {
-        match approved(stop).await {
+        let answer = approved(stop).await;
+        if !as_text && !matches!(answer, Answer::Yes) {
+            plan::show(prepared, seen, &args.output, screen);
+        }
+        match answer {
             Answer::Yes => {}
             Answer::No => {
                 screen.error("not approved: nothing was sent");
@@ -61,6 +63,9 @@ async fn go(args: &ApplyArgs, prepared: &Prepared, seen: &Seen<'_>, stop: &Stop,
                 return exit::USAGE;
             }
         }
+    }
+    if !as_text {
+        plan::blocked(&seen.plan, prepared, screen);
     }
     let start = Instant::now();
     let writers: Vec<_> = prepared.connected.connections.iter().map(Connection::writer).collect();

@@ -93,6 +93,8 @@ impl Embedded {
         settings.insert("appCode", GUEST.to_owned());
         settings.insert("username", GUEST.to_owned());
         settings.remove("endpoint");
+        // Its gateway has one stage.
+        settings.remove("stage");
         Endpoint {
             url: format!("http://{}", self.running.address),
             settings,

@@ -3,7 +3,7 @@
 use super::{
     args::{Format, ValidateArgs},
     exit, setup,
-    view::{Screen, json},
+    view::{Screen, json, text::count},
 };
 
 /// Checks offline.
@@ -24,7 +24,7 @@ pub(super) fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
     }
     if args.output == Format::Text {
         let (objects, documents) = (written.set.desired.len(), written.set.documents);
-        Screen::out(&format!("valid: {objects} objects in {documents} documents\n"));
+        Screen::out(&format!("valid: {} in {}\n", count(objects, "object"), count(documents, "document")));
     }
     exit::OK
 }

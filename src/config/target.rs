@@ -111,23 +111,36 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn bk_cmdb(&mut self, section: &Section<'_, '_>) {
-        if let Some(node) = section.require("door", self.diagnostics)
-            && let Some(door) = yaml::one_of(node, "door", &["esb", "gateway", "direct"], self.diagnostics)
-        {
-            if door == "esb" {
-                let door = Setting::Literal(door.to_owned());
-                self.target.settings.insert("door", Located::new(door, node.origin.clone()));
-            } else {
-                self.unsupported(&format!("door `{door}`"), &node.origin);
-            }
+        let door = section.require("door", self.diagnostics).and_then(|node| {
+            Some((yaml::one_of(node, "door", &["esb", "gateway", "direct"], self.diagnostics)?, node))
+        });
+        if let Some((door, node)) = door {
+            let setting = Setting::Literal(door.to_owned());
+            self.target.settings.insert("door", Located::new(setting, node.origin.clone()));
         }
+        let is_direct = door.is_some_and(|(door, _)| door == "direct");
         self.required(section, "", "endpoint");
         self.check("endpoint", "an address such as https://paas.example.com", is_root);
         self.setting(section, "", "stage");
+        self.check("stage", "a stage such as prod", |stage| {
+            stage.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        });
         self.setting(section, "", "supplierAccount");
+        self.setting(section, "", "version");
+        self.check("version", "a version from 3.9 on, such as 3.14", is_supported);
         self.setting(section, "", "timeZone");
         self.check("timeZone", "a time zone such as Asia/Shanghai", |name| jiff::tz::TimeZone::get(name).is_ok());
         let Some(auth) = self.auth(section) else { return };
+        if is_direct {
+            // The server itself believes the name, so that nothing else is needed, nor fetched.
+            self.required(&auth, "auth.", "username");
+            self.setting(&auth, "auth.", "appCode");
+            if let Some(node) = auth.get("appSecret") {
+                source::secret(node, "auth.appSecret", self.directory, self.diagnostics);
+            }
+            auth.finish(self.diagnostics);
+            return;
+        }
         self.required(&auth, "auth.", "appCode");
         if let Some(node) = auth.require("appSecret", self.diagnostics) {
             self.secret(node, "auth.", "appSecret");
@@ -135,6 +148,12 @@ impl Reader<'_> {
         self.setting(&auth, "auth.", "username");
         if let Some(node) = auth.get("token") {
             self.secret(node, "auth.", "token");
+        }
+        if let Some(node) = auth.get("in")
+            && let Some(place) = yaml::one_of(node, "auth.in", &["body", "header"], self.diagnostics)
+        {
+            let setting = Setting::Literal(place.to_owned());
+            self.target.settings.insert("in", Located::new(setting, node.origin.clone()));
         }
         if auth.node().get("username").is_some() == auth.node().get("token").is_some() {
             self.needs_one(&auth, "`username` and `token`");
@@ -178,11 +197,6 @@ impl Reader<'_> {
         let message = format!("auth of target {} needs exactly one of {keys}", self.target.name);
         self.diagnostics.push(Diagnostic::error("C005", message, section.origin()));
     }
-
-    fn unsupported(&mut self, what: &str, origin: &Origin) {
-        let message = format!("{what} is not supported by this version yet");
-        self.diagnostics.push(Diagnostic::error("C002", message, origin));
-    }
 }
 
 /// Says whether a text is the root of an address: scheme and host, perhaps a path, nothing behind it.
@@ -191,6 +205,12 @@ fn is_root(text: &str) -> bool {
     rest.is_some_and(|rest| {
         !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@', ' ']) && !rest.contains("//")
     })
+}
+
+/// Says whether a text is a version of BlueKing CMDB that can be talked to.
+fn is_supported(text: &str) -> bool {
+    let mut numbers = text.split(['.', '-']).map(str::parse::<u32>);
+    numbers.next() == Some(Ok(3)) && matches!(numbers.next(), Some(Ok(9..)))
 }
 
 fn limits(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Limits {

@@ -46,7 +46,15 @@ targets:
     platform: bk-cmdb
     door: esb
     endpoint: {env: BK_URL}
-    auth: {appCode: {file: code}, appSecret: {command: [pass, bk]}, token: {file: /run/token}}
+    auth: {appCode: {file: code}, appSecret: {command: [pass, bk]}, token: {file: /run/token}, in: header}
+  cmdb-gateway:
+    platform: bk-cmdb
+    door: gateway
+    stage: test
+    version: 3.10
+    endpoint: https://bkapi.example.com
+    auth: {appCode: my-app, appSecret: {env: BK_APP_SECRET}, token: {env: BK_TOKEN}}
+  cmdb-direct: {platform: bk-cmdb, door: direct, endpoint: http://10.0.0.1:8080, version: 3.14.8-beta1, auth: {username: admin}}
   roma:
     platform: roma-connect
     region: cn-north-4
@@ -70,8 +78,22 @@ sandbox: {state: [sandbox.yaml, /tmp/x.yaml]}
       appCode = From(File("etc/code"))
       door = Literal("esb")
       endpoint = From(Env("BK_URL"))
+      in = Literal("header")
       appSecret = Command(["pass", "bk"])
       token = File("/run/token")
+    cmdb-gateway (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
+      appCode = Literal("my-app")
+      door = Literal("gateway")
+      endpoint = Literal("https://bkapi.example.com")
+      stage = Literal("test")
+      version = Literal("3.10")
+      appSecret = Env("BK_APP_SECRET")
+      token = Env("BK_TOKEN")
+    cmdb-direct (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
+      door = Literal("direct")
+      endpoint = Literal("http://10.0.0.1:8080")
+      username = Literal("admin")
+      version = Literal("3.14.8-beta1")
     roma (roma-connect) default=false Limits { concurrency: None, requests_per_second: Some(0.5) }
       instanceId = Literal("4f2")
       projectId = From(Env("HW_PROJECT_ID"))
@@ -309,15 +331,6 @@ targtes: {}
 fn what_is_not_supported_yet_says_so() {
     let text = "
 targets:
-  gate:
-    platform: bk-cmdb
-    door: gateway
-    endpoint: https://paas.example.com
-    stage: prod
-    auth:
-      appCode: x
-      appSecret: {env: S}
-      username: u
   roma:
     platform: roma-connect
     region: cn-north-4
@@ -338,30 +351,18 @@ prune:
 - kind: ProcessTemplate
 ";
     insta::assert_snapshot!(check(&(HEAD.to_owned() + text)), @r#"
-    error[C002]: door `gateway` is not supported by this version yet
-     --> etc/reconcile.yaml:7:11
-      |
-    7 |     door: gateway
-      |           ^^^^^^^
-
     error[C002]: `safety` is not supported by this version yet
-      --> etc/reconcile.yaml:29:1
+      --> etc/reconcile.yaml:20:1
        |
-    29 | safety: {maxChanges: 30%}
+    20 | safety: {maxChanges: 30%}
        | ^^^^^^
 
     error[C002]: `prune` is not supported by this version yet
-      --> etc/reconcile.yaml:30:1
+      --> etc/reconcile.yaml:21:1
        |
-    30 | prune:
+    21 | prune:
        | ^^^^^
 
-    gate (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
-      appCode = Literal("x")
-      endpoint = Literal("https://paas.example.com")
-      stage = Literal("prod")
-      username = Literal("u")
-      appSecret = Env("S")
     roma (roma-connect) default=false Limits { concurrency: None, requests_per_second: None }
       instanceId = Literal("i")
       projectId = Literal("p")
@@ -375,6 +376,92 @@ prune:
       region = Literal("cn-north-4")
       user = Literal("u")
       password = Env("P")
+    Watch { mode: Enforce, resync: None, listen: None } []
+    "#);
+}
+
+#[test]
+fn doors_want_what_they_need() {
+    let text = "
+targets:
+  direct:
+    platform: bk-cmdb
+    door: direct
+    endpoint: http://h
+    version: 3.8
+    auth:
+      appCode: x
+      in: header
+  gate:
+    platform: bk-cmdb
+    door: gateway
+    endpoint: http://h
+    stage: a/b
+    version: new
+    auth:
+      appCode: x
+      in: query
+      username: u
+";
+    insta::assert_snapshot!(check(&(HEAD.to_owned() + text)), @r#"
+    error[C004]: version has to be a version from 3.9 on, such as 3.14
+     --> etc/reconcile.yaml:9:14
+      |
+    9 |     version: 3.8
+      |              ^^^
+
+    error[Y203]: auth of target direct needs `username`
+      --> etc/reconcile.yaml:11:7
+       |
+    11 |       appCode: x
+       |       ^^^^^^^
+
+    error[Y202]: unknown key `in` in auth of target direct
+      --> etc/reconcile.yaml:12:7
+       |
+    12 |       in: header
+       |       ^^
+       |
+       = help: known keys: appCode, appSecret, username
+
+    error[C004]: stage has to be a stage such as prod
+      --> etc/reconcile.yaml:17:12
+       |
+    17 |     stage: a/b
+       |            ^^^
+
+    error[C004]: version has to be a version from 3.9 on, such as 3.14
+      --> etc/reconcile.yaml:18:14
+       |
+    18 |     version: new
+       |              ^^^
+
+    error[Y203]: auth of target gate needs `appSecret`
+      --> etc/reconcile.yaml:20:7
+       |
+    20 |       appCode: x
+       |       ^^^^^^^
+
+    error[Y207]: auth.in cannot be `query`
+      --> etc/reconcile.yaml:21:11
+       |
+    21 |       in: query
+       |           ^^^^^
+       |
+       = help: it can be body, header
+
+    direct (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
+      appCode = Literal("x")
+      door = Literal("direct")
+      endpoint = Literal("http://h")
+      version = Literal("3.8")
+    gate (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
+      appCode = Literal("x")
+      door = Literal("gateway")
+      endpoint = Literal("http://h")
+      stage = Literal("a/b")
+      username = Literal("u")
+      version = Literal("new")
     Watch { mode: Enforce, resync: None, listen: None } []
     "#);
 }

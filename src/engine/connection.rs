@@ -13,9 +13,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    gate::Gates,
     limit::Pace,
     retry::{wait, waits},
-    session::{Gates, Held, Session, Source},
+    session::{Held, Session, Source, Turnstiles},
 };
 use crate::{
     kind::{Endpoint, Grant, Lane, Platform, Prepared, Reply, Stamp, Standing},
@@ -51,7 +52,7 @@ pub struct Shared {
     all: Arc<Semaphore>,
     pace: Option<Arc<Pace>>,
     tally: Arc<Tally>,
-    gates: Arc<Gates>,
+    turnstiles: Arc<Turnstiles>,
     lanes: Arc<Lanes>,
 }
 
@@ -63,7 +64,7 @@ impl Shared {
             all: Arc::new(Semaphore::new(parallelism.max(1))),
             pace: rate.map(|rate| Arc::new(Pace::per_second(rate))),
             tally: Arc::default(),
-            gates: Arc::default(),
+            turnstiles: Arc::default(),
             lanes: Arc::default(),
         }
     }
@@ -112,6 +113,7 @@ pub struct Connection {
     own: Semaphore,
     pace: Option<Pace>,
     given_up: Mutex<HashSet<String>>,
+    gates: Gates,
 }
 
 impl fmt::Debug for Connection {
@@ -125,7 +127,8 @@ impl Connection {
     pub fn new(target: Target, shared: Shared) -> Arc<Self> {
         let own = Semaphore::new(target.concurrency.map_or(Semaphore::MAX_PERMITS, |most| most.max(1)));
         let pace = target.rate.map(Pace::per_second);
-        Arc::new(Self { target, shared, session: Session::default(), own, pace, given_up: Mutex::default() })
+        let (session, gates) = (Session::default(), Gates::default());
+        Arc::new(Self { target, shared, session, own, pace, gates, given_up: Mutex::default() })
     }
 
     /// Returns the target.
@@ -214,9 +217,9 @@ impl Connection {
         read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
     ) -> Result<Option<T>, (Refusal, Standing)> {
         let sound = |refusal: Refusal| (refusal, Standing::Sound);
-        let gate = self.target.platform.locked_key(endpoint).map(|key| self.shared.gates.of(key));
-        let pass = match &gate {
-            Some(gate) => Some(gate.pass().await.map_err(sound)?),
+        let turnstile = self.target.platform.locked_key(endpoint).map(|key| self.shared.turnstiles.of(key));
+        let pass = match &turnstile {
+            Some(turnstile) => Some(turnstile.pass().await.map_err(sound)?),
             None => None,
         };
         let request_id = request_id();
@@ -230,8 +233,8 @@ impl Connection {
         let outcome =
             answer.and_then(|Answer { status, headers, body }| read(&Reply { status, headers: &headers, body: &body }));
         let outcome = outcome.map_err(|refusal| {
-            let message = without_secrets(refusal.message, endpoint);
-            Refusal { message, request_id: Some(request_id.into()), ..refusal }
+            let request_id = Some(both(&request_id, &refusal));
+            Refusal { message: without_secrets(refusal.message, endpoint), request_id, ..refusal }
         });
         self.log(operation, start.elapsed(), outcome.as_ref().err());
         let standing = outcome.as_ref().err().map(|refusal| self.target.platform.standing(endpoint, refusal));
@@ -250,6 +253,20 @@ impl Connection {
             None => tracing::debug!(target, operation, ms, "answered"),
             Some(refusal) => tracing::debug!(target, operation, ms, %refusal, "refused"),
         }
+    }
+
+    /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.
+    async fn settle(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
+        let platform = self.target.platform;
+        let first = match self.gates.pass(platform.rests_on(request)).await {
+            Ok(first) => first,
+            Err(refusal) => return Sending::Answered(Err(refusal)),
+        };
+        let sending = self.exchange_patiently(request, write, stop).await;
+        if let Sending::Answered(answer) = &sending {
+            first.tell(answer.as_ref().map(|_| ()), |thing, refusal| platform.lacks(thing, refusal));
+        }
+        sending
     }
 
     async fn exchange_patiently(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
@@ -325,6 +342,14 @@ fn request_id() -> String {
     format!("rec{:013x}{:016x}", jiff::Timestamp::now().as_millisecond(), fastrand::u64(..))
 }
 
+/// Returns our id of a request and, where the platform gave it another, that one too.
+fn both(ours: &str, refusal: &Refusal) -> Arc<str> {
+    match &refusal.request_id {
+        Some(theirs) if **theirs != *ours => format!("{ours}, theirs {theirs}").into(),
+        _ => ours.into(),
+    }
+}
+
 /// Reads from a target. It has no method that writes.
 #[derive(Debug, Clone)]
 pub struct Reader(Arc<Connection>);
@@ -352,7 +377,7 @@ impl Reader {
         if !self.0.target.platform.is_read(request.operation) {
             return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
         }
-        match self.0.exchange_patiently(request, false, None).await {
+        match self.0.settle(request, false, None).await {
             Sending::Answered(answer) => answer,
             Sending::Stopped => Err(Refusal::new(None, "it was not sent")),
         }
@@ -372,7 +397,7 @@ impl Writer {
     /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not
     /// sent at all once `stop` is cancelled.
     pub async fn write(&self, request: &Request, stop: &CancellationToken) -> Sending {
-        self.0.exchange_patiently(request, true, Some(stop)).await
+        self.0.settle(request, true, Some(stop)).await
     }
 
     /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::mark`]. As long as

@@ -30,8 +30,8 @@ pub(super) fn wait(refusal: &Refusal, waits: &mut impl Iterator<Item = Duration>
     let next = waits.next()?;
     match refusal.retry {
         Retry::Never => None,
-        Retry::Soon => Some(next),
-        Retry::After(asked) => Some(asked.max(Duration::from_millis(1))),
+        Retry::Soon | Retry::Slower(None) => Some(next),
+        Retry::After(asked) | Retry::Slower(Some(asked)) => Some(asked.max(Duration::from_millis(1))),
     }
 }
 

@@ -175,18 +175,18 @@ fn same_secrets(one: &Endpoint, other: &Endpoint) -> bool {
 
 /// The keys in use that a platform locks, shared by all connections.
 #[derive(Debug, Default)]
-pub(super) struct Gates(Lock<HashMap<String, Arc<Gate>>>);
+pub(super) struct Turnstiles(Lock<HashMap<String, Arc<Turnstile>>>);
 
-impl Gates {
-    /// Returns the gate of a key.
-    pub(super) fn of(&self, key: String) -> Arc<Gate> {
+impl Turnstiles {
+    /// Returns the turnstile of a key.
+    pub(super) fn of(&self, key: String) -> Arc<Turnstile> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
     }
 }
 
 /// Lets requests with one key through: one at a time until the key has worked, and none once it was rejected.
 #[derive(Debug, Default)]
-pub(super) struct Gate(Mutex<Key>);
+pub(super) struct Turnstile(Mutex<Key>);
 
 #[derive(Debug, Default)]
 struct Key {
@@ -196,12 +196,12 @@ struct Key {
 
 /// The leave to send one request.
 pub(super) struct Pass<'g> {
-    gate: &'g Gate,
+    turnstile: &'g Turnstile,
     /// Held by who tries a key that has not worked lately: everybody else waits.
     trial: Option<MutexGuard<'g, Key>>,
 }
 
-impl Gate {
+impl Turnstile {
     /// Waits for the leave to send a request.
     pub(super) async fn pass(&self) -> Result<Pass<'_>, Refusal> {
         let key = self.0.lock().await;
@@ -209,7 +209,7 @@ impl Gate {
             return Err(refusal);
         }
         let trusted = key.worked.is_some_and(|worked| worked.elapsed() < TRUST);
-        Ok(Pass { gate: self, trial: (!trusted).then_some(key) })
+        Ok(Pass { turnstile: self, trial: (!trusted).then_some(key) })
     }
 }
 
@@ -226,7 +226,7 @@ impl Pass<'_> {
     pub(super) async fn rejected(self, why: &Refusal) {
         let mut key = match self.trial {
             Some(key) => key,
-            None => self.gate.0.lock().await,
+            None => self.turnstile.0.lock().await,
         };
         *key = Key { worked: None, shut: Some(Shut::new(SHUT, why)) };
     }
@@ -322,21 +322,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_is_tried_alone_and_shut_when_rejected() {
-        let gates = Gates::default();
-        let gate = gates.of("AK".to_owned());
-        let trial = gate.pass().await.expect("the first");
-        assert!(tokio::time::timeout(Duration::from_secs(9), gate.pass()).await.is_err(), "others wait");
+        let turnstiles = Turnstiles::default();
+        let turnstile = turnstiles.of("AK".to_owned());
+        let trial = turnstile.pass().await.expect("the first");
+        assert!(tokio::time::timeout(Duration::from_secs(9), turnstile.pass()).await.is_err(), "others wait");
         trial.worked();
-        let (one, two) = (gate.pass().await.expect("trusted"), gate.pass().await.expect("trusted"));
+        let (one, two) = (turnstile.pass().await.expect("trusted"), turnstile.pass().await.expect("trusted"));
         one.rejected(&Refusal::new(None, "wrong key")).await;
         two.worked();
-        assert!(gates.of("AK".to_owned()).pass().await.is_err(), "no answer of an earlier request opens it");
-        assert!(gates.of("other".to_owned()).pass().await.is_ok());
+        assert!(turnstiles.of("AK".to_owned()).pass().await.is_err(), "no answer of an earlier request opens it");
+        assert!(turnstiles.of("other".to_owned()).pass().await.is_ok());
         tokio::time::advance(Duration::from_mins(5)).await;
         tokio::time::advance(Duration::from_secs(1)).await;
-        let probe = gate.pass().await.expect("one probe");
-        assert!(tokio::time::timeout(Duration::from_secs(9), gate.pass()).await.is_err(), "and only one");
+        let probe = turnstile.pass().await.expect("one probe");
+        assert!(tokio::time::timeout(Duration::from_secs(9), turnstile.pass()).await.is_err(), "and only one");
         probe.worked();
-        assert!(gate.pass().await.is_ok());
+        assert!(turnstile.pass().await.is_ok());
     }
 }

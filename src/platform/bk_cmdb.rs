@@ -5,8 +5,10 @@ mod door;
 mod kinds;
 mod lookup;
 pub mod simulator;
+mod version;
 
 use serde_json::Value;
+use version::Version;
 
 use crate::{
     kind::{Endpoint, Kind, Platform, Prepared, Reply, Stamp},
@@ -23,21 +25,10 @@ static KINDS: &[&dyn Kind] = &[
     &kinds::instance_association::InstanceAssociation,
 ];
 
-/// Operations that read. Nearly all of them are `POST`.
-const READS: &[&str] = &[
-    "find_object_association",
-    "find_module_batch",
-    "list_proc_template",
-    "list_service_category",
-    "list_service_template",
-    "search_business",
-    "search_inst_by_object",
-    "search_instance_associations",
-    "search_module",
-    "search_object_attribute",
-    "search_object_instances",
-    "search_set",
-];
+/// The searches by rules and the batch creates, of 3.10.
+const RULES: &str = "3.10";
+/// More than 20 alternatives in a search for instances, of 3.14.
+const WIDE: &str = "3.14";
 
 impl Platform for BkCmdb {
     fn name(&self) -> &'static str {
@@ -49,14 +40,28 @@ impl Platform for BkCmdb {
     }
 
     fn is_read(&self, operation: &str) -> bool {
-        READS.contains(&operation)
+        door::is_read(operation)
+    }
+
+    fn rests_on(&self, request: &Request) -> &'static [&'static str] {
+        if lookup::is_wide(request) {
+            &[RULES, WIDE]
+        } else if door::since(request.operation) == Some(Version::V3_10) {
+            &[RULES]
+        } else {
+            &[]
+        }
+    }
+
+    fn lacks(&self, thing: &str, refusal: &Refusal) -> bool {
+        refusal.is_absent() || (thing == WIDE && lookup::is_too_wide(refusal))
     }
 
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
         door::prepare(request, endpoint, stamp)
     }
 
-    fn interpret(&self, _request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
-        door::interpret(reply)
+    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
+        door::interpret(request, reply)
     }
 }

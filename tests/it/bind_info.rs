@@ -105,6 +105,12 @@ fn what_is_not_declared_of_a_row_goes_back_as_it_was() {
 }
 
 #[test]
+fn a_lock_of_the_list_alone_sends_the_rows_as_they_are() {
+    let sent = sent(&live(), "{as_default_value: false}");
+    assert_eq!(sent, Some(json!({"bind_info": {"value": live(), "as_default_value": false}})));
+}
+
+#[test]
 fn null_and_an_empty_list_remove_all_rows() {
     check(&live(), "null", &json!([]));
     check(&live(), "[]", &json!([]));

@@ -61,6 +61,10 @@ fn without_a_terminal_nothing_is_sent_unasked() {
     assert_eq!(output.code, Some(64), "{output}");
     assert!(output.stderr.contains("no terminal"), "{output}");
     assert_eq!(operations(&site.writes()), json!({}));
+    // The report is written on this path too.
+    let output = site.run(&["apply", "-o", "json"]);
+    assert_eq!(output.code, Some(64), "{output}");
+    assert_eq!(output.json()["summary"]["update"], 1);
     // Nothing to do needs nobody's word.
     site.apply();
     let output = site.run(&["apply"]);

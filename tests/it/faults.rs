@@ -168,7 +168,7 @@ fn where_nothing_was_applied_the_run_failed() {
     site.faults(&json!([{"operation": "update_module", "fault": "code", "code": 1_199_014, "message": "duplicated"}]));
     let output = site.run(&["apply", "-y", "-q"]);
     assert_eq!(output.code, Some(1), "{output}");
-    assert!(output.stdout.contains("✗ Module/web: refused: duplicated (code 1199014"), "{output}");
+    assert!(output.stdout.contains("✗ Module/web: refused: duplicated (code 1199014, request rec"), "{output}");
     assert_eq!(operations(&site.writes()), json!({"update_module": 1}));
 }
 

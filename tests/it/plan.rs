@@ -69,8 +69,8 @@ spec:
     "#);
 }
 
-#[test]
-fn names_that_match_nothing_come_with_the_nearest() {
+/// Documents each of which names something that is not there.
+fn misnamed() -> String {
     let module = "apiVersion: bk-cmdb/v1
 kind: Module
 metadata: {name: web}
@@ -105,7 +105,12 @@ spec:
     let field = switch("field", "bk_inst_name: sw-2", "port: 48");
     let manifests = [&*instance, &field, &model, module, &set, &business, process, &template, app, link, &no_rack]
         .map(|text| text.trim_end_matches("---\n"));
-    insta::assert_snapshot!(check(&state(), &manifests), @"
+    manifests.join("\n---\n")
+}
+
+#[test]
+fn names_that_match_nothing_come_with_the_nearest() {
+    insta::assert_snapshot!(check(&state(), &[&misnamed()]), @"
     Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 left alone.   0 calls (lower bound 0), 22 reads, [time]
     ------- stderr -------
     error[P100]: Instance/typo does not exist

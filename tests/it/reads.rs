@@ -189,7 +189,7 @@ fn associations_and_instances_ask_the_same_questions_once() {
     let mut state = models(1, 20);
     state["bk-cmdb"]["object_associations"] = json!([{"id": 1, "bk_obj_asst_id": "link", "bk_obj_id": "model_0",
         "bk_asst_obj_id": "model_0", "bk_asst_id": "connect", "mapping": "n:n"}]);
-    let documents: String = (0..10)
+    let documents: Vec<String> = (0..10)
         .map(|at| {
             format!(
                 "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {{name: d{at}}}\nspec: {{model: model_0, match: \
@@ -200,7 +200,7 @@ fn associations_and_instances_ask_the_same_questions_once() {
             )
         })
         .collect();
-    let site = Site::with(&state, &[("all.yaml", &documents)]);
+    let site = Site::with(&state, &[("all.yaml", &documents.concat())]);
     let output = site.run(&["plan"]);
     assert_eq!(output.code, Some(0), "{output}");
     let expected = json!({"search_object_attribute": 1, "search_object_instances": 1, "find_object_association": 1,
@@ -222,7 +222,7 @@ fn apps_take_one_page_for_500() {
 
 #[test]
 fn writes_are_read_back_in_pages_too() {
-    let documents: String = (0..250)
+    let documents: Vec<String> = (0..250)
         .map(|at| {
             format!(
                 "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {{name: d{at}}}\nspec: {{model: model_0, match: \
@@ -230,7 +230,7 @@ fn writes_are_read_back_in_pages_too() {
             )
         })
         .collect();
-    let site = Site::with(&models(1, 250), &[("all.yaml", &documents)]);
+    let site = Site::with(&models(1, 250), &[("all.yaml", &documents.concat())]);
     assert_eq!(site.apply().len(), 250);
     let expected = json!({"search_object_attribute": 1, "search_object_instances": 1, "search_inst_by_object": 1});
     assert_eq!(site.reads(), expected);

@@ -125,13 +125,6 @@ fn a_name_that_an_undeclared_object_keeps_is_an_error() {
 
 #[test]
 fn chains_of_modules_processes_and_apps_converge() {
-    let mut state = state();
-    let mut second = state["bk-cmdb"]["process_templates"][0].clone();
-    second["id"] = json!(60);
-    second["bk_process_name"] = json!("redis");
-    second["property"]["bk_process_name"]["value"] = json!("redis");
-    second["property"]["bk_func_name"]["value"] = json!("redis");
-    state["bk-cmdb"]["process_templates"].as_array_mut().expect("a list").push(second);
     let module = |name: &str, from: &str, to: &str| {
         format!(
             "apiVersion: bk-cmdb/v1\nkind: Module\nmetadata: {{name: {name}}}\nspec: {{business: demo, set: public, \
@@ -158,11 +151,78 @@ fn chains_of_modules_processes_and_apps_converge() {
         app("a", "orders", "invoices"),
         app("b", "invoices", "bills"),
     ];
-    let site = Site::with(&state, &[("all.yaml", &manifests.concat())]);
+    let site = Site::with(&two_processes(), &[("all.yaml", &manifests.concat())]);
     let expected = json!({"update_module": 2, "update_proc_template": 2, "UpdateRomaApp": 2});
     assert_eq!(operations(&site.apply()), expected);
     site.assert_converged();
     assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 31)["bk_module_name"], "cache");
     assert_eq!(site.row("/bk-cmdb/process_templates", "id", 50)["bk_process_name"], "redis");
     assert_eq!(site.row("/roma-connect/apps", "id", "a1")["name"], "invoices");
+}
+
+/// A state with a second process beside the first.
+fn two_processes() -> Value {
+    let mut state = state();
+    let mut second = state["bk-cmdb"]["process_templates"][0].clone();
+    second["id"] = json!(60);
+    second["bk_process_name"] = json!("redis");
+    second["property"]["bk_process_name"]["value"] = json!("redis");
+    second["property"]["bk_func_name"]["value"] = json!("redis");
+    state["bk-cmdb"]["process_templates"].as_array_mut().expect("a list").push(second);
+    state
+}
+
+#[test]
+fn a_process_given_by_id_is_no_candidate_for_another_document() {
+    let by_name = "apiVersion: bk-cmdb/v1
+kind: ProcessTemplate
+metadata: {name: a}
+spec: {business: demo, serviceTemplate: nginx, process: nginx, properties: {bk_process_name: redis}}
+---
+";
+    let by_id = "apiVersion: bk-cmdb/v1
+kind: ProcessTemplate
+metadata: {name: b}
+spec: {business: demo, id: 60, properties: {bk_process_name: valkey}}
+";
+    let site = Site::with(&two_processes(), &[("all.yaml", &format!("{by_name}{by_id}"))]);
+    assert_eq!(operations(&site.apply()), json!({"update_proc_template": 2}));
+    site.assert_converged();
+    // Alone it would take a name that is held.
+    let site = Site::with(&two_processes(), &[("one.yaml", &by_id.replace("valkey", "nginx"))]);
+    insta::assert_snapshot!(site.plan(), @"
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls (lower bound 0), 3 reads, [time]
+    ------- stderr -------
+    error[P130]: ProcessTemplate/b cannot be as declared: process template #50 has the name `nginx` in service template #51
+     --> one.yaml:4:62
+      |
+    4 | spec: {business: demo, id: 60, properties: {bk_process_name: nginx}}
+      |                                                              ^^^^^
+    [exit status: 1]
+    ");
+    // And two documents that mean one process are told.
+    let same = by_name.replace("redis", "nginx") + &by_id.replace("id: 60", "id: 50");
+    let site = Site::with(&two_processes(), &[("all.yaml", &same)]);
+    insta::assert_snapshot!(site.plan(), @"
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 left alone.   0 calls (lower bound 0), 4 reads, [time]
+    ------- stderr -------
+    error[P105]: ProcessTemplate/a means the same live object as another document
+     --> all.yaml:1:1
+      |
+    1 | apiVersion: bk-cmdb/v1
+      | ^^^^^^^^^^^^^^^^^^^^^^
+    ...
+    6 | apiVersion: bk-cmdb/v1
+      | ---------------------- ProcessTemplate/b means it too
+
+    error[P105]: ProcessTemplate/b means the same live object as another document
+     --> all.yaml:6:1
+      |
+    1 | apiVersion: bk-cmdb/v1
+      | ---------------------- ProcessTemplate/a means it too
+    ...
+    6 | apiVersion: bk-cmdb/v1
+      | ^^^^^^^^^^^^^^^^^^^^^^
+    [exit status: 1]
+    ");
 }

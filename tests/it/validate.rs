@@ -205,7 +205,7 @@ spec:
 ";
     let site = Site::with(&state(), &[("a.yaml", manifest)]);
     insta::assert_snapshot!(site.run(&["validate"]), @r#"
-    valid: 1 objects in 1 documents
+    valid: 1 object in 1 document
     ------- stderr -------
     warning[Y101]: `no` is a text, not a truth value
      --> a.yaml:3:18

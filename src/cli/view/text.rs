@@ -306,7 +306,8 @@ fn some(ids: &[&ResourceId]) -> String {
     }
 }
 
-fn count(number: usize, what: &str) -> String {
+/// A number with its noun.
+pub(in crate::cli) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

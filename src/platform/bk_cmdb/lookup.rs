@@ -1,71 +1,34 @@
 //! Finding instances of models and businesses: a few large reads for all documents of a run (contract section 7).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod business;
+mod selector;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use super::attribute::{Attribute, attributes};
+use super::{
+    attribute::{Attribute, attributes},
+    version::Version,
+};
 use crate::{
     kind::{Facts, Freshness, Observation, Read},
-    model::{Desired, Request},
+    model::{Refusal, Request},
 };
+
+pub(super) use business::{Businesses, Place};
+pub(super) use selector::{Key, Selector};
+pub(super) use service::{service_categories, service_templates};
 
 /// Most values of one `in`, and most rows of one page.
 const PAGE: usize = 500;
-/// Most groups of one rule tree: 50 since 3.14.
+/// Most groups of one rule tree since 3.14.
 const GROUPS: usize = 50;
-/// Most names in one search for businesses.
-const BUSINESSES: usize = 200;
-
-/// Largest page of `list_service_template`.
-const TEMPLATES: usize = 1000;
-
-/// What picks an instance of a model.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Selector {
-    /// Its id.
-    Id(i64),
-    /// Values of fields as the server keeps them, by field, as canonical text.
-    Fields(BTreeMap<String, Key>),
-}
-
-/// A value as text that equals another's only if the values are equal, and the value itself.
-#[derive(Debug, Clone)]
-pub(super) struct Key {
-    text: String,
-    value: Value,
-}
-
-impl Key {
-    pub(super) fn of(value: &Value) -> Self {
-        let text = match value {
-            Value::Number(number) => number.as_i64().map_or_else(|| number.to_string(), |number| number.to_string()),
-            other => other.to_string(),
-        };
-        Self { text, value: value.clone() }
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for Key {}
-
-impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Key {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.text.cmp(&other.text)
-    }
-}
-
+/// Most groups of one rule tree before 3.14.
+const FEW_GROUPS: usize = 20;
+/// Code for a rule tree that breaks a limit.
+const BROKEN_RULES: i64 = 1_199_006;
 /// Why something could not be looked up.
 #[derive(Debug, Clone)]
 pub(super) enum Trouble {
@@ -148,22 +111,40 @@ pub(super) fn instances<'f>(
     let mut indexed: BTreeSet<String> = BTreeSet::from(["bk_inst_name".to_owned()]);
     let mut rows = Rows::default();
     let mut trouble = None;
-    let queries = queries(selectors, &mut indexed);
+    let version = facts.settings.get("version").and_then(|version| Version::parse(version));
+    let groups = if version.is_some_and(|version| version < Version::V3_14) { FEW_GROUPS } else { GROUPS };
+    let mut queries = queries(selectors, &mut indexed, groups);
     let mut fields: BTreeSet<&str> = fields.iter().map(String::as_str).collect();
     fields.extend(indexed.iter().map(String::as_str));
     fields.insert("bk_inst_id");
-    for query in queries {
+    while let Some(query) = queries.pop_front() {
         let mut start = 0;
         loop {
-            let request = query.request(model, business, &fields, start, facts.freshness);
-            match observation.read(request, facts) {
+            let ask = Ask { query: &query, model, business, fields: &fields, start };
+            let read = match facts.freshness {
+                Freshness::Replica => observation.read(ask.by_rules(), facts),
+                Freshness::Primary => observation.read(ask.by_condition(), facts),
+            };
+            let read = match read {
+                Read::Failed(refusal) if refusal.is_absent() && facts.freshness == Freshness::Replica => {
+                    observation.read(ask.by_condition(), facts)
+                }
+                read => read,
+            };
+            match read {
                 Read::Pending => trouble = trouble.or(Some(Trouble::Pending)),
+                Read::Failed(refusal) if is_too_wide(refusal) && query.is_wide() => queries.extend(query.narrowed()),
                 Read::Failed(refusal) => trouble = Some(Trouble::Failed(refusal.to_string())),
                 Read::Value(data) => {
                     let page = data["info"].as_array().map(Vec::as_slice).unwrap_or_default();
                     page.iter().for_each(|row| rows.take(row, &indexed));
-                    if page.len() == PAGE && !query.unique {
-                        start += PAGE;
+                    start += page.len();
+                    // Only the older operation counts; a server that cuts its pages shorter shows by that.
+                    let more = match data["count"].as_u64() {
+                        Some(count) => !page.is_empty() && (start as u64) < count,
+                        None => page.len() == PAGE && !query.is_unique(),
+                    };
+                    if more {
                         continue;
                     }
                 }
@@ -174,60 +155,131 @@ pub(super) fn instances<'f>(
     trouble.map_or(Ok(rows), Err)
 }
 
-/// One read of instances, before the choice of operation.
-struct Query {
-    rules: Value,
-    condition: Value,
-    /// It cannot match more rows than it names values.
-    unique: bool,
+/// What one read of instances looks for.
+enum Query<'s> {
+    /// Any of some values of a field.
+    In(&'s str, Vec<&'s Value>),
+    /// Any of some ids.
+    Ids(Vec<i64>),
+    /// Any of some groups of fields.
+    Groups(Vec<&'s BTreeMap<String, Key>>),
 }
 
-impl Query {
-    fn request(
-        &self,
-        model: &str,
-        business: Option<i64>,
-        fields: &BTreeSet<&str>,
-        start: usize,
-        freshness: Freshness,
-    ) -> Request {
-        let page = json!({"start": start, "limit": PAGE, "sort": "bk_inst_id"});
-        let (operation, arguments) = match freshness {
-            Freshness::Replica => {
-                let mut conditions = self.rules.clone();
-                if let Some(business) = business {
-                    conditions = json!({"condition": "AND", "rules": [
-                        {"field": "bk_biz_id", "operator": "equal", "value": business}, conditions]});
-                }
-                (
-                    "search_object_instances",
-                    json!({"bk_obj_id": model, "conditions": conditions, "fields": fields, "page": page}),
-                )
+impl<'s> Query<'s> {
+    /// Says whether it cannot match more rows than it names values.
+    fn is_unique(&self) -> bool {
+        matches!(self, Self::Ids(_) | Self::In("bk_inst_name", _))
+    }
+
+    fn is_wide(&self) -> bool {
+        matches!(self, Self::Groups(groups) if groups.len() > FEW_GROUPS)
+    }
+
+    /// Returns the same as queries for servers before 3.14.
+    fn narrowed(&self) -> Vec<Query<'s>> {
+        match self {
+            Self::Groups(groups) => groups.chunks(FEW_GROUPS).map(|groups| Self::Groups(groups.to_vec())).collect(),
+            Self::In(..) | Self::Ids(_) => Vec::new(),
+        }
+    }
+
+    fn rules(&self) -> Value {
+        let any_of = |field: &str, values: Value| json!({"condition": "AND", "rules": [{"field": field, "operator": "in", "value": values}]});
+        match self {
+            Self::In(field, values) => any_of(field, json!(values)),
+            Self::Ids(ids) => any_of("bk_inst_id", json!(ids)),
+            Self::Groups(groups) => {
+                let group = |fields: &&BTreeMap<String, Key>| {
+                    let rules: Vec<_> = fields
+                        .iter()
+                        .map(|(field, key)| json!({"field": field, "operator": "equal", "value": key.value}))
+                        .collect();
+                    json!({"condition": "AND", "rules": rules})
+                };
+                json!({"condition": "OR", "rules": groups.iter().map(group).collect::<Vec<_>>()})
             }
-            // Reads the primary: what was just written shows (contract section 5, consistency).
-            Freshness::Primary => {
-                let mut condition = self.condition.clone();
-                if let Some(business) = business {
-                    condition["bk_biz_id"] = json!(business);
-                }
-                (
-                    "search_inst_by_object",
-                    json!({"bk_obj_id": model, "condition": condition, "fields": fields, "page": page}),
-                )
+        }
+    }
+
+    fn condition(&self) -> Value {
+        match self {
+            Self::In(field, values) => json!({*field: {"$in": values}}),
+            Self::Ids(ids) => json!({"bk_inst_id": {"$in": ids}}),
+            Self::Groups(groups) => {
+                let group = |fields: &&BTreeMap<String, Key>| -> Value {
+                    fields.iter().map(|(field, key)| (field.clone(), key.value.clone())).collect()
+                };
+                json!({"$or": groups.iter().map(group).collect::<Vec<_>>()})
             }
-        };
-        Request { operation, arguments, repeatable: true }
+        }
     }
 }
 
-/// The fewest reads for a set of selectors: ids and values of one field go by 500, groups of fields by 50.
-fn queries(selectors: &BTreeSet<Selector>, indexed: &mut BTreeSet<String>) -> Vec<Query> {
+/// One page of a query.
+struct Ask<'a> {
+    query: &'a Query<'a>,
+    model: &'a str,
+    business: Option<i64>,
+    fields: &'a BTreeSet<&'a str>,
+    start: usize,
+}
+
+impl Ask<'_> {
+    fn page(&self) -> Value {
+        json!({"start": self.start, "limit": PAGE, "sort": "bk_inst_id"})
+    }
+
+    /// The search of 3.10 and later, which a replica may answer.
+    fn by_rules(&self) -> Request {
+        let mut conditions = self.query.rules();
+        if let Some(business) = self.business {
+            conditions = json!({"condition": "AND", "rules": [
+                {"field": "bk_biz_id", "operator": "equal", "value": business}, conditions]});
+        }
+        let arguments = json!({"bk_obj_id": self.model, "conditions": conditions, "fields": self.fields,
+            "page": self.page()});
+        Request { operation: "search_object_instances", arguments, repeatable: true }
+    }
+
+    /// The search that all versions have. It reads the primary: what was just written shows (contract section 5,
+    /// consistency).
+    fn by_condition(&self) -> Request {
+        let mut condition = self.query.condition();
+        if let Some(business) = self.business {
+            condition["bk_biz_id"] = json!(business);
+        }
+        let arguments = json!({"bk_obj_id": self.model, "condition": condition, "fields": self.fields,
+            "page": self.page()});
+        Request { operation: "search_inst_by_object", arguments, repeatable: true }
+    }
+}
+
+/// Says whether a request has more alternatives than servers before 3.14 take.
+pub(super) fn is_wide(request: &Request) -> bool {
+    fn has_wide_group(rule: &Value) -> bool {
+        let rules = rule["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+        (rule["condition"] == "OR" && rules.len() > FEW_GROUPS) || rules.iter().any(has_wide_group)
+    }
+    request.operation == "search_object_instances" && has_wide_group(&request.arguments["conditions"])
+}
+
+/// Says whether a refusal may come from too many alternatives.
+pub(super) fn is_too_wide(refusal: &Refusal) -> bool {
+    refusal.number() == Some(BROKEN_RULES)
+}
+
+/// The fewest reads for a set of selectors: ids and values of one field go by 500, groups of fields by fewer.
+fn queries<'s>(
+    selectors: &'s BTreeSet<Selector>,
+    indexed: &mut BTreeSet<String>,
+    most_groups: usize,
+) -> VecDeque<Query<'s>> {
     let mut ids = Vec::new();
     let mut single: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     let mut groups = Vec::new();
     for selector in selectors {
         match selector {
-            Selector::Id(id) => ids.push(json!(id)),
+            Selector::Id(id) => ids.push(*id),
             Selector::Fields(fields) => {
                 indexed.extend(fields.keys().cloned());
                 let mut entries = fields.iter();
@@ -238,37 +290,11 @@ fn queries(selectors: &BTreeSet<Selector>, indexed: &mut BTreeSet<String>) -> Ve
             }
         }
     }
-    let any_of = |field: &str, values: Value, unique: bool| Query {
-        rules: json!({"condition": "AND", "rules": [{"field": field, "operator": "in", "value": values}]}),
-        condition: json!({field: {"$in": values}}),
-        unique,
-    };
-    let mut queries: Vec<_> = ids.chunks(PAGE).map(|ids| any_of("bk_inst_id", json!(ids), true)).collect();
+    let mut queries: VecDeque<_> = ids.chunks(PAGE).map(|ids| Query::Ids(ids.to_vec())).collect();
     for (field, values) in single {
-        let unique = field == "bk_inst_name";
-        queries.extend(values.chunks(PAGE).map(|values| any_of(field, json!(values), unique)));
+        queries.extend(values.chunks(PAGE).map(|values| Query::In(field, values.to_vec())));
     }
-    for chunk in groups.chunks(GROUPS) {
-        let rules: Vec<_> = chunk
-            .iter()
-            .map(|fields| {
-                let rules: Vec<_> = fields
-                    .iter()
-                    .map(|(field, key)| json!({"field": field, "operator": "equal", "value": key.value}))
-                    .collect();
-                json!({"condition": "AND", "rules": rules})
-            })
-            .collect();
-        let raw: Vec<Value> = chunk
-            .iter()
-            .map(|fields| fields.iter().map(|(field, key)| (field.clone(), key.value.clone())).collect())
-            .collect();
-        queries.push(Query {
-            rules: json!({"condition": "OR", "rules": rules}),
-            condition: json!({"$or": raw}),
-            unique: false,
-        });
-    }
+    queries.extend(groups.chunks(most_groups).map(|groups| Query::Groups(groups.to_vec())));
     queries
 }
 
@@ -280,7 +306,17 @@ pub(super) fn some_names(model: &str, observation: &mut Observation, facts: &Fac
             "page": {"start": 0, "limit": PAGE, "sort": "bk_inst_id"}}),
         repeatable: true,
     };
-    match observation.read(request, facts) {
+    let older = Request {
+        operation: "search_inst_by_object",
+        arguments: json!({"bk_obj_id": model, "condition": {}, "fields": ["bk_inst_name"],
+            "page": {"start": 0, "limit": PAGE, "sort": "bk_inst_id"}}),
+        repeatable: true,
+    };
+    let read = match observation.read(request, facts) {
+        Read::Failed(refusal) if refusal.is_absent() => observation.read(older, facts),
+        read => read,
+    };
+    match read {
         Read::Pending => None,
         Read::Failed(_) => Some(Vec::new()),
         Read::Value(data) => Some(names(&data["info"], "bk_inst_name")),
@@ -290,78 +326,6 @@ pub(super) fn some_names(model: &str, observation: &mut Observation, facts: &Fac
 /// The texts of one field of rows.
 pub(super) fn names(rows: &Value, field: &str) -> Vec<String> {
     rows.as_array().into_iter().flatten().filter_map(|row| row[field].as_str().map(str::to_owned)).collect()
-}
-
-/// The businesses that the documents of a target name.
-#[derive(Default)]
-pub(super) struct Businesses {
-    ids: HashMap<String, Vec<i64>>,
-}
-
-/// What a business was given as came to.
-pub(super) enum Place {
-    /// Its id.
-    Id(i64),
-    /// No business has that name; these do.
-    Missing(Vec<String>),
-    /// Several have it.
-    Several,
-}
-
-impl Businesses {
-    /// Reads the ids of all businesses that documents name, for all kinds at once.
-    pub(super) fn of(all: &[&Desired], observation: &mut Observation, facts: &Facts) -> Result<Self, Trouble> {
-        let named: BTreeSet<&str> =
-            all.iter().filter_map(|desired| desired.locate("business").and_then(Value::as_str)).collect();
-        let named: Vec<_> = named.into_iter().collect();
-        let mut found = Self::default();
-        let mut trouble = None;
-        for chunk in named.chunks(BUSINESSES) {
-            // A plain string would be a substring match (contract section 4.5).
-            let request = Request {
-                operation: "search_business",
-                arguments: json!({"condition": {"bk_biz_name": {"$in": chunk}}, "fields": ["bk_biz_id", "bk_biz_name"],
-                    "page": {"start": 0, "limit": BUSINESSES, "sort": "bk_biz_id"}}),
-                repeatable: true,
-            };
-            match observation.read(request, facts) {
-                Read::Pending => trouble = trouble.or(Some(Trouble::Pending)),
-                Read::Failed(refusal) => trouble = Some(Trouble::Failed(refusal.to_string())),
-                Read::Value(data) => {
-                    for row in data["info"].as_array().into_iter().flatten() {
-                        if let (Some(id), Some(name)) = (row["bk_biz_id"].as_i64(), row["bk_biz_name"].as_str()) {
-                            found.ids.entry(name.to_owned()).or_default().push(id);
-                        }
-                    }
-                }
-            }
-        }
-        trouble.map_or(Ok(found), Err)
-    }
-
-    /// Returns the business that a document points at, by name or id. Asks for the names that exist where none fits.
-    pub(super) fn find(&self, given: &Value, observation: &mut Observation, facts: &Facts) -> Option<Place> {
-        if let Some(id) = given.as_i64() {
-            return Some(Place::Id(id));
-        }
-        match self.ids.get(given.as_str().unwrap_or_default()).map(Vec::as_slice) {
-            Some([id]) => Some(Place::Id(*id)),
-            Some(_) => Some(Place::Several),
-            None => {
-                let request = Request {
-                    operation: "search_business",
-                    arguments: json!({"condition": {}, "fields": ["bk_biz_id", "bk_biz_name"],
-                        "page": {"start": 0, "limit": BUSINESSES, "sort": "bk_biz_id"}}),
-                    repeatable: true,
-                };
-                match observation.read(request, facts) {
-                    Read::Pending => None,
-                    Read::Failed(_) => Some(Place::Missing(Vec::new())),
-                    Read::Value(data) => Some(Place::Missing(names(&data["info"], "bk_biz_name"))),
-                }
-            }
-        }
-    }
 }
 
 /// Reads rows that lie in `data`, or in a list of it.
@@ -379,37 +343,6 @@ pub(super) fn read_rows<'f>(
             Ok(rows.as_array().into_iter().flatten().collect())
         }
     }
-}
-
-/// Reads all service templates of a business.
-pub(super) fn service_templates<'f>(
-    business: i64,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
-    let mut all = Vec::new();
-    loop {
-        let page = json!({"start": all.len(), "limit": TEMPLATES, "sort": "id"});
-        let arguments = json!({"bk_biz_id": business, "page": page});
-        let request = Request { operation: "list_service_template", arguments, repeatable: true };
-        let rows = read_rows(request, "info", observation, facts)?;
-        let last = rows.len() < TEMPLATES;
-        all.extend(rows);
-        if last {
-            return Ok(all);
-        }
-    }
-}
-
-/// Reads the service categories that a business can use, the built-in ones included.
-pub(super) fn service_categories<'f>(
-    business: i64,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
-    let arguments = json!({"bk_biz_id": business});
-    let request = Request { operation: "list_service_category", arguments, repeatable: true };
-    read_rows(request, "info", observation, facts)
 }
 
 #[cfg(test)]
@@ -437,5 +370,41 @@ mod tests {
         check((0..1001).map(|value| by("bk_inst_name", value)).collect(), 3);
         check((0..10).flat_map(|value| [by("x", value), by("y", value), Selector::Id(value)]).collect(), 3);
         check((0..101).map(two).collect(), 3);
+    }
+
+    /// Plays a server of a version and returns how often it was asked what, before rows of 101 pairs were known.
+    #[test]
+    fn older_servers_are_asked_in_older_ways() {
+        let check = |setting: Option<&str>, refuse: fn(&Request) -> Option<Refusal>, expected: &[(&str, usize)]| {
+            let settings = setting.map(|version| ("version".to_owned(), version.to_owned()));
+            let mut facts = Facts::new(Freshness::Replica, settings.into_iter().collect());
+            let pair = |value: i64| {
+                let fields = [("a", value), ("b", 1)];
+                Selector::Fields(fields.map(|(field, value)| (field.to_owned(), Key::of(&json!(value)))).into())
+            };
+            let selectors: BTreeSet<_> = (0..101).map(pair).collect();
+            let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
+            for _ in 0..10 {
+                let mut observation = Observation::default();
+                if instances("m", None, &selectors, &BTreeSet::new(), &mut observation, &facts).is_ok() {
+                    break;
+                }
+                for request in observation.ask {
+                    *asked.entry(request.operation).or_default() += 1;
+                    let answer = refuse(&request).map_or_else(|| Ok(json!({"info": null})), Err);
+                    facts.learn(request, answer);
+                }
+            }
+            assert_eq!(asked.into_iter().collect::<Vec<_>>(), expected);
+        };
+        let absent = |request: &Request| {
+            (request.operation == "search_object_instances").then(|| Refusal::absent(request.operation, "old"))
+        };
+        let narrow =
+            |request: &Request| is_wide(request).then(|| Refusal::new(Some("1199006".into()), "too many rules"));
+        check(None, |_| None, &[("search_object_instances", 3)]);
+        check(Some("3.13"), |_| None, &[("search_object_instances", 6)]);
+        check(None, absent, &[("search_inst_by_object", 3), ("search_object_instances", 3)]);
+        check(None, narrow, &[("search_object_instances", 9)]);
     }
 }

@@ -39,6 +39,7 @@ mod operation;
 mod page;
 mod process;
 mod property;
+mod quoted;
 mod raw;
 mod refusal;
 mod row;
@@ -78,6 +79,13 @@ impl Simulator {
     /// Returns a simulator without any object.
     pub fn new() -> Self {
         Self { world: RwLock::new(World::new()), clock: Clock::default(), requests: AtomicU64::new(0) }
+    }
+
+    /// Returns another simulator that starts with the same state, far cheaper than by loading it. Its clock is the
+    /// system's.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { world: RwLock::new(self.read().clone()), ..Self::new() }
     }
 
     /// A write that panicked has not committed, so that the state is whole.

@@ -174,7 +174,8 @@ pub(super) fn refusal(reply: &Reply<'_>, who: &str) -> Refusal {
     }
     let hint = meaning(&code, &message).map(|hint| format!(": {hint}")).unwrap_or_default();
     let message = format!("{who} HTTP {}: {}{hint}", reply.status, redacted(message.trim_end_matches('.')));
-    Refusal { code: Some(code.into()), message, retry, lost, request_id: None }
+    let request_id = reply.header("x-request-id").map(Into::into);
+    Refusal { code: Some(code.into()), message, retry, lost, request_id }
 }
 
 fn code(body: &Value) -> Option<(String, String)> {

@@ -1,32 +1,30 @@
 //! `Instance`: an instance of a general model or a custom layer, by `update_inst` (contract section 4.1).
 
+mod observe;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    pick::{self, Definition, Gathered, wanted_fields},
-    spec::{self, placed, troubled},
+    pick::{Definition, wanted_fields},
+    spec::{self, troubled},
 };
 use crate::{
     diagnostic::Diagnostic,
-    diff::identity::{self, Assigned},
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, ResourceId, Rival, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
-        lookup::{self, Businesses, Key, Rows, Selector, Trouble, read_rows},
+        lookup::{self, Selector},
     },
     source::{Located, Origin},
     yaml::{self, Node, Section},
 };
-
-/// Most ids of one question for associations, and most rows of its answer.
-const PAGE: usize = 500;
 
 /// The field that names an instance; unique within its model.
 const NAME: &str = "bk_inst_name";
@@ -101,7 +99,7 @@ impl Kind for Instance {
             by_model.entry((model_of(one), one.locate("business").map(Value::to_string))).or_default().push(one);
         }
         for ((model, _), group) in by_model {
-            observe_model(model, &group, all, facts, &mut observation);
+            observe::model(model, &group, all, facts, &mut observation);
         }
         observation
     }
@@ -281,192 +279,6 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
 
 fn claim(desired: &Desired, name: &str) -> String {
     format!("the name `{name}` in {}", model_of(desired))
-}
-
-fn observe_model(model: &str, group: &[&Desired], all: &[&Desired], facts: &Facts, observation: &mut Observation) {
-    let business = match business_of(group, all, facts, observation) {
-        Ok(business) => business,
-        Err(sight) => {
-            if let Some(sight) = sight {
-                group.iter().for_each(|one| observation.know(&one.id, sight.clone()));
-            }
-            return;
-        }
-    };
-    let known = lookup::definition(model, observation, facts).and_then(|definition| {
-        let mut gathered =
-            if business.is_none() { Gathered::of(model, all, &definition, facts) } else { Gathered::default() };
-        let mut picks: HashMap<&ResourceId, Vec<Selector>> = HashMap::new();
-        for one in group {
-            match pick::selectors(one, "", &definition, facts) {
-                Ok(selectors) => {
-                    if business.is_some() {
-                        gathered.selectors.extend(selectors.iter().cloned());
-                        let known = wanted_fields(one).filter(|name| definition.contains_key(name));
-                        gathered.fields.extend(known.map(str::to_owned));
-                    }
-                    picks.insert(&one.id, selectors);
-                }
-                Err(problem) => observation.know(&one.id, Sight::Impossible(problem)),
-            }
-        }
-        let rows = lookup::instances(model, business, &gathered.selectors, &gathered.fields, observation, facts)?;
-        Ok((picks, rows))
-    });
-    match known {
-        Ok((picks, rows)) => assign(model, group, &picks, &rows, facts, observation),
-        Err(trouble) => {
-            for one in group {
-                if let Some(sight) = troubled(&trouble, one) {
-                    observation.know(&one.id, sight);
-                }
-            }
-        }
-    }
-}
-
-fn business_of(
-    group: &[&Desired],
-    all: &[&Desired],
-    facts: &Facts,
-    observation: &mut Observation,
-) -> Result<Option<i64>, Option<Sight>> {
-    let Some(given) = group.first().and_then(|one| one.locate("business")) else { return Ok(None) };
-    let businesses = Businesses::of(all, observation, facts).map_err(|trouble| troubled(&trouble, group[0]))?;
-    placed(businesses.find(given, observation, facts), group[0]).map(Some)
-}
-
-/// Gives each document its live object: who has one candidate takes it, and so on. So chains of renames are told
-/// apart, and what stays open is an error.
-fn assign(
-    model: &str,
-    group: &[&Desired],
-    picks: &HashMap<&ResourceId, Vec<Selector>>,
-    rows: &Rows<'_>,
-    facts: &Facts,
-    observation: &mut Observation,
-) {
-    let documents: Vec<&Desired> = group.iter().copied().filter(|one| picks.contains_key(&one.id)).collect();
-    let candidates = documents.iter().map(|one| picks[&one.id].iter().flat_map(|pick| rows.find(pick)).collect());
-    let assigned = identity::assign(candidates.collect());
-    let names_needed = documents
-        .iter()
-        .zip(&assigned)
-        .any(|(one, assigned)| one.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing));
-    let names = if names_needed { lookup::some_names(model, observation, facts) } else { Some(Vec::new()) };
-    let Some(names) = names else { return };
-    let taken = taken_names(model, &documents, &assigned, rows, facts, observation);
-    let label = |id: i64| format!("{model} #{id}");
-    let going = documents.iter().zip(&assigned).filter_map(|(one, assigned)| match assigned {
-        Assigned::One(id) if one.ensure == Ensure::Absent => Some(*id),
-        _ => None,
-    });
-    let holds = associations(model, &going.collect(), observation, facts);
-    for (one, assigned) in documents.iter().zip(&assigned) {
-        let rivals = match &taken {
-            Ok(taken) => taken.get(&one.id).cloned().unwrap_or_default(),
-            Err(Trouble::Pending) => return,
-            Err(trouble) => {
-                observation.known.extend(troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
-                continue;
-            }
-        };
-        let sight = match assigned {
-            Assigned::Nothing => Sight::Absent { nearest: names.clone(), rivals, place: Value::Null },
-            Assigned::One(id) => match rows.row(*id) {
-                Some(row) => match &holds {
-                    Ok(holds) => {
-                        let holds = holds.get(id).cloned().unwrap_or_default();
-                        Sight::Found(Live { rivals, holds, ..live(one, row) })
-                    }
-                    Err(Trouble::Pending) => return,
-                    Err(trouble) => troubled(trouble, one).unwrap_or_else(Sight::absent),
-                },
-                None => Sight::absent(),
-            },
-            open => pick::open(one, open, &documents, label),
-        };
-        observation.know(&one.id, sight);
-    }
-}
-
-/// The associations of instances that are to go, by instance: the server refuses to remove an instance that has one
-/// (code 1101075).
-fn associations(
-    model: &str,
-    ids: &BTreeSet<i64>,
-    observation: &mut Observation,
-    facts: &Facts,
-) -> Result<HashMap<i64, Vec<String>>, Trouble> {
-    let ids: Vec<_> = ids.iter().copied().collect();
-    let mut holds: HashMap<i64, Vec<String>> = HashMap::new();
-    for chunk in ids.chunks(PAGE) {
-        let mut start = 0;
-        loop {
-            // Both ends in one question; it has no count, so a full page may have another behind it.
-            let end = |object: &str, instance: &str| {
-                json!({"condition": "AND", "rules": [{"field": object, "operator": "equal", "value": model},
-                    {"field": instance, "operator": "in", "value": chunk}]})
-            };
-            let rules = json!([end("bk_obj_id", "bk_inst_id"), end("bk_asst_obj_id", "bk_asst_inst_id")]);
-            let arguments = json!({"bk_obj_id": model, "conditions": {"condition": "OR", "rules": rules},
-                "page": {"start": start, "limit": PAGE, "sort": "id"}});
-            let request = Request { operation: "search_instance_associations", arguments, repeatable: true };
-            let rows = read_rows(request, "info", observation, facts)?;
-            for row in &rows {
-                for (object, instance) in [("bk_obj_id", "bk_inst_id"), ("bk_asst_obj_id", "bk_asst_inst_id")] {
-                    if let Some(id) = row[instance].as_i64().filter(|_| row[object] == model) {
-                        holds.entry(id).or_default().push(format!("association #{}", row["id"]));
-                    }
-                }
-            }
-            if rows.len() < PAGE {
-                break;
-            }
-            start += PAGE;
-        }
-    }
-    Ok(holds)
-}
-
-/// The names that documents want for their instances and that other instances hold.
-fn taken_names<'d>(
-    model: &str,
-    documents: &[&'d Desired],
-    assigned: &[Assigned<i64>],
-    rows: &Rows<'_>,
-    facts: &Facts,
-    observation: &mut Observation,
-) -> Result<HashMap<&'d ResourceId, Vec<Rival>>, Trouble> {
-    let mut renamed = Vec::new();
-    for (one, assigned) in documents.iter().zip(assigned) {
-        let own = match assigned {
-            Assigned::One(id) => Some(*id),
-            Assigned::Nothing if one.ensure == Ensure::Present => None,
-            _ => continue,
-        };
-        let held = own.and_then(|id| rows.row(id)).and_then(|row| row[NAME].as_str());
-        if let Some(name) = wanted_name(one).filter(|name| Some(*name) != held) {
-            renamed.push((*one, own, name));
-        }
-    }
-    let by_name = |name: &str| Selector::Fields([(NAME.to_owned(), Key::of(&json!(name)))].into());
-    // Only names that the first reads did not look for need another read.
-    let asked: BTreeSet<Selector> = renamed
-        .iter()
-        .filter(|(one, _, _)| one.locate("match.bk_inst_name").is_none())
-        .map(|(_, _, name)| by_name(name))
-        .collect();
-    let more = lookup::instances(model, None, &asked, &BTreeSet::new(), observation, facts)?;
-    let mut taken: HashMap<&ResourceId, Vec<Rival>> = HashMap::new();
-    for (one, own, name) in renamed {
-        let pick = by_name(name);
-        let holders: BTreeSet<_> = rows.find(&pick).into_iter().chain(more.find(&pick)).collect();
-        let rivals = holders.into_iter().filter(|id| Some(*id) != own);
-        let rivals = rivals.map(|id| Rival { claim: claim(one, name), holder: format!("{model} #{id}") });
-        taken.insert(&one.id, rivals.collect());
-    }
-    Ok(taken)
 }
 
 fn live(desired: &Desired, row: &Value) -> Live {

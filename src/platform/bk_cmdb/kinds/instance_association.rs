@@ -126,9 +126,8 @@ impl Kind for InstanceAssociation {
         }
         for (model, group) in by_model {
             for chunk in group.chunks(PAGE) {
-                let ids: Vec<_> = chunk.iter().map(|(_, handle)| &handle["id"]).collect();
-                let request = links::search(model, &[json!({"field": "id", "operator": "in", "value": ids})], 0);
-                match read_rows(request, "info", &mut observation, facts) {
+                let ids: Vec<_> = chunk.iter().filter_map(|(_, handle)| handle["id"].as_i64()).collect();
+                match links::rows(model, None, ("id", &ids), &mut observation, facts) {
                     Ok(rows) => {
                         for (desired, handle) in chunk {
                             let found = rows.iter().any(|row| row["id"] == handle["id"]);

@@ -23,7 +23,10 @@ use crate::{
     diff::identity::{self, Assigned},
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
-    platform::bk_cmdb::lookup::{Businesses, Trouble, read_rows, service_templates},
+    platform::bk_cmdb::{
+        lookup::{Businesses, Trouble, read_rows, service_templates},
+        version::Version,
+    },
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -142,10 +145,14 @@ impl Kind for ProcessTemplate {
         &self,
         desired: &Desired,
         live: Option<&Live>,
-        _facts: &Facts,
+        facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
-        let Some(live) = live else { return creation::changes(desired) };
-        let (mut changes, mut problems) = (Vec::new(), Vec::new());
+        let version = facts.settings.get("version").and_then(|version| Version::parse(version));
+        let too_new = rows::too_new(desired, version);
+        let Some(live) = live else {
+            return if too_new.is_empty() { creation::changes(desired) } else { Err(too_new) };
+        };
+        let (mut changes, mut problems) = (Vec::new(), too_new);
         for name in declared(desired) {
             if name == property::BIND_INFO {
                 match rows::merge(desired, live) {
@@ -260,60 +267,84 @@ fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observatio
         Ok(templates) => templates,
         Err(trouble) => return spread(&trouble, group, observation),
     };
-    let mut by_template: BTreeMap<Option<i64>, Vec<&Desired>> = BTreeMap::new();
+    let mut placed = Vec::new();
     for one in group {
         match template_of(one, &templates) {
-            Ok(template) => by_template.entry(template).or_default().push(one),
+            Ok(template) => placed.push((*one, template)),
             Err(sight) => observation.know(&one.id, sight),
         }
     }
-    for (template, group) in by_template {
-        let (named, picked): (Vec<_>, Vec<_>) = group.into_iter().partition(|one| one.locate("process").is_some());
-        match &by_id {
-            Ok(rows) => {
-                let rows: Vec<_> = rows
-                    .iter()
-                    .copied()
-                    .filter(|row| template.is_none_or(|id| row["service_template_id"].as_i64() == Some(id)))
-                    .collect();
-                assign(&picked, &Value::Null, &rows, observation);
-            }
-            Err(trouble) => spread(trouble, &picked, observation),
-        }
-        if named.is_empty() {
-            continue;
-        }
-        let place = json!({"business": business, "serviceTemplate": template});
+    let mut rows: BTreeMap<i64, &Value> = BTreeMap::new();
+    match by_id {
+        Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
+        Err(trouble) => placed.retain(|(one, _)| keep(one.locate("id").is_none(), one, &trouble, observation)),
+    }
+    for template in to_list(&placed, &rows) {
         let arguments = json!({"bk_biz_id": business, "service_template_id": template});
         let request = Request { operation: "list_proc_template", arguments, repeatable: true };
         match read_rows(request, "info", observation, facts) {
-            Ok(rows) => assign(&named, &place, &rows, observation),
-            Err(trouble) => spread(&trouble, &named, observation),
+            Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
+            Err(trouble) => {
+                placed.retain(|(one, of)| {
+                    let is_other = *of != Some(template) || one.locate("id").is_some();
+                    keep(is_other, one, &trouble, observation)
+                });
+            }
         }
     }
+    assign(business, &placed, &rows, observation);
 }
 
-fn assign(group: &[&Desired], place: &Value, rows: &[&Value], observation: &mut Observation) {
-    let by_id: BTreeMap<i64, &Value> = rows.iter().filter_map(|row| Some((row["id"].as_i64()?, *row))).collect();
-    let named = |name: &str| {
-        let fits = by_id.iter().filter(|(_, row)| row[NAME].as_str() == Some(name));
+/// Says of a document that cannot be read why, unless it is to be kept.
+fn keep(kept: bool, one: &Desired, trouble: &Trouble, observation: &mut Observation) -> bool {
+    if !kept {
+        spread(trouble, &[one], observation);
+    }
+    kept
+}
+
+/// The service templates whose processes have to be known: those in which a process is named, or gets another name.
+fn to_list(placed: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>) -> BTreeSet<i64> {
+    let template = |(one, template): &(&Desired, Option<i64>)| match one.locate("id").and_then(Value::as_i64) {
+        None => *template,
+        Some(id) => {
+            let row = rows.get(&id).filter(|row| one.field(NAME).is_some_and(|name| *name != row[NAME]))?;
+            row["service_template_id"].as_i64()
+        }
+    };
+    placed.iter().filter_map(template).collect()
+}
+
+/// Gives each document its live process. All documents of a business at once: what one means, no other can mean.
+fn assign(
+    business: i64,
+    placed: &[(&Desired, Option<i64>)],
+    rows: &BTreeMap<i64, &Value>,
+    observation: &mut Observation,
+) {
+    let lies_in = |row: &Value, template: Option<i64>| row["service_template_id"].as_i64() == template;
+    let named = |template: Option<i64>, name: &str| {
+        let fits = rows.iter().filter(|(_, row)| lies_in(row, template) && row[NAME].as_str() == Some(name));
         fits.map(|(id, _)| *id).collect::<Vec<_>>()
     };
-    let candidates = group.iter().map(|one| {
+    let candidates = placed.iter().map(|(one, template)| {
         if let Some(id) = one.locate("id").and_then(Value::as_i64) {
-            return by_id.contains_key(&id).then_some(id).into_iter().collect();
+            let fits = rows.get(&id).is_some_and(|row| template.is_none() || lies_in(row, *template));
+            return fits.then_some(id).into_iter().collect();
         }
-        let mut found = named(one.locate("process").and_then(Value::as_str).unwrap_or_default());
-        found.extend(one.field(NAME).and_then(Value::as_str).map(named).unwrap_or_default());
+        let mut found = named(*template, one.locate("process").and_then(Value::as_str).unwrap_or_default());
+        found.extend(one.field(NAME).and_then(Value::as_str).map(|name| named(*template, name)).unwrap_or_default());
         found
     });
     let assigned = identity::assign(candidates.collect());
-    for (one, assigned) in group.iter().zip(&assigned) {
+    let documents: Vec<_> = placed.iter().map(|(one, _)| *one).collect();
+    for ((one, template), assigned) in placed.iter().zip(&assigned) {
         let sight = match assigned {
             Assigned::One(id) => {
-                let mut found = live(one, by_id[id]);
+                let mut found = live(one, rows[id]);
                 if let Some(name) = one.field(NAME).and_then(Value::as_str) {
-                    let holders = named(name).into_iter().filter(|holder| holder != id);
+                    let template = rows[id]["service_template_id"].as_i64();
+                    let holders = named(template, name).into_iter().filter(|holder| holder != id);
                     let claim = claim(&found.handle, name);
                     found.rivals =
                         holders.map(|holder| Rival { claim: claim.clone(), holder: template_label(holder) }).collect();
@@ -321,15 +352,17 @@ fn assign(group: &[&Desired], place: &Value, rows: &[&Value], observation: &mut 
                 Sight::Found(found)
             }
             Assigned::Nothing => {
-                let names = by_id.values().filter_map(|row| row[NAME].as_str().map(str::to_owned)).collect();
+                let others = rows.values().filter(|row| lies_in(row, *template));
+                let names = others.filter_map(|row| row[NAME].as_str().map(str::to_owned)).collect();
+                let place = json!({"business": business, "serviceTemplate": template});
                 // Its own name is free, or it would have been found by it; the one it is to get may not be.
-                let holders = rename(one).map(|name| (claim(place, name), named(name)));
+                let holders = rename(one).map(|name| (claim(&place, name), named(*template, name)));
                 let rivals = holders.into_iter().flat_map(|(claim, holders)| {
                     holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: template_label(id) })
                 });
-                Sight::Absent { nearest: names, rivals: rivals.collect(), place: place.clone() }
+                Sight::Absent { nearest: names, rivals: rivals.collect(), place }
             }
-            open => pick::open(one, open, group, template_label),
+            open => pick::open(one, open, &documents, template_label),
         };
         observation.know(&one.id, sight);
     }

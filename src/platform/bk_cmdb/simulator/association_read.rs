@@ -8,7 +8,7 @@ use super::{
     call::Call,
     filter::Filter,
     instance::{conditions, uncounted},
-    page::{Page, matching, select},
+    page::{Page, matching, page_of, select},
     raw,
     refusal::{Outcome, Refusal, Reply},
     row::{Projection, list_text},
@@ -26,7 +26,7 @@ pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?.bounded()?;
     let filter = conditions(&args, Engine::Builder)?.and(either_end(call.var("bk_obj_id")));
-    Ok(uncounted(&select(&tables.associations, &filter, &page), &Projection::on(args.texts("fields")?), "[]"))
+    Ok(uncounted(&page_of(&tables.associations, &filter, &page), &Projection::on(args.texts("fields")?), "[]"))
 }
 
 /// `count_instance_associations`, which counts only rows whose source is the model.

@@ -141,10 +141,10 @@ impl Attribute {
         }
         if value.is_null() {
             // A null passes the type check of enumquote and then fails in a conversion.
-            return if self.kind == "enumquote" {
-                Err(Refusal::wrapped("convert value to slice failed"))
-            } else {
-                Ok(value)
+            return match self.kind.as_str() {
+                "enumquote" => Err(Refusal::wrapped("convert value to slice failed")),
+                "id_rule" => Err(self.wrong("must be a string type")),
+                _ => Ok(value),
             };
         }
         match self.kind.as_str() {
@@ -184,7 +184,7 @@ impl Attribute {
             "objuser" => self.users(value),
             "organization" => self.organizations(value),
             "table" => {
-                let rows = value.as_array().is_some_and(|rows| rows.iter().all(Value::is_object));
+                let rows = value.as_array().is_some_and(|rows| rows.iter().all(|row| self.is_row(row)));
                 if rows { Ok(value) } else { Err(self.invalid()) }
             }
             "id_rule" => match value.as_str() {
@@ -193,6 +193,13 @@ impl Attribute {
             },
             _ => Ok(value),
         }
+    }
+
+    /// Says whether a value is a row of a table whose columns the option names, where it names any.
+    fn is_row(&self, value: &Value) -> bool {
+        let columns: Vec<&str> =
+            self.options().filter_map(|column| column.get("bk_property_id").and_then(Value::as_str)).collect();
+        value.as_object().is_some_and(|row| columns.is_empty() || row.keys().all(|key| columns.contains(&key.as_str())))
     }
 
     fn wrong(&self, what: &str) -> Refusal {

@@ -48,6 +48,7 @@ impl Record {
         let (audit_type, resource_type) = match subject.model {
             "module" => ("business_resource", "module"),
             "set" => ("business_resource", "set"),
+            "biz" => ("business", "business"),
             _ => ("model_instance", "model_instance"),
         };
         Self {

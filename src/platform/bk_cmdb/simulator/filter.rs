@@ -103,8 +103,12 @@ impl Filter {
                         Self::Field(..) | Self::All(_) | Self::Any(_) | Self::Not(_) => None,
                     })
                     .collect();
-                let single = parts.iter().filter_map(|part| part.candidates(table)).min_by_key(Vec::len);
-                table.composite(&known).or(single)
+                // Only the shortest list is made: the others may be as long as the table.
+                let shortest = parts
+                    .iter()
+                    .filter_map(|part| Some((part.estimate(table)?, part)))
+                    .min_by_key(|(length, _)| *length);
+                table.composite(&known).or_else(|| shortest.and_then(|(_, part)| part.candidates(table)))
             }
             Self::Any(parts) => {
                 let all = parts.iter().map(|part| part.candidates(table)).collect::<Option<Vec<_>>>()?;
@@ -113,6 +117,19 @@ impl Filter {
                 ids.dedup();
                 Some(ids)
             }
+        }
+    }
+}
+
+impl Filter {
+    /// Returns how many candidates there are at most, if an index knows.
+    fn estimate(&self, table: &Table) -> Option<usize> {
+        match self {
+            Self::Field(field, Test::Equal(value)) => table.estimate(field, std::slice::from_ref(value)),
+            Self::Field(field, Test::In(values, _)) => table.estimate(field, values),
+            Self::Field(..) | Self::Not(_) => None,
+            Self::All(parts) => parts.iter().filter_map(|part| part.estimate(table)).min(),
+            Self::Any(parts) => parts.iter().map(|part| part.estimate(table)).sum(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reads of model instances (section 4.1).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
 
@@ -8,10 +8,10 @@ use super::{
     args::Args,
     call::Call,
     filter::Filter,
-    page::{Page, Selection, matching, select},
+    page::{Page, Selection, matching, page_of, select},
     raw,
     refusal::{Outcome, Refusal, Reply},
-    row::{Projection, list_text},
+    row::{Projection, Row, list_text},
     rule::{self, Engine},
     table::Table,
     world::{INNER, Tables, Version, World},
@@ -44,11 +44,11 @@ pub(super) fn counted(found: &Selection<'_>, projection: &Projection) -> Reply {
 }
 
 /// `{"info":[…]}`; nothing found is `null` or `[]`, as the operation has it.
-pub(super) fn uncounted(found: &Selection<'_>, projection: &Projection, empty: &str) -> Reply {
-    if found.rows.is_empty() {
+pub(super) fn uncounted(rows: &[&Arc<Row>], projection: &Projection, empty: &str) -> Reply {
+    if rows.is_empty() {
         return Reply::Text(format!("{{\"info\":{empty}}}"));
     }
-    Reply::Text(format!("{{\"info\":{}}}", list_text(found.rows.iter().copied(), projection)))
+    Reply::Text(format!("{{\"info\":{}}}", list_text(rows.iter().copied(), projection)))
 }
 
 /// Selects from a table that may not exist.
@@ -62,7 +62,7 @@ pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?.bounded()?;
     let filter = conditions(&args, engine(world))?;
-    let found = select_from(tables.instances.get(model), &filter, &page);
+    let found = tables.instances.get(model).map(|table| page_of(table, &filter, &page)).unwrap_or_default();
     Ok(uncounted(&found, &Projection::on(args.texts("fields")?), "null"))
 }
 

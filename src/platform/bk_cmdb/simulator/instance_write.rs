@@ -1,5 +1,7 @@
 //! Writes of model instances (section 4.1).
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -8,10 +10,12 @@ use super::{
     call::Call,
     filter::Filter,
     instance::common_model,
+    module::{check_name, updated},
     page::matching,
     refusal::{Outcome, Refusal, Reply},
     row::Row,
-    world::{INNER, Place, World, id_field},
+    set::remove_set,
+    world::{INNER, MAIN_LINE, Place, World, id_field},
 };
 
 /// The most items of a batch create.
@@ -25,7 +29,7 @@ pub(super) fn accepted(
     model: &str,
     row: &Row,
     sent: &Map<String, Value>,
-) -> Result<Vec<(std::sync::Arc<str>, Value)>, Refusal> {
+) -> Result<Vec<(Arc<str>, Value)>, Refusal> {
     let schema = world.tables.schema(model);
     let business = row.int("bk_biz_id");
     let mut cells = Vec::new();
@@ -80,8 +84,20 @@ pub(super) fn fresh(world: &World, call: &Call, model: &str, sent: &Map<String, 
 }
 
 fn create_one(world: &mut World, call: &Call, model: &str, sent: &Map<String, Value>) -> Result<Row, Refusal> {
-    let mut row = fresh(world, call, model, sent)?;
+    let layer = world.tables.layers.contains(model);
+    let mut sent = Cow::Borrowed(sent);
+    if layer && let Some(value) = sent.get("bk_inst_name") {
+        let name = check_name("bk_inst_name", value)?;
+        sent.to_mut().insert("bk_inst_name".to_owned(), name.into());
+    }
+    let mut row = fresh(world, call, model, &sent)?;
     row.set("bk_obj_id", model);
+    if layer {
+        row.set("default", 0);
+        for name in ["bk_biz_id", "bk_parent_id"] {
+            row.set(name, sent.get(name).and_then(Value::as_i64).unwrap_or(0));
+        }
+    }
     if let Some(table) = world.tables.instances.get(model)
         && let Some(unique) = table.conflict(0, &row)
     {
@@ -116,6 +132,9 @@ pub(super) fn create_many(world: &mut World, call: &Call) -> Outcome {
         1..=BATCH => {}
         _ => return Err(Refusal::exceeds("details", BATCH)),
     }
+    if world.tables.layers.contains(model) {
+        return Err(Refusal::new(1_199_075, "forbidden operate mainline instance with common instance API"));
+    }
     if world.tables.object(model).is_none() {
         let inner = format!("'{model}' the parameter is invalid or does not exist");
         return Err(Refusal::new(1_199_002, format!("HTTP request failed%!(EXTRA string={inner})")));
@@ -138,16 +157,22 @@ fn update_one(
     sent: Option<Map<String, Value>>,
 ) -> Result<(), Refusal> {
     let row = world.tables.instances.get(model).and_then(|table| table.get(id)).ok_or_else(Refusal::not_found)?;
-    let old = std::sync::Arc::clone(row);
+    let old = Arc::clone(row);
     // A missing object reaches the service behind as a null map, into which it then writes.
     let mut sent = sent.ok_or_else(|| Refusal::crash("coreservice"))?;
     for name in ["bk_parent_id", "bk_biz_id", "bk_inst_id"] {
         sent.remove(name);
     }
-    let mut row = (*old).clone();
-    for (name, value) in accepted(world, model, &old, &sent)? {
-        row.set(name, value);
-    }
+    let mut row = if world.tables.layers.contains(model) {
+        // A custom layer of the main line obeys the rules of sets and modules.
+        updated(world, call, model, &old, &sent)?
+    } else {
+        let mut row = (*old).clone();
+        for (name, value) in accepted(world, model, &old, &sent)? {
+            row.set(name, value);
+        }
+        row
+    };
     touch(world, call, &mut row);
     if let Some(unique) = world.tables.instances.get(model).and_then(|table| table.conflict(id, &row)) {
         return Err(Refusal::duplicated(&unique.describe(&row)));
@@ -217,8 +242,27 @@ fn delete_all(world: &mut World, call: &Call, model: &str, ids: &[i64]) -> Resul
         let subject = Subject { model, id: *id, name: old.text("bk_inst_name"), business: None };
         world.note(Record::delete(world, call, &subject, &old));
         world.put(place, *id, None);
+        if world.tables.layers.contains(model) {
+            delete_below(world, call, model, *id)?;
+        }
     }
     Ok(())
+}
+
+/// Removes what lies below an instance of a custom layer, unless there are hosts.
+fn delete_below(world: &mut World, call: &Call, model: &str, id: i64) -> Result<(), Refusal> {
+    let below = Filter::equal("bk_asst_obj_id", model).and(Filter::equal("bk_asst_id", MAIN_LINE));
+    let child = matching(&world.tables.object_associations, &below).first().map(|row| row.text("bk_obj_id").to_owned());
+    let Some(child) = child else { return Ok(()) };
+    let children = Filter::equal("bk_parent_id", id);
+    if child == "set" {
+        let sets: Vec<Arc<Row>> = matching(&world.tables.sets, &children).into_iter().cloned().collect();
+        return sets.iter().try_for_each(|set| remove_set(world, call, set));
+    }
+    let table = world.tables.instances.get(&child);
+    let found = table.map(|table| matching(table, &children)).unwrap_or_default();
+    let ids: Vec<i64> = found.iter().map(|row| row.int("bk_inst_id")).collect();
+    delete_all(world, call, &child, &ids)
 }
 
 /// Says whether an instance of any model exists.

@@ -20,7 +20,7 @@ mod object;
 mod process;
 
 /// All sections of a state.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 20] = [
     "version",
     "businesses",
     "sets",
@@ -36,6 +36,8 @@ const SECTIONS: [&str; 18] = [
     "service_templates",
     "process_templates",
     "host_relations",
+    "quoted_instances",
+    "service_template_attributes",
     "next_ids",
     "credentials",
     "time_zone",
@@ -66,8 +68,10 @@ pub(super) fn load(state: &Value, now: Timestamp, version: Version) -> Result<Wo
     loader.definitions();
     loader.objects();
     loader.instances();
+    loader.quoted_instances();
     loader.associations();
     loader.processes();
+    loader.template_attributes();
     loader.credentials();
     loader.next_ids();
     if loader.errors.is_empty() { Ok(loader.world) } else { Err(loader.errors) }
@@ -245,6 +249,10 @@ impl<'a> Loader<'a> {
         let common = |model: &str| !INNER.contains(&model);
         for (model, table) in &tables.instances {
             least.insert(model.clone(), above(table));
+        }
+        if !tables.quoted.is_empty() {
+            let next = tables.quoted.values().map(|quoted| above(&quoted.table)).max().unwrap_or(1);
+            least.insert("quoted_instance".to_owned(), next);
         }
         if let Some(value) = self.state.get("next_ids") {
             match value.as_object() {

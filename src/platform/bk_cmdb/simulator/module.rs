@@ -16,7 +16,7 @@ use super::{
     raw,
     refusal::{Outcome, Refusal, Reply},
     row::{Projection, Row, list_text},
-    world::{Place, Tables, World},
+    world::{Place, Tables, Version, World},
 };
 
 /// Keys that an update writes without looking at them (section 9, trap 3).
@@ -176,6 +176,21 @@ fn check_templates(old: &Row, sent: &mut Map<String, Value>) -> Result<(), Refus
     Ok(())
 }
 
+/// Refuses other values of attributes that the module's service template configures, since 3.10 (section 4.2).
+fn check_configured(world: &World, old: &Row, sent: &Map<String, Value>) -> Result<(), Refusal> {
+    let template = old.int("service_template_id");
+    if template == 0 || world.version < Version::V3_10 {
+        return Ok(());
+    }
+    let configured = world.tables.template_attributes.iter().filter(|row| row.int("service_template_id") == template);
+    let changed: Vec<&str> = configured
+        .filter_map(|row| world.tables.attributes.get(row.int("bk_attribute_id")))
+        .map(|attribute| attribute.text("bk_property_id"))
+        .filter(|name| sent.get(*name).is_some_and(|value| Some(value) != old.get(name)))
+        .collect();
+    if changed.is_empty() { Ok(()) } else { Err(Refusal::forbidden_field(&changed.join(","))) }
+}
+
 /// Reads the ids of a path and finds the module under exactly that business and set.
 fn path(call: &Call) -> Result<(i64, i64, i64), Refusal> {
     Ok((call.id("bk_biz_id", "business id")?, call.id("bk_set_id", "set id")?, call.id("bk_module_id", "module id")?))
@@ -194,6 +209,7 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
         .ok_or_else(Refusal::not_found)?;
     let mut sent = sent.ok_or_else(|| Refusal::crash("topo"))?;
     check_templates(&old, &mut sent)?;
+    check_configured(world, &old, &sent)?;
     for name in ["bk_biz_id", "bk_set_id", "bk_module_id", "bk_parent_id", "metadata"] {
         sent.remove(name);
     }
@@ -261,7 +277,7 @@ fn template(world: &World, sent: &Args, business: i64) -> Result<(i64, i64, Opti
 }
 
 /// The built-in category below the built-in root, both named `Default`.
-fn default_category(tables: &Tables) -> i64 {
+pub(super) fn default_category(tables: &Tables) -> i64 {
     let built_in = Filter::equal("name", "Default").and(Filter::equal("is_built_in", true));
     matching(&tables.service_categories, &built_in)
         .iter()

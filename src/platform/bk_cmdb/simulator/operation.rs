@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::{
     association, association_read, audit,
     call::Call,
-    definition, instance, instance_write, module, process,
+    definition, instance, instance_write, module, process, quoted,
     refusal::Outcome,
     service, set, topology,
     world::{Tables, Version, World},
@@ -112,6 +112,8 @@ const SEARCH_MODULE: Component = Component::Only(&["fields", "condition", "page"
 /// All operations.
 pub(super) static OPERATIONS: &[Operation] = &[
     read("search_business", "/biz/search/{bk_supplier_account}", set::search_businesses).esb(SEARCH),
+    post("create_business", "/biz/{bk_supplier_account}", set::create_business).esb(Component::Data),
+    put("update_business", "/biz/{bk_supplier_account}/{bk_biz_id}", set::update_business).esb(Component::Data),
     read("search_set", "/set/search/{bk_supplier_account}/{bk_biz_id}", set::search).esb(SEARCH),
     read("find_set_batch", "/findmany/set/bk_biz_id/{bk_biz_id}", set::find_batch),
     post("create_set", "/set/{bk_biz_id}", set::create).esb(Component::Data),
@@ -194,7 +196,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
     .esb(Component::Get),
     post("create_service_template", "/create/proc/service_template", service::create),
     read("list_service_category", "/findmany/proc/service_category", service::categories),
-    read("list_quoted_inst", "/findmany/quoted/instance", topology::quoted).since(Version::V3_14),
+    read("list_quoted_inst", "/findmany/quoted/instance", quoted::list).since(Version::V3_10),
+    put("batch_update_quoted_inst", "/updatemany/quoted/instance", quoted::update).since(Version::V3_10),
     read("search_cloud_area", "/findmany/cloudarea", topology::cloud_areas),
     read("list_biz_hosts", "/hosts/app/{bk_biz_id}/list_hosts", topology::hosts_of_business),
     read(

@@ -100,6 +100,22 @@ pub(super) fn select<'a>(table: &'a Table, filter: &Filter, page: &Page) -> Sele
     Selection { rows: page.cut(rows.into_iter()), count }
 }
 
+/// Returns the rows of a page whose list is not counted: what lies behind the page is not looked at.
+pub(super) fn page_of<'a>(table: &'a Table, filter: &Filter, page: &Page) -> Vec<&'a Arc<Row>> {
+    let descending = match page.sort.as_slice() {
+        [] => false,
+        [(field, descending), ..] if field == table.key => *descending,
+        _ => return select(table, filter, page).rows,
+    };
+    let cut = |rows: &mut dyn Iterator<Item = &'a Arc<Row>>| page.cut(rows.filter(|row| filter.matches(row)));
+    match (filter.candidates(table), descending) {
+        (Some(ids), false) => cut(&mut ids.iter().filter_map(|id| table.get(*id))),
+        (Some(ids), true) => cut(&mut ids.iter().rev().filter_map(|id| table.get(*id))),
+        (None, false) => cut(&mut table.rows().map(|(_, row)| row)),
+        (None, true) => cut(&mut table.rows().rev().map(|(_, row)| row)),
+    }
+}
+
 /// Returns all matching rows by ascending id.
 pub(super) fn matching<'a>(table: &'a Table, filter: &Filter) -> Vec<&'a Arc<Row>> {
     match filter.candidates(table) {

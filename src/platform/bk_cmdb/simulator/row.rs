@@ -12,7 +12,7 @@ pub(super) struct Row {
 }
 
 /// The names of cells seen so far, each kept once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Names(HashSet<Arc<str>>);
 
 impl Names {

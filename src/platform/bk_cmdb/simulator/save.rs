@@ -48,6 +48,18 @@ pub(super) fn save(world: &World) -> Value {
         let pairs = tables.host_relations.iter().map(|row| row.to_value()).collect();
         state.insert("host_relations".to_owned(), Value::Array(pairs));
     }
+    if !tables.template_attributes.is_empty() {
+        let rows = tables.template_attributes.iter().map(|row| row.to_value()).collect();
+        state.insert("service_template_attributes".to_owned(), Value::Array(rows));
+    }
+    let mut quoted: Map<String, Value> = Map::new();
+    for ((model, property), rows_of) in tables.quoted.iter().filter(|(_, quoted)| quoted.table.len() > 0) {
+        let of_model = quoted.entry(model.clone()).or_insert_with(|| json!({}));
+        of_model[property.as_str()] = rows(&rows_of.table);
+    }
+    if !quoted.is_empty() {
+        state.insert("quoted_instances".to_owned(), Value::Object(quoted));
+    }
     let instances: Map<String, Value> = tables
         .instances
         .iter()

@@ -1,5 +1,7 @@
 //! Businesses and sets (sections 4.2 and 4.5).
 
+use std::sync::Arc;
+
 use regex::RegexBuilder;
 use serde_json::Value;
 
@@ -9,14 +11,14 @@ use super::{
     call::Call,
     filter::{Filter, Test},
     instance::counted,
-    instance_write::fresh,
-    module::{batch, check_name, is_built_in, projection, remove, updated},
+    instance_write::{accepted, fresh, touch},
+    module::{batch, check_name, default_category, is_built_in, projection, remove, updated},
     page::{Page, matching, select},
     raw,
     refusal::{Outcome, Refusal, Reply},
-    row::list_text,
+    row::{Row, list_text},
     rule::{self, Engine},
-    world::{Place, Tables, World},
+    world::{Place, Tables, Version, World},
 };
 
 /// `search_business`. A plain text in `condition` finds every business whose value contains it, in any case.
@@ -46,13 +48,11 @@ fn loose(tables: &Tables, condition: &Args) -> Result<Filter, Refusal> {
             Value::String(text) if schema.get(name, 0).is_some_and(|attribute| attribute.kind == "objuser") => {
                 Filter::Field(name.clone(), Test::User(text.clone()))
             }
-            Value::String(text) => {
+            Value::String(text) if !name.starts_with('$') => {
                 let regex = RegexBuilder::new(&regex::escape(text)).case_insensitive(true).build();
                 Filter::Field(name.clone(), Test::Regex(regex.map_err(|_| Refusal::unknown())?))
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                raw::parse(&Args(serde_json::Map::from_iter([(name.clone(), value.clone())])))?
-            }
+            _ => raw::parse(&Args(serde_json::Map::from_iter([(name.clone(), value.clone())])))?,
         };
         filter = filter.and(part);
     }
@@ -60,11 +60,12 @@ fn loose(tables: &Tables, condition: &Args) -> Result<Filter, Refusal> {
 }
 
 /// `search_set`.
-pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
+pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let args = call.args()?;
     let condition = args.object("condition")?;
-    let filter = match args.get("filter") {
+    // Older servers do not know the argument and ignore it.
+    let filter = match args.get("filter").filter(|_| world.version >= Version::V3_14) {
         Some(_) if !condition.0.is_empty() => {
             return Err(Refusal::wrapped("condition and filter cannot be set at the same time"));
         }
@@ -92,6 +93,9 @@ fn same_name() -> Refusal {
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let mut sent = call.map()?.ok_or_else(|| Refusal::crash("topo"))?;
     let business = call.id("bk_biz_id", "business id")?;
+    if world.tables.businesses.get(business).is_none() {
+        return Err(Refusal::not_found());
+    }
     let value = sent.get("bk_set_name").ok_or_else(|| Refusal::unassigned("bk_set_name"))?;
     let name = check_name("bk_set_name", value)?;
     sent.insert("bk_set_name".to_owned(), name.into());
@@ -151,13 +155,91 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     if is_built_in(&old) {
         return Err(Refusal::built_in());
     }
+    remove_set(world, call, &old)?;
+    Ok(Reply::Nothing)
+}
+
+/// Removes a set with its modules, unless there are hosts below.
+pub(super) fn remove_set(world: &mut World, call: &Call, old: &Arc<Row>) -> Result<(), Refusal> {
+    let id = old.int("bk_set_id");
     let inside = Filter::equal("bk_set_id", id);
     let modules: Vec<_> = matching(&world.tables.modules, &inside).into_iter().cloned().collect();
     for module in modules {
         remove(world, call, &module)?;
     }
-    let subject = Subject { model: "set", id, name: old.text("bk_set_name"), business: Some(business) };
-    world.note(Record::delete(world, call, &subject, &old));
+    let business = Some(old.int("bk_biz_id"));
+    let subject = Subject { model: "set", id, name: old.text("bk_set_name"), business };
+    world.note(Record::delete(world, call, &subject, old));
     world.put(Place::Sets, id, None);
+    Ok(())
+}
+
+/// Sets and modules that every business has: names and `default`, the set first.
+const IDLE: [(&str, i64); 4] = [("idle pool", 1), ("idle host", 1), ("fault host", 2), ("recycle host", 3)];
+
+/// `create_business`, with its idle set. The contract names no more than the path.
+pub(super) fn create_business(world: &mut World, call: &Call) -> Outcome {
+    let mut sent = call.map()?.ok_or_else(|| Refusal::crash("topo"))?;
+    sent.remove("bk_biz_id");
+    let mut row = fresh(world, call, "biz", &sent)?;
+    row.set("default", 0);
+    if let Some(unique) = world.tables.businesses.conflict(0, &row) {
+        return Err(Refusal::duplicated(&unique.describe(&row)));
+    }
+    let id = world.next_id("biz");
+    row.set("bk_biz_id", id);
+    let subject = Subject { model: "biz", id, name: row.text("bk_biz_name"), business: Some(id) };
+    world.note(Record::create(world, call, &subject, &row));
+    world.put(Place::Businesses, id, Some(row.clone()));
+    let named = |field: &str, name: &str| serde_json::Map::from_iter([(field.to_owned(), Value::from(name))]);
+    let [(set_name, default), modules @ ..] = IDLE;
+    let set_id = world.next_id("set");
+    let mut set = fresh(world, call, "set", &named("bk_set_name", set_name))?;
+    for (name, value) in
+        [("bk_set_id", set_id), ("bk_biz_id", id), ("bk_parent_id", id), ("default", default), ("set_template_id", 0)]
+    {
+        set.set(name, value);
+    }
+    set.set("set_template_version", Value::Null);
+    world.put(Place::Sets, set_id, Some(set));
+    let category = default_category(&world.tables);
+    for (name, default) in modules {
+        let module_id = world.next_id("module");
+        let mut module = fresh(world, call, "module", &named("bk_module_name", name))?;
+        for (name, value) in [
+            ("bk_module_id", module_id),
+            ("bk_biz_id", id),
+            ("bk_set_id", set_id),
+            ("bk_parent_id", set_id),
+            ("default", default),
+            ("service_category_id", category),
+            ("service_template_id", 0),
+            ("set_template_id", 0),
+        ] {
+            module.set(name, value);
+        }
+        module.set("host_apply_enabled", false);
+        world.put(Place::Modules, module_id, Some(module));
+    }
+    Ok(Reply::Json(row.to_value()))
+}
+
+/// `update_business`.
+pub(super) fn update_business(world: &mut World, call: &Call) -> Outcome {
+    let mut sent = call.map()?.ok_or_else(|| Refusal::crash("topo"))?;
+    let id = call.id("bk_biz_id", "business id")?;
+    let old = world.tables.businesses.get(id).cloned().ok_or_else(Refusal::not_found)?;
+    sent.remove("bk_biz_id");
+    let mut row = (*old).clone();
+    for (name, value) in accepted(world, "biz", &old, &sent)? {
+        row.set(name, value);
+    }
+    touch(world, call, &mut row);
+    if let Some(unique) = world.tables.businesses.conflict(id, &row) {
+        return Err(Refusal::duplicated(&unique.describe(&row)));
+    }
+    let subject = Subject { model: "biz", id, name: old.text("bk_biz_name"), business: Some(id) };
+    world.note(Record::update(world, call, &subject, &old, &sent));
+    world.put(Place::Businesses, id, Some(row));
     Ok(Reply::Nothing)
 }

@@ -206,6 +206,16 @@ impl Table {
         Some(ids)
     }
 
+    /// Returns how many ids [`Self::ids`] gives at most; none if no index knows.
+    pub(super) fn estimate(&self, field: &str, values: &[Value]) -> Option<usize> {
+        if let Some(lookup) = self.lookups.iter().find(|lookup| &*lookup.field == field) {
+            let length = |value| Atom::of(value).map(|atom| lookup.entries.get(&atom).map_or(0, BTreeSet::len));
+            return values.iter().map(length).sum();
+        }
+        let unique = || self.uniques.iter().any(|unique| unique.fields.len() == 1 && &*unique.fields[0].0 == field);
+        (field == self.key || unique()).then_some(values.len())
+    }
+
     /// Returns the id that a composite unique key gives for fields of known values; none if no such key applies.
     pub(super) fn composite(&self, known: &[(&str, &Value)]) -> Option<Vec<i64>> {
         self.uniques.iter().filter(|unique| unique.fields.len() > 1).find_map(|unique| {

@@ -29,12 +29,6 @@ pub(super) fn cloud_areas(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(Reply::Json(json!({"count": count, "info": page.cut(areas.into_iter())})))
 }
 
-/// `list_quoted_inst`: a state holds no rows of inner tables.
-pub(super) fn quoted(_: &World, _: &Tables, call: &Call) -> Outcome {
-    Page::of(&call.args()?)?.bounded()?;
-    Ok(Reply::Json(json!({"info": []})))
-}
-
 /// Reads a list of ids with its limit, 1199006 with its name beyond.
 fn bounded(args: &Args, name: &str, most: usize) -> Result<BTreeSet<i64>, Refusal> {
     let ids = args.ints(name)?;

@@ -8,7 +8,7 @@ use super::{
     call::Call,
     refusal::{Outcome, Refusal, Reply},
     row::{Projection, Row, Shown},
-    world::{Change, INNER, Place, World},
+    world::{Change, INNER, Place, Version, World},
 };
 
 /// The most events of one answer.
@@ -47,11 +47,13 @@ fn number(cursor: &str) -> Result<u64, Refusal> {
     number.ok_or_else(|| Refusal::invalid("bk_cursor"))
 }
 
-fn read(call: &Call) -> Result<Watch, Refusal> {
+fn read(world: &World, call: &Call) -> Result<Watch, Refusal> {
     let args: Args = call.args()?;
     let resource = call.var("bk_resource").to_owned();
     let known = ["object_instance", "mainline_instance", "inst_asst", "host", "module", "set", "biz"];
-    if !known.contains(&resource.as_str()) {
+    // Associations came with their tables per model (section 6).
+    let too_old = resource == "inst_asst" && world.version < Version::V3_10;
+    if too_old || !known.contains(&resource.as_str()) {
         return Err(Refusal::invalid("bk_resource"));
     }
     let fields = args.texts("bk_fields")?;
@@ -75,7 +77,7 @@ fn read(call: &Call) -> Result<Watch, Refusal> {
 
 impl Watch {
     /// Returns the row of an event that is watched, with the event's type.
-    fn sees<'a>(&self, change: &'a Change) -> Option<(&'static str, &'a Row)> {
+    fn sees<'a>(&self, world: &World, change: &'a Change) -> Option<(&'static str, &'a Row)> {
         let (kind, row) = match (&change.before, &change.after) {
             (None, Some(row)) => ("create", row),
             (Some(_), Some(row)) => ("update", row),
@@ -84,14 +86,17 @@ impl Watch {
         };
         let any_model = self.sub_resource.is_empty();
         let fits = match (&change.place, self.resource.as_str()) {
-            (Place::Instances(model), "object_instance") => {
-                !INNER.contains(&model.as_str()) && (any_model || *model == self.sub_resource)
+            (Place::Instances(model), "object_instance" | "mainline_instance") => {
+                let layer = world.tables.layers.contains(model);
+                !INNER.contains(&model.as_str())
+                    && layer == (self.resource == "mainline_instance")
+                    && (any_model || *model == self.sub_resource)
             }
             (Place::Instances(model), "host") => model == "host",
             (Place::Associations, "inst_asst") => {
                 any_model || [row.text("bk_obj_id"), row.text("bk_asst_obj_id")].contains(&self.sub_resource.as_str())
             }
-            (Place::Modules, "module") | (Place::Sets, "set") => true,
+            (Place::Modules, "module") | (Place::Sets, "set") | (Place::Businesses, "biz") => true,
             _ => false,
         };
         let wanted = self.types.is_empty() || self.types.iter().any(|wanted| wanted == kind);
@@ -118,7 +123,8 @@ impl Watch {
             From::Time(time) => change.time >= time,
         };
         let seen = world.changes.iter().filter(after).filter_map(|change| {
-            self.sees(change).map(|(kind, row)| self.event(change.number, kind, &json!(Shown(row, &self.projection))))
+            self.sees(world, change)
+                .map(|(kind, row)| self.event(change.number, kind, &json!(Shown(row, &self.projection))))
         });
         Ok(seen.take(EVENTS).collect())
     }
@@ -126,7 +132,7 @@ impl Watch {
 
 /// Answers with the events, or with a cursor to continue from.
 pub(super) fn poll(world: &World, call: &Call, now: Timestamp) -> Outcome {
-    let watch = read(call)?;
+    let watch = read(world, call)?;
     let events = watch.events(world, now)?;
     if events.is_empty() {
         let last = watch.event(world.change_count, "", &Value::Null);
@@ -137,7 +143,7 @@ pub(super) fn poll(world: &World, call: &Call, now: Timestamp) -> Outcome {
 
 /// Says whether nothing has happened yet that the watch would tell.
 pub(super) fn is_idle(world: &World, call: &Call, now: Timestamp) -> bool {
-    match read(call) {
+    match read(world, call) {
         Ok(Watch { from: From::Now, .. }) | Err(_) => false,
         Ok(watch) => watch.events(world, now).is_ok_and(|events| events.is_empty()),
     }

@@ -1,7 +1,7 @@
 //! The state: all tables, counters and records, and the one way to change a row.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -18,16 +18,29 @@ use super::{
 /// The models that the common instance operations refuse (section 4.1).
 pub(super) const INNER: [&str; 8] = ["biz", "set", "module", "host", "process", "plat", "bk_biz_set_obj", "bk_project"];
 
+/// The kind of association that makes the topology.
+pub(super) const MAIN_LINE: &str = "bk_mainline";
+
 /// Names a table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Place {
+    Businesses,
     Sets,
     Modules,
     /// Instances of a model.
     Instances(String),
+    /// Rows of an inner-table attribute of a model.
+    Quoted(String, String),
     Associations,
     ServiceTemplates,
     ProcessTemplates,
+}
+
+/// The rows of an inner-table attribute, and the attributes that they have.
+#[derive(Debug, Clone)]
+pub(super) struct Quoted {
+    pub(super) table: Table,
+    pub(super) schema: Schema,
 }
 
 /// All tables.
@@ -42,10 +55,16 @@ pub(super) struct Tables {
     pub(super) object_associations: Table,
     pub(super) association_kinds: Table,
     pub(super) instances: BTreeMap<String, Table>,
+    /// Rows of inner tables by model and attribute.
+    pub(super) quoted: BTreeMap<(String, String), Quoted>,
     pub(super) associations: Table,
     pub(super) service_categories: Table,
     pub(super) service_templates: Table,
     pub(super) process_templates: Table,
+    /// Attributes that service templates configure; only read.
+    pub(super) template_attributes: Vec<Arc<Row>>,
+    /// Custom layers between business and set.
+    pub(super) layers: BTreeSet<String>,
     /// Pairs of host and module; only read.
     pub(super) host_relations: Vec<Arc<Row>>,
     /// Parsed attributes by model.
@@ -80,10 +99,13 @@ impl Default for Tables {
             ),
             association_kinds: Table::new("id", vec![unique(&[("bk_asst_id", text)])], &[]),
             instances: BTreeMap::new(),
+            quoted: BTreeMap::new(),
             associations: Table::new("id", vec![unique(&triple)], &ends),
             service_categories: Table::new("id", Vec::new(), &[]),
             service_templates: Table::new("id", Vec::new(), &["bk_biz_id", "name"]),
             process_templates: Table::new("id", Vec::new(), &["service_template_id"]),
+            template_attributes: Vec::new(),
+            layers: BTreeSet::new(),
             host_relations: Vec::new(),
             schemas: HashMap::new(),
         }
@@ -94,9 +116,11 @@ impl Tables {
     /// Returns a table.
     pub(super) fn at(&self, place: &Place) -> Option<&Table> {
         Some(match place {
+            Place::Businesses => &self.businesses,
             Place::Sets => &self.sets,
             Place::Modules => &self.modules,
             Place::Instances(model) => return self.instances.get(model),
+            Place::Quoted(model, property) => &self.quoted.get(&(model.clone(), property.clone()))?.table,
             Place::Associations => &self.associations,
             Place::ServiceTemplates => &self.service_templates,
             Place::ProcessTemplates => &self.process_templates,
@@ -106,9 +130,11 @@ impl Tables {
     /// Stores or removes a row.
     pub(super) fn put(&mut self, place: &Place, id: i64, row: Option<Arc<Row>>) -> Option<Arc<Row>> {
         let table = match place {
+            Place::Businesses => &mut self.businesses,
             Place::Sets => &mut self.sets,
             Place::Modules => &mut self.modules,
             Place::Instances(model) => self.instances.get_mut(model)?,
+            Place::Quoted(model, property) => &mut self.quoted.get_mut(&(model.clone(), property.clone()))?.table,
             Place::Associations => &mut self.associations,
             Place::ServiceTemplates => &mut self.service_templates,
             Place::ProcessTemplates => &mut self.process_templates,
@@ -205,7 +231,7 @@ pub(super) enum Version {
 }
 
 /// The whole state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) tables: Tables,
     /// What reads of a secondary see while it lags.
@@ -227,7 +253,7 @@ pub(super) struct World {
 }
 
 /// A copy of the tables that follows some time behind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Replica {
     pub(super) tables: Tables,
     waiting: VecDeque<Change>,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation},
+    kind::{Facts, Observation, Read},
     model::{Desired, Ensure, Live, Request, ResourceId, Rival, Sight},
     platform::bk_cmdb::lookup::{Trouble, read_rows},
 };
@@ -15,14 +15,54 @@ use crate::{
 /// Most values of one `in`, and most rows of one page.
 pub(super) const PAGE: usize = 500;
 
-/// Returns a search for rows of an association by the model at one of its ends.
-pub(super) fn search(model: &str, rules: &[Value], start: usize) -> Request {
+/// Reads rows of associations by the model at one of their ends: those with given values in a field.
+pub(super) fn rows<'f>(
+    model: &str,
+    association: Option<&str>,
+    (field, values): (&str, &[i64]),
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, Trouble> {
+    let mut found = Vec::new();
+    loop {
+        let request = search(model, association, (field, values), found.len());
+        let page = match observation.read(request, facts) {
+            Read::Pending => return Err(Trouble::Pending),
+            // Before 3.10: all of them at once.
+            Read::Failed(refusal) if refusal.is_absent() => {
+                return read_rows(find(model, association, (field, values)), "", observation, facts);
+            }
+            Read::Failed(refusal) => return Err(Trouble::Failed(refusal.to_string())),
+            Read::Value(data) => data["info"].as_array().map(Vec::as_slice).unwrap_or_default(),
+        };
+        found.extend(page);
+        if page.len() < PAGE {
+            return Ok(found);
+        }
+    }
+}
+
+/// The search of 3.10 and later.
+fn search(model: &str, association: Option<&str>, (field, values): (&str, &[i64]), start: usize) -> Request {
+    let mut rules = Vec::new();
+    rules.extend(association.map(|name| json!({"field": "bk_obj_asst_id", "operator": "equal", "value": name})));
+    rules.push(json!({"field": field, "operator": "in", "value": values}));
     Request {
         operation: "search_instance_associations",
         arguments: json!({"bk_obj_id": model, "conditions": {"condition": "AND", "rules": rules},
             "fields": ["id", "bk_inst_id", "bk_asst_inst_id"], "page": {"start": start, "limit": PAGE, "sort": "id"}}),
         repeatable: true,
     }
+}
+
+/// The search that all versions have. It knows no pages.
+fn find(model: &str, association: Option<&str>, (field, values): (&str, &[i64])) -> Request {
+    let mut condition = json!({field: {"$in": values}});
+    if let Some(name) = association {
+        condition["bk_obj_asst_id"] = json!(name);
+    }
+    let arguments = json!({"bk_obj_id": model, "condition": condition});
+    Request { operation: "find_instance_association", arguments, repeatable: true }
 }
 
 /// The live rows that declared ones could meet.
@@ -69,24 +109,10 @@ impl<'a> Association<'a> {
         let mut trouble = None;
         for (field, ids) in &asked {
             for chunk in ids.chunks(PAGE) {
-                let rules = [
-                    json!({"field": "bk_obj_asst_id", "operator": "equal", "value": self.name}),
-                    json!({"field": field, "operator": "in", "value": chunk}),
-                ];
-                let mut start = 0;
-                loop {
-                    match read_rows(search(self.source_model, &rules, start), "info", observation, facts) {
-                        Ok(page) => {
-                            rows.extend(page.iter().filter_map(|one| ends_of(one)));
-                            if page.len() == PAGE {
-                                start += PAGE;
-                                continue;
-                            }
-                        }
-                        Err(Trouble::Pending) => trouble = trouble.or(Some(Trouble::Pending)),
-                        Err(other) => trouble = Some(other),
-                    }
-                    break;
+                match self::rows(self.source_model, Some(self.name), (field, chunk), observation, facts) {
+                    Ok(found) => rows.extend(found.iter().filter_map(|one| ends_of(one))),
+                    Err(Trouble::Pending) => trouble = trouble.or(Some(Trouble::Pending)),
+                    Err(other) => trouble = Some(other),
                 }
             }
         }

@@ -10,6 +10,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::rows::{Fit, pair},
     model::{Desired, FieldChange, Fields, Live},
+    platform::bk_cmdb::version::Version,
     source::{Located, Origin},
     yaml::{self, Content, Node, Section, Typed},
 };
@@ -183,6 +184,21 @@ fn fit_together(ip: &Value, protocol: &Value) -> bool {
         (Some(ip), Some(protocol)) => (ip > 4) == (protocol > 2),
         _ => true,
     }
+}
+
+/// Reports IPv6 in rows where the server is known to be too old for it.
+pub(super) fn too_new(desired: &Desired, version: Option<Version>) -> Vec<Diagnostic> {
+    if version.is_none_or(|version| version >= Version::V3_11) {
+        return Vec::new();
+    }
+    let is_new = |path: &str, value: &Value| match path.rsplit('.').next() {
+        Some("ip") => matches!(value.as_str(), Some("5" | "6" | "7" | "8")),
+        Some("protocol") => matches!(value.as_str(), Some("3" | "4")),
+        _ => false,
+    };
+    let cells =
+        desired.fields.iter().filter(|(path, cell)| path.starts_with("bind_info[") && is_new(path, &cell.value));
+    cells.map(|(_, cell)| Diagnostic::error("P115", "IPv6 needs BlueKing CMDB 3.11 or newer", &cell.origin)).collect()
 }
 
 /// The rows to be sent and what differs in them.

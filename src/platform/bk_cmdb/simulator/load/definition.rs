@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::table::{KeyType, Unique};
+use super::super::{
+    attribute::{Attribute, Schema},
+    table::{KeyType, Unique},
+    world::{MAIN_LINE, Quoted},
+};
 use super::{INNER, Loader, Row, Table, built_in, id_field, name_field};
 
 impl Loader<'_> {
@@ -13,9 +17,11 @@ impl Loader<'_> {
         self.models();
         self.attributes();
         self.unique_rules();
-        self.instance_tables();
         self.object_associations();
         self.kinds();
+        self.layers();
+        self.instance_tables();
+        self.inner_tables();
     }
 
     fn next(table: &Table) -> i64 {
@@ -199,16 +205,49 @@ impl Loader<'_> {
             }
             let inner = INNER.contains(&model.as_str());
             let mut uniques = Vec::new();
+            let mut lookups: &[&str] = &[];
+            let layer = self.world.tables.layers.contains(&model);
             if !inner {
                 let name = self.world.names.share(name_field(&model));
                 let id = self.attribute_id(&model, &name);
                 if let Some(id) = id {
                     self.name_rule(&model, id);
                 }
-                uniques.push(Unique::on(vec![(name, KeyType::Text)]));
+                if layer {
+                    // On a layer names are unique below their parent (section 4.1).
+                    let parent = self.world.names.share("bk_parent_id");
+                    uniques.push(Unique::on(vec![(parent, KeyType::Number), (name, KeyType::Text)]));
+                    lookups = &["bk_parent_id", "bk_inst_name"];
+                } else {
+                    uniques.push(Unique::on(vec![(name, KeyType::Text)]));
+                }
                 uniques.extend(self.rules_of(&model, id));
             }
-            self.world.tables.instances.insert(model.clone(), Table::new(id_field(&model), uniques, &[]));
+            self.world.tables.instances.insert(model.clone(), Table::new(id_field(&model), uniques, lookups));
+        }
+    }
+
+    /// Finds the custom layers: models of a main-line association that are not built in.
+    fn layers(&mut self) {
+        let main_line = self.world.tables.object_associations.rows().map(|(_, row)| row);
+        let ends = main_line
+            .filter(|row| row.text("bk_asst_id") == MAIN_LINE)
+            .flat_map(|row| [row.text("bk_obj_id").to_owned(), row.text("bk_asst_obj_id").to_owned()]);
+        let layers = ends.filter(|model| !INNER.contains(&model.as_str())).collect();
+        self.world.tables.layers = layers;
+    }
+
+    /// Makes the table of each inner-table attribute. Its option holds the attributes of the rows below `header`.
+    fn inner_tables(&mut self) {
+        let tables = &mut self.world.tables;
+        for (_, attribute) in tables.attributes.rows().filter(|(_, row)| row.text("bk_property_type") == "innertable") {
+            let mut schema = Schema::default();
+            let header = attribute.get("option").and_then(|option| option.get("header")).and_then(Value::as_array);
+            for column in header.into_iter().flatten().filter_map(Value::as_object) {
+                schema.add(Attribute::of(&Row::from_map(column, &mut self.world.names)));
+            }
+            let place = (attribute.text("bk_obj_id").to_owned(), attribute.text("bk_property_id").to_owned());
+            tables.quoted.insert(place, Quoted { table: Table::new("id", Vec::new(), &["bk_inst_id"]), schema });
         }
     }
 

@@ -150,4 +150,51 @@ impl Loader<'_> {
             }
         }
     }
+
+    /// Reads the rows of inner-table attributes: lists by model and attribute.
+    pub(super) fn quoted_instances(&mut self) {
+        let Some(section) = self.state.get("quoted_instances") else { return };
+        let Some(models) = section.as_object() else {
+            return self.error("/quoted_instances", "expected an object of lists by model and attribute");
+        };
+        for (model, properties) in models {
+            for (property, rows) in properties.as_object().into_iter().flatten() {
+                let pointer = format!("/quoted_instances/{model}/{property}");
+                let place = (model.clone(), property.clone());
+                if !self.world.tables.quoted.contains_key(&place) {
+                    self.error(&pointer, format!("`{model}` has no inner-table attribute `{property}`"));
+                    continue;
+                }
+                for (pointer, map) in self.rows(&pointer, rows) {
+                    let mut row = self.row(map);
+                    let Some(owner) = self.id(&pointer, &row, "bk_inst_id") else { continue };
+                    if self.world.tables.of_model(model).and_then(|table| table.get(owner)).is_none() {
+                        self.error(&format!("{pointer}/bk_inst_id"), format!("there is no instance {owner}"));
+                    }
+                    row.fill("bk_supplier_account", "0");
+                    self.store(&pointer, row, |tables| tables.quoted.get_mut(&place).map(|quoted| &mut quoted.table));
+                }
+            }
+        }
+    }
+
+    /// Reads which attributes service templates configure: rows as the server lists them.
+    pub(super) fn template_attributes(&mut self) {
+        for (pointer, map) in self.section("service_template_attributes") {
+            let row = self.row(map);
+            let (template, attribute) = (row.int("service_template_id"), row.int("bk_attribute_id"));
+            let tables = &self.world.tables;
+            let known = tables.service_templates.get(template).is_some();
+            let of_module = tables.attributes.get(attribute).is_some_and(|row| row.text("bk_obj_id") == "module");
+            if !known {
+                let message = format!("there is no service template {template}");
+                self.error(&format!("{pointer}/service_template_id"), message);
+            }
+            if !of_module {
+                let message = format!("the module model has no attribute {attribute}");
+                self.error(&format!("{pointer}/bk_attribute_id"), message);
+            }
+            self.world.tables.template_attributes.push(Arc::new(row));
+        }
+    }
 }

@@ -1,0 +1,36 @@
+//! The API gateway: the server's paths below a stage, the account in one header (contract section 1.2).
+
+use serde_json::{Map, Value};
+
+use super::{Stamp, account, direct::body, table::Operation};
+use crate::{
+    kind::{Endpoint, Prepared},
+    model::Refusal,
+};
+
+pub(super) fn prepare(
+    operation: &Operation,
+    mut arguments: Map<String, Value>,
+    endpoint: &Endpoint,
+    stamp: Stamp<'_>,
+) -> Result<Prepared, Refusal> {
+    let account = account(endpoint);
+    let path = operation.path(true, account, &mut arguments)?;
+    let stage = endpoint.settings.get("stage").map_or("prod", String::as_str);
+    Ok(Prepared {
+        method: operation.method,
+        url: format!("{}/api/bk-cmdb/{stage}/api/v3{path}", endpoint.url),
+        headers: vec![
+            ("content-type", "application/json".to_owned()),
+            ("accept", "application/json".to_owned()),
+            ("x-bkapi-authorization", Value::Object(super::identity(endpoint)).to_string()),
+            ("blueking-language", "en".to_owned()),
+            ("x-bkcmdb-language", "en".to_owned()),
+            ("http_blueking_language", "en".to_owned()),
+            ("x-bkcmdb-supplier-account", account.to_owned()),
+            ("x-request-id", stamp.request_id.to_owned()),
+            ("x-bkapi-request-id", stamp.request_id.to_owned()),
+        ],
+        body: body(operation, arguments),
+    })
+}

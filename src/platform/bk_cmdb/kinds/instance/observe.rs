@@ -1,0 +1,225 @@
+//! Finding instances: the definition of their model, then all that documents mean in a few reads.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::{Value, json};
+
+use super::{NAME, claim, live, wanted_name};
+use crate::{
+    diff::identity::{self, Assigned},
+    kind::{Facts, Observation, Read},
+    model::{Desired, Ensure, Live, Request, ResourceId, Rival, Sight},
+    platform::bk_cmdb::{
+        kinds::{
+            pick::{self, Gathered, wanted_fields},
+            spec::{placed, troubled},
+        },
+        lookup::{self, Businesses, Key, Rows, Selector, Trouble, read_rows},
+    },
+};
+
+/// Most ids of one question for associations, and most rows of its answer.
+const PAGE: usize = 500;
+
+/// Says what is known of the documents about one model, or asks for it.
+pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &Facts, observation: &mut Observation) {
+    let business = match business_of(group, all, facts, observation) {
+        Ok(business) => business,
+        Err(sight) => {
+            if let Some(sight) = sight {
+                group.iter().for_each(|one| observation.know(&one.id, sight.clone()));
+            }
+            return;
+        }
+    };
+    let known = lookup::definition(model, observation, facts).and_then(|definition| {
+        let mut gathered =
+            if business.is_none() { Gathered::of(model, all, &definition, facts) } else { Gathered::default() };
+        let mut picks: HashMap<&ResourceId, Vec<Selector>> = HashMap::new();
+        for one in group {
+            match pick::selectors(one, "", &definition, facts) {
+                Ok(selectors) => {
+                    if business.is_some() {
+                        gathered.selectors.extend(selectors.iter().cloned());
+                        let known = wanted_fields(one).filter(|name| definition.contains_key(name));
+                        gathered.fields.extend(known.map(str::to_owned));
+                    }
+                    picks.insert(&one.id, selectors);
+                }
+                Err(problem) => observation.know(&one.id, Sight::Impossible(problem)),
+            }
+        }
+        let rows = lookup::instances(model, business, &gathered.selectors, &gathered.fields, observation, facts)?;
+        Ok((picks, rows))
+    });
+    match known {
+        Ok((picks, rows)) => assign(model, group, &picks, &rows, facts, observation),
+        Err(trouble) => {
+            for one in group {
+                if let Some(sight) = troubled(&trouble, one) {
+                    observation.know(&one.id, sight);
+                }
+            }
+        }
+    }
+}
+
+fn business_of(
+    group: &[&Desired],
+    all: &[&Desired],
+    facts: &Facts,
+    observation: &mut Observation,
+) -> Result<Option<i64>, Option<Sight>> {
+    let Some(given) = group.first().and_then(|one| one.locate("business")) else { return Ok(None) };
+    let businesses = Businesses::of(all, observation, facts).map_err(|trouble| troubled(&trouble, group[0]))?;
+    placed(businesses.find(given, observation, facts), group[0]).map(Some)
+}
+
+/// Gives each document its live object: who has one candidate takes it, and so on. So chains of renames are told
+/// apart, and what stays open is an error.
+fn assign(
+    model: &str,
+    group: &[&Desired],
+    picks: &HashMap<&ResourceId, Vec<Selector>>,
+    rows: &Rows<'_>,
+    facts: &Facts,
+    observation: &mut Observation,
+) {
+    let documents: Vec<&Desired> = group.iter().copied().filter(|one| picks.contains_key(&one.id)).collect();
+    let candidates = documents.iter().map(|one| picks[&one.id].iter().flat_map(|pick| rows.find(pick)).collect());
+    let assigned = identity::assign(candidates.collect());
+    let names_needed = documents
+        .iter()
+        .zip(&assigned)
+        .any(|(one, assigned)| one.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing));
+    let names = if names_needed { lookup::some_names(model, observation, facts) } else { Some(Vec::new()) };
+    let Some(names) = names else { return };
+    let taken = taken_names(model, &documents, &assigned, rows, facts, observation);
+    let label = |id: i64| format!("{model} #{id}");
+    let going = documents.iter().zip(&assigned).filter_map(|(one, assigned)| match assigned {
+        Assigned::One(id) if one.ensure == Ensure::Absent => Some(*id),
+        _ => None,
+    });
+    let holds = associations(model, &going.collect(), observation, facts);
+    for (one, assigned) in documents.iter().zip(&assigned) {
+        let rivals = match &taken {
+            Ok(taken) => taken.get(&one.id).cloned().unwrap_or_default(),
+            Err(Trouble::Pending) => return,
+            Err(trouble) => {
+                observation.known.extend(troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
+                continue;
+            }
+        };
+        let sight = match assigned {
+            Assigned::Nothing => Sight::Absent { nearest: names.clone(), rivals, place: Value::Null },
+            Assigned::One(id) => match rows.row(*id) {
+                Some(row) => match &holds {
+                    Ok(holds) => {
+                        let holds = holds.get(id).cloned().unwrap_or_default();
+                        Sight::Found(Live { rivals, holds, ..live(one, row) })
+                    }
+                    Err(Trouble::Pending) => return,
+                    Err(trouble) => troubled(trouble, one).unwrap_or_else(Sight::absent),
+                },
+                None => Sight::absent(),
+            },
+            open => pick::open(one, open, &documents, label),
+        };
+        observation.know(&one.id, sight);
+    }
+}
+
+/// The associations of instances that are to go, by instance: the server refuses to remove an instance that has one
+/// (code 1101075).
+fn associations(
+    model: &str,
+    ids: &BTreeSet<i64>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<HashMap<i64, Vec<String>>, Trouble> {
+    let ids: Vec<_> = ids.iter().copied().collect();
+    let mut holds: HashMap<i64, Vec<String>> = HashMap::new();
+    for chunk in ids.chunks(PAGE) {
+        let mut start = 0;
+        loop {
+            // Both ends in one question; it has no count, so a full page may have another behind it.
+            let end = |object: &str, instance: &str| {
+                json!({"condition": "AND", "rules": [{"field": object, "operator": "equal", "value": model},
+                    {"field": instance, "operator": "in", "value": chunk}]})
+            };
+            let rules = json!([end("bk_obj_id", "bk_inst_id"), end("bk_asst_obj_id", "bk_asst_inst_id")]);
+            let arguments = json!({"bk_obj_id": model, "conditions": {"condition": "OR", "rules": rules},
+                "page": {"start": start, "limit": PAGE, "sort": "id"}});
+            let request = Request { operation: "search_instance_associations", arguments, repeatable: true };
+            let (rows, more) = match observation.read(request, facts) {
+                Read::Pending => return Err(Trouble::Pending),
+                // Before 3.10: all of them at once.
+                Read::Failed(refusal) if refusal.is_absent() => {
+                    let condition = json!({"$or": [{"bk_obj_id": model, "bk_inst_id": {"$in": chunk}},
+                        {"bk_asst_obj_id": model, "bk_asst_inst_id": {"$in": chunk}}]});
+                    let arguments = json!({"bk_obj_id": model, "condition": condition});
+                    let request = Request { operation: "find_instance_association", arguments, repeatable: true };
+                    (read_rows(request, "", observation, facts)?, false)
+                }
+                Read::Failed(refusal) => return Err(Trouble::Failed(refusal.to_string())),
+                Read::Value(data) => {
+                    let rows: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+                    let full = rows.len() == PAGE;
+                    (rows, full)
+                }
+            };
+            for row in &rows {
+                for (object, instance) in [("bk_obj_id", "bk_inst_id"), ("bk_asst_obj_id", "bk_asst_inst_id")] {
+                    if let Some(id) = row[instance].as_i64().filter(|_| row[object] == model) {
+                        holds.entry(id).or_default().push(format!("association #{}", row["id"]));
+                    }
+                }
+            }
+            if !more {
+                break;
+            }
+            start += PAGE;
+        }
+    }
+    Ok(holds)
+}
+
+/// The names that documents want for their instances and that other instances hold.
+fn taken_names<'d>(
+    model: &str,
+    documents: &[&'d Desired],
+    assigned: &[Assigned<i64>],
+    rows: &Rows<'_>,
+    facts: &Facts,
+    observation: &mut Observation,
+) -> Result<HashMap<&'d ResourceId, Vec<Rival>>, Trouble> {
+    let mut renamed = Vec::new();
+    for (one, assigned) in documents.iter().zip(assigned) {
+        let own = match assigned {
+            Assigned::One(id) => Some(*id),
+            Assigned::Nothing if one.ensure == Ensure::Present => None,
+            _ => continue,
+        };
+        let held = own.and_then(|id| rows.row(id)).and_then(|row| row[NAME].as_str());
+        if let Some(name) = wanted_name(one).filter(|name| Some(*name) != held) {
+            renamed.push((*one, own, name));
+        }
+    }
+    let by_name = |name: &str| Selector::Fields([(NAME.to_owned(), Key::of(&json!(name)))].into());
+    // Only names that the first reads did not look for need another read.
+    let asked: BTreeSet<Selector> = renamed
+        .iter()
+        .filter(|(one, _, _)| one.locate("match.bk_inst_name").is_none())
+        .map(|(_, _, name)| by_name(name))
+        .collect();
+    let more = lookup::instances(model, None, &asked, &BTreeSet::new(), observation, facts)?;
+    let mut taken: HashMap<&ResourceId, Vec<Rival>> = HashMap::new();
+    for (one, own, name) in renamed {
+        let pick = by_name(name);
+        let holders: BTreeSet<_> = rows.find(&pick).into_iter().chain(more.find(&pick)).collect();
+        let rivals = holders.into_iter().filter(|id| Some(*id) != own);
+        let rivals = rivals.map(|id| Rival { claim: claim(one, name), holder: format!("{model} #{id}") });
+        taken.insert(&one.id, rivals.collect());
+    }
+    Ok(taken)
+}

@@ -1,0 +1,230 @@
+//! The long run: each event is followed by exactly the call that it needs.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Site, bodies, http, state, switch, wait_until};
+
+/// A running `watch` and where its pages are.
+struct Watch {
+    child: Child,
+    pages: SocketAddr,
+    /// Its own sandbox, where it has one.
+    sandbox: Option<SocketAddr>,
+}
+
+impl Watch {
+    /// Starts to watch and waits until the first pass is done.
+    fn start(site: &Site, arguments: &[&str]) -> Self {
+        let all: Vec<_> = ["watch", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
+        let mut command = site.command(&all);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("it was piped")).lines();
+        let mut address = |start: &str| -> SocketAddr {
+            let line = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with(start));
+            let line = line.unwrap_or_else(|| panic!("it never said `{start}`"));
+            line[start.len()..].parse().expect("an address")
+        };
+        let pages = address("listening on http://");
+        let sandbox = all.contains(&"--sandbox").then(|| address("sandbox listening on http://"));
+        // What it goes on to say must not fill the pipe.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        let watch = Self { child, pages, sandbox };
+        wait_until("the first pass is done", || watch.passes() > 0);
+        watch
+    }
+
+    fn page(&self, path: &str) -> String {
+        http(self.pages, "GET", path, "")
+    }
+
+    /// The sum of a metric over its labels.
+    fn metric(&self, name: &str) -> u64 {
+        let page = self.page("/metrics");
+        let lines = page.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// How many passes have ended.
+    fn passes(&self) -> u64 {
+        self.metric("reconcile_passes_total")
+    }
+
+    /// Waits until two more passes have ended: the first of them may have begun before.
+    fn settle(&self) {
+        let before = self.passes();
+        wait_until("two more passes have ended", || self.passes() >= before + 2);
+    }
+
+    /// Tells it to end, and returns its exit code.
+    fn end(mut self) -> Option<i32> {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Watch {
+    /// A test that failed leaves nothing behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A document that gives the first switch so many ports.
+fn ports(number: u32) -> String {
+    switch("core", "bk_asset_id: A1", &format!("ports: {number}"))
+}
+
+/// The call that gives the first switch so many ports.
+fn sets_ports(number: u32) -> Value {
+    json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": number})
+}
+
+/// Waits for writes, then for two passes that write nothing more, and checks that these were all.
+fn expect(site: &Site, watch: &Watch, expected: &Value) {
+    let count = expected.as_array().map_or(0, Vec::len);
+    wait_until("the writes are there", || site.writes().len() >= count);
+    watch.settle();
+    assert_eq!(bodies(&site.writes()), *expected);
+    site.sandbox().clear_calls();
+}
+
+#[test]
+fn applies_at_the_start_on_a_save_and_on_drift() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
+    let watch = Watch::start(&site, &["manifests", "--resync", "1s"]);
+    expect(&site, &watch, &json!([sets_ports(48)]));
+    assert!(watch.page("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(watch.page("/readyz").starts_with("HTTP/1.1 200"));
+
+    site.write("manifests/core.yaml", &ports(96));
+    expect(&site, &watch, &json!([sets_ports(96)]));
+
+    // Saved again as it is: an event, and nothing to do.
+    site.write("manifests/core.yaml", &ports(96));
+    expect(&site, &watch, &json!([]));
+
+    site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 7, "remark": "theirs"}));
+    expect(&site, &watch, &json!([sets_ports(96)]));
+    assert_eq!(site.row("/bk-cmdb/instances/bk_switch", "bk_inst_id", 1)["remark"], "theirs");
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
+fn a_save_is_seen_without_waiting_for_the_resync() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
+    let watch = Watch::start(&site, &["manifests", "--resync", "1h"]);
+    site.write("manifests/core.yaml", &ports(96));
+    wait_until("it is applied", || bodies(&site.writes()) == json!([sets_ports(48), sets_ports(96)]));
+    site.write(
+        "manifests/more/second.yaml",
+        &ports(24).replace("core", "second").replace("A1", "A2").replace("24", "25"),
+    );
+    wait_until("a file in a new directory is applied", || site.writes().len() == 3);
+    assert_eq!(watch.end(), Some(0));
+}
+
+/// Swaps a link as Kubernetes and git-sync do: a new link is renamed over the old one.
+fn swap(link: &Path, to: &str) {
+    let new = link.with_file_name("..new");
+    symlink(to, &new).expect("a link can be made");
+    std::fs::rename(&new, link).expect("a link can be renamed");
+}
+
+#[test]
+fn a_config_map_that_is_swapped_is_followed() {
+    let site = Site::with(&state(), &[("map/..one/core.yaml", &ports(48)), ("map/..two/core.yaml", &ports(96))]);
+    let map = site.path().join("map");
+    swap(&map.join("..data"), "..one");
+    symlink("..data/core.yaml", map.join("core.yaml")).expect("a link can be made");
+    let watch = Watch::start(&site, &["map", "--resync", "1h"]);
+    wait_until("the first is applied", || bodies(&site.writes()) == json!([sets_ports(48)]));
+    swap(&map.join("..data"), "..two");
+    wait_until("the second is applied", || bodies(&site.writes()) == json!([sets_ports(48), sets_ports(96)]));
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
+fn a_directory_behind_a_link_that_is_swapped_is_followed() {
+    let site = Site::with(&state(), &[("rev-1/m/core.yaml", &ports(48)), ("rev-2/m/core.yaml", &ports(96))]);
+    let link = site.path().join("current");
+    swap(&link, "rev-1");
+    let watch = Watch::start(&site, &["current/m", "--config", "reconcile.yaml", "--resync", "1h"]);
+    wait_until("the first is applied", || bodies(&site.writes()) == json!([sets_ports(48)]));
+    swap(&link, "rev-2");
+    wait_until("the second is applied", || bodies(&site.writes()) == json!([sets_ports(48), sets_ports(96)]));
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
+fn a_broken_document_keeps_its_last_good_version_in_force() {
+    let other = switch("other", "bk_asset_id: A2", "ports: 48");
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48)), ("manifests/other.yaml", &other)]);
+    let watch = Watch::start(&site, &["manifests", "--resync", "1s"]);
+    wait_until("both are applied", || site.writes().len() == 2);
+    watch.settle();
+    site.sandbox().clear_calls();
+
+    site.write("manifests/core.yaml", "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {name: core\n");
+    wait_until("the mistake is told", || watch.metric("reconcile_manifest_errors") > 0);
+    expect(&site, &watch, &json!([]));
+    // What it said before is still enforced, and the other document is not held up.
+    site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 7}));
+    expect(&site, &watch, &json!([sets_ports(48)]));
+    site.write("manifests/other.yaml", &other.replace("48", "96"));
+    expect(&site, &watch, &json!([{"bk_obj_id": "bk_switch", "bk_inst_id": 2, "ports": 96}]));
+
+    site.write("manifests/core.yaml", &ports(12));
+    expect(&site, &watch, &json!([sets_ports(12)]));
+    wait_until("the mistake is gone", || watch.metric("reconcile_manifest_errors") == 0);
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
+fn report_tells_of_drift_and_writes_nothing() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
+    site.configure("watch: {mode: report, resync: 1s}\n");
+    let watch = Watch::start(&site, &["manifests"]);
+    wait_until("the drift is told", || watch.metric("reconcile_drift") == 1);
+    expect(&site, &watch, &json!([]));
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
+fn a_platform_that_is_away_for_a_while_is_no_reason_to_end() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
+    let down = json!([{"operation": "search_object_instances", "fault": "code", "code": 1_199_006, "message": "no"}]);
+    site.faults(&down);
+    let watch = Watch::start(&site, &["manifests", "--resync", "1s"]);
+    expect(&site, &watch, &json!([]));
+    site.faults(&json!([]));
+    expect(&site, &watch, &json!([sets_ports(48)]));
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
+fn it_brings_its_own_sandbox() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48)), ("state.json", &state().to_string())]);
+    site.configure("sandbox: {state: [state.json]}\n");
+    let watch = Watch::start(&site, &["manifests", "--sandbox", "--resync", "1s"]);
+    let sandbox = watch.sandbox.expect("it says where");
+    let writes = || http(sandbox, "GET", "/_sandbox/calls", "").matches("\"operation\":\"update_inst\"").count();
+    wait_until("the first is applied", || writes() == 1);
+    let edit = json!({"operation": "update_inst", "body": {"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 7}});
+    assert!(http(sandbox, "POST", "/_sandbox/edit", &edit.to_string()).starts_with("HTTP/1.1 200"));
+    wait_until("the edit is undone", || writes() == 2);
+    watch.settle();
+    assert_eq!(writes(), 2);
+    assert_eq!(site.sandbox().calls(), [], "the platforms themselves are left alone");
+    assert_eq!(watch.end(), Some(0));
+}

@@ -1,0 +1,368 @@
+//! Rules about the sources themselves: what may use what, what is absent where, examples and README that work.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// What each part may use of the crate, beside itself. A part is a module, or a path below `platform`.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("source", &[]),
+    ("diagnostic", &["source"]),
+    ("yaml", &["source", "diagnostic"]),
+    ("model", &["source", "diagnostic"]),
+    ("diff", &["model"]),
+    ("kind", &["diff", "yaml", "model", "diagnostic", "source"]),
+    ("manifest", &["kind", "diff", "yaml", "model", "source", "diagnostic"]),
+    ("plan", &["kind", "diff", "yaml", "model", "source", "diagnostic"]),
+    ("config", &["yaml", "diagnostic", "source"]),
+    ("transport", &["kind", "model"]),
+    ("engine", &["plan", "kind", "transport", "diff", "model", "diagnostic", "source"]),
+    ("platform", &["kind"]),
+    ("platform/bk_cmdb", &["kind", "diff", "yaml", "model", "diagnostic", "source"]),
+    ("platform/roma_connect", &["kind", "diff", "yaml", "model", "diagnostic", "source"]),
+    ("platform/bk_cmdb/simulator", &["sandbox"]),
+    ("platform/roma_connect/simulator", &["sandbox"]),
+    ("sandbox", &["platform/bk_cmdb/simulator", "platform/roma_connect/simulator"]),
+    (
+        "agent",
+        &["engine", "plan", "kind", "manifest", "config", "diff", "yaml", "model", "diagnostic", "source", "transport"],
+    ),
+    ("web", &["agent", "config", "model"]),
+    ("main", &["cli"]),
+    ("lib", &[]),
+];
+
+/// Modules that compute and nothing else.
+const CORE: &[&str] = &["source", "diagnostic", "yaml", "model", "diff", "kind", "manifest", "plan"];
+
+/// The longest a file of code may be.
+const LINES: usize = 450;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A source file: its path below the repository and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The code without comments, texts and tests.
+    fn code(&self) -> String {
+        let code = without_words(&self.text);
+        code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned()
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.contains("/tests") || self.path.ends_with("/fake.rs")
+    }
+
+    /// The path of the module, with `/` between its steps.
+    fn module(&self) -> &str {
+        let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        below.strip_suffix(".rs").unwrap_or(below)
+    }
+
+    /// The part that the file belongs to, the longest one that fits.
+    fn part(&self) -> &str {
+        part(self.module())
+    }
+}
+
+/// The part that a module's path (`platform/bk_cmdb/door`) belongs to.
+fn part(module: &str) -> &str {
+    let fits = |part: &&str| module == *part || module.strip_prefix(part).is_some_and(|rest| rest.starts_with('/'));
+    let known = MAY_USE.iter().map(|(part, _)| *part).filter(fits).max_by_key(|part| part.len());
+    known.unwrap_or_else(|| module.split('/').next().unwrap_or_default())
+}
+
+/// All Rust files below a directory of the repository.
+fn sources(directory: &str) -> Vec<Source> {
+    let mut sources = Vec::new();
+    let mut open = vec![root().join(directory)];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).expect("it can be read").map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = std::fs::read_to_string(&path).expect("it can be read");
+            let path = path.strip_prefix(root()).expect("it lies below").display().to_string();
+            sources.push(Source { path, text });
+        }
+    }
+    sources.sort_by(|left, right| left.path.cmp(&right.path));
+    assert!(!sources.is_empty(), "{directory} holds no sources");
+    sources
+}
+
+/// Blanks out comments and what stands between quotes.
+fn without_words(text: &str) -> String {
+    let pattern = r#"(?x)
+        //[^\n]*                                    # a comment
+        | r\#"(?s:.*?)"\#                           # a raw text with a hash
+        | r"[^"]*"                                  # and without
+        | b?"(?s:\\.|[^"\\])*"                      # a text
+        | b?'(?:\\(?:u\{[0-9a-fA-F]+\}|x..|.)|[^\\'\n])'  # a character; a lifetime has no second quote
+    "#;
+    regex::Regex::new(pattern).expect("the expression is right").replace_all(text, "\"\"").into_owned()
+}
+
+/// The paths that begin with `crate::` in code, groups resolved, with `/` between their steps.
+fn crate_paths(code: &str) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let is_word = code[..at].chars().next_back().is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
+        if !is_word {
+            follow(&code[at + "crate::".len()..], "", &mut paths);
+        }
+    }
+    paths
+}
+
+/// The paths that begin with `super::` in the code of a module, from the crate's root.
+fn super_paths(module: &str, code: &str) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    let pattern = regex::Regex::new(r"\b(?:super::)+").expect("the expression is right");
+    for found in pattern.find_iter(code) {
+        let up = found.as_str().matches("super").count();
+        let steps: Vec<&str> = module.split('/').collect();
+        let above = &steps[..steps.len().saturating_sub(up)];
+        follow(&code[found.end()..], &above.join("/"), &mut paths);
+    }
+    paths
+}
+
+/// Reads one path or group and returns what stands behind it.
+fn follow<'a>(code: &'a str, before: &str, paths: &mut BTreeSet<String>) -> &'a str {
+    let mut code = code.trim_start();
+    let mut path = before.to_owned();
+    loop {
+        if let Some(group) = code.strip_prefix('{') {
+            code = group.trim_start();
+            while !code.starts_with('}') && !code.is_empty() {
+                code = follow(code, &path, paths).trim_start();
+                code = code.strip_prefix(',').unwrap_or(code).trim_start();
+            }
+            return code.strip_prefix('}').unwrap_or(code);
+        }
+        let end = code.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(code.len());
+        if end == 0 {
+            // `*`, or something that is no path.
+            paths.insert(path);
+            return code.get(1..).unwrap_or_default();
+        }
+        let (step, rest) = code.split_at(end);
+        if step != "self" {
+            path = if path.is_empty() { step.to_owned() } else { format!("{path}/{step}") };
+        }
+        code = rest;
+        let Some(rest) = code.strip_prefix("::") else {
+            paths.insert(path);
+            let renamed = code.trim_start().strip_prefix("as ").map(|rest| {
+                rest.trim_start().trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_')
+            });
+            return renamed.unwrap_or(code);
+        };
+        code = rest.trim_start();
+    }
+}
+
+#[test]
+fn paths_are_read() {
+    let code = "use crate::{a::{self, b::C as D}, e, f::*}; fn g() { crate::h::i(); mycrate::no(); }";
+    let paths: Vec<_> = crate_paths(code).into_iter().collect();
+    assert_eq!(paths, ["a", "a/b/C", "e", "f", "h/i"]);
+    let paths: Vec<_> = super_paths("a/b/c", "use super::{d, e::F}; use super::super::g;").into_iter().collect();
+    assert_eq!(paths, ["a/b/d", "a/b/e/F", "a/g"]);
+    assert_eq!(without_words("a // b \"\nc \"d \\\" e\" 'f' &'g h '\\''"), "a \"\"\nc \"\" \"\" &'g h \"\"");
+}
+
+#[test]
+fn each_part_uses_only_what_it_may() {
+    let rules: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for source in sources("src").iter().filter(|source| !source.is_test()) {
+        let own = source.part();
+        if own == "cli" {
+            continue;
+        }
+        let Some(allowed) = rules.get(own) else { panic!("{}: the part `{own}` has no rule", source.path) };
+        let code = source.code();
+        for path in crate_paths(&code).union(&super_paths(source.module(), &code)) {
+            let used = part(path);
+            if used != own && !allowed.contains(&used) {
+                wrong.push(format!("{}: `{own}` must not use crate::{}", source.path, path.replace('/', "::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Checks that words occur only in files that may have them.
+fn absent(words: &[&str], may: impl Fn(&Source) -> bool) {
+    let mut wrong = Vec::new();
+    for source in sources("src").iter().filter(|source| !source.is_test() && !may(source)) {
+        let code = source.code();
+        wrong.extend(words.iter().filter(|word| code.contains(**word)).map(|word| format!("{}: {word}", source.path)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_core_computes_and_nothing_else() {
+    let words = [
+        "tokio",
+        "reqwest",
+        "axum",
+        "async fn",
+        "std::fs",
+        "std::env",
+        "std::net",
+        "std::process",
+        "SystemTime",
+        "Instant::now",
+        "Timestamp::now",
+        "Zoned::now",
+        "fs::read",
+        "env::var",
+    ];
+    absent(&words, |source| {
+        let part = source.part();
+        let is_kind = part.starts_with("platform/") && !part.ends_with("/simulator");
+        let is_core = CORE.contains(&part) || part == "platform" || is_kind;
+        // Discovery reads directories: it is the edge of `manifest`.
+        !is_core || source.path.starts_with("src/manifest/discover")
+    });
+}
+
+#[test]
+fn one_module_alone_names_the_parser_the_client_and_the_streams() {
+    absent(&["granit_parser"], |source| source.part() == "yaml");
+    absent(&["reqwest"], |source| source.part() == "transport");
+    absent(&["println!", "eprintln!", "print!(", "eprint!(", "io::stdout", "io::stderr"], |source| {
+        source.path.starts_with("src/cli/view") || source.path == "src/cli/apply.rs"
+    });
+}
+
+#[test]
+fn platforms_are_named_in_their_own_folders_only() {
+    let named = regex::Regex::new(r"(?i)\b(bk[-_]?cmdb|roma([-_]connect)?|blueking)\b").expect("it is right");
+    let comment = regex::Regex::new("//[^\n]*").expect("it is right");
+    let mut wrong = Vec::new();
+    for source in sources("src").iter().filter(|source| !source.is_test()) {
+        let may = ["src/platform", "src/config", "src/sandbox", "src/cli/sandbox.rs"];
+        if may.iter().any(|path| source.path.starts_with(path)) {
+            continue;
+        }
+        let code = comment.replace_all(&source.text, "").into_owned();
+        let code = code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
+        wrong.extend(named.find_iter(&code).map(|found| format!("{}: {}", source.path, found.as_str())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_are_short() {
+    let long: Vec<_> = sources("src")
+        .iter()
+        .filter(|source| !source.is_test())
+        .map(|source| (source.path.clone(), source.text.lines().count()))
+        .filter(|(_, lines)| *lines > LINES)
+        .collect();
+    assert!(long.is_empty(), "longer than {LINES} lines: {long:?}");
+}
+
+/// Runs the program in the repository with an empty environment.
+fn reconcile(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reconcile"));
+    command.env_clear().current_dir(directory).args(arguments).output().expect("the program runs")
+}
+
+#[test]
+fn examples_are_valid() {
+    let output = reconcile(&root(), &["validate", "examples/manifests"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The code blocks of a text in a language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let start = format!("```{language}\n");
+    text.split(&*start).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).expect("there is a README")
+}
+
+#[test]
+fn commands_of_the_readme_parse() {
+    let readme = readme();
+    let mut seen = 0;
+    for line in blocks(&readme, "sh").iter().flat_map(|block| block.lines()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let arguments = match words.as_slice() {
+            ["reconcile", arguments @ ..] => arguments,
+            ["cargo", "run", rest @ ..] => {
+                let dashes = rest.iter().position(|word| *word == "--").expect("arguments follow `--`");
+                &rest[dashes + 1..]
+            }
+            _ => continue,
+        };
+        seen += 1;
+        // With `--help` behind it a command is parsed and not run.
+        let mut arguments = arguments.to_vec();
+        arguments.push("--help");
+        let output = reconcile(&root(), &arguments);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        for flag in arguments.iter().filter(|word| word.starts_with("--")) {
+            let help = String::from_utf8_lossy(&output.stdout);
+            assert!(help.contains(*flag), "{line}: the help does not know {flag}");
+        }
+    }
+    assert!(seen > 0, "the README shows no command");
+}
+
+#[test]
+fn manifests_of_the_readme_are_valid() {
+    let readme = readme();
+    let blocks = blocks(&readme, "yaml");
+    let (configs, manifests): (Vec<&str>, Vec<&str>) =
+        blocks.iter().copied().partition(|block| block.contains("kind: Config"));
+    assert!(!configs.is_empty() && !manifests.is_empty(), "the README shows manifests and a configuration");
+    let directory = tempfile::TempDir::new().expect("a directory can be made");
+    std::fs::write(directory.path().join("reconcile.yaml"), configs[0]).expect("it can be written");
+    std::fs::write(directory.path().join("all.yaml"), manifests.join("\n---\n")).expect("it can be written");
+    let output = reconcile(directory.path(), &["validate"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn nothing_of_a_machine_is_in_the_repository() {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+    let Some(listed) = listed.ok().filter(|output| output.status.success()) else {
+        // An unpacked archive: nothing tells which files belong to it.
+        return;
+    };
+    // In two pieces each, so that this file does not name them.
+    let words = [
+        ("/ro", "ot/"),
+        ("/ho", "me/"),
+        ("/wo", "rk/"),
+        ("/tm", "p/w"),
+        ("cla", "ude"),
+        ("chat", "gpt"),
+        ("open", "ai"),
+        ("co-authored", "-by"),
+    ];
+    let words: Vec<String> = words.iter().map(|(first, second)| format!("{first}{second}")).collect();
+    let mut wrong = Vec::new();
+    for name in String::from_utf8_lossy(&listed.stdout).split('\0').filter(|name| !name.is_empty()) {
+        let Ok(text) = std::fs::read_to_string(root().join(name)) else { continue };
+        let text = text.to_lowercase();
+        wrong.extend(words.iter().filter(|word| text.contains(*word)).map(|word| format!("{name}: {word}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
