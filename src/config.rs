@@ -4,6 +4,7 @@
 //! it; [`Target::resolve`] fetches them when the target is first called.
 
 mod duration;
+mod huawei;
 mod read;
 mod resolve;
 mod source;

@@ -200,6 +200,13 @@ pub struct FieldChange {
     pub because: Origin,
 }
 
+impl FieldChange {
+    /// Returns a text that is the same for the same change of the same field of the same object.
+    pub fn mark(&self, id: &ResourceId) -> String {
+        format!("{id} {} {:?} {:?}", self.path, self.from, self.to)
+    }
+}
+
 /// A change of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {

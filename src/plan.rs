@@ -215,7 +215,8 @@ fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) ->
         let (action, rivals) = (Action::Delete, [].as_slice());
         return Ok(Candidate { desired, action, live, rivals, place, fields: Vec::new(), wanted: Vec::new(), after });
     }
-    let fields = kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong)?;
+    let mut fields = kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong)?;
+    fields.retain(|field| !scene.facts.given_up.contains(&field.mark(&desired.id)));
     let action = if live.is_some() { Action::Update } else { Action::Create };
     // What is made in this run has to be there first.
     let made = |id: &ResourceId| matches!(scene.facts.sight(id), Some(Sight::Absent { .. }));

@@ -10,6 +10,7 @@ mod plan;
 mod property;
 mod reads;
 mod renames;
+mod roma;
 mod safety;
 mod secrets;
 mod validate;
