@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     gate::Gates,
-    limit::Pace,
-    retry::{wait, waits},
+    limit::{Adaptive, Pace},
+    retry::{Patience, wait, waits},
 };
 use crate::{
     kind::{Endpoint, Platform, Reply, Stamp},
-    model::{Refusal, Request},
+    model::{Refusal, Request, Retry},
     transport::Transport,
 };
 
@@ -96,6 +96,8 @@ pub struct Connection {
     endpoint: OnceCell<Endpoint>,
     own: Semaphore,
     pace: Option<Pace>,
+    /// The rate that the platform's refusals tell.
+    limit: Adaptive,
     gates: Gates,
 }
 
@@ -110,7 +112,15 @@ impl Connection {
     pub fn new(target: Target, shared: Shared) -> Arc<Self> {
         let own = Semaphore::new(target.concurrency.max(1));
         let pace = target.rate.map(Pace::per_second);
-        Arc::new(Self { target, shared, endpoint: OnceCell::new(), own, pace, gates: Gates::default() })
+        Arc::new(Self {
+            target,
+            shared,
+            endpoint: OnceCell::new(),
+            own,
+            pace,
+            limit: Adaptive::new(),
+            gates: Gates::default(),
+        })
     }
 
     /// Returns the target.
@@ -141,13 +151,14 @@ impl Connection {
     async fn exchange(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
         let turn = async {
             let own = self.own.acquire().await;
+            let turn = self.limit.turn().await?;
             let all = self.shared.all.acquire().await;
             for pace in [self.pace.as_ref(), self.shared.pace.as_deref()].into_iter().flatten() {
                 pace.turn().await;
             }
-            (own, all)
+            Ok((turn, own, all))
         };
-        let _turn = match stop {
+        let turn = match stop {
             None => turn.await,
             Some(stop) => tokio::select! {
                 biased;
@@ -155,7 +166,18 @@ impl Connection {
                 turn = turn => turn,
             },
         };
-        Sending::Answered(self.send(request, write).await)
+        let (turn, _own, _all) = match turn {
+            Ok(turn) => turn,
+            Err(refusal) => return Sending::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
+        };
+        let answer = self.send(request, write).await;
+        match &answer {
+            Err(refusal) if let Retry::Slower(asked) = refusal.retry => turn.refused(asked, refusal),
+            // Without a code it may have come from anywhere on the way.
+            Err(refusal) if refusal.code.is_none() => drop(turn),
+            Ok(_) | Err(_) => turn.passed(),
+        }
+        Sending::Answered(answer)
     }
 
     async fn send(&self, request: &Request, write: bool) -> Result<Value, Refusal> {
@@ -200,6 +222,7 @@ impl Connection {
 
     async fn exchange_patiently(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
         let mut waits = waits();
+        let mut patience = Patience::default();
         let mut last = None;
         loop {
             let refusal = match self.exchange(request, write, stop).await {
@@ -208,6 +231,11 @@ impl Connection {
                 Sending::Stopped => return last.map_or(Sending::Stopped, |last| Sending::Answered(Err(last))),
                 answered @ Sending::Answered(Ok(_)) => return answered,
             };
+            if patience.lasts(&refusal) {
+                // It goes back into the line, which knows when.
+                last = Some(refusal);
+                continue;
+            }
             let Some(pause) = wait(&refusal, &mut waits, !write) else { return Sending::Answered(Err(refusal)) };
             let (target, operation) = (&*self.target.name, request.operation);
             tracing::info!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
