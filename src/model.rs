@@ -220,6 +220,8 @@ pub struct Change {
     pub handle: Value,
     /// What happens to it.
     pub action: Action,
+    /// No document spells it out: it goes because none declares it.
+    pub unasked: bool,
     /// Its fields that change, in the order of the manifest.
     pub fields: Vec<FieldChange>,
     /// Changes that have to be applied before this one.

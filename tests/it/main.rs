@@ -11,6 +11,7 @@ mod property;
 mod reads;
 mod renames;
 mod roma;
+mod safety;
 mod secrets;
 mod validate;
 mod watch;
