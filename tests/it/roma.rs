@@ -640,7 +640,7 @@ fn a_token_that_is_refused_is_renewed_once() {
         (output.code, logins)
     };
     let expired = json!({"error_code": "APIG.0301", "error_msg": "Incorrect IAM authentication information: The token must be updated"});
-    assert_eq!(check(expired.clone(), 401, 3), (Some(0), 2));
+    assert_eq!(check(expired.clone(), 401, 1), (Some(0), 2));
     assert_eq!(check(json!({"error_code": "ROMA.00001002", "error_msg": "Wrong token"}), 400, 1), (Some(0), 2));
     // One that never works is not renewed again and again.
     let (code, logins) = check(expired, 401, 1000);
