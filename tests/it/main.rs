@@ -11,5 +11,6 @@ mod property;
 mod reads;
 mod renames;
 mod secrets;
+mod traps;
 mod validate;
 mod watch;
