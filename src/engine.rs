@@ -6,4 +6,5 @@ mod gate;
 mod limit;
 pub mod observe;
 mod retry;
+mod session;
 mod verify;

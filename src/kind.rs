@@ -44,6 +44,8 @@ pub struct Facts {
     pub freshness: Freshness,
     /// Settings of the target that are not secret, such as `timeZone`.
     pub settings: HashMap<String, String>,
+    /// Changes that the platform accepted earlier and did not store, by [`FieldChange::mark`]: they are not tried again.
+    pub given_up: std::collections::HashSet<String>,
     answers: HashMap<Request, Result<Value, Refusal>>,
     absent: HashSet<&'static str>,
     sights: HashMap<ResourceId, Sight>,
@@ -179,6 +181,12 @@ pub trait Kind: Sync {
         planned.live.map(|live| live.handle.clone())
     }
 
+    /// Says why a change that the platform accepted and did not store is not to be sent again as long as it is the same;
+    /// none where it is.
+    fn given_up(&self, _field: &FieldChange) -> Option<&'static str> {
+        None
+    }
+
     /// Reads the object back from the answer of a write, where the platform's answer is what it stored. Without it the
     /// object is read again.
     fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {
@@ -255,6 +263,45 @@ impl Reply<'_> {
     }
 }
 
+/// A request that has to be answered before any other can be sent, such as one for a token.
+pub struct Login {
+    /// The operation's name as the platform's own pages spell it.
+    pub operation: &'static str,
+    /// What goes over the wire.
+    pub prepared: Prepared,
+}
+
+/// What a login came to; laid over the endpoint.
+#[derive(Default)]
+pub struct Grant {
+    /// Settings that are not secret, such as the project's id.
+    pub settings: HashMap<&'static str, String>,
+    /// Secrets, such as a token.
+    pub secrets: HashMap<&'static str, secrecy::SecretString>,
+    /// After which time to log in again; none for never.
+    pub renew: Option<std::time::Duration>,
+}
+
+/// What a refusal says about the credentials that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Sound,
+    /// They may have run out: once, new ones are fetched and the request is sent again.
+    Stale,
+    /// They are wrong: nothing more is to be sent with them for a while.
+    Rejected,
+}
+
+/// What a request is limited with, apart from others of its target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// The same for all requests that share the limit.
+    pub key: String,
+    /// Most requests at once, where the target says nothing else.
+    pub most: usize,
+}
+
 /// A platform: a family of kinds behind one API.
 pub trait Platform: Sync {
     /// Returns its name as `reconcile.yaml` and `apiVersion` spell it, such as `bk-cmdb`.
@@ -294,4 +341,30 @@ pub trait Platform: Sync {
 
     /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.
     fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal>;
+
+    /// Returns the request that has to be answered before others can be sent; none where none has to.
+    fn login(&self, _endpoint: &Endpoint, _stamp: Stamp<'_>) -> Result<Option<Login>, Refusal> {
+        Ok(None)
+    }
+
+    /// Reads the answer of a login.
+    fn granted(&self, _endpoint: &Endpoint, _reply: &Reply<'_>) -> Result<Grant, Refusal> {
+        Ok(Grant::default())
+    }
+
+    /// Says what a refusal means for the credentials.
+    fn standing(&self, _endpoint: &Endpoint, _refusal: &Refusal) -> Standing {
+        Standing::Sound
+    }
+
+    /// Returns the name of a key that the platform locks after some failures, for everybody who uses it. Until such a
+    /// key has worked, requests with it are sent one at a time.
+    fn locked_key(&self, _endpoint: &Endpoint) -> Option<String> {
+        None
+    }
+
+    /// Returns what limits a request; none where the target does.
+    fn lane(&self, _request: &Request) -> Option<Lane> {
+        None
+    }
 }

@@ -165,12 +165,13 @@ impl<'a> Run<'a> {
                         if let Some(handle) = &handle {
                             self.handles.insert(id.to_string(), handle.clone());
                         }
-                        if let (true, Some(live)) = (self.options.verify, live) {
+                        // What the answer tells costs nothing to look at.
+                        if let Some(live) = live {
                             self.settle(id, &live, took);
-                        } else if self.options.verify {
-                            open.push((id, handle, None, took));
-                        } else {
+                        } else if !self.options.verify {
                             self.finish(id, Outcome::Applied, took);
+                        } else {
+                            open.push((id, handle, None, took));
                         }
                     }
                     Sent::Lost(refusal) => {
@@ -296,6 +297,12 @@ impl<'a> Run<'a> {
     }
 
     fn finish(&mut self, id: &ResourceId, outcome: Outcome, took: Duration) {
+        if let (Outcome::Dropped(fields), Some(kind)) = (&outcome, self.kind(id)) {
+            for (field, why) in fields.iter().filter_map(|field| Some((field, kind.given_up(field)?))) {
+                tracing::warn!("{id}: {why}: it is not sent again before something else changes");
+                self.writer.give_up(field.mark(id));
+            }
+        }
         if let Some(change) = self.changes.get(id) {
             (self.options.listener)(&Event::Finished(change, &outcome, took));
         }

@@ -1,6 +1,9 @@
 //! Reads what is live: the kinds say what to ask, round by round.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use futures_util::{StreamExt, future::join_all, stream};
 
@@ -35,8 +38,17 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         platform: target.platform,
         desired,
         surplus: Vec::new(),
-        facts: Facts::new(freshness, reader.settings().await),
+        facts: Facts::new(freshness, HashMap::new()),
     };
+    match reader.settings().await {
+        Ok(settings) => scene.facts.settings = settings,
+        Err(refusal) => {
+            let unknown = |id: &ResourceId| (id.clone(), Sight::Unknown(refusal.to_string()));
+            see(&mut scene.facts, scene.desired.iter().map(|one| unknown(&one.id)).collect());
+            return scene;
+        }
+    }
+    scene.facts.given_up = reader.given_up();
     let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();
     for kind in target.platform.kinds() {
         let group: Vec<_> = scene.desired.iter().copied().filter(|one| one.id.kind == kind.name()).collect();

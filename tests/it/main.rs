@@ -10,6 +10,8 @@ mod plan;
 mod property;
 mod reads;
 mod renames;
+mod roma;
+mod safety;
 mod secrets;
 mod traps;
 mod validate;

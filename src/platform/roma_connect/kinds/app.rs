@@ -1,24 +1,26 @@
 //! `App`: an integration application, by `PUT …/apps/{app_id}` (contract sections 2 and 3).
 //!
 //! No page says whether the call merges or replaces. So all three fields are always sent, with the value just read
-//! where none is declared: right either way.
+//! where none is declared: right either way. Under a server that merges, it can undo somebody else's change to a field
+//! that is not declared, made between the read and the write.
+
+mod member;
+mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use self::read::{Apps, Missing, Reading};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned, Read},
-    model::{Call, Desired, Ensure, FieldChange, Fields, Live, Refusal, Request, ResourceId, Rival, Sight},
-    platform::roma_connect::door,
+    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, ResourceId, Rival, Sight},
     source::Located,
     yaml::{self, Node, Section},
 };
 
-/// Largest page of a list.
-const PAGE: usize = 500;
 /// Longest name, in characters.
 const NAME: usize = 256;
 /// Longest remark, in characters.
@@ -76,21 +78,35 @@ impl Kind for App {
         if let Some(node) = section.get("instance") {
             text_into("instance", node, &mut desired.locator, diagnostics);
         }
-        if let Some(node) = section.get("members") {
-            let message = "`members` is not supported by this version yet";
-            diagnostics.push(Diagnostic::error("M301", message, &node.origin));
-        }
-        if let Some(node) = section.require("fields", diagnostics) {
+        let has_members = section.node().get("members").is_some();
+        // Somebody may manage nothing of an app but its members.
+        let node = if has_members || desired.ensure == Ensure::Absent {
+            section.get("fields")
+        } else {
+            section.require("fields", diagnostics)
+        };
+        if let Some(node) = node {
             desired.fields = fields(node, diagnostics);
         }
+        let members = section.get("members").map(|node| member::decode(&desired, node, diagnostics));
+        // They go with it.
+        let members = members.filter(|_| desired.ensure != Ensure::Absent);
         section.finish(diagnostics);
-        if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
+        if diagnostics[before..].iter().any(Diagnostic::is_error) {
+            return Vec::new();
+        }
+        std::iter::once(desired).chain(members).collect()
     }
 
     fn observe(&self, desired: &[&Desired], _all: &[&Desired], facts: &Facts) -> Observation {
         let mut observation = Observation::default();
+        let (members, mut apps): (Vec<&Desired>, Vec<&Desired>) =
+            desired.iter().partition(|one| member::is_members(one));
+        // Members may be looked up without their app.
+        let missing: Vec<Desired> = members.iter().map(|one| member::app(one)).collect();
+        apps.extend(missing.iter().filter(|one| !desired.iter().any(|other| other.id == one.id)));
         let mut by_instance: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
-        for one in desired {
+        for one in apps {
             if let Some(instance) = instance_of(one, facts) {
                 by_instance.entry(instance).or_default().push(one);
                 continue;
@@ -101,12 +117,12 @@ impl Kind for App {
             observation.know(&one.id, Sight::Impossible(Box::new(diagnostic)));
         }
         for (instance, group) in by_instance {
-            match list(instance, &mut observation, facts) {
-                Ok(Some(apps)) => assign(instance, &group, &apps, &mut observation),
-                Ok(None) => {}
-                Err(refusal) => {
-                    group.iter().for_each(|one| observation.know(&one.id, Sight::Unknown(refusal.to_string())));
-                }
+            observe_instance(instance, &group, &mut observation, facts);
+        }
+        for (one, app) in members.iter().zip(&missing) {
+            let sight = observation.known.iter().find(|(id, _)| *id == app.id).map(|(_, sight)| sight.clone());
+            if let Some(sight) = sight {
+                member::observe(one, &app.id, &sight, &mut observation, facts);
             }
         }
         observation
@@ -115,15 +131,23 @@ impl Kind for App {
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
         let mut observation = Observation::default();
         for (desired, handle) in objects {
-            let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
-            let request = Request { operation: "CheckRomaAppDetails", arguments, repeatable: true };
-            let sight = match observation.read(request, facts) {
-                Read::Pending => continue,
-                Read::Failed(refusal) if refusal.code.as_deref() == Some("ROMA.14001") => Sight::absent(),
-                Read::Failed(refusal) => Sight::Unknown(refusal.to_string()),
-                Read::Value(app) => Sight::Found(live(handle["instance"].as_str().unwrap_or_default(), app)),
+            let text = |key: &str| handle[key].as_str().unwrap_or_default();
+            let sight = if member::is_members(desired) {
+                member::read(handle, &mut observation, facts)
+            } else {
+                match read::show(text("instance"), text("app"), &mut observation, facts) {
+                    Ok(None) => None,
+                    Ok(Some(Ok(app))) => Some(Sight::Found(live(text("instance"), app))),
+                    Ok(Some(Err(Missing::Gone))) => Some(Sight::absent()),
+                    Ok(Some(Err(Missing::Hidden))) => {
+                        Some(Sight::Unknown("it exists but is not visible to this identity".to_owned()))
+                    }
+                    Err(refusal) => Some(Sight::Unknown(refusal.to_string())),
+                }
             };
-            observation.know(&desired.id, sight);
+            if let Some(sight) = sight {
+                observation.know(&desired.id, sight);
+            }
         }
         observation
     }
@@ -134,6 +158,9 @@ impl Kind for App {
         live: Option<&Live>,
         _facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
+        if member::is_members(desired) {
+            return Ok(member::compare(desired, live));
+        }
         let mut wanted: Vec<_> = desired.fields.iter().map(|(name, value)| (&**name, value)).collect();
         if live.is_none()
             && desired.field("name").is_none()
@@ -156,8 +183,11 @@ impl Kind for App {
     }
 
     fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
+        if member::is_members(desired) {
+            return Claims::default();
+        }
         let held = live.and_then(|live| live.field("name").as_str());
-        let wanted = wanted_name(desired).or(held);
+        let wanted = wanted_name(desired, live);
         let instance = live.map_or(place, |live| &live.handle)["instance"].clone();
         let claim = |name: Option<&str>| name.map(|name| claim(instance.as_str(), name)).into_iter().collect();
         Claims { held: claim(held), wanted: claim(wanted) }
@@ -165,6 +195,15 @@ impl Kind for App {
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| {
+            if member::is_members(one.desired) {
+                return member::call(one);
+            }
+            if one.change.action == Action::Delete {
+                let handle = &one.change.handle;
+                let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
+                let request = Request { operation: "DeleteRomaApp", arguments, repeatable: true };
+                return Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] };
+            }
             let change = |name: &str| one.change.fields.iter().find(|field| field.path == name)?.to.clone();
             let mut arguments = json!({});
             for name in FIELDS {
@@ -192,9 +231,19 @@ impl Kind for App {
         answer["id"].as_str().map(|id| json!({"instance": planned.place["instance"], "app": id}))
     }
 
-    /// Both writes return the whole application as it is stored (contract section 2.4).
-    fn answered(&self, _desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["id"].is_string().then(|| live("", answer))
+    /// All writes but a removal answer with what is stored, whole (contract sections 2.4 and 2.6).
+    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
+        answer["id"].as_str()?;
+        if member::is_members(desired) {
+            return member::live(json!({"app": answer["id"]}), answer);
+        }
+        let is_whole = answer["name"].is_string() && answer["favorite"].is_boolean();
+        is_whole.then(|| live("", answer))
+    }
+
+    fn given_up(&self, field: &FieldChange) -> Option<&'static str> {
+        let emptied = field.path == "remark" && field.to.as_ref().and_then(Value::as_str) == Some("");
+        emptied.then_some("the server did not accept the empty remark")
     }
 }
 
@@ -202,11 +251,7 @@ fn ensure(section: &Section<'_, '_>, diagnostics: &mut Vec<Diagnostic>) -> Ensur
     let Some(node) = section.get("ensure") else { return Ensure::Existing };
     match yaml::one_of(node, "`ensure`", &["existing", "present", "absent"], diagnostics) {
         Some("present") => Ensure::Present,
-        Some("absent") => {
-            let message = "`ensure: absent` is not supported here by this version yet";
-            diagnostics.push(Diagnostic::error("M301", message, &node.origin).hint("supported: existing, present"));
-            Ensure::Existing
-        }
+        Some("absent") => Ensure::Absent,
         _ => Ensure::Existing,
     }
 }
@@ -275,90 +320,177 @@ fn instance_of<'a>(desired: &'a Desired, facts: &'a Facts) -> Option<&'a str> {
     desired.locate("instance").and_then(Value::as_str).or_else(|| facts.settings.get("instanceId").map(String::as_str))
 }
 
-fn wanted_name(desired: &Desired) -> Option<&str> {
-    desired.field("name").or_else(|| desired.locate("app")).and_then(Value::as_str)
+/// The name that an app is to have: the declared one, else the one it has.
+fn wanted_name<'a>(desired: &'a Desired, live: Option<&'a Live>) -> Option<&'a str> {
+    let declared = desired.field("name").and_then(Value::as_str);
+    declared.or_else(|| match live {
+        Some(live) => live.field("name").as_str(),
+        None => desired.locate("app").and_then(Value::as_str),
+    })
 }
 
 fn claim(instance: Option<&str>, name: &str) -> String {
     format!("the name `{name}` in the instance {}", instance.unwrap_or_default())
 }
 
-/// Reads all applications of an instance; nothing while pages are missing.
-fn list<'f>(
-    instance: &str,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Option<BTreeMap<&'f str, &'f Value>>, &'f Refusal> {
-    let mut apps = BTreeMap::new();
-    let mut offset = 0;
-    loop {
-        let arguments = door::page(instance, offset, PAGE);
-        match observation.read(Request { operation: "ListRomaApp", arguments, repeatable: true }, facts) {
-            Read::Pending => return Ok(None),
-            Read::Failed(refusal) => return Err(refusal),
-            Read::Value(page) => {
-                let rows = page["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
-                apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
-                offset += rows.len();
-                let total = page["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0);
-                if rows.is_empty() || apps.len() >= total {
-                    return Ok(Some(apps));
-                }
-            }
+/// Says what is known of the apps of one instance; nothing while answers are missing.
+fn observe_instance(instance: &str, group: &[&Desired], observation: &mut Observation, facts: &Facts) {
+    // Both before either is looked at: they are asked together.
+    let status = read::status(instance, observation, facts);
+    let apps = read::apps(instance, observation, facts);
+    let all = |observation: &mut Observation, sight: &dyn Fn(&Desired) -> Sight| {
+        group.iter().for_each(|one| observation.know(&one.id, sight(one)));
+    };
+    match status {
+        Ok(None) => return,
+        Ok(Some(Some("" | "RUNNING"))) => {}
+        Ok(Some(status)) => {
+            let message = match status {
+                Some(status) => format!("instance {instance} is {status}, not RUNNING: nothing is changed in it"),
+                None => format!("the project has no instance {instance}, or none that this identity sees"),
+            };
+            return all(observation, &|one| {
+                let origin = one.locator.get("instance").map_or(&one.origin, |instance| &instance.origin);
+                Sight::Impossible(Box::new(Diagnostic::error("P202", message.clone(), origin)))
+            });
         }
+        Err(refusal) => return all(observation, &|_| Sight::Unknown(refusal.to_string())),
+    }
+    match apps {
+        Ok(None) => {}
+        Ok(Some(apps)) => assign(instance, group, &apps, observation, facts),
+        Err(refusal) => all(observation, &|_| Sight::Unknown(refusal.to_string())),
     }
 }
 
-fn assign(instance: &str, group: &[&Desired], apps: &BTreeMap<&str, &Value>, observation: &mut Observation) {
-    let named = |name: &str| {
-        let fits = apps.iter().filter(|(_, app)| app["name"].as_str() == Some(name));
-        fits.map(|(id, _)| *id).collect::<Vec<_>>()
-    };
+fn assign(instance: &str, group: &[&Desired], apps: &Apps<'_>, observation: &mut Observation, facts: &Facts) {
     let candidates = group.iter().map(|one| {
         if let Some(id) = one.locate("id").and_then(Value::as_str) {
             return apps.get_key_value(id).map(|(id, _)| *id).into_iter().collect();
         }
-        let old = one.locate("app").and_then(Value::as_str).map(named).unwrap_or_default();
-        let new = one.field("name").and_then(Value::as_str).map(named).unwrap_or_default();
+        let old = one.locate("app").and_then(Value::as_str).map(|name| named(apps, name)).unwrap_or_default();
+        let new = one.field("name").and_then(Value::as_str).map(|name| named(apps, name)).unwrap_or_default();
         old.into_iter().chain(new).collect()
     });
     let assigned = identity::assign(candidates.collect());
     for (one, assigned) in group.iter().zip(&assigned) {
-        let rivals = |own: Option<&str>| {
-            let holders = wanted_name(one).map(|name| (name, named(name)));
-            holders.map_or_else(Vec::new, |(name, holders)| {
-                let others = holders.into_iter().filter(|id| Some(*id) != own);
-                let claim = claim(Some(instance), name);
-                others.map(|id| Rival { claim: claim.clone(), holder: format!("app {id}") }).collect()
-            })
-        };
         let sight = match assigned {
-            Assigned::One(id) => Sight::Found(Live { rivals: rivals(Some(id)), ..live(instance, apps[id]) }),
-            Assigned::Nothing => {
-                let names: BTreeSet<_> = apps.values().filter_map(|app| app["name"].as_str()).collect();
-                Sight::Absent {
-                    nearest: names.into_iter().map(str::to_owned).collect(),
-                    rivals: rivals(None),
-                    place: json!({"instance": instance}),
-                }
+            Assigned::One(id) => {
+                let live = live(instance, apps[id]);
+                rivals(instance, one, Some(&live), apps, observation, facts)
+                    .map(|rivals| rivals.map(|rivals| Sight::Found(Live { rivals, ..live })))
             }
+            Assigned::Nothing => absent(instance, one, apps, observation, facts),
             Assigned::Several(ids) => {
                 let message = format!("{} could mean several apps: {}", one.id, ids.join(", "));
-                Sight::Ambiguous(Box::new(
+                Ok(Some(Sight::Ambiguous(Box::new(
                     Diagnostic::error("P105", message, &one.origin)
                         .hint("give its id; a swap of names takes two applies with a third name between them"),
-                ))
+                ))))
             }
             Assigned::Shared(others) => {
                 let message = format!("{} means the same app as another document", one.id);
                 let diagnostic = Diagnostic::error("P105", message, &one.origin);
-                Sight::Ambiguous(Box::new(others.iter().fold(diagnostic, |diagnostic, other| {
+                Ok(Some(Sight::Ambiguous(Box::new(others.iter().fold(diagnostic, |diagnostic, other| {
                     diagnostic.also(&group[*other].origin, format!("{} means it too", group[*other].id))
-                })))
+                })))))
             }
         };
-        observation.know(&one.id, sight);
+        match sight {
+            Ok(None) => {}
+            Ok(Some(sight)) => observation.know(&one.id, sight),
+            Err(refusal) => observation.know(&one.id, Sight::Unknown(refusal.to_string())),
+        }
     }
+}
+
+/// The apps of a name. The list's own filter is fuzzy, and its names are compared byte for byte.
+fn named<'f>(apps: &Apps<'f>, name: &str) -> Vec<&'f str> {
+    apps.iter().filter(|(_, app)| app["name"].as_str() == Some(name)).map(|(id, _)| *id).collect()
+}
+
+/// Returns who has the name that an app is to get: an app of the list, or one that this identity does not see, or one
+/// whose name counts as the same.
+fn rivals(
+    instance: &str,
+    desired: &Desired,
+    live: Option<&Live>,
+    apps: &Apps<'_>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Reading<Vec<Rival>> {
+    let name = wanted_name(desired, live).filter(|_| desired.ensure != Ensure::Absent);
+    let Some(name) = name else { return Ok(Some(Vec::new())) };
+    let own = live.and_then(|live| live.handle["app"].as_str());
+    let rival = |id: &str, name: &str, hidden: &str| Rival {
+        claim: claim(Some(instance), name),
+        holder: format!("app {id}{hidden}"),
+    };
+    let listed: Vec<_> =
+        named(apps, name).into_iter().filter(|id| Some(*id) != own).map(|id| rival(id, name, "")).collect();
+    if !listed.is_empty() || live.is_some_and(|live| live.field("name") == name) {
+        return Ok(Some(listed));
+    }
+    let Some(found) = read::validate(instance, "name", name, observation, facts)? else { return Ok(None) };
+    Ok(Some(found.and_then(|app| Some((app["id"].as_str()?, app))).map_or_else(Vec::new, |(id, app)| {
+        let taken = app["name"].as_str().unwrap_or(name);
+        match apps.contains_key(id) {
+            _ if Some(id) == own => Vec::new(),
+            true => vec![rival(id, taken, &format!(" (`{taken}`, the same to the server)"))],
+            false => vec![rival(id, taken, " (exists but is not visible to this identity)")],
+        }
+    })))
+}
+
+/// Tells an app that is not there from one that the list does not show: one that belongs to somebody else, and one that
+/// was made so recently that the list does not have it yet.
+fn absent(
+    instance: &str,
+    one: &Desired,
+    apps: &Apps<'_>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Reading<Sight> {
+    let keys = [("id", one.locate("id")), ("name", one.field("name")), ("name", one.locate("app"))];
+    let mut pending = false;
+    for (key, value) in keys {
+        let Some(value) = value.and_then(Value::as_str) else { continue };
+        // An app that is picked by its id is not found by the name that it is to get.
+        if key == "name" && one.locate("id").is_some() {
+            continue;
+        }
+        let Some(found) = read::validate(instance, key, value, observation, facts)? else {
+            pending = true;
+            continue;
+        };
+        let Some(app) = found.filter(|app| app[key] == value) else { continue };
+        let Some(id) = app["id"].as_str().filter(|id| !apps.contains_key(id)) else { continue };
+        match read::show(instance, id, observation, facts)? {
+            None => return Ok(None),
+            Some(Ok(app)) => {
+                let live = live(instance, app);
+                return Ok(rivals(instance, one, Some(&live), apps, observation, facts)?
+                    .map(|rivals| Sight::Found(Live { rivals, ..live })));
+            }
+            // It went in between.
+            Some(Err(Missing::Gone)) if key == "id" => {}
+            Some(Err(_)) => {
+                let message = format!("{}: app `{value}` exists but is not visible to this identity", one.id);
+                let origin = one.locator.get("app").or(one.locator.get("id")).map_or(&one.origin, |key| &key.origin);
+                let hint = format!("it has the id {id}: its creator can share it (`members`)");
+                return Ok(Some(Sight::Impossible(Box::new(Diagnostic::error("P203", message, origin).hint(hint)))));
+            }
+        }
+    }
+    if pending {
+        return Ok(None);
+    }
+    let names: BTreeSet<_> = apps.values().filter_map(|app| app["name"].as_str()).collect();
+    Ok(rivals(instance, one, None, apps, observation, facts)?.map(|rivals| Sight::Absent {
+        nearest: names.into_iter().map(str::to_owned).collect(),
+        rivals,
+        place: json!({"instance": instance}),
+    }))
 }
 
 fn live(instance: &str, app: &Value) -> Live {
