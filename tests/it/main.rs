@@ -6,6 +6,7 @@ mod bind_info;
 mod cli;
 mod faults;
 mod harness;
+mod life_cycle;
 mod plan;
 mod property;
 mod reads;

@@ -279,6 +279,16 @@ fn trap_08_adding_again_is_not_called_a_duplicate() {
         assert_eq!(Site::new(&there).ask("add_instance_association", &row)["code"], code, "{mapping}");
         // What is there is not added again.
         written(&there, &link("l", "switch_rack", 1, 21, ""), &json!([]));
+        // Where the code alone is seen, because somebody was faster, reading tells.
+        let site = Site::with(&linked(mapping, &[]), &[("one.yaml", &link("l", "switch_rack", 1, 21, ""))]);
+        let first = json!({"operation": "add_instance_association", "body": row});
+        site.faults(&json!([{"operation": "add_instance_association", "nth": 1, "fault": "second_writer",
+            "edit": first}]));
+        let output = site.run(&["apply", "-y", "-o", "json"]);
+        assert_eq!(output.code, Some(0), "{mapping}: {output}");
+        assert_eq!(operations(&site.writes()), json!({"add_instance_association": 1}), "{mapping}");
+        site.faults(&json!([]));
+        site.assert_converged();
     }
     // A target that another source holds is told before, with the row that holds it.
     for mapping in ["1:1", "1:n"] {
