@@ -152,6 +152,7 @@ impl<'a> Run<'a> {
             .collect()
             .await;
         let mut open: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
+        let mut doubted: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
         let mut requests: HashMap<&ResourceId, (&Call, Request)> = HashMap::new();
         for (call, request, answer, took) in sent {
             for id in &call.serves {
@@ -160,6 +161,7 @@ impl<'a> Run<'a> {
                     continue;
                 };
                 match self.sent(id, answer) {
+                    Sent::Refused(refusal) if self.is_create(id) => doubted.push((id, None, Some(refusal), took)),
                     Sent::Refused(refusal) => self.finish(id, Outcome::Refused(refusal), took),
                     Sent::Done(handle, live) => {
                         if let Some(handle) = &handle {
@@ -182,6 +184,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        self.settle_refused(doubted).await;
         let sights = self.read_back(&open).await;
         let mut again = Vec::new();
         for (id, _, lost, took) in open {
@@ -228,6 +231,27 @@ impl<'a> Run<'a> {
         again
     }
 
+    /// A create that was refused may have been made by somebody else meanwhile, and the code does not always say so.
+    async fn settle_refused(&mut self, refused: Vec<(&'a ResourceId, Option<Value>, Option<Refusal>, Duration)>) {
+        let sights = self.read_back(&refused).await;
+        for (id, _, refusal, took) in refused {
+            let there = match sights.get(id) {
+                Some(Sight::Found(live)) => Some((live, self.judged(id, live))).filter(|(_, one)| one.converged()),
+                _ => None,
+            };
+            if let Some((live, outcome)) = there {
+                self.handles.insert(id.to_string(), live.handle.clone());
+                self.finish(id, outcome, took);
+            } else if let Some(refusal) = refusal {
+                self.finish(id, Outcome::Refused(refusal), took);
+            }
+        }
+    }
+
+    fn is_create(&self, id: &ResourceId) -> bool {
+        self.changes.get(id).is_some_and(|change| change.action == Action::Create)
+    }
+
     fn sent(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Sent {
         match answer {
             Err(refusal) if refusal.lost => Sent::Lost(refusal.clone()),
@@ -247,8 +271,19 @@ impl<'a> Run<'a> {
     ) -> HashMap<ResourceId, Sight> {
         let reader = self.writer.reader();
         let mut sights = HashMap::new();
-        let unnamed: Vec<&Desired> =
+        let mut unnamed: Vec<&Desired> =
             open.iter().filter(|one| one.1.is_none()).filter_map(|one| self.desired.get(one.0).copied()).collect();
+        // A row is known by its ends, so they are looked up with it.
+        let ends: Vec<&Desired> = unnamed
+            .iter()
+            .flat_map(|one| &one.references)
+            .filter_map(|reference| self.desired.get(&reference.to).copied())
+            .collect();
+        for end in ends {
+            if unnamed.iter().all(|one| one.id != end.id) {
+                unnamed.push(end);
+            }
+        }
         if !unnamed.is_empty() {
             sights.extend(look_up(&reader, unnamed).await);
         }
