@@ -1,7 +1,18 @@
 //! How fast the sandbox is: it must not be the bottleneck of what is measured against it.
 //!
-//! `cargo bench --bench sandbox`. The model has 100,000 instances with a unique key, each the end of an association.
-//! FIGURES
+//! `cargo bench --bench sandbox`. Two models have 100,000 instances each, every one the end of an association. Medians on
+//! one core of a shared virtual machine with two:
+//!
+//! | what | took |
+//! |---|---|
+//! | load 200,000 instances and 100,000 associations | 0.9 s to 1.7 s |
+//! | a page of 500 by id | 0.25 ms |
+//! | by name, by a unique key | 0.34 ms, 0.39 ms |
+//! | by the source or the target of an association | 0.26 ms, 0.20 ms |
+//! | a page of 500 behind 90,000 others | 0.7 ms |
+//! | one by name | 0.004 ms |
+//! | `update_inst` | 0.02 ms |
+//! | over HTTP with its client on the same core: one by id, `update_inst` | 55,000 and 40,000 a second |
 
 use std::{hint::black_box, io};
 

@@ -26,7 +26,7 @@ use crate::{
     kind::Platform,
     manifest::{Targets, Variables},
     model::{Change, Desired, Outcome},
-    plan::Plan,
+    plan::{Plan, guard::Safety},
     source::Sources,
 };
 
@@ -95,6 +95,8 @@ pub struct Agent {
     pub connections: Vec<Arc<Connection>>,
     /// What to do about drift.
     pub mode: Mode,
+    /// What one pass may change at most; beyond it nothing is sent.
+    pub safety: Safety,
     /// Read each object back after its write.
     pub verify: bool,
     /// Picks the objects to look at; all without it.
@@ -124,6 +126,7 @@ impl Agent {
             variables: Variables::default(),
             connections: Vec::new(),
             mode: Mode::default(),
+            safety: Safety::default(),
             verify: true,
             filter: None,
             resync: RESYNC,

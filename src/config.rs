@@ -4,6 +4,7 @@
 //! it; [`Target::resolve`] fetches them when the target is first called.
 
 mod duration;
+mod huawei;
 mod prune;
 mod read;
 mod resolve;
@@ -24,7 +25,7 @@ pub use resolve::{Problem, ResolveError, Resolved};
 pub use source::{Setting, Source};
 pub use target::{Limits, Target};
 
-use crate::{diagnostic::Diagnostic, source::Sources};
+use crate::{diagnostic::Diagnostic, plan::guard::Safety, source::Sources};
 
 /// The name of the file.
 pub const FILE: &str = "reconcile.yaml";
@@ -40,6 +41,8 @@ pub struct Config {
     pub prune: Vec<Scope>,
     /// How `watch` runs.
     pub watch: Watch,
+    /// What one run may change at most.
+    pub safety: Safety,
     /// Files that `--sandbox` starts from, relative ones resolved against the file's directory.
     pub sandbox: Vec<PathBuf>,
 }

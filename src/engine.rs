@@ -8,4 +8,5 @@ mod limit;
 pub mod observe;
 pub mod prune;
 mod retry;
+mod session;
 mod verify;

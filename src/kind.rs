@@ -44,6 +44,8 @@ pub struct Facts {
     pub freshness: Freshness,
     /// Settings of the target that are not secret, such as `timeZone`.
     pub settings: HashMap<String, String>,
+    /// Changes that the platform accepted earlier and did not store, by [`FieldChange::mark`]: they are not tried again.
+    pub given_up: std::collections::HashSet<String>,
     answers: HashMap<Request, Result<Value, Refusal>>,
     absent: HashSet<&'static str>,
     sights: HashMap<ResourceId, Sight>,
@@ -165,7 +167,7 @@ pub trait Kind: Sync {
     fn prune(&self, scopes: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Observation {
         let mut observation = Observation::default();
         for scope in scopes {
-            let message = format!("`--prune` is not supported for {} by this version yet", self.name());
+            let message = format!("nothing of the kind {} can be pruned", self.name());
             let diagnostic = Diagnostic::error("P152", message, &scope.origin);
             observation.know(&scope.id, Sight::Impossible(Box::new(diagnostic)));
         }
@@ -203,9 +205,20 @@ pub trait Kind: Sync {
     /// Returns the calls that make the changes; each serves at least one of them.
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
 
+    /// Says what people have to do once changes are made, or what to ask for that. Asked when the plan is known.
+    fn notes(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Notes {
+        Notes::default()
+    }
+
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
     fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
         planned.live.map(|live| live.handle.clone())
+    }
+
+    /// Says why a change that the platform accepted and did not store is not to be sent again as long as it is the same;
+    /// none where it is.
+    fn given_up(&self, _field: &FieldChange) -> Option<&'static str> {
+        None
     }
 
     /// Reads the object back from the answer of a write, where the platform's answer is what it stored. Without it the
@@ -213,6 +226,15 @@ pub trait Kind: Sync {
     fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {
         None
     }
+}
+
+/// What a kind says about changes beside the changes themselves.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Reads to be made before it can say more.
+    pub ask: Vec<Request>,
+    /// What it says.
+    pub notes: Vec<(ResourceId, String)>,
 }
 
 /// Unique values of an object, before and after its change.
@@ -284,6 +306,45 @@ impl Reply<'_> {
     }
 }
 
+/// A request that has to be answered before any other can be sent, such as one for a token.
+pub struct Login {
+    /// The operation's name as the platform's own pages spell it.
+    pub operation: &'static str,
+    /// What goes over the wire.
+    pub prepared: Prepared,
+}
+
+/// What a login came to; laid over the endpoint.
+#[derive(Default)]
+pub struct Grant {
+    /// Settings that are not secret, such as the project's id.
+    pub settings: HashMap<&'static str, String>,
+    /// Secrets, such as a token.
+    pub secrets: HashMap<&'static str, secrecy::SecretString>,
+    /// After which time to log in again; none for never.
+    pub renew: Option<std::time::Duration>,
+}
+
+/// What a refusal says about the credentials that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Sound,
+    /// They may have run out: once, new ones are fetched and the request is sent again.
+    Stale,
+    /// They are wrong: nothing more is to be sent with them for a while.
+    Rejected,
+}
+
+/// What a request is limited with, apart from others of its target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// The same for all requests that share the limit.
+    pub key: String,
+    /// Most requests at once, where the target says nothing else.
+    pub most: usize,
+}
+
 /// A platform: a family of kinds behind one API.
 pub trait Platform: Sync {
     /// Returns its name as `reconcile.yaml` and `apiVersion` spell it, such as `bk-cmdb`.
@@ -323,4 +384,30 @@ pub trait Platform: Sync {
 
     /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.
     fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal>;
+
+    /// Returns the request that has to be answered before others can be sent; none where none has to.
+    fn login(&self, _endpoint: &Endpoint, _stamp: Stamp<'_>) -> Result<Option<Login>, Refusal> {
+        Ok(None)
+    }
+
+    /// Reads the answer of a login.
+    fn granted(&self, _endpoint: &Endpoint, _reply: &Reply<'_>) -> Result<Grant, Refusal> {
+        Ok(Grant::default())
+    }
+
+    /// Says what a refusal means for the credentials.
+    fn standing(&self, _endpoint: &Endpoint, _refusal: &Refusal) -> Standing {
+        Standing::Sound
+    }
+
+    /// Returns the name of a key that the platform locks after some failures, for everybody who uses it. Until such a
+    /// key has worked, requests with it are sent one at a time.
+    fn locked_key(&self, _endpoint: &Endpoint) -> Option<String> {
+        None
+    }
+
+    /// Returns what limits a request; none where the target does.
+    fn lane(&self, _request: &Request) -> Option<Lane> {
+        None
+    }
 }

@@ -200,6 +200,13 @@ pub struct FieldChange {
     pub because: Origin,
 }
 
+impl FieldChange {
+    /// Returns a text that is the same for the same change of the same field of the same object.
+    pub fn mark(&self, id: &ResourceId) -> String {
+        format!("{id} {} {:?} {:?}", self.path, self.from, self.to)
+    }
+}
+
 /// A change of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -213,8 +220,12 @@ pub struct Change {
     pub handle: Value,
     /// What happens to it.
     pub action: Action,
+    /// No document spells it out: it goes because none declares it.
+    pub unasked: bool,
     /// Its fields that change, in the order of the manifest.
     pub fields: Vec<FieldChange>,
+    /// What people have to do once it is made, such as a sync that the platform does not make by itself.
+    pub notes: Vec<String>,
     /// Changes that have to be applied before this one.
     pub after: Vec<ResourceId>,
     /// Where its document begins.

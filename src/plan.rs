@@ -1,5 +1,6 @@
 //! The computed set of changes: what differs, in which order it is changed, by which calls. Pure.
 
+pub mod guard;
 pub mod order;
 mod select;
 
@@ -44,6 +45,18 @@ impl Scene<'_> {
     /// Returns the kind of an object.
     pub fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {
         self.platform.kind(id.kind)
+    }
+}
+
+impl Scene<'_> {
+    /// Returns a change with all that it rests on.
+    pub fn planned<'s>(&'s self, desired: &'s Desired, change: &'s Change) -> Planned<'s> {
+        let (live, place) = match self.facts.sight(&desired.id) {
+            Some(Sight::Found(live)) => (Some(live), &Value::Null),
+            Some(Sight::Absent { place, .. }) => (None, place),
+            _ => (None, &Value::Null),
+        };
+        Planned { desired, live, place, change }
     }
 }
 
@@ -218,12 +231,23 @@ fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) ->
         let (action, rivals) = (Action::Delete, [].as_slice());
         return Ok(Candidate { desired, action, live, rivals, place, fields: Vec::new(), wanted: Vec::new(), after });
     }
-    let fields = kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong)?;
+    let mut fields = kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong)?;
+    fields.retain(|field| !scene.facts.given_up.contains(&field.mark(&desired.id)));
     let action = if live.is_some() { Action::Update } else { Action::Create };
     // What is made in this run has to be there first.
     let made = |id: &ResourceId| matches!(scene.facts.sight(id), Some(Sight::Absent { .. }));
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
-    Ok(Candidate { desired, action, live, rivals, place, fields, wanted: Vec::new(), after: after.collect() })
+    let after = after.chain(placeholders(scene, place)).collect();
+    Ok(Candidate { desired, action, live, rivals, place, fields, wanted: Vec::new(), after })
+}
+
+/// The objects that the surroundings of a create stand for, because the run makes them.
+fn placeholders(scene: &Scene<'_>, place: &Value) -> Vec<ResourceId> {
+    let made = |value: &Value| {
+        let (kind, key) = value.get("$handle")?.as_str()?.split_once('/')?;
+        Some(ResourceId { kind: scene.platform.kind(kind)?.name(), key: key.into() })
+    };
+    place.as_object().into_iter().flat_map(|place| place.values()).filter_map(made).collect()
 }
 
 /// Returns why nothing can be done about an object that was seen so; none where it is there, or is known not to be.
@@ -389,7 +413,9 @@ fn finish_level(
                     label: one.live.map(|live| live.label.clone()).unwrap_or_default(),
                     handle: one.live.map(|live| live.handle.clone()).unwrap_or_default(),
                     action: one.action,
+                    unasked: scene.surplus.iter().any(|surplus| surplus.id == one.desired.id),
                     fields: std::mem::take(&mut one.fields),
+                    notes: Vec::new(),
                     after: one.after.iter().cloned().collect(),
                     origin: one.desired.origin.clone(),
                 };

@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kind", &["diff", "yaml", "model", "diagnostic", "source"]),
     ("manifest", &["kind", "diff", "yaml", "model", "source", "diagnostic"]),
     ("plan", &["kind", "diff", "yaml", "model", "source", "diagnostic"]),
-    ("config", &["yaml", "diagnostic", "source"]),
+    ("config", &["plan", "yaml", "diagnostic", "source"]),
     ("transport", &["kind", "model"]),
     ("engine", &["plan", "kind", "transport", "diff", "model", "diagnostic", "source"]),
     ("platform", &["kind"]),

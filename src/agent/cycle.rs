@@ -49,6 +49,7 @@ impl Cycle {
             shared: Arc::new(pass::Shared {
                 connections: agent.connections,
                 mode: agent.mode,
+                safety: agent.safety,
                 verify: agent.verify,
                 filter: agent.filter,
                 metrics: agent.metrics,

@@ -230,7 +230,7 @@ pub(super) async fn serve() -> (Arc<Store>, Arc<Connection>, Shared) {
         name: "here".into(),
         platform: &Fake,
         resolve: Arc::new(move || Ok(endpoint.clone())),
-        concurrency: 4,
+        concurrency: Some(4),
         rate: None,
     };
     (store, Connection::new(target, shared.clone()), shared)

@@ -13,7 +13,11 @@ use crate::{
         observe::observe,
     },
     model::{Change, Desired, Outcome},
-    plan::{Plan, plan, select},
+    plan::{
+        Plan,
+        guard::{self, Safety},
+        plan, select,
+    },
     source::Sources,
 };
 
@@ -29,6 +33,7 @@ use super::{
 pub(super) struct Shared {
     pub(super) connections: Vec<Arc<Connection>>,
     pub(super) mode: Mode,
+    pub(super) safety: Safety,
     pub(super) verify: bool,
     pub(super) filter: Option<Arc<Filter>>,
     pub(super) metrics: Metrics,
@@ -69,7 +74,13 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     let sources = &manifests.sources;
     (shared.listener)(&Event::Planned { plan: &plan, sources });
     log_blocked(&plan, sources);
+    let excesses = guard::excesses(&plan, &scenes, &shared.safety);
+    for excess in &excesses {
+        tracing::error!("{excess}: nothing is sent in this pass");
+    }
     let outcomes = match shared.mode {
+        // Nobody is there to acknowledge it.
+        Mode::Enforce if !excesses.is_empty() => Vec::new(),
         Mode::Report => {
             plan.changes.iter().for_each(|change| log_drift(change, sources));
             Vec::new()

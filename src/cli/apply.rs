@@ -42,10 +42,17 @@ async fn go(args: &ApplyArgs, prepared: &Prepared, seen: &Seen<'_>, stop: &Stop,
     let as_text = args.output.format == Format::Text;
     if args.dry_run || seen.plan.is_empty() {
         plan::show(prepared, seen, &args.output, screen);
-        return plan::exit_code(&seen.plan, args.output.detailed_exitcode && args.dry_run);
+        let refused = plan::refused(prepared, seen, &args.safety, screen);
+        return refused.unwrap_or_else(|| plan::exit_code(&seen.plan, args.output.detailed_exitcode && args.dry_run));
     }
     if as_text {
         plan::show(prepared, seen, &args.output, screen);
+    }
+    if let Some(code) = plan::refused(prepared, seen, &args.safety, screen) {
+        if !as_text {
+            plan::show(prepared, seen, &args.output, screen);
+        }
+        return code;
     }
     if !args.auto_approve {
         let answer = approved(stop).await;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
 use super::exit;
+use crate::plan::guard::Limit;
 
 /// Declarative reconciliation for BlueKing CMDB and Huawei Cloud ROMA Connect
 ///
@@ -115,6 +116,20 @@ pub(super) struct Output {
     pub(super) calls: bool,
 }
 
+/// What one run may change at most.
+#[derive(Debug, Args)]
+pub(super) struct SafetyArgs {
+    /// Most changes of a kind on a target: a number, or a share such as 30% [default: no limit, or `safety.maxChanges`]
+    #[arg(long, value_name = "N|P%", env = "RECONCILE_MAX_CHANGES")]
+    pub(super) max_changes: Option<Limit>,
+    /// Most deletes that no document spells out [default: 0, or `safety.maxDeletes`]
+    #[arg(long, value_name = "N|P%", env = "RECONCILE_MAX_DELETES")]
+    pub(super) max_deletes: Option<Limit>,
+    /// Let the one plan pass that printed this text when a limit refused it
+    #[arg(long, value_name = "TEXT", env = "RECONCILE_ACK")]
+    pub(super) ack: Option<String>,
+}
+
 /// How the program talks on stderr.
 #[derive(Debug, Args)]
 pub(super) struct Talk {
@@ -157,6 +172,8 @@ pub(super) struct PlanArgs {
     /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = FalseyValueParser::new())]
     pub(super) prune: bool,
+    #[command(flatten)]
+    pub(super) safety: SafetyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -171,6 +188,8 @@ pub(super) struct ApplyArgs {
     /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = FalseyValueParser::new())]
     pub(super) prune: bool,
+    #[command(flatten)]
+    pub(super) safety: SafetyArgs,
     /// Do not ask
     #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = FalseyValueParser::new())]
     pub(super) auto_approve: bool,

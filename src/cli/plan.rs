@@ -3,16 +3,20 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    args::{Format, Inputs, Network, Output, PlanArgs},
+    args::{Format, Inputs, Network, Output, PlanArgs, SafetyArgs},
     exit,
     setup::{self, Connected, Written},
     signal::Stop,
     view::{Screen, json, text},
 };
 use crate::{
-    engine::{connection::Connection, observe::observe, prune::prune},
+    engine::{
+        connection::Connection,
+        observe::{note, observe},
+        prune::prune,
+    },
     model::Desired,
-    plan::{Cause, Plan, Scene, plan, select},
+    plan::{Cause, Plan, Scene, guard, plan, select},
 };
 
 /// Plans and shows the plan. Only readers are made: nothing here can write.
@@ -25,7 +29,10 @@ pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
         };
         let seen = look(&prepared).await;
         show(&prepared, &seen, &args.output, screen);
-        let code = exit_code(&seen.plan, args.output.detailed_exitcode);
+        let code = match refused(&prepared, &seen, &args.safety, screen) {
+            Some(code) => code,
+            None => exit_code(&seen.plan, args.output.detailed_exitcode),
+        };
         drop(seen);
         end(prepared.connected, screen).await;
         code
@@ -105,7 +112,8 @@ pub(super) async fn look(prepared: &Prepared) -> Seen<'_> {
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
     let mut scenes = observe(&readers, &prepared.desired).await;
     prune(&readers, &mut scenes, &prepared.scopes).await;
-    let plan = plan(&scenes);
+    let mut plan = plan(&scenes);
+    note(&readers, &mut scenes, &mut plan).await;
     Seen { scenes, plan, took: start.elapsed() }
 }
 
@@ -128,6 +136,24 @@ pub(super) fn show(prepared: &Prepared, seen: &Seen<'_>, output: &Output, screen
         }
     }
     blocked(&seen.plan, prepared, screen);
+}
+
+/// Checks the limits; returns the exit code where the plan exceeds one and is not acknowledged.
+pub(super) fn refused(prepared: &Prepared, seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Option<u8> {
+    let mut safety = prepared.written.config.as_ref().map(|config| config.safety.clone()).unwrap_or_default();
+    // A flag is about this run, so it wins over limits on single kinds too.
+    for limits in std::iter::once(&mut safety.all).chain(safety.kinds.values_mut()) {
+        limits.changes = args.max_changes.or(limits.changes);
+        limits.deletes = args.max_deletes.or(limits.deletes);
+    }
+    let excesses = guard::excesses(&seen.plan, &seen.scenes, &safety);
+    let acknowledgement = guard::acknowledgement(&seen.plan);
+    if excesses.is_empty() || args.ack.as_ref() == Some(&acknowledgement) {
+        return None;
+    }
+    excesses.iter().for_each(|excess| screen.error(&excess.to_string()));
+    screen.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
+    Some(exit::REFUSED)
 }
 
 /// Writes to stderr what is wrong with objects that are left alone.

@@ -71,10 +71,17 @@ impl Embedded {
     pub(super) fn endpoint(&self, target: &Target) -> Endpoint {
         let mut settings = setup::literals(target);
         let first = |list: &str, key: &str| self.state.pointer(&format!("/roma-connect/{list}/0/{key}"))?.as_str();
+        // A project that only its token or its name would tell: that of the instance, else the first one.
+        let instances = self.state.pointer("/roma-connect/instances").and_then(Value::as_array);
+        let own = instances
+            .into_iter()
+            .flatten()
+            .find(|row| row["id"].as_str() == settings.get("instanceId").map(String::as_str));
+        let project = own.and_then(|row| row["project_id"].as_str()).or_else(|| first("projects", "id"));
         let stand_ins = [
             ("username", Some(GUEST)),
             ("appCode", Some(GUEST)),
-            ("projectId", first("projects", "id")),
+            ("projectId", project.or(Some(GUEST))),
             ("instanceId", first("instances", "id")),
         ];
         for (key, value) in stand_ins {

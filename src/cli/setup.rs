@@ -244,7 +244,7 @@ pub(super) async fn connect(
             name: target.name.clone(),
             platform,
             resolve,
-            concurrency: target.limits.concurrency.unwrap_or(network.parallelism),
+            concurrency: target.limits.concurrency,
             rate: target.limits.requests_per_second,
         };
         connections.push(Connection::new(target, shared.clone()));

@@ -62,6 +62,7 @@ async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, S
             Some(Mode::Report) => config::Mode::Report,
             None => settings.mode,
         },
+        safety: config.as_ref().map(|config| config.safety.clone()).unwrap_or_default(),
         filter: Some(filter),
         resync: args.resync.or(settings.resync).unwrap_or(agent::RESYNC),
         poll: args.poll,

@@ -75,6 +75,25 @@ pub enum Problem {
         /// The program.
         program: String,
     },
+    /// Half of a pair of environment variables.
+    #[error("the environment variable {set} is set, but not {missing}, which belongs to it")]
+    Half {
+        /// The one that is set.
+        set: String,
+        /// The one that is not.
+        missing: String,
+    },
+    /// A file with credentials lacks some.
+    #[error("{} has no `{key}` in its section [basic]", path.display())]
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// What it lacks.
+        key: &'static str,
+    },
+    /// There are no credentials anywhere.
+    #[error("`auth` is left out, and neither HUAWEICLOUD_SDK_AK, HW_* and OS_* nor ~/.huaweicloud/credentials has any")]
+    NoCredentials,
     /// What came is not UTF-8.
     #[error("the value is not UTF-8")]
     Encoding,
@@ -96,6 +115,14 @@ impl Target {
         }
         for (key, source) in &self.secrets {
             resolved.secrets.insert(key, self.fetch(key, &source.value)?.into());
+        }
+        if self.platform == super::target::ROMA_CONNECT {
+            let variable = |name: &str| env::var(name).ok();
+            super::huawei::fill(&mut resolved, &variable).map_err(|source| ResolveError {
+                target: self.name.clone(),
+                key: "auth",
+                source,
+            })?;
         }
         // Paths are put behind it.
         if let Some(endpoint) = resolved.settings.get_mut("endpoint") {

@@ -1,5 +1,7 @@
 //! Targets: one table of keys per platform.
 
+mod roma_connect;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -56,9 +58,10 @@ impl Target {
 }
 
 /// Keys of secrets and of what holds them. Lines with one of these words are never shown.
-pub(super) const SECRETS: [&str; 6] = ["auth", "appSecret", "token", "ak", "sk", "password"];
+pub(super) const SECRETS: [&str; 8] = ["auth", "appSecret", "token", "ak", "sk", "securityToken", "password", "totp"];
 
-const PLATFORMS: [&str; 2] = ["bk-cmdb", "roma-connect"];
+pub(super) const ROMA_CONNECT: &str = "roma-connect";
+const PLATFORMS: [&str; 2] = ["bk-cmdb", ROMA_CONNECT];
 
 /// Reads a target.
 pub(super) fn target(
@@ -158,54 +161,6 @@ impl Reader<'_> {
         auth.finish(self.diagnostics);
     }
 
-    fn roma_connect(&mut self, section: &Section<'_, '_>) {
-        self.setting(section, "", "region");
-        self.check("region", "a region such as cn-north-4", |region| {
-            region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        });
-        self.setting(section, "", "endpoint");
-        self.check("endpoint", "an address such as https://roma.cn-north-4.myhuaweicloud.com", is_root);
-        if section.node().get("region").is_some() == section.node().get("endpoint").is_some() {
-            let message = format!("target {} needs exactly one of `region` and `endpoint`", self.target.name);
-            self.diagnostics.push(Diagnostic::error("C005", message, &self.target.origin));
-        }
-        self.required(section, "", "projectId");
-        self.required(section, "", "instanceId");
-        let Some(auth) = self.auth(section) else { return };
-        if let Some(node) = auth.get("token") {
-            self.secret(node, "auth.", "token");
-        }
-        for key in ["ak", "sk"] {
-            if let Some(node) = auth.get(key) {
-                self.secret(node, "auth.", key);
-                self.unsupported("an access key", &node.origin);
-            }
-        }
-        if let Some(node) = auth.get("iam") {
-            self.iam(node);
-        }
-        let ways = ["token", "ak", "iam"].iter().filter(|key| auth.node().get(key).is_some()).count();
-        if ways != 1 {
-            self.needs_one(&auth, "`token`, `ak` with `sk`, and `iam`");
-        }
-        auth.finish(self.diagnostics);
-    }
-
-    fn iam(&mut self, node: &Node<'_>) {
-        self.unsupported("`iam`", &node.origin);
-        let Some(iam) = Section::open(node, "auth.iam", self.diagnostics) else { return };
-        // Nothing of it is kept: its `endpoint` is not the target's.
-        for key in ["user", "domain", "project", "endpoint"] {
-            if let Some(node) = iam.get(key) {
-                source::setting(node, &format!("auth.iam.{key}"), self.directory, self.diagnostics);
-            }
-        }
-        if let Some(node) = iam.require("password", self.diagnostics) {
-            source::secret(node, "auth.iam.password", self.directory, self.diagnostics);
-        }
-        iam.finish(self.diagnostics);
-    }
-
     fn auth<'a, 's>(&mut self, section: &Section<'a, 's>) -> Option<Section<'a, 's>> {
         let node = section.require("auth", self.diagnostics)?;
         let what = format!("auth of target {}", self.target.name);
@@ -241,11 +196,6 @@ impl Reader<'_> {
     fn needs_one(&mut self, section: &Section<'_, '_>, keys: &str) {
         let message = format!("auth of target {} needs exactly one of {keys}", self.target.name);
         self.diagnostics.push(Diagnostic::error("C005", message, section.origin()));
-    }
-
-    fn unsupported(&mut self, what: &str, origin: &Origin) {
-        let message = format!("{what} is not supported by this version yet");
-        self.diagnostics.push(Diagnostic::error("C002", message, origin));
     }
 }
 

@@ -242,7 +242,7 @@ targtes: {}
     21 |     projectId:
        |     ^^^^^^^^^
 
-    error[C005]: auth of target two needs exactly one of `token`, `ak` with `sk`, and `iam`
+    error[C005]: auth of target two needs exactly one of `token`, `ak` with `sk`, `iam` and `credentialsFile`
     --> etc/reconcile.yaml:22:11
 
     error[C006]: only one target of roma-connect can be the default
@@ -253,12 +253,6 @@ targtes: {}
     ...
     23 |   three: {platform: roma-connect, default: true, region: cn-north-4, projectId: {env: $P}, instanceId: {command:...
        |   ^^^^^ again
-
-    error[Y203]: target three needs `auth`
-      --> etc/reconcile.yaml:23:11
-       |
-    23 |   three: {platform: roma-connect, default: true, region: cn-north-4, projectId: {env: $P}, instanceId: {command:...
-       |           ^^^^^^^^
 
     error[C003]: projectId.env has to be the name of an environment variable
       --> etc/reconcile.yaml:23:87
@@ -385,57 +379,6 @@ prune:
     14:27 C003 model must not be empty
     14:3 C012 it is not clear which target of bk-cmdb is meant
     ProcessTemplate on a: {"business": String("demo"), "serviceTemplate": Number(51)}
-    "#);
-}
-
-#[test]
-fn what_is_not_supported_yet_says_so() {
-    let text = "
-targets:
-  roma:
-    platform: roma-connect
-    region: cn-north-4
-    projectId: p
-    instanceId: i
-    auth:
-      ak: {env: AK}
-      sk: {env: SK}
-  iam:
-    platform: roma-connect
-    region: cn-north-4
-    projectId: p
-    instanceId: i
-    auth:
-      iam: {user: u, password: {env: P}, domain: d}
-safety: {maxChanges: 30%}
-";
-    insta::assert_snapshot!(check(&(HEAD.to_owned() + text)), @r#"
-    error[C002]: an access key is not supported by this version yet
-    --> etc/reconcile.yaml:11:11
-
-    error[C002]: an access key is not supported by this version yet
-    --> etc/reconcile.yaml:12:11
-
-    error[C002]: `iam` is not supported by this version yet
-    --> etc/reconcile.yaml:19:12
-
-    error[C002]: `safety` is not supported by this version yet
-      --> etc/reconcile.yaml:20:1
-       |
-    20 | safety: {maxChanges: 30%}
-       | ^^^^^^
-
-    roma (roma-connect) default=false Limits { concurrency: None, requests_per_second: None }
-      instanceId = Literal("i")
-      projectId = Literal("p")
-      region = Literal("cn-north-4")
-      ak = Env("AK")
-      sk = Env("SK")
-    iam (roma-connect) default=false Limits { concurrency: None, requests_per_second: None }
-      instanceId = Literal("i")
-      projectId = Literal("p")
-      region = Literal("cn-north-4")
-    Watch { mode: Enforce, resync: None, listen: None } []
     "#);
 }
 

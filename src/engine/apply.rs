@@ -152,6 +152,7 @@ impl<'a> Run<'a> {
             .collect()
             .await;
         let mut open: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
+        let mut doubted: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
         let mut requests: HashMap<&ResourceId, (&Call, Request)> = HashMap::new();
         for (call, request, answer, took) in sent {
             for id in &call.serves {
@@ -160,17 +161,19 @@ impl<'a> Run<'a> {
                     continue;
                 };
                 match self.sent(id, answer) {
+                    Sent::Refused(refusal) if self.is_create(id) => doubted.push((id, None, Some(refusal), took)),
                     Sent::Refused(refusal) => self.finish(id, Outcome::Refused(refusal), took),
                     Sent::Done(handle, live) => {
                         if let Some(handle) = &handle {
                             self.handles.insert(id.to_string(), handle.clone());
                         }
-                        if let (true, Some(live)) = (self.options.verify, live) {
+                        // What the answer tells costs nothing to look at.
+                        if let Some(live) = live {
                             self.settle(id, &live, took);
-                        } else if self.options.verify {
-                            open.push((id, handle, None, took));
-                        } else {
+                        } else if !self.options.verify {
                             self.finish(id, Outcome::Applied, took);
+                        } else {
+                            open.push((id, handle, None, took));
                         }
                     }
                     Sent::Lost(refusal) => {
@@ -181,6 +184,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        self.settle_refused(doubted).await;
         let sights = self.read_back(&open).await;
         let mut again = Vec::new();
         for (id, _, lost, took) in open {
@@ -227,6 +231,27 @@ impl<'a> Run<'a> {
         again
     }
 
+    /// A create that was refused may have been made by somebody else meanwhile, and the code does not always say so.
+    async fn settle_refused(&mut self, refused: Vec<(&'a ResourceId, Option<Value>, Option<Refusal>, Duration)>) {
+        let sights = self.read_back(&refused).await;
+        for (id, _, refusal, took) in refused {
+            let there = match sights.get(id) {
+                Some(Sight::Found(live)) => Some((live, self.judged(id, live))).filter(|(_, one)| one.converged()),
+                _ => None,
+            };
+            if let Some((live, outcome)) = there {
+                self.handles.insert(id.to_string(), live.handle.clone());
+                self.finish(id, outcome, took);
+            } else if let Some(refusal) = refusal {
+                self.finish(id, Outcome::Refused(refusal), took);
+            }
+        }
+    }
+
+    fn is_create(&self, id: &ResourceId) -> bool {
+        self.changes.get(id).is_some_and(|change| change.action == Action::Create)
+    }
+
     fn sent(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Sent {
         match answer {
             Err(refusal) if refusal.lost => Sent::Lost(refusal.clone()),
@@ -246,8 +271,19 @@ impl<'a> Run<'a> {
     ) -> HashMap<ResourceId, Sight> {
         let reader = self.writer.reader();
         let mut sights = HashMap::new();
-        let unnamed: Vec<&Desired> =
+        let mut unnamed: Vec<&Desired> =
             open.iter().filter(|one| one.1.is_none()).filter_map(|one| self.desired.get(one.0).copied()).collect();
+        // A row is known by its ends, so they are looked up with it.
+        let ends: Vec<&Desired> = unnamed
+            .iter()
+            .flat_map(|one| &one.references)
+            .filter_map(|reference| self.desired.get(&reference.to).copied())
+            .collect();
+        for end in ends {
+            if unnamed.iter().all(|one| one.id != end.id) {
+                unnamed.push(end);
+            }
+        }
         if !unnamed.is_empty() {
             sights.extend(look_up(&reader, unnamed).await);
         }
@@ -276,11 +312,7 @@ impl<'a> Run<'a> {
     }
 
     fn planned(&self, id: &ResourceId) -> Option<Planned<'a>> {
-        let place = match self.scene.facts.sight(id) {
-            Some(Sight::Absent { place, .. }) => place,
-            _ => &Value::Null,
-        };
-        Some(Planned { desired: self.desired.get(id)?, live: self.live(id), place, change: self.changes.get(id)? })
+        Some(self.scene.planned(self.desired.get(id)?, self.changes.get(id)?))
     }
 
     fn judged(&self, id: &ResourceId, live: &Live) -> Outcome {
@@ -296,6 +328,12 @@ impl<'a> Run<'a> {
     }
 
     fn finish(&mut self, id: &ResourceId, outcome: Outcome, took: Duration) {
+        if let (Outcome::Dropped(fields), Some(kind)) = (&outcome, self.kind(id)) {
+            for (field, why) in fields.iter().filter_map(|field| Some((field, kind.given_up(field)?))) {
+                tracing::warn!("{id}: {why}: it is not sent again before something else changes");
+                self.writer.give_up(field.mark(id));
+            }
+        }
         if let Some(change) = self.changes.get(id) {
             (self.options.listener)(&Event::Finished(change, &outcome, took));
         }

@@ -32,12 +32,18 @@ pub async fn check(readers: &[Reader], desired: &[Desired]) -> Findings {
 async fn check_target(reader: &Reader, desired: &[Desired]) -> Findings {
     let target = reader.target();
     let all: Vec<&Desired> = desired.iter().filter(|one| one.target == target.name).collect();
-    let mut facts = Facts::new(Freshness::Replica, reader.settings().await);
+    let mut findings = Findings::default();
+    let mut facts = match reader.settings().await {
+        Ok(settings) => Facts::new(Freshness::Replica, settings),
+        Err(refusal) => {
+            findings.unread.insert(format!("target {}: {refusal}", target.name));
+            return findings;
+        }
+    };
     let mut open: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
     for one in all.iter().filter(|one| one.selected) {
         open.entry(one.id.kind).or_default().push(one);
     }
-    let mut findings = Findings::default();
     while !open.is_empty() {
         let mut ask = Vec::new();
         let mut done = Vec::new();

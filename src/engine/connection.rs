@@ -1,7 +1,7 @@
 //! A connection to one target, and the two ways to use it: a [`Reader`] cannot write.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -9,22 +9,23 @@ use std::{
 
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     gate::Gates,
-    limit::Pace,
-    retry::{wait, waits},
+    limit::{Adaptive, Pace},
+    retry::{Patience, wait, waits},
+    session::{Held, Session, Source, Turnstiles},
 };
 use crate::{
-    kind::{Endpoint, Platform, Reply, Stamp},
-    model::{Refusal, Request},
-    transport::Transport,
+    kind::{Endpoint, Grant, Lane, Platform, Prepared, Reply, Stamp, Standing},
+    model::{Refusal, Request, Retry},
+    transport::{Answer, Transport},
 };
 
-/// Finds out where a target's requests go. Called when the first request is due, and again after it failed: it may read
-/// files and run programs for the secrets.
+/// Finds out where a target's requests go. Called when the first request is due, and again where that failed or what it
+/// found was not accepted: it may read files and run programs for the secrets.
 pub type Resolve = dyn Fn() -> Result<Endpoint, String> + Send + Sync;
 
 /// What a connection is made of.
@@ -35,11 +36,14 @@ pub struct Target {
     pub platform: &'static dyn Platform,
     /// Where its requests go.
     pub resolve: Arc<Resolve>,
-    /// Most requests at once.
-    pub concurrency: usize,
+    /// Most requests at once; on platforms with lanes (see [`Platform::lane`]) in each of them.
+    pub concurrency: Option<usize>,
     /// Most requests a second.
     pub rate: Option<f64>,
 }
+
+/// The turns of each lane of each platform.
+type Lanes = Mutex<HashMap<(&'static str, String), Arc<Semaphore>>>;
 
 /// What all connections of a run share.
 #[derive(Clone)]
@@ -48,6 +52,8 @@ pub struct Shared {
     all: Arc<Semaphore>,
     pace: Option<Arc<Pace>>,
     tally: Arc<Tally>,
+    turnstiles: Arc<Turnstiles>,
+    lanes: Arc<Lanes>,
 }
 
 impl Shared {
@@ -58,7 +64,16 @@ impl Shared {
             all: Arc::new(Semaphore::new(parallelism.max(1))),
             pace: rate.map(|rate| Arc::new(Pace::per_second(rate))),
             tally: Arc::default(),
+            turnstiles: Arc::default(),
+            lanes: Arc::default(),
         }
+    }
+
+    /// Returns the turns of a lane; who comes first says how many there are.
+    fn lane(&self, platform: &'static str, lane: Lane, most: Option<usize>) -> Arc<Semaphore> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Semaphore::new(most.unwrap_or(lane.most).max(1)));
+        lanes.entry((platform, lane.key)).or_insert_with(new).clone()
     }
 
     /// Returns the count of what was sent.
@@ -94,9 +109,12 @@ impl Tally {
 pub struct Connection {
     target: Target,
     shared: Shared,
-    endpoint: OnceCell<Endpoint>,
+    session: Session,
     own: Semaphore,
     pace: Option<Pace>,
+    given_up: Mutex<HashSet<String>>,
+    /// The rate that the platform's refusals tell.
+    limit: Adaptive,
     gates: Gates,
 }
 
@@ -109,9 +127,10 @@ impl fmt::Debug for Connection {
 impl Connection {
     /// Returns a connection; nothing is sent or resolved yet.
     pub fn new(target: Target, shared: Shared) -> Arc<Self> {
-        let own = Semaphore::new(target.concurrency.max(1));
+        let own = Semaphore::new(target.concurrency.map_or(Semaphore::MAX_PERMITS, |most| most.max(1)));
         let pace = target.rate.map(Pace::per_second);
-        Arc::new(Self { target, shared, endpoint: OnceCell::new(), own, pace, gates: Gates::default() })
+        let (session, gates, limit) = (Session::default(), Gates::default(), Adaptive::new());
+        Arc::new(Self { target, shared, session, own, pace, limit, gates, given_up: Mutex::default() })
     }
 
     /// Returns the target.
@@ -129,26 +148,23 @@ impl Connection {
         Writer(self.clone())
     }
 
-    async fn endpoint(&self) -> Result<&Endpoint, Refusal> {
-        let resolve = self.target.resolve.clone();
-        let endpoint = self.endpoint.get_or_try_init(|| async move {
-            let resolved = tokio::task::spawn_blocking(move || resolve()).await;
-            resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")))
-        });
-        endpoint.await.map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))
-    }
-
     /// Waits for its turn and sends a request once; nothing is sent once `stop` is cancelled.
     async fn exchange(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
+        let lane = self.target.platform.lane(request);
+        let lane = lane.map(|lane| self.shared.lane(self.target.platform.name(), lane, self.target.concurrency));
         let turn = async {
-            let own = self.own.acquire().await;
+            let own = match &lane {
+                Some(lane) => lane.acquire().await,
+                None => self.own.acquire().await,
+            };
+            let turn = self.limit.turn().await?;
             let all = self.shared.all.acquire().await;
             for pace in [self.pace.as_ref(), self.shared.pace.as_deref()].into_iter().flatten() {
                 pace.turn().await;
             }
-            (own, all)
+            Ok((turn, own, all, self.session.get(self).await?))
         };
-        let _turn = match stop {
+        let turn = match stop {
             None => turn.await,
             Some(stop) => tokio::select! {
                 biased;
@@ -156,32 +172,94 @@ impl Connection {
                 turn = turn => turn,
             },
         };
-        Sending::Answered(self.send(request, write).await)
+        let (turn, _own, _all, held) = match turn {
+            Ok(turn) => turn,
+            Err(refusal) => return Sending::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
+        };
+        let answer = self.send(request, write, held).await;
+        match &answer {
+            Err(refusal) if let Retry::Slower(asked) = refusal.retry => turn.refused(asked, refusal),
+            // Without a code it may have come from anywhere on the way.
+            Err(refusal) if refusal.code.is_none() => drop(turn),
+            Ok(_) | Err(_) => turn.passed(),
+        }
+        Sending::Answered(answer)
     }
 
-    async fn send(&self, request: &Request, write: bool) -> Result<Value, Refusal> {
-        let endpoint = self.endpoint().await?;
+    /// Sends a request; where the credentials have run out, once more with new ones.
+    async fn send(&self, request: &Request, write: bool, held: Arc<Held>) -> Result<Value, Refusal> {
+        let (refusal, standing) = match self.send_once(request, write, &held).await {
+            Err((refusal, standing)) if standing != Standing::Sound => (refusal, standing),
+            other => return other.map_err(|(refusal, _)| refusal),
+        };
+        if standing == Standing::Rejected {
+            self.session.reject(&held).await;
+            return Err(refusal);
+        }
+        let renewed = self.session.renew(&held, &refusal, self).await?;
+        match self.send_once(request, write, &renewed).await {
+            Err((refusal, Standing::Stale)) => {
+                // Tells all others too. What it returns is another's newer session at best: this one has had its turn.
+                let _ = self.session.renew(&renewed, &refusal, self).await;
+                Err(refusal)
+            }
+            other => other.map_err(|(refusal, _)| refusal),
+        }
+    }
+
+    async fn send_once(&self, request: &Request, write: bool, held: &Held) -> Result<Value, (Refusal, Standing)> {
+        let platform = self.target.platform;
+        let prepare = |stamp: Stamp<'_>| platform.prepare(request, &held.endpoint, stamp).map(Some);
+        let read = |reply: &Reply<'_>| platform.interpret(request, reply);
+        let outcome = self.attempt(&held.endpoint, request.operation, write, &prepare, &read).await;
+        if outcome.is_ok() {
+            self.session.worked();
+        }
+        outcome.map(Option::unwrap_or_default)
+    }
+
+    /// Sends what `prepare` makes, if anything, and reads the answer.
+    async fn attempt<T>(
+        &self,
+        endpoint: &Endpoint,
+        operation: &'static str,
+        write: bool,
+        prepare: &(dyn Fn(Stamp<'_>) -> Result<Option<Prepared>, Refusal> + Sync),
+        read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
+    ) -> Result<Option<T>, (Refusal, Standing)> {
+        let sound = |refusal: Refusal| (refusal, Standing::Sound);
+        let turnstile = self.target.platform.locked_key(endpoint).map(|key| self.shared.turnstiles.of(key));
+        let pass = match &turnstile {
+            Some(turnstile) => Some(turnstile.pass().await.map_err(sound)?),
+            None => None,
+        };
         let request_id = request_id();
+        // Behind all waiting: signatures hold the time.
         let stamp = Stamp { request_id: &request_id, now: jiff::Timestamp::now() };
-        let prepared = self.target.platform.prepare(request, endpoint, stamp)?;
+        let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
         let start = Instant::now();
-        self.shared.tally.count(request.operation, write);
+        self.shared.tally.count(operation, write);
         let answer = self.shared.transport.send(prepared).await;
-        let outcome = answer.and_then(|answer| {
-            let reply = Reply { status: answer.status, headers: &answer.headers, body: &answer.body };
-            self.target.platform.interpret(request, &reply)
-        });
+        let answered = answer.is_ok();
+        let outcome =
+            answer.and_then(|Answer { status, headers, body }| read(&Reply { status, headers: &headers, body: &body }));
         let outcome = outcome.map_err(|refusal| {
             let request_id = Some(both(&request_id, &refusal));
             Refusal { message: without_secrets(refusal.message, endpoint), request_id, ..refusal }
         });
-        self.log(request, start.elapsed(), outcome.as_ref().err());
-        outcome
+        self.log(operation, start.elapsed(), outcome.as_ref().err());
+        let standing = outcome.as_ref().err().map(|refusal| self.target.platform.standing(endpoint, refusal));
+        match (pass, &outcome, standing) {
+            (Some(pass), Err(refusal), Some(Standing::Rejected)) => pass.rejected(refusal).await,
+            (Some(pass), ..) if answered => pass.worked(),
+            _ => {}
+        }
+        outcome.map(Some).map_err(|refusal| (refusal, standing.unwrap_or(Standing::Sound)))
     }
 
     /// Arguments and answers are not logged: they may hold what is secret.
-    fn log(&self, request: &Request, took: Duration, refusal: Option<&Refusal>) {
-        let (target, operation, ms) = (&*self.target.name, request.operation, took.as_millis());
+    fn log(&self, operation: &'static str, took: Duration, refusal: Option<&Refusal>) {
+        let (target, ms) = (&*self.target.name, took.as_millis());
         match refusal {
             None => tracing::debug!(target, operation, ms, "answered"),
             Some(refusal) => tracing::debug!(target, operation, ms, %refusal, "refused"),
@@ -204,6 +282,7 @@ impl Connection {
 
     async fn exchange_patiently(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
         let mut waits = waits();
+        let mut patience = Patience::default();
         let mut last = None;
         loop {
             let refusal = match self.exchange(request, write, stop).await {
@@ -212,6 +291,11 @@ impl Connection {
                 Sending::Stopped => return last.map_or(Sending::Stopped, |last| Sending::Answered(Err(last))),
                 answered @ Sending::Answered(Ok(_)) => return answered,
             };
+            if patience.lasts(&refusal) {
+                // It goes back into the line, which knows when.
+                last = Some(refusal);
+                continue;
+            }
             let Some(pause) = wait(&refusal, &mut waits, !write) else { return Sending::Answered(Err(refusal)) };
             let (target, operation) = (&*self.target.name, request.operation);
             tracing::info!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
@@ -223,6 +307,34 @@ impl Connection {
                     () = tokio::time::sleep(pause) => {}
                 },
             }
+        }
+    }
+}
+
+impl Source for Connection {
+    async fn resolve(&self) -> Result<Endpoint, Refusal> {
+        let resolve = self.target.resolve.clone();
+        let resolved = tokio::task::spawn_blocking(move || resolve()).await;
+        let resolved = resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")));
+        resolved.map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))
+    }
+
+    async fn login(&self, endpoint: &Endpoint) -> Result<Option<Grant>, Refusal> {
+        let platform = self.target.platform;
+        let now = Stamp { request_id: "", now: jiff::Timestamp::now() };
+        let Some(operation) = platform.login(endpoint, now)?.map(|login| login.operation) else { return Ok(None) };
+        let prepare = |stamp: Stamp<'_>| platform.login(endpoint, stamp).map(|login| Some(login?.prepared));
+        let read = |reply: &Reply<'_>| platform.granted(endpoint, reply);
+        let mut waits = waits();
+        loop {
+            let refusal = match self.attempt(endpoint, operation, false, &prepare, &read).await {
+                Ok(grant) => return Ok(grant),
+                Err((refusal, _)) => refusal,
+            };
+            let Some(pause) = wait(&refusal, &mut waits, true) else { return Err(refusal) };
+            let target = &*self.target.name;
+            tracing::info!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
+            tokio::time::sleep(pause).await;
         }
     }
 }
@@ -265,12 +377,16 @@ impl Reader {
         &self.0.target
     }
 
-    /// Returns the settings of the target that are not secret, such as `timeZone`; none where they cannot be had, in
-    /// which case no request will be answered either.
-    pub async fn settings(&self) -> HashMap<String, String> {
-        let endpoint = self.0.endpoint().await;
-        let settings = endpoint.map(|endpoint| endpoint.settings.iter()).into_iter().flatten();
-        settings.map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+    /// Returns the settings of the target that are not secret, such as `timeZone`. Where they cannot be had, no request
+    /// would be answered either.
+    pub async fn settings(&self) -> Result<HashMap<String, String>, Refusal> {
+        let held = self.0.session.get(&*self.0).await?;
+        Ok(held.endpoint.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
+    }
+
+    /// Returns the changes that are not tried again (see [`Writer::give_up`]).
+    pub fn given_up(&self) -> HashSet<String> {
+        self.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends an operation that the platform lists as a read; anything else is refused and not sent.
@@ -299,5 +415,11 @@ impl Writer {
     /// sent at all once `stop` is cancelled.
     pub async fn write(&self, request: &Request, stop: &CancellationToken) -> Sending {
         self.0.settle(request, true, Some(stop)).await
+    }
+
+    /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::mark`]. As long as
+    /// this process runs it is not tried again.
+    pub fn give_up(&self, mark: String) {
+        self.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(mark);
     }
 }

@@ -1,6 +1,9 @@
 //! Reads what is live: the kinds say what to ask, round by round.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use futures_util::{StreamExt, future::join_all, stream};
 
@@ -8,7 +11,7 @@ use super::connection::Reader;
 use crate::{
     kind::{Facts, Freshness},
     model::{Desired, Request, ResourceId, Sight},
-    plan::Scene,
+    plan::{Plan, Scene},
 };
 
 /// Requests of one round that are on their way at once; the connection's own limits lie below.
@@ -36,8 +39,17 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         desired,
         surplus: Vec::new(),
         scopes: Vec::new(),
-        facts: Facts::new(freshness, reader.settings().await),
+        facts: Facts::new(freshness, HashMap::new()),
     };
+    match reader.settings().await {
+        Ok(settings) => scene.facts.settings = settings,
+        Err(refusal) => {
+            let unknown = |id: &ResourceId| (id.clone(), Sight::Unknown(refusal.to_string()));
+            see(&mut scene.facts, scene.desired.iter().map(|one| unknown(&one.id)).collect());
+            return scene;
+        }
+    }
+    scene.facts.given_up = reader.given_up();
     let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();
     for kind in target.platform.kinds() {
         let group: Vec<_> = scene.desired.iter().copied().filter(|one| one.id.kind == kind.name()).collect();
@@ -79,6 +91,33 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         }
     }
     scene
+}
+
+/// Adds to a plan what people have to do once it is carried out. A kind may have to read for that.
+pub async fn note(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &mut Plan) {
+    for scene in scenes {
+        let Some(reader) = readers.iter().find(|reader| reader.target().name == scene.target) else { continue };
+        for kind in scene.platform.kinds() {
+            let notes = loop {
+                let objects: HashMap<&ResourceId, &Desired> = scene.objects().map(|one| (&one.id, one)).collect();
+                let changes =
+                    plan.changes.iter().filter(|one| one.target == scene.target && one.id.kind == kind.name());
+                let planned: Vec<_> =
+                    changes.filter_map(|change| Some(scene.planned(objects.get(&change.id)?, change))).collect();
+                let notes = kind.notes(&planned, &scene.facts);
+                if notes.ask.is_empty() {
+                    break notes.notes;
+                }
+                round(reader, notes.ask, &mut scene.facts).await;
+            };
+            for (id, note) in notes {
+                plan.changes
+                    .iter_mut()
+                    .filter(|change| change.id == id)
+                    .for_each(|change| change.notes.push(note.clone()));
+            }
+        }
+    }
 }
 
 /// Asks all requests of a round, each once.

@@ -20,7 +20,7 @@ pub(super) async fn reread(
     kind: &dyn Kind,
     objects: &[(&Desired, &Value)],
 ) -> HashMap<ResourceId, Sight> {
-    let mut facts = Facts::new(Freshness::Primary, reader.settings().await);
+    let mut facts = Facts::new(Freshness::Primary, reader.settings().await.unwrap_or_default());
     loop {
         let observation = kind.reread(objects, &facts);
         if observation.ask.is_empty() {

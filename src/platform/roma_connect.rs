@@ -1,20 +1,26 @@
 //! Huawei Cloud ROMA Connect.
 
 mod door;
+mod iam;
 mod kinds;
+mod sign;
 pub mod simulator;
 
 use std::collections::HashMap;
 
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::{
-    kind::{Endpoint, Kind, Platform, Prepared, Reply, Stamp},
+    kind::{Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Stamp, Standing},
     model::{Refusal, Request},
 };
 
 /// ROMA Connect: integration applications.
 pub struct RomaConnect;
+
+/// Most requests at once to one instance (contract section 8).
+const AT_ONCE: usize = 4;
 
 static KINDS: &[&dyn Kind] = &[&kinds::app::App];
 
@@ -29,7 +35,8 @@ impl Platform for RomaConnect {
 
     /// An endpoint, or the public one of a region (contract section 7).
     fn url(&self, settings: &HashMap<&'static str, String>) -> Option<String> {
-        let region = settings.get("region").map(|region| format!("https://roma.{region}.myhuaweicloud.com"));
+        let cloud = settings.get("cloud").map_or("myhuaweicloud.com", String::as_str);
+        let region = settings.get("region").map(|region| format!("https://roma.{region}.{cloud}"));
         settings.get("endpoint").cloned().or(region)
     }
 
@@ -41,7 +48,34 @@ impl Platform for RomaConnect {
         door::prepare(request, endpoint, stamp)
     }
 
-    fn interpret(&self, _request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
-        door::interpret(reply)
+    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
+        match door::interpret(reply) {
+            // What is gone has been removed.
+            Err(refusal) if request.operation == "DeleteRomaApp" && door::is_absent(&refusal) => Ok(Value::Null),
+            told => told,
+        }
+    }
+
+    fn login(&self, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Option<Login>, Refusal> {
+        iam::login(endpoint, stamp)
+    }
+
+    fn granted(&self, endpoint: &Endpoint, reply: &Reply<'_>) -> Result<Grant, Refusal> {
+        iam::granted(endpoint, reply)
+    }
+
+    fn standing(&self, endpoint: &Endpoint, refusal: &Refusal) -> Standing {
+        door::standing(endpoint, refusal)
+    }
+
+    /// After five failures in a row an access key is locked for five minutes (contract section 6).
+    fn locked_key(&self, endpoint: &Endpoint) -> Option<String> {
+        endpoint.secrets.get("ak").map(|key| key.expose_secret().to_owned())
+    }
+
+    /// Each instance for itself.
+    fn lane(&self, request: &Request) -> Option<Lane> {
+        let instance = request.arguments["instance_id"].as_str()?;
+        Some(Lane { key: instance.to_owned(), most: AT_ONCE })
     }
 }

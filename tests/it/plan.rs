@@ -64,7 +64,7 @@ spec:
     ~ App orders  (roma, app a1)                                        all.yaml:33
         remark         "orders" → "订单 and more"                       all.yaml:38:20
 
-    Plan: 3 to add, 2 to update, 0 to delete, 0 unchanged.   5 calls (lower bound 5), 7 reads, [time]
+    Plan: 3 to add, 2 to update, 0 to delete, 0 unchanged.   5 calls (lower bound 5), 8 reads, [time]
     [exit status: 2]
     "#);
 }
@@ -111,7 +111,7 @@ spec:
 #[test]
 fn names_that_match_nothing_come_with_the_nearest() {
     insta::assert_snapshot!(check(&state(), &[&misnamed()]), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 left alone.   0 calls (lower bound 0), 20 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 left alone.   0 calls (lower bound 0), 22 reads, [time]
     ------- stderr -------
     error[P100]: Instance/typo does not exist
      --> all.yaml:6:25

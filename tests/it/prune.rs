@@ -9,7 +9,7 @@ const INSTANCES: &str = "prune:\n  - {kind: Instance, model: bk_switch}\n";
 /// A site with a configuration's scopes and one file of manifests.
 fn site(state: &Value, scopes: &str, manifests: &str) -> Site {
     let site = Site::with(state, &[("all.yaml", manifests)]);
-    site.configure(scopes);
+    site.configure(&format!("safety: {{maxDeletes: 100%}}\n{scopes}"));
     site
 }
 
@@ -55,7 +55,7 @@ fn a_removal_points_at_its_scope() {
     insta::assert_snapshot!(site.run(&["plan", "--prune"]), @r#"
     ~ Instance b  (cmdb, bk_switch #2)                                  all.yaml:9
         bk_inst_name   "sw-2" → "core-2"                                all.yaml:15:26
-    - Instance pruned bk_switch #3  (cmdb, bk_switch #3)                reconcile.yaml:17
+    - Instance pruned bk_switch #3  (cmdb, bk_switch #3)                reconcile.yaml:18
 
     Plan: 0 to add, 1 to update, 1 to delete, 1 unchanged.   2 calls (lower bound 2), 6 reads, [time]
     "#);
@@ -139,7 +139,7 @@ fn an_instance_with_an_association_stays_unless_that_goes_first() {
     let output = site.run(&["plan", "--prune"]);
     assert_eq!(output.code, Some(1), "{output}");
     assert!(output.stderr.contains("association #93 hangs on it"), "{output}");
-    site.configure(LINKS);
+    site.configure(&format!("safety: {{maxDeletes: 2}}\n{LINKS}"));
     let output = site.run(&["apply", "-y", "--prune"]);
     assert_eq!(output.code, Some(0), "{output}");
     let names: Vec<_> = site.writes().iter().map(|call| call.operation.clone()).collect();
@@ -213,6 +213,28 @@ fn process_templates_go_where_their_service_template_is_a_scope() {
 }
 
 #[test]
+fn apps_go_too() {
+    let document =
+        "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: o}\nspec: {app: orders, fields: {remark: x}}\n";
+    let site = site(&state(), "prune:\n  - {kind: App}\n", document);
+    let output = site.run(&["apply", "-y", "--prune"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(operations(&site.writes()), json!({"UpdateRomaApp": 1, "DeleteRomaApp": 1}));
+    let state = site.sandbox().state();
+    assert_eq!(state["roma-connect"]["apps"].as_array().map(Vec::len), Some(1));
+    assert_eq!(state["roma-connect"]["apps"][0]["id"], "a1");
+}
+
+#[test]
+fn without_a_word_nothing_may_go() {
+    let site = site(&state(), "", &two());
+    site.configure(INSTANCES);
+    let output = site.run(&["apply", "-y", "--prune"]);
+    assert_eq!(output.code, Some(3), "{output}");
+    assert!(site.writes().is_empty(), "{output}");
+}
+
+#[test]
 fn a_scope_that_is_not_there_is_an_error_at_its_line() {
     let scopes = "prune:
   - {kind: Module, business: demo, set: publik}
@@ -226,35 +248,35 @@ fn a_scope_that_is_not_there_is_an_error_at_its_line() {
     Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 5 left alone.   0 calls (lower bound 0), 7 reads, [time]
     ------- stderr -------
     error[P109]: no set is named `publik`
-      --> reconcile.yaml:17:41
+      --> reconcile.yaml:18:41
        |
-    17 |   - {kind: Module, business: demo, set: publik}
+    18 |   - {kind: Module, business: demo, set: publik}
        |                                         ^^^^^^
        |
        = help: did you mean `public`?
 
     error[P102]: the model `no_such` does not exist
-      --> reconcile.yaml:18:29
+      --> reconcile.yaml:19:29
        |
-    18 |   - {kind: Instance, model: no_such}
+    19 |   - {kind: Instance, model: no_such}
        |                             ^^^^^^^
 
     error[P151]: `host` is a built-in model: nothing of it is pruned as an Instance
-      --> reconcile.yaml:19:5
+      --> reconcile.yaml:20:5
        |
-    19 |   - {kind: Instance, model: host}
+    20 |   - {kind: Instance, model: host}
        |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
     error[P151]: `bk_set_bk_mainline_x` is part of the topology: nothing of it is pruned
-      --> reconcile.yaml:20:5
+      --> reconcile.yaml:21:5
        |
-    20 |   - {kind: InstanceAssociation, association: bk_set_bk_mainline_x}
+    21 |   - {kind: InstanceAssociation, association: bk_set_bk_mainline_x}
        |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
     error[P101]: no business is named `dem`
-      --> reconcile.yaml:21:39
+      --> reconcile.yaml:22:39
        |
-    21 |   - {kind: ProcessTemplate, business: dem, serviceTemplate: nginx}
+    22 |   - {kind: ProcessTemplate, business: dem, serviceTemplate: nginx}
        |                                       ^^^
        |
        = help: did you mean `demo`?

@@ -215,9 +215,9 @@ fn apps_take_one_page_for_500() {
         .map(|at| json!({"instance_id": "i1", "id": format!("id{at}"), "name": format!("app{at}"), "remark": ""}))
         .collect();
     let specs = || (0..3).map(|at| format!("{{app: app{at}, fields: {{remark: x}}}}"));
-    assert_eq!(reads(&state, "App", specs()), json!({"ListRomaApp": 2}));
+    assert_eq!(reads(&state, "App", specs()), json!({"CheckRomaInstanceListV2": 1, "ListRomaApp": 2}));
     state["roma-connect"]["apps"].as_array_mut().expect("a list").pop();
-    assert_eq!(reads(&state, "App", specs()), json!({"ListRomaApp": 1}));
+    assert_eq!(reads(&state, "App", specs()), json!({"CheckRomaInstanceListV2": 1, "ListRomaApp": 1}));
 }
 
 #[test]

@@ -226,3 +226,23 @@ spec: {business: demo, id: 60, properties: {bk_process_name: valkey}}
     [exit status: 1]
     ");
 }
+
+#[test]
+fn an_end_given_by_the_name_of_a_renamed_instance_stays_its_end() {
+    // By the name that the instance had, and by the one that it gets.
+    for name in ["sw-1", "core-1"] {
+        let link = format!(
+            "apiVersion: bk-cmdb/v1
+kind: InstanceAssociation
+metadata: {{name: link}}
+spec:
+  association: switch_rack
+  source: {{model: bk_switch, match: {{bk_inst_name: {name}}}}}
+  targets: [{{model: bk_rack, id: 21}}]
+"
+        );
+        let site = Site::with(&state(), &[("a.yaml", &rename("a", "sw-1", "core-1")), ("b.yaml", &link)]);
+        assert_eq!(operations(&site.apply()), json!({"update_inst": 1, "add_instance_association": 1}), "{name}");
+        site.assert_converged();
+    }
+}

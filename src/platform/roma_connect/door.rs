@@ -1,64 +1,136 @@
-//! The way in: REST under `/v2/{project_id}/instances/{instance_id}/apps`, with `X-Auth-Token` (contract sections 2,
-//! 4 and 5).
+//! The way in: REST under `/v2/{project_id}/instances`, with `X-Auth-Token` or signed with an access key (contract
+//! sections 2, 4 and 6).
 
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::sign::{self, Subject, sign};
 use crate::{
-    kind::{Endpoint, Prepared, Reply, Stamp},
+    kind::{Endpoint, Prepared, Reply, Stamp, Standing},
     model::{Refusal, Request, Retry},
 };
 
-/// Operations by their names in the vendor's SDKs: method, and whether the path goes on to one application.
-const OPERATIONS: &[(&str, &str, bool)] = &[
-    ("ListRomaApp", "GET", false),
-    ("CheckRomaAppDetails", "GET", true),
-    ("CreateRomaApp", "POST", false),
-    ("UpdateRomaApp", "PUT", true),
+/// Operations by their names in the vendor's SDKs: method, path behind the project, and the arguments that go into the
+/// query. What stands in braces is taken from the arguments.
+const OPERATIONS: &[(&str, &str, &str, &[&str])] = &[
+    ("CheckRomaInstanceListV2", "GET", "instances", &["limit", "offset"]),
+    ("ListRomaApp", "GET", "instances/{instance_id}/apps", &["limit", "offset"]),
+    ("CheckRomaAppDetails", "GET", "instances/{instance_id}/apps/{app_id}", &[]),
+    ("ValidateRomaApp", "GET", "instances/{instance_id}/validate-apps", &["id", "name"]),
+    ("CheckAuthUsersOfApp", "GET", "instances/{instance_id}/apps/{app_id}/users", &[]),
+    ("CreateRomaApp", "POST", "instances/{instance_id}/apps", &[]),
+    ("UpdateRomaApp", "PUT", "instances/{instance_id}/apps/{app_id}", &[]),
+    ("DeleteRomaApp", "DELETE", "instances/{instance_id}/apps/{app_id}", &[]),
+    ("AddUserToApp", "PUT", "instances/{instance_id}/apps/{app_id}/users", &[]),
 ];
-
-/// Arguments of `ListRomaApp` that go into the query.
-const QUERY: &[&str] = &["limit", "offset"];
 
 /// Says whether an operation only reads.
 pub(super) fn is_read(operation: &str) -> bool {
-    OPERATIONS.iter().any(|(name, method, _)| *name == operation && *method == "GET")
+    OPERATIONS.iter().any(|(name, method, ..)| *name == operation && *method == "GET")
 }
 
-/// Writes a request. `instance_id` and `app_id` of the arguments go into the path, the rest into query or body.
+/// Writes a request. Arguments go into the path and the query where the operation has places for them, those of a
+/// write into the body.
 pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
-    let Some((_, method, of_app)) = OPERATIONS.iter().find(|(name, _, _)| *name == request.operation) else {
+    let Some((_, method, path, query)) = OPERATIONS.iter().find(|(name, ..)| *name == request.operation) else {
         return Err(Refusal::new(None, format!("unknown operation `{}`", request.operation)));
     };
     let Value::Object(mut arguments) = request.arguments.clone() else {
         return Err(Refusal::new(None, "arguments of a call have to be an object"));
     };
     let project = segment(endpoint.settings.get("projectId").map(String::as_str), "projectId")?;
-    let instance = arguments.remove("instance_id");
-    let instance = segment(instance.as_ref().and_then(Value::as_str), "instance_id")?;
-    let mut url = format!("{}/v2/{project}/instances/{instance}/apps", endpoint.url);
-    if *of_app {
-        let app = arguments.remove("app_id");
-        url = format!("{url}/{}", segment(app.as_ref().and_then(Value::as_str), "app_id")?);
+    let mut full = format!("/v2/{project}");
+    for part in path.split('/') {
+        full.push('/');
+        let Some(name) = part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) else {
+            full.push_str(part);
+            continue;
+        };
+        let value = arguments.remove(name).unwrap_or_default();
+        // An app that the run creates is known by its whole handle.
+        full.push_str(segment(value["app"].as_str().or_else(|| value.as_str()), name)?);
     }
-    let query: Vec<_> = QUERY.iter().filter_map(|key| Some(format!("{key}={}", arguments.remove(*key)?))).collect();
-    if !query.is_empty() {
-        url = format!("{url}?{}", query.join("&"));
-    }
+    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let query: Vec<_> = query.iter().filter_map(|key| Some((*key, text(arguments.remove(*key)?)))).collect();
+    let query = sign::query(query.iter().map(|(key, value)| (*key, value.as_str())).collect());
+    let has_body = matches!(*method, "POST" | "PUT");
+    let body = if has_body { Value::Object(arguments).to_string().into_bytes() } else { Vec::new() };
+    let draft =
+        Draft { method, url: &endpoint.url, path: full, query, content_type: JSON, body, project: Some(project) };
+    Ok(authorized(draft, endpoint, stamp))
+}
+
+/// The type of all bodies.
+const JSON: &str = "application/json;charset=utf-8";
+
+/// A request without its credentials.
+pub(super) struct Draft<'a> {
+    /// Method.
+    pub(super) method: &'static str,
+    /// Root of the service.
+    pub(super) url: &'a str,
+    /// Path below the root, encoded.
+    pub(super) path: String,
+    /// Query as [`sign::query`] writes it.
+    pub(super) query: String,
+    /// Type of the body.
+    pub(super) content_type: &'static str,
+    /// Body; empty for none.
+    pub(super) body: Vec<u8>,
+    /// The project that is called.
+    pub(super) project: Option<&'a str>,
+}
+
+/// Adds the credentials: a signature where there is an access key, else the token.
+///
+/// Signed is only what nobody on the way has reason to rewrite.
+pub(super) fn authorized(draft: Draft<'_>, endpoint: &Endpoint, stamp: Stamp<'_>) -> Prepared {
+    let Draft { method, url, path, query, content_type, body, project } = draft;
     let mut headers = vec![
-        ("content-type", "application/json;charset=utf-8".to_owned()),
+        ("content-type", content_type.to_owned()),
         ("accept", "application/json".to_owned()),
         ("x-request-id", stamp.request_id.to_owned()),
     ];
-    if let Some(token) = endpoint.secrets.get("token") {
-        headers.push(("x-auth-token", token.expose_secret().to_owned()));
+    let secret = |key: &str| endpoint.secrets.get(key).map(ExposeSecret::expose_secret);
+    if let (Some(access), Some(key)) = (secret("ak"), secret("sk")) {
+        let (host, root) = split(url);
+        let mut signed = vec![("host", host), ("x-sdk-date", sign::date(stamp.now))];
+        signed.extend(project.map(|project| ("x-project-id", project.to_owned())));
+        signed.extend(secret("securityToken").map(|token| ("x-security-token", token.to_owned())));
+        let sent = signed.len();
+        if !body.is_empty() {
+            signed.push(("content-type", content_type.to_owned()));
+        }
+        let subject = Subject {
+            method,
+            path: &format!("{root}{path}"),
+            query: &query,
+            headers: signed.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+            body: &body,
+        };
+        let signature = sign(&subject, access, key);
+        signed.truncate(sent);
+        headers.extend(signed.into_iter().skip(1));
+        headers.extend(signature.added.map(|(name, value)| (name, value.to_owned())));
+        headers.push(("authorization", signature.authorization));
+    } else if let Some(token) = secret("token") {
+        headers.push(("x-auth-token", token.to_owned()));
     }
-    let body = if *method == "GET" { Vec::new() } else { Value::Object(arguments).to_string().into_bytes() };
-    Ok(Prepared { method, url, headers, body })
+    let mark = if query.is_empty() { "" } else { "?" };
+    Prepared { method, url: format!("{url}{path}{mark}{query}"), headers, body }
+}
+
+/// Splits a root into the host, as the `Host` header has it, and the path.
+fn split(url: &str) -> (String, &str) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.to_ascii_lowercase();
+    let default = if scheme.eq_ignore_ascii_case("http") { ":80" } else { ":443" };
+    (host.strip_suffix(default).map_or_else(|| host.clone(), str::to_owned), path)
 }
 
 /// Ids with anything else in them are split or re-encoded by the vendor's own SDKs (contract section 6).
-fn segment<'a>(id: Option<&'a str>, what: &str) -> Result<&'a str, Refusal> {
+pub(super) fn segment<'a>(id: Option<&'a str>, what: &str) -> Result<&'a str, Refusal> {
     let id = id.unwrap_or_default();
     let fits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if fits { Ok(id) } else { Err(Refusal::new(None, format!("`{what}` is not an id: `{id}`"))) }
@@ -80,22 +152,30 @@ pub(super) fn interpret(reply: &Reply<'_>) -> Result<Value, Refusal> {
             }),
         };
     }
+    Err(refusal(reply, "answered"))
+}
+
+/// Reads why there is no data in an answer; `who` begins the message.
+pub(super) fn refusal(reply: &Reply<'_>, who: &str) -> Refusal {
+    let body: Option<Value> = serde_json::from_slice(reply.body).ok();
     let told = body.as_ref().and_then(|body| {
         std::iter::once(body).chain(body.as_object().into_iter().flat_map(|body| body.values())).find_map(code)
     });
     let (code, message) = told.unwrap_or_else(|| (reply.status.to_string(), "without a message".to_owned()));
-    let retry = match (reply.status, reply.retry_after()) {
+    let mut retry = match (reply.status, reply.retry_after()) {
         (429 | 503, Some(pause)) => Retry::After(pause),
         (429 | 500 | 502 | 503 | 504, _) => Retry::Soon,
         _ => Retry::Never,
     };
-    Err(Refusal {
-        code: Some(code.into()),
-        message: format!("answered HTTP {}: {message}", reply.status),
-        retry,
-        lost: matches!(reply.status, 500 | 502 | 504),
-        request_id: None,
-    })
+    let mut lost = matches!(reply.status, 500 | 502 | 504);
+    if code == "ROMA.11011" {
+        // It could not write what it was told to.
+        (retry, lost) = (Retry::Soon, true);
+    }
+    let hint = meaning(&code, &message).map(|hint| format!(": {hint}")).unwrap_or_default();
+    let message = format!("{who} HTTP {}: {}{hint}", reply.status, redacted(message.trim_end_matches('.')));
+    let request_id = reply.header("x-request-id").map(Into::into);
+    Refusal { code: Some(code.into()), message, retry, lost, request_id }
 }
 
 fn code(body: &Value) -> Option<(String, String)> {
@@ -104,8 +184,90 @@ fn code(body: &Value) -> Option<(String, String)> {
             Value::String(code) => short(code),
             other => other.to_string(),
         };
-        Some((code, body.get(message)?.as_str()?.to_owned()))
+        let message = body.get(message)?.as_str()?;
+        let details = body.get("error_details").and_then(Value::as_str).filter(|details| *details != message);
+        Some((code, details.map_or_else(|| message.to_owned(), |details| format!("{message} ({details})"))))
     })
+}
+
+/// Takes tokens out of a canonical request that the gateway shows, with `|` between its lines.
+fn redacted(message: &str) -> String {
+    let mut parts: Vec<&str> = message.split('|').collect();
+    for part in &mut parts {
+        for header in ["x-security-token:", "x-auth-token:"] {
+            if let Some(at) = part.to_ascii_lowercase().find(header) {
+                *part = &part[..at + header.len()];
+            }
+        }
+    }
+    parts.join("|")
+}
+
+/// Says in words what an answer most likely means. Codes first: the texts differ between editions.
+fn meaning(code: &str, message: &str) -> Option<&'static str> {
+    const WORDS: &[(&str, &str)] = &[
+        ("signature expired", "the clock of this machine is more than 15 minutes off"),
+        ("verify aksk signature fail", "the secret key is wrong, or something on the way rewrites requests"),
+        ("ak not exist", "there is no such access key: mistyped, deleted, or temporary without its security token"),
+        ("reach the limit", "after too many failures the access key is locked for five minutes, for all who use it"),
+        ("credentials expired", "the temporary access key has expired"),
+        ("token must be updated", "the token has expired"),
+        ("decrypt token fail", "the token is wrong or has expired"),
+    ];
+    let words = || WORDS.iter().find(|(words, _)| message.contains(words)).map(|(_, meaning)| *meaning);
+    match kind_of(code) {
+        ("gateway", 301) => words().or(Some("the credentials were not accepted")),
+        ("gateway", 101) => Some("the endpoint is not that of ROMA Connect in this region"),
+        ("ROMA", 1000 | 1002) => words().or(Some("the token is wrong or has expired")),
+        ("ROMA", 1006 | 101 | 12000 | 12002) => Some("this identity may not do this"),
+        ("ROMA", 12001) => Some("this identity lacks the role for it on this app"),
+        ("ROMA", 14011) => Some("an app of this instance has the name, perhaps one that this identity does not see"),
+        ("ROMA", 14012) => Some("an app of this instance has the key"),
+        ("ROMA", 14020) => Some("the instance holds as many apps as it may, 100 as a rule"),
+        ("ROMA", 14021) => Some("delete what belongs to the app first"),
+        ("ROMA", 15001) => Some("the project has no such instance"),
+        _ => None,
+    }
+}
+
+/// Splits a code into who gave it and its number: the gateway has three prefixes.
+fn kind_of(code: &str) -> (&str, u32) {
+    let (prefix, number) = code.split_once('.').unwrap_or(("", code));
+    let prefix = if ["APIGW", "APIG", "APIC"].contains(&prefix) { "gateway" } else { prefix };
+    (prefix, number.parse().unwrap_or_default())
+}
+
+fn is_one_of(refusal: &Refusal, codes: &[(&str, u32)]) -> bool {
+    refusal.code.as_deref().is_some_and(|code| codes.contains(&kind_of(code)))
+}
+
+/// Says what a refusal means for the credentials: a key that is not accepted is not to be tried again.
+pub(super) fn standing(endpoint: &Endpoint, refusal: &Refusal) -> Standing {
+    // Whatever the service itself says, the gateway has let through; but for its two codes about tokens.
+    if !is_one_of(refusal, &[("gateway", 301), ("ROMA", 1000), ("ROMA", 1002), ("IAM", 401), ("", 401)]) {
+        Standing::Sound
+    } else if endpoint.secrets.contains_key("ak") {
+        Standing::Rejected
+    } else {
+        Standing::Stale
+    }
+}
+
+/// Says whether a refusal means that the identity may not do this.
+pub(super) fn is_forbidden(refusal: &Refusal) -> bool {
+    const CODES: &[(&str, u32)] =
+        &[("ROMA", 101), ("ROMA", 1006), ("ROMA", 12000), ("ROMA", 12001), ("ROMA", 12002), ("", 403)];
+    is_one_of(refusal, CODES)
+}
+
+/// Says whether a refusal means that a parameter is wrong.
+pub(super) fn is_invalid(refusal: &Refusal) -> bool {
+    is_one_of(refusal, &[("ROMA", 13000)])
+}
+
+/// Says whether a refusal means that there is no such app.
+pub(super) fn is_absent(refusal: &Refusal) -> bool {
+    is_one_of(refusal, &[("ROMA", 14001)])
 }
 
 /// One code has two spellings, `ROMA.13000` and `ROMA.00013000`: zeros behind the dot do not count.
@@ -116,13 +278,10 @@ fn short(code: &str) -> String {
     }
 }
 
-/// Returns the arguments of one page of applications.
-pub(super) fn page(instance: &str, offset: usize, limit: usize) -> Value {
-    json!({"instance_id": instance, "offset": offset, "limit": limit})
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const STAMP: Stamp<'_> = Stamp { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
@@ -141,12 +300,19 @@ mod tests {
         check(
             400,
             r#"{"error_code":"ROMA.00014011","error_msg":"name exists","request_id":"x"}"#,
-            "answered HTTP 400: name exists (code ROMA.14011); Never, lost: false",
+            "answered HTTP 400: name exists: an app of this instance has the name, perhaps one that this identity does not \
+             see (code ROMA.14011); Never, lost: false",
         );
         check(
             401,
             r#"{"error":{"code":401,"message":"no","title":"Unauthorized"}}"#,
             "answered HTTP 401: no (code 401); Never, lost: false",
+        );
+        check(
+            401,
+            r#"{"error_code":"APIC.0301","error_msg":"verify aksk signature fail, GET|x-security-token:canary|x-sdk-date:1"}"#,
+            "answered HTTP 401: verify aksk signature fail, GET|x-security-token:|x-sdk-date:1: the secret key is wrong, \
+             or something on the way rewrites requests (code APIC.301); Never, lost: false",
         );
         check(502, "<html>", "answered HTTP 502: without a message (code 502); Soon, lost: true");
     }

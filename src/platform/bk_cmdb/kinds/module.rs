@@ -71,10 +71,10 @@ impl Kind for Module {
         // Nothing but its being there has to be declared.
         if let Some(node) = section.get("fields") {
             desired.fields = spec::attributes(node, diagnostics);
-            check_name(&desired, diagnostics);
         } else if ensure == Ensure::Existing {
             section.require("fields", diagnostics);
         }
+        check_name(&desired, diagnostics);
         section.finish(diagnostics);
         if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
     }
@@ -242,7 +242,8 @@ fn category_change(desired: &Desired, live: &Live) -> Result<Option<FieldChange>
 
 /// Reports a name that the server would refuse (contract section 4.2).
 fn check_name(desired: &Desired, diagnostics: &mut Vec<Diagnostic>) {
-    let Some(field) = desired.fields.get(NAME) else { return };
+    let made = desired.locator.get("module").filter(|_| desired.ensure == Ensure::Present);
+    let Some(field) = desired.fields.get(NAME).or(made.filter(|name| name.value.is_string())) else { return };
     let problem = match text(&field.value).map(str::trim) {
         None => Some("has to be a text"),
         Some("") => Some("is empty"),

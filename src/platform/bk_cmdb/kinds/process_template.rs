@@ -8,6 +8,7 @@ mod creation;
 mod property;
 mod prune;
 mod rows;
+mod sync;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
     platform::bk_cmdb::{
         lookup::{Businesses, Trouble, read_rows, service_templates},
@@ -222,6 +223,10 @@ impl Kind for ProcessTemplate {
             })
         };
         planned.iter().filter_map(call).collect()
+    }
+
+    fn notes(&self, planned: &[Planned<'_>], facts: &Facts) -> Notes {
+        sync::notes(planned, facts)
     }
 
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {

@@ -1,24 +1,27 @@
 //! `App`: an integration application, by `PUT …/apps/{app_id}` (contract sections 2 and 3).
 //!
 //! No page says whether the call merges or replaces. So all three fields are always sent, with the value just read
-//! where none is declared: right either way.
+//! where none is declared: right either way. Under a server that merges, it can undo somebody else's change to a field
+//! that is not declared, made between the read and the write.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod member;
+mod prune;
+mod read;
+mod sight;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use self::{read::Missing, sight::observe_instance};
 use crate::{
     diagnostic::Diagnostic,
-    diff::identity::{self, Assigned},
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned, Read},
-    model::{Call, Desired, Ensure, FieldChange, Fields, Live, Refusal, Request, ResourceId, Rival, Sight},
-    platform::roma_connect::door,
+    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, ResourceId, Sight},
     source::Located,
     yaml::{self, Node, Section},
 };
 
-/// Largest page of a list.
-const PAGE: usize = 500;
 /// Longest name, in characters.
 const NAME: usize = 256;
 /// Longest remark, in characters.
@@ -76,21 +79,35 @@ impl Kind for App {
         if let Some(node) = section.get("instance") {
             text_into("instance", node, &mut desired.locator, diagnostics);
         }
-        if let Some(node) = section.get("members") {
-            let message = "`members` is not supported by this version yet";
-            diagnostics.push(Diagnostic::error("M301", message, &node.origin));
-        }
-        if let Some(node) = section.require("fields", diagnostics) {
+        let has_members = section.node().get("members").is_some();
+        // Somebody may manage nothing of an app but its members.
+        let node = if has_members || desired.ensure == Ensure::Absent {
+            section.get("fields")
+        } else {
+            section.require("fields", diagnostics)
+        };
+        if let Some(node) = node {
             desired.fields = fields(node, diagnostics);
         }
+        let members = section.get("members").map(|node| member::decode(&desired, node, diagnostics));
+        // They go with it.
+        let members = members.filter(|_| desired.ensure != Ensure::Absent);
         section.finish(diagnostics);
-        if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
+        if diagnostics[before..].iter().any(Diagnostic::is_error) {
+            return Vec::new();
+        }
+        std::iter::once(desired).chain(members).collect()
     }
 
     fn observe(&self, desired: &[&Desired], _all: &[&Desired], facts: &Facts) -> Observation {
         let mut observation = Observation::default();
+        let (members, mut apps): (Vec<&Desired>, Vec<&Desired>) =
+            desired.iter().partition(|one| member::is_members(one));
+        // Members may be looked up without their app.
+        let missing: Vec<Desired> = members.iter().map(|one| member::app(one)).collect();
+        apps.extend(missing.iter().filter(|one| !desired.iter().any(|other| other.id == one.id)));
         let mut by_instance: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
-        for one in desired {
+        for one in apps {
             if let Some(instance) = instance_of(one, facts) {
                 by_instance.entry(instance).or_default().push(one);
                 continue;
@@ -101,29 +118,41 @@ impl Kind for App {
             observation.know(&one.id, Sight::Impossible(Box::new(diagnostic)));
         }
         for (instance, group) in by_instance {
-            match list(instance, &mut observation, facts) {
-                Ok(Some(apps)) => assign(instance, &group, &apps, &mut observation),
-                Ok(None) => {}
-                Err(refusal) => {
-                    group.iter().for_each(|one| observation.know(&one.id, Sight::Unknown(refusal.to_string())));
-                }
+            observe_instance(instance, &group, &mut observation, facts);
+        }
+        for (one, app) in members.iter().zip(&missing) {
+            let sight = observation.known.iter().find(|(id, _)| *id == app.id).map(|(_, sight)| sight.clone());
+            if let Some(sight) = sight {
+                member::observe(one, &app.id, &sight, &mut observation, facts);
             }
         }
         observation
     }
 
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
+    }
+
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
         let mut observation = Observation::default();
         for (desired, handle) in objects {
-            let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
-            let request = Request { operation: "CheckRomaAppDetails", arguments, repeatable: true };
-            let sight = match observation.read(request, facts) {
-                Read::Pending => continue,
-                Read::Failed(refusal) if refusal.code.as_deref() == Some("ROMA.14001") => Sight::absent(),
-                Read::Failed(refusal) => Sight::Unknown(refusal.to_string()),
-                Read::Value(app) => Sight::Found(live(handle["instance"].as_str().unwrap_or_default(), app)),
+            let text = |key: &str| handle[key].as_str().unwrap_or_default();
+            let sight = if member::is_members(desired) {
+                member::read(handle, &mut observation, facts)
+            } else {
+                match read::show(text("instance"), text("app"), &mut observation, facts) {
+                    Ok(None) => None,
+                    Ok(Some(Ok(app))) => Some(Sight::Found(live(text("instance"), app))),
+                    Ok(Some(Err(Missing::Gone))) => Some(Sight::absent()),
+                    Ok(Some(Err(Missing::Hidden))) => {
+                        Some(Sight::Unknown("it exists but is not visible to this identity".to_owned()))
+                    }
+                    Err(refusal) => Some(Sight::Unknown(refusal.to_string())),
+                }
             };
-            observation.know(&desired.id, sight);
+            if let Some(sight) = sight {
+                observation.know(&desired.id, sight);
+            }
         }
         observation
     }
@@ -134,6 +163,9 @@ impl Kind for App {
         live: Option<&Live>,
         _facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
+        if member::is_members(desired) {
+            return Ok(member::compare(desired, live));
+        }
         let mut wanted: Vec<_> = desired.fields.iter().map(|(name, value)| (&**name, value)).collect();
         if live.is_none()
             && desired.field("name").is_none()
@@ -156,8 +188,11 @@ impl Kind for App {
     }
 
     fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
+        if member::is_members(desired) {
+            return Claims::default();
+        }
         let held = live.and_then(|live| live.field("name").as_str());
-        let wanted = wanted_name(desired).or(held);
+        let wanted = wanted_name(desired, live);
         let instance = live.map_or(place, |live| &live.handle)["instance"].clone();
         let claim = |name: Option<&str>| name.map(|name| claim(instance.as_str(), name)).into_iter().collect();
         Claims { held: claim(held), wanted: claim(wanted) }
@@ -165,6 +200,15 @@ impl Kind for App {
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| {
+            if member::is_members(one.desired) {
+                return member::call(one);
+            }
+            if one.change.action == Action::Delete {
+                let handle = &one.change.handle;
+                let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
+                let request = Request { operation: "DeleteRomaApp", arguments, repeatable: true };
+                return Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] };
+            }
             let change = |name: &str| one.change.fields.iter().find(|field| field.path == name)?.to.clone();
             let mut arguments = json!({});
             for name in FIELDS {
@@ -192,9 +236,19 @@ impl Kind for App {
         answer["id"].as_str().map(|id| json!({"instance": planned.place["instance"], "app": id}))
     }
 
-    /// Both writes return the whole application as it is stored (contract section 2.4).
-    fn answered(&self, _desired: &Desired, answer: &Value) -> Option<Live> {
-        answer["id"].is_string().then(|| live("", answer))
+    /// All writes but a removal answer with what is stored, whole (contract sections 2.4 and 2.6).
+    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
+        answer["id"].as_str()?;
+        if member::is_members(desired) {
+            return member::live(json!({"app": answer["id"]}), answer);
+        }
+        let is_whole = answer["name"].is_string() && answer["favorite"].is_boolean();
+        is_whole.then(|| live("", answer))
+    }
+
+    fn given_up(&self, field: &FieldChange) -> Option<&'static str> {
+        let emptied = field.path == "remark" && field.to.as_ref().and_then(Value::as_str) == Some("");
+        emptied.then_some("the server did not accept the empty remark")
     }
 }
 
@@ -202,11 +256,7 @@ fn ensure(section: &Section<'_, '_>, diagnostics: &mut Vec<Diagnostic>) -> Ensur
     let Some(node) = section.get("ensure") else { return Ensure::Existing };
     match yaml::one_of(node, "`ensure`", &["existing", "present", "absent"], diagnostics) {
         Some("present") => Ensure::Present,
-        Some("absent") => {
-            let message = "`ensure: absent` is not supported here by this version yet";
-            diagnostics.push(Diagnostic::error("M301", message, &node.origin).hint("supported: existing, present"));
-            Ensure::Existing
-        }
+        Some("absent") => Ensure::Absent,
         _ => Ensure::Existing,
     }
 }
@@ -275,90 +325,17 @@ fn instance_of<'a>(desired: &'a Desired, facts: &'a Facts) -> Option<&'a str> {
     desired.locate("instance").and_then(Value::as_str).or_else(|| facts.settings.get("instanceId").map(String::as_str))
 }
 
-fn wanted_name(desired: &Desired) -> Option<&str> {
-    desired.field("name").or_else(|| desired.locate("app")).and_then(Value::as_str)
+/// The name that an app is to have: the declared one, else the one it has.
+fn wanted_name<'a>(desired: &'a Desired, live: Option<&'a Live>) -> Option<&'a str> {
+    let declared = desired.field("name").and_then(Value::as_str);
+    declared.or_else(|| match live {
+        Some(live) => live.field("name").as_str(),
+        None => desired.locate("app").and_then(Value::as_str),
+    })
 }
 
 fn claim(instance: Option<&str>, name: &str) -> String {
     format!("the name `{name}` in the instance {}", instance.unwrap_or_default())
-}
-
-/// Reads all applications of an instance; nothing while pages are missing.
-fn list<'f>(
-    instance: &str,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Option<BTreeMap<&'f str, &'f Value>>, &'f Refusal> {
-    let mut apps = BTreeMap::new();
-    let mut offset = 0;
-    loop {
-        let arguments = door::page(instance, offset, PAGE);
-        match observation.read(Request { operation: "ListRomaApp", arguments, repeatable: true }, facts) {
-            Read::Pending => return Ok(None),
-            Read::Failed(refusal) => return Err(refusal),
-            Read::Value(page) => {
-                let rows = page["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
-                apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
-                offset += rows.len();
-                let total = page["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0);
-                if rows.is_empty() || apps.len() >= total {
-                    return Ok(Some(apps));
-                }
-            }
-        }
-    }
-}
-
-fn assign(instance: &str, group: &[&Desired], apps: &BTreeMap<&str, &Value>, observation: &mut Observation) {
-    let named = |name: &str| {
-        let fits = apps.iter().filter(|(_, app)| app["name"].as_str() == Some(name));
-        fits.map(|(id, _)| *id).collect::<Vec<_>>()
-    };
-    let candidates = group.iter().map(|one| {
-        if let Some(id) = one.locate("id").and_then(Value::as_str) {
-            return apps.get_key_value(id).map(|(id, _)| *id).into_iter().collect();
-        }
-        let old = one.locate("app").and_then(Value::as_str).map(named).unwrap_or_default();
-        let new = one.field("name").and_then(Value::as_str).map(named).unwrap_or_default();
-        old.into_iter().chain(new).collect()
-    });
-    let assigned = identity::assign(candidates.collect());
-    for (one, assigned) in group.iter().zip(&assigned) {
-        let rivals = |own: Option<&str>| {
-            let holders = wanted_name(one).map(|name| (name, named(name)));
-            holders.map_or_else(Vec::new, |(name, holders)| {
-                let others = holders.into_iter().filter(|id| Some(*id) != own);
-                let claim = claim(Some(instance), name);
-                others.map(|id| Rival { claim: claim.clone(), holder: format!("app {id}") }).collect()
-            })
-        };
-        let sight = match assigned {
-            Assigned::One(id) => Sight::Found(Live { rivals: rivals(Some(id)), ..live(instance, apps[id]) }),
-            Assigned::Nothing => {
-                let names: BTreeSet<_> = apps.values().filter_map(|app| app["name"].as_str()).collect();
-                Sight::Absent {
-                    nearest: names.into_iter().map(str::to_owned).collect(),
-                    rivals: rivals(None),
-                    place: json!({"instance": instance}),
-                }
-            }
-            Assigned::Several(ids) => {
-                let message = format!("{} could mean several apps: {}", one.id, ids.join(", "));
-                Sight::Ambiguous(Box::new(
-                    Diagnostic::error("P105", message, &one.origin)
-                        .hint("give its id; a swap of names takes two applies with a third name between them"),
-                ))
-            }
-            Assigned::Shared(others) => {
-                let message = format!("{} means the same app as another document", one.id);
-                let diagnostic = Diagnostic::error("P105", message, &one.origin);
-                Sight::Ambiguous(Box::new(others.iter().fold(diagnostic, |diagnostic, other| {
-                    diagnostic.also(&group[*other].origin, format!("{} means it too", group[*other].id))
-                })))
-            }
-        };
-        observation.know(&one.id, sight);
-    }
 }
 
 fn live(instance: &str, app: &Value) -> Live {

@@ -14,9 +14,12 @@ use crate::{
             pick::{self, Gathered},
             spec,
         },
-        lookup::{self, Rows, Trouble},
+        lookup::{self, Rows, Selector, Trouble},
     },
 };
+
+/// The kind of documents that ends refer to.
+const INSTANCE: &str = "Instance";
 
 /// What an end came to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,9 +50,45 @@ impl End {
 
 /// Everything that can be known of the ends of the rows so far.
 pub(super) struct Ends<'f, 'd> {
-    rows: BTreeMap<&'d str, Result<(pick::Definition<'f>, Rows<'f>), Trouble>>,
+    models: BTreeMap<&'d str, Result<Model<'f, 'd>, Trouble>>,
     documents: HashMap<&'d ResourceId, &'d Desired>,
     facts: &'f Facts,
+}
+
+/// What is known of the instances of a model.
+struct Model<'f, 'd> {
+    definition: pick::Definition<'f>,
+    rows: Rows<'f>,
+    /// The documents by the keys that their instances are to have, and by those that they had.
+    wanted: BTreeMap<Selector, Vec<&'d Desired>>,
+    former: BTreeMap<Selector, Vec<&'d Desired>>,
+}
+
+impl<'f, 'd> Model<'f, 'd> {
+    fn of(model: &str, all: &[&'d Desired], observation: &mut Observation, facts: &'f Facts) -> Result<Self, Trouble> {
+        let definition = lookup::definition(model, observation, facts)?;
+        let gathered = Gathered::of(model, all, &definition, facts);
+        let rows = lookup::instances(model, None, &gathered.selectors, &gathered.fields, observation, facts)?;
+        let (mut wanted, mut former): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
+        for one in all.iter().filter(|one| one.id.kind == INSTANCE && model_of(one) == model) {
+            let keys = pick::selectors(one, "", &definition, facts).unwrap_or_default();
+            if let (Some(old), Some(new)) = (keys.first(), keys.last()) {
+                former.entry(old.clone()).or_default().push(*one);
+                wanted.entry(new.clone()).or_default().push(*one);
+            }
+        }
+        Ok(Self { definition, rows, wanted, former })
+    }
+
+    /// Returns the document whose instance a key means. The manifests say how things are to be, so the key that an
+    /// instance is to have comes first; the one it had counts where nothing else has it.
+    fn document(&self, selector: &Selector) -> Option<&'d Desired> {
+        let only = |found: &BTreeMap<Selector, Vec<&'d Desired>>| match found.get(selector).map(Vec::as_slice) {
+            Some([one]) => Some(*one),
+            _ => None,
+        };
+        only(&self.wanted).or_else(|| only(&self.former).filter(|_| self.rows.find(selector).is_empty()))
+    }
 }
 
 impl<'f, 'd> Ends<'f, 'd> {
@@ -65,18 +104,25 @@ impl<'f, 'd> Ends<'f, 'd> {
             .flatten()
             .filter(|model| BUILT_IN.iter().all(|(name, _)| name != model))
             .collect();
-        let mut rows = BTreeMap::new();
-        for model in models {
-            let found = lookup::definition(model, observation, facts).and_then(|definition| {
-                let gathered = Gathered::of(model, all, &definition, facts);
-                let rows = lookup::instances(model, None, &gathered.selectors, &gathered.fields, observation, facts)?;
-                Ok((definition, rows))
-            });
-            rows.insert(model, found);
-        }
+        let models = models.into_iter().map(|model| (model, Model::of(model, all, observation, facts))).collect();
         let named: BTreeSet<&ResourceId> = desired.iter().flat_map(|one| &one.references).map(|one| &one.to).collect();
         let documents = all.iter().filter(|one| named.contains(&one.id)).map(|one| (&one.id, *one)).collect();
-        Self { rows, documents, facts }
+        Self { models, documents, facts }
+    }
+
+    /// Returns the instance of a document; nothing while it is not known yet.
+    fn of_document(&self, document: &'d Desired) -> Result<Option<(&'d str, End)>, Sight> {
+        match self.facts.sight(&document.id) {
+            None => Ok(None),
+            Some(Sight::Found(live)) => {
+                let handle = live.handle.as_i64().unwrap_or_default();
+                Ok(Some((model_of(document), End::Id(handle))))
+            }
+            Some(Sight::Absent { .. }) if document.ensure == Ensure::Present => {
+                Ok(Some((model_of(document), End::Made(document.id.clone()))))
+            }
+            Some(_) => Err(Sight::Needs(document.id.clone())),
+        }
     }
 
     /// Returns the model and the instance of an end; nothing while it is not known yet.
@@ -88,39 +134,33 @@ impl<'f, 'd> Ends<'f, 'd> {
     ) -> Result<Option<(&'d str, End)>, Sight> {
         let path = |key: &str| format!("{prefix}{key}");
         if let Some(name) = desired.locator.get(&*path("ref")) {
-            let id = ResourceId { kind: "Instance", key: name.value.as_str().unwrap_or_default().into() };
+            let id = ResourceId { kind: INSTANCE, key: name.value.as_str().unwrap_or_default().into() };
             let Some(document) = self.documents.get(&id) else {
                 let message = format!("{id} lies on another target, or its document cannot be used");
                 return Err(Sight::Impossible(Box::new(Diagnostic::error("P120", message, &name.origin))));
             };
-            return match self.facts.sight(&id) {
-                None => Ok(None),
-                Some(Sight::Found(live)) => {
-                    let handle = live.handle.as_i64().unwrap_or_default();
-                    Ok(Some((model_of(document), End::Id(handle))))
-                }
-                Some(Sight::Absent { .. }) if document.ensure == Ensure::Present => {
-                    Ok(Some((model_of(document), End::Made(id))))
-                }
-                Some(_) => Err(Sight::Needs(id)),
-            };
+            return self.of_document(document);
         }
         let model = desired.locate(&path("model")).and_then(Value::as_str).unwrap_or_default();
-        let Some(rows) = self.rows.get(model) else {
+        let Some(known) = self.models.get(model) else {
             let id = desired.locate(&path("id")).and_then(Value::as_i64).unwrap_or_default();
             return Ok(Some((model, End::Id(id))));
         };
         let place = desired.locator.iter().find(|(path, _)| path.starts_with(prefix));
         let place = place.map_or(&desired.origin, |(_, value)| &value.origin);
-        match rows {
+        match known {
             Err(Trouble::Pending) => Ok(None),
             Err(Trouble::Failed(why)) => Err(Sight::Unknown(why.clone())),
             Err(Trouble::NoModel) => {
                 let message = format!("the model `{model}` does not exist");
                 Err(Sight::Impossible(Box::new(Diagnostic::error("P102", message, place))))
             }
-            Ok((definition, rows)) => {
+            Ok(Model { definition, rows, .. }) => {
                 let selectors = pick::selectors(desired, prefix, definition, self.facts).map_err(Sight::Impossible)?;
+                let document = selectors.first().and_then(|selector| known.as_ref().ok()?.document(selector));
+                if let Some(document) = document {
+                    return self.of_document(document);
+                }
                 let found: BTreeSet<i64> = selectors.iter().flat_map(|selector| rows.find(selector)).collect();
                 let mut found = found.into_iter();
                 match (found.next(), found.next()) {

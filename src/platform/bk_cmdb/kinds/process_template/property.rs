@@ -53,6 +53,9 @@ const PROPERTIES: &[(&str, Type)] = &[
 /// Properties that old pages name and the server ignores since 3.9.
 const GONE: &[&str] = &["auto_time_gap", "bind_ip", "bk_enable_port", "bk_func_id", "port", "protocol"];
 
+/// Most seconds of `bk_start_check_secs` that a process takes; a template takes more (contract section 9, trap 17).
+const CHECK_SECONDS: i64 = 600;
+
 /// Reads `properties`.
 pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec<Diagnostic>) {
     let Some(section) = Section::open(node, "`properties`", diagnostics) else { return };
@@ -143,6 +146,13 @@ fn read(name: &str, kind: Type, node: &Node<'_>, diagnostics: &mut Vec<Diagnosti
             if !(least..=most).contains(&number) {
                 diagnostics.push(refuse(format!("{what} lies between {least} and {most}, not at {number}")));
                 return None;
+            }
+            if name == "bk_start_check_secs" && number > CHECK_SECONDS {
+                let message =
+                    format!("{what} above {CHECK_SECONDS} is taken by the template and refused by its processes");
+                let hint =
+                    format!("stay between 1 and {CHECK_SECONDS}, or the service template cannot be synchronised");
+                diagnostics.push(Diagnostic::warning("M325", message, &node.origin).hint(hint));
             }
             Some(json!(number))
         }

@@ -1,0 +1,206 @@
+//! With whom an app is shared: `members`, the full list (contract section 2.6).
+//!
+//! They are an object of their own in a plan, as they are a call of their own: `App/orders → members`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::{
+    diagnostic::Diagnostic,
+    kind::{Facts, Observation, Planned, Read},
+    model::{Call, Desired, Ensure, FieldChange, Fields, Live, Reference, Request, ResourceId, Sight},
+    source::Located,
+    yaml::{self, Node, Section},
+};
+
+/// All roles that there are, as the server lists them.
+const ROLES: &[&str] = &["read", "access", "delete", "modify", "admin"];
+/// The entry of a locator that says that members are meant, with the place of their list.
+const PART: &str = "members";
+
+/// Says whether a document's object are the members of an app.
+pub(super) fn is_members(desired: &Desired) -> bool {
+    desired.locator.contains_key(PART)
+}
+
+/// Reads the list; the app is the one of the same document.
+pub(super) fn decode(app: &Desired, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Desired {
+    let mut fields = Fields::new();
+    let rows = if node.is_null() { None } else { yaml::list(node, "`members`", diagnostics) };
+    for row in rows.unwrap_or_default() {
+        let Some(section) = Section::open(row, "a member", diagnostics) else { continue };
+        let id = section.require("id", diagnostics);
+        let id = id.and_then(|node| Some((yaml::text(node, "the `id` of a member", diagnostics)?, node)));
+        let names = section.require("roles", diagnostics);
+        let roles = names.map(|node| roles(node, diagnostics)).unwrap_or_default();
+        section.finish(diagnostics);
+        let Some((id, node)) = id else { continue };
+        if id.is_empty() {
+            diagnostics.push(Diagnostic::error("M403", "the `id` of a member must not be empty", &node.origin));
+        }
+        let place = Located::new(expanded(roles), row.origin.clone());
+        if let Some(first) = fields.insert(path(id).into(), place) {
+            let message = format!("the member {id} is listed twice");
+            diagnostics.push(Diagnostic::error("M403", message, &node.origin).also(&first.origin, "first here"));
+        }
+    }
+    let mut locator = app.locator.clone();
+    locator.insert(PART.into(), Located::new(Value::Null, node.origin.clone()));
+    if let Some(name) = app.fields.get("name") {
+        locator.insert("name".into(), name.clone());
+    }
+    Desired {
+        id: ResourceId { kind: app.id.kind, key: format!("{} → members", app.id.key).into() },
+        locator,
+        references: vec![Reference { to: app.id.clone(), origin: node.origin.clone() }],
+        fields,
+        ..app.clone()
+    }
+}
+
+fn roles(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> BTreeSet<String> {
+    let mut roles = BTreeSet::new();
+    for item in yaml::list(node, "`roles`", diagnostics).unwrap_or_default() {
+        roles.extend(yaml::one_of(item, "a role", ROLES, diagnostics).map(str::to_owned));
+    }
+    roles
+}
+
+fn path(id: &str) -> String {
+    format!("members[{id}]")
+}
+
+/// What the server makes of roles: an administrator holds all, and everybody reads.
+fn expanded(mut roles: BTreeSet<String>) -> Value {
+    if roles.contains("admin") {
+        roles = ROLES.iter().map(|role| (*role).to_owned()).collect();
+    }
+    roles.insert("read".to_owned());
+    json!(roles)
+}
+
+/// Returns the app that a list of members belongs to, as a document of its own.
+pub(super) fn app(members: &Desired) -> Desired {
+    let mut app = members.clone();
+    app.locator.remove(PART);
+    app.fields = app.locator.remove("name").map(|name| ("name".into(), name)).into_iter().collect();
+    app.references = Vec::new();
+    if let Some(reference) = members.references.first() {
+        app.id = reference.to.clone();
+    }
+    app
+}
+
+/// Says what is known of the members of an app of which this is known.
+pub(super) fn observe(
+    desired: &Desired,
+    app: &ResourceId,
+    sight: &Sight,
+    observation: &mut Observation,
+    facts: &Facts,
+) {
+    let sight = match sight {
+        Sight::Found(live) => match read(&live.handle, observation, facts) {
+            None => return,
+            Some(sight) => sight,
+        },
+        // None are there, and none are wanted.
+        Sight::Absent { .. } if desired.fields.is_empty() => {
+            Sight::Found(Live::new(Value::Null, String::new(), BTreeMap::new()))
+        }
+        Sight::Absent { place, .. } if desired.ensure == Ensure::Present => {
+            let mut place = place.clone();
+            place["app"] = json!({"$handle": app.to_string()});
+            Sight::Absent { nearest: Vec::new(), rivals: Vec::new(), place }
+        }
+        Sight::Absent { .. } | Sight::Needs(_) | Sight::Ambiguous(_) | Sight::Impossible(_) | Sight::Unknown(_) => {
+            Sight::Needs(app.clone())
+        }
+    };
+    observation.know(&desired.id, sight);
+}
+
+/// Reads the members of an app; none while the answer is missing.
+pub(super) fn read(handle: &Value, observation: &mut Observation, facts: &Facts) -> Option<Sight> {
+    let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
+    let request = Request { operation: "CheckAuthUsersOfApp", arguments, repeatable: true };
+    match observation.read(request, facts) {
+        Read::Pending => None,
+        Read::Failed(refusal) => Some(Sight::Unknown(refusal.to_string())),
+        Read::Value(answer) => Some(
+            live(handle.clone(), answer)
+                .map_or_else(|| Sight::Unknown("the list of members was not understood".to_owned()), Sight::Found),
+        ),
+    }
+}
+
+/// Reads the members from an answer.
+pub(super) fn live(handle: Value, answer: &Value) -> Option<Live> {
+    let mut fields = BTreeMap::new();
+    for row in answer["users"].as_array()? {
+        // A proper list, or one text with commas.
+        let names = row["roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let names = names.flat_map(|names| names.split(',')).map(|name| name.trim().to_owned());
+        fields.insert(path(row["id"].as_str()?).into(), expanded(names.filter(|name| !name.is_empty()).collect()));
+    }
+    let label = format!("members of app {}", handle["app"].as_str().unwrap_or_default());
+    Some(Live::new(handle, label, fields))
+}
+
+/// Returns whose roles differ, those behind the others who are no longer to be members.
+pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange> {
+    let list = desired.locator.get(PART).map_or(&desired.origin, |list| &list.origin);
+    let mut changes: Vec<_> = desired
+        .fields
+        .iter()
+        .map(|(path, roles)| (path, live.and_then(|live| live.fields.get(path)), roles))
+        .filter(|(_, is, wanted)| *is != Some(&wanted.value))
+        .map(|(path, is, wanted)| FieldChange {
+            path: path.to_string(),
+            from: is.cloned(),
+            to: Some(wanted.value.clone()),
+            because: wanted.origin.clone(),
+        })
+        .collect();
+    changes.sort_by_key(|change| change.because.bytes.start);
+    let gone = live.iter().flat_map(|live| &live.fields).filter(|(path, _)| !desired.fields.contains_key(*path));
+    changes.extend(gone.map(|(path, roles)| FieldChange {
+        path: path.to_string(),
+        from: Some(roles.clone()),
+        to: None,
+        because: list.clone(),
+    }));
+    changes
+}
+
+/// Returns the call that makes the list as declared, whatever it is.
+pub(super) fn call(one: &Planned<'_>) -> Call {
+    let handle = one.live.map_or(one.place, |live| &live.handle);
+    let mut rows: Vec<_> = one.desired.fields.iter().collect();
+    rows.sort_by_key(|(_, roles)| roles.origin.bytes.start);
+    let id = |path: &str| path.strip_prefix("members[").and_then(|id| id.strip_suffix(']')).map(str::to_owned);
+    let users: Vec<_> = rows.iter().map(|(path, roles)| json!({"id": id(path), "roles": roles.value})).collect();
+    let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"], "users": users});
+    let request = Request { operation: "AddUserToApp", arguments, repeatable: true };
+    Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_compared_as_the_server_keeps_them() {
+        let check = |roles: &[&str], expected: &[&str]| {
+            assert_eq!(expanded(roles.iter().map(|role| (*role).to_owned()).collect()), json!(expected));
+        };
+        check(&[], &["read"]);
+        check(&["modify"], &["modify", "read"]);
+        check(&["admin"], &["access", "admin", "delete", "modify", "read"]);
+        let answer = json!({"users": [{"id": "u1", "roles": ["read, modify"]}, {"id": "u2", "roles": ["admin"]}]});
+        let live = live(json!({"app": "a1"}), &answer).expect("understood");
+        assert_eq!(live.field("members[u1]"), &json!(["modify", "read"]));
+        assert_eq!(live.field("members[u2]"), &json!(["access", "admin", "delete", "modify", "read"]));
+    }
+}
