@@ -32,6 +32,8 @@ pub struct Scene<'a> {
     pub surplus: Vec<Desired>,
     /// Scopes of `reconcile.yaml` in which what no document means is surplus too.
     pub scopes: Vec<&'a Desired>,
+    /// What is to be said about documents beside what is wrong with them.
+    pub remarks: Vec<Diagnostic>,
     /// What was read.
     pub facts: Facts,
 }
@@ -95,6 +97,8 @@ pub struct Plan {
     pub unchanged: usize,
     /// Objects that are left alone.
     pub blocked: Vec<Blocked>,
+    /// Warnings about documents.
+    pub remarks: Vec<Diagnostic>,
 }
 
 impl Plan {
@@ -201,6 +205,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         finish_level(scene, &level, &mut candidates, plan);
     }
     plan.unchanged += unchanged;
+    plan.remarks.extend_from_slice(&scene.remarks);
     let origins: HashMap<_, _> =
         scene.objects().chain(scene.scopes.iter().copied()).map(|one| (&one.id, &one.origin)).collect();
     plan.blocked.extend(blocked.into_iter().map(|(id, cause)| Blocked {

@@ -156,13 +156,13 @@ pub(super) fn refused(prepared: &Prepared, seen: &Seen<'_>, args: &SafetyArgs, s
     Some(exit::REFUSED)
 }
 
-/// Writes to stderr what is wrong with objects that are left alone.
+/// Writes to stderr what is wrong with objects that are left alone, and what is to be said about others.
 pub(super) fn blocked(plan: &Plan, prepared: &Prepared, screen: &Screen) {
     let wrong = plan.blocked.iter().filter_map(|one| match &one.cause {
         Cause::Wrong(problems) => Some(problems),
         Cause::Unread(_) | Cause::Needs(_) => None,
     });
-    let wrong: Vec<_> = wrong.flatten().cloned().collect();
+    let wrong: Vec<_> = wrong.flatten().chain(&plan.remarks).cloned().collect();
     screen.diagnostics(&wrong, &prepared.written.sources);
 }
 

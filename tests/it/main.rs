@@ -17,5 +17,6 @@ mod roma;
 mod safety;
 mod secrets;
 mod traps;
+mod unique;
 mod validate;
 mod watch;

@@ -128,6 +128,6 @@ fn diagnostics(diagnostics: &[Diagnostic], plan: &Plan, sources: &Sources) -> Ve
         Cause::Wrong(problems) => problems.as_slice(),
         Cause::Unread(_) | Cause::Needs(_) => &[],
     });
-    let all: Vec<_> = diagnostics.iter().chain(own).cloned().collect();
+    let all: Vec<_> = diagnostics.iter().chain(own).chain(&plan.remarks).cloned().collect();
     render::sorted(&all).into_iter().map(|one| render::json(one, sources)).collect()
 }

@@ -3,6 +3,7 @@
 mod check;
 mod observe;
 mod prune;
+mod unique;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
