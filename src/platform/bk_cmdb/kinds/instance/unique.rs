@@ -40,19 +40,16 @@ pub(super) fn remarks(
         let place = one.locator.iter().find(|(path, _)| path.starts_with("match."));
         let origin = place.map_or(&one.origin, |(_, value)| &value.origin);
         let shown = shown(&fields);
-        observation.remarks.push(match &keys {
-            Some(keys) => {
-                let mut known: BTreeSet<String> = keys.iter().map(self::shown).collect();
-                known.insert(format!("`{NAME}`"));
-                let known: Vec<_> = known.into_iter().collect();
-                let message = format!("{shown} is no unique key of `{model}`: a second instance could get the same");
-                Diagnostic::warning("P153", message, origin).hint(format!("unique: {}", known.join(", ")))
-            }
-            None => {
-                let message = format!("it cannot be known whether {shown} is a unique key of `{model}`");
-                let hint = format!("the rules could not be read through this door; `{NAME}` always is one");
-                Diagnostic::warning("P154", message, origin).hint(hint)
-            }
+        observation.remarks.push(if let Some(keys) = &keys {
+            let mut known: BTreeSet<String> = keys.iter().map(self::shown).collect();
+            known.insert(format!("`{NAME}`"));
+            let known: Vec<_> = known.into_iter().collect();
+            let message = format!("{shown} is no unique key of `{model}`: a second instance could get the same");
+            Diagnostic::warning("P153", message, origin).hint(format!("unique: {}", known.join(", ")))
+        } else {
+            let message = format!("it cannot be known whether {shown} is a unique key of `{model}`");
+            let hint = format!("the rules could not be read through this door; `{NAME}` always is one");
+            Diagnostic::warning("P154", message, origin).hint(hint)
         });
     }
 }
