@@ -50,7 +50,7 @@ impl Kind for ProcessTemplate {
             return Vec::new();
         };
         let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
-        let mut desired = spec::desired(self.name(), envelope, ensure);
+        let mut desired = envelope.desired(self.name(), ensure);
         let mut place = |key: &'static str, node: Option<&Node<'_>>, diagnostics: &mut Vec<Diagnostic>| {
             let value = node.and_then(|node| spec::name_or_id(node, &format!("`{key}`"), diagnostics));
             desired.locator.extend(value.map(|value| (key.into(), value)));
