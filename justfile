@@ -19,9 +19,10 @@ doc:
 demo:
     cargo run --release -- apply examples/manifests --sandbox --auto-approve
 
-# Long runs of the property tests.
+# Long runs of the property tests, and tests on the real clock.
 long:
     PROPTEST_CASES=100000 cargo test --release --locked
+    cargo test --release --locked -- --ignored
 
 bench:
     cargo bench --locked

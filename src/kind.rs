@@ -176,6 +176,11 @@ pub trait Kind: Sync {
     /// Returns the calls that make the changes; each serves at least one of them.
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
 
+    /// Says what people have to do once changes are made, or what to ask for that. Asked when the plan is known.
+    fn notes(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Notes {
+        Notes::default()
+    }
+
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
     fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
         planned.live.map(|live| live.handle.clone())
@@ -192,6 +197,15 @@ pub trait Kind: Sync {
     fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {
         None
     }
+}
+
+/// What a kind says about changes beside the changes themselves.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Reads to be made before it can say more.
+    pub ask: Vec<Request>,
+    /// What it says.
+    pub notes: Vec<(ResourceId, String)>,
 }
 
 /// Unique values of an object, before and after its change.

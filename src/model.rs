@@ -224,6 +224,8 @@ pub struct Change {
     pub unasked: bool,
     /// Its fields that change, in the order of the manifest.
     pub fields: Vec<FieldChange>,
+    /// What people have to do once it is made, such as a sync that the platform does not make by itself.
+    pub notes: Vec<String>,
     /// Changes that have to be applied before this one.
     pub after: Vec<ResourceId>,
     /// Where its document begins.

@@ -45,6 +45,18 @@ impl Scene<'_> {
     }
 }
 
+impl Scene<'_> {
+    /// Returns a change with all that it rests on.
+    pub fn planned<'s>(&'s self, desired: &'s Desired, change: &'s Change) -> Planned<'s> {
+        let (live, place) = match self.facts.sight(&desired.id) {
+            Some(Sight::Found(live)) => (Some(live), &Value::Null),
+            Some(Sight::Absent { place, .. }) => (None, place),
+            _ => (None, &Value::Null),
+        };
+        Planned { desired, live, place, change }
+    }
+}
+
 /// Why an object is left alone.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cause {
@@ -387,6 +399,7 @@ fn finish_level(
                     action: one.action,
                     unasked: scene.surplus.iter().any(|surplus| surplus.id == one.desired.id),
                     fields: std::mem::take(&mut one.fields),
+                    notes: Vec::new(),
                     after: one.after.iter().cloned().collect(),
                     origin: one.desired.origin.clone(),
                 };

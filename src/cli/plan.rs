@@ -10,7 +10,10 @@ use super::{
     view::{Screen, json, text},
 };
 use crate::{
-    engine::{connection::Connection, observe::observe},
+    engine::{
+        connection::Connection,
+        observe::{note, observe},
+    },
     model::Desired,
     plan::{Cause, Plan, Scene, guard, plan, select},
 };
@@ -93,8 +96,9 @@ pub(super) struct Seen<'a> {
 pub(super) async fn look(prepared: &Prepared) -> Seen<'_> {
     let start = Instant::now();
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
-    let scenes = observe(&readers, &prepared.desired).await;
-    let plan = plan(&scenes);
+    let mut scenes = observe(&readers, &prepared.desired).await;
+    let mut plan = plan(&scenes);
+    note(&readers, &mut scenes, &mut plan).await;
     Seen { scenes, plan, took: start.elapsed() }
 }
 

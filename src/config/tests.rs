@@ -351,12 +351,6 @@ prune:
 - kind: ProcessTemplate
 ";
     insta::assert_snapshot!(check(&(HEAD.to_owned() + text)), @r#"
-    error[C002]: `safety` is not supported by this version yet
-      --> etc/reconcile.yaml:20:1
-       |
-    20 | safety: {maxChanges: 30%}
-       | ^^^^^^
-
     error[C002]: `prune` is not supported by this version yet
       --> etc/reconcile.yaml:21:1
        |

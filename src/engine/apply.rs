@@ -312,11 +312,7 @@ impl<'a> Run<'a> {
     }
 
     fn planned(&self, id: &ResourceId) -> Option<Planned<'a>> {
-        let place = match self.scene.facts.sight(id) {
-            Some(Sight::Absent { place, .. }) => place,
-            _ => &Value::Null,
-        };
-        Some(Planned { desired: self.desired.get(id)?, live: self.live(id), place, change: self.changes.get(id)? })
+        Some(self.scene.planned(self.desired.get(id)?, self.changes.get(id)?))
     }
 
     fn judged(&self, id: &ResourceId, live: &Live) -> Outcome {

@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     gate::Gates,
-    limit::Pace,
-    retry::{wait, waits},
+    limit::{Adaptive, Pace},
+    retry::{Patience, wait, waits},
     session::{Held, Session, Source, Turnstiles},
 };
 use crate::{
     kind::{Endpoint, Grant, Lane, Platform, Prepared, Reply, Stamp, Standing},
-    model::{Refusal, Request},
+    model::{Refusal, Request, Retry},
     transport::{Answer, Transport},
 };
 
@@ -113,6 +113,8 @@ pub struct Connection {
     own: Semaphore,
     pace: Option<Pace>,
     given_up: Mutex<HashSet<String>>,
+    /// The rate that the platform's refusals tell.
+    limit: Adaptive,
     gates: Gates,
 }
 
@@ -127,8 +129,8 @@ impl Connection {
     pub fn new(target: Target, shared: Shared) -> Arc<Self> {
         let own = Semaphore::new(target.concurrency.map_or(Semaphore::MAX_PERMITS, |most| most.max(1)));
         let pace = target.rate.map(Pace::per_second);
-        let (session, gates) = (Session::default(), Gates::default());
-        Arc::new(Self { target, shared, session, own, pace, gates, given_up: Mutex::default() })
+        let (session, gates, limit) = (Session::default(), Gates::default(), Adaptive::new());
+        Arc::new(Self { target, shared, session, own, pace, limit, gates, given_up: Mutex::default() })
     }
 
     /// Returns the target.
@@ -155,13 +157,14 @@ impl Connection {
                 Some(lane) => lane.acquire().await,
                 None => self.own.acquire().await,
             };
+            let turn = self.limit.turn().await?;
             let all = self.shared.all.acquire().await;
             for pace in [self.pace.as_ref(), self.shared.pace.as_deref()].into_iter().flatten() {
                 pace.turn().await;
             }
-            (own, all, self.session.get(self).await)
+            Ok((turn, own, all, self.session.get(self).await?))
         };
-        let (_own, _all, held) = match stop {
+        let turn = match stop {
             None => turn.await,
             Some(stop) => tokio::select! {
                 biased;
@@ -169,10 +172,18 @@ impl Connection {
                 turn = turn => turn,
             },
         };
-        Sending::Answered(match held {
-            Ok(held) => self.send(request, write, held).await,
-            Err(refusal) => Err(refusal),
-        })
+        let (turn, _own, _all, held) = match turn {
+            Ok(turn) => turn,
+            Err(refusal) => return Sending::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
+        };
+        let answer = self.send(request, write, held).await;
+        match &answer {
+            Err(refusal) if let Retry::Slower(asked) = refusal.retry => turn.refused(asked, refusal),
+            // Without a code it may have come from anywhere on the way.
+            Err(refusal) if refusal.code.is_none() => drop(turn),
+            Ok(_) | Err(_) => turn.passed(),
+        }
+        Sending::Answered(answer)
     }
 
     /// Sends a request; where the credentials have run out, once more with new ones.
@@ -271,6 +282,7 @@ impl Connection {
 
     async fn exchange_patiently(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
         let mut waits = waits();
+        let mut patience = Patience::default();
         let mut last = None;
         loop {
             let refusal = match self.exchange(request, write, stop).await {
@@ -279,6 +291,11 @@ impl Connection {
                 Sending::Stopped => return last.map_or(Sending::Stopped, |last| Sending::Answered(Err(last))),
                 answered @ Sending::Answered(Ok(_)) => return answered,
             };
+            if patience.lasts(&refusal) {
+                // It goes back into the line, which knows when.
+                last = Some(refusal);
+                continue;
+            }
             let Some(pause) = wait(&refusal, &mut waits, !write) else { return Sending::Answered(Err(refusal)) };
             let (target, operation) = (&*self.target.name, request.operation);
             tracing::info!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());

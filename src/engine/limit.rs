@@ -1,7 +1,10 @@
 //! How fast requests leave.
 
+mod adaptive;
+
 use std::time::Duration;
 
+pub(super) use adaptive::{Adaptive, PATIENCE};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},

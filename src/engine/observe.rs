@@ -11,7 +11,7 @@ use super::connection::Reader;
 use crate::{
     kind::{Facts, Freshness},
     model::{Desired, Request, ResourceId, Sight},
-    plan::Scene,
+    plan::{Plan, Scene},
 };
 
 /// Requests of one round that are on their way at once; the connection's own limits lie below.
@@ -90,6 +90,33 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         }
     }
     scene
+}
+
+/// Adds to a plan what people have to do once it is carried out. A kind may have to read for that.
+pub async fn note(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &mut Plan) {
+    for scene in scenes {
+        let Some(reader) = readers.iter().find(|reader| reader.target().name == scene.target) else { continue };
+        for kind in scene.platform.kinds() {
+            let notes = loop {
+                let objects: HashMap<&ResourceId, &Desired> = scene.objects().map(|one| (&one.id, one)).collect();
+                let changes =
+                    plan.changes.iter().filter(|one| one.target == scene.target && one.id.kind == kind.name());
+                let planned: Vec<_> =
+                    changes.filter_map(|change| Some(scene.planned(objects.get(&change.id)?, change))).collect();
+                let notes = kind.notes(&planned, &scene.facts);
+                if notes.ask.is_empty() {
+                    break notes.notes;
+                }
+                round(reader, notes.ask, &mut scene.facts).await;
+            };
+            for (id, note) in notes {
+                plan.changes
+                    .iter_mut()
+                    .filter(|change| change.id == id)
+                    .for_each(|change| change.notes.push(note.clone()));
+            }
+        }
+    }
 }
 
 /// Asks all requests of a round, each once.

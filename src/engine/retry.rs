@@ -6,11 +6,16 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::Instant;
 
+use super::limit::PATIENCE;
 use crate::model::{Refusal, Retry};
 
 /// Most attempts at one request.
 const ATTEMPTS: usize = 6;
+
+/// Most refusals for its rate that a request gets after [`PATIENCE`].
+const REFUSALS: usize = 20;
 
 /// The waits between attempts: doubling from 0.5 s to 30 s, with jitter, so that clients spread.
 pub(super) fn waits() -> impl Iterator<Item = Duration> {
@@ -29,9 +34,30 @@ pub(super) fn wait(refusal: &Refusal, waits: &mut impl Iterator<Item = Duration>
     }
     let next = waits.next()?;
     match refusal.retry {
-        Retry::Never => None,
-        Retry::Soon | Retry::Slower(None) => Some(next),
-        Retry::After(asked) | Retry::Slower(Some(asked)) => Some(asked.max(Duration::from_millis(1))),
+        // Its time is up, see [`Patience`].
+        Retry::Never | Retry::Slower(_) => None,
+        Retry::Soon => Some(next),
+        Retry::After(asked) => Some(asked.max(Duration::from_millis(1))),
+    }
+}
+
+/// How long a request is sent again that is refused for its rate. That is no fault of its own, so it costs none of its
+/// attempts; but others may get through while it never does.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    since: Option<Instant>,
+    refusals: usize,
+}
+
+impl Patience {
+    /// Says whether a refusal is for the rate and the request is to wait for another turn.
+    pub(super) fn lasts(&mut self, refusal: &Refusal) -> bool {
+        if !matches!(refusal.retry, Retry::Slower(_)) {
+            return false;
+        }
+        self.refusals += 1;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.refusals <= REFUSALS || since.elapsed() < PATIENCE
     }
 }
 
@@ -50,6 +76,19 @@ mod tests {
         check(Retry::Soon, false, false, true);
         check(Retry::After(Duration::from_secs(3)), false, false, true);
         check(Retry::Never, false, true, false);
+        check(Retry::Slower(None), false, true, false);
         assert_eq!(waits().count(), ATTEMPTS - 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_for_the_rate_cost_no_attempt() {
+        let refusal = |retry| Refusal { retry, ..Refusal::new(None, "no") };
+        let mut patience = Patience::default();
+        assert!(!patience.lasts(&refusal(Retry::Soon)));
+        for _ in 0..100 {
+            assert!(patience.lasts(&refusal(Retry::Slower(None))));
+        }
+        tokio::time::sleep(PATIENCE).await;
+        assert!(!patience.lasts(&refusal(Retry::Slower(None))));
     }
 }

@@ -124,11 +124,14 @@ fn process_templates_take_one_list_a_service_template_or_one_for_200_ids() {
     let by_name = (0..200).map(|at| {
         format!("{{business: demo, serviceTemplate: t{}, process: p{}, properties: {{proc_num: 2}}}}", at / 5, at % 5)
     });
-    let expected = json!({"search_business": 1, "list_service_template": 1, "list_proc_template": 40});
+    // All of them change, so one more tells which modules need a sync afterwards.
+    let expected = json!({"search_business": 1, "list_service_template": 1, "list_proc_template": 40,
+        "find_module_with_relation": 1});
     assert_eq!(reads(&state, "ProcessTemplate", by_name), expected);
     // ⌈200/200⌉.
     let by_id = (0..200).map(|at| format!("{{business: 3, id: {}, properties: {{proc_num: 2}}}}", 1000 + at));
-    assert_eq!(reads(&state, "ProcessTemplate", by_id), json!({"list_proc_template": 1}));
+    let expected = json!({"list_proc_template": 1, "find_module_with_relation": 1});
+    assert_eq!(reads(&state, "ProcessTemplate", by_id), expected);
 }
 
 #[test]

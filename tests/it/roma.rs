@@ -590,3 +590,108 @@ fn every_open_question_either_way() {
         }
     }
 }
+
+/// Documents for so many apps of `i1`, and a state with them.
+fn many(count: usize) -> (Value, String) {
+    let mut state = state();
+    state["roma-connect"]["apps"] = (0..count)
+        .map(|at| json!({"instance_id": "i1", "id": format!("id{at}"), "name": format!("n{at}"), "remark": ""}))
+        .collect();
+    let document = |at| {
+        format!(
+            "apiVersion: roma-connect/v1\nkind: App\nmetadata: {{name: d{at}}}\nspec: {{app: n{at}, fields: {{remark: \
+             x}}}}\n---\n"
+        )
+    };
+    (state, (0..count).map(document).collect())
+}
+
+#[test]
+fn a_key_that_stops_working_ends_the_run() {
+    let (state, documents) = many(40);
+    let site = Site::with(&state, &[("apps.yaml", &documents)]);
+    configure(&site, "    projectId: p1\n    auth: {ak: {command: [/bin/echo, AK1]}, sk: {env: SECRET_KEY}}\n");
+    let message = "Incorrect IAM authentication information: verify aksk signature fail";
+    let body = json!({"error_code": "APIGW.0301", "error_msg": message});
+    let fault = |nth| json!({"operation": "UpdateRomaApp", "nth": nth, "fault": "status", "status": 401, "body": body});
+    site.faults(&(9..=40).map(fault).collect());
+    let output = run(&site, &["apply", "-y"], &[]);
+    let writes = site.writes();
+    let refused = writes.iter().filter(|call| call.status == 401).count();
+    assert_ne!(output.code, Some(0), "{output}");
+    assert!((1..=4).contains(&refused) && writes.len() < 16, "{} were sent, {refused} refused", writes.len());
+    assert!(output.all().contains("not sent, and not for "), "{output}");
+}
+
+#[test]
+fn a_token_that_is_refused_is_renewed_once() {
+    let (state, documents) = many(40);
+    let check = |body: Value, status: u16, times: u64| {
+        let site = Site::with(&state, &[("apps.yaml", &documents)]);
+        let url = site.url();
+        let iam = format!("user: ops, domain: acme, password: {{env: PASSWORD}}, endpoint: {url}, project: cn-north-4");
+        configure(&site, &format!("    auth: {{iam: {{{iam}}}}}\n"));
+        let fault =
+            |nth| json!({"operation": "UpdateRomaApp", "nth": nth, "fault": "status", "status": status, "body": body});
+        site.faults(&(1..=times).map(fault).collect());
+        let output = run(&site, &["apply", "-y", "-vv"], &[]);
+        assert_no_secret(&output, &site);
+        let logins = site.sandbox().calls().iter().filter(|call| call.door == "iam").count();
+        (output.code, logins)
+    };
+    let expired = json!({"error_code": "APIG.0301", "error_msg": "Incorrect IAM authentication information: The token must be updated"});
+    assert_eq!(check(expired.clone(), 401, 1), (Some(0), 2));
+    assert_eq!(check(json!({"error_code": "ROMA.00001002", "error_msg": "Wrong token"}), 400, 1), (Some(0), 2));
+    // One that never works is not renewed again and again.
+    let (code, logins) = check(expired, 401, 1000);
+    assert!(code != Some(0) && logins == 2, "{code:?}, {logins} logins");
+}
+
+#[test]
+fn every_way_in_works_with_the_embedded_sandbox() {
+    let url = "https://roma.example.com";
+    let targets = ways(url);
+    for (auth, _) in &targets {
+        let site = Site::with(&state(), &[("apps.yaml", APPS)]);
+        site.write("state.yaml", &state().to_string());
+        let mut text = "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  roma:\n    platform: roma-connect\n    \
+                        region: cn-north-4\n    instanceId: i1\n"
+            .to_owned();
+        text.push_str(auth);
+        text.push_str("sandbox: {state: [state.yaml]}\n");
+        site.write("reconcile.yaml", &text);
+        let output = site.run(&["apply", "-y", "--sandbox"]);
+        assert_eq!(output.code, Some(0), "{auth} {output}");
+        assert!(WRITES.split(", ").all(|call| output.stderr.contains(call)), "{output}");
+        assert!(site.sandbox().calls().is_empty());
+    }
+}
+
+#[test]
+fn watch_shows_no_secret_however_much_it_logs() {
+    for auth in [
+        "auth: {token: {env: TOKEN}}".to_owned(),
+        "auth: {ak: {file: ak2}, sk: {env: SECRET_KEY}, securityToken: {env: SECURITY_TOKEN}}".to_owned(),
+        "auth: {iam: {user: ops, domain: acme, password: {env: PASSWORD}, endpoint: URL}}".to_owned(),
+    ] {
+        let site = Site::with(&state(), &[("apps.yaml", APPS), ("ak2", "AK2")]);
+        configure(&site, &format!("    projectId: p1\n    {}\n", auth.replace("URL", &site.url())));
+        let mut command = site.command(&["watch", "--listen", "127.0.0.1:0", "--resync", "1s", "-vv"]);
+        command.env("SECRET_KEY", SECRET_KEY).env("PASSWORD", PASSWORD).env("RECONCILE_LOG", "trace");
+        command.env("TOKEN", TOKEN).env("SECURITY_TOKEN", SECURITY_TOKEN);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let child = std::thread::scope(|scope| {
+            let mut child = command.spawn().expect("the program starts");
+            // It may say more than a pipe holds.
+            let stderr = child.stderr.take().expect("it was piped");
+            let reader = scope.spawn(move || std::io::read_to_string(stderr).expect("UTF-8"));
+            wait_until("it has converged", || counted(&site.writes()) == WRITES);
+            child.kill().expect("it runs");
+            let mut output = site.collect(child);
+            output.stderr = reader.join().expect("it was read");
+            output
+        });
+        assert!(child.stderr.contains("pooling idle connection"), "the libraries log too: {child}");
+        assert_no_secret(&child, &site);
+    }
+}

@@ -103,6 +103,7 @@ fn change(change: &Change, sources: &Sources) -> Value {
             Action::Delete => "it is declared absent",
         },
         "fields": change.fields.iter().map(|one| field(one, sources)).collect::<Vec<_>>(),
+        "notes": change.notes,
         "at": at(&change.origin, sources),
     })
 }

@@ -73,6 +73,10 @@ impl<'a> Writer<'a> {
             last = name;
             self.field(field, shown, width, change.action);
         }
+        for note in &change.notes {
+            let note = self.styled(&format!("    then: {note}"), QUIET);
+            let _ = writeln!(self.out, "{note}");
+        }
     }
 
     fn field(&mut self, field: &FieldChange, name: &str, width: usize, action: Action) {

@@ -7,6 +7,7 @@ mod creation;
 mod pair;
 mod property;
 mod rows;
+mod sync;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
     platform::bk_cmdb::{
         lookup::{Businesses, Trouble, read_rows, service_templates},
@@ -219,6 +220,10 @@ impl Kind for ProcessTemplate {
             })
         };
         planned.iter().filter_map(call).collect()
+    }
+
+    fn notes(&self, planned: &[Planned<'_>], facts: &Facts) -> Notes {
+        sync::notes(planned, facts)
     }
 
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {

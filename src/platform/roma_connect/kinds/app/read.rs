@@ -146,3 +146,45 @@ pub(super) enum Missing {
     /// It belongs to somebody else.
     Hidden,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::kind::Freshness;
+
+    /// Answers what is asked with pages of (total, ids) until there is a list or a refusal.
+    fn check(pages: &[(usize, &[&str])], expected: &str) {
+        let mut facts = Facts::new(Freshness::Replica, HashMap::new());
+        let mut pages = pages.iter();
+        let told = loop {
+            let mut observation = Observation::default();
+            match apps("i1", &mut observation, &facts) {
+                Ok(Some(apps)) => break apps.into_keys().collect::<Vec<_>>().join(" "),
+                Err(refusal) => break refusal.to_string(),
+                Ok(None) => {}
+            }
+            let (total, ids) = pages.next().expect("no more is asked");
+            let rows: Vec<_> = ids.iter().map(|id| json!({"id": id})).collect();
+            for request in observation.ask {
+                facts.learn(request, Ok(json!({"total": total, "apps": rows})));
+            }
+        };
+        assert_eq!((told.as_str(), pages.count()), (expected, 0));
+    }
+
+    #[test]
+    fn lists_are_read_until_they_hold_still() {
+        check(&[(2, &["a", "b"])], "a b");
+        check(&[(0, &[])], "");
+        check(&[(3, &["a", "b"]), (3, &["c"])], "a b c");
+        // A favourite moved `b` to the next page and `c` to the one before.
+        check(&[(3, &["a", "b"]), (3, &["b"]), (3, &[]), (3, &["a", "c"])], "a b c");
+        // One more came in between.
+        check(&[(3, &["a", "b"]), (4, &["c", "d"]), (4, &[]), (4, &["a", "b", "c", "d"])], "a b c d");
+        // The server says that there are more than it shows.
+        let short: &[(usize, &[&str])] = &[(3, &["a", "b"]), (3, &[])];
+        check(&short.repeat(5), "the list of apps of instance i1 moved each of 5 times it was read");
+    }
+}

@@ -1,0 +1,177 @@
+//! Which app each document means, who has the name that it wants, and what the list does not show.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{
+    claim, live,
+    read::{self, Apps, Missing, Reading},
+    wanted_name,
+};
+use crate::{
+    diagnostic::Diagnostic,
+    diff::identity::{self, Assigned},
+    kind::{Facts, Observation},
+    model::{Desired, Ensure, Live, Rival, Sight},
+};
+
+/// Says what is known of the apps of one instance; nothing while answers are missing.
+pub(super) fn observe_instance(instance: &str, group: &[&Desired], observation: &mut Observation, facts: &Facts) {
+    // Both before either is looked at: they are asked together.
+    let status = read::status(instance, observation, facts);
+    let apps = read::apps(instance, observation, facts);
+    let all = |observation: &mut Observation, sight: &dyn Fn(&Desired) -> Sight| {
+        group.iter().for_each(|one| observation.know(&one.id, sight(one)));
+    };
+    match status {
+        Ok(None) => return,
+        Ok(Some(Some("" | "RUNNING"))) => {}
+        Ok(Some(status)) => {
+            let message = match status {
+                Some(status) => format!("instance {instance} is {status}, not RUNNING: nothing is changed in it"),
+                None => format!("the project has no instance {instance}, or none that this identity sees"),
+            };
+            return all(observation, &|one| {
+                let origin = one.locator.get("instance").map_or(&one.origin, |instance| &instance.origin);
+                Sight::Impossible(Box::new(Diagnostic::error("P202", message.clone(), origin)))
+            });
+        }
+        Err(refusal) => return all(observation, &|_| Sight::Unknown(refusal.to_string())),
+    }
+    match apps {
+        Ok(None) => {}
+        Ok(Some(apps)) => assign(instance, group, &apps, observation, facts),
+        Err(refusal) => all(observation, &|_| Sight::Unknown(refusal.to_string())),
+    }
+}
+
+fn assign(instance: &str, group: &[&Desired], apps: &Apps<'_>, observation: &mut Observation, facts: &Facts) {
+    let candidates = group.iter().map(|one| {
+        if let Some(id) = one.locate("id").and_then(Value::as_str) {
+            return apps.get_key_value(id).map(|(id, _)| *id).into_iter().collect();
+        }
+        let old = one.locate("app").and_then(Value::as_str).map(|name| named(apps, name)).unwrap_or_default();
+        let new = one.field("name").and_then(Value::as_str).map(|name| named(apps, name)).unwrap_or_default();
+        old.into_iter().chain(new).collect()
+    });
+    let assigned = identity::assign(candidates.collect());
+    for (one, assigned) in group.iter().zip(&assigned) {
+        let sight = match assigned {
+            Assigned::One(id) => {
+                let live = live(instance, apps[id]);
+                rivals(instance, one, Some(&live), apps, observation, facts)
+                    .map(|rivals| rivals.map(|rivals| Sight::Found(Live { rivals, ..live })))
+            }
+            Assigned::Nothing => absent(instance, one, apps, observation, facts),
+            Assigned::Several(ids) => {
+                let message = format!("{} could mean several apps: {}", one.id, ids.join(", "));
+                Ok(Some(Sight::Ambiguous(Box::new(
+                    Diagnostic::error("P105", message, &one.origin)
+                        .hint("give its id; a swap of names takes two applies with a third name between them"),
+                ))))
+            }
+            Assigned::Shared(others) => {
+                let message = format!("{} means the same app as another document", one.id);
+                let diagnostic = Diagnostic::error("P105", message, &one.origin);
+                Ok(Some(Sight::Ambiguous(Box::new(others.iter().fold(diagnostic, |diagnostic, other| {
+                    diagnostic.also(&group[*other].origin, format!("{} means it too", group[*other].id))
+                })))))
+            }
+        };
+        match sight {
+            Ok(None) => {}
+            Ok(Some(sight)) => observation.know(&one.id, sight),
+            Err(refusal) => observation.know(&one.id, Sight::Unknown(refusal.to_string())),
+        }
+    }
+}
+
+/// The apps of a name. The list's own filter is fuzzy, and its names are compared byte for byte.
+fn named<'f>(apps: &Apps<'f>, name: &str) -> Vec<&'f str> {
+    apps.iter().filter(|(_, app)| app["name"].as_str() == Some(name)).map(|(id, _)| *id).collect()
+}
+
+/// Returns who has the name that an app is to get: an app of the list, or one that this identity does not see, or one
+/// whose name counts as the same.
+fn rivals(
+    instance: &str,
+    desired: &Desired,
+    live: Option<&Live>,
+    apps: &Apps<'_>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Reading<Vec<Rival>> {
+    let name = wanted_name(desired, live).filter(|_| desired.ensure != Ensure::Absent);
+    let Some(name) = name else { return Ok(Some(Vec::new())) };
+    let own = live.and_then(|live| live.handle["app"].as_str());
+    let rival = |id: &str, name: &str, hidden: &str| Rival {
+        claim: claim(Some(instance), name),
+        holder: format!("app {id}{hidden}"),
+    };
+    let listed: Vec<_> =
+        named(apps, name).into_iter().filter(|id| Some(*id) != own).map(|id| rival(id, name, "")).collect();
+    if !listed.is_empty() || live.is_some_and(|live| live.field("name") == name) {
+        return Ok(Some(listed));
+    }
+    let Some(found) = read::validate(instance, "name", name, observation, facts)? else { return Ok(None) };
+    Ok(Some(found.and_then(|app| Some((app["id"].as_str()?, app))).map_or_else(Vec::new, |(id, app)| {
+        let taken = app["name"].as_str().unwrap_or(name);
+        match apps.contains_key(id) {
+            _ if Some(id) == own => Vec::new(),
+            true => vec![rival(id, taken, &format!(" (`{taken}`, the same to the server)"))],
+            false => vec![rival(id, taken, " (exists but is not visible to this identity)")],
+        }
+    })))
+}
+
+/// Tells an app that is not there from one that the list does not show: one that belongs to somebody else, and one that
+/// was made so recently that the list does not have it yet.
+fn absent(
+    instance: &str,
+    one: &Desired,
+    apps: &Apps<'_>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Reading<Sight> {
+    let keys = [("id", one.locate("id")), ("name", one.field("name")), ("name", one.locate("app"))];
+    let mut pending = false;
+    for (key, value) in keys {
+        let Some(value) = value.and_then(Value::as_str) else { continue };
+        // An app that is picked by its id is not found by the name that it is to get.
+        if key == "name" && one.locate("id").is_some() {
+            continue;
+        }
+        let Some(found) = read::validate(instance, key, value, observation, facts)? else {
+            pending = true;
+            continue;
+        };
+        let Some(app) = found.filter(|app| app[key] == value) else { continue };
+        let Some(id) = app["id"].as_str().filter(|id| !apps.contains_key(id)) else { continue };
+        match read::show(instance, id, observation, facts)? {
+            None => return Ok(None),
+            Some(Ok(app)) => {
+                let live = live(instance, app);
+                return Ok(rivals(instance, one, Some(&live), apps, observation, facts)?
+                    .map(|rivals| Sight::Found(Live { rivals, ..live })));
+            }
+            // It went in between.
+            Some(Err(Missing::Gone)) if key == "id" => {}
+            Some(Err(_)) => {
+                let message = format!("{}: app `{value}` exists but is not visible to this identity", one.id);
+                let origin = one.locator.get("app").or(one.locator.get("id")).map_or(&one.origin, |key| &key.origin);
+                let hint = format!("it has the id {id}: its creator can share it (`members`)");
+                return Ok(Some(Sight::Impossible(Box::new(Diagnostic::error("P203", message, origin).hint(hint)))));
+            }
+        }
+    }
+    if pending {
+        return Ok(None);
+    }
+    let names: BTreeSet<_> = apps.values().filter_map(|app| app["name"].as_str()).collect();
+    Ok(rivals(instance, one, None, apps, observation, facts)?.map(|rivals| Sight::Absent {
+        nearest: names.into_iter().map(str::to_owned).collect(),
+        rivals,
+        place: json!({"instance": instance}),
+    }))
+}
