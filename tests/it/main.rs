@@ -8,6 +8,7 @@ mod faults;
 mod harness;
 mod life_cycle;
 mod plan;
+mod process_templates;
 mod property;
 mod reads;
 mod renames;
