@@ -41,7 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     };
     let code = runtime.block_on(async {
         match cli.command {
-            Command::Validate(args) => validate::run(&args, &screen),
+            Command::Validate(args) => validate::run(&args, &screen).await,
             Command::Plan(args) => plan::run(&args, &screen).await,
             Command::Apply(args) => apply::run(&args, &screen).await,
             Command::Watch(args) => watch::run(&args, &screen).await,

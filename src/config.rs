@@ -5,6 +5,7 @@
 
 mod duration;
 mod huawei;
+mod prune;
 mod read;
 mod resolve;
 mod source;
@@ -18,6 +19,7 @@ use std::{
 };
 
 pub use duration::duration;
+pub use prune::Scope;
 pub use read::decode;
 pub use resolve::{Problem, ResolveError, Resolved};
 pub use source::{Setting, Source};
@@ -35,6 +37,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Targets, in the order of the file.
     pub targets: Vec<Target>,
+    /// Where `--prune` removes what no document means.
+    pub prune: Vec<Scope>,
     /// How `watch` runs.
     pub watch: Watch,
     /// What one run may change at most.

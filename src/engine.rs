@@ -1,10 +1,12 @@
 //! Runs reads and calls: everything here waits for a network, nothing here knows a platform.
 
 pub mod apply;
+pub mod check;
 pub mod connection;
 mod gate;
 mod limit;
 pub mod observe;
+pub mod prune;
 mod retry;
 mod session;
 mod verify;

@@ -114,6 +114,8 @@ pub struct Observation {
     pub known: Vec<(ResourceId, Sight)>,
     /// Live objects that no document means and that a document asks to remove.
     pub surplus: Vec<(Desired, Live)>,
+    /// What is to be said about documents beside it.
+    pub remarks: Vec<Diagnostic>,
 }
 
 impl Observation {
@@ -132,6 +134,12 @@ impl Observation {
     /// Notes what is known of an object.
     pub fn know(&mut self, id: &ResourceId, sight: Sight) {
         self.known.push((id.clone(), sight));
+    }
+
+    /// Notes that a document was checked, and what is wrong with it.
+    pub fn checked(&mut self, id: &ResourceId, problems: Vec<Diagnostic>) {
+        self.know(id, Sight::absent());
+        self.remarks.extend(problems);
     }
 }
 
@@ -171,6 +179,27 @@ pub trait Kind: Sync {
     /// Says what is known of objects of this kind on one target, or what to ask. Called again after each round of
     /// answers. `all` holds the objects of every kind on that target, so that kinds can share their reads.
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation;
+
+    /// Finds the live objects in scopes of `reconcile.yaml` that none of `all` means: they are surplus. A scope is
+    /// written like a document that is to be absent, with what says where it is in its locator; what is wrong with one
+    /// is told as with documents. Called again after each round of answers, when the documents of this kind are known.
+    fn prune(&self, scopes: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Observation {
+        let mut observation = Observation::default();
+        for scope in scopes {
+            let message = format!("nothing of the kind {} can be pruned", self.name());
+            let diagnostic = Diagnostic::error("P152", message, &scope.origin);
+            observation.know(&scope.id, Sight::Impossible(Box::new(diagnostic)));
+        }
+        observation
+    }
+
+    /// Checks documents against what the platform defines, whether their objects are there or not: names of models and
+    /// places that do not exist, fields and values that the server would drop or refuse. Called like
+    /// [`Kind::observe`]; a document without a fault is `Absent`.
+    fn check(&self, desired: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Observation {
+        let known = desired.iter().map(|one| (one.id.clone(), Sight::absent())).collect();
+        Observation { known, ..Observation::default() }
+    }
 
     /// Reads objects again whose handles are known, after writes were made to them. What is gone is `Absent`.
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation;

@@ -27,8 +27,13 @@ pub struct Scene<'a> {
     pub platform: &'static dyn Platform,
     /// The objects that documents declare there.
     pub desired: Vec<&'a Desired>,
-    /// Live objects that no document means and that a document asks to remove, as if they were declared absent.
+    /// Live objects that no document means and that a document or a scope asks to remove, as if they were declared
+    /// absent.
     pub surplus: Vec<Desired>,
+    /// Scopes of `reconcile.yaml` in which what no document means is surplus too.
+    pub scopes: Vec<&'a Desired>,
+    /// What is to be said about documents beside what is wrong with them.
+    pub remarks: Vec<Diagnostic>,
     /// What was read.
     pub facts: Facts,
 }
@@ -92,6 +97,8 @@ pub struct Plan {
     pub unchanged: usize,
     /// Objects that are left alone.
     pub blocked: Vec<Blocked>,
+    /// Warnings about documents.
+    pub remarks: Vec<Diagnostic>,
 }
 
 impl Plan {
@@ -175,6 +182,10 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
             }
         }
     }
+    for scope in &scene.scopes {
+        // What is known of a scope is why nothing is removed in it.
+        blocked.extend(scene.facts.sight(&scope.id).and_then(trouble).map(|cause| (&scope.id, cause)));
+    }
     settle_claims(&mut candidates, &held, &mut blocked);
     settle_deletes(&mut candidates, &mut blocked);
     block_dependents(&mut candidates, &mut blocked);
@@ -194,7 +205,9 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         finish_level(scene, &level, &mut candidates, plan);
     }
     plan.unchanged += unchanged;
-    let origins: HashMap<_, _> = scene.objects().map(|one| (&one.id, &one.origin)).collect();
+    plan.remarks.extend_from_slice(&scene.remarks);
+    let origins: HashMap<_, _> =
+        scene.objects().chain(scene.scopes.iter().copied()).map(|one| (&one.id, &one.origin)).collect();
     plan.blocked.extend(blocked.into_iter().map(|(id, cause)| Blocked {
         id: id.clone(),
         target: scene.target.clone(),
@@ -212,11 +225,7 @@ fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) ->
             return Err(Cause::Wrong(vec![missing(desired, nearest)]));
         }
         Sight::Absent { rivals, place, .. } => (None, rivals.as_slice(), place),
-        Sight::Needs(id) => return Err(Cause::Needs(id.clone())),
-        Sight::Ambiguous(diagnostic) | Sight::Impossible(diagnostic) => {
-            return Err(Cause::Wrong(vec![(**diagnostic).clone()]));
-        }
-        Sight::Unknown(why) => return Err(Cause::Unread(why.clone())),
+        open => return Err(trouble(open).unwrap_or_else(unread)),
     };
     if desired.ensure == Ensure::Absent {
         if desired.protect && live.is_some() {
@@ -244,6 +253,18 @@ fn placeholders(scene: &Scene<'_>, place: &Value) -> Vec<ResourceId> {
         Some(ResourceId { kind: scene.platform.kind(kind)?.name(), key: key.into() })
     };
     place.as_object().into_iter().flat_map(|place| place.values()).filter_map(made).collect()
+}
+
+/// Returns why nothing can be done about an object that was seen so; none where it is there, or is known not to be.
+fn trouble(sight: &Sight) -> Option<Cause> {
+    match sight {
+        Sight::Found(_) | Sight::Absent { .. } => None,
+        Sight::Needs(id) => Some(Cause::Needs(id.clone())),
+        Sight::Ambiguous(diagnostic) | Sight::Impossible(diagnostic) => {
+            Some(Cause::Wrong(vec![(**diagnostic).clone()]))
+        }
+        Sight::Unknown(why) => Some(Cause::Unread(why.clone())),
+    }
 }
 
 fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {

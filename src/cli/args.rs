@@ -22,10 +22,11 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Check manifests offline
+    /// Check manifests, offline unless --online is given
     ///
     /// Parses the manifests and checks everything that needs no server: schema, references, rules of values. Needs
-    /// neither network nor credentials.
+    /// neither network nor credentials. With --online it also reads the definitions of models and reports fields and
+    /// values that they do not take, and businesses, sets and templates that do not exist.
     Validate(ValidateArgs),
     /// Show what differs between the manifests and what is live
     ///
@@ -150,6 +151,11 @@ pub(super) struct Talk {
 pub(super) struct ValidateArgs {
     #[command(flatten)]
     pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) network: Network,
+    /// Check fields and values against the models on the servers too; the objects need not exist
+    #[arg(long, env = "RECONCILE_ONLINE", value_parser = FalseyValueParser::new())]
+    pub(super) online: bool,
     /// Form of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
     pub(super) output: Format,
@@ -163,11 +169,15 @@ pub(super) struct PlanArgs {
     pub(super) network: Network,
     #[command(flatten)]
     pub(super) output: Output,
+    /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
+    #[arg(long, env = "RECONCILE_PRUNE", value_parser = FalseyValueParser::new())]
+    pub(super) prune: bool,
     #[command(flatten)]
     pub(super) safety: SafetyArgs,
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     pub(super) inputs: Inputs,
@@ -175,6 +185,9 @@ pub(super) struct ApplyArgs {
     pub(super) network: Network,
     #[command(flatten)]
     pub(super) output: Output,
+    /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
+    #[arg(long, env = "RECONCILE_PRUNE", value_parser = FalseyValueParser::new())]
+    pub(super) prune: bool,
     #[command(flatten)]
     pub(super) safety: SafetyArgs,
     /// Do not ask

@@ -13,6 +13,7 @@ use crate::{
     engine::{
         connection::Connection,
         observe::{note, observe},
+        prune::prune,
     },
     model::Desired,
     plan::{Cause, Plan, Scene, guard, plan, select},
@@ -22,7 +23,7 @@ use crate::{
 pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
     let stop = Stop::listen();
     let work = async {
-        let prepared = match prepare(&args.inputs, &args.network, &args.output, screen).await {
+        let prepared = match prepare(&args.inputs, &args.network, &args.output, args.prune, screen).await {
             Ok(prepared) => prepared,
             Err(code) => return code,
         };
@@ -48,6 +49,8 @@ pub(super) struct Prepared {
     pub(super) written: Written,
     /// The objects of this run.
     pub(super) desired: Vec<Desired>,
+    /// Where what no document means is to be removed.
+    pub(super) scopes: Vec<Desired>,
     /// The targets of this run.
     pub(super) connected: Connected,
 }
@@ -57,6 +60,7 @@ pub(super) async fn prepare(
     inputs: &Inputs,
     network: &Network,
     output: &Output,
+    prune: bool,
     screen: &Screen,
 ) -> Result<Prepared, u8> {
     let usage = |problem: String| {
@@ -64,6 +68,11 @@ pub(super) async fn prepare(
         exit::USAGE
     };
     let is_selected = setup::filter(inputs).map_err(usage)?;
+    if prune && setup::is_partial(inputs) {
+        return Err(usage(
+            "`--prune` needs all documents: it cannot go with --selector, --target or --exclude".to_owned(),
+        ));
+    }
     let mut written = setup::read(inputs).map_err(usage)?;
     if written.is_broken() && output.format == Format::Json {
         let document = json::problems(&written.diagnostics, &written.sources, &written.unread);
@@ -74,12 +83,17 @@ pub(super) async fn prepare(
     }
     let mut desired = std::mem::take(&mut written.set.desired);
     select(&mut desired, &*is_selected);
-    let used = setup::used(&desired);
+    let scopes = if prune { setup::scopes(written.config.as_ref()) } else { Vec::new() };
+    if prune && scopes.is_empty() {
+        screen.say("nothing to prune in: the configuration has no scopes under `prune`");
+    }
+    let mut used = setup::used(&desired);
+    used.extend(setup::used(&scopes));
     let connected = setup::connect(network, written.config.as_ref(), &used).await.map_err(|problem| {
         screen.error(&problem);
         exit::ERROR
     })?;
-    Ok(Prepared { written, desired, connected })
+    Ok(Prepared { written, desired, scopes, connected })
 }
 
 /// A plan and what it was made from.
@@ -97,6 +111,7 @@ pub(super) async fn look(prepared: &Prepared) -> Seen<'_> {
     let start = Instant::now();
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
     let mut scenes = observe(&readers, &prepared.desired).await;
+    prune(&readers, &mut scenes, &prepared.scopes).await;
     let mut plan = plan(&scenes);
     note(&readers, &mut scenes, &mut plan).await;
     Seen { scenes, plan, took: start.elapsed() }
@@ -141,13 +156,13 @@ pub(super) fn refused(prepared: &Prepared, seen: &Seen<'_>, args: &SafetyArgs, s
     Some(exit::REFUSED)
 }
 
-/// Writes to stderr what is wrong with objects that are left alone.
+/// Writes to stderr what is wrong with objects that are left alone, and what is to be said about others.
 pub(super) fn blocked(plan: &Plan, prepared: &Prepared, screen: &Screen) {
     let wrong = plan.blocked.iter().filter_map(|one| match &one.cause {
         Cause::Wrong(problems) => Some(problems),
         Cause::Unread(_) | Cause::Needs(_) => None,
     });
-    let wrong: Vec<_> = wrong.flatten().cloned().collect();
+    let wrong: Vec<_> = wrong.flatten().chain(&plan.remarks).cloned().collect();
     screen.diagnostics(&wrong, &prepared.written.sources);
 }
 

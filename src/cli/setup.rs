@@ -1,7 +1,7 @@
 //! What every command needs before it starts: configuration, manifests, connections.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,7 +19,7 @@ use crate::{
     engine::connection::{self, Connection, Shared},
     kind::{Endpoint, Platform},
     manifest::{self, Selector, Set, Targets, Variables},
-    model::Desired,
+    model::{Desired, Ensure, Fields, ResourceId},
     platform,
     source::Sources,
     transport::{Options, Transport},
@@ -152,6 +152,29 @@ pub(super) fn filter(inputs: &Inputs) -> Result<Filter, String> {
             && (only.is_empty() || named(&only))
             && !named(&except)
     }))
+}
+
+/// Says whether only a part of the documents is meant.
+pub(super) fn is_partial(inputs: &Inputs) -> bool {
+    inputs.selector.is_some() || !inputs.target.is_empty() || !inputs.exclude.is_empty()
+}
+
+/// Returns the scopes of the configuration, written like documents that are to be absent.
+pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
+    let scope = |(number, scope): (usize, &config::Scope)| Desired {
+        id: ResourceId { kind: scope.kind, key: format!("scope {} of prune", number + 1).into() },
+        target: scope.target.clone(),
+        ensure: Ensure::Absent,
+        locator: scope.values.iter().map(|(key, value)| ((*key).into(), value.clone())).collect(),
+        references: Vec::new(),
+        fields: Fields::new(),
+        labels: BTreeMap::new(),
+        origin: scope.origin.clone(),
+        selected: true,
+        protect: false,
+        exclusive: false,
+    };
+    config.map(|config| config.prune.iter().enumerate().map(scope).collect()).unwrap_or_default()
 }
 
 /// An address with wildcards; without a slash a target. A document means all its rows.

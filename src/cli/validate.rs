@@ -2,29 +2,75 @@
 
 use super::{
     args::{Format, ValidateArgs},
-    exit, setup,
+    exit, plan,
+    setup::{self, Written},
+    signal::Stop,
     view::{Screen, json, text::count},
 };
+use crate::{
+    diagnostic::Diagnostic,
+    engine::{check::check, connection::Connection},
+    plan::select,
+};
 
-/// Checks offline.
-pub(super) fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
-    let written = match setup::read(&args.inputs) {
+/// Checks offline and, where it is asked to, what is right so far against the servers' definitions.
+pub(super) async fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
+    let mut written = match setup::read(&args.inputs) {
         Ok(written) => written,
         Err(problem) => {
             screen.error(&problem);
             return exit::USAGE;
         }
     };
+    let objects = written.set.desired.len();
+    let mut code = if written.is_broken() { exit::ERROR } else { exit::OK };
+    if args.online && code == exit::OK {
+        let stop = Stop::listen();
+        code = tokio::select! {
+            code = online(args, &mut written, screen) => code,
+            () = stop.token().cancelled() => return stop.code().unwrap_or(exit::ERROR),
+        };
+    }
     if args.output == Format::Json {
         let document = json::problems(&written.diagnostics, &written.sources, &written.unread);
         Screen::out(&format!("{document:#}\n"));
     }
-    if let Some(code) = setup::report(&written, screen) {
-        return code;
-    }
-    if args.output == Format::Text {
-        let (objects, documents) = (written.set.desired.len(), written.set.documents);
+    setup::report(&written, screen);
+    if code == exit::OK && args.output == Format::Text {
+        let documents = written.set.documents;
         Screen::out(&format!("valid: {} in {}\n", count(objects, "object"), count(documents, "document")));
     }
-    exit::OK
+    code
+}
+
+/// Adds what the servers' definitions tell to what is wrong, and returns the exit code.
+async fn online(args: &ValidateArgs, written: &mut Written, screen: &Screen) -> u8 {
+    let is_selected = match setup::filter(&args.inputs) {
+        Ok(is_selected) => is_selected,
+        Err(problem) => {
+            screen.error(&problem);
+            return exit::USAGE;
+        }
+    };
+    let desired = &mut written.set.desired;
+    select(desired, &*is_selected);
+    let connected = match setup::connect(&args.network, written.config.as_ref(), &setup::used(desired)).await {
+        Ok(connected) => connected,
+        Err(problem) => {
+            screen.error(&problem);
+            return exit::ERROR;
+        }
+    };
+    let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
+    let findings = check(&readers, desired).await;
+    plan::end(connected, screen).await;
+    written.diagnostics.extend(findings.diagnostics);
+    written.unread.extend(findings.unread);
+    if !written.unread.is_empty() {
+        exit::PARTIAL
+    } else if written.diagnostics.iter().any(Diagnostic::is_error) {
+        exit::ERROR
+    } else {
+        exit::OK
+    }
 }

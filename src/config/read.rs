@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     config::{
-        Config, Mode, Watch, duration,
+        Config, Mode, Watch, duration, prune,
         target::{self, SECRETS, Target},
     },
     diagnostic::Diagnostic,
@@ -22,6 +22,7 @@ pub fn decode(file: FileId, path: &Path, sources: &Sources, diagnostics: &mut Ve
     let mut config = Config {
         path: path.to_owned(),
         targets: Vec::new(),
+        prune: Vec::new(),
         watch: Watch::default(),
         safety: Safety::default(),
         sandbox: Vec::new(),
@@ -71,14 +72,11 @@ fn document(root: &Node<'_>, config: &mut Config, diagnostics: &mut Vec<Diagnost
     if let Some(node) = section.get("targets") {
         config.targets = targets(node, &directory, diagnostics);
     }
+    if let Some(node) = section.get("prune") {
+        config.prune = prune::scopes(node, &config.targets, diagnostics);
+    }
     if let Some(node) = section.get("safety") {
         config.safety = safety(node, diagnostics);
-    }
-    for key in ["prune"] {
-        if let (Some(_), Some(origin)) = (section.get(key), section.key_origin(key)) {
-            let message = format!("`{key}` is not supported by this version yet");
-            diagnostics.push(Diagnostic::error("C002", message, origin));
-        }
     }
     if let Some(node) = section.get("watch") {
         config.watch = watch(node, diagnostics);

@@ -328,49 +328,57 @@ targtes: {}
 }
 
 #[test]
-fn what_is_not_supported_yet_says_so() {
-    let text = "
-targets:
-  roma:
-    platform: roma-connect
-    region: cn-north-4
-    projectId: p
-    instanceId: i
-    auth:
-      ak: {env: AK}
-      sk: {env: SK}
-  iam:
-    platform: roma-connect
-    region: cn-north-4
-    projectId: p
-    instanceId: i
-    auth:
-      iam: {user: u, password: {env: P}, domain: d}
-safety: {maxChanges: 30%}
+fn scopes_of_prune() {
+    let target = |name: &str| {
+        format!("  {name}: {{platform: bk-cmdb, door: direct, endpoint: 'http://c', auth: {{username: u}}}}\n")
+    };
+    let scopes = "
 prune:
-- kind: ProcessTemplate
+- {kind: ProcessTemplate, business: demo, serviceTemplate: 51, target: a}
+- {kind: Module, business: 3, set: '3'}
+- {kind: Modul, business: 3}
+- {kind: Module, business: 3, target: c, module: x}
+- {kind: App}
+- {kind: Instance, model: ''}
 ";
-    insta::assert_snapshot!(check(&(HEAD.to_owned() + text)), @r#"
-    error[C002]: `prune` is not supported by this version yet
-      --> etc/reconcile.yaml:21:1
-       |
-    21 | prune:
-       | ^^^^^
-
-    roma (roma-connect) default=false Limits { concurrency: None, requests_per_second: None }
-      instanceId = Literal("i")
-      projectId = Literal("p")
-      region = Literal("cn-north-4")
-      ak = Env("AK")
-      sk = Env("SK")
-    iam (roma-connect) default=false Limits { concurrency: None, requests_per_second: None }
-      domain = Literal("d")
-      instanceId = Literal("i")
-      projectId = Literal("p")
-      region = Literal("cn-north-4")
-      user = Literal("u")
-      password = Env("P")
-    Watch { mode: Enforce, resync: None, listen: None } []
+    let check = |targets: &[&str]| {
+        let targets: String = targets.iter().map(|name| target(name)).collect();
+        let text = format!("{HEAD}\ntargets:\n{targets}{scopes}");
+        let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
+        let file = sources.add("reconcile.yaml", text);
+        let config = decode(file, Path::new("reconcile.yaml"), &sources, &mut diagnostics);
+        let told = diagnostics.iter().map(|one| {
+            let at = sources.position(&one.labels[0].origin);
+            format!("{}:{} {} {}\n", at.line, at.column, one.code, one.message)
+        });
+        let scopes = config.prune.iter().map(|scope| {
+            let values: std::collections::BTreeMap<_, _> =
+                scope.values.iter().map(|(key, value)| (key, &value.value)).collect();
+            format!("{} on {}: {values:?}\n", scope.kind, scope.target)
+        });
+        told.chain(scopes).collect::<String>()
+    };
+    insta::assert_snapshot!(check(&["a"]), @r#"
+    10:10 Y207 kind cannot be `Modul`
+    11:4 Y203 a scope of prune needs `set`
+    11:39 C012 `c` is no target of bk-cmdb
+    11:42 Y202 unknown key `module` in a scope of prune
+    12:3 C012 there is no target of roma-connect
+    13:27 C003 model must not be empty
+    ProcessTemplate on a: {"business": String("demo"), "serviceTemplate": Number(51)}
+    Module on a: {"business": Number(3), "set": String("3")}
+    Instance on a: {}
+    "#);
+    insta::assert_snapshot!(check(&["a", "b"]), @r#"
+    10:3 C012 it is not clear which target of bk-cmdb is meant
+    11:10 Y207 kind cannot be `Modul`
+    12:4 Y203 a scope of prune needs `set`
+    12:39 C012 `c` is no target of bk-cmdb
+    12:42 Y202 unknown key `module` in a scope of prune
+    13:3 C012 there is no target of roma-connect
+    14:27 C003 model must not be empty
+    14:3 C012 it is not clear which target of bk-cmdb is meant
+    ProcessTemplate on a: {"business": String("demo"), "serviceTemplate": Number(51)}
     "#);
 }
 

@@ -38,6 +38,8 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         platform: target.platform,
         desired,
         surplus: Vec::new(),
+        scopes: Vec::new(),
+        remarks: Vec::new(),
         facts: Facts::new(freshness, HashMap::new()),
     };
     match reader.settings().await {
@@ -71,6 +73,11 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
                 continue;
             }
             learned |= see(&mut scene.facts, observation.known);
+            for remark in observation.remarks {
+                if !scene.remarks.contains(&remark) {
+                    scene.remarks.push(remark);
+                }
+            }
             for (surplus, live) in observation.surplus {
                 if scene.facts.sight(&surplus.id).is_none() {
                     scene.facts.see(surplus.id.clone(), Sight::Found(live));

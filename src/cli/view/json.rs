@@ -100,7 +100,7 @@ fn change(change: &Change, sources: &Sources) -> Value {
         "reason": match change.action {
             Action::Create => "it does not exist",
             Action::Update => "declared fields differ",
-            Action::Delete => "it is declared absent",
+            Action::Delete => "it is not to be there",
         },
         "fields": change.fields.iter().map(|one| field(one, sources)).collect::<Vec<_>>(),
         "notes": change.notes,
@@ -128,6 +128,6 @@ fn diagnostics(diagnostics: &[Diagnostic], plan: &Plan, sources: &Sources) -> Ve
         Cause::Wrong(problems) => problems.as_slice(),
         Cause::Unread(_) | Cause::Needs(_) => &[],
     });
-    let all: Vec<_> = diagnostics.iter().chain(own).cloned().collect();
+    let all: Vec<_> = diagnostics.iter().chain(own).chain(&plan.remarks).cloned().collect();
     render::sorted(&all).into_iter().map(|one| render::json(one, sources)).collect()
 }

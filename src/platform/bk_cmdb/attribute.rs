@@ -87,6 +87,11 @@ impl Attribute<'_> {
         self.converted(declared, time_zone)
     }
 
+    /// Returns its number, by which unique rules name it.
+    pub(super) fn id(&self) -> Option<i64> {
+        self.row["id"].as_i64()
+    }
+
     /// Says whether a new instance has to have it.
     pub(super) fn is_required(&self) -> bool {
         self.row["isrequired"] == json!(true)

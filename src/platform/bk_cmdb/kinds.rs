@@ -7,3 +7,4 @@ pub(super) mod process_template;
 
 mod pick;
 mod spec;
+mod surplus;

@@ -3,6 +3,7 @@
 mod business;
 mod selector;
 mod service;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -20,6 +21,7 @@ use crate::{
 pub(super) use business::{Businesses, Place};
 pub(super) use selector::{Key, Selector};
 pub(super) use service::{service_categories, service_templates};
+pub(super) use whole::all_instances;
 
 /// Most values of one `in`, and most rows of one page.
 const PAGE: usize = 500;

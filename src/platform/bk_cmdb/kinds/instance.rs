@@ -1,6 +1,9 @@
 //! `Instance`: an instance of a general model or a custom layer, by `update_inst` (contract section 4.1).
 
+mod check;
 mod observe;
+mod prune;
+mod unique;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -102,6 +105,14 @@ impl Kind for Instance {
             observe::model(model, &group, all, facts, &mut observation);
         }
         observation
+    }
+
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        check::check(desired, all, facts)
+    }
+
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {

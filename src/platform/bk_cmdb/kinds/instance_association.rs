@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
+mod check;
 mod ends;
 mod links;
+mod prune;
 
 use ends::{End, Ends};
 use links::PAGE;
@@ -118,6 +120,14 @@ impl Kind for InstanceAssociation {
         observation
     }
 
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        check::check(desired, all, facts)
+    }
+
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
+    }
+
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
         let mut observation = Observation::default();
         let mut by_model: BTreeMap<&str, Vec<(&Desired, &Value)>> = BTreeMap::new();
@@ -127,7 +137,7 @@ impl Kind for InstanceAssociation {
         for (model, group) in by_model {
             for chunk in group.chunks(PAGE) {
                 let ids: Vec<_> = chunk.iter().filter_map(|(_, handle)| handle["id"].as_i64()).collect();
-                match links::rows(model, None, ("id", &ids), &mut observation, facts) {
+                match links::rows(model, None, Some(("id", &ids)), &mut observation, facts) {
                     Ok(rows) => {
                         for (desired, handle) in chunk {
                             let found = rows.iter().any(|row| row["id"] == handle["id"]);
@@ -276,15 +286,21 @@ fn wanted<'d>(
     let (Some((source_model, source)), Some((target_model, target))) = (find("source.")?, find("target.")?) else {
         return Ok(None);
     };
-    let (from, to) = (definition["bk_obj_id"].as_str(), definition["bk_asst_obj_id"].as_str());
-    if (Some(source_model), Some(target_model)) != (from, to) {
-        let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
-        let message =
-            format!("`{association}` goes from `{from}` to `{to}`, not from `{source_model}` to `{target_model}`");
-        let diagnostic = Diagnostic::error("P123", message, &desired.origin);
-        let swapped = (source_model, target_model) == (to, from);
-        let diagnostic = if swapped { diagnostic.hint("swap the source and the target") } else { diagnostic };
-        return Err(Sight::Impossible(Box::new(diagnostic)));
+    if let Some(problem) = direction(desired, association, definition, (source_model, target_model)) {
+        return Err(Sight::Impossible(Box::new(problem)));
     }
     Ok(Some(Wanted { desired, association, source, target }))
+}
+
+/// Returns what is wrong with a row whose ends are instances of other models than its association goes between.
+fn direction(desired: &Desired, association: &str, definition: &Value, models: (&str, &str)) -> Option<Diagnostic> {
+    let text = |key: &str| definition[key].as_str().unwrap_or_default();
+    let (from, to) = (text("bk_obj_id"), text("bk_asst_obj_id"));
+    if models == (from, to) {
+        return None;
+    }
+    let (source, target) = models;
+    let message = format!("`{association}` goes from `{from}` to `{to}`, not from `{source}` to `{target}`");
+    let diagnostic = Diagnostic::error("P123", message, &desired.origin);
+    Some(if (source, target) == (to, from) { diagnostic.hint("swap the source and the target") } else { diagnostic })
 }

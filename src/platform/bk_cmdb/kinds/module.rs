@@ -1,6 +1,8 @@
 //! `Module`: a module of a set, by `update_module` (contract section 4.2).
 
+mod check;
 mod observe;
+mod prune;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -99,6 +101,14 @@ impl Kind for Module {
             observe::business(business, &group, facts, &mut observation);
         }
         observation
+    }
+
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        check::check(desired, all, facts)
+    }
+
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {

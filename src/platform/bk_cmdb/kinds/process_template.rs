@@ -3,9 +3,11 @@
 //! The server replaces every property that is sent as a whole, and `bind_info` with all its rows. So what is sent is
 //! what was read with what is declared laid over it.
 
+mod check;
 mod creation;
 mod pair;
 mod property;
+mod prune;
 mod rows;
 mod sync;
 
@@ -115,6 +117,14 @@ impl Kind for ProcessTemplate {
             observe_business(business, &group, facts, &mut observation);
         }
         observation
+    }
+
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        check::check(desired, all, facts)
+    }
+
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {

@@ -5,6 +5,7 @@
 //! that is not declared, made between the read and the write.
 
 mod member;
+mod prune;
 mod read;
 mod sight;
 
@@ -114,6 +115,10 @@ impl Kind for App {
             }
         }
         observation
+    }
+
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+        prune::prune(scopes, all, facts)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use super::{NAME, claim, live, wanted_name};
+use super::{NAME, claim, live, unique, wanted_name};
 use crate::{
     diff::identity::{self, Assigned},
     kind::{Facts, Observation, Read},
@@ -35,6 +35,7 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
     let known = lookup::definition(model, observation, facts).and_then(|definition| {
         let mut gathered =
             if business.is_none() { Gathered::of(model, all, &definition, facts) } else { Gathered::default() };
+        unique::remarks(model, group, &definition, observation, facts);
         let mut picks: HashMap<&ResourceId, Vec<Selector>> = HashMap::new();
         for one in group {
             match pick::selectors(one, "", &definition, facts) {
@@ -64,7 +65,7 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
     }
 }
 
-fn business_of(
+pub(super) fn business_of(
     group: &[&Desired],
     all: &[&Desired],
     facts: &Facts,
@@ -131,7 +132,7 @@ fn assign(
 
 /// The associations of instances that are to go, by instance: the server refuses to remove an instance that has one
 /// (code 1101075).
-fn associations(
+pub(super) fn associations(
     model: &str,
     ids: &BTreeSet<i64>,
     observation: &mut Observation,

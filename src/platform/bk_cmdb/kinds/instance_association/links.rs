@@ -15,22 +15,22 @@ use crate::{
 /// Most values of one `in`, and most rows of one page.
 pub(super) const PAGE: usize = 500;
 
-/// Reads rows of associations by the model at one of their ends: those with given values in a field.
+/// Reads rows of associations by the model at one of their ends: all, or those with given values in a field.
 pub(super) fn rows<'f>(
     model: &str,
     association: Option<&str>,
-    (field, values): (&str, &[i64]),
+    among: Option<(&str, &[i64])>,
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Vec<&'f Value>, Trouble> {
     let mut found = Vec::new();
     loop {
-        let request = search(model, association, (field, values), found.len());
+        let request = search(model, association, among, found.len());
         let page = match observation.read(request, facts) {
             Read::Pending => return Err(Trouble::Pending),
             // Before 3.10: all of them at once.
             Read::Failed(refusal) if refusal.is_absent() => {
-                return read_rows(find(model, association, (field, values)), "", observation, facts);
+                return read_rows(find(model, association, among), "", observation, facts);
             }
             Read::Failed(refusal) => return Err(Trouble::Failed(refusal.to_string())),
             Read::Value(data) => data["info"].as_array().map(Vec::as_slice).unwrap_or_default(),
@@ -43,10 +43,10 @@ pub(super) fn rows<'f>(
 }
 
 /// The search of 3.10 and later.
-fn search(model: &str, association: Option<&str>, (field, values): (&str, &[i64]), start: usize) -> Request {
+fn search(model: &str, association: Option<&str>, among: Option<(&str, &[i64])>, start: usize) -> Request {
     let mut rules = Vec::new();
     rules.extend(association.map(|name| json!({"field": "bk_obj_asst_id", "operator": "equal", "value": name})));
-    rules.push(json!({"field": field, "operator": "in", "value": values}));
+    rules.extend(among.map(|(field, values)| json!({"field": field, "operator": "in", "value": values})));
     Request {
         operation: "search_instance_associations",
         arguments: json!({"bk_obj_id": model, "conditions": {"condition": "AND", "rules": rules},
@@ -56,8 +56,8 @@ fn search(model: &str, association: Option<&str>, (field, values): (&str, &[i64]
 }
 
 /// The search that all versions have. It knows no pages.
-fn find(model: &str, association: Option<&str>, (field, values): (&str, &[i64])) -> Request {
-    let mut condition = json!({field: {"$in": values}});
+fn find(model: &str, association: Option<&str>, among: Option<(&str, &[i64])>) -> Request {
+    let mut condition = among.map_or(json!({}), |(field, values)| json!({field: {"$in": values}}));
     if let Some(name) = association {
         condition["bk_obj_asst_id"] = json!(name);
     }
@@ -109,7 +109,7 @@ impl<'a> Association<'a> {
         let mut trouble = None;
         for (field, ids) in &asked {
             for chunk in ids.chunks(PAGE) {
-                match self::rows(self.source_model, Some(self.name), (field, chunk), observation, facts) {
+                match self::rows(self.source_model, Some(self.name), Some((field, chunk)), observation, facts) {
                     Ok(found) => rows.extend(found.iter().filter_map(|one| ends_of(one))),
                     Err(Trouble::Pending) => trouble = trouble.or(Some(Trouble::Pending)),
                     Err(other) => trouble = Some(other),
@@ -211,6 +211,14 @@ pub(super) fn live(handle: &Value) -> Live {
         hangs_on: vec![end("model", "source"), end("targetModel", "target")],
         ..Live::new(handle.clone(), label, BTreeMap::new())
     }
+}
+
+/// Reads all rows of an association.
+pub(super) fn all(definition: &Value, observation: &mut Observation, facts: &Facts) -> Result<Vec<Live>, Trouble> {
+    let association = Association::of(definition);
+    let rows = rows(association.source_model, Some(association.name), None, observation, facts)?;
+    let row = |row: &&Value| ends_of(row).map(|(id, (source, target))| live(&association.handle(source, target, id)));
+    Ok(rows.iter().filter_map(row).collect())
 }
 
 /// Says of the rows of one association which are there and which can be made.

@@ -132,7 +132,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
 }
 
 /// Reads the sets that documents name.
-fn sets<'f>(
+pub(super) fn sets<'f>(
     business: i64,
     group: &[&Desired],
     observation: &mut Observation,
@@ -160,7 +160,7 @@ fn read_sets<'f>(
     read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
 }
 
-fn set_of(desired: &Desired, sets: &[&Value], observation: &mut Observation) -> Option<i64> {
+pub(super) fn set_of(desired: &Desired, sets: &[&Value], observation: &mut Observation) -> Option<i64> {
     let given = desired.locator.get("set")?;
     if let Some(id) = given.value.as_i64() {
         return Some(id);
@@ -184,7 +184,7 @@ fn set_of(desired: &Desired, sets: &[&Value], observation: &mut Observation) -> 
 }
 
 /// Reads modules of sets, by name or all of them. Their number is bounded by sets × names.
-fn modules<'f>(
+pub(super) fn modules<'f>(
     business: i64,
     sets: &BTreeSet<i64>,
     names: Option<&BTreeSet<&str>>,
@@ -231,13 +231,13 @@ fn label(id: i64) -> String {
 
 /// The service templates and categories of a business, as far as documents name them.
 #[derive(Default)]
-struct Services<'f> {
+pub(super) struct Services<'f> {
     templates: Vec<&'f Value>,
     categories: Vec<&'f Value>,
 }
 
 impl<'f> Services<'f> {
-    fn of(
+    pub(super) fn of(
         business: i64,
         documents: &[&Desired],
         observation: &mut Observation,
@@ -256,7 +256,7 @@ impl<'f> Services<'f> {
 }
 
 /// Returns the ids of the service template and category that a document names.
-fn resolve(one: &Desired, services: &Services<'_>) -> Result<Vec<(&'static str, i64)>, Box<Diagnostic>> {
+pub(super) fn resolve(one: &Desired, services: &Services<'_>) -> Result<Vec<(&'static str, i64)>, Box<Diagnostic>> {
     let kinds = [
         ("serviceTemplate", TEMPLATE, "service template", &services.templates),
         ("serviceCategory", CATEGORY, "service category", &services.categories),

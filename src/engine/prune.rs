@@ -1,0 +1,68 @@
+//! Finds what no document means in the scopes of `reconcile.yaml`.
+
+use std::collections::BTreeMap;
+
+use super::{connection::Reader, observe};
+use crate::{
+    kind::{Freshness, Kind},
+    model::{Desired, Request, Sight},
+    plan::Scene,
+};
+
+/// Adds to the surplus of scenes what lies in scopes and is meant by no document. The documents have been observed; a
+/// scope of whose kind one is not known takes nothing: the object might be the one that is meant.
+pub async fn prune<'d>(readers: &[Reader], scenes: &mut Vec<Scene<'d>>, scopes: &'d [Desired]) {
+    for reader in readers {
+        let target = reader.target();
+        let own: Vec<&Desired> = scopes.iter().filter(|scope| scope.target == target.name).collect();
+        if own.is_empty() {
+            continue;
+        }
+        if scenes.iter().all(|scene| scene.target != target.name) {
+            scenes.push(observe::observe_target(reader, Vec::new(), Freshness::Replica).await);
+        }
+        let Some(scene) = scenes.iter_mut().find(|scene| scene.target == target.name) else { continue };
+        scene.scopes.clone_from(&own);
+        let mut by_kind: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
+        for scope in own {
+            by_kind.entry(scope.id.kind).or_default().push(scope);
+        }
+        for (name, scopes) in by_kind {
+            if let Some(kind) = target.platform.kind(name) {
+                search(reader, kind, &scopes, scene).await;
+            }
+        }
+    }
+}
+
+/// Searches the scopes of one kind.
+async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], scene: &mut Scene<'_>) {
+    let is_open = |one: &&&Desired| {
+        one.id.kind == kind.name()
+            && !matches!(scene.facts.sight(&one.id), Some(Sight::Found(_) | Sight::Absent { .. }))
+    };
+    if let Some(open) = scene.desired.iter().find(is_open) {
+        let needs = Sight::Needs(open.id.clone());
+        scopes.iter().for_each(|scope| scene.facts.see(scope.id.clone(), needs.clone()));
+        return;
+    }
+    loop {
+        let all: Vec<&Desired> = scene.objects().collect();
+        let observation = kind.prune(scopes, &all, &scene.facts);
+        if !observation.ask.is_empty() {
+            let ask: Vec<Request> = observation.ask;
+            observe::round(reader, ask, &mut scene.facts).await;
+            continue;
+        }
+        for (id, sight) in observation.known {
+            scene.facts.see(id, sight);
+        }
+        for (surplus, live) in observation.surplus {
+            if scene.facts.sight(&surplus.id).is_none() {
+                scene.facts.see(surplus.id.clone(), Sight::Found(live));
+                scene.surplus.push(surplus);
+            }
+        }
+        return;
+    }
+}

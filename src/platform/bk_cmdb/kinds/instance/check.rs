@@ -1,0 +1,36 @@
+//! Instances against the definition of their model.
+
+use serde_json::Value;
+
+use super::{attribute_changes, model_of, observe};
+use crate::{
+    kind::{Facts, Observation},
+    model::Desired,
+    platform::bk_cmdb::{
+        kinds::{pick, spec::troubled},
+        lookup,
+    },
+};
+
+pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+    let mut observation = Observation::default();
+    for one in desired {
+        let business = if one.locate("business").is_some_and(Value::is_string) {
+            observe::business_of(&[one], all, facts, &mut observation).map(|_| ())
+        } else {
+            Ok(())
+        };
+        match (lookup::definition(model_of(one), &mut observation, facts), business) {
+            (Err(trouble), _) => observation.known.extend(troubled(&trouble, one).map(|sight| (one.id.clone(), sight))),
+            (_, Err(sight)) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+            (Ok(definition), Ok(())) => {
+                let mut problems: Vec<_> =
+                    pick::selectors(one, "", &definition, facts).err().into_iter().map(|problem| *problem).collect();
+                let declared: Vec<_> = one.fields.iter().map(|(name, value)| (&**name, value)).collect();
+                problems.extend(attribute_changes(&declared, None, &definition, facts).err().unwrap_or_default());
+                observation.checked(&one.id, problems);
+            }
+        }
+    }
+    observation
+}

@@ -1,0 +1,86 @@
+//! Instances in scopes of `reconcile.yaml` that no document means.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{NAME, live, model_of, observe};
+use crate::{
+    diagnostic::Diagnostic,
+    kind::{Facts, Observation},
+    model::{Desired, Ensure, Live, Sight},
+    platform::bk_cmdb::{
+        kinds::{
+            instance::BUILT_IN,
+            spec::troubled,
+            surplus::{meant, pruned},
+        },
+        lookup::{self, Trouble},
+    },
+};
+
+/// The parent of an instance of a custom layer.
+const PARENT: &str = "bk_parent_id";
+
+pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+    let mut observation = Observation::default();
+    // An end of a row that is to be there is meant too.
+    let rows = all.iter().filter(|one| one.id.kind == "InstanceAssociation" && one.ensure != Ensure::Absent);
+    let mut ends = Vec::new();
+    for row in rows {
+        let Some(Sight::Found(Live { handle: at, .. }) | Sight::Absent { place: at, .. }) = facts.sight(&row.id) else {
+            scopes.iter().for_each(|scope| observation.know(&scope.id, Sight::Needs(row.id.clone())));
+            return observation;
+        };
+        ends.push((&at["model"], &at["source"]));
+        ends.push((&at["targetModel"], &at["target"]));
+    }
+    for scope in scopes {
+        match surplus(scope, all, &ends, facts, &mut observation) {
+            Ok(surplus) => observation.surplus.extend(surplus),
+            Err(sight) => observation.known.extend(sight.map(|sight| (scope.id.clone(), sight))),
+        }
+    }
+    observation
+}
+
+fn surplus(
+    scope: &Desired,
+    all: &[&Desired],
+    ends: &[(&Value, &Value)],
+    facts: &Facts,
+    observation: &mut Observation,
+) -> Result<Vec<(Desired, Live)>, Option<Sight>> {
+    let model = model_of(scope);
+    let refused =
+        |message: String| Some(Sight::Impossible(Box::new(Diagnostic::error("P151", message, &scope.origin))));
+    if BUILT_IN.iter().any(|(name, _)| *name == model) {
+        return Err(refused(format!("`{model}` is a built-in model: nothing of it is pruned as an Instance")));
+    }
+    let in_trouble = |trouble: Trouble| troubled(&trouble, scope);
+    lookup::definition(model, observation, facts).map_err(in_trouble)?;
+    let scoped: Vec<&Desired> = all.iter().copied().chain([scope]).collect();
+    let business = observe::business_of(&[scope], &scoped, facts, observation)?;
+    let fields = ["bk_inst_id", NAME, PARENT];
+    let rows = lookup::all_instances(model, business, &fields, observation, facts).map_err(in_trouble)?;
+    if rows.iter().any(|row| row[PARENT].as_i64().is_some_and(|parent| parent != 0)) {
+        let message = format!("`{model}` is a layer of the topology: with an instance all beneath it would go");
+        let hint = "remove its instances one by one, by documents with `ensure: absent`";
+        return Err(refused(message).map(|sight| match sight {
+            Sight::Impossible(diagnostic) => Sight::Impossible(Box::new(diagnostic.hint(hint))),
+            other => other,
+        }));
+    }
+    let mut kept =
+        meant("Instance", all, facts, |one, handle| (model_of(one) == model).then(|| handle.as_i64()).flatten());
+    kept.extend(ends.iter().filter(|(of, _)| **of == json!(model)).filter_map(|(_, id)| id.as_i64()));
+    let going: BTreeSet<i64> = rows.iter().filter_map(|row| row["bk_inst_id"].as_i64()).collect();
+    let going: BTreeSet<i64> = going.difference(&kept).copied().collect();
+    let holds = observe::associations(model, &going, observation, facts).map_err(in_trouble)?;
+    let goes = |row: &&&Value| row["bk_inst_id"].as_i64().is_some_and(|id| going.contains(&id));
+    let surplus = rows.iter().filter(goes).map(|row| {
+        let id = row["bk_inst_id"].as_i64().unwrap_or_default();
+        pruned(scope, Live { holds: holds.get(&id).cloned().unwrap_or_default(), ..live(scope, row) })
+    });
+    Ok(surplus.collect())
+}

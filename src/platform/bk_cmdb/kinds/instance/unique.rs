@@ -1,0 +1,77 @@
+//! Whether what a document matches by can fit one instance only.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::NAME;
+use crate::{
+    diagnostic::Diagnostic,
+    kind::{Facts, Observation, Read},
+    model::{Desired, Ensure, Request},
+    platform::bk_cmdb::kinds::pick::Definition,
+};
+
+/// Warns of documents that may create instances and match by what is no unique key. Where all match by the name, which
+/// always is one, nothing is asked.
+pub(super) fn remarks(
+    model: &str,
+    group: &[&Desired],
+    definition: &Definition<'_>,
+    observation: &mut Observation,
+    facts: &Facts,
+) {
+    let open = group.iter().filter(|one| one.selected && one.ensure == Ensure::Present);
+    let open: Vec<_> = open.map(|one| (*one, matched(one))).filter(|(_, fields)| !fields.contains(NAME)).collect();
+    if open.is_empty() {
+        return;
+    }
+    let request =
+        Request { operation: "search_object_unique", arguments: json!({"bk_obj_id": model}), repeatable: true };
+    let keys = match observation.read(request, facts) {
+        Read::Pending => return,
+        Read::Failed(_) => None,
+        Read::Value(rules) => Some(keys(rules, definition)),
+    };
+    for (one, fields) in open {
+        if keys.as_ref().is_some_and(|keys| keys.iter().any(|key| key.is_subset(&fields))) {
+            continue;
+        }
+        let place = one.locator.iter().find(|(path, _)| path.starts_with("match."));
+        let origin = place.map_or(&one.origin, |(_, value)| &value.origin);
+        let shown = shown(&fields);
+        observation.remarks.push(match &keys {
+            Some(keys) => {
+                let mut known: BTreeSet<String> = keys.iter().map(self::shown).collect();
+                known.insert(format!("`{NAME}`"));
+                let known: Vec<_> = known.into_iter().collect();
+                let message = format!("{shown} is no unique key of `{model}`: a second instance could get the same");
+                Diagnostic::warning("P153", message, origin).hint(format!("unique: {}", known.join(", ")))
+            }
+            None => {
+                let message = format!("it cannot be known whether {shown} is a unique key of `{model}`");
+                let hint = format!("the rules could not be read through this door; `{NAME}` always is one");
+                Diagnostic::warning("P154", message, origin).hint(hint)
+            }
+        });
+    }
+}
+
+fn matched(desired: &Desired) -> BTreeSet<&str> {
+    desired.locator.keys().filter_map(|path| path.strip_prefix("match.")).collect()
+}
+
+/// The fields of each rule. A rule with something else among its keys does not help here.
+fn keys<'f>(rules: &'f Value, definition: &Definition<'f>) -> Vec<BTreeSet<&'f str>> {
+    let field = |key: &Value| {
+        let id = key["key_id"].as_i64().filter(|_| key["key_kind"] == "property")?;
+        definition.iter().find(|(_, attribute)| attribute.id() == Some(id)).map(|(name, _)| *name)
+    };
+    let rules = rules.as_array().into_iter().flatten();
+    let keys = rules.filter_map(|rule| rule["keys"].as_array()?.iter().map(field).collect::<Option<BTreeSet<_>>>());
+    keys.filter(|key| !key.is_empty()).collect()
+}
+
+fn shown(fields: &BTreeSet<&str>) -> String {
+    fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" with ")
+}

@@ -1,0 +1,59 @@
+//! Rows of associations in scopes of `reconcile.yaml` that no document means.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::{Value, json};
+
+use super::links;
+use crate::{
+    diagnostic::Diagnostic,
+    kind::{Facts, Observation},
+    model::{Desired, Request, Sight},
+    platform::bk_cmdb::{
+        kinds::{
+            spec::spread,
+            surplus::{meant, pruned},
+        },
+        lookup::read_rows,
+    },
+};
+
+pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+    let mut observation = Observation::default();
+    let names: BTreeSet<&str> = scopes.iter().filter_map(|scope| scope.locate("association")?.as_str()).collect();
+    let arguments = json!({"condition": {"bk_obj_asst_id": {"$in": names}}});
+    let request = Request { operation: "find_object_association", arguments, repeatable: true };
+    let definitions: HashMap<&str, &Value> = match read_rows(request, "", &mut observation, facts) {
+        Ok(rows) => rows.into_iter().filter_map(|row| Some((row["bk_obj_asst_id"].as_str()?, row))).collect(),
+        Err(trouble) => {
+            spread(&trouble, scopes, &mut observation);
+            return observation;
+        }
+    };
+    let kept = meant("InstanceAssociation", all, facts, |_, handle| handle["id"].as_i64());
+    for scope in scopes {
+        let name = scope.locate("association").and_then(Value::as_str).unwrap_or_default();
+        let refused = |code: &'static str, message: String| {
+            Sight::Impossible(Box::new(Diagnostic::error(code, message, &scope.origin)))
+        };
+        if name.contains("_bk_mainline_") {
+            let message = format!("`{name}` is part of the topology: nothing of it is pruned");
+            observation.know(&scope.id, refused("P151", message));
+            continue;
+        }
+        let Some(definition) = definitions.get(name) else {
+            let message = format!("no association between models is named `{name}`");
+            observation.know(&scope.id, refused("P122", message));
+            continue;
+        };
+        match links::all(definition, &mut observation, facts) {
+            Ok(rows) => {
+                let surplus =
+                    rows.into_iter().filter(|row| row.handle["id"].as_i64().is_some_and(|id| !kept.contains(&id)));
+                observation.surplus.extend(surplus.map(|row| pruned(scope, row)));
+            }
+            Err(trouble) => spread(&trouble, &[*scope], &mut observation),
+        }
+    }
+    observation
+}

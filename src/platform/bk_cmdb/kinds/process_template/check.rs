@@ -1,0 +1,53 @@
+//! Process templates against their business, their service template and the version of the server.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{rows, template_of};
+use crate::{
+    kind::{Facts, Observation},
+    model::Desired,
+    platform::bk_cmdb::{
+        kinds::spec::{placed, spread},
+        lookup::{Businesses, service_templates},
+        version::Version,
+    },
+};
+
+pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+    let mut observation = Observation::default();
+    let businesses = match Businesses::of(all, &mut observation, facts) {
+        Ok(businesses) => businesses,
+        Err(trouble) => {
+            spread(&trouble, desired, &mut observation);
+            return observation;
+        }
+    };
+    let version = facts.settings.get("version").and_then(|version| Version::parse(version));
+    let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
+    for one in desired {
+        observation.remarks.extend(rows::too_new(one, version));
+        let Some(given) = one.locate("business") else { continue };
+        match placed(businesses.find(given, &mut observation, facts), one) {
+            Ok(id) => by_business.entry(id).or_default().push(one),
+            Err(sight) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+        }
+    }
+    for (business, group) in by_business {
+        let by_name = group.iter().any(|one| one.locate("serviceTemplate").is_some_and(Value::is_string));
+        let templates = if by_name { service_templates(business, &mut observation, facts) } else { Ok(Vec::new()) };
+        match templates {
+            Ok(templates) => {
+                for one in group {
+                    match template_of(one, &templates) {
+                        Ok(_) => observation.checked(&one.id, Vec::new()),
+                        Err(sight) => observation.know(&one.id, sight),
+                    }
+                }
+            }
+            Err(trouble) => spread(&trouble, &group, &mut observation),
+        }
+    }
+    observation
+}
