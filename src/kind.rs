@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{Call, Change, Desired, FieldChange, Live, Refusal, Request, ResourceId, Sight},
+    model::{Call, Change, Desired, Ensure, FieldChange, Fields, Live, Refusal, Request, ResourceId, Sight},
     source::Origin,
     yaml::Node,
 };
@@ -25,6 +25,25 @@ pub struct Envelope {
     pub labels: std::collections::BTreeMap<Arc<str>, Arc<str>>,
     /// Where the document begins.
     pub origin: Origin,
+}
+
+impl Envelope {
+    /// Returns the desired object of a document with nothing in it yet.
+    pub fn desired(&self, kind: &'static str, ensure: Ensure) -> Desired {
+        Desired {
+            id: ResourceId { kind, key: self.name.clone() },
+            target: self.target.clone(),
+            ensure,
+            locator: Fields::new(),
+            references: Vec::new(),
+            fields: Fields::new(),
+            labels: self.labels.clone(),
+            origin: self.origin.clone(),
+            selected: true,
+            protect: false,
+            exclusive: false,
+        }
+    }
 }
 
 /// How fresh the answers of a read have to be.

@@ -339,6 +339,20 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns its name in reports, logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Normalised(_) => "normalised",
+            Self::Dropped(_) => "dropped",
+            Self::Overtaken(_) => "overtaken",
+            Self::Refused(_) => "refused",
+            Self::Unknown(_) => "unknown",
+            Self::Skipped(_) => "skipped",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// Says whether the object is now as declared.
     pub fn converged(&self) -> bool {
         matches!(self, Self::Applied | Self::Normalised(_))

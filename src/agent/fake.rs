@@ -45,19 +45,7 @@ impl Kind for Thing {
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
         let Some(section) = Section::open(spec, "spec of Thing", diagnostics) else { return Vec::new() };
-        let mut desired = Desired {
-            id: ResourceId { kind: "Thing", key: envelope.name.clone() },
-            target: envelope.target.clone(),
-            ensure: Ensure::Existing,
-            locator: BTreeMap::new(),
-            references: Vec::new(),
-            fields: BTreeMap::new(),
-            labels: envelope.labels.clone(),
-            origin: envelope.origin.clone(),
-            selected: true,
-            protect: false,
-            exclusive: false,
-        };
+        let mut desired = envelope.desired("Thing", Ensure::Existing);
         if let Some(node) = section.require("value", diagnostics)
             && let Some(value) = yaml::integer(node, "value", diagnostics)
         {

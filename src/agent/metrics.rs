@@ -22,7 +22,6 @@ use crate::{
 
 use super::{
     manifests::Manifests,
-    report::outcome_name,
     status::{Report, Verdict},
 };
 
@@ -96,7 +95,7 @@ impl Metrics {
     }
 
     pub(super) fn change(&self, id: &ResourceId, action: Action, outcome: &Outcome) {
-        let labels = ChangeLabels { kind: id.kind, action: action.name(), outcome: outcome_name(outcome) };
+        let labels = ChangeLabels { kind: id.kind, action: action.name(), outcome: outcome.name() };
         self.changes.get_or_create(&labels).inc();
     }
 

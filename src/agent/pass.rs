@@ -25,7 +25,7 @@ use super::{
     Event, Filter, Listener,
     manifests::Manifests,
     metrics::Metrics,
-    report::{Sum, cause, outcome_detail, outcome_name, sum},
+    report::{Sum, cause, outcome_detail, sum},
     status::{Counts, Report, Trigger, Verdict},
 };
 
@@ -137,11 +137,11 @@ fn log_drift(change: &Change, sources: &Sources) {
 
 fn log_outcome(change: &Change, outcome: &Outcome, sources: &Sources) {
     let (kind, key, at) = (change.id.kind, &*change.id.key, sources.position(&change.origin));
-    let (action, detail) = (change.action.name(), outcome_detail(outcome));
-    let outcome_name = outcome_name(outcome);
+    let (action, _detail) = (change.action.name(), outcome_detail(outcome));
+    let _outcome_name = outcome.name();
     if outcome.converged() {
-        tracing::info!(kind, key, %at, action, outcome = outcome_name, "{detail}");
+        tracing::info!(kind, key, %at, action, outcome = "{detail}");
     } else {
-        tracing::error!(kind, key, %at, action, outcome = outcome_name, "{detail}");
+        tracing::error!(kind, key, %at, action, outcome = "{detail}");
     }
 }

@@ -9,20 +9,6 @@ use crate::{
 
 use super::status::{Counts, Verdict};
 
-/// Returns the name of an outcome in logs and metrics.
-pub(super) fn outcome_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Applied => "applied",
-        Outcome::Normalised(_) => "normalised",
-        Outcome::Dropped(_) => "dropped",
-        Outcome::Overtaken(_) => "overtaken",
-        Outcome::Refused(_) => "refused",
-        Outcome::Unknown(_) => "unknown",
-        Outcome::Skipped(_) => "skipped",
-        Outcome::Interrupted => "interrupted",
-    }
-}
-
 /// Returns what is to be said about an outcome besides its name.
 pub(super) fn outcome_detail(outcome: &Outcome) -> String {
     match outcome {
@@ -79,7 +65,7 @@ pub(super) fn sum(plan: &Plan, outcomes: &[(ResourceId, Outcome)], unserved: usi
         interrupted |= **outcome == Outcome::Interrupted;
         if !outcome.converged() && **outcome != Outcome::Interrupted {
             retry = true;
-            let message = || format!("{} {}: {}", change.id, outcome_name(outcome), outcome_detail(outcome));
+            let message = || format!("{} {}: {}", change.id, outcome.name(), outcome_detail(outcome));
             error.get_or_insert_with(message);
         }
     }

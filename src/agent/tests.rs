@@ -41,7 +41,7 @@ impl Running {
         let told = events.clone();
         let listener = move |event: &Event<'_>| {
             let text = match event {
-                Event::Finished { change, outcome, .. } => format!("{} {}", change.id, report::outcome_name(outcome)),
+                Event::Finished { change, outcome, .. } => format!("{} {}", change.id, outcome.name()),
                 Event::Planned { plan, .. } => format!("{} planned", plan.changes.len()),
                 Event::Manifests(_) | Event::PassStarted(_) | Event::PassFinished(_) => return,
             };

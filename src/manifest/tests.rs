@@ -23,19 +23,7 @@ impl Kind for Switch {
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
         let Some(section) = Section::open(spec, "spec of Switch", diagnostics) else { return Vec::new() };
-        let mut desired = Desired {
-            id: ResourceId { kind: "Switch", key: envelope.name.clone() },
-            target: envelope.target.clone(),
-            ensure: Ensure::Existing,
-            locator: std::collections::BTreeMap::new(),
-            references: Vec::new(),
-            fields: std::collections::BTreeMap::new(),
-            labels: envelope.labels.clone(),
-            origin: envelope.origin.clone(),
-            selected: true,
-            protect: false,
-            exclusive: false,
-        };
+        let mut desired = envelope.desired("Switch", Ensure::Existing);
         if let Some(node) = section.require("serial", diagnostics)
             && let Some(serial) = yaml::text(node, "serial", diagnostics)
         {

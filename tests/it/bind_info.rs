@@ -143,7 +143,7 @@ spec:
                        row 1  port "80" → "8080"                        nginx.yaml:12:29
                      + row 4  [::]:8443 tcp6                            nginx.yaml:13:9
 
-    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged.   1 call (lower bound 1), 3 reads, [time]
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged.   1 call (lower bound 1), 4 reads, [time]
     [exit status: 2]
     "#);
 }

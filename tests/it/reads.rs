@@ -78,18 +78,7 @@ fn instances_by_two_fields_go_by_50_groups() {
 fn modules_take_one_search_for_businesses_and_two_for_each() {
     // 1 business search, for each of 3 businesses 1 for its sets and 1 for its modules, and 1 definition.
     let mut state = state();
-    let (mut businesses, mut sets, mut modules) = (Vec::new(), Vec::new(), Vec::new());
-    for business in 0..3 {
-        businesses.push(json!({"bk_biz_id": 100 + business, "bk_biz_name": format!("b{business}")}));
-        for set in 0..2 {
-            let set_id = 200 + business * 2 + set;
-            sets.push(json!({"bk_set_id": set_id, "bk_set_name": format!("s{set}"), "bk_biz_id": 100 + business}));
-            modules.extend((0..50).map(|module| {
-                json!({"bk_module_id": 1000 + (set_id - 200) * 50 + module, "bk_module_name": format!("m{module}"),
-                    "bk_set_id": set_id, "bk_biz_id": 100 + business})
-            }));
-        }
-    }
+    let (businesses, sets, modules) = topology();
     for (list, rows) in [("businesses", businesses), ("sets", sets), ("modules", modules)] {
         state["bk-cmdb"][list].as_array_mut().expect("a list").extend(rows);
     }
@@ -135,11 +124,14 @@ fn process_templates_take_one_list_a_service_template_or_one_for_200_ids() {
     let by_name = (0..200).map(|at| {
         format!("{{business: demo, serviceTemplate: t{}, process: p{}, properties: {{proc_num: 2}}}}", at / 5, at % 5)
     });
-    let expected = json!({"search_business": 1, "list_service_template": 1, "list_proc_template": 40});
+    // All of them change, so one more tells which modules need a sync afterwards.
+    let expected = json!({"search_business": 1, "list_service_template": 1, "list_proc_template": 40,
+        "find_module_with_relation": 1});
     assert_eq!(reads(&state, "ProcessTemplate", by_name), expected);
     // ⌈200/200⌉.
     let by_id = (0..200).map(|at| format!("{{business: 3, id: {}, properties: {{proc_num: 2}}}}", 1000 + at));
-    assert_eq!(reads(&state, "ProcessTemplate", by_id), json!({"list_proc_template": 1}));
+    let expected = json!({"list_proc_template": 1, "find_module_with_relation": 1});
+    assert_eq!(reads(&state, "ProcessTemplate", by_id), expected);
 }
 
 #[test]
@@ -234,4 +226,143 @@ fn writes_are_read_back_in_pages_too() {
     assert_eq!(site.apply().len(), 250);
     let expected = json!({"search_object_attribute": 1, "search_object_instances": 1, "search_inst_by_object": 1});
     assert_eq!(site.reads(), expected);
+}
+
+/// The state of the large plan: 4 models of 250 instances, 2 associations of 500 rows from 150 sources each, 40 service
+/// templates of 5 process templates, 300 modules in 6 sets of 3 businesses.
+fn large() -> Value {
+    let mut state = models(4, 250);
+    let rows = processes(40, 5);
+    for list in ["service_templates", "process_templates"] {
+        state["bk-cmdb"][list] = rows["bk-cmdb"][list].clone();
+    }
+    let (businesses, sets, modules) = topology();
+    for (list, rows) in [("businesses", businesses), ("sets", sets), ("modules", modules)] {
+        state["bk-cmdb"][list].as_array_mut().expect("a list").extend(rows);
+    }
+    let association = |at: usize| {
+        let (from, to) = (format!("model_{}", 2 * at), format!("model_{}", 2 * at + 1));
+        json!({"id": 10 + at, "bk_obj_asst_id": format!("link_{at}"), "bk_obj_id": from, "bk_asst_obj_id": to,
+            "bk_asst_id": "connect", "mapping": "n:n"})
+    };
+    state["bk-cmdb"]["object_associations"] = (0..2).map(association).collect();
+    state
+}
+
+/// Businesses, sets, and modules: 3 businesses of 2 sets of 50 modules.
+fn topology() -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+    let (mut businesses, mut sets, mut modules) = (Vec::new(), Vec::new(), Vec::new());
+    for business in 0..3 {
+        businesses.push(json!({"bk_biz_id": 100 + business, "bk_biz_name": format!("b{business}")}));
+        for set in 0..2 {
+            let set_id = 200 + business * 2 + set;
+            sets.push(json!({"bk_set_id": set_id, "bk_set_name": format!("s{set}"), "bk_biz_id": 100 + business}));
+            modules.extend((0..50).map(|module| {
+                json!({"bk_module_id": 1000 + (set_id - 200) * 50 + module, "bk_module_name": format!("m{module}"),
+                    "bk_set_id": set_id, "bk_biz_id": 100 + business})
+            }));
+        }
+    }
+    (businesses, sets, modules)
+}
+
+/// The documents of the large plan, by names or by ids.
+fn large_documents(by_name: bool) -> String {
+    let pick = |name: String, id: usize| {
+        if by_name { format!("match: {{bk_inst_name: {name}}}") } else { format!("id: {id}") }
+    };
+    let document = |kind: &str, name: String, spec: String| {
+        format!("apiVersion: bk-cmdb/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n---\n")
+    };
+    let mut documents = Vec::new();
+    for at in 0..1000 {
+        let (model, row) = (at / 250, at % 250);
+        let pick = pick(format!("i{row}"), 1000 + at);
+        documents.push(document(
+            "Instance",
+            format!("i{at}"),
+            format!("model: model_{model}, {pick}, fields: {{serial: x}}"),
+        ));
+    }
+    for at in 0..300 {
+        // 1,000 rows: 200 sources of 3, 100 of 4.
+        let (association, source) = (at / 150, at % 150);
+        let targets: Vec<_> = (0..3 + usize::from(at % 3 == 0))
+            .map(|target| format!("{{ref: i{}}}", 500 * association + 250 + (source + target * 50) % 250))
+            .collect();
+        let ends = format!("source: {{ref: i{}}}, targets: [{}]", 500 * association + source, targets.join(", "));
+        documents.push(document(
+            "InstanceAssociation",
+            format!("l{at}"),
+            format!("association: link_{association}, {ends}"),
+        ));
+    }
+    for at in 0..200 {
+        let pick = if by_name {
+            format!("business: demo, serviceTemplate: t{}, process: p{}", at / 5, at % 5)
+        } else {
+            format!("business: 3, id: {}", 1000 + at)
+        };
+        documents.push(document("ProcessTemplate", format!("p{at}"), format!("{pick}, properties: {{proc_num: 2}}")));
+    }
+    for at in 0..300 {
+        let (business, set, module) = (at / 100, at / 50 % 2, at % 50);
+        let pick = if by_name {
+            format!("business: b{business}, set: s{set}, module: m{module}")
+        } else {
+            format!("business: {}, set: {}, module: {}", 100 + business, 200 + at / 50, 1000 + at)
+        };
+        documents.push(document("Module", format!("m{at}"), format!("{pick}, fields: {{operator: alice}}")));
+    }
+    documents.concat()
+}
+
+/// The numbers of the README's section on performance.
+#[test]
+fn a_plan_of_each_kind_at_once_takes_what_the_formulae_say() {
+    let plan = |by_name: bool| {
+        let site = Site::with(&large(), &[("all.yaml", &large_documents(by_name))]);
+        let output = site.run(&["plan", "-o", "json"]);
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        let plan = output.json();
+        // Rows of associations are to be made, all else differs.
+        assert_eq!((&plan["summary"]["create"], &plan["summary"]["update"]), (&json!(1000), &json!(1500)));
+        let reads = site.reads();
+        let sum: i64 = reads.as_object().into_iter().flatten().filter_map(|(_, count)| count.as_i64()).sum();
+        assert_eq!(plan["cost"]["reads"], sum);
+        reads
+    };
+    let common = json!({
+        // One definition for each of 4 models, and that of modules.
+        "search_object_attribute": 5,
+        // 4 models · ⌈250/500⌉. The ends of associations are among them.
+        "search_object_instances": 4,
+        // All associations between models in one.
+        "find_object_association": 1,
+        // 2 associations · ⌈150/500⌉ sources · 1 page: no row is there yet.
+        "search_instance_associations": 2,
+    });
+    let with = |more: Value| {
+        let mut counts = common.clone();
+        counts.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        counts
+    };
+    let by_name = json!({
+        // ⌈4/200⌉ names of businesses, for modules and process templates together.
+        "search_business": 1,
+        // The sets of each of 3 businesses, and their modules.
+        "search_set": 3,
+        "search_module": 3,
+        // ⌈40/1000⌉ of one business, then K = 40 service templates.
+        "list_service_template": 1,
+        "list_proc_template": 40,
+    });
+    assert_eq!(plan(true), with(by_name));
+    let by_id = json!({
+        // ⌈100/500⌉ for each of 3 businesses.
+        "find_module_batch": 3,
+        // ⌈200/200⌉.
+        "list_proc_template": 1,
+    });
+    assert_eq!(plan(false), with(by_id));
 }

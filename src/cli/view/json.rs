@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::text::{state, trouble};
+use super::text::trouble;
 use crate::{
     diagnostic::{Diagnostic, render},
     engine::connection::Tally,
@@ -71,7 +71,7 @@ pub(in crate::cli) fn plan(
 pub(in crate::cli) fn outcomes(mut plan: Value, outcomes: &[(ResourceId, Outcome)], tally: &Tally) -> Value {
     plan["outcomes"] = outcomes
         .iter()
-        .map(|(id, outcome)| json!({"address": id.to_string(), "outcome": state(outcome), "message": trouble(outcome)}))
+        .map(|(id, outcome)| json!({"address": id.to_string(), "outcome": outcome.name(), "message": trouble(outcome)}))
         .collect();
     let sent = |write: bool| tally.by_operation(write).into_iter().map(|(name, count)| (name.to_owned(), json!(count)));
     plan["sent"] = json!({"writes": sent(true).collect::<Value>(), "reads": sent(false).collect::<Value>()});

@@ -189,7 +189,7 @@ impl<'a> Writer<'a> {
         let mut others: BTreeMap<&str, usize> = BTreeMap::new();
         for (id, outcome) in outcomes {
             if let Some(what) = trouble(outcome) {
-                *others.entry(state(outcome)).or_default() += 1;
+                *others.entry(outcome.name()).or_default() += 1;
                 let sign = self.styled("✗", REMOVED);
                 let _ = writeln!(self.out, "{sign} {id}: {what}");
             } else if let Outcome::Normalised(fields) = outcome {
@@ -235,25 +235,11 @@ pub(in crate::cli) fn finished(
         "{sign} {} {}  {} {:.2} s  {}:{}{what}",
         change.action.sign(),
         change.id,
-        state(outcome),
+        outcome.name(),
         took.as_secs_f64(),
         place.file,
         place.line
     )
-}
-
-/// The outcome's name in reports.
-pub(in crate::cli) fn state(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Applied => "applied",
-        Outcome::Normalised(_) => "normalised",
-        Outcome::Dropped(_) => "dropped",
-        Outcome::Overtaken(_) => "overtaken",
-        Outcome::Refused(_) => "refused",
-        Outcome::Unknown(_) => "unknown",
-        Outcome::Skipped(_) => "skipped",
-        Outcome::Interrupted => "interrupted",
-    }
 }
 
 /// Says what went wrong; nothing where all is well.

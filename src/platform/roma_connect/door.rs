@@ -163,8 +163,9 @@ pub(super) fn refusal(reply: &Reply<'_>, who: &str) -> Refusal {
     });
     let (code, message) = told.unwrap_or_else(|| (reply.status.to_string(), "without a message".to_owned()));
     let mut retry = match (reply.status, reply.retry_after()) {
-        (429 | 503, Some(pause)) => Retry::After(pause),
-        (429 | 500 | 502 | 503 | 504, _) => Retry::Soon,
+        (429, asked) => Retry::Slower(asked),
+        (503, Some(pause)) => Retry::After(pause),
+        (500 | 502 | 503 | 504, _) => Retry::Soon,
         _ => Retry::Never,
     };
     let mut lost = matches!(reply.status, 500 | 502 | 504);

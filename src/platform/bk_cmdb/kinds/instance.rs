@@ -56,7 +56,7 @@ impl Kind for Instance {
         let before = diagnostics.len();
         let Some(section) = Section::open(spec, "the spec of an Instance", diagnostics) else { return Vec::new() };
         let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
-        let mut desired = spec::desired(self.name(), envelope, ensure);
+        let mut desired = envelope.desired(self.name(), ensure);
         if let Some(node) = section.require("model", diagnostics)
             && let Some(model) = yaml::text(node, "`model`", diagnostics)
         {

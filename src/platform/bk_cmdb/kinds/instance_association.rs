@@ -42,7 +42,7 @@ impl Kind for InstanceAssociation {
             return Vec::new();
         };
         let ensure = spec::ensure(&section, Ensure::Present, &["existing", "present", "absent"], diagnostics);
-        let mut shared = spec::desired(self.name(), envelope, ensure);
+        let mut shared = envelope.desired(self.name(), ensure);
         if let Some(node) = section.require("association", diagnostics)
             && let Some(name) = yaml::text(node, "`association`", diagnostics)
         {

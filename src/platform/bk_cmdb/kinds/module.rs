@@ -49,7 +49,7 @@ impl Kind for Module {
         let before = diagnostics.len();
         let Some(section) = Section::open(spec, "the spec of a Module", diagnostics) else { return Vec::new() };
         let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
-        let mut desired = spec::desired(self.name(), envelope, ensure);
+        let mut desired = envelope.desired(self.name(), ensure);
         for (key, what) in [("business", "`business`"), ("set", "`set`"), ("module", "`module`")] {
             if let Some(node) = section.require(key, diagnostics)
                 && let Some(value) = spec::name_or_id(node, what, diagnostics)

@@ -5,6 +5,7 @@
 
 mod check;
 mod creation;
+mod pair;
 mod property;
 mod prune;
 mod rows;
@@ -52,7 +53,7 @@ impl Kind for ProcessTemplate {
             return Vec::new();
         };
         let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
-        let mut desired = spec::desired(self.name(), envelope, ensure);
+        let mut desired = envelope.desired(self.name(), ensure);
         let mut place = |key: &'static str, node: Option<&Node<'_>>, diagnostics: &mut Vec<Diagnostic>| {
             let value = node.and_then(|node| spec::name_or_id(node, &format!("`{key}`"), diagnostics));
             desired.locator.extend(value.map(|value| (key.into(), value)));
@@ -193,8 +194,14 @@ impl Kind for ProcessTemplate {
         let at = live.map_or(place, |live| &live.handle);
         let held = live.and_then(|live| live.field(NAME)["value"].as_str());
         let wanted = wanted_name(desired).or(held);
-        let claims = |name: Option<&str>| name.map(|name| claim(at, name)).into_iter().collect();
-        Claims { held: claims(held), wanted: claims(if live.is_some() { rename(desired).or(held) } else { wanted }) }
+        let wanted = if live.is_some() { rename(desired).or(held) } else { wanted };
+        let claims = |name: Option<&str>, pair: Option<String>| {
+            name.map(|name| claim(at, name)).into_iter().chain(pair).collect::<Vec<_>>()
+        };
+        Claims {
+            held: claims(held, live.and_then(pair::held)),
+            wanted: claims(wanted, pair::wanted(desired, live, at)),
+        }
     }
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
@@ -318,13 +325,15 @@ fn keep(kept: bool, one: &Desired, trouble: &Trouble, observation: &mut Observat
     kept
 }
 
-/// The service templates whose processes have to be known: those in which a process is named, or gets another name.
+/// The service templates whose processes have to be known: those in which a process is named, or gets another name or
+/// start parameter regex.
 fn to_list(placed: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>) -> BTreeSet<i64> {
     let template = |(one, template): &(&Desired, Option<i64>)| match one.locate("id").and_then(Value::as_i64) {
         None => *template,
         Some(id) => {
-            let row = rows.get(&id).filter(|row| one.field(NAME).is_some_and(|name| *name != row[NAME]))?;
-            row["service_template_id"].as_i64()
+            let row = rows.get(&id)?;
+            let changes = |name| one.field(name).is_some_and(|value| *value != row["property"][name]["value"]);
+            row["service_template_id"].as_i64().filter(|_| changes(NAME) || changes(pair::REGEX))
         }
     };
     placed.iter().filter_map(template).collect()
@@ -364,6 +373,7 @@ fn assign(
                     found.rivals =
                         holders.map(|holder| Rival { claim: claim.clone(), holder: template_label(holder) }).collect();
                 }
+                found.rivals.extend(pair::rivals(one, Some(&found), &found.handle, rows));
                 Sight::Found(found)
             }
             Assigned::Nothing => {
@@ -375,7 +385,8 @@ fn assign(
                 let rivals = holders.into_iter().flat_map(|(claim, holders)| {
                     holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: template_label(id) })
                 });
-                Sight::Absent { nearest: names, rivals: rivals.collect(), place }
+                let rivals = rivals.chain(pair::rivals(one, None, &place, rows)).collect();
+                Sight::Absent { nearest: names, rivals, place }
             }
             open => pick::open(one, open, &documents, template_label),
         };

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Envelope, Observation},
-    model::{Desired, Ensure, Fields, ResourceId, Sight},
+    kind::Observation,
+    model::{Desired, Ensure, Fields, Sight},
     platform::bk_cmdb::{
         attribute::plain,
         lookup::{Place, Trouble},
@@ -53,23 +53,6 @@ const SYSTEM: &[&str] = &[
     "service_template_id",
     "set_template_id",
 ];
-
-/// Returns a desired object with nothing in it yet.
-pub(super) fn desired(kind: &'static str, envelope: &Envelope, ensure: Ensure) -> Desired {
-    Desired {
-        id: ResourceId { kind, key: envelope.name.clone() },
-        target: envelope.target.clone(),
-        ensure,
-        locator: Fields::new(),
-        references: Vec::new(),
-        fields: Fields::new(),
-        labels: envelope.labels.clone(),
-        origin: envelope.origin.clone(),
-        selected: true,
-        protect: false,
-        exclusive: false,
-    }
-}
 
 /// Reads `ensure`. What a kind does not offer is refused.
 pub(super) fn ensure(

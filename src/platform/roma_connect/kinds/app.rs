@@ -17,7 +17,7 @@ use self::{read::Missing, sight::observe_instance};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, ResourceId, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, Sight},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -40,19 +40,7 @@ impl Kind for App {
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
         let Some(section) = Section::open(spec, "the spec of an App", diagnostics) else { return Vec::new() };
-        let mut desired = Desired {
-            id: ResourceId { kind: "App", key: envelope.name.clone() },
-            target: envelope.target.clone(),
-            ensure: ensure(&section, diagnostics),
-            locator: Fields::new(),
-            references: Vec::new(),
-            fields: Fields::new(),
-            labels: envelope.labels.clone(),
-            origin: envelope.origin.clone(),
-            selected: true,
-            protect: false,
-            exclusive: false,
-        };
+        let mut desired = envelope.desired(self.name(), ensure(&section, diagnostics));
         match (section.get("app"), section.get("id")) {
             (Some(node), None) => {
                 if let Some(name) = yaml::text(node, "`app`", diagnostics) {
