@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{connection::Reader, observe};
 use crate::{
     kind::{Freshness, Kind},
-    model::{Desired, Request, Sight},
+    model::{Desired, Ensure, Request, Sight},
     plan::Scene,
 };
 
@@ -37,10 +37,13 @@ pub async fn prune<'d>(readers: &[Reader], scenes: &mut Vec<Scene<'d>>, scopes: 
 
 /// Searches the scopes of one kind.
 async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], scene: &mut Scene<'_>) {
-    let is_open = |one: &&&Desired| {
-        one.id.kind == kind.name()
-            && !matches!(scene.facts.sight(&one.id), Some(Sight::Found(_) | Sight::Absent { .. }))
+    // What should be there and is not may be there under another name.
+    let is_open = |one: &&&Desired| match scene.facts.sight(&one.id) {
+        Some(Sight::Found(_)) => false,
+        Some(Sight::Absent { .. }) => one.ensure == Ensure::Existing,
+        _ => true,
     };
+    let is_open = |one: &&&Desired| one.id.kind == kind.name() && is_open(one);
     if let Some(open) = scene.desired.iter().find(is_open) {
         let needs = Sight::Needs(open.id.clone());
         scopes.iter().for_each(|scope| scene.facts.see(scope.id.clone(), needs.clone()));

@@ -84,7 +84,9 @@ fn a_document_that_is_not_understood_keeps_all_of_its_kind() {
     // Two switches fit the first document: either may be meant.
     let open = switch("open", "operator: alice", "ports: 24");
     let missing = switch("missing", "no_such_field: x", "ports: 24");
-    for document in [open, missing] {
+    // It may have got another name.
+    let lost = switch("lost", "bk_inst_name: sw-9", "ports: 24");
+    for document in [open, missing, lost] {
         let site = site(&state(), INSTANCES, &document);
         let output = site.run(&["plan", "--prune", "-o", "json"]);
         assert_eq!(output.code, Some(1), "{output}");
