@@ -7,10 +7,9 @@ use crate::harness::{Site, state};
 /// The state with rules for switches: the asset alone, the serial number with the remark.
 fn ruled() -> Value {
     let mut state = state();
-    let mut id = 800;
-    for attribute in state["bk-cmdb"]["attributes"].as_array_mut().expect("a list") {
+    let attributes = state["bk-cmdb"]["attributes"].as_array_mut().expect("a list");
+    for (id, attribute) in (800..).zip(attributes) {
         attribute["id"] = json!(id);
-        id += 1;
     }
     let key = |id: i64| json!({"key_kind": "property", "key_id": id});
     state["bk-cmdb"]["uniques"] = json!([{"bk_obj_id": "bk_switch", "keys": [key(801)]},
