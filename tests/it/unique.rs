@@ -7,7 +7,8 @@ use crate::harness::{Site, state};
 /// The state with rules for switches: the asset alone, the serial number with the remark.
 fn ruled() -> Value {
     let mut state = state();
-    for (id, attribute) in (800..).zip(state["bk-cmdb"]["attributes"].as_array_mut().expect("a list")) {
+    let attributes = state["bk-cmdb"]["attributes"].as_array_mut().expect("a list");
+    for (id, attribute) in (800..).zip(attributes) {
         attribute["id"] = json!(id);
     }
     let key = |id: i64| json!({"key_kind": "property", "key_id": id});
