@@ -21,6 +21,8 @@ use crate::{
 
 /// Calls that are made before their objects are read back together; as many as one read can hold.
 const BATCH: usize = 500;
+/// Waits before what was accepted, but does not show, is read once more.
+const LAGS: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2)];
 /// Most times that a call is sent whose answers get lost.
 const TRIES: usize = 3;
 
@@ -185,7 +187,17 @@ impl<'a> Run<'a> {
             }
         }
         self.settle_refused(doubted).await;
-        let sights = self.read_back(&open).await;
+        let mut sights = self.read_back(&open).await;
+        // A replica may not know yet of what came or went just now.
+        for pause in LAGS {
+            let late: Vec<_> =
+                open.iter().filter(|one| one.2.is_none() && self.is_late(one.0, &sights)).cloned().collect();
+            if late.is_empty() {
+                break;
+            }
+            tokio::time::sleep(*pause).await;
+            sights.extend(self.read_back(&late).await);
+        }
         let mut again = Vec::new();
         for (id, _, lost, took) in open {
             if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
@@ -298,6 +310,15 @@ impl<'a> Run<'a> {
             }
         }
         sights
+    }
+
+    /// Says whether an object that was made does not show yet, or one that was removed still does.
+    fn is_late(&self, id: &ResourceId, sights: &HashMap<ResourceId, Sight>) -> bool {
+        match (self.changes.get(id).map(|change| change.action), sights.get(id)) {
+            (Some(Action::Create), Some(Sight::Absent { .. })) => true,
+            (Some(Action::Delete), Some(Sight::Found(_))) => true,
+            _ => false,
+        }
     }
 
     fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {

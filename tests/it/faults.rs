@@ -216,3 +216,13 @@ fn a_read_that_fails_for_a_moment_is_repeated() {
     let output = site.run(&["plan", "--detailed-exitcode"]);
     assert_eq!(output.code, Some(2), "{output}");
 }
+
+#[test]
+fn a_replica_that_lags_is_given_time() {
+    let site = Site::with(&state(), &[("link.yaml", LINK)]);
+    site.sandbox().set_option("replica_lag", &json!(600)).expect("the option is there");
+    let output = site.run(&["apply", "-y", "-o", "json"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(output.json()["outcomes"][0]["outcome"], "applied", "{output}");
+    assert_eq!(operations(&site.writes()), json!({"add_instance_association": 1}));
+}
