@@ -349,6 +349,17 @@ fn settle_deletes<'s>(
             wrong.push((&one.desired.id, Cause::Wrong(vec![diagnostic.hint("declare it `ensure: absent` too")])));
         }
     }
+    // What is to be made on an object that is to go: the documents contradict one another.
+    for one in candidates.values().filter(|one| one.action == Action::Create) {
+        let on = one.place["hangsOn"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        for other in on.filter_map(|label| going.get(label)) {
+            let message = format!("{} is to be made, and {other}, on which it hangs, to be removed", one.desired.id);
+            let diagnostic = Diagnostic::error("P142", message, &one.desired.origin);
+            let diagnostic = diagnostic.also(&candidates[*other].desired.origin, format!("{other} is declared absent"));
+            wrong.push((&one.desired.id, Cause::Wrong(vec![diagnostic])));
+            wrong.push((other, Cause::Needs(one.desired.id.clone())));
+        }
+    }
     for (id, other) in after {
         if let Some(one) = candidates.get_mut(id) {
             one.after.insert(other);
@@ -356,7 +367,7 @@ fn settle_deletes<'s>(
     }
     for (id, cause) in wrong {
         candidates.remove(id);
-        blocked.insert(id, cause);
+        blocked.entry(id).or_insert(cause);
     }
 }
 

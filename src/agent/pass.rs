@@ -98,7 +98,15 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
             apply(&plan, &scenes, &writers, &options).await
         }
     };
-    end(sum(&plan, &outcomes, unserved), plan.changes.len())
+    let mut sum = sum(&plan, &outcomes, unserved);
+    // A pass over nothing, or one that was not let through, is no success.
+    let trouble = excesses.first().map(|excess| format!("{excess}: nothing was sent"));
+    let nothing = manifests.errors() > 0 && manifests.desired.is_empty();
+    if let Some(trouble) = trouble.or_else(|| nothing.then(|| "no document can be used".to_owned())) {
+        sum.error.get_or_insert(trouble);
+        sum.verdict = Verdict::Failed;
+    }
+    end(sum, plan.changes.len())
 }
 
 /// Returns what a pass comes to that was broken off before it had a plan.

@@ -30,7 +30,10 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
     };
     let seen = tokio::select! {
         seen = plan::look(&prepared) => seen,
-        () = stop.token().cancelled() => return stop.code().unwrap_or(exit::ERROR),
+        () = stop.token().cancelled() => {
+            screen.error("interrupted before the plan was complete: nothing was sent");
+            return stop.code().unwrap_or(exit::ERROR);
+        }
     };
     let code = go(args, &prepared, &seen, &stop, screen).await;
     drop(seen);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
 use crate::plan::guard::Limit;
@@ -50,6 +50,25 @@ pub(super) enum Command {
     Version,
 }
 
+/// Reads the environment variable of a flag. Anything that is no plain yes or no is refused: a flag such as
+/// `--auto-approve` must not be set by a slip.
+fn truth(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("it is neither true nor false".to_owned()),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "it has to be a whole number above 0".to_owned())
+}
+
+fn above_zero(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "it has to be a number above 0".to_owned())
+}
+
 /// What is read, and which part of it is meant.
 #[derive(Debug, Args)]
 pub(super) struct Inputs {
@@ -83,13 +102,13 @@ pub(super) struct Inputs {
 #[derive(Debug, Args)]
 pub(super) struct Network {
     /// Use the embedded sandbox instead of the real platforms
-    #[arg(long, env = "RECONCILE_SANDBOX", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "RECONCILE_SANDBOX", value_parser = truth)]
     pub(super) sandbox: bool,
     /// Most requests at once, over all targets
-    #[arg(long, value_name = "N", default_value_t = 10, env = "RECONCILE_PARALLELISM")]
+    #[arg(long, value_name = "N", default_value_t = 10, env = "RECONCILE_PARALLELISM", value_parser = at_least_one)]
     pub(super) parallelism: usize,
     /// Most requests a second, over all targets
-    #[arg(long, value_name = "N", env = "RECONCILE_RATE")]
+    #[arg(long, value_name = "N", env = "RECONCILE_RATE", value_parser = above_zero)]
     pub(super) rate: Option<f64>,
     /// Most time for one request, such as 40s
     #[arg(long, value_name = "DURATION", default_value = "40s", env = "RECONCILE_TIMEOUT", value_parser = super::setup::duration)]
@@ -98,7 +117,7 @@ pub(super) struct Network {
     #[arg(long, value_name = "FILE", env = "RECONCILE_CA_CERT_FILE")]
     pub(super) ca_cert_file: Option<PathBuf>,
     /// Accept any TLS certificate
-    #[arg(long, env = "RECONCILE_TLS_SKIP_VERIFY", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "RECONCILE_TLS_SKIP_VERIFY", value_parser = truth)]
     pub(super) tls_skip_verify: bool,
 }
 
@@ -109,10 +128,10 @@ pub(super) struct Output {
     #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
     pub(super) format: Format,
     /// Tell by the exit code (2) whether there are changes
-    #[arg(long, alias = "non-zero-exit-code", env = "RECONCILE_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
+    #[arg(long, alias = "non-zero-exit-code", env = "RECONCILE_DETAILED_EXITCODE", value_parser = truth)]
     pub(super) detailed_exitcode: bool,
     /// Show the calls too
-    #[arg(long, env = "RECONCILE_CALLS", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "RECONCILE_CALLS", value_parser = truth)]
     pub(super) calls: bool,
 }
 
@@ -140,7 +159,7 @@ pub(super) struct Talk {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     /// Say only what went wrong
-    #[arg(short, long, global = true, env = "RECONCILE_QUIET", value_parser = FalseyValueParser::new())]
+    #[arg(short, long, global = true, env = "RECONCILE_QUIET", value_parser = truth)]
     pub(super) quiet: bool,
     /// Form of the log on stderr
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", env = "RECONCILE_LOG_FORMAT")]
@@ -154,7 +173,7 @@ pub(super) struct ValidateArgs {
     #[command(flatten)]
     pub(super) network: Network,
     /// Check fields and values against the models on the servers too; the objects need not exist
-    #[arg(long, env = "RECONCILE_ONLINE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "RECONCILE_ONLINE", value_parser = truth)]
     pub(super) online: bool,
     /// Form of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
@@ -170,7 +189,7 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     pub(super) output: Output,
     /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
-    #[arg(long, env = "RECONCILE_PRUNE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(super) prune: bool,
     #[command(flatten)]
     pub(super) safety: SafetyArgs,
@@ -186,15 +205,15 @@ pub(super) struct ApplyArgs {
     #[command(flatten)]
     pub(super) output: Output,
     /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
-    #[arg(long, env = "RECONCILE_PRUNE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(super) prune: bool,
     #[command(flatten)]
     pub(super) safety: SafetyArgs,
     /// Do not ask
-    #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = FalseyValueParser::new())]
+    #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = truth)]
     pub(super) auto_approve: bool,
     /// Plan only
-    #[arg(long, env = "RECONCILE_DRY_RUN", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "RECONCILE_DRY_RUN", value_parser = truth)]
     pub(super) dry_run: bool,
     /// Read each object back after its write
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, env = "RECONCILE_VERIFY")]
@@ -217,7 +236,7 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "ADDR", env = "RECONCILE_LISTEN")]
     pub(super) listen: Option<std::net::SocketAddr>,
     /// Look at the files every few seconds instead of waiting for events of the file system
-    #[arg(long, env = "RECONCILE_POLL", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "RECONCILE_POLL", value_parser = truth)]
     pub(super) poll: bool,
 }
 

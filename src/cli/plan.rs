@@ -39,7 +39,10 @@ pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
     };
     tokio::select! {
         code = work => code,
-        () = stop.token().cancelled() => stop.code().unwrap_or(exit::ERROR),
+        () = stop.token().cancelled() => {
+            screen.error("interrupted before the plan was complete");
+            stop.code().unwrap_or(exit::ERROR)
+        }
     }
 }
 
@@ -81,7 +84,11 @@ pub(super) async fn prepare(
     if let Some(code) = setup::report(&written, screen) {
         return Err(code);
     }
+    setup::check_addresses(inputs, &written).map_err(usage)?;
     let mut desired = std::mem::take(&mut written.set.desired);
+    if inputs.selector.is_some() && !desired.iter().any(|one| is_selected(one)) {
+        screen.say("warning: nothing that is declared fits the selection");
+    }
     select(&mut desired, &*is_selected);
     let scopes = if prune { setup::scopes(written.config.as_ref()) } else { Vec::new() };
     if prune && scopes.is_empty() {
@@ -152,6 +159,9 @@ pub(super) fn refused(prepared: &Prepared, seen: &Seen<'_>, args: &SafetyArgs, s
         return None;
     }
     excesses.iter().for_each(|excess| screen.error(&excess.to_string()));
+    if args.ack.is_some() {
+        screen.error("the acknowledgement that was given belongs to another plan");
+    }
     screen.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
     Some(exit::REFUSED)
 }

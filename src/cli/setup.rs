@@ -177,6 +177,20 @@ pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
     config.map(|config| config.prune.iter().enumerate().map(scope).collect()).unwrap_or_default()
 }
 
+/// Finds an address of `--target` or `--exclude` that means nothing: with a slip in it a run would do something else
+/// than was asked for.
+pub(super) fn check_addresses(inputs: &Inputs, written: &Written) -> Result<(), String> {
+    let targets = || written.config.iter().flat_map(|config| &config.targets);
+    for pattern in inputs.target.iter().chain(&inputs.exclude) {
+        let is_target = !pattern.contains('/') && targets().any(|target| wildcard(pattern, &target.name));
+        if !is_target && !written.set.desired.iter().any(|one| is_meant(pattern, one)) {
+            let what = if pattern.contains('/') { "no declared object" } else { "no target" };
+            return Err(format!("{what} fits `{pattern}`"));
+        }
+    }
+    Ok(())
+}
+
 /// An address with wildcards; without a slash a target. A document means all its rows.
 fn is_meant(pattern: &str, one: &Desired) -> bool {
     if !pattern.contains('/') {

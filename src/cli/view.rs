@@ -51,7 +51,13 @@ impl Screen {
     /// Writes to stdout. A reader that went away is no error.
     pub(super) fn out(text: &str) {
         let mut stdout = io::stdout().lock();
-        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            Self::err(&format!("error: the result could not be written: {error}\n"));
+            std::process::exit(i32::from(super::exit::ERROR));
+        }
     }
 
     /// Writes a line to stderr, unless only errors are wanted.

@@ -21,6 +21,8 @@ use crate::{
 
 /// Calls that are made before their objects are read back together; as many as one read can hold.
 const BATCH: usize = 500;
+/// The wait before a lost call is sent again; longer with each attempt.
+const PAUSE: Duration = Duration::from_millis(400);
 /// Waits before what was accepted, but does not show, is read once more.
 const LAGS: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2)];
 /// Most times that a call is sent whose answers get lost.
@@ -131,6 +133,11 @@ impl<'a> Run<'a> {
             if lost.is_empty() {
                 return;
             }
+            // A server that just stumbled gets a moment.
+            tokio::select! {
+                () = self.options.stop.cancelled() => {}
+                () = tokio::time::sleep(PAUSE * u32::try_from(attempt).unwrap_or(1)) => {}
+            }
             ready = lost;
         }
     }
@@ -187,17 +194,7 @@ impl<'a> Run<'a> {
             }
         }
         self.settle_refused(doubted).await;
-        let mut sights = self.read_back(&open).await;
-        // A replica may not know yet of what came or went just now.
-        for pause in LAGS {
-            let late: Vec<_> =
-                open.iter().filter(|one| one.2.is_none() && self.is_late(one.0, &sights)).cloned().collect();
-            if late.is_empty() {
-                break;
-            }
-            tokio::time::sleep(*pause).await;
-            sights.extend(self.read_back(&late).await);
-        }
+        let sights = self.read_back_patiently(&open).await;
         let mut again = Vec::new();
         for (id, _, lost, took) in open {
             if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
@@ -276,6 +273,24 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Reads objects back; a replica may not know yet of what came or went just now, and is given time.
+    async fn read_back_patiently(
+        &self,
+        open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
+    ) -> HashMap<ResourceId, Sight> {
+        let mut sights = self.read_back(open).await;
+        for pause in LAGS {
+            let late: Vec<_> =
+                open.iter().filter(|one| one.2.is_none() && self.is_late(one.0, &sights)).cloned().collect();
+            if late.is_empty() {
+                break;
+            }
+            tokio::time::sleep(*pause).await;
+            sights.extend(self.read_back(&late).await);
+        }
+        sights
+    }
+
     /// Reads objects back: by handle where there is one, by key where a create got lost.
     async fn read_back(
         &self,
@@ -314,11 +329,10 @@ impl<'a> Run<'a> {
 
     /// Says whether an object that was made does not show yet, or one that was removed still does.
     fn is_late(&self, id: &ResourceId, sights: &HashMap<ResourceId, Sight>) -> bool {
-        match (self.changes.get(id).map(|change| change.action), sights.get(id)) {
-            (Some(Action::Create), Some(Sight::Absent { .. })) => true,
-            (Some(Action::Delete), Some(Sight::Found(_))) => true,
-            _ => false,
-        }
+        matches!(
+            (self.changes.get(id).map(|change| change.action), sights.get(id)),
+            (Some(Action::Create), Some(Sight::Absent { .. })) | (Some(Action::Delete), Some(Sight::Found(_)))
+        )
     }
 
     fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {

@@ -239,7 +239,7 @@ impl Connection {
         let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
         let start = Instant::now();
         self.shared.tally.count(operation, write);
-        let answer = self.shared.transport.send(prepared).await;
+        let answer = self.shared.transport.send(prepared).await.map_err(|refusal| self.unreachable(refusal, endpoint));
         let answered = answer.is_ok();
         let outcome =
             answer.and_then(|Answer { status, headers, body }| read(&Reply { status, headers: &headers, body: &body }));
@@ -255,6 +255,14 @@ impl Connection {
             _ => {}
         }
         outcome.map(Some).map_err(|refusal| (refusal, standing.unwrap_or(Standing::Sound)))
+    }
+
+    /// Says which target it was that could not be reached, and where it was looked for.
+    fn unreachable(&self, refusal: Refusal, endpoint: &Endpoint) -> Refusal {
+        let place = endpoint.url.split("://").last().unwrap_or_default();
+        let host = place.split('/').next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
+        let message = format!("target `{}` at {host}: {}", self.target.name, refusal.message);
+        Refusal { message, ..refusal }
     }
 
     /// Arguments and answers are not logged: they may hold what is secret.
@@ -298,7 +306,7 @@ impl Connection {
             }
             let Some(pause) = wait(&refusal, &mut waits, !write) else { return Sending::Answered(Err(refusal)) };
             let (target, operation) = (&*self.target.name, request.operation);
-            tracing::info!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
+            tracing::warn!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
             last = Some(refusal);
             match stop {
                 None => tokio::time::sleep(pause).await,
@@ -333,7 +341,7 @@ impl Source for Connection {
             };
             let Some(pause) = wait(&refusal, &mut waits, true) else { return Err(refusal) };
             let target = &*self.target.name;
-            tracing::info!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
+            tracing::warn!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
             tokio::time::sleep(pause).await;
         }
     }

@@ -100,7 +100,7 @@ impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, target, what, count, among, limit } = self;
         let unasked = if *what == "deletes" { " that no document spells out" } else { "" };
-        write!(f, "{count} {what}{unasked} of {among} {kind} on {target} exceed the limit of {limit}")
+        write!(f, "{what}{unasked} on {target}: {count} of {among} {kind}, over the limit of {limit}")
     }
 }
 
@@ -157,8 +157,7 @@ pub fn acknowledgement(plan: &Plan) -> String {
     }
     let digest = hasher.finalize();
     let digest = digest.iter().take(12).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    let deletes = plan.count(Action::Delete);
-    format!("{} changes, {deletes} deletes@{digest}", plan.changes.len())
+    format!("changes:{},deletes:{}@{digest}", plan.changes.len(), plan.count(Action::Delete))
 }
 
 #[cfg(test)]

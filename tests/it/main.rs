@@ -17,6 +17,7 @@ mod renames;
 mod roma;
 mod safety;
 mod secrets;
+mod slips;
 mod traps;
 mod unique;
 mod validate;

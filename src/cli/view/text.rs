@@ -74,7 +74,7 @@ impl<'a> Writer<'a> {
             self.field(field, shown, width, change.action);
         }
         for note in &change.notes {
-            let note = self.styled(&format!("    then: {note}"), QUIET);
+            let note = self.styled(&format!("    to do by hand: {note}"), QUIET);
             let _ = writeln!(self.out, "{note}");
         }
     }

@@ -112,7 +112,11 @@ impl Attribute<'_> {
                 (Some(wire), Some(live)) => wire == live,
                 _ => wire == live,
             },
-            _ => same(wire, live),
+            // Blanks at the ends are cut off by the server, and mean nothing where one keeps them.
+            _ => match (wire, live) {
+                (Value::String(wire), Value::String(live)) => wire.trim() == live.trim(),
+                _ => same(wire, live),
+            },
         }
     }
 
@@ -286,7 +290,7 @@ fn time_zone_name(text: &str) -> Result<Value, String> {
 }
 
 fn instant(value: &Value) -> Option<jiff::Timestamp> {
-    value.as_str()?.parse().ok()
+    value.as_str()?.trim().parse().ok()
 }
 
 fn names(value: &Value) -> Value {

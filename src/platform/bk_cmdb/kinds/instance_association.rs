@@ -67,7 +67,12 @@ impl Kind for InstanceAssociation {
         }
         let mut rows: Vec<Desired> = Vec::new();
         if let Some(node) = section.require("targets", diagnostics) {
-            for item in yaml::list(node, "`targets`", diagnostics).unwrap_or_default() {
+            let items = yaml::list(node, "`targets`", diagnostics);
+            if items.is_some_and(<[_]>::is_empty) {
+                let diagnostic = Diagnostic::error("M345", "`targets` is empty: it declares no row", &node.origin);
+                diagnostics.push(diagnostic.hint("to remove rows, name them with `ensure: absent`"));
+            }
+            for item in items.unwrap_or_default() {
                 let mut row = shared.clone();
                 row.origin = item.origin.clone();
                 let Some(label) = end("target.", item, &mut row, diagnostics) else { continue };

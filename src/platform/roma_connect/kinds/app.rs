@@ -163,7 +163,7 @@ impl Kind for App {
         }
         let mut changes: Vec<_> = wanted
             .into_iter()
-            .filter(|(name, value)| live.is_none_or(|live| *live.field(name) != value.value))
+            .filter(|(name, value)| live.is_none_or(|live| !same(&value.value, live.field(name))))
             .map(|(name, value)| FieldChange {
                 path: name.to_owned(),
                 from: live.map(|live| live.field(name).clone()),
@@ -237,6 +237,14 @@ impl Kind for App {
     fn given_up(&self, field: &FieldChange) -> Option<&'static str> {
         let emptied = field.path == "remark" && field.to.as_ref().and_then(Value::as_str) == Some("");
         emptied.then_some("the server did not accept the empty remark")
+    }
+}
+
+/// A blank at the end of a text means nothing where the server keeps one.
+fn same(declared: &Value, live: &Value) -> bool {
+    match (declared.as_str(), live.as_str()) {
+        (Some(declared), Some(live)) => declared.trim_end() == live.trim_end(),
+        _ => declared == live,
     }
 }
 

@@ -135,8 +135,12 @@ impl<'a> Association<'a> {
         {
             return Sight::Found(live(&self.handle(*source, *target, *id)));
         }
+        let labels = [(&one.source, self.source_model), (&one.target, self.target_model)];
+        let hangs_on: Vec<_> =
+            labels.iter().filter_map(|(end, model)| Some(format!("{model} #{}", end.id()?))).collect();
         let place = json!({"source": one.source.argument(), "target": one.target.argument(),
-            "model": self.source_model, "targetModel": self.target_model, "mapping": self.mapping});
+            "model": self.source_model, "targetModel": self.target_model, "mapping": self.mapping,
+            "hangsOn": hangs_on});
         let rivals = claims(self.name, &place)
             .into_iter()
             .flat_map(|claim| links.holders(&claim).iter().map(move |id| (claim.clone(), id)))
