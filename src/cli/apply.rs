@@ -29,7 +29,7 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
         Err(code) => return code,
     };
     let seen = tokio::select! {
-        seen = plan::look(&prepared) => seen,
+        seen = plan::look(&prepared, &args.safety) => seen,
         () = stop.token().cancelled() => {
             screen.error("interrupted before the plan was complete: nothing was sent");
             return stop.code().unwrap_or(exit::ERROR);
@@ -45,13 +45,13 @@ async fn go(args: &ApplyArgs, prepared: &Prepared, seen: &Seen<'_>, stop: &Stop,
     let as_text = args.output.format == Format::Text;
     if args.dry_run || seen.plan.is_empty() {
         plan::show(prepared, seen, &args.output, screen);
-        let refused = plan::refused(prepared, seen, &args.safety, screen);
+        let refused = plan::refused(seen, &args.safety, screen);
         return refused.unwrap_or_else(|| plan::exit_code(&seen.plan, args.output.detailed_exitcode && args.dry_run));
     }
     if as_text {
         plan::show(prepared, seen, &args.output, screen);
     }
-    if let Some(code) = plan::refused(prepared, seen, &args.safety, screen) {
+    if let Some(code) = plan::refused(seen, &args.safety, screen) {
         if !as_text {
             plan::show(prepared, seen, &args.output, screen);
         }

@@ -16,7 +16,11 @@ use crate::{
         prune::prune,
     },
     model::Desired,
-    plan::{Cause, Plan, Scene, guard, plan, select},
+    plan::{
+        Cause, Plan, Scene,
+        guard::{self, Excess, Safety},
+        plan, select,
+    },
 };
 
 /// Plans and shows the plan. Only readers are made: nothing here can write.
@@ -27,9 +31,9 @@ pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
             Ok(prepared) => prepared,
             Err(code) => return code,
         };
-        let seen = look(&prepared).await;
+        let seen = look(&prepared, &args.safety).await;
         show(&prepared, &seen, &args.output, screen);
-        let code = match refused(&prepared, &seen, &args.safety, screen) {
+        let code = match refused(&seen, &args.safety, screen) {
             Some(code) => code,
             None => exit_code(&seen.plan, args.output.detailed_exitcode),
         };
@@ -109,19 +113,22 @@ pub(super) struct Seen<'a> {
     pub(super) scenes: Vec<Scene<'a>>,
     /// What is to be done.
     pub(super) plan: Plan,
+    /// The limits that it exceeds.
+    pub(super) excesses: Vec<Excess>,
     /// How long it took.
     pub(super) took: Duration,
 }
 
 /// Reads what is live and plans.
-pub(super) async fn look(prepared: &Prepared) -> Seen<'_> {
+pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<'p> {
     let start = Instant::now();
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
     let mut scenes = observe(&readers, &prepared.desired).await;
     prune(&readers, &mut scenes, &prepared.scopes).await;
     let mut plan = plan(&scenes);
     note(&readers, &mut scenes, &mut plan).await;
-    Seen { scenes, plan, took: start.elapsed() }
+    let excesses = guard::excesses(&plan, &scenes, &safety(prepared, args));
+    Seen { scenes, plan, excesses, took: start.elapsed() }
 }
 
 /// Shows a plan: text or JSON on stdout, what blocks objects on stderr.
@@ -139,31 +146,39 @@ pub(super) fn show(prepared: &Prepared, seen: &Seen<'_>, output: &Output, screen
         }
         Format::Json => {
             let document = json::plan(&seen.plan, &prepared.written.diagnostics, sources, tally, seen.took);
+            let document = json::limits(document, &seen.plan, &seen.excesses);
             Screen::out(&format!("{document:#}\n"));
         }
     }
     blocked(&seen.plan, prepared, screen);
 }
 
-/// Checks the limits; returns the exit code where the plan exceeds one and is not acknowledged.
-pub(super) fn refused(prepared: &Prepared, seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Option<u8> {
+/// Says which limits the plan exceeds; returns the exit code where it does and nothing acknowledges it.
+pub(super) fn refused(seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Option<u8> {
+    if seen.excesses.is_empty() {
+        return None;
+    }
+    let acknowledgement = guard::acknowledgement(&seen.plan);
+    if args.ack.as_ref() == Some(&acknowledgement) {
+        return None;
+    }
+    seen.excesses.iter().for_each(|excess| screen.error(&excess.to_string()));
+    if args.ack.is_some() {
+        screen.error("the acknowledgement that was given belongs to another plan");
+    }
+    screen.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
+    Some(exit::REFUSED)
+}
+
+/// The limits of a run: those of the configuration, and those of the flags above them.
+fn safety(prepared: &Prepared, args: &SafetyArgs) -> Safety {
     let mut safety = prepared.written.config.as_ref().map(|config| config.safety.clone()).unwrap_or_default();
     // A flag is about this run, so it wins over limits on single kinds too.
     for limits in std::iter::once(&mut safety.all).chain(safety.kinds.values_mut()) {
         limits.changes = args.max_changes.or(limits.changes);
         limits.deletes = args.max_deletes.or(limits.deletes);
     }
-    let excesses = guard::excesses(&seen.plan, &seen.scenes, &safety);
-    let acknowledgement = guard::acknowledgement(&seen.plan);
-    if excesses.is_empty() || args.ack.as_ref() == Some(&acknowledgement) {
-        return None;
-    }
-    excesses.iter().for_each(|excess| screen.error(&excess.to_string()));
-    if args.ack.is_some() {
-        screen.error("the acknowledgement that was given belongs to another plan");
-    }
-    screen.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
-    Some(exit::REFUSED)
+    safety
 }
 
 /// Writes to stderr what is wrong with objects that are left alone, and what is to be said about others.

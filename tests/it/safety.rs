@@ -32,6 +32,13 @@ fn a_delete_that_no_document_spells_out_needs_a_word() {
     assert_eq!(refused.code, Some(3), "{refused}");
     assert_eq!(operations(&site.writes()), json!({}));
     assert_eq!(site.run(&["plan"]).code, Some(3));
+    let document = site.run(&["plan", "-o", "json"]).json();
+    assert_eq!(document["limits"].as_array().map(Vec::len), Some(1), "{document}");
+    assert_eq!(
+        site.run(&["plan", "--ack", document["acknowledgement"].as_str().unwrap_or_default()]).code,
+        Some(0),
+        "{document}"
+    );
     assert_eq!(site.run(&["apply", "-y", "--max-deletes", "1"]).code, Some(0));
     assert_eq!(operations(&site.writes()), json!({"add_instance_association": 1, "delete_instance_association": 1}));
     site.assert_converged();

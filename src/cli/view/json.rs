@@ -9,7 +9,10 @@ use crate::{
     diagnostic::{Diagnostic, render},
     engine::connection::Tally,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
-    plan::{Cause, Plan},
+    plan::{
+        Cause, Plan,
+        guard::{self, Excess},
+    },
     source::{Origin, Sources},
 };
 
@@ -65,6 +68,15 @@ pub(in crate::cli) fn plan(
         },
         "diagnostics": self::diagnostics(diagnostics, plan, sources),
     })
+}
+
+/// Adds the limits that a plan exceeds to its document, and what lets it pass all the same.
+pub(in crate::cli) fn limits(mut document: Value, plan: &Plan, excesses: &[Excess]) -> Value {
+    document["limits"] = excesses.iter().map(ToString::to_string).collect();
+    if !excesses.is_empty() {
+        document["acknowledgement"] = json!(guard::acknowledgement(plan));
+    }
+    document
 }
 
 /// Adds the outcomes to the document of a plan.

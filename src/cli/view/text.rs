@@ -130,10 +130,13 @@ impl<'a> Writer<'a> {
 
     /// Writes what is left alone for the sake of something else; what is wrong by itself is a diagnostic.
     fn blocked(&mut self, plan: &Plan) {
-        let mut unread: BTreeMap<&str, Vec<&ResourceId>> = BTreeMap::new();
+        // One cause, one line: the ids of requests differ, the cause does not.
+        let mut unread: BTreeMap<String, (&str, Vec<&ResourceId>)> = BTreeMap::new();
         for one in &plan.blocked {
             match &one.cause {
-                Cause::Unread(why) => unread.entry(why).or_default().push(&one.id),
+                Cause::Unread(why) => {
+                    unread.entry(without_request(why)).or_insert((why, Vec::new())).1.push(&one.id);
+                }
                 Cause::Needs(other) => {
                     let sign = self.styled("!", REMOVED);
                     let place = self.sources.position(&one.origin);
@@ -143,7 +146,7 @@ impl<'a> Writer<'a> {
                 Cause::Wrong(_) => {}
             }
         }
-        for (why, ids) in unread {
+        for (why, ids) in unread.into_values() {
             let sign = self.styled("?", REMOVED);
             let _ = writeln!(self.out, "{sign} {} could not be read: {why}", some(&ids));
         }
@@ -286,6 +289,12 @@ fn group(path: &str) -> &str {
 fn row_of(path: &str) -> Option<(&str, &str)> {
     let (id, cell) = path.split_once('[')?.1.split_once(']')?;
     Some((id, cell.trim_start_matches('.')))
+}
+
+/// A cause without the id of the request that it came up in.
+fn without_request(why: &str) -> String {
+    let at = [", request ", " (request "].iter().find_map(|mark| why.find(mark));
+    at.map_or(why, |at| &why[..at]).to_owned()
 }
 
 fn some(ids: &[&ResourceId]) -> String {
