@@ -67,6 +67,11 @@ impl Kind for Instance {
             && let Some(business) = spec::name_or_id(node, "`business`", diagnostics)
         {
             desired.locator.insert("business".into(), business);
+            if ensure == Ensure::Absent {
+                // The server removes all sets and modules beneath it too (contract section 4.1).
+                let message = "a layer of the topology is not removed: everything beneath it would go with it";
+                diagnostics.push(Diagnostic::error("M308", message, &node.origin));
+            }
         }
         match (section.get("match"), section.get("id")) {
             (Some(node), None) => desired.locator.extend(spec::matching(node, "match.", diagnostics)),
