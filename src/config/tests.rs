@@ -618,3 +618,11 @@ proptest! {
         read(&(HEAD.to_owned() + &parts.concat()));
     }
 }
+
+#[test]
+fn a_mistake_behind_the_last_blank_is_shown() {
+    for text in ["- ", "-   ", "-   \n", "-   \r\n", "targets:\n  t: \n- "] {
+        let (_, reported) = read(&(HEAD.to_owned() + text));
+        assert!(reported.contains("error["), "{text:?}: {reported}");
+    }
+}

@@ -105,6 +105,9 @@ fn snippet<'a>(
     }
     let shown = text.trim_start_matches('\u{feff}');
     let base = lines.start + text.len() - shown.len();
+    // Blanks at the end stay: a label may point behind them, where something is missing.
+    let shown = shown.strip_suffix('\n').unwrap_or(shown);
+    let shown = shown.strip_suffix('\r').unwrap_or(shown);
     let annotations = labels.iter().map(|label| {
         let range = label.origin.range();
         let start = range.start.saturating_sub(base).min(shown.len());
@@ -116,7 +119,7 @@ fn snippet<'a>(
         if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
     });
     let path: &str = sources.path(file);
-    Some(Snippet::source(shown.trim_end()).line_start(first).path(path).annotations(annotations))
+    Some(Snippet::source(shown).line_start(first).path(path).annotations(annotations))
 }
 
 fn place<'a>(origin: &Origin, sources: &'a Sources) -> Place<'a> {
