@@ -4,10 +4,42 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::spec::{placed, spread};
 use crate::{
-    kind::Facts,
+    kind::{Facts, Observation},
     model::{Desired, Live, ResourceId, Sight},
+    platform::bk_cmdb::lookup::{Businesses, Trouble},
 };
+
+/// Looks into each scope that lies in a business, once its business is found.
+pub(super) fn in_businesses(
+    scopes: &[&Desired],
+    all: &[&Desired],
+    facts: &Facts,
+    search: impl Fn(&Desired, i64, &mut Observation) -> Result<(), Trouble>,
+) -> Observation {
+    let mut observation = Observation::default();
+    let scoped: Vec<&Desired> = all.iter().chain(scopes).copied().collect();
+    let businesses = match Businesses::of(&scoped, &mut observation, facts) {
+        Ok(businesses) => businesses,
+        Err(trouble) => {
+            spread(&trouble, scopes, &mut observation);
+            return observation;
+        }
+    };
+    for scope in scopes {
+        let Some(given) = scope.locate("business") else { continue };
+        match placed(businesses.find(given, &mut observation, facts), scope) {
+            Ok(business) => {
+                if let Err(trouble) = search(scope, business, &mut observation) {
+                    spread(&trouble, &[scope], &mut observation);
+                }
+            }
+            Err(sight) => observation.known.extend(sight.map(|sight| (scope.id.clone(), sight))),
+        }
+    }
+    observation
+}
 
 /// Returns the ids of the live objects that objects of a kind mean; `id` takes it from a handle.
 pub(super) fn meant(

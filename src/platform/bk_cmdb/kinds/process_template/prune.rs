@@ -9,37 +9,14 @@ use crate::{
     kind::{Facts, Observation},
     model::{Desired, Request},
     platform::bk_cmdb::{
-        kinds::{
-            spec::{placed, spread},
-            surplus::{meant, pruned},
-        },
-        lookup::{Businesses, Trouble, read_rows, service_templates},
+        kinds::surplus::{in_businesses, meant, pruned},
+        lookup::{Trouble, read_rows, service_templates},
     },
 };
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-    let mut observation = Observation::default();
-    let scoped: Vec<&Desired> = all.iter().chain(scopes).copied().collect();
-    let businesses = match Businesses::of(&scoped, &mut observation, facts) {
-        Ok(businesses) => businesses,
-        Err(trouble) => {
-            spread(&trouble, scopes, &mut observation);
-            return observation;
-        }
-    };
     let kept = meant("ProcessTemplate", all, facts, |_, handle| handle["process"].as_i64());
-    for scope in scopes {
-        let Some(given) = scope.locate("business") else { continue };
-        match placed(businesses.find(given, &mut observation, facts), scope) {
-            Ok(business) => {
-                if let Err(trouble) = search(scope, business, &kept, &mut observation, facts) {
-                    spread(&trouble, &[scope], &mut observation);
-                }
-            }
-            Err(sight) => observation.known.extend(sight.map(|sight| (scope.id.clone(), sight))),
-        }
-    }
-    observation
+    in_businesses(scopes, all, facts, |scope, business, observation| search(scope, business, &kept, observation, facts))
 }
 
 fn search(
