@@ -3,8 +3,10 @@
 pub mod guard;
 pub mod order;
 mod select;
+mod settle;
 
 pub use select::select;
+use settle::{block_cycle, block_dependents, settle_claims, settle_deletes};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -110,6 +112,15 @@ impl Plan {
     /// Returns how many changes are of a kind.
     pub fn count(&self, action: Action) -> usize {
         self.changes.iter().filter(|change| change.action == action).count()
+    }
+
+    /// Returns what is to be said about documents: what is wrong with those that are left alone, then warnings.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        let wrong = self.blocked.iter().flat_map(|one| match &one.cause {
+            Cause::Wrong(problems) => problems.as_slice(),
+            Cause::Unread(_) | Cause::Needs(_) => &[],
+        });
+        wrong.chain(&self.remarks)
     }
 
     /// Returns the calls that serve an object.
@@ -276,135 +287,6 @@ fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {
     match crate::yaml::nearest(wanted, nearest.iter().map(String::as_str)) {
         Some(name) => diagnostic.hint(format!("did you mean `{name}`?")),
         None => diagnostic.hint("`ensure: existing` is the default: the object has to be there"),
-    }
-}
-
-/// Unique values: who wants one that another object holds waits until that object has given it up, and is blocked
-/// where it never does.
-fn settle_claims<'s>(
-    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
-    held: &HashMap<String, &'s ResourceId>,
-    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
-) {
-    let mut wanted: HashMap<&str, Vec<&ResourceId>> = HashMap::new();
-    for (id, one) in &*candidates {
-        one.wanted.iter().for_each(|claim| wanted.entry(claim).or_default().push(id));
-    }
-    let mut after: Vec<(&ResourceId, ResourceId)> = Vec::new();
-    let mut wrong: Vec<(&ResourceId, Cause)> = Vec::new();
-    for (id, one) in &*candidates {
-        let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
-        for rival in one.rivals {
-            let (claim, holder) = (&rival.claim, &rival.holder);
-            match held.get(claim).filter(|holder| *holder != id) {
-                Some(other) if candidates.get(other).is_some_and(|other| !other.wanted.contains(claim)) => {
-                    after.push((id, (*other).clone()));
-                }
-                Some(other) if blocked.contains_key(other) => wrong.push((id, Cause::Needs((*other).clone()))),
-                other => {
-                    let whose = other.map(|other| format!(", which {other} keeps")).unwrap_or_default();
-                    let message = format!("{id} cannot be as declared: {holder} has {claim}{whose}");
-                    wrong.push((id, Cause::Wrong(vec![Diagnostic::error("P130", message, origin)])));
-                }
-            }
-        }
-        let claimed =
-            one.wanted.iter().flat_map(|claim| wanted[claim.as_str()].iter().map(move |other| (claim, other)));
-        for (claim, other) in claimed.filter(|(_, other)| *other != id) {
-            let message = format!("{id} and {other} are both to have {claim}");
-            let diagnostic = Diagnostic::error("P131", message, origin);
-            let diagnostic = diagnostic.also(&candidates[other].desired.origin, format!("{other} is declared here"));
-            wrong.push((id, Cause::Wrong(vec![diagnostic])));
-        }
-    }
-    for (id, other) in after {
-        if let Some(one) = candidates.get_mut(id) {
-            one.after.insert(other);
-        }
-    }
-    for (id, cause) in wrong {
-        candidates.remove(id);
-        blocked.entry(id).or_insert(cause);
-    }
-}
-
-/// Removals: what hangs on an object goes before it, and an object on which something stays is kept.
-fn settle_deletes<'s>(
-    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
-    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
-) {
-    let deletes = || candidates.values().filter(|one| one.action == Action::Delete);
-    let going: HashMap<&str, &ResourceId> =
-        deletes().filter_map(|one| Some((one.live?.label.as_str(), &one.desired.id))).collect();
-    let mut after: Vec<(&ResourceId, ResourceId)> = Vec::new();
-    let mut wrong: Vec<(&ResourceId, Cause)> = Vec::new();
-    for one in deletes() {
-        let Some(live) = one.live else { continue };
-        let on = live.hangs_on.iter().filter_map(|label| going.get(label.as_str()));
-        after.extend(on.map(|other| (*other, one.desired.id.clone())));
-        let stay: Vec<_> = live.holds.iter().filter(|label| !going.contains_key(label.as_str())).cloned().collect();
-        if !stay.is_empty() {
-            let message = format!("{} cannot be removed: {} hangs on it", one.desired.id, stay.join(", "));
-            let diagnostic = Diagnostic::error("P141", message, &one.desired.origin);
-            wrong.push((&one.desired.id, Cause::Wrong(vec![diagnostic.hint("declare it `ensure: absent` too")])));
-        }
-    }
-    // What is to be made on an object that is to go: the documents contradict one another.
-    for one in candidates.values().filter(|one| one.action == Action::Create) {
-        let on = one.place["hangsOn"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        for other in on.filter_map(|label| going.get(label)) {
-            let message = format!("{} is to be made, and {other}, on which it hangs, to be removed", one.desired.id);
-            let diagnostic = Diagnostic::error("P142", message, &one.desired.origin);
-            let diagnostic = diagnostic.also(&candidates[*other].desired.origin, format!("{other} is declared absent"));
-            wrong.push((&one.desired.id, Cause::Wrong(vec![diagnostic])));
-            wrong.push((other, Cause::Needs(one.desired.id.clone())));
-        }
-    }
-    for (id, other) in after {
-        if let Some(one) = candidates.get_mut(id) {
-            one.after.insert(other);
-        }
-    }
-    for (id, cause) in wrong {
-        candidates.remove(id);
-        blocked.entry(id).or_insert(cause);
-    }
-}
-
-/// Blocks what needs something that is blocked itself.
-fn block_dependents<'s>(
-    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
-    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
-) {
-    loop {
-        let lost: Vec<_> = candidates
-            .iter()
-            .filter_map(|(id, one)| {
-                Some((*id, one.after.iter().find(|other| !candidates.contains_key(other))?.clone()))
-            })
-            .collect();
-        if lost.is_empty() {
-            return;
-        }
-        for (id, other) in lost {
-            candidates.remove(id);
-            blocked.insert(id, Cause::Needs(other));
-        }
-    }
-}
-
-fn block_cycle<'s>(
-    cycle: &[ResourceId],
-    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
-    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
-) {
-    let names: Vec<_> = cycle.iter().chain(cycle.first()).map(ToString::to_string).collect();
-    for id in cycle {
-        let Some((id, one)) = candidates.remove_entry(id) else { continue };
-        let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
-        let message = format!("each waits for the name of the next: {}", names.join(" → "));
-        let hint = "a swap of names takes two applies with a third name between them";
-        blocked.insert(id, Cause::Wrong(vec![Diagnostic::error("P132", message, origin).hint(hint)]));
     }
 }
 

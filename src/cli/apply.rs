@@ -10,7 +10,7 @@ use super::{
     exit,
     plan::{self, Prepared, Seen},
     signal::Stop,
-    view::{Screen, json, progress::Progress, text},
+    view::{Screen, progress::Progress, report::Report, text},
 };
 use crate::{
     engine::{
@@ -24,77 +24,81 @@ use crate::{
 /// Plans, asks, applies, verifies.
 pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
     let stop = Stop::listen();
-    let prepared = match plan::prepare(&args.inputs, &args.network, &args.output, args.prune, screen).await {
+    let prepared = match plan::prepare("apply", &args.inputs, &args.network, &args.output, args.prune, screen).await {
         Ok(prepared) => prepared,
         Err(code) => return code,
     };
     let seen = tokio::select! {
         seen = plan::look(&prepared, &args.safety) => seen,
-        () = stop.token().cancelled() => {
-            screen.error("interrupted before the plan was complete: nothing was sent");
-            return stop.code().unwrap_or(exit::ERROR);
-        }
+        () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
-    let code = go(args, &prepared, &seen, &stop, screen).await;
+    let report = plan::report("apply", &prepared, &seen, &args.output);
+    let as_text = args.output.forms.format == Format::Text;
+    if as_text {
+        plan::preview(&report, screen);
+    }
+    plan::blocked(&report, screen);
+    let start = Instant::now();
+    let (code, outcomes) = match leave(args, &seen, &stop, screen).await {
+        Ok(()) => {
+            let outcomes = go(args, &prepared, &seen, &stop, screen).await;
+            (exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
+        }
+        Err(code) => (code, None),
+    };
+    let report = Report { outcomes: outcomes.as_deref(), ..report };
+    if !as_text {
+        Screen::out(&report.form(args.output.forms.format));
+    } else if let Some(outcomes) = &outcomes {
+        let mut writer = text::Writer::new(screen, report.sources);
+        writer.outcomes(outcomes, prepared.connected.shared.tally(), start.elapsed());
+        Screen::out(&format!("\n{}", writer.finish()));
+    }
+    let code = plan::write(&report, &args.output, code, screen);
     drop(seen);
     plan::end(prepared.connected, screen).await;
     stop.code().unwrap_or(code)
 }
 
-async fn go(args: &ApplyArgs, prepared: &Prepared, seen: &Seen<'_>, stop: &Stop, screen: &Screen) -> u8 {
-    let as_text = args.output.format == Format::Text;
-    if args.dry_run || seen.plan.is_empty() {
-        plan::show(prepared, seen, &args.output, screen);
-        let refused = plan::refused(seen, &args.safety, screen);
-        return refused.unwrap_or_else(|| plan::exit_code(&seen.plan, args.output.detailed_exitcode && args.dry_run));
-    }
-    if as_text {
-        plan::show(prepared, seen, &args.output, screen);
-    }
+/// Returns whether the plan may be carried out; the error is the exit code where it may or need not.
+async fn leave(args: &ApplyArgs, seen: &Seen<'_>, stop: &Stop, screen: &Screen) -> Result<(), u8> {
     if let Some(code) = plan::refused(seen, &args.safety, screen) {
-        if !as_text {
-            plan::show(prepared, seen, &args.output, screen);
-        }
-        return code;
+        return Err(code);
     }
-    if !args.auto_approve {
-        let answer = approved(stop).await;
-        if !as_text && !matches!(answer, Answer::Yes) {
-            plan::show(prepared, seen, &args.output, screen);
+    if args.dry_run || seen.plan.is_empty() {
+        return Err(plan::exit_code(&seen.plan, args.output.detailed_exitcode && args.dry_run));
+    }
+    if args.auto_approve {
+        return Ok(());
+    }
+    match approved(stop).await {
+        Answer::Yes => Ok(()),
+        Answer::No => {
+            screen.error("not approved: nothing was sent");
+            Err(stop.code().unwrap_or(exit::ERROR))
         }
-        match answer {
-            Answer::Yes => {}
-            Answer::No => {
-                screen.error("not approved: nothing was sent");
-                return stop.code().unwrap_or(exit::ERROR);
-            }
-            Answer::Nobody => {
-                screen.error("there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked");
-                return exit::USAGE;
-            }
+        Answer::Nobody => {
+            screen.error("there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked");
+            Err(exit::USAGE)
         }
     }
-    if !as_text {
-        plan::blocked(&seen.plan, prepared, screen);
-    }
-    let start = Instant::now();
+}
+
+/// Carries out the plan and shows how it goes.
+async fn go(
+    args: &ApplyArgs,
+    prepared: &Prepared,
+    seen: &Seen<'_>,
+    stop: &Stop,
+    screen: &Screen,
+) -> Vec<(ResourceId, Outcome)> {
     let writers: Vec<_> = prepared.connected.connections.iter().map(Connection::writer).collect();
     let progress = Progress::new(seen.plan.changes.len(), screen, &prepared.written.sources);
     let show = |event: &Event<'_>| progress.show(event);
     let options = apply::Options { verify: args.verify, listener: &show, stop: stop.token().clone() };
     let outcomes = apply(&seen.plan, &seen.scenes, &writers, &options).await;
     progress.end();
-    let tally = prepared.connected.shared.tally();
-    if as_text {
-        let mut writer = text::Writer::new(screen, &prepared.written.sources);
-        writer.outcomes(&outcomes, tally, start.elapsed());
-        Screen::out(&format!("\n{}", writer.finish()));
-    } else {
-        let written = &prepared.written;
-        let document = json::plan(&seen.plan, &written.diagnostics, &written.sources, tally, seen.took);
-        Screen::out(&format!("{:#}\n", json::outcomes(document, &outcomes, tally)));
-    }
-    exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode)
+    outcomes
 }
 
 enum Answer {

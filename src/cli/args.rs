@@ -121,12 +121,41 @@ pub(super) struct Network {
     pub(super) tls_skip_verify: bool,
 }
 
-/// How results are shown.
+/// In which forms results are shown, and where.
 #[derive(Debug, Args)]
-pub(super) struct Output {
+pub(super) struct Forms {
     /// Form of the result on stdout
     #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
     pub(super) format: Format,
+    /// Write the result to a file too, in a form of its own, such as `json=plan.json`; repeats
+    #[arg(
+        long = "output-file",
+        value_name = "FORMAT=PATH",
+        env = "RECONCILE_OUTPUT_FILE",
+        value_delimiter = ',',
+        value_parser = form_and_path
+    )]
+    pub(super) output_files: Vec<(Format, PathBuf)>,
+}
+
+fn form_and_path(text: &str) -> Result<(Format, PathBuf), String> {
+    let (form, path) = text.split_once('=').ok_or_else(|| "it is not FORMAT=PATH".to_owned())?;
+    if path.is_empty() {
+        return Err("it names no file".to_owned());
+    }
+    let form = Format::from_str(form, false).map_err(|_| {
+        let known = Format::value_variants().iter().filter_map(Format::to_possible_value);
+        let known: Vec<_> = known.map(|form| form.get_name().to_owned()).collect();
+        format!("`{form}` is no form; there are {}", known.join(", "))
+    })?;
+    Ok((form, path.into()))
+}
+
+/// How results are shown.
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    #[command(flatten)]
+    pub(super) forms: Forms,
     /// Tell by the exit code (2) whether there are changes
     #[arg(long, alias = "non-zero-exit-code", env = "RECONCILE_DETAILED_EXITCODE", value_parser = truth)]
     pub(super) detailed_exitcode: bool,
@@ -175,9 +204,8 @@ pub(super) struct ValidateArgs {
     /// Check fields and values against the models on the servers too; the objects need not exist
     #[arg(long, env = "RECONCILE_ONLINE", value_parser = truth)]
     pub(super) online: bool,
-    /// Form of the result on stdout
-    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
-    pub(super) output: Format,
+    #[command(flatten)]
+    pub(super) forms: Forms,
 }
 
 #[derive(Debug, Args)]

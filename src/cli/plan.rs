@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    args::{Format, Inputs, Network, Output, PlanArgs, SafetyArgs},
+    args::{Format, Forms, Inputs, Network, Output, PlanArgs, SafetyArgs},
     exit,
     setup::{self, Connected, Written},
     signal::Stop,
-    view::{Screen, json, text},
+    view::{Screen, report::Report, text},
 };
 use crate::{
+    diagnostic::Diagnostic,
     engine::{
         connection::Connection,
         observe::{note, observe},
@@ -21,33 +22,59 @@ use crate::{
         guard::{self, Excess, Safety},
         plan, select,
     },
+    source::Sources,
 };
 
 /// Plans and shows the plan. Only readers are made: nothing here can write.
 pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
     let stop = Stop::listen();
     let work = async {
-        let prepared = match prepare(&args.inputs, &args.network, &args.output, args.prune, screen).await {
+        let prepared = match prepare("plan", &args.inputs, &args.network, &args.output, args.prune, screen).await {
             Ok(prepared) => prepared,
             Err(code) => return code,
         };
         let seen = look(&prepared, &args.safety).await;
-        show(&prepared, &seen, &args.output, screen);
+        let report = report("plan", &prepared, &seen, &args.output);
+        show(&report, &args.output, screen);
         let code = match refused(&seen, &args.safety, screen) {
             Some(code) => code,
             None => exit_code(&seen.plan, args.output.detailed_exitcode),
         };
+        let code = write(&report, &args.output, code, screen);
         drop(seen);
         end(prepared.connected, screen).await;
         code
     };
     tokio::select! {
         code = work => code,
-        () = stop.token().cancelled() => {
-            screen.error("interrupted before the plan was complete");
-            stop.code().unwrap_or(exit::ERROR)
-        }
+        () = stop.token().cancelled() => interrupted("plan", &args.output.forms, &stop, screen),
     }
+}
+
+/// Reports a run that was ended before it had a plan, and returns its exit code.
+pub(super) fn interrupted(command: &'static str, forms: &Forms, stop: &Stop, screen: &Screen) -> u8 {
+    let errors = ["interrupted before the plan was complete: nothing was sent".to_owned()];
+    unplanned(command, &Sources::default(), &[], &errors, forms, screen);
+    errors.iter().for_each(|error| screen.error(error));
+    stop.code().unwrap_or(exit::ERROR)
+}
+
+/// Writes the report of a run that ended before it had a plan, in the forms for programs.
+pub(super) fn unplanned(
+    command: &'static str,
+    sources: &Sources,
+    diagnostics: &[Diagnostic],
+    errors: &[String],
+    forms: &Forms,
+    screen: &Screen,
+) {
+    let (took, excesses) = (Duration::ZERO, &[]);
+    let (plan, outcomes, tally) = (None, None, None);
+    let report = Report { command, plan, excesses, outcomes, diagnostics, errors, sources, tally, took, calls: false };
+    if forms.format != Format::Text {
+        Screen::out(&report.form(forms.format));
+    }
+    report.write(forms).iter().for_each(|problem| screen.error(problem));
 }
 
 /// Everything that a plan needs.
@@ -64,6 +91,7 @@ pub(super) struct Prepared {
 
 /// Reads what people wrote and prepares connections; the error is the exit code.
 pub(super) async fn prepare(
+    command: &'static str,
     inputs: &Inputs,
     network: &Network,
     output: &Output,
@@ -81,9 +109,8 @@ pub(super) async fn prepare(
         ));
     }
     let mut written = setup::read(inputs).map_err(usage)?;
-    if written.is_broken() && output.format == Format::Json {
-        let document = json::problems(&written.diagnostics, &written.sources, &written.unread);
-        Screen::out(&format!("{document:#}\n"));
+    if written.is_broken() {
+        unplanned(command, &written.sources, &written.diagnostics, &written.unread, &output.forms, screen);
     }
     if let Some(code) = setup::report(&written, screen) {
         return Err(code);
@@ -131,26 +158,53 @@ pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<
     Seen { scenes, plan, excesses, took: start.elapsed() }
 }
 
-/// Shows a plan: text or JSON on stdout, what blocks objects on stderr.
-pub(super) fn show(prepared: &Prepared, seen: &Seen<'_>, output: &Output, screen: &Screen) {
-    let sources = &prepared.written.sources;
-    let tally = prepared.connected.shared.tally();
-    match output.format {
-        Format::Text => {
-            let mut writer = text::Writer::new(screen, sources);
-            writer.plan(&seen.plan, tally, seen.took);
-            if output.calls {
-                writer.calls(&seen.plan);
-            }
-            Screen::out(&writer.finish());
-        }
-        Format::Json => {
-            let document = json::plan(&seen.plan, &prepared.written.diagnostics, sources, tally, seen.took);
-            let document = json::limits(document, &seen.plan, &seen.excesses);
-            Screen::out(&format!("{document:#}\n"));
-        }
+/// Returns what all forms of report say about a plan.
+pub(super) fn report<'a>(
+    command: &'static str,
+    prepared: &'a Prepared,
+    seen: &'a Seen<'_>,
+    output: &Output,
+) -> Report<'a> {
+    Report {
+        command,
+        plan: Some(&seen.plan),
+        excesses: &seen.excesses,
+        outcomes: None,
+        diagnostics: &prepared.written.diagnostics,
+        errors: &[],
+        sources: &prepared.written.sources,
+        tally: Some(prepared.connected.shared.tally()),
+        took: seen.took,
+        calls: output.calls,
     }
-    blocked(&seen.plan, prepared, screen);
+}
+
+/// Shows a report on stdout, and what blocks objects on stderr.
+pub(super) fn show(report: &Report<'_>, output: &Output, screen: &Screen) {
+    if output.forms.format == Format::Text {
+        preview(report, screen);
+    } else {
+        Screen::out(&report.form(output.forms.format));
+    }
+    blocked(report, screen);
+}
+
+/// Shows the plan of a report on stdout for people.
+pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
+    let (Some(plan), Some(tally)) = (report.plan, report.tally) else { return };
+    let mut writer = text::Writer::new(screen, report.sources);
+    writer.plan(plan, tally, report.took);
+    if report.calls {
+        writer.calls(plan);
+    }
+    Screen::out(&writer.finish());
+}
+
+/// Writes the files that were asked for, and returns the exit code: a file that could not be written is an error.
+pub(super) fn write(report: &Report<'_>, output: &Output, code: u8, screen: &Screen) -> u8 {
+    let problems = report.write(&output.forms);
+    problems.iter().for_each(|problem| screen.error(problem));
+    if problems.is_empty() || !matches!(code, exit::OK | exit::CHANGES) { code } else { exit::ERROR }
 }
 
 /// Says which limits the plan exceeds; returns the exit code where it does and nothing acknowledges it.
@@ -182,13 +236,9 @@ fn safety(prepared: &Prepared, args: &SafetyArgs) -> Safety {
 }
 
 /// Writes to stderr what is wrong with objects that are left alone, and what is to be said about others.
-pub(super) fn blocked(plan: &Plan, prepared: &Prepared, screen: &Screen) {
-    let wrong = plan.blocked.iter().filter_map(|one| match &one.cause {
-        Cause::Wrong(problems) => Some(problems),
-        Cause::Unread(_) | Cause::Needs(_) => None,
-    });
-    let wrong: Vec<_> = wrong.flatten().chain(&plan.remarks).cloned().collect();
-    screen.diagnostics(&wrong, &prepared.written.sources);
+pub(super) fn blocked(report: &Report<'_>, screen: &Screen) {
+    let wrong: Vec<_> = report.plan.iter().flat_map(|plan| plan.diagnostics()).cloned().collect();
+    screen.diagnostics(&wrong, report.sources);
 }
 
 /// Ends the sandbox of the run, if there is one, and says which calls it got.

@@ -5,7 +5,7 @@ use super::{
     exit, plan,
     setup::{self, Written},
     signal::Stop,
-    view::{Screen, json, text::count},
+    view::{Screen, text::count},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -31,12 +31,9 @@ pub(super) async fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
             () = stop.token().cancelled() => return stop.code().unwrap_or(exit::ERROR),
         };
     }
-    if args.output == Format::Json {
-        let document = json::problems(&written.diagnostics, &written.sources, &written.unread);
-        Screen::out(&format!("{document:#}\n"));
-    }
+    plan::unplanned("validate", &written.sources, &written.diagnostics, &written.unread, &args.forms, screen);
     setup::report(&written, screen);
-    if code == exit::OK && args.output == Format::Text {
+    if code == exit::OK && args.forms.format == Format::Text {
         let documents = written.set.documents;
         Screen::out(&format!("valid: {} in {}\n", count(objects, "object"), count(documents, "document")));
     }

@@ -3,6 +3,7 @@
 pub(super) mod json;
 pub(super) mod log;
 pub(super) mod progress;
+pub(super) mod report;
 pub(super) mod text;
 mod value;
 
@@ -46,6 +47,11 @@ impl Screen {
             bars: terminal && !ci && !talk.quiet,
             quiet: talk.quiet,
         }
+    }
+
+    /// Returns the screen of a file: no colours.
+    pub(super) fn plain() -> Self {
+        Self { colour: false, width: 100, bars: false, quiet: true, errors_in_colour: false }
     }
 
     /// Writes to stdout. A reader that went away is no error.

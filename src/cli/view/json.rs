@@ -1,32 +1,35 @@
 //! A plan and its outcome as one JSON document. Keys are added, never renamed, within a major `format_version`.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::text::trouble;
+use super::{report::Report, text::trouble};
 use crate::{
     diagnostic::{Diagnostic, render},
     engine::connection::Tally,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
-    plan::{
-        Cause, Plan,
-        guard::{self, Excess},
-    },
+    plan::{Cause, Plan, guard},
     source::{Origin, Sources},
 };
 
 /// Version of the documents: the number before the dot changes when a key goes or changes its meaning.
 const FORMAT_VERSION: &str = "1.0";
 
-/// Returns the document of a plan.
-pub(in crate::cli) fn plan(
-    plan: &Plan,
-    diagnostics: &[Diagnostic],
-    sources: &Sources,
-    tally: &Tally,
-    took: Duration,
-) -> Value {
+/// Returns the document of a run.
+pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
+    let Some(plan) = report.plan else { return problems(report) };
+    let mut document = self::plan(plan, report);
+    document["limits"] = report.excesses.iter().map(ToString::to_string).collect();
+    if !report.excesses.is_empty() {
+        document["acknowledgement"] = json!(guard::acknowledgement(plan));
+    }
+    if let Some(outcomes) = report.outcomes {
+        add_outcomes(&mut document, outcomes, report.tally);
+    }
+    document
+}
+
+fn plan(plan: &Plan, report: &Report<'_>) -> Value {
+    let sources = report.sources;
     json!({
         "apiVersion": "reconcile/v1",
         "kind": "Plan",
@@ -61,41 +64,35 @@ pub(in crate::cli) fn plan(
             "at": at(&one.origin, sources),
         })).collect::<Vec<_>>(),
         "cost": {
-            "reads": tally.total(false),
+            "reads": report.tally.map_or(0, |tally| tally.total(false)),
             "writes": plan.calls.len(),
             "lower_bound": plan.changes.len(),
-            "seconds": took.as_secs_f64(),
+            "seconds": report.took.as_secs_f64(),
         },
-        "diagnostics": self::diagnostics(diagnostics, plan, sources),
+        "diagnostics": self::diagnostics(report.diagnostics, plan, sources),
     })
 }
 
-/// Adds the limits that a plan exceeds to its document, and what lets it pass all the same.
-pub(in crate::cli) fn limits(mut document: Value, plan: &Plan, excesses: &[Excess]) -> Value {
-    document["limits"] = excesses.iter().map(ToString::to_string).collect();
-    if !excesses.is_empty() {
-        document["acknowledgement"] = json!(guard::acknowledgement(plan));
-    }
-    document
-}
-
-/// Adds the outcomes to the document of a plan.
-pub(in crate::cli) fn outcomes(mut plan: Value, outcomes: &[(ResourceId, Outcome)], tally: &Tally) -> Value {
-    plan["outcomes"] = outcomes
+fn add_outcomes(document: &mut Value, outcomes: &[(ResourceId, Outcome)], tally: Option<&Tally>) {
+    document["outcomes"] = outcomes
         .iter()
         .map(|(id, outcome)| json!({"address": id.to_string(), "outcome": outcome.name(), "message": trouble(outcome)}))
         .collect();
-    let sent = |write: bool| tally.by_operation(write).into_iter().map(|(name, count)| (name.to_owned(), json!(count)));
-    plan["sent"] = json!({"writes": sent(true).collect::<Value>(), "reads": sent(false).collect::<Value>()});
-    plan
+    let sent = |write: bool| {
+        let sent = tally.map(|tally| tally.by_operation(write)).unwrap_or_default();
+        sent.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect::<Value>()
+    };
+    document["sent"] = json!({"writes": sent(true), "reads": sent(false)});
 }
 
 /// Returns the document of a run that ended before a plan.
-pub(in crate::cli) fn problems(diagnostics: &[Diagnostic], sources: &Sources, unread: &[String]) -> Value {
+fn problems(report: &Report<'_>) -> Value {
+    let (diagnostics, sources, unread) = (report.diagnostics, report.sources, report.errors);
     json!({
         "apiVersion": "reconcile/v1",
         "kind": "Validation",
         "format_version": FORMAT_VERSION,
+        "command": report.command,
         "valid": unread.is_empty() && diagnostics.iter().all(|one| !one.is_error()),
         "errors": unread,
         "diagnostics": render::sorted(diagnostics).into_iter().map(|one| render::json(one, sources)).collect::<Vec<_>>(),
@@ -136,10 +133,6 @@ fn at(origin: &Origin, sources: &Sources) -> Value {
 }
 
 fn diagnostics(diagnostics: &[Diagnostic], plan: &Plan, sources: &Sources) -> Vec<Value> {
-    let own = plan.blocked.iter().flat_map(|one| match &one.cause {
-        Cause::Wrong(problems) => problems.as_slice(),
-        Cause::Unread(_) | Cause::Needs(_) => &[],
-    });
-    let all: Vec<_> = diagnostics.iter().chain(own).chain(&plan.remarks).cloned().collect();
+    let all: Vec<_> = diagnostics.iter().chain(plan.diagnostics()).cloned().collect();
     render::sorted(&all).into_iter().map(|one| render::json(one, sources)).collect()
 }

@@ -8,9 +8,11 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     Screen,
+    report::Report,
     value::{is_long, row, short},
 };
 use crate::{
+    diagnostic::render,
     engine::connection::Tally,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
     plan::{Cause, Plan},
@@ -31,6 +33,36 @@ pub(in crate::cli) struct Writer<'a> {
     screen: &'a Screen,
     sources: &'a Sources,
     out: String,
+}
+
+/// Returns a whole report as text.
+pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
+    let mut writer = Writer::new(screen, report.sources);
+    let nothing = Tally::default();
+    let tally = report.tally.unwrap_or(&nothing);
+    for error in report.errors {
+        let _ = writeln!(writer.out, "error: {error}");
+    }
+    let mut diagnostics = report.diagnostics.to_vec();
+    if let Some(plan) = report.plan {
+        writer.plan(plan, tally, report.took);
+        if report.calls {
+            writer.calls(plan);
+        }
+        diagnostics.extend(plan.diagnostics().cloned());
+    }
+    if let Some(outcomes) = report.outcomes {
+        writer.out.push('\n');
+        writer.outcomes(outcomes, tally, report.took);
+    }
+    if !diagnostics.is_empty() {
+        writer.out.push('\n');
+        writer.out.push_str(&render::text(&diagnostics, report.sources, screen.colour, screen.width));
+    }
+    for excess in report.excesses {
+        let _ = writeln!(writer.out, "refused: {excess}");
+    }
+    writer.finish()
 }
 
 impl<'a> Writer<'a> {

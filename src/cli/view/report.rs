@@ -1,0 +1,55 @@
+//! What a run came to, in every form in which it is shown.
+
+use std::{path::Path, time::Duration};
+
+use super::{Screen, json, text};
+use crate::{
+    cli::args::{Format, Forms},
+    diagnostic::Diagnostic,
+    engine::connection::Tally,
+    model::{Outcome, ResourceId},
+    plan::{Plan, guard::Excess},
+    source::Sources,
+};
+
+/// What a run came to. The forms of reports read nothing else.
+pub(in crate::cli) struct Report<'a> {
+    /// The subcommand, such as `plan`.
+    pub(in crate::cli) command: &'static str,
+    /// What is, or was, to be done; none where the run ended before that was known.
+    pub(in crate::cli) plan: Option<&'a Plan>,
+    /// The limits that the plan exceeds.
+    pub(in crate::cli) excesses: &'a [Excess],
+    /// What became of the changes, in the plan's order; none where nothing was to be sent.
+    pub(in crate::cli) outcomes: Option<&'a [(ResourceId, Outcome)]>,
+    /// What is to be said about documents, beside what the plan says of them.
+    pub(in crate::cli) diagnostics: &'a [Diagnostic],
+    /// What went wrong beside the documents, each in one line.
+    pub(in crate::cli) errors: &'a [String],
+    /// The texts in which all places lie.
+    pub(in crate::cli) sources: &'a Sources,
+    /// What was sent; none where there was no connection.
+    pub(in crate::cli) tally: Option<&'a Tally>,
+    /// How long it took to plan.
+    pub(in crate::cli) took: Duration,
+    /// Show the calls too, in the forms that do not always have them.
+    pub(in crate::cli) calls: bool,
+}
+
+impl Report<'_> {
+    /// Returns the report in a form; text without colours.
+    pub(in crate::cli) fn form(&self, format: Format) -> String {
+        match format {
+            Format::Text => text::report(self, &Screen::plain()),
+            Format::Json => format!("{:#}\n", json::report(self)),
+        }
+    }
+
+    /// Writes the report to the files that were asked for, and returns what went wrong with that.
+    pub(in crate::cli) fn write(&self, forms: &Forms) -> Vec<String> {
+        let write = |format: Format, path: &Path| {
+            std::fs::write(path, self.form(format)).map_err(|error| format!("cannot write {}: {error}", path.display()))
+        };
+        forms.output_files.iter().filter_map(|(format, path)| write(*format, path).err()).collect()
+    }
+}
