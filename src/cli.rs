@@ -5,6 +5,7 @@ mod args;
 pub mod exit;
 mod plan;
 mod sandbox;
+mod saved;
 mod setup;
 mod signal;
 mod state;
@@ -44,6 +45,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Validate(args) => validate::run(&args, &screen).await,
             Command::Plan(args) => plan::run(&args, &screen).await,
             Command::Apply(args) => apply::run(&args, &screen).await,
+            Command::Show(args) => saved::show(&args, &screen),
             Command::Watch(args) => watch::run(&args, &screen).await,
             Command::Sandbox(args) => sandbox::run(&args, &screen).await,
             Command::Version => {

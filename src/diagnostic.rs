@@ -4,6 +4,8 @@
 
 pub mod render;
 
+use std::borrow::Cow;
+
 use crate::source::Origin;
 
 /// How bad it is.
@@ -39,7 +41,7 @@ pub struct Label {
 pub struct Diagnostic {
     /// Stable code, such as `M014`: `Y` for the YAML itself, `M` for manifests, `C` for the configuration, `P` for
     /// what only the platform could tell.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// How bad it is.
     pub severity: Severity,
     /// One sentence without a final period.
@@ -56,7 +58,7 @@ impl Diagnostic {
     /// Returns an error about a place.
     pub fn error(code: &'static str, message: impl Into<String>, origin: &Origin) -> Self {
         Self {
-            code,
+            code: Cow::Borrowed(code),
             severity: Severity::Error,
             message: message.into(),
             labels: vec![Label { origin: origin.clone(), text: String::new() }],

@@ -224,6 +224,10 @@ pub trait Kind: Sync {
     /// Returns the calls that make the changes; each serves at least one of them.
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
 
+    /// Names the fields of a live object that calls about it rest on beside those that are declared: what it is known
+    /// by, and what a call sends back as it was read. None for all of its fields.
+    fn rests_on(&self) -> Option<&'static [&'static str]>;
+
     /// Says what people have to do once changes are made, or what to ask for that. Asked when the plan is known.
     fn notes(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Notes {
         Notes::default()
@@ -382,6 +386,10 @@ pub trait Platform: Sync {
     fn url(&self, settings: &HashMap<&'static str, String>) -> Option<String> {
         settings.get("endpoint").cloned()
     }
+
+    /// Returns the platform's own spelling of an operation that was read from a file; none where it has no such
+    /// operation.
+    fn operation(&self, name: &str) -> Option<&'static str>;
 
     /// Says whether an operation only reads. The HTTP method does not tell: most reads are `POST`.
     fn is_read(&self, operation: &str) -> bool;

@@ -228,6 +228,8 @@ pub struct Change {
     pub notes: Vec<String>,
     /// Changes that have to be applied before this one.
     pub after: Vec<ResourceId>,
+    /// Digest of what its call rests on: the live object as far as it matters to it, or its absence.
+    pub seen: Arc<str>,
     /// Where its document begins.
     pub origin: Origin,
 }
@@ -322,6 +324,10 @@ impl Refusal {
 pub enum Outcome {
     /// Sent, and read back as wanted.
     Applied,
+    /// Not sent: it already was as planned.
+    AlreadyTrue,
+    /// Not sent: the live object is no longer the one that the change was planned on.
+    Stale,
     /// Sent, and read back as an equivalent of what was sent.
     Normalised(Vec<FieldChange>),
     /// Sent and accepted, but these fields still have the old value.
@@ -343,6 +349,8 @@ impl Outcome {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Applied => "applied",
+            Self::AlreadyTrue => "already_true",
+            Self::Stale => "stale",
             Self::Normalised(_) => "normalised",
             Self::Dropped(_) => "dropped",
             Self::Overtaken(_) => "overtaken",
@@ -355,6 +363,6 @@ impl Outcome {
 
     /// Says whether the object is now as declared.
     pub fn converged(&self) -> bool {
-        matches!(self, Self::Applied | Self::Normalised(_))
+        matches!(self, Self::Applied | Self::AlreadyTrue | Self::Normalised(_))
     }
 }

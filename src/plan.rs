@@ -1,11 +1,13 @@
 //! The computed set of changes: what differs, in which order it is changed, by which calls. Pure.
 
+pub mod file;
 pub mod guard;
 pub mod order;
+pub mod seen;
 mod select;
 mod settle;
 
-pub use select::select;
+pub use select::{part, select};
 use settle::{block_cycle, block_dependents, settle_claims, settle_deletes};
 
 use std::{
@@ -97,6 +99,8 @@ pub struct Plan {
     pub calls: Vec<Call>,
     /// How many objects are as declared.
     pub unchanged: usize,
+    /// How many declared objects of a kind were found live on a target: what shares count among.
+    pub live: BTreeMap<(Arc<str>, &'static str), usize>,
     /// Objects that are left alone.
     pub blocked: Vec<Blocked>,
     /// Warnings about documents.
@@ -216,6 +220,10 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         finish_level(scene, &level, &mut candidates, plan);
     }
     plan.unchanged += unchanged;
+    let is_found = |one: &&Desired| one.selected && matches!(scene.facts.sight(&one.id), Some(Sight::Found(_)));
+    for one in scene.desired.iter().filter(|one| is_found(one)) {
+        *plan.live.entry((scene.target.clone(), one.id.kind)).or_default() += 1;
+    }
     plan.remarks.extend_from_slice(&scene.remarks);
     let origins: HashMap<_, _> =
         scene.objects().chain(scene.scopes.iter().copied()).map(|one| (&one.id, &one.origin)).collect();
@@ -315,6 +323,11 @@ fn finish_level(
                     fields: std::mem::take(&mut one.fields),
                     notes: Vec::new(),
                     after: one.after.iter().cloned().collect(),
+                    seen: scene
+                        .facts
+                        .sight(&one.desired.id)
+                        .map(|sight| seen::seen(*kind, one.desired, sight))
+                        .unwrap_or_default(),
                     origin: one.desired.origin.clone(),
                 };
                 (one, change)

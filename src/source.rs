@@ -74,6 +74,8 @@ struct Source {
     text: Arc<str>,
     /// Byte offset of the first byte of every line.
     lines: Vec<u32>,
+    /// Places of a text that is not at hand: line and column. Their offsets count them.
+    marks: Option<Vec<(usize, usize)>>,
 }
 
 /// All texts of one run.
@@ -90,8 +92,23 @@ impl Sources {
             .chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| offset(at + 1)))
             .collect();
         let id = FileId(offset(self.files.len()));
-        self.files.push(Source { path: path.into(), text, lines });
+        self.files.push(Source { path: path.into(), text, lines, marks: None });
         id
+    }
+
+    /// Takes in the name of a text that is not at hand, such as one of which only places were saved.
+    pub fn add_absent(&mut self, path: impl Into<Arc<str>>) -> FileId {
+        let id = self.add(path, "");
+        self.files[id.0 as usize].marks = Some(Vec::new());
+        id
+    }
+
+    /// Notes a line and a column, both from 1, of a text that is not at hand, and returns the place.
+    pub fn mark(&mut self, file: FileId, line: usize, column: usize) -> Origin {
+        let marks = self.files[file.0 as usize].marks.get_or_insert_default();
+        let at = marks.len();
+        marks.push((line, column));
+        Origin::new(file, at..at + 1)
     }
 
     /// Returns the path under which a text was read.
@@ -107,6 +124,10 @@ impl Sources {
     /// Returns the position of the first character of a place.
     pub fn position(&self, origin: &Origin) -> Position {
         let source = self.source(origin.file);
+        if let Some(marks) = &source.marks {
+            let (line, column) = marks.get(origin.bytes.start as usize).copied().unwrap_or((1, 1));
+            return Position { file: source.path.clone(), line, column };
+        }
         let line = source.lines.partition_point(|start| *start <= origin.bytes.start).saturating_sub(1);
         let start = source.lines[line] as usize;
         let end = (origin.bytes.start as usize).min(source.text.len());
@@ -118,6 +139,10 @@ impl Sources {
     /// first of them, from 1.
     pub fn lines(&self, origin: &Origin) -> (Range<usize>, usize) {
         let source = self.source(origin.file);
+        if source.marks.is_some() {
+            // Nothing can be cut out of a text that is not at hand.
+            return (1..1, self.position(origin).line);
+        }
         let at = |byte: u32| source.lines.partition_point(|start| *start <= byte).saturating_sub(1);
         let (first, last) = (at(origin.bytes.start), at(origin.bytes.end.saturating_sub(1).max(origin.bytes.start)));
         let end = source.lines.get(last + 1).map_or(source.text.len(), |next| *next as usize);

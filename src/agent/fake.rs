@@ -99,6 +99,10 @@ impl Kind for Thing {
         Ok(if found == Some(&wanted.value) { Vec::new() } else { vec![change] })
     }
 
+    fn rests_on(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| Call {
             request: Request {
@@ -120,6 +124,10 @@ impl Platform for Fake {
 
     fn kinds(&self) -> &'static [&'static dyn Kind] {
         &[&Thing]
+    }
+
+    fn operation(&self, _: &str) -> Option<&'static str> {
+        None
     }
 
     fn is_read(&self, operation: &str) -> bool {

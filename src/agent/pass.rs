@@ -1,6 +1,6 @@
 //! One pass: observe, plan, and apply where the agent is to enforce.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     };
     let unserved = unserved(desired, &shared.connections);
     let readers: Vec<_> = shared.connections.iter().map(Connection::reader).collect();
+    let read_at = Instant::now();
     let scenes = tokio::select! {
         biased;
         // Reads may be broken off: nothing depends on their answers.
@@ -74,7 +75,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     let sources = &manifests.sources;
     (shared.listener)(&Event::Planned { plan: &plan, sources });
     log_blocked(&plan, sources);
-    let excesses = guard::excesses(&plan, &scenes, &shared.safety);
+    let excesses = guard::excesses(&plan, &shared.safety);
     for excess in &excesses {
         tracing::error!("{excess}: nothing is sent in this pass");
     }
@@ -94,7 +95,9 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
                 }
             };
             let writers: Vec<_> = shared.connections.iter().map(Connection::writer).collect();
-            let options = apply::Options { verify: shared.verify, listener: &listener, stop: stop.clone() };
+            let (fresh_until, settled) = (read_at + apply::TRUST, Vec::new());
+            let stop = stop.clone();
+            let options = apply::Options { verify: shared.verify, fresh_until, settled, listener: &listener, stop };
             apply(&plan, &scenes, &writers, &options).await
         }
     };

@@ -12,7 +12,8 @@ use super::status::{Counts, Verdict};
 /// Returns what is to be said about an outcome besides its name.
 pub(super) fn outcome_detail(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Applied => String::new(),
+        Outcome::Applied | Outcome::AlreadyTrue => String::new(),
+        Outcome::Stale => "it moved after it was planned".to_owned(),
         Outcome::Normalised(fields) | Outcome::Dropped(fields) | Outcome::Overtaken(fields) => {
             fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>().join(", ")
         }
@@ -56,10 +57,10 @@ pub(super) fn sum(plan: &Plan, outcomes: &[(ResourceId, Outcome)], unserved: usi
             continue;
         };
         let count = match outcome {
-            Outcome::Applied | Outcome::Normalised(_) => &mut counts.changed,
+            Outcome::Applied | Outcome::AlreadyTrue | Outcome::Normalised(_) => &mut counts.changed,
             Outcome::Dropped(_) | Outcome::Overtaken(_) | Outcome::Refused(_) => &mut counts.failed,
             Outcome::Unknown(_) => &mut counts.unknown,
-            Outcome::Skipped(_) | Outcome::Interrupted => &mut counts.drifted,
+            Outcome::Stale | Outcome::Skipped(_) | Outcome::Interrupted => &mut counts.drifted,
         };
         *count += 1;
         interrupted |= **outcome == Outcome::Interrupted;

@@ -6,9 +6,11 @@ use std::{
 };
 
 use super::{
-    args::{ApplyArgs, Format},
+    args::{ApplyArgs, Format, PartialStale},
     exit,
-    plan::{self, Prepared, Seen},
+    plan::{self, Seen},
+    saved,
+    setup::Connected,
     signal::Stop,
     view::{Screen, progress::Progress, report::Report, text},
 };
@@ -23,6 +25,14 @@ use crate::{
 
 /// Plans, asks, applies, verifies.
 pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
+    match saved::given(&args.inputs) {
+        Ok(None) => {}
+        Ok(Some(path)) => return saved::apply(args, &path, screen).await,
+        Err(problem) => {
+            screen.error(&problem);
+            return exit::USAGE;
+        }
+    }
     let stop = Stop::listen();
     let prepared = match plan::prepare("apply", &args.inputs, &args.network, &args.output, args.prune, screen).await {
         Ok(prepared) => prepared,
@@ -33,40 +43,92 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
         () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
     let report = plan::report("apply", &prepared, &seen, &args.output);
+    let job = Job { seen: &seen, report, settled: Vec::new(), fresh_until: seen.start + apply::TRUST };
+    let code = carry_out(args, &prepared.connected, job, &stop, screen).await;
+    drop(seen);
+    plan::end(prepared.connected, screen).await;
+    stop.code().unwrap_or(code)
+}
+
+/// A plan that is to be carried out.
+pub(super) struct Job<'a> {
+    /// The plan and what it was made from.
+    pub(super) seen: &'a Seen<'a>,
+    /// What is said about it.
+    pub(super) report: Report<'a>,
+    /// Changes that are not to be sent, with their outcomes.
+    pub(super) settled: Vec<(ResourceId, Outcome)>,
+    /// Until when what was read is trusted.
+    pub(super) fresh_until: Instant,
+}
+
+/// Shows a plan, asks, and carries it out; returns the exit code.
+pub(super) async fn carry_out(
+    args: &ApplyArgs,
+    connected: &Connected,
+    job: Job<'_>,
+    stop: &Stop,
+    screen: &Screen,
+) -> u8 {
+    let Job { seen, report, settled, fresh_until } = job;
     let as_text = args.output.forms.format == Format::Text;
     if as_text {
         plan::preview(&report, screen);
     }
     plan::blocked(&report, screen);
     let start = Instant::now();
-    let (code, outcomes) = match leave(args, &seen, &stop, screen).await {
+    let (code, outcomes) = match leave(args, seen, &settled, stop, screen).await {
         Ok(()) => {
-            let outcomes = go(args, &prepared, &seen, &stop, screen).await;
+            let writers: Vec<_> = connected.connections.iter().map(Connection::writer).collect();
+            let progress = Progress::new(seen.plan.changes.len(), screen, report.sources);
+            let show = |event: &Event<'_>| progress.show(event);
+            let stop = stop.token().clone();
+            let options = apply::Options { verify: args.verify, fresh_until, settled, listener: &show, stop };
+            let outcomes = apply(&seen.plan, &seen.scenes, &writers, &options).await;
+            progress.end();
             (exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
-        Err(code) => (code, None),
+        // What kept it from being sent is told object by object.
+        Err(code) => (code, (!settled.is_empty()).then_some(settled)),
     };
     let report = Report { outcomes: outcomes.as_deref(), ..report };
     if !as_text {
         Screen::out(&report.form(args.output.forms.format));
     } else if let Some(outcomes) = &outcomes {
         let mut writer = text::Writer::new(screen, report.sources);
-        writer.outcomes(outcomes, prepared.connected.shared.tally(), start.elapsed());
+        writer.outcomes(outcomes, connected.shared.tally(), start.elapsed());
         Screen::out(&format!("\n{}", writer.finish()));
     }
-    let code = plan::write(&report, &args.output, code, screen);
-    drop(seen);
-    plan::end(prepared.connected, screen).await;
-    stop.code().unwrap_or(code)
+    plan::write(&report, &args.output.forms, code, screen)
 }
 
 /// Returns whether the plan may be carried out; the error is the exit code where it may or need not.
-async fn leave(args: &ApplyArgs, seen: &Seen<'_>, stop: &Stop, screen: &Screen) -> Result<(), u8> {
+async fn leave(
+    args: &ApplyArgs,
+    seen: &Seen<'_>,
+    settled: &[(ResourceId, Outcome)],
+    stop: &Stop,
+    screen: &Screen,
+) -> Result<(), u8> {
     if let Some(code) = plan::refused(seen, &args.safety, screen) {
         return Err(code);
     }
-    if args.dry_run || seen.plan.is_empty() {
-        return Err(plan::exit_code(&seen.plan, args.output.detailed_exitcode && args.dry_run));
+    let has = |what: fn(&Outcome) -> bool| settled.iter().any(|(_, outcome)| what(outcome));
+    if has(|outcome| *outcome == Outcome::Stale) && args.partial_stale == PartialStale::Stop {
+        screen.error(
+            "nothing was sent: objects have moved since this was planned; plan again, or send the others with \
+             `--partial-stale=skip`",
+        );
+        return Err(exit::STALE);
+    }
+    if has(|outcome| matches!(outcome, Outcome::Unknown(_))) {
+        screen.error("nothing was sent: not every object could be read");
+        return Err(exit::PARTIAL);
+    }
+    if args.dry_run || settled.len() == seen.plan.changes.len() {
+        let stale = has(|outcome| *outcome == Outcome::Stale);
+        let code = plan::exit_code(&seen.plan, args.output.detailed_exitcode && args.dry_run);
+        return Err(if stale { exit::STALE } else { code });
     }
     if args.auto_approve {
         return Ok(());
@@ -82,23 +144,6 @@ async fn leave(args: &ApplyArgs, seen: &Seen<'_>, stop: &Stop, screen: &Screen) 
             Err(exit::USAGE)
         }
     }
-}
-
-/// Carries out the plan and shows how it goes.
-async fn go(
-    args: &ApplyArgs,
-    prepared: &Prepared,
-    seen: &Seen<'_>,
-    stop: &Stop,
-    screen: &Screen,
-) -> Vec<(ResourceId, Outcome)> {
-    let writers: Vec<_> = prepared.connected.connections.iter().map(Connection::writer).collect();
-    let progress = Progress::new(seen.plan.changes.len(), screen, &prepared.written.sources);
-    let show = |event: &Event<'_>| progress.show(event);
-    let options = apply::Options { verify: args.verify, listener: &show, stop: stop.token().clone() };
-    let outcomes = apply(&seen.plan, &seen.scenes, &writers, &options).await;
-    progress.end();
-    outcomes
 }
 
 enum Answer {
@@ -132,6 +177,7 @@ fn exit_code(plan: &Plan, outcomes: &[(ResourceId, Outcome)], detailed: bool) ->
     let unread = plan.blocked.iter().any(|one| matches!(one.cause, Cause::Unread(_)));
     let failed = applied < outcomes.len() || !plan.blocked.is_empty();
     match (failed, applied) {
+        _ if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Stale) => exit::STALE,
         _ if unread || unknown => exit::PARTIAL,
         (true, 0) => exit::ERROR,
         (true, _) => exit::PARTIAL,

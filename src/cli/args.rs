@@ -35,8 +35,12 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Plan, ask, and make the changes
     ///
-    /// Sends one call for each object that differs, in an order the server accepts, and reads each object back.
+    /// Sends one call for each object that differs, in an order the server accepts, and reads each object back. Given a
+    /// file that `plan --out` saved, it sends the calls of that plan and no others, and only as long as their objects
+    /// are as they were when it was made.
     Apply(ApplyArgs),
+    /// Show a saved plan
+    Show(ShowArgs),
     /// Keep running: plan and apply on every change of the manifests and from time to time
     ///
     /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
@@ -72,7 +76,7 @@ fn above_zero(text: &str) -> Result<f64, String> {
 /// What is read, and which part of it is meant.
 #[derive(Debug, Args)]
 pub(super) struct Inputs {
-    /// Manifest files or directories; `-` is stdin
+    /// Manifest files or directories; `-` is stdin; of `apply` also a saved plan
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
     /// The same as PATH
@@ -221,6 +225,21 @@ pub(super) struct PlanArgs {
     pub(super) prune: bool,
     #[command(flatten)]
     pub(super) safety: SafetyArgs,
+    /// Save the plan in a file, for `show` and `apply`
+    #[arg(long, value_name = "FILE", env = "RECONCILE_OUT")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// A plan that `plan --out` saved
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) forms: Forms,
+    /// Show the calls too
+    #[arg(long, env = "RECONCILE_CALLS", value_parser = truth)]
+    pub(super) calls: bool,
 }
 
 #[derive(Debug, Args)]
@@ -240,6 +259,9 @@ pub(super) struct ApplyArgs {
     /// Do not ask
     #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = truth)]
     pub(super) auto_approve: bool,
+    /// What becomes of a saved plan of which some objects have moved since: `stop` sends nothing, `skip` the others
+    #[arg(long, value_name = "WHAT", default_value = "stop", env = "RECONCILE_PARTIAL_STALE")]
+    pub(super) partial_stale: PartialStale,
     /// Plan only
     #[arg(long, env = "RECONCILE_DRY_RUN", value_parser = truth)]
     pub(super) dry_run: bool,
@@ -286,6 +308,14 @@ pub(super) enum Format {
     Text,
     /// One JSON document
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PartialStale {
+    /// Nothing is sent
+    Stop,
+    /// The others are sent
+    Skip,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,6 +8,8 @@ pub const ERROR: u8 = 1;
 pub const CHANGES: u8 = 2;
 /// The plan exceeds a safety limit, and nothing acknowledges it: nothing was sent.
 pub const REFUSED: u8 = 3;
+/// Objects of the plan were changed by somebody else after it had been made: they were left alone.
+pub const STALE: u8 = 4;
 /// Something could not be read; of `apply` also: some objects were applied and some failed or are unknown.
 pub const PARTIAL: u8 = 5;
 /// The command line is wrong, or nobody could be asked and `--auto-approve` was not given.
@@ -24,6 +26,7 @@ Exit codes:
   1    an error, or an object is blocked by one
   2    with --detailed-exitcode: there are (plan) or were (apply) changes
   3    refused by a safety limit
+  4    an object was changed by somebody else after it had been planned
   5    partial: something could not be read, or only some objects were applied
   64   wrong usage, or no terminal to ask on and no --auto-approve
   130  interrupted (SIGINT), 143 terminated (SIGTERM)";

@@ -4,12 +4,17 @@ use std::time::{Duration, Instant};
 
 use super::{
     args::{Format, Forms, Inputs, Network, Output, PlanArgs, SafetyArgs},
-    exit,
+    exit, saved,
     setup::{self, Connected, Written},
     signal::Stop,
-    view::{Screen, report::Report, text},
+    view::{
+        Screen,
+        report::{Record, Report},
+        text,
+    },
 };
 use crate::{
+    config::Config,
     diagnostic::Diagnostic,
     engine::{
         connection::Connection,
@@ -35,12 +40,24 @@ pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
         };
         let seen = look(&prepared, &args.safety).await;
         let report = report("plan", &prepared, &seen, &args.output);
+        let saved = args.out.as_deref().map(|path| saved::save(&report, path)).transpose();
         show(&report, &args.output, screen);
         let code = match refused(&seen, &args.safety, screen) {
             Some(code) => code,
             None => exit_code(&seen.plan, args.output.detailed_exitcode),
         };
-        let code = write(&report, &args.output, code, screen);
+        let code = write(&report, &args.output.forms, code, screen);
+        let code = match (saved, &args.out) {
+            (Err(problem), _) => {
+                screen.error(&problem);
+                if matches!(code, exit::OK | exit::CHANGES) { exit::ERROR } else { code }
+            }
+            (Ok(_), Some(path)) => {
+                screen.say(&format!("saved: `reconcile apply {}` makes these changes and no others", path.display()));
+                code
+            }
+            (Ok(_), None) => code,
+        };
         drop(seen);
         end(prepared.connected, screen).await;
         code
@@ -70,7 +87,8 @@ pub(super) fn unplanned(
 ) {
     let (took, excesses) = (Duration::ZERO, &[]);
     let (plan, outcomes, tally) = (None, None, None);
-    let report = Report { command, plan, excesses, outcomes, diagnostics, errors, sources, tally, took, calls: false };
+    let (record, calls) = (None, false);
+    let report = Report { command, plan, excesses, outcomes, diagnostics, errors, sources, tally, took, record, calls };
     if forms.format != Format::Text {
         Screen::out(&report.form(forms.format));
     }
@@ -142,6 +160,10 @@ pub(super) struct Seen<'a> {
     pub(super) plan: Plan,
     /// The limits that it exceeds.
     pub(super) excesses: Vec<Excess>,
+    /// What the plan was made from.
+    pub(super) record: Record,
+    /// When reading began.
+    pub(super) start: Instant,
     /// How long it took.
     pub(super) took: Duration,
 }
@@ -154,8 +176,9 @@ pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<
     prune(&readers, &mut scenes, &prepared.scopes).await;
     let mut plan = plan(&scenes);
     note(&readers, &mut scenes, &mut plan).await;
-    let excesses = guard::excesses(&plan, &scenes, &safety(prepared, args));
-    Seen { scenes, plan, excesses, took: start.elapsed() }
+    let excesses = guard::excesses(&plan, &safety(prepared.written.config.as_ref(), args));
+    let record = saved::record(prepared, &scenes, &plan);
+    Seen { scenes, plan, excesses, record, start, took: start.elapsed() }
 }
 
 /// Returns what all forms of report say about a plan.
@@ -175,6 +198,7 @@ pub(super) fn report<'a>(
         sources: &prepared.written.sources,
         tally: Some(prepared.connected.shared.tally()),
         took: seen.took,
+        record: Some(&seen.record),
         calls: output.calls,
     }
 }
@@ -191,9 +215,9 @@ pub(super) fn show(report: &Report<'_>, output: &Output, screen: &Screen) {
 
 /// Shows the plan of a report on stdout for people.
 pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
-    let (Some(plan), Some(tally)) = (report.plan, report.tally) else { return };
+    let Some(plan) = report.plan else { return };
     let mut writer = text::Writer::new(screen, report.sources);
-    writer.plan(plan, tally, report.took);
+    writer.plan(plan, report.tally, report.took);
     if report.calls {
         writer.calls(plan);
     }
@@ -201,8 +225,8 @@ pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
 }
 
 /// Writes the files that were asked for, and returns the exit code: a file that could not be written is an error.
-pub(super) fn write(report: &Report<'_>, output: &Output, code: u8, screen: &Screen) -> u8 {
-    let problems = report.write(&output.forms);
+pub(super) fn write(report: &Report<'_>, forms: &Forms, code: u8, screen: &Screen) -> u8 {
+    let problems = report.write(forms);
     problems.iter().for_each(|problem| screen.error(problem));
     if problems.is_empty() || !matches!(code, exit::OK | exit::CHANGES) { code } else { exit::ERROR }
 }
@@ -225,8 +249,8 @@ pub(super) fn refused(seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Op
 }
 
 /// The limits of a run: those of the configuration, and those of the flags above them.
-fn safety(prepared: &Prepared, args: &SafetyArgs) -> Safety {
-    let mut safety = prepared.written.config.as_ref().map(|config| config.safety.clone()).unwrap_or_default();
+pub(super) fn safety(config: Option<&Config>, args: &SafetyArgs) -> Safety {
+    let mut safety = config.map(|config| config.safety.clone()).unwrap_or_default();
     // A flag is about this run, so it wins over limits on single kinds too.
     for limits in std::iter::once(&mut safety.all).chain(safety.kinds.values_mut()) {
         limits.changes = args.max_changes.or(limits.changes);

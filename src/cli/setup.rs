@@ -21,7 +21,7 @@ use crate::{
     manifest::{self, Selector, Set, Targets, Variables},
     model::{Desired, Ensure, Fields, ResourceId},
     platform,
-    source::Sources,
+    source::{FileId, Sources},
     transport::{Options, Transport},
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Written {
     pub(super) sources: Sources,
     /// The configuration; none where there is no file.
     pub(super) config: Option<Config>,
+    /// The files of the manifests.
+    pub(super) files: Vec<FileId>,
     /// The manifests.
     pub(super) set: Set,
     /// What is wrong with any of it.
@@ -59,13 +61,13 @@ pub(super) fn paths(inputs: &Inputs) -> Vec<PathBuf> {
 
 /// Reads the configuration. Without a file, each platform has one target of its own name.
 pub(super) fn configuration(
-    inputs: &Inputs,
+    named: Option<&Path>,
+    paths: &[PathBuf],
     sources: &mut Sources,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Option<Config>, String> {
-    let paths = paths(inputs);
     let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
-    let Some(file) = inputs.config.clone().or_else(|| config::find(first)) else { return Ok(None) };
+    let Some(file) = named.map(Path::to_owned).or_else(|| config::find(first)) else { return Ok(None) };
     config::load(&file, sources, diagnostics).map(Some).map_err(|error| explain(&error))
 }
 
@@ -106,10 +108,11 @@ pub(super) fn skipped(inputs: &Inputs, config: Option<&Config>) -> Vec<PathBuf> 
 /// Reads everything that people wrote. Only a wrong command line is an error here.
 pub(super) fn read(inputs: &Inputs) -> Result<Written, String> {
     let (mut sources, mut diagnostics, mut unread) = (Sources::default(), Vec::new(), Vec::new());
-    let config = configuration(inputs, &mut sources, &mut diagnostics).unwrap_or_else(|problem| {
-        unread.push(problem);
-        None
-    });
+    let config = configuration(inputs.config.as_deref(), &paths(inputs), &mut sources, &mut diagnostics)
+        .unwrap_or_else(|problem| {
+            unread.push(problem);
+            None
+        });
     let variables = variables(inputs, &mut sources, &mut diagnostics)?;
     let found =
         manifest::discover(&paths(inputs), &skipped(inputs, config.as_ref()), &mut io::stdin().lock(), &mut sources);
@@ -117,7 +120,7 @@ pub(super) fn read(inputs: &Inputs) -> Result<Written, String> {
     let (set, problems) =
         manifest::decode(&sources, &found.files, platform::ALL, &targets(config.as_ref()), &variables);
     diagnostics.extend(problems);
-    Ok(Written { sources, config, set, diagnostics, unread })
+    Ok(Written { sources, config, files: found.files, set, diagnostics, unread })
 }
 
 /// An error with all its causes in one line.

@@ -41,7 +41,13 @@ async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, S
     let usage = |problem: String| (exit::USAGE, problem);
     let failed = |problem: String| (exit::ERROR, problem);
     let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
-    let config = setup::configuration(&args.inputs, &mut sources, &mut diagnostics).map_err(failed)?;
+    let config = setup::configuration(
+        args.inputs.config.as_deref(),
+        &setup::paths(&args.inputs),
+        &mut sources,
+        &mut diagnostics,
+    )
+    .map_err(failed)?;
     let variables = setup::variables(&args.inputs, &mut sources, &mut diagnostics).map_err(usage)?;
     screen.diagnostics(&diagnostics, &sources);
     if diagnostics.iter().any(Diagnostic::is_error) {

@@ -55,7 +55,7 @@ fn report<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Group<'a> {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = Group::with_title(level.primary_title(&diagnostic.message).id(diagnostic.code));
+    let mut group = Group::with_title(level.primary_title(&diagnostic.message).id(&*diagnostic.code));
     for labels in clusters(&diagnostic.labels, sources) {
         let first = diagnostic.labels.first();
         let primary = |label: &Label| first.is_some_and(|first| std::ptr::eq(first, label));

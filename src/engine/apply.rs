@@ -1,5 +1,7 @@
 //! Carries out a plan: level by level, many calls at once, each object read back before it counts as done.
 
+mod recheck;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
@@ -19,8 +21,12 @@ use crate::{
     plan::{Plan, Scene, order},
 };
 
+/// How long what was read may be trusted: calls that leave later read their objects again right before.
+pub const TRUST: Duration = Duration::from_mins(1);
 /// Calls that are made before their objects are read back together; as many as one read can hold.
 const BATCH: usize = 500;
+/// The same where the objects are read again right before: what is sent last was read the longest ago.
+const CHECKED_BATCH: usize = 100;
 /// The wait before a lost call is sent again; longer with each attempt.
 const PAUSE: Duration = Duration::from_millis(400);
 /// Waits before what was accepted, but does not show, is read once more.
@@ -44,6 +50,10 @@ pub type Listener<'a> = dyn Fn(&Event<'_>) + Sync + 'a;
 pub struct Options<'a> {
     /// Read each object back after its write.
     pub verify: bool,
+    /// Until when what was planned on may be trusted. Calls that leave later read their objects again right before.
+    pub fresh_until: Instant,
+    /// Outcomes of changes that are not to be sent, known before.
+    pub settled: Vec<(ResourceId, Outcome)>,
     /// Is told what happens.
     pub listener: &'a Listener<'a>,
     /// Once cancelled, no further call is sent; those on their way are waited for.
@@ -59,7 +69,7 @@ pub async fn apply(
 ) -> Vec<(ResourceId, Outcome)> {
     let runs = scenes.iter().filter_map(|scene| {
         let writer = writers.iter().find(|writer| writer.reader().target().name == scene.target)?;
-        Some(Run::new(plan, scene, writer, options).go())
+        Some(Run::new(plan, scene, writer, options).go(&options.settled))
     });
     let mut outcomes: HashMap<ResourceId, Outcome> = join_all(runs).await.into_iter().flatten().collect();
     let mut outcome = |id: &ResourceId| outcomes.remove(id).unwrap_or(Outcome::Interrupted);
@@ -102,21 +112,34 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn go(mut self) -> HashMap<ResourceId, Outcome> {
+    async fn go(mut self, settled: &[(ResourceId, Outcome)]) -> HashMap<ResourceId, Outcome> {
+        for (id, outcome) in settled {
+            if !self.changes.contains_key(id) {
+                continue;
+            }
+            if let Some(live) = self.live(id) {
+                self.handles.insert(id.to_string(), live.handle.clone());
+            }
+            self.finish(id, outcome.clone(), Duration::ZERO);
+        }
         let edges: BTreeMap<ResourceId, BTreeSet<ResourceId>> =
             self.changes.values().map(|one| (one.id.clone(), one.after.iter().cloned().collect())).collect();
         for level in order::levels(&edges).unwrap_or_default() {
             let level: BTreeSet<ResourceId> = level.into_iter().collect();
-            let calls: Vec<&Call> =
-                self.calls.iter().copied().filter(|call| call.serves.iter().any(|id| level.contains(id))).collect();
-            for batch in calls.chunks(BATCH) {
-                self.batch(batch).await;
+            let is_open = |id: &ResourceId| level.contains(id) && !self.outcomes.contains_key(id);
+            let calls: Vec<&Call> = self.calls.iter().copied().filter(|call| call.serves.iter().any(is_open)).collect();
+            let mut rest = calls.as_slice();
+            while !rest.is_empty() {
+                let stale = Instant::now() >= self.options.fresh_until;
+                let (batch, others) = rest.split_at(rest.len().min(if stale { CHECKED_BATCH } else { BATCH }));
+                rest = others;
+                self.batch(batch, stale).await;
             }
         }
         self.outcomes
     }
 
-    async fn batch(&mut self, calls: &[&'a Call]) {
+    async fn batch(&mut self, calls: &[&'a Call], stale: bool) {
         let mut ready = Vec::new();
         for call in calls {
             match self.request(call) {
@@ -127,6 +150,9 @@ impl<'a> Run<'a> {
                     }
                 }
             }
+        }
+        if stale {
+            ready = self.still_as_planned(ready).await;
         }
         for attempt in 1..=TRIES {
             let lost = self.send(ready, attempt == TRIES).await;

@@ -1,11 +1,12 @@
 //! Reads what is live: the kinds say what to ask, round by round.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use futures_util::{StreamExt, future::join_all, stream};
+use serde_json::Value;
 
 use super::connection::Reader;
 use crate::{
@@ -151,4 +152,54 @@ fn see(facts: &mut Facts, known: Vec<(ResourceId, Sight)>) -> bool {
         }
     }
     learned
+}
+
+/// Reads what a saved plan is about again: its objects as documents, and by their handles those that cannot be found
+/// that way any more, or never could: what no document declares.
+pub async fn recall<'d>(readers: &[Reader], objects: &'d [Desired], plan: &Plan) -> Vec<Scene<'d>> {
+    let unasked: HashSet<&ResourceId> = plan.changes.iter().filter(|one| one.unasked).map(|one| &one.id).collect();
+    let mut by_target: BTreeMap<&Arc<str>, Vec<&Desired>> = BTreeMap::new();
+    for one in objects {
+        let group = by_target.entry(&one.target).or_default();
+        if !unasked.contains(&one.id) {
+            group.push(one);
+        }
+    }
+    let scenes = by_target.into_iter().filter_map(|(target, group)| {
+        let reader = readers.iter().find(|reader| reader.target().name == *target)?;
+        Some(async move {
+            let mut scene = observe_target(reader, group, Freshness::Primary).await;
+            scene.remarks.clear();
+            recall_by_handle(reader, objects, plan, &mut scene).await;
+            scene
+        })
+    });
+    join_all(scenes).await
+}
+
+async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Plan, scene: &mut Scene<'d>) {
+    // Of what goes undeclared only that is known which the plan names.
+    scene.surplus.clear();
+    let by_id: HashMap<&ResourceId, &'d Desired> = objects.iter().map(|one| (&one.id, one)).collect();
+    let own = plan.changes.iter().filter(|one| one.target == scene.target && !one.handle.is_null());
+    let open: Vec<(&'d Desired, &Value)> = own
+        .filter(|change| match scene.facts.sight(&change.id) {
+            Some(Sight::Found(live)) => live.handle != change.handle,
+            // A read that failed is not made up for: nothing is known.
+            Some(Sight::Unknown(_)) => false,
+            _ => true,
+        })
+        .filter_map(|change| Some((*by_id.get(&change.id)?, &change.handle)))
+        .collect();
+    let known: HashSet<&ResourceId> = scene.desired.iter().map(|one| &one.id).collect();
+    let unknown: Vec<&Desired> = open.iter().map(|(one, _)| *one).filter(|one| !known.contains(&one.id)).collect();
+    scene.desired.extend(unknown);
+    for kind in scene.platform.kinds() {
+        let group: Vec<_> = open.iter().filter(|(one, _)| one.id.kind == kind.name()).copied().collect();
+        if !group.is_empty() {
+            for (id, sight) in super::verify::reread(reader, *kind, &group).await {
+                scene.facts.see(id, sight);
+            }
+        }
+    }
 }

@@ -66,7 +66,7 @@ impl Decoder<'_> {
         let (ours, manifests): (Vec<_>, Vec<_>) =
             documents.into_iter().partition(|document| is_ours(&document.root, self.platforms));
         found.retain(|diagnostic| !lies_in(diagnostic, ours.iter().map(|document| &document.root.origin)));
-        self.unread |= found.iter().any(|diagnostic| UNREAD.contains(&diagnostic.code));
+        self.unread |= found.iter().any(|diagnostic| UNREAD.contains(&&*diagnostic.code));
         let wrong: Vec<Origin> =
             found.iter().filter(|found| found.is_error()).filter_map(|found| found.origin().cloned()).collect();
         self.diagnostics.append(&mut found);

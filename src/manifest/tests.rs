@@ -57,6 +57,10 @@ impl Kind for Switch {
         Ok(Vec::new())
     }
 
+    fn rests_on(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
     fn calls(&self, _: &[Planned<'_>], _: &Facts) -> Vec<Call> {
         Vec::new()
     }
@@ -86,6 +90,10 @@ impl Kind for Cable {
         Ok(Vec::new())
     }
 
+    fn rests_on(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
     fn calls(&self, _: &[Planned<'_>], _: &Facts) -> Vec<Call> {
         Vec::new()
     }
@@ -100,6 +108,10 @@ impl Platform for Fabric {
 
     fn kinds(&self) -> &'static [&'static dyn Kind] {
         self.1
+    }
+
+    fn operation(&self, _: &str) -> Option<&'static str> {
+        None
     }
 
     fn is_read(&self, _: &str) -> bool {
@@ -502,7 +514,7 @@ fn variables() -> Variables {
     let file = sources.add("values.yaml", "NAME: from values\nCODE: '010'\nCOUNT: 5\nLIST: [1]\nbad-name: x\n");
     let mut diagnostics = Vec::new();
     let layer = values(&sources, file, &mut diagnostics);
-    assert_eq!(diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), ["M017", "M016"]);
+    assert_eq!(diagnostics.iter().map(|found| found.code.clone()).collect::<Vec<_>>(), ["M017", "M016"]);
     let environment = [("RECONCILE_VAR_ENV", "环境"), ("RECONCILE_VAR_NAME", "shadowed"), ("PATH", "/bin")];
     Variables::default()
         .over_assignments(["SET=3", "EMPTY="])

@@ -3,13 +3,18 @@
 //! They hold for each kind and target apart. What a document spells out with `ensure: absent` is a change like any
 //! other; what goes only because no document declares it (`mode: exact`, pruning) counts against the limit on deletes.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Plan, Scene};
-use crate::model::{Action, Sight};
+use super::Plan;
+use crate::model::Action;
 
 /// A number of objects, or a share of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,30 +110,24 @@ impl fmt::Display for Excess {
 }
 
 /// Returns the limits that a plan exceeds. Reaching one is fine.
-pub fn excesses(plan: &Plan, scenes: &[Scene<'_>], safety: &Safety) -> Vec<Excess> {
+pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
     let mut excesses = Vec::new();
-    for scene in scenes {
-        for kind in scene.platform.kinds() {
-            let kind = kind.name();
-            let changes = || plan.changes.iter().filter(|one| one.target == scene.target && one.id.kind == kind);
-            let unasked = changes().filter(|one| one.unasked).count();
-            let found = scene.desired.iter().filter(|one| {
-                one.selected && one.id.kind == kind && matches!(scene.facts.sight(&one.id), Some(Sight::Found(_)))
-            });
-            let among = found.count() + unasked;
-            let limits = safety.of(kind);
-            let mut check = |what: &'static str, count: usize, limit: Option<Limit>| {
-                if let Some(limit) = limit.filter(|limit| exceeds(count, among, *limit)) {
-                    let target = scene.target.clone();
-                    excesses.push(Excess { kind, target, what, count, among, limit });
-                }
-            };
-            let share = matches!(limits.changes, Some(Limit::Percent(_)));
-            let counted = changes().filter(|one| !share || one.action != Action::Create).count();
-            let few = share && among < limits.min_objects.unwrap_or(MIN_OBJECTS);
-            check("changes", counted, limits.changes.filter(|_| !few));
-            check("deletes", unasked, limits.deletes);
-        }
+    let groups: BTreeSet<_> = plan.changes.iter().map(|one| (one.target.clone(), one.id.kind)).collect();
+    for (target, kind) in groups {
+        let changes = || plan.changes.iter().filter(|one| one.target == target && one.id.kind == kind);
+        let unasked = changes().filter(|one| one.unasked).count();
+        let among = plan.live.get(&(target.clone(), kind)).copied().unwrap_or_default() + unasked;
+        let limits = safety.of(kind);
+        let mut check = |what: &'static str, count: usize, limit: Option<Limit>| {
+            if let Some(limit) = limit.filter(|limit| exceeds(count, among, *limit)) {
+                excesses.push(Excess { kind, target: target.clone(), what, count, among, limit });
+            }
+        };
+        let share = matches!(limits.changes, Some(Limit::Percent(_)));
+        let counted = changes().filter(|one| !share || one.action != Action::Create).count();
+        let few = share && among < limits.min_objects.unwrap_or(MIN_OBJECTS);
+        check("changes", counted, limits.changes.filter(|_| !few));
+        check("deletes", unasked, limits.deletes);
     }
     excesses
 }

@@ -39,6 +39,10 @@ impl Platform for BkCmdb {
         KINDS
     }
 
+    fn operation(&self, name: &str) -> Option<&'static str> {
+        door::operation(name)
+    }
+
     fn is_read(&self, operation: &str) -> bool {
         door::is_read(operation)
     }

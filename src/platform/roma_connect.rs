@@ -40,6 +40,10 @@ impl Platform for RomaConnect {
         settings.get("endpoint").cloned().or(region)
     }
 
+    fn operation(&self, name: &str) -> Option<&'static str> {
+        door::operation(name)
+    }
+
     fn is_read(&self, operation: &str) -> bool {
         door::is_read(operation)
     }

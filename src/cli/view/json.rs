@@ -2,17 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::{report::Report, text::trouble};
+use super::{
+    report::{Record, Report},
+    text::trouble,
+};
 use crate::{
     diagnostic::{Diagnostic, render},
     engine::connection::Tally,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
-    plan::{Cause, Plan, guard},
-    source::{Origin, Sources},
+    plan::{
+        Cause, Plan,
+        file::{self, FORMAT_VERSION, place},
+        guard,
+    },
+    source::Sources,
 };
-
-/// Version of the documents: the number before the dot changes when a key goes or changes its meaning.
-const FORMAT_VERSION: &str = "1.0";
 
 /// Returns the document of a run.
 pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
@@ -22,10 +26,27 @@ pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
     if !report.excesses.is_empty() {
         document["acknowledgement"] = json!(guard::acknowledgement(plan));
     }
+    if let Some(record) = report.record {
+        add_record(&mut document, record, report.sources);
+    }
     if let Some(outcomes) = report.outcomes {
         add_outcomes(&mut document, outcomes, report.tally);
     }
+    file::seal(&mut document);
     document
+}
+
+/// Adds what the calls of a plan rest on.
+fn add_record(document: &mut Value, record: &Record, sources: &Sources) {
+    let manifests = record.manifests.iter().map(|(path, digest)| json!({"file": path, "sha256": digest}));
+    document["manifests"] = manifests.collect();
+    document["config"] = json!(record.config);
+    let targets = record
+        .setups
+        .iter()
+        .map(|one| json!({"name": *one.target, "platform": *one.platform, "settings": one.settings}));
+    document["targets"] = targets.collect();
+    document["objects"] = record.objects.iter().map(|one| file::object(one, sources)).collect();
 }
 
 fn plan(plan: &Plan, report: &Report<'_>) -> Value {
@@ -46,6 +67,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "operation": call.request.operation,
             "target": *call.target,
             "arguments": call.request.arguments,
+            "repeatable": call.request.repeatable,
             "serves": call.serves.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "blocked": plan.blocked.iter().map(|one| json!({
@@ -61,7 +83,14 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
                 Cause::Unread(why) => why.clone(),
                 Cause::Needs(other) => format!("it needs {other}"),
             },
-            "at": at(&one.origin, sources),
+            "needs": match &one.cause {
+                Cause::Needs(other) => Some(other.to_string()),
+                Cause::Wrong(_) | Cause::Unread(_) => None,
+            },
+            "at": place(&one.origin, sources),
+        })).collect::<Vec<_>>(),
+        "live": plan.live.iter().map(|((target, kind), count)| json!({
+            "target": **target, "kind": kind, "count": count,
         })).collect::<Vec<_>>(),
         "cost": {
             "reads": report.tally.map_or(0, |tally| tally.total(false)),
@@ -113,7 +142,10 @@ fn change(change: &Change, sources: &Sources) -> Value {
         },
         "fields": change.fields.iter().map(|one| field(one, sources)).collect::<Vec<_>>(),
         "notes": change.notes,
-        "at": at(&change.origin, sources),
+        "unasked": change.unasked,
+        "after": change.after.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "seen": *change.seen,
+        "at": place(&change.origin, sources),
     })
 }
 
@@ -123,13 +155,8 @@ fn field(field: &FieldChange, sources: &Sources) -> Value {
         "before": field.from,
         "after": field.to,
         "owner": "manifest",
-        "at": at(&field.because, sources),
+        "at": place(&field.because, sources),
     })
-}
-
-fn at(origin: &Origin, sources: &Sources) -> Value {
-    let position = sources.position(origin);
-    json!({"file": *position.file, "line": position.line, "column": position.column})
 }
 
 fn diagnostics(diagnostics: &[Diagnostic], plan: &Plan, sources: &Sources) -> Vec<Value> {

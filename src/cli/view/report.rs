@@ -7,10 +7,23 @@ use crate::{
     cli::args::{Format, Forms},
     diagnostic::Diagnostic,
     engine::connection::Tally,
-    model::{Outcome, ResourceId},
-    plan::{Plan, guard::Excess},
+    model::{Desired, Outcome, ResourceId},
+    plan::{Plan, file::Setup, guard::Excess},
     source::Sources,
 };
+
+/// What a plan was made from, as far as a saved plan has to know it.
+#[derive(Default)]
+pub(in crate::cli) struct Record {
+    /// The objects that are to be changed, and what has to be known of others for that.
+    pub(in crate::cli) objects: Vec<Desired>,
+    /// The files of the manifests, with the SHA-256 of each.
+    pub(in crate::cli) manifests: Vec<(String, String)>,
+    /// Where the targets lead to.
+    pub(in crate::cli) setups: Vec<Setup>,
+    /// The configuration.
+    pub(in crate::cli) config: Option<String>,
+}
 
 /// What a run came to. The forms of reports read nothing else.
 pub(in crate::cli) struct Report<'a> {
@@ -32,6 +45,8 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) tally: Option<&'a Tally>,
     /// How long it took to plan.
     pub(in crate::cli) took: Duration,
+    /// What the plan was made from; none where it is known from a file.
+    pub(in crate::cli) record: Option<&'a Record>,
     /// Show the calls too, in the forms that do not always have them.
     pub(in crate::cli) calls: bool,
 }

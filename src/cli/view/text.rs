@@ -38,14 +38,12 @@ pub(in crate::cli) struct Writer<'a> {
 /// Returns a whole report as text.
 pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
     let mut writer = Writer::new(screen, report.sources);
-    let nothing = Tally::default();
-    let tally = report.tally.unwrap_or(&nothing);
     for error in report.errors {
         let _ = writeln!(writer.out, "error: {error}");
     }
     let mut diagnostics = report.diagnostics.to_vec();
     if let Some(plan) = report.plan {
-        writer.plan(plan, tally, report.took);
+        writer.plan(plan, report.tally, report.took);
         if report.calls {
             writer.calls(plan);
         }
@@ -53,7 +51,7 @@ pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
     }
     if let Some(outcomes) = report.outcomes {
         writer.out.push('\n');
-        writer.outcomes(outcomes, tally, report.took);
+        writer.outcomes(outcomes, report.tally.unwrap_or(&Tally::default()), report.took);
     }
     if !diagnostics.is_empty() {
         writer.out.push('\n');
@@ -77,7 +75,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the changes of a plan, then what is left alone, then the sum.
-    pub(in crate::cli) fn plan(&mut self, plan: &Plan, tally: &Tally, took: Duration) {
+    pub(in crate::cli) fn plan(&mut self, plan: &Plan, tally: Option<&Tally>, took: Duration) {
         for change in &plan.changes {
             self.change(change);
         }
@@ -184,13 +182,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn sum(&mut self, plan: &Plan, tally: &Tally, took: Duration) {
+    fn sum(&mut self, plan: &Plan, tally: Option<&Tally>, took: Duration) {
+        let reads = |tally: &Tally| format!(", {}, {:.2} s", count(tally.total(false), "read"), took.as_secs_f64());
         let blocked = match plan.blocked.len() {
             0 => String::new(),
             count => format!(", {count} left alone"),
         };
         let text = format!(
-            "{} {} to add, {} to update, {} to delete, {} unchanged{blocked}.   {} (lower bound {}), {}, {:.2} s",
+            "{} {} to add, {} to update, {} to delete, {} unchanged{blocked}.   {} (lower bound {}){}",
             self.styled("Plan:", STRONG),
             plan.count(Action::Create),
             plan.count(Action::Update),
@@ -198,8 +197,7 @@ impl<'a> Writer<'a> {
             plan.unchanged,
             count(plan.calls.len(), "call"),
             plan.changes.len(),
-            count(tally.total(false), "read"),
-            took.as_secs_f64(),
+            tally.map(reads).unwrap_or_default(),
         );
         let _ = writeln!(self.out, "{text}");
     }
@@ -281,7 +279,8 @@ pub(in crate::cli) fn finished(
 pub(in crate::cli) fn trouble(outcome: &Outcome) -> Option<String> {
     let fields = |fields: &[FieldChange]| fields.iter().map(|field| field.path.clone()).collect::<Vec<_>>().join(", ");
     match outcome {
-        Outcome::Applied | Outcome::Normalised(_) => None,
+        Outcome::Applied | Outcome::AlreadyTrue | Outcome::Normalised(_) => None,
+        Outcome::Stale => Some("not sent: it is no longer as it was when this was planned".to_owned()),
         Outcome::Dropped(paths) => Some(format!("accepted, but not stored: {}", fields(paths))),
         Outcome::Overtaken(paths) => Some(format!("stored, but somebody else changed it since: {}", fields(paths))),
         Outcome::Refused(refusal) => Some(format!("refused: {refusal}")),

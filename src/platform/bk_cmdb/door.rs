@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 pub(super) use reply::interpret;
-pub(super) use table::{is_read, since};
+pub(super) use table::{is_read, operation, since};
 
 use super::version::Version;
 use crate::{

@@ -24,6 +24,11 @@ const OPERATIONS: &[(&str, &str, &str, &[&str])] = &[
     ("AddUserToApp", "PUT", "instances/{instance_id}/apps/{app_id}/users", &[]),
 ];
 
+/// Returns the name of an operation as this table spells it.
+pub(super) fn operation(name: &str) -> Option<&'static str> {
+    OPERATIONS.iter().map(|(known, ..)| *known).find(|known| *known == name)
+}
+
 /// Says whether an operation only reads.
 pub(super) fn is_read(operation: &str) -> bool {
     OPERATIONS.iter().any(|(name, method, ..)| *name == operation && *method == "GET")

@@ -164,6 +164,11 @@ static OPERATIONS: &[Operation] = &[
     read("find_inst_audit", "/find/inst_audit").component(Component::None),
 ];
 
+/// Returns the name of an operation as this table spells it.
+pub(in crate::platform::bk_cmdb) fn operation(name: &str) -> Option<&'static str> {
+    OPERATIONS.iter().map(|operation| operation.name).find(|known| *known == name)
+}
+
 /// Says whether an operation only reads.
 pub(in crate::platform::bk_cmdb) fn is_read(name: &str) -> bool {
     OPERATIONS.iter().any(|operation| operation.name == name && operation.reads)

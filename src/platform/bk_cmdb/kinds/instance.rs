@@ -184,6 +184,10 @@ impl Kind for Instance {
         Claims { held: claim(held), wanted: claim(wanted) }
     }
 
+    fn rests_on(&self) -> Option<&'static [&'static str]> {
+        Some(&[NAME])
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         planned
             .iter()

@@ -176,6 +176,10 @@ impl Kind for InstanceAssociation {
         Claims { held: if live.is_some() { claims.clone() } else { Vec::new() }, wanted: claims }
     }
 
+    fn rests_on(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let request = |one: &Planned<'_>| match one.live {
             Some(live) => Request {

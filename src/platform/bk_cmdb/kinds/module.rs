@@ -174,6 +174,10 @@ impl Kind for Module {
         Claims { held: claims(held), wanted: claims(wanted) }
     }
 
+    fn rests_on(&self) -> Option<&'static [&'static str]> {
+        Some(&[NAME])
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| Call {
             request: request(one),

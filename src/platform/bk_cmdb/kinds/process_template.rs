@@ -204,6 +204,10 @@ impl Kind for ProcessTemplate {
         }
     }
 
+    fn rests_on(&self) -> Option<&'static [&'static str]> {
+        Some(&[NAME])
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| {
             let Some(live) = one.live else { return Some(creation::call(one)) };

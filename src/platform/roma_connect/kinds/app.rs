@@ -186,6 +186,11 @@ impl Kind for App {
         Claims { held: claim(held), wanted: claim(wanted) }
     }
 
+    /// The PUT sends name, remark and favorite back, whichever of them is declared.
+    fn rests_on(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| {
             if member::is_members(one.desired) {

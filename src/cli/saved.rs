@@ -1,0 +1,237 @@
+//! Saved plans: `plan --out FILE`, `show FILE`, `apply FILE`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    apply::{Job, carry_out},
+    args::{ApplyArgs, Format, Inputs, ShowArgs},
+    exit,
+    plan::{self, Prepared, Seen},
+    setup,
+    signal::Stop,
+    view::{
+        Screen,
+        report::{Record, Report},
+    },
+};
+use crate::{
+    config::Config,
+    engine::{connection::Connection, observe::recall},
+    model::{Desired, ResourceId},
+    plan::{
+        Plan, Scene,
+        file::{self, Saved, Setup},
+        guard, part, seen,
+    },
+    platform,
+    source::Sources,
+};
+
+/// The settings that say where a target leads to.
+const PLACES: &[&str] = &["endpoint", "region", "projectId", "instanceId", "supplierAccount"];
+
+/// Returns what a plan was made from.
+pub(super) fn record(prepared: &Prepared, scenes: &[Scene<'_>], plan: &Plan) -> Record {
+    let changed: HashSet<&ResourceId> = plan.changes.iter().map(|change| &change.id).collect();
+    let mut objects = part(&prepared.desired, &|one: &Desired| changed.contains(&one.id));
+    let surplus = scenes.iter().flat_map(|scene| &scene.surplus);
+    objects.extend(surplus.filter(|one| changed.contains(&one.id)).cloned());
+    let written = &prepared.written;
+    let manifests = written.files.iter().map(|file| {
+        let digest = Sha256::digest(written.sources.text(*file).as_bytes());
+        let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        (written.sources.path(*file).to_string(), digest)
+    });
+    let used: BTreeSet<&Arc<str>> = objects.iter().map(|one| &one.target).collect();
+    let setups = written.config.as_ref().map(|config| setups(config, &used)).unwrap_or_default();
+    let config = written.config.as_ref().map(|config| config.path.display().to_string());
+    Record { objects, manifests: manifests.collect(), setups, config }
+}
+
+/// Says where targets lead to, as far as the configuration itself does.
+fn setups(config: &Config, used: &BTreeSet<&Arc<str>>) -> Vec<Setup> {
+    let setup = |target: &crate::config::Target| {
+        let literals = setup::literals(target);
+        let settings = PLACES.iter().filter_map(|key| Some(((*key).to_owned(), file::fingerprint(literals.get(key)?))));
+        Setup { target: target.name.clone(), platform: target.platform.into(), settings: settings.collect() }
+    };
+    config.targets.iter().filter(|target| used.contains(&target.name)).map(setup).collect()
+}
+
+/// Writes a plan to a file, whole or not at all.
+pub(super) fn save(report: &Report<'_>, path: &Path) -> Result<(), String> {
+    let problem = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    let part = PathBuf::from(name);
+    std::fs::write(&part, report.form(Format::Json)).map_err(problem)?;
+    std::fs::rename(&part, path).map_err(problem)
+}
+
+/// Returns the saved plan that a command was given instead of manifests; an error where both were.
+pub(super) fn given(inputs: &Inputs) -> Result<Option<PathBuf>, String> {
+    let paths = setup::paths(inputs);
+    let Some(path) = paths.iter().find(|path| is_saved(path)) else { return Ok(None) };
+    let others = paths.len() > 1 || !inputs.set.is_empty() || !inputs.values.is_empty() || setup::is_partial(inputs);
+    if others {
+        let message = "a saved plan is applied as it is: no other paths, variables or selections can go with it";
+        return Err(format!("{}: {message}", path.display()));
+    }
+    Ok(Some(path.clone()))
+}
+
+/// Says whether a file is a document of this program other than a manifest.
+fn is_saved(path: &Path) -> bool {
+    if !path.is_file() {
+        return false;
+    }
+    // What cannot be read is told when it is read as a manifest.
+    let Ok(text) = std::fs::read_to_string(path) else { return false };
+    let is_ours = |value: &serde_json::Value| value["apiVersion"] == "reconcile/v1" && value["kind"].is_string();
+    let parsed = serde_json::from_str(&text);
+    // A document that was cut off is no manifest either.
+    parsed.as_ref().map_or_else(|_| text.starts_with("{\n  \"") && text.contains("\"reconcile/v1\""), is_ours)
+}
+
+/// Reads a saved plan.
+fn read(path: &Path, sources: &mut Sources) -> Result<Saved, String> {
+    let problem = |error: &dyn std::error::Error| format!("{}: {}", path.display(), setup::explain(error));
+    let text = std::fs::read_to_string(path).map_err(|error| problem(&error))?;
+    file::read(&text, platform::ALL, sources).map_err(|error| problem(&error))
+}
+
+/// Shows a saved plan; nothing is read from a platform.
+pub(super) fn show(args: &ShowArgs, screen: &Screen) -> u8 {
+    let mut sources = Sources::default();
+    let saved = match read(&args.file, &mut sources) {
+        Ok(saved) => saved,
+        Err(problem) => {
+            let errors = [problem];
+            errors.iter().for_each(|problem| screen.error(problem));
+            plan::unplanned("show", &sources, &[], &errors, &args.forms, screen);
+            return exit::ERROR;
+        }
+    };
+    let report = Report { calls: args.calls, ..report("show", &saved, &sources) };
+    match args.forms.format {
+        Format::Text => {
+            plan::preview(&report, screen);
+            plan::blocked(&report, screen);
+        }
+        Format::Json => Screen::out(&format!("{:#}\n", saved.document)),
+    }
+    plan::write(&report, &args.forms, exit::OK, screen)
+}
+
+/// Returns what is said about a saved plan.
+fn report<'a>(command: &'static str, saved: &'a Saved, sources: &'a Sources) -> Report<'a> {
+    Report {
+        command,
+        plan: Some(&saved.plan),
+        excesses: &[],
+        outcomes: None,
+        diagnostics: &saved.diagnostics,
+        errors: &[],
+        sources,
+        tally: None,
+        took: Duration::ZERO,
+        record: None,
+        calls: false,
+    }
+}
+
+/// Carries out a saved plan: what moved since is left alone.
+pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 {
+    let stop = Stop::listen();
+    let mut sources = Sources::default();
+    let fail = |problem: String, code: u8| {
+        let errors = [problem];
+        errors.iter().for_each(|problem| screen.error(problem));
+        plan::unplanned("apply", &Sources::default(), &[], &errors, &args.output.forms, screen);
+        code
+    };
+    if args.prune {
+        return fail("a saved plan says itself what is pruned: `--prune` belongs to `plan`".to_owned(), exit::USAGE);
+    }
+    let mut saved = match read(path, &mut sources) {
+        Ok(saved) => saved,
+        Err(problem) => return fail(problem, exit::ERROR),
+    };
+    let mut inputs_config = args.inputs.config.clone();
+    if inputs_config.is_none() {
+        // The one that it was made with, where it lies there still.
+        inputs_config = saved.config.as_ref().map(PathBuf::from).filter(|config| config.is_file());
+    }
+    let mut diagnostics = Vec::new();
+    let config =
+        setup::configuration(inputs_config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics);
+    let config = match config {
+        Ok(config) => config,
+        Err(problem) => return fail(problem, exit::ERROR),
+    };
+    screen.diagnostics(&diagnostics, &sources);
+    if diagnostics.iter().any(crate::diagnostic::Diagnostic::is_error) {
+        return fail("the configuration has errors: nothing was sent".to_owned(), exit::ERROR);
+    }
+    let used: BTreeSet<&Arc<str>> = saved.objects.iter().map(|one| &one.target).collect();
+    let here = config.as_ref().map(|config| setups(config, &used)).unwrap_or_default();
+    if let Some(problem) = elsewhere(&saved.setups, &here) {
+        return fail(format!("{}: {problem}", path.display()), exit::ERROR);
+    }
+    let used = used.into_iter().cloned().collect();
+    let connected = match setup::connect(&args.network, config.as_ref(), &used).await {
+        Ok(connected) => connected,
+        Err(problem) => return fail(problem, exit::ERROR),
+    };
+    let start = Instant::now();
+    let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
+    let scenes = tokio::select! {
+        scenes = recall(&readers, &saved.objects, &saved.plan) => scenes,
+        () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
+    };
+    let standings = seen::standings(&saved.plan, &scenes);
+    let settled = standings.iter().filter_map(|(id, standing)| Some((id.clone(), standing.outcome()?))).collect();
+    let excesses = guard::excesses(&saved.plan, &plan::safety(config.as_ref(), &args.safety));
+    let plan = std::mem::take(&mut saved.plan);
+    let seen = Seen { scenes, plan, excesses, record: Record::default(), start, took: start.elapsed() };
+    let report = Report {
+        plan: Some(&seen.plan),
+        excesses: &seen.excesses,
+        tally: Some(connected.shared.tally()),
+        took: seen.took,
+        calls: args.output.calls,
+        ..report("apply", &saved, &sources)
+    };
+    // What was read is read again right before each call.
+    let job = Job { seen: &seen, report, settled, fresh_until: start };
+    let code = carry_out(args, &connected, job, &stop, screen).await;
+    drop(seen);
+    plan::end(connected, screen).await;
+    stop.code().unwrap_or(code)
+}
+
+/// Says which target leads elsewhere than it did when the plan was made; none where all lead there.
+fn elsewhere(then: &[Setup], now: &[Setup]) -> Option<String> {
+    let now: BTreeMap<&Arc<str>, &Setup> = now.iter().map(|one| (&one.target, one)).collect();
+    for one in then {
+        let Some(here) = now.get(&one.target).filter(|here| here.platform == one.platform) else {
+            return Some(format!("the configuration has no target `{}` on {}", one.target, one.platform));
+        };
+        let keys: BTreeSet<&String> = one.settings.keys().chain(here.settings.keys()).collect();
+        let other = keys.into_iter().find(|key| one.settings.get(*key) != here.settings.get(*key));
+        if let Some(key) = other {
+            return Some(format!(
+                "`{key}` of target `{}` is not what it was when this was planned: plan again",
+                one.target
+            ));
+        }
+    }
+    None
+}

@@ -1,0 +1,48 @@
+//! Reads objects again right before their calls, where some time has passed since the plan was made.
+
+use std::time::Duration;
+
+use super::Run;
+use crate::{
+    model::{Call, Outcome, Request, ResourceId, Sight},
+    plan::seen::holds,
+};
+
+impl<'a> Run<'a> {
+    /// Reads the objects of calls again, and returns those calls whose objects are still what was planned on.
+    pub(super) async fn still_as_planned(&mut self, calls: Vec<(&'a Call, Request)>) -> Vec<(&'a Call, Request)> {
+        let served = calls.iter().flat_map(|(call, _)| &call.serves);
+        let open: Vec<_> =
+            served.map(|id| (id, self.live(id).map(|live| live.handle.clone()), None, Duration::ZERO)).collect();
+        let sights = self.read_back(&open).await;
+        let mut ready = Vec::new();
+        for (call, request) in calls {
+            let moved: Vec<_> =
+                call.serves.iter().filter_map(|id| Some((id, self.moved(id, sights.get(id))?))).collect();
+            if moved.is_empty() {
+                ready.push((call, request));
+                continue;
+            }
+            // A call that serves several is sent whole or not at all.
+            let first = moved[0].0.clone();
+            for id in &call.serves {
+                let own = moved.iter().find(|(one, _)| *one == id).map(|(_, outcome)| outcome.clone());
+                self.finish(id, own.unwrap_or_else(|| Outcome::Skipped(first.clone())), Duration::ZERO);
+            }
+        }
+        ready
+    }
+
+    /// Returns the outcome of a change that is not to be sent, because its object is not as it was when planned.
+    fn moved(&self, id: &ResourceId, now: Option<&Sight>) -> Option<Outcome> {
+        let (kind, desired) = (self.kind(id)?, self.desired.get(id)?);
+        match (self.scene.facts.sight(id), now) {
+            (Some(before), Some(now)) if holds(kind, desired, before, now) => None,
+            (_, Some(Sight::Unknown(why))) => {
+                Some(Outcome::Unknown(format!("not sent, for it could not be read again: {why}")))
+            }
+            (_, None) => Some(Outcome::Unknown("not sent, for it could not be read again".to_owned())),
+            _ => Some(Outcome::Stale),
+        }
+    }
+}

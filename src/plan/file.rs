@@ -1,0 +1,323 @@
+//! Saved plans: the JSON document of a plan, with all that its calls rest on.
+//!
+//! A file holds no credential: requests know none. What is wrong with a file is told by name; a file that is not wholly
+//! understood is refused.
+
+mod document;
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+
+use super::{Blocked, Cause, Plan, seen::digest};
+use crate::{
+    diagnostic::{Diagnostic, Severity},
+    kind::Platform,
+    model::{Action, Call, Change, Desired, Ensure, FieldChange, Fields, Reference, Request, ResourceId},
+    source::{FileId, Located, Origin, Sources},
+};
+
+/// Version of the documents: the number before the dot changes when a key goes or changes its meaning.
+pub const FORMAT_VERSION: &str = "1.1";
+
+/// The first version that can be applied.
+const OLDEST: (u32, u32) = (1, 1);
+
+/// The key that holds the digest of all others.
+const DIGEST: &str = "digest";
+
+/// What tells one run from the next although nothing differs: no part of the digest.
+const COST: &str = "cost";
+
+/// A file that is no saved plan, or one that cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It is not JSON, or a part of it is not as it has to be.
+    #[error("it is no saved plan: {0}")]
+    Shape(String),
+    /// It is a document of another kind.
+    #[error("it is a {0}, no saved plan")]
+    Kind(String),
+    /// It was written by a version of the program that this one does not understand.
+    #[error("its format is {0}; this program reads 1.{oldest} to {FORMAT_VERSION}: plan again", oldest = OLDEST.1)]
+    Version(String),
+    /// It was cut off or edited after it had been written.
+    #[error("it was changed after it had been written: its digest does not fit; plan again")]
+    Digest,
+}
+
+/// Where a target leads to, as far as the configuration itself says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// The target's name.
+    pub target: Arc<str>,
+    /// The name of its platform.
+    pub platform: Arc<str>,
+    /// Digests of its settings by their keys.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A plan that was saved.
+#[derive(Debug)]
+pub struct Saved {
+    /// The plan.
+    pub plan: Plan,
+    /// The objects that it changes, those that they refer to, and what else has to be known of them.
+    pub objects: Vec<Desired>,
+    /// Where its targets led to.
+    pub setups: Vec<Setup>,
+    /// The configuration that it was made with.
+    pub config: Option<String>,
+    /// What was to be said about documents.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The whole document.
+    pub document: Value,
+}
+
+/// Returns the digest of a setting.
+pub fn fingerprint(text: &str) -> String {
+    let mut digest = digest(&json!(text));
+    digest.truncate(16);
+    digest
+}
+
+/// Puts the digest of a document into it.
+pub fn seal(document: &mut Value) {
+    document[DIGEST] = json!(sealed(document));
+}
+
+fn sealed(document: &Value) -> String {
+    let mut content = document.clone();
+    if let Some(content) = content.as_object_mut() {
+        content.remove(DIGEST);
+        content.remove(COST);
+    }
+    digest(&content)
+}
+
+/// Returns an object as a document holds it.
+pub fn object(desired: &Desired, sources: &Sources) -> Value {
+    let fields = |fields: &Fields| -> Value {
+        fields
+            .iter()
+            .map(|(path, located)| {
+                (path.to_string(), json!({"value": located.value, "at": place(&located.origin, sources)}))
+            })
+            .collect()
+    };
+    json!({
+        "address": desired.id.to_string(),
+        "target": *desired.target,
+        "ensure": match desired.ensure {
+            Ensure::Existing => "existing",
+            Ensure::Present => "present",
+            Ensure::Absent => "absent",
+        },
+        "locator": fields(&desired.locator),
+        "fields": fields(&desired.fields),
+        "references": desired.references.iter().map(|one| json!({
+            "address": one.to.to_string(),
+            "at": place(&one.origin, sources),
+        })).collect::<Vec<_>>(),
+        "labels": desired.labels.iter().map(|(key, value)| (key.to_string(), json!(**value))).collect::<Value>(),
+        "protect": desired.protect,
+        "exclusive": desired.exclusive,
+        "changes": desired.selected,
+        "at": place(&desired.origin, sources),
+    })
+}
+
+/// Returns a place as documents hold it.
+pub fn place(origin: &Origin, sources: &Sources) -> Value {
+    let position = sources.position(origin);
+    json!({"file": *position.file, "line": position.line, "column": position.column})
+}
+
+/// Reads a document. Its places go into `sources`.
+pub fn read(text: &str, platforms: &[&'static dyn Platform], sources: &mut Sources) -> Result<Saved, FileError> {
+    let document: Value = serde_json::from_str(text).map_err(|error| FileError::Shape(error.to_string()))?;
+    match (document["apiVersion"].as_str(), document["kind"].as_str()) {
+        (Some("reconcile/v1"), Some("Plan")) => {}
+        (Some("reconcile/v1"), Some(other)) => return Err(FileError::Kind(other.to_owned())),
+        _ => return Err(FileError::Shape("it has no `apiVersion: reconcile/v1` and `kind: Plan`".to_owned())),
+    }
+    check_version(document["format_version"].as_str().unwrap_or("unknown"))?;
+    if document[DIGEST].as_str() != Some(&sealed(&document)) {
+        return Err(FileError::Digest);
+    }
+    let read: document::Document =
+        serde::Deserialize::deserialize(&document).map_err(|error| FileError::Shape(error.to_string()))?;
+    Reading { platforms, sources, files: BTreeMap::new() }.saved(read, document)
+}
+
+fn check_version(version: &str) -> Result<(), FileError> {
+    let parse = |version: &str| -> Option<(u32, u32)> {
+        let (major, minor) = version.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    let known = parse(version).filter(|known| *known >= OLDEST && Some(*known) <= parse(FORMAT_VERSION));
+    known.map(|_| ()).ok_or_else(|| FileError::Version(version.to_owned()))
+}
+
+/// Returns what a missing value means: nothing for a row and for what is created, else null.
+fn gone(path: &str, action: Option<Action>) -> Option<Value> {
+    (action != Some(Action::Create) && !path.ends_with(']')).then_some(Value::Null)
+}
+
+/// Turns a document back into plain data.
+struct Reading<'a> {
+    platforms: &'a [&'static dyn Platform],
+    sources: &'a mut Sources,
+    files: BTreeMap<String, FileId>,
+}
+
+impl Reading<'_> {
+    fn saved(mut self, read: document::Document, document: Value) -> Result<Saved, FileError> {
+        let setups: Vec<_> = read
+            .targets
+            .into_iter()
+            .map(|one| Setup { target: one.name.into(), platform: one.platform.into(), settings: one.settings })
+            .collect();
+        let mut diagnostics: Vec<_> = read.diagnostics.into_iter().map(|one| self.diagnostic(one)).collect();
+        let mut plan = Plan {
+            unchanged: read.summary.unchanged,
+            changes: read.changes.into_iter().map(|one| self.change(one)).collect::<Result<_, _>>()?,
+            calls: read.calls.into_iter().map(|one| self.call(one, &setups)).collect::<Result<_, _>>()?,
+            ..Plan::default()
+        };
+        for one in read.blocked {
+            plan.blocked.push(self.blocked(one, &mut diagnostics)?);
+        }
+        for one in read.live {
+            let kind = self.kind(&one.kind)?;
+            plan.live.insert((one.target.into(), kind), one.count);
+        }
+        let objects = read.objects.into_iter().map(|one| self.object(one)).collect::<Result<Vec<_>, _>>()?;
+        let known: HashSet<&ResourceId> = objects.iter().map(|one| &one.id).collect();
+        if let Some(change) = plan.changes.iter().find(|change| !known.contains(&change.id)) {
+            return Err(FileError::Shape(format!("nothing says what {} is", change.id)));
+        }
+        Ok(Saved { plan, objects, setups, config: read.config, diagnostics, document })
+    }
+
+    fn kind(&self, name: &str) -> Result<&'static str, FileError> {
+        let kind = self.platforms.iter().find_map(|platform| platform.kind(name)).map(crate::kind::Kind::name);
+        kind.ok_or_else(|| FileError::Shape(format!("there is no kind `{name}`")))
+    }
+
+    fn id(&self, address: &str) -> Result<ResourceId, FileError> {
+        let (kind, key) =
+            address.split_once('/').ok_or_else(|| FileError::Shape(format!("`{address}` is no address")))?;
+        Ok(ResourceId { kind: self.kind(kind)?, key: key.into() })
+    }
+
+    fn origin(&mut self, at: &document::Place) -> Origin {
+        let known = self.files.get(&at.file).copied();
+        let file = known.unwrap_or_else(|| self.sources.add_absent(at.file.as_str()));
+        self.files.insert(at.file.clone(), file);
+        self.sources.mark(file, at.line, at.column)
+    }
+
+    fn change(&mut self, change: document::Change) -> Result<Change, FileError> {
+        let action =
+            [Action::Create, Action::Update, Action::Delete].into_iter().find(|one| one.name() == change.action);
+        let fields = change.fields.into_iter().map(|field| FieldChange {
+            because: self.origin(&field.at),
+            // A row of a list comes or goes; any other field of a live object has a value, which may be null.
+            from: field.before.filter(|_| action != Some(Action::Create)).or_else(|| gone(&field.path, action)),
+            to: field.after.or_else(|| gone(&field.path, None)),
+            path: field.path,
+        });
+        let fields = fields.collect();
+        Ok(Change {
+            id: self.id(&change.address)?,
+            target: change.target.into(),
+            label: change.label,
+            handle: change.id,
+            action: action.ok_or_else(|| FileError::Shape(format!("there is no action `{}`", change.action)))?,
+            unasked: change.unasked,
+            fields,
+            notes: change.notes,
+            after: change.after.iter().map(|one| self.id(one)).collect::<Result<_, _>>()?,
+            seen: change.seen.into(),
+            origin: self.origin(&change.at),
+        })
+    }
+
+    fn call(&self, call: document::Call, setups: &[Setup]) -> Result<Call, FileError> {
+        let platform = setups.iter().find(|one| *one.target == *call.target).map(|one| &*one.platform);
+        let platform = self.platforms.iter().find(|one| Some(one.name()) == platform);
+        // What only reads is no call of a plan.
+        let operation = platform.and_then(|one| one.operation(&call.operation).filter(|name| !one.is_read(name)));
+        let operation = operation.ok_or_else(|| FileError::Shape(format!("there is no call `{}`", call.operation)))?;
+        Ok(Call {
+            request: Request { operation, arguments: call.arguments, repeatable: call.repeatable },
+            target: call.target.into(),
+            serves: call.serves.iter().map(|one| self.id(one)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn blocked(&mut self, blocked: document::Blocked, diagnostics: &mut Vec<Diagnostic>) -> Result<Blocked, FileError> {
+        let origin = self.origin(&blocked.at);
+        let cause = match (&*blocked.cause, &blocked.needs) {
+            ("needs", Some(other)) => Cause::Needs(self.id(other)?),
+            ("wrong", _) => {
+                // It is told once: with the object that it is about.
+                let at = diagnostics.iter().position(|one| one.message == blocked.message);
+                Cause::Wrong(at.map(|at| diagnostics.remove(at)).into_iter().collect())
+            }
+            _ => Cause::Unread(blocked.message),
+        };
+        Ok(Blocked { id: self.id(&blocked.address)?, target: blocked.target.into(), origin, cause })
+    }
+
+    fn diagnostic(&mut self, one: document::Diagnostic) -> Diagnostic {
+        let origin = one.at.map(|at| self.origin(&at));
+        Diagnostic {
+            code: Cow::Owned(one.code),
+            severity: if one.severity == Severity::Warning.name() { Severity::Warning } else { Severity::Error },
+            message: one.message,
+            labels: origin.into_iter().map(|origin| crate::diagnostic::Label { origin, text: String::new() }).collect(),
+            hint: one.hint,
+            hidden: false,
+        }
+    }
+
+    fn object(&mut self, one: document::Object) -> Result<Desired, FileError> {
+        let ensure = match &*one.ensure {
+            "existing" => Ensure::Existing,
+            "present" => Ensure::Present,
+            "absent" => Ensure::Absent,
+            other => return Err(FileError::Shape(format!("`ensure: {other}` is unknown"))),
+        };
+        let references = one
+            .references
+            .into_iter()
+            .map(|reference| Ok(Reference { to: self.id(&reference.address)?, origin: self.origin(&reference.at) }));
+        let references = references.collect::<Result<_, FileError>>()?;
+        Ok(Desired {
+            id: self.id(&one.address)?,
+            target: one.target.into(),
+            ensure,
+            locator: self.fields(one.locator),
+            references,
+            fields: self.fields(one.fields),
+            labels: one.labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            origin: self.origin(&one.at),
+            selected: one.changes,
+            protect: one.protect,
+            exclusive: one.exclusive,
+        })
+    }
+
+    fn fields(&mut self, fields: BTreeMap<String, document::Field>) -> Fields {
+        fields
+            .into_iter()
+            .map(|(path, field)| (path.into(), Located::new(field.value, self.origin(&field.at))))
+            .collect()
+    }
+}

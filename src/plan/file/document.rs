@@ -1,0 +1,123 @@
+//! The parts of the document of a plan that are read back.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+pub(super) struct Document {
+    pub(super) summary: Summary,
+    pub(super) changes: Vec<Change>,
+    pub(super) calls: Vec<Call>,
+    pub(super) blocked: Vec<Blocked>,
+    pub(super) live: Vec<Live>,
+    pub(super) targets: Vec<Target>,
+    pub(super) objects: Vec<Object>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) config: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Summary {
+    pub(super) unchanged: usize,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Place {
+    pub(super) file: String,
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Change {
+    pub(super) address: String,
+    pub(super) target: String,
+    pub(super) id: Value,
+    pub(super) label: String,
+    pub(super) action: String,
+    pub(super) unasked: bool,
+    pub(super) fields: Vec<FieldChange>,
+    pub(super) notes: Vec<String>,
+    pub(super) after: Vec<String>,
+    pub(super) seen: String,
+    pub(super) at: Place,
+}
+
+#[derive(Deserialize)]
+pub(super) struct FieldChange {
+    pub(super) path: String,
+    pub(super) before: Option<Value>,
+    pub(super) after: Option<Value>,
+    pub(super) at: Place,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Call {
+    pub(super) operation: String,
+    pub(super) target: String,
+    pub(super) arguments: Value,
+    pub(super) repeatable: bool,
+    pub(super) serves: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Blocked {
+    pub(super) address: String,
+    pub(super) target: String,
+    pub(super) cause: String,
+    pub(super) message: String,
+    pub(super) needs: Option<String>,
+    pub(super) at: Place,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Live {
+    pub(super) target: String,
+    pub(super) kind: String,
+    pub(super) count: usize,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) platform: String,
+    pub(super) settings: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Diagnostic {
+    pub(super) code: String,
+    pub(super) severity: String,
+    pub(super) message: String,
+    pub(super) at: Option<Place>,
+    pub(super) hint: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Object {
+    pub(super) address: String,
+    pub(super) target: String,
+    pub(super) ensure: String,
+    pub(super) locator: BTreeMap<String, Field>,
+    pub(super) fields: BTreeMap<String, Field>,
+    pub(super) references: Vec<Reference>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) protect: bool,
+    pub(super) exclusive: bool,
+    pub(super) changes: bool,
+    pub(super) at: Place,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Field {
+    pub(super) value: Value,
+    pub(super) at: Place,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Reference {
+    pub(super) address: String,
+    pub(super) at: Place,
+}

@@ -1,0 +1,139 @@
+//! What a change rests on: whether the live object is still the one that it was planned on.
+//!
+//! Only what matters to the call counts: the object's ids, what it is known by, the declared fields and those that the
+//! call sends back as they were read; for a create its absence and the ids of what it hangs on. Times and names of
+//! those who changed it do not, so unrelated moves do no harm.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Plan, Scene};
+use crate::{
+    kind::Kind,
+    model::{Action, Change, Desired, Ensure, Outcome, ResourceId, Sight},
+};
+
+/// Returns what a change of an object rests on, as it was seen; null where nothing is known of the object.
+pub fn ground(kind: &dyn Kind, desired: &Desired, sight: &Sight) -> Value {
+    match sight {
+        Sight::Found(live) => {
+            let known = kind.rests_on();
+            let matters = |name: &str| {
+                known.is_none_or(|known| known.contains(&name))
+                    || desired.fields.keys().any(|path| base(path) == base(name))
+                    || desired.locator.keys().filter_map(|path| path.strip_prefix("match.")).any(|path| path == name)
+            };
+            let fields: Map<String, Value> = live
+                .fields
+                .iter()
+                .filter(|(name, _)| matters(name))
+                .map(|(name, value)| (name.to_string(), value.clone()))
+                .collect();
+            json!({"found": live.handle, "fields": fields})
+        }
+        Sight::Absent { place, .. } => json!({"absent": place}),
+        Sight::Needs(_) | Sight::Ambiguous(_) | Sight::Impossible(_) | Sight::Unknown(_) => Value::Null,
+    }
+}
+
+/// The field that a path lies in: `bind_info` of `bind_info[3].port`.
+fn base(path: &str) -> &str {
+    path.split(['[', '.']).next().unwrap_or(path)
+}
+
+/// Returns the digest of what a change rests on, in hexadecimal digits.
+pub fn seen(kind: &dyn Kind, desired: &Desired, sight: &Sight) -> Arc<str> {
+    digest(&ground(kind, desired, sight)).into()
+}
+
+/// Returns the SHA-256 of a value in hexadecimal digits.
+pub(super) fn digest(value: &Value) -> String {
+    let digest = Sha256::digest(value.to_string());
+    digest.iter().fold(String::with_capacity(64), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// Says whether an object is as it was when its change was planned. What a create hangs on may have come to be since:
+/// where a placeholder stood for it, any id will do.
+pub fn holds(kind: &dyn Kind, desired: &Desired, before: &Sight, now: &Sight) -> bool {
+    let (before, now) = (ground(kind, desired, before), ground(kind, desired, now));
+    match (before.get("absent"), now.get("absent")) {
+        (Some(Value::Object(before)), Some(Value::Object(now))) => {
+            let keys: std::collections::BTreeSet<_> = before.keys().chain(now.keys()).collect();
+            keys.into_iter().all(|key| match (before.get(key), now.get(key)) {
+                // Labels of what it hangs on are those of the ids beside them.
+                _ if key == "hangsOn" => true,
+                (Some(before), Some(now)) => before.get("$handle").is_some() || before == now,
+                (one, other) => one == other,
+            })
+        }
+        _ => !now.is_null() && before == now,
+    }
+}
+
+/// How an object of a saved plan stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// As it was when the change was planned.
+    Fresh,
+    /// As the change would make it.
+    AlreadyTrue,
+    /// Neither.
+    Stale,
+    /// It could not be read.
+    Unknown(String),
+}
+
+/// Says how each object of a saved plan stands, from what was read of it now.
+pub fn standings(plan: &Plan, scenes: &[Scene<'_>]) -> Vec<(ResourceId, Standing)> {
+    let objects: HashMap<&ResourceId, (&Scene<'_>, &Desired)> =
+        scenes.iter().flat_map(|scene| scene.objects().map(move |one| (&one.id, (scene, one)))).collect();
+    let standing = |change: &Change| match objects.get(&change.id) {
+        Some((scene, desired)) => standing(change, scene, desired),
+        None => Standing::Unknown("it was not read".to_owned()),
+    };
+    plan.changes.iter().map(|change| (change.id.clone(), standing(change))).collect()
+}
+
+fn standing(change: &Change, scene: &Scene<'_>, desired: &Desired) -> Standing {
+    let unknown = || Standing::Unknown("it was not read".to_owned());
+    let (Some(kind), Some(sight)) = (scene.kind(&change.id), scene.facts.sight(&change.id)) else { return unknown() };
+    if let Sight::Unknown(why) = sight {
+        return Standing::Unknown(why.clone());
+    }
+    if *seen(kind, desired, sight) == *change.seen {
+        Standing::Fresh
+    } else if is_true(kind, desired, change, sight, scene) {
+        Standing::AlreadyTrue
+    } else {
+        Standing::Stale
+    }
+}
+
+fn is_true(kind: &dyn Kind, desired: &Desired, change: &Change, sight: &Sight, scene: &Scene<'_>) -> bool {
+    match (change.action, sight) {
+        (Action::Delete, Sight::Absent { .. }) => true,
+        (Action::Create, Sight::Found(live)) => {
+            kind.compare(desired, Some(live), &scene.facts).is_ok_and(|fields| fields.is_empty())
+        }
+        (Action::Update, Sight::Found(live)) => {
+            live.handle == change.handle
+                && desired.ensure != Ensure::Absent
+                && kind.compare(desired, Some(live), &scene.facts).is_ok_and(|fields| fields.is_empty())
+        }
+        _ => false,
+    }
+}
+
+impl Standing {
+    /// Returns the outcome of a change that is not sent for it; none where it is sent.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Fresh => None,
+            Self::AlreadyTrue => Some(Outcome::AlreadyTrue),
+            Self::Stale => Some(Outcome::Stale),
+            Self::Unknown(why) => Some(Outcome::Unknown(why.clone())),
+        }
+    }
+}
