@@ -192,8 +192,9 @@ async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Pl
         .filter_map(|change| Some((*by_id.get(&change.id)?, &change.handle)))
         .collect();
     let known: HashSet<&ResourceId> = scene.desired.iter().map(|one| &one.id).collect();
-    let unknown: Vec<&Desired> = open.iter().map(|(one, _)| *one).filter(|one| !known.contains(&one.id)).collect();
-    scene.desired.extend(unknown);
+    let unasked = plan.changes.iter().filter(|one| one.target == scene.target && !known.contains(&one.id));
+    let unasked: Vec<&Desired> = unasked.filter_map(|change| by_id.get(&change.id).copied()).collect();
+    scene.desired.extend(unasked);
     for kind in scene.platform.kinds() {
         let group: Vec<_> = open.iter().filter(|(one, _)| one.id.kind == kind.name()).copied().collect();
         if !group.is_empty() {

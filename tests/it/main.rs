@@ -16,6 +16,7 @@ mod reads;
 mod renames;
 mod roma;
 mod safety;
+mod saved;
 mod secrets;
 mod slips;
 mod traps;

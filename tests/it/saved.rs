@@ -1,0 +1,334 @@
+//! Saved plans: what `plan --out` writes, what `show` tells of it, and what `apply FILE` does with it.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Site, bodies, operations, state, switch};
+
+const APP: &str = "apiVersion: roma-connect/v1
+kind: App
+metadata: {name: orders}
+spec: {app: orders, fields: {remark: new}}
+";
+
+const NGINX: &str = "apiVersion: bk-cmdb/v1
+kind: ProcessTemplate
+metadata: {name: nginx}
+spec:
+  business: demo
+  serviceTemplate: nginx
+  process: nginx
+  properties:
+    bind_info:
+      - {ip: 0.0.0.0, port: 80, protocol: tcp}
+";
+
+const MODULE: &str = "apiVersion: bk-cmdb/v1
+kind: Module
+metadata: {name: web}
+spec: {business: demo, set: public, module: web, fields: {operator: [erin]}}
+";
+
+const CABLE: &str = "apiVersion: bk-cmdb/v1
+kind: InstanceAssociation
+metadata: {name: cable}
+spec:
+  association: switch_rack
+  source: {ref: new}
+  targets: [{model: bk_rack, match: {bk_inst_name: rack-1}}]
+";
+
+/// The row of the cable.
+const CABLE_ROW: &str = "InstanceAssociation/cable → bk_rack rack-1";
+
+/// A site with one change of each kind, and creates among them.
+fn site() -> Site {
+    let switches = format!(
+        "{}{}",
+        switch("one", "bk_asset_id: A1", "ports: 48"),
+        switch("new", "bk_asset_id: A9", "bk_inst_name: sw-9").replace("spec:\n", "spec:\n  ensure: present\n"),
+    );
+    let cable = format!("---\n{CABLE}");
+    let files = [
+        ("app.yaml", APP),
+        ("nginx.yaml", NGINX),
+        ("module.yaml", MODULE),
+        ("net.yaml", &format!("{switches}{cable}")),
+    ];
+    Site::with(&state(), &files)
+}
+
+/// A site whose plan was saved.
+fn saved() -> Site {
+    let site = site();
+    let output = site.run(&["plan", "--out", "plan.json"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    site.sandbox().clear_calls();
+    site
+}
+
+fn document(site: &Site) -> Value {
+    let text = std::fs::read_to_string(site.path().join("plan.json")).expect("the plan was saved");
+    serde_json::from_str(&text).expect("it is JSON")
+}
+
+/// The outcomes of a run by address.
+fn outcomes(output: &Value) -> Value {
+    let rows = output["outcomes"].as_array().into_iter().flatten();
+    rows.map(|row| (row["address"].as_str().unwrap_or_default().to_owned(), row["outcome"].clone())).collect()
+}
+
+#[test]
+fn what_is_sent_is_what_the_file_says() {
+    let site = saved();
+    let planned = document(&site);
+    let output = site.run(&["apply", "plan.json", "-y"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    let sent = site.writes();
+    let mut expected = serde_json::Map::new();
+    for call in planned["calls"].as_array().expect("there are calls") {
+        let name = call["operation"].as_str().expect("a name").to_owned();
+        expected.insert(name, json!(1));
+    }
+    assert_eq!(operations(&sent), Value::Object(expected));
+    // What holds no id of an object that the plan makes goes out as it was saved.
+    let bodies = bodies(&sent).to_string();
+    assert!(bodies.contains(r#""ports":48"#) && bodies.contains(r#""operator":"erin""#), "{bodies}");
+    site.assert_converged();
+}
+
+#[test]
+fn a_second_apply_finds_all_as_planned() {
+    let site = saved();
+    assert_eq!(site.run(&["apply", "plan.json", "-y"]).code, Some(0));
+    site.sandbox().clear_calls();
+    // Nothing to do needs no approval.
+    let output = site.run(&["apply", "plan.json", "-o", "json"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    let outcomes = outcomes(&output.json());
+    assert!(outcomes.as_object().is_some_and(|all| all.len() == 6), "{outcomes}");
+    assert!(outcomes.as_object().is_some_and(|all| all.values().all(|one| one == "already_true")), "{outcomes}");
+    assert_eq!(operations(&site.writes()), json!({}));
+}
+
+#[test]
+fn show_tells_the_same() {
+    let site = site();
+    let plan = site.run(&["plan", "--out", "plan.json"]);
+    let shown = site.run(&["show", "plan.json"]);
+    assert_eq!(shown.code, Some(0), "{shown}");
+    let without_costs = |text: &str| text.split(", 18 reads").next().map(str::to_owned).unwrap_or_default();
+    let lines =
+        |text: &str| text.lines().filter(|line| !line.starts_with("Plan:")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&shown.stdout), lines(&plan.stdout));
+    assert!(without_costs(&shown.stdout).contains("Plan: 2 to add, 4 to update, 0 to delete"), "{shown}");
+    assert_eq!(site.run(&["show", "plan.json", "-o", "json"]).json(), document(&site));
+    assert!(site.run(&["show", "plan.json", "--calls"]).stdout.contains("add_instance_association"));
+}
+
+#[test]
+fn show_tells_what_was_left_alone() {
+    let site = Site::with(&state(), &[("net.yaml", &switch("gone", "bk_asset_id: A7", "ports: 1")), ("app.yaml", APP)]);
+    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(1));
+    insta::assert_snapshot!(site.run(&["show", "plan.json"]), @r#"
+    ~ App orders  (roma, app a1)                                        app.yaml:1
+        remark         "orders" → "new"                                 app.yaml:4:38
+
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 1 left alone.   1 call (lower bound 1)
+    ------- stderr -------
+    error[P100]: Instance/gone does not exist
+    --> net.yaml:6:24
+     = help: `ensure: existing` is the default: the object has to be there
+    "#);
+}
+
+/// Edits by somebody else after the plan, and whose changes they make stale.
+#[test]
+fn what_moved_since_is_stale() {
+    let check = |operation: &str, body: &Value, moved: &[&str]| {
+        let site = saved();
+        site.edit(operation, body);
+        let output = site.run(&["apply", "plan.json", "-y", "-o", "json"]);
+        let stale: Value = moved.iter().map(|id| ((*id).to_owned(), json!("stale"))).collect();
+        if moved.is_empty() {
+            assert_eq!(output.code, Some(0), "an unrelated move does not matter: {operation} {body}\n{output}");
+            return;
+        }
+        assert_eq!(output.code, Some(4), "{operation} {body}\n{output}");
+        assert_eq!(operations(&site.writes()), json!({}), "all or nothing");
+        assert_eq!(outcomes(&output.json()), stale, "{operation} {body}\n{output}");
+        let output = site.run(&["apply", "plan.json", "-y", "-o", "json", "--partial-stale=skip"]);
+        assert_eq!(output.code, Some(4), "{output}");
+        for (id, outcome) in outcomes(&output.json()).as_object().expect("outcomes") {
+            assert_eq!(*outcome, if moved.contains(&&**id) { "stale" } else { "applied" }, "{id}: {output}");
+        }
+    };
+    let instance = |id: i64, field: &str, value: Value| {
+        let mut body = json!({"bk_obj_id": "bk_switch", "bk_inst_id": id});
+        body[field] = value;
+        body
+    };
+    check("update_inst", &instance(1, "ports", json!(96)), &["Instance/one"]);
+    // The key that it was found by.
+    check("update_inst", &instance(1, "bk_asset_id", json!("A100")), &["Instance/one"]);
+    check("update_inst", &instance(1, "remark", json!("no concern of ours")), &[]);
+    check("update_inst", &instance(2, "ports", json!(96)), &[]);
+    check("delete_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1}), &["Instance/one"]);
+    check(
+        "create_inst",
+        &json!({"bk_obj_id": "bk_switch", "bk_inst_name": "sw-9b", "bk_asset_id": "A9"}),
+        &["Instance/new", CABLE_ROW],
+    );
+    check(
+        "update_module",
+        &json!({"bk_biz_id": 3, "bk_set_id": 11, "bk_module_id": 31, "data": {"operator": "mallory"}}),
+        &["Module/web"],
+    );
+    check(
+        "update_module",
+        &json!({"bk_biz_id": 3, "bk_set_id": 11, "bk_module_id": 31, "data": {"bk_bak_operator": "x"}}),
+        &[],
+    );
+    // The whole list is passed back: any row of it matters.
+    let rows = json!({"as_default_value": true, "value": [{"row_id": 1, "ip": {"value": "2"}, "port": {"value": "99"}, "protocol": {"value": "1"}}]});
+    let property = |name: &str, value: &Value| json!({"bk_biz_id": 3, "process_template_id": 50, "process_property": {name: value}});
+    check("update_proc_template", &property("bind_info", &rows), &["ProcessTemplate/nginx"]);
+    check("update_proc_template", &property("proc_num", &json!({"value": 9})), &[]);
+}
+
+#[test]
+fn what_an_app_sends_back_matters() {
+    let site = saved();
+    let mut state = site.sandbox().state();
+    state["roma-connect"]["apps"][0]["favorite"] = json!(true);
+    site.sandbox().load(&state).expect("the state is right");
+    let output = site.run(&["apply", "plan.json", "-y", "-o", "json"]);
+    assert_eq!(output.code, Some(4), "the PUT would take the favorite back: {output}");
+    assert_eq!(outcomes(&output.json()), json!({"App/orders": "stale"}));
+}
+
+#[test]
+fn what_was_done_by_somebody_else_is_not_stale() {
+    let site = saved();
+    site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 48}));
+    let output = site.run(&["apply", "plan.json", "-y", "-o", "json"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(outcomes(&output.json())["Instance/one"], "already_true");
+    assert_eq!(operations(&site.writes()).get("update_inst"), None);
+}
+
+#[test]
+fn what_moves_while_others_are_sent_is_seen_right_before_its_call() {
+    let site = saved();
+    // The second switch is made in the first level; its cable comes after. Somebody connects it in between.
+    site.faults(&json!([{"operation": "create_inst", "fault": "second_writer", "times": 1, "edit": {"user": "zoe",
+        "operation": "delete_inst", "body": {"bk_obj_id": "bk_rack", "bk_inst_id": 21}}}]));
+    let output = site.run(&["apply", "plan.json", "-y", "-o", "json"]);
+    let document = output.json();
+    let cable = document["outcomes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|one| one["address"].as_str().is_some_and(|id| id.contains("cable")));
+    assert_eq!(cable.map(|one| &one["outcome"]), Some(&json!("stale")), "{output}");
+    assert_eq!(output.code, Some(4), "{output}");
+    assert_eq!(operations(&site.writes()).get("add_instance_association"), None, "it was not sent");
+}
+
+#[test]
+fn a_read_that_fails_is_no_leave() {
+    let site = saved();
+    site.faults(&json!([{"operation": "search_module", "fault": "refuse", "times": 100}]));
+    let output = site.run(&["apply", "plan.json", "-y"]);
+    assert_eq!(output.code, Some(5), "{output}");
+    assert_eq!(operations(&site.writes()), json!({}));
+}
+
+#[test]
+fn a_file_that_cannot_be_trusted_is_refused_by_name() {
+    let check = |edit: &dyn Fn(String) -> String, reason: &str| {
+        let site = saved();
+        let text = std::fs::read_to_string(site.path().join("plan.json")).expect("it was saved");
+        site.write("plan.json", &edit(text));
+        for command in [&["apply", "plan.json", "-y"][..], &["show", "plan.json"]] {
+            let output = site.run(command);
+            assert_eq!(output.code, Some(1), "{output}");
+            assert!(output.stderr.contains(&format!("plan.json: {reason}")), "{reason}: {output}");
+        }
+        assert_eq!(site.sandbox().calls().len(), 0, "nothing was asked");
+    };
+    check(&|text| text.replace("48", "96"), "it was changed after it had been written");
+    check(&|text| text[..text.len() / 2].to_owned(), "it is no saved plan: EOF while parsing");
+    check(&|text| text.replace(r#""format_version": "1.1""#, r#""format_version": "1.0""#), "its format is 1.0");
+    check(&|text| text.replace(r#""format_version": "1.1""#, r#""format_version": "1.9""#), "its format is 1.9");
+    check(&|text| text.replace(r#""format_version": "1.1""#, r#""format_version": "2.0""#), "its format is 2.0");
+    check(&|text| text.replace(r#""kind": "Plan""#, r#""kind": "Snapshot""#), "it is a Snapshot, no saved plan");
+    check(&|_| r#"{"apiVersion": "reconcile/v1", "kind": "Plan"}"#.to_owned(), "its format is unknown");
+}
+
+#[test]
+fn a_plan_for_one_server_is_not_sent_to_another() {
+    let site = saved();
+    let config = std::fs::read_to_string(site.path().join("reconcile.yaml")).expect("there is one");
+    site.write("reconcile.yaml", &config.replace("instanceId: i1", "instanceId: i2"));
+    let output = site.run(&["apply", "plan.json", "-y"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(
+        output.stderr.contains("`instanceId` of target `roma` is not what it was when this was planned"),
+        "{output}"
+    );
+    assert_eq!(site.sandbox().calls().len(), 0);
+}
+
+#[test]
+fn a_saved_plan_is_taken_as_it_is() {
+    let site = saved();
+    for more in [&["net.yaml"][..], &["--set", "A=1"], &["-l", "a=b"], &["--target", "cmdb"], &["--prune"]] {
+        let output = site.run(&[&["apply", "plan.json", "-y"], more].concat());
+        assert_eq!(output.code, Some(64), "{more:?}: {output}");
+    }
+    assert_eq!(operations(&site.writes()), json!({}));
+    // The other documents do not take it for a manifest.
+    assert_eq!(site.run(&["validate"]).code, Some(0));
+}
+
+#[test]
+fn limits_are_checked_again() {
+    let site = saved();
+    let output = site.run(&["apply", "plan.json", "-y", "--max-changes", "0"]);
+    assert_eq!(output.code, Some(3), "{output}");
+    assert_eq!(operations(&site.writes()), json!({}));
+    let ack = output.stderr.split("--ack '").nth(1).and_then(|rest| rest.split('\'').next()).expect("it is printed");
+    let planned = site.run(&["plan", "--max-changes", "0", "-o", "json"]).json();
+    assert_eq!(planned["acknowledgement"], ack, "the same plan has the same acknowledgement wherever it comes from");
+    let output = site.run(&["apply", "plan.json", "-y", "--max-changes", "0", "--ack", ack]);
+    assert_eq!(output.code, Some(0), "{output}");
+}
+
+#[test]
+fn what_no_document_declares_goes_as_planned() {
+    let exact = "apiVersion: bk-cmdb/v1
+kind: InstanceAssociation
+metadata: {name: cables}
+spec:
+  association: switch_rack
+  mode: exact
+  source: {model: bk_switch, match: {bk_asset_id: A1}}
+  targets: [{model: bk_rack, match: {bk_inst_name: rack-1}}]
+";
+    let site = Site::with(&state(), &[("cables.yaml", exact)]);
+    site.edit(
+        "add_instance_association",
+        &json!({"bk_obj_asst_id": "switch_rack", "bk_inst_id": 1, "bk_asst_inst_id": 22}),
+    );
+    let flags = ["--max-deletes", "1"];
+    let output = site.run(&[&["plan", "--out", "plan.json"], &flags[..]].concat());
+    assert_eq!(output.code, Some(0), "{output}");
+    site.sandbox().clear_calls();
+    assert_eq!(site.run(&["apply", "plan.json", "-y"]).code, Some(3), "nothing allows the delete here");
+    let output = site.run(&[&["apply", "plan.json", "-y"], &flags[..]].concat());
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(operations(&site.writes()), json!({"add_instance_association": 1, "delete_instance_association": 1}));
+    // Gone, and made: nothing is left to do.
+    let output = site.run(&[&["apply", "plan.json", "-y"], &flags[..]].concat());
+    assert_eq!(output.code, Some(0), "{output}");
+}
