@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 pub mod exit;
+mod journal;
 mod plan;
 mod sandbox;
 mod saved;

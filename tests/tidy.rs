@@ -29,6 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "agent",
         &["engine", "plan", "kind", "manifest", "config", "diff", "yaml", "model", "diagnostic", "source", "transport"],
     ),
+    ("journal", &[]),
     ("web", &["agent", "config", "model"]),
     ("main", &["cli"]),
     ("lib", &[]),

@@ -2,12 +2,14 @@
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
+    path::Path,
     time::Instant,
 };
 
 use super::{
     args::{ApplyArgs, Format, PartialStale},
     exit,
+    journal::Journal,
     plan::{self, Seen},
     saved,
     setup::Connected,
@@ -43,7 +45,7 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
         () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
     let report = plan::report("apply", &prepared, &seen, &args.output);
-    let job = Job { seen: &seen, report, settled: Vec::new(), fresh_until: seen.start + apply::TRUST };
+    let job = Job { seen: &seen, report, settled: Vec::new(), fresh_until: seen.start + apply::TRUST, file: None };
     let code = carry_out(args, &prepared.connected, job, &stop, screen).await;
     drop(seen);
     plan::end(prepared.connected, screen).await;
@@ -60,6 +62,8 @@ pub(super) struct Job<'a> {
     pub(super) settled: Vec<(ResourceId, Outcome)>,
     /// Until when what was read is trusted.
     pub(super) fresh_until: Instant,
+    /// The file that it was saved in.
+    pub(super) file: Option<&'a Path>,
 }
 
 /// Shows a plan, asks, and carries it out; returns the exit code.
@@ -70,14 +74,24 @@ pub(super) async fn carry_out(
     stop: &Stop,
     screen: &Screen,
 ) -> u8 {
-    let Job { seen, report, settled, fresh_until } = job;
+    let Job { seen, report, settled, fresh_until, file } = job;
     let as_text = args.output.forms.format == Format::Text;
     if as_text {
         plan::preview(&report, screen);
     }
     plan::blocked(&report, screen);
     let start = Instant::now();
-    let (code, outcomes) = match leave(args, seen, &settled, stop, screen).await {
+    let journal = Journal::of(args, file);
+    let leave = match leave(args, seen, &settled, stop, screen).await {
+        Ok(()) => journal.start(seen, args, screen),
+        Err(code) => {
+            if code == exit::REFUSED {
+                journal.refuse(seen, args);
+            }
+            Err(code)
+        }
+    };
+    let (code, outcomes) = match leave {
         Ok(()) => {
             let writers: Vec<_> = connected.connections.iter().map(Connection::writer).collect();
             let progress = Progress::new(seen.plan.changes.len(), screen, report.sources);
@@ -86,6 +100,7 @@ pub(super) async fn carry_out(
             let options = apply::Options { verify: args.verify, fresh_until, settled, listener: &show, stop };
             let outcomes = apply(&seen.plan, &seen.scenes, &writers, &options).await;
             progress.end();
+            journal.end(&outcomes, screen);
             (exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
         // What kept it from being sent is told object by object.

@@ -256,6 +256,9 @@ pub(super) struct ApplyArgs {
     pub(super) prune: bool,
     #[command(flatten)]
     pub(super) safety: SafetyArgs,
+    /// Where the journal of runs is kept [default: `reconcile` in the user's directory for state]
+    #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
+    pub(super) state_dir: Option<PathBuf>,
     /// Do not ask
     #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = truth)]
     pub(super) auto_approve: bool,

@@ -210,7 +210,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         ..report("apply", &saved, &sources)
     };
     // What was read is read again right before each call.
-    let job = Job { seen: &seen, report, settled, fresh_until: start };
+    let job = Job { seen: &seen, report, settled, fresh_until: start, file: Some(path) };
     let code = carry_out(args, &connected, job, &stop, screen).await;
     drop(seen);
     plan::end(connected, screen).await;

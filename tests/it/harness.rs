@@ -98,7 +98,7 @@ targets:
     /// Prepares the program with an empty environment.
     pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = program();
-        command.current_dir(self.path()).args(arguments);
+        command.current_dir(self.path()).env("RECONCILE_STATE_DIR", ".state").args(arguments);
         command
     }
 
@@ -134,6 +134,12 @@ targets:
                 (self.address.to_string(), "[sandbox]".to_owned()),
             ],
         }
+    }
+
+    /// The lines of the journal.
+    pub(crate) fn journal(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path().join(".state/journal.ndjson")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
     }
 
     /// Plans everything. A plan never writes.

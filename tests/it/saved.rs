@@ -300,8 +300,23 @@ fn limits_are_checked_again() {
     let ack = output.stderr.split("--ack '").nth(1).and_then(|rest| rest.split('\'').next()).expect("it is printed");
     let planned = site.run(&["plan", "--max-changes", "0", "-o", "json"]).json();
     assert_eq!(planned["acknowledgement"], ack, "the same plan has the same acknowledgement wherever it comes from");
-    let output = site.run(&["apply", "plan.json", "-y", "--max-changes", "0", "--ack", ack]);
+    let pass = ["apply", "plan.json", "-y", "--max-changes", "0", "--ack", ack];
+    // Whoever lets it pass is to be found.
+    let output = site.run(&[&pass[..], &["--state-dir", "app.yaml"]].concat());
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(output.stderr.contains("an acknowledged plan is not sent unrecorded"), "{output}");
+    assert_eq!(operations(&site.writes()), json!({}));
+    let output = site.run(&pass);
     assert_eq!(output.code, Some(0), "{output}");
+    let journal = site.journal();
+    let types: Vec<_> = journal.iter().map(|line| &line["type"]).collect();
+    assert_eq!(types, ["refused", "started", "ended"]);
+    assert_eq!((&journal[0]["acknowledged"], &journal[1]["acknowledged"]), (&json!(false), &json!(true)));
+    assert!(journal.iter().take(2).all(|line| line["acknowledgement"] == ack), "{journal:?}");
+    assert_eq!(journal[1]["file"], "plan.json");
+    assert_eq!(journal[1]["limits"].as_array().map(Vec::len), Some(5), "one for each kind that changes");
+    assert_eq!(journal[2]["outcomes"], json!({"applied": 6}));
+    assert_eq!(journal[1]["run"], journal[2]["run"]);
 }
 
 #[test]
