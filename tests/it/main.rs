@@ -17,6 +17,7 @@ mod renames;
 mod roma;
 mod safety;
 mod saved;
+mod second_writer;
 mod secrets;
 mod slips;
 mod traps;
