@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 pub mod exit;
+mod grounds;
 mod plan;
 mod sandbox;
 mod setup;

@@ -10,7 +10,7 @@ use super::{
     exit,
     plan::{self, Prepared, Seen},
     signal::Stop,
-    view::{Screen, json, progress::Progress, text},
+    view::{Screen, json, origin, progress::Progress, text},
 };
 use crate::{
     engine::{
@@ -91,7 +91,8 @@ async fn go(args: &ApplyArgs, prepared: &Prepared, seen: &Seen<'_>, stop: &Stop,
         Screen::out(&format!("\n{}", writer.finish()));
     } else {
         let written = &prepared.written;
-        let document = json::plan(&seen.plan, &written.diagnostics, &written.sources, tally, seen.took);
+        let mut document = json::plan(&seen.plan, &written.diagnostics, &written.sources, tally, seen.took);
+        origin::explain(&mut document, &seen.plan, &seen.scenes, &written.set.provenance, &written.sources);
         Screen::out(&format!("{:#}\n", json::outcomes(document, &outcomes, tally)));
     }
     exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode)

@@ -87,6 +87,11 @@ pub(super) struct Inputs {
     /// Read variables from a YAML file; repeats, later files win
     #[arg(long, value_name = "FILE", env = "RECONCILE_VALUES", value_delimiter = ',')]
     pub(super) values: Vec<PathBuf>,
+    /// Merge the documents of this directory over those with the same kind and name; repeats, later ones win
+    ///
+    /// Key by key: lists, scalars and null replace what PATH says. A directory below PATH is not read as manifests.
+    #[arg(long = "overlay", value_name = "DIR", env = "RECONCILE_OVERLAY", value_delimiter = ',')]
+    pub(super) overlays: Vec<PathBuf>,
     /// Only documents with these labels, such as `site=sz,team!=net`
     #[arg(short = 'l', long, value_name = "SELECTOR", env = "RECONCILE_SELECTOR")]
     pub(super) selector: Option<String>,

@@ -7,7 +7,7 @@ use super::{
     exit,
     setup::{self, Connected, Written},
     signal::Stop,
-    view::{Screen, json, text},
+    view::{Screen, json, origin, text},
 };
 use crate::{
     engine::{
@@ -137,7 +137,7 @@ pub(super) fn show(prepared: &Prepared, seen: &Seen<'_>, output: &Output, screen
     let tally = prepared.connected.shared.tally();
     match output.format {
         Format::Text => {
-            let mut writer = text::Writer::new(screen, sources);
+            let mut writer = text::Writer::new(screen, sources).explaining(&prepared.written.set.provenance);
             writer.plan(&seen.plan, tally, seen.took);
             if output.calls {
                 writer.calls(&seen.plan);
@@ -145,7 +145,8 @@ pub(super) fn show(prepared: &Prepared, seen: &Seen<'_>, output: &Output, screen
             Screen::out(&writer.finish());
         }
         Format::Json => {
-            let document = json::plan(&seen.plan, &prepared.written.diagnostics, sources, tally, seen.took);
+            let mut document = json::plan(&seen.plan, &prepared.written.diagnostics, sources, tally, seen.took);
+            origin::explain(&mut document, &seen.plan, &seen.scenes, &prepared.written.set.provenance, sources);
             let document = json::limits(document, &seen.plan, &seen.excesses);
             Screen::out(&format!("{document:#}\n"));
         }

@@ -111,11 +111,10 @@ pub(super) fn read(inputs: &Inputs) -> Result<Written, String> {
         None
     });
     let variables = variables(inputs, &mut sources, &mut diagnostics)?;
-    let found =
-        manifest::discover(&paths(inputs), &skipped(inputs, config.as_ref()), &mut io::stdin().lock(), &mut sources);
+    let skipped = skipped(inputs, config.as_ref());
+    let found = manifest::discover(&paths(inputs), &skipped, &inputs.overlays, &mut io::stdin().lock(), &mut sources);
     unread.extend(found.errors.iter().map(|error| explain(error)));
-    let (set, problems) =
-        manifest::decode(&sources, &found.files, platform::ALL, &targets(config.as_ref()), &variables);
+    let (set, problems) = manifest::decode(&sources, &found, platform::ALL, &targets(config.as_ref()), &variables);
     diagnostics.extend(problems);
     Ok(Written { sources, config, set, diagnostics, unread })
 }

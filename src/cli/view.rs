@@ -2,6 +2,7 @@
 
 pub(super) mod json;
 pub(super) mod log;
+pub(super) mod origin;
 pub(super) mod progress;
 pub(super) mod text;
 mod value;

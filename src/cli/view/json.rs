@@ -130,7 +130,8 @@ fn field(field: &FieldChange, sources: &Sources) -> Value {
     })
 }
 
-fn at(origin: &Origin, sources: &Sources) -> Value {
+/// Returns a place.
+pub(super) fn at(origin: &Origin, sources: &Sources) -> Value {
     let position = sources.position(origin);
     json!({"file": *position.file, "line": position.line, "column": position.column})
 }

@@ -7,11 +7,12 @@ use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Screen,
+    Screen, origin,
     value::{is_long, row, short},
 };
 use crate::{
     engine::connection::Tally,
+    manifest::Provenance,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
     plan::{Cause, Plan},
     source::{Origin, Sources},
@@ -30,13 +31,20 @@ const STRONG: Style = Style::new().bold();
 pub(in crate::cli) struct Writer<'a> {
     screen: &'a Screen,
     sources: &'a Sources,
+    provenance: Option<&'a Provenance>,
     out: String,
 }
 
 impl<'a> Writer<'a> {
     /// Returns a writer of text whose places lie in `sources`.
     pub(in crate::cli) fn new(screen: &'a Screen, sources: &'a Sources) -> Self {
-        Self { screen, sources, out: String::new() }
+        Self { screen, sources, provenance: None, out: String::new() }
+    }
+
+    /// Says beside each value how it came about, where it is not simply written where it stands.
+    pub(in crate::cli) fn explaining(mut self, provenance: &'a Provenance) -> Self {
+        self.provenance = Some(provenance);
+        self
     }
 
     /// Returns what was written.
@@ -67,7 +75,11 @@ impl<'a> Writer<'a> {
         self.line(&head, &format!("{}:{}", place.file, place.line));
         let width = change.fields.iter().map(|field| group(&field.path).width()).max().unwrap_or(0).clamp(12, 24);
         let mut last = "";
-        for field in &change.fields {
+        // An overlay may decide one half of a value; both halves belong together all the same.
+        let first = |name| change.fields.iter().position(|field| group(&field.path) == name);
+        let mut fields: Vec<_> = change.fields.iter().collect();
+        fields.sort_by_cached_key(|field| first(group(&field.path)));
+        for field in fields {
             let name = group(&field.path);
             let shown = if name == last { "" } else { name };
             last = name;
@@ -80,7 +92,11 @@ impl<'a> Writer<'a> {
     }
 
     fn field(&mut self, field: &FieldChange, name: &str, width: usize, action: Action) {
-        let place = self.sources.position(&field.because).to_string();
+        let mut place = self.sources.position(&field.because).to_string();
+        let note = self.provenance.map(|provenance| origin::note(&field.because, provenance, self.sources));
+        if let Some(note) = note.filter(|note| !note.is_empty()) {
+            let _ = write!(place, "  ({note})");
+        }
         let (sign, text) = match row_of(&field.path) {
             Some((id, "")) => match (&field.from, &field.to) {
                 (None, Some(to)) => ("+", format!("row {id}  {}", row(to))),
