@@ -56,7 +56,7 @@ impl<'a> Grounds<'a> {
             }
         }
         places.extend(values.into_iter().flat_map(|value| self.provenance.places(value)));
-        self.provenance.with_values(&mut places);
+        self.provenance.with_sources(&mut places);
         places
     }
 }

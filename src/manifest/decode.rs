@@ -106,6 +106,7 @@ impl<'a> Decoder<'a> {
             let mut wrong = if document.sound { Vec::new() } else { mistakes.clone() };
             let unset = interpolate(&mut document.root, text, self.variables, provenance, &mut self.diagnostics);
             document.sound &= unset.is_empty();
+            provenance.stand_for(std::mem::take(&mut document.aliases));
             wrong.extend(unset);
             Loaded { document, wrong, covered: false }
         });
@@ -139,7 +140,7 @@ impl<'a> Decoder<'a> {
         documents: &mut [Loaded<'a>],
         seen: &mut HashMap<usize, Origin>,
     ) {
-        let Document { root, origin, sound } = over.document;
+        let Document { root, origin, sound, .. } = over.document;
         let number = match bases.find(&root, &origin, self.unread) {
             Ok(number) => number,
             Err(diagnostic) => {
@@ -166,7 +167,7 @@ impl<'a> Decoder<'a> {
 
     fn document(&mut self, loaded: Loaded<'_>) {
         self.set.documents += 1;
-        let Loaded { document: Document { mut root, origin, sound }, wrong, covered } = loaded;
+        let Loaded { document: Document { mut root, origin, sound, .. }, wrong, covered } = loaded;
         self.set.provenance.in_force(&root);
         let file = origin.file;
 

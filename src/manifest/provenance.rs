@@ -65,6 +65,8 @@ pub struct Provenance {
     /// Lists and mappings with scalars that are written elsewhere (by an alias, a merge, an overlay), and all of these.
     scattered: HashMap<Origin, Vec<Origin>>,
     settings: HashMap<ResourceId, Settings>,
+    /// Aliases and the scalars that they stand for.
+    aliases: HashMap<Origin, Origin>,
 }
 
 impl Provenance {
@@ -142,25 +144,28 @@ impl Provenance {
         by
     }
 
-    /// Returns the scalars in force in which a value of a values file is.
+    /// Returns the scalars in force that a value of a values file, or a scalar with an anchor, is in.
     pub fn used_at(&self, value: &Origin) -> Vec<Origin> {
         let uses = |uses: &[Use]| uses.iter().any(|one| matches!(&one.given, Given::Values(at) if at == value));
+        let is_in = |place: &&Origin| uses(self.variables(place)) || self.aliases.get(*place) == Some(value);
         let in_force = self.scalars.values().chain(self.scattered.values().flatten());
-        let mut places: Vec<Origin> = in_force.filter(|place| uses(self.variables(place))).cloned().collect();
+        let mut places: Vec<Origin> = in_force.filter(is_in).cloned().collect();
         places.sort_by_key(Origin::order);
         places.dedup();
         places
     }
 
-    /// Adds to the places of scalars those of the variables that are in them.
-    pub fn with_values(&self, places: &mut Vec<Origin>) {
+    /// Adds to the places of scalars those of the variables that are in them and of what aliases stand for.
+    pub fn with_sources(&self, places: &mut Vec<Origin>) {
         let given = |one: &Use| match &one.given {
             Given::Values(at) => Some(at.clone()),
             Given::Set | Given::Environment | Given::Default => None,
         };
         let values: Vec<Origin> =
             places.iter().flat_map(|place| self.variables(place).iter().filter_map(given)).collect();
+        let aliased: Vec<Origin> = places.iter().filter_map(|place| self.aliases.get(place)).cloned().collect();
         places.extend(values);
+        places.extend(aliased);
         places.sort_by_key(|place| (place.order(), place.bytes.end));
         places.dedup();
     }
@@ -173,6 +178,10 @@ impl Provenance {
 
     pub(super) fn settles(&mut self, id: &ResourceId, settings: Settings) {
         self.settings.insert(id.clone(), settings);
+    }
+
+    pub(super) fn stand_for(&mut self, aliases: Vec<(Origin, Origin)>) {
+        self.aliases.extend(aliases);
     }
 
     pub(super) fn belongs(&mut self, file: FileId, overlay: &Arc<str>) {

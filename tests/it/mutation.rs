@@ -221,6 +221,12 @@ impl Scene {
         self.put(file, "    proc_num: ");
         let number = self.written(Kind::Number);
         self.scalar(file, &number, Kind::Number);
+        // What stands for another value changes with it; an overlay may replace the one and leave the other.
+        self.put(file, "\n    work_path: &path ");
+        let path = self.written(Kind::Text);
+        self.scalar(file, &path, Kind::Text);
+        let alias = if file == BASE { "\n    description: *path" } else { "" };
+        self.put(file, alias);
         self.put(file, "\n    user: {value: ");
         let user = self.value(Kind::Text);
         self.scalar(file, &user, Kind::Text);
