@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::harness::{Site, state};
 
 /// Sets of manifests, unless `RECONCILE_MUTATIONS` says how many, and mutations of each.
-const SETS: u64 = 12;
-const MUTATIONS: u64 = 8;
+const SETS: u64 = 16;
+const MUTATIONS: u64 = 12;
 
 /// Numbers that are the same in each run (splitmix64).
 struct Dice(u64);

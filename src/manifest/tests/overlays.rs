@@ -197,3 +197,16 @@ fn what_is_in_force_is_known_by_place() {
         set.provenance.used_at(at).iter().map(|place| sources.position(place).to_string()).collect();
     assert_eq!(used, ["base.yaml:9:18"]);
 }
+
+#[test]
+fn an_alias_rests_on_what_it_stands_for() {
+    let base = switch("one", "{serial: A, fields: {a: &x old, b: *x}}");
+    let prod = over("{fields: {a: new}}");
+    let (set, _, sources) = laid(&base, &[("prod", &prod)]);
+    let mut places = set.provenance.places(&set.desired[0].fields["b"].origin);
+    set.provenance.with_sources(&mut places);
+    let shown: Vec<String> = places.iter().map(|place| sources.position(place).to_string()).collect();
+    assert_eq!(shown, ["base.yaml:4:37", "base.yaml:4:45"]);
+    assert_eq!(set.provenance.used_at(&places[0]), [places[1].clone()]);
+    assert_eq!(set.provenance.replaced_by(&places[0]).len(), 1);
+}
