@@ -206,7 +206,7 @@ fn an_alias_rests_on_what_it_stands_for() {
     let mut places = set.provenance.places(&set.desired[0].fields["b"].origin);
     set.provenance.with_sources(&mut places);
     let shown: Vec<String> = places.iter().map(|place| sources.position(place).to_string()).collect();
-    assert_eq!(shown, ["base.yaml:4:37", "base.yaml:4:45"]);
+    assert_eq!(shown, ["base.yaml:4:34", "base.yaml:4:42"]);
     assert_eq!(set.provenance.used_at(&places[0]), [places[1].clone()]);
     assert_eq!(set.provenance.replaced_by(&places[0]).len(), 1);
 }
