@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 pub mod exit;
+mod explain;
 mod grounds;
 mod plan;
 mod sandbox;
@@ -44,6 +45,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         match cli.command {
             Command::Validate(args) => validate::run(&args, &screen).await,
             Command::Plan(args) => plan::run(&args, &screen).await,
+            Command::Explain(args) => explain::run(&args, &screen).await,
             Command::Apply(args) => apply::run(&args, &screen).await,
             Command::Watch(args) => watch::run(&args, &screen).await,
             Command::Sandbox(args) => sandbox::run(&args, &screen).await,

@@ -99,6 +99,11 @@ impl Sources {
         id
     }
 
+    /// Returns all texts in the order in which they were read.
+    pub fn files(&self) -> impl Iterator<Item = FileId> {
+        (0..self.files.len()).map(|at| FileId(offset(at)))
+    }
+
     /// Returns the path under which a text was read.
     pub fn path(&self, file: FileId) -> &Arc<str> {
         &self.source(file).path

@@ -121,6 +121,13 @@ impl Provenance {
         target.iter().chain(ensure).chain(protect).cloned().collect()
     }
 
+    /// Returns the name of what a scalar settles about an object as a whole.
+    pub fn setting(&self, id: &ResourceId, scalar: &Origin) -> Option<&'static str> {
+        let Settings { target, ensure, protect } = self.settings.get(id)?;
+        let named = [("metadata.target", target), ("ensure", ensure), ("protect", protect)];
+        named.into_iter().find(|(_, place)| place.as_ref() == Some(scalar)).map(|(name, _)| name)
+    }
+
     /// Returns the variables in a scalar.
     pub fn variables(&self, scalar: &Origin) -> &[Use] {
         self.uses.get(scalar).map_or(&[], Vec::as_slice)

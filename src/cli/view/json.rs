@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Version of the documents: the number before the dot changes when a key goes or changes its meaning.
-const FORMAT_VERSION: &str = "1.0";
+pub(super) const FORMAT_VERSION: &str = "1.0";
 
 /// Returns the document of a plan.
 pub(in crate::cli) fn plan(
