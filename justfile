@@ -21,7 +21,7 @@ demo:
 
 # Long runs of the property tests, and tests on the real clock.
 long:
-    PROPTEST_CASES=100000 cargo test --release --locked
+    PROPTEST_CASES=100000 RECONCILE_MUTATIONS=1000 cargo test --release --locked
     cargo test --release --locked -- --ignored
 
 bench:

@@ -85,6 +85,8 @@ pub struct Agent {
     pub paths: Vec<PathBuf>,
     /// Files that are no manifests.
     pub skip: Vec<PathBuf>,
+    /// What is merged over the manifests, the last one on top.
+    pub overlays: Vec<PathBuf>,
     /// The platforms that manifests may name.
     pub platforms: &'static [&'static dyn Platform],
     /// The targets that manifests may name.
@@ -121,6 +123,7 @@ impl Agent {
         Self {
             paths,
             skip: Vec::new(),
+            overlays: Vec::new(),
             platforms,
             targets: Targets::default(),
             variables: Variables::default(),

@@ -3,6 +3,8 @@
 mod apply;
 mod args;
 pub mod exit;
+mod explain;
+mod grounds;
 mod journal;
 mod plan;
 mod sandbox;
@@ -45,6 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         match cli.command {
             Command::Validate(args) => validate::run(&args, &screen).await,
             Command::Plan(args) => plan::run(&args, &screen).await,
+            Command::Explain(args) => explain::run(&args, &screen).await,
             Command::Apply(args) => apply::run(&args, &screen).await,
             Command::Show(args) => saved::show(&args, &screen),
             Command::Watch(args) => watch::run(&args, &screen).await,

@@ -8,6 +8,8 @@ mod decode;
 mod discover;
 mod envelope;
 mod interpolate;
+mod overlay;
+mod provenance;
 mod selector;
 mod targets;
 mod variables;
@@ -17,10 +19,11 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use sha2::{Digest as _, Sha256};
 
 pub use decode::decode;
-pub use discover::{DiscoverError, Discovery, discover};
+pub use discover::{DiscoverError, Discovery, Overlay, discover};
+pub use provenance::{Provenance, Use, Via};
 pub use selector::{Selector, SelectorError};
 pub use targets::Targets;
-pub use variables::{AssignmentError, Variable, Variables, values};
+pub use variables::{AssignmentError, Given, Variable, Variables, values};
 
 use crate::{
     model::{Desired, ResourceId},
@@ -37,15 +40,22 @@ pub struct Set {
     /// What is declared, but not in `desired` because of an error: documents, and objects that fail a check that
     /// takes all together. What refers to one of them cannot be planned.
     pub broken: BTreeSet<ResourceId>,
+    /// Files with documents that are broken by what lies over them.
+    pub covered: BTreeSet<FileId>,
+    /// Some document of an overlay is unread or has no place: no object is known to be as it is wanted, so that none is
+    /// in `desired`.
+    pub unplaced: bool,
+    /// How values came about.
+    pub provenance: Provenance,
     /// SHA-256 of the paths and texts of all files, in hexadecimal digits.
     pub digest: String,
 }
 
 /// Returns the SHA-256 of the paths and texts of files, in hexadecimal digits.
-pub fn digest(sources: &Sources, files: &[FileId]) -> String {
+pub fn digest(sources: &Sources, files: impl IntoIterator<Item = FileId>) -> String {
     let mut hasher = Sha256::new();
     for file in files {
-        for part in [sources.path(*file), sources.text(*file)] {
+        for part in [sources.path(file), sources.text(file)] {
             // The length keeps the end of one part apart from the start of the next.
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());

@@ -288,7 +288,7 @@ fn trouble(sight: &Sight) -> Option<Cause> {
 
 fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {
     // The last thing that says which object is meant: the name rather than the business it lies in.
-    let place = desired.locator.values().max_by_key(|value| value.origin.bytes.start);
+    let place = desired.locator.values().max_by_key(|value| value.origin.order());
     let origin = place.map_or(&desired.origin, |value| &value.origin);
     let wanted = place.and_then(|value| value.value.as_str()).unwrap_or_default();
     let diagnostic = Diagnostic::error("P100", format!("{} does not exist", desired.id), origin);

@@ -29,6 +29,11 @@ impl Origin {
         self.bytes.start as usize..self.bytes.end as usize
     }
 
+    /// Returns what sorts places in the order in which they were read.
+    pub fn order(&self) -> (FileId, u32) {
+        (self.file, self.bytes.start)
+    }
+
     /// Says whether another place lies inside this one, or is the same.
     pub fn contains(&self, other: &Self) -> bool {
         self.file == other.file && self.bytes.start <= other.bytes.start && other.bytes.end <= self.bytes.end
@@ -109,6 +114,11 @@ impl Sources {
         let at = marks.len();
         marks.push((line, column));
         Origin::new(file, at..at + 1)
+    }
+
+    /// Returns all texts in the order in which they were read.
+    pub fn files(&self) -> impl Iterator<Item = FileId> {
+        (0..self.files.len()).map(|at| FileId(offset(at)))
     }
 
     /// Returns the path under which a text was read.

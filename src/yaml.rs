@@ -31,4 +31,6 @@ pub struct Document<'s> {
     pub origin: Origin,
     /// No error was reported for it. A document that is not sound may be looked at for further mistakes, but not used.
     pub sound: bool,
+    /// Where aliases stand for scalars, each with the place of the scalar.
+    pub aliases: Vec<(Origin, Origin)>,
 }

@@ -286,6 +286,8 @@ fn reconcile(directory: &Path, arguments: &[&str]) -> Output {
 fn examples_are_valid() {
     let output = reconcile(&root(), &["validate", "examples/manifests"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = reconcile(&root(), &["validate", "examples/manifests", "--overlay", "examples/overlays/prod"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The code blocks of a text in a language.

@@ -39,7 +39,8 @@ pub(super) struct Cycle {
 impl Cycle {
     pub(super) fn new(agent: Agent, stop: CancellationToken, listener: Arc<Listener>) -> Self {
         let (sender, dirty) = mpsc::channel(1);
-        let watch = Watch::new(agent.paths.clone(), agent.poll.then_some(watch::POLL), sender);
+        let places = agent.paths.iter().chain(&agent.overlays).cloned().collect();
+        let watch = Watch::new(places, agent.poll.then_some(watch::POLL), sender);
         Self {
             watch: Arc::new(Mutex::new(watch)),
             dirty,
@@ -58,6 +59,7 @@ impl Cycle {
             location: Arc::new(Location {
                 paths: agent.paths,
                 skip: agent.skip,
+                overlays: agent.overlays,
                 platforms: agent.platforms,
                 targets: agent.targets,
                 variables: agent.variables,

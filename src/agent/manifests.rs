@@ -25,6 +25,7 @@ use super::status::ManifestStatus;
 pub(super) struct Location {
     pub(super) paths: Vec<PathBuf>,
     pub(super) skip: Vec<PathBuf>,
+    pub(super) overlays: Vec<PathBuf>,
     pub(super) platforms: &'static [&'static dyn Platform],
     pub(super) targets: Targets,
     pub(super) variables: Variables,
@@ -79,14 +80,15 @@ impl Manifests {
 /// Reads the files. Returns nothing where they say, and cannot say, the same as before.
 pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<Manifests> {
     let mut sources = Sources::default();
-    let found = manifest::discover(&location.paths, &location.skip, &mut io::empty(), &mut sources);
-    let digest = manifest::digest(&sources, &found.files);
+    let Location { paths, skip, overlays, .. } = location;
+    let found = manifest::discover(paths, skip, overlays, &mut io::empty(), &mut sources);
+    let digest = manifest::digest(&sources, found.all());
     let unreadable: Vec<String> = found.errors.iter().map(chain).collect();
     if previous.is_some_and(|previous| previous.digest == digest && previous.unreadable == unreadable) {
         return None;
     }
     let Location { platforms, targets, variables, .. } = location;
-    let (set, diagnostics) = manifest::decode(&sources, &found.files, platforms, targets, variables);
+    let (set, diagnostics) = manifest::decode(&sources, &found, platforms, targets, variables);
     let held = previous.map(|previous| {
         let doubt = Doubt::new(&found, &set, &diagnostics, &sources, previous, &location.paths);
         hold(previous, &set, &doubt, &mut sources)
@@ -129,7 +131,8 @@ impl Doubt {
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
         let mut files: HashSet<Arc<str>> =
             errors.filter_map(|error| error.origin()).map(|origin| sources.path(origin.file).clone()).collect();
-        let mut everything = false;
+        files.extend(set.covered.iter().map(|file| sources.path(*file).clone()));
+        let mut everything = set.unplaced;
         for error in &found.errors {
             match error {
                 DiscoverError::Walk { .. } => everything = true,

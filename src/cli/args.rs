@@ -33,6 +33,11 @@ pub(super) enum Command {
     /// Reads the live state and prints the changes, with the place in the manifests that causes each. It cannot
     /// write: the client it gets has no such method.
     Plan(PlanArgs),
+    /// Say what a line of a manifest, an overlay or a values file decides
+    ///
+    /// Names the objects and their fields, how the values came about, what is live, and the call that would be sent.
+    /// Reads the live state like plan. A place that decides nothing is an error (1).
+    Explain(ExplainArgs),
     /// Plan, ask, and make the changes
     ///
     /// Sends one call for each object that differs, in an order the server accepts, and reads each object back. Given a
@@ -91,6 +96,11 @@ pub(super) struct Inputs {
     /// Read variables from a YAML file; repeats, later files win
     #[arg(long, value_name = "FILE", env = "RECONCILE_VALUES", value_delimiter = ',')]
     pub(super) values: Vec<PathBuf>,
+    /// Merge the documents of this directory over those with the same kind and name; repeats, later ones win
+    ///
+    /// Key by key: lists, scalars and null replace what PATH says. A directory below PATH is not read as manifests.
+    #[arg(long = "overlay", value_name = "DIR", env = "RECONCILE_OVERLAY", value_delimiter = ',')]
+    pub(super) overlays: Vec<PathBuf>,
     /// Only documents with these labels, such as `site=sz,team!=net`
     #[arg(short = 'l', long, value_name = "SELECTOR", env = "RECONCILE_SELECTOR")]
     pub(super) selector: Option<String>,
@@ -240,6 +250,20 @@ pub(super) struct ShowArgs {
     /// Show the calls too
     #[arg(long, env = "RECONCILE_CALLS", value_parser = truth)]
     pub(super) calls: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The place to explain; without a column all values of the line
+    #[arg(value_name = "FILE:LINE[:COLUMN]")]
+    pub(super) place: super::explain::Asked,
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) network: Network,
+    /// Form of the result on stdout
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
+    pub(super) output: Format,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use super::{
     signal::Stop,
     view::{
         Screen,
-        report::{Record, Report},
+        report::{Origins, Record, Report},
         text,
     },
 };
@@ -85,10 +85,20 @@ pub(super) fn unplanned(
     forms: &Forms,
     screen: &Screen,
 ) {
-    let (took, excesses) = (Duration::ZERO, &[]);
-    let (plan, outcomes, tally) = (None, None, None);
-    let (record, calls) = (None, false);
-    let report = Report { command, plan, excesses, outcomes, diagnostics, errors, sources, tally, took, record, calls };
+    let report = Report {
+        command,
+        plan: None,
+        excesses: &[],
+        outcomes: None,
+        diagnostics,
+        errors,
+        sources,
+        tally: None,
+        took: Duration::ZERO,
+        record: None,
+        origins: None,
+        calls: false,
+    };
     if forms.format != Format::Text {
         Screen::out(&report.form(forms.format));
     }
@@ -199,6 +209,7 @@ pub(super) fn report<'a>(
         tally: Some(prepared.connected.shared.tally()),
         took: seen.took,
         record: Some(&seen.record),
+        origins: Some(Origins { scenes: &seen.scenes, provenance: &prepared.written.set.provenance }),
         calls: output.calls,
     }
 }
@@ -216,7 +227,7 @@ pub(super) fn show(report: &Report<'_>, output: &Output, screen: &Screen) {
 /// Shows the plan of a report on stdout for people.
 pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
     let Some(plan) = report.plan else { return };
-    let mut writer = text::Writer::new(screen, report.sources);
+    let mut writer = text::Writer::new(screen, report.sources).explaining(report.origins.map(|one| one.provenance));
     writer.plan(plan, report.tally, report.took);
     if report.calls {
         writer.calls(plan);

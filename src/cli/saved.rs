@@ -44,10 +44,10 @@ pub(super) fn record(prepared: &Prepared, scenes: &[Scene<'_>], plan: &Plan) -> 
     let surplus = scenes.iter().flat_map(|scene| &scene.surplus);
     objects.extend(surplus.filter(|one| changed.contains(&one.id)).cloned());
     let written = &prepared.written;
-    let manifests = written.files.iter().map(|file| {
-        let digest = Sha256::digest(written.sources.text(*file).as_bytes());
+    let manifests = written.sources.files().map(|file| {
+        let digest = Sha256::digest(written.sources.text(file).as_bytes());
         let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        (written.sources.path(*file).to_string(), digest)
+        (written.sources.path(file).to_string(), digest)
     });
     let used: BTreeSet<&Arc<str>> = objects.iter().map(|one| &one.target).collect();
     let setups = written.config.as_ref().map(|config| setups(config, &used)).unwrap_or_default();
@@ -79,9 +79,9 @@ pub(super) fn save(report: &Report<'_>, path: &Path) -> Result<(), String> {
 pub(super) fn given(inputs: &Inputs) -> Result<Option<PathBuf>, String> {
     let paths = setup::paths(inputs);
     let Some(path) = paths.iter().find(|path| is_saved(path)) else { return Ok(None) };
-    let others = paths.len() > 1 || !inputs.set.is_empty() || !inputs.values.is_empty() || setup::is_partial(inputs);
-    if others {
-        let message = "a saved plan is applied as it is: no other paths, variables or selections can go with it";
+    let is_more = !inputs.set.is_empty() || !inputs.values.is_empty() || !inputs.overlays.is_empty();
+    if paths.len() > 1 || is_more || setup::is_partial(inputs) {
+        let message = "a saved plan is applied as it is: no other paths, overlays, variables or selections go with it";
         return Err(format!("{}: {message}", path.display()));
     }
     Ok(Some(path.clone()))
@@ -143,6 +143,7 @@ fn report<'a>(command: &'static str, saved: &'a Saved, sources: &'a Sources) -> 
         tally: None,
         took: Duration::ZERO,
         record: None,
+        origins: None,
         calls: false,
     }
 }

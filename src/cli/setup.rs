@@ -21,7 +21,7 @@ use crate::{
     manifest::{self, Selector, Set, Targets, Variables},
     model::{Desired, Ensure, Fields, ResourceId},
     platform,
-    source::{FileId, Sources},
+    source::Sources,
     transport::{Options, Transport},
 };
 
@@ -36,8 +36,6 @@ pub(super) struct Written {
     pub(super) sources: Sources,
     /// The configuration; none where there is no file.
     pub(super) config: Option<Config>,
-    /// The files of the manifests.
-    pub(super) files: Vec<FileId>,
     /// The manifests.
     pub(super) set: Set,
     /// What is wrong with any of it.
@@ -114,13 +112,12 @@ pub(super) fn read(inputs: &Inputs) -> Result<Written, String> {
             None
         });
     let variables = variables(inputs, &mut sources, &mut diagnostics)?;
-    let found =
-        manifest::discover(&paths(inputs), &skipped(inputs, config.as_ref()), &mut io::stdin().lock(), &mut sources);
+    let skipped = skipped(inputs, config.as_ref());
+    let found = manifest::discover(&paths(inputs), &skipped, &inputs.overlays, &mut io::stdin().lock(), &mut sources);
     unread.extend(found.errors.iter().map(|error| explain(error)));
-    let (set, problems) =
-        manifest::decode(&sources, &found.files, platform::ALL, &targets(config.as_ref()), &variables);
+    let (set, problems) = manifest::decode(&sources, &found, platform::ALL, &targets(config.as_ref()), &variables);
     diagnostics.extend(problems);
-    Ok(Written { sources, config, files: found.files, set, diagnostics, unread })
+    Ok(Written { sources, config, set, diagnostics, unread })
 }
 
 /// An error with all its causes in one line.

@@ -1,7 +1,9 @@
 //! All formatting for people and programs.
 
+pub(super) mod explain;
 pub(super) mod json;
 pub(super) mod log;
+pub(super) mod origin;
 pub(super) mod progress;
 pub(super) mod report;
 pub(super) mod text;

@@ -60,6 +60,7 @@ async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, S
     let settings = config.as_ref().map(|config| config.watch.clone()).unwrap_or_default();
     let agent = Agent {
         skip: setup::skipped(&args.inputs, config.as_ref()),
+        overlays: args.inputs.overlays.clone(),
         targets: setup::targets(config.as_ref()),
         variables,
         connections: connected.connections.clone(),

@@ -5,7 +5,12 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Envelope, Platform},
-    manifest::{Set, Targets, Variables, check, digest, envelope, interpolate::interpolate},
+    manifest::{
+        Discovery, Overlay, Set, Targets, Variables, check, digest, envelope,
+        interpolate::interpolate,
+        overlay::{self, Bases},
+        provenance::Settings,
+    },
     model::{Desired, ResourceId},
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Document, Node},
@@ -17,35 +22,59 @@ const OURS: &str = "reconcile/";
 /// Codes of mistakes that leave a document unread, its name included.
 const UNREAD: [&str; 3] = ["Y001", "Y004", "Y005"];
 
-/// Reads what files declare. Everything that is wrong is reported; what decodes without an error is in the set.
+/// Reads what files declare, with the overlays merged over them. Everything that is wrong is reported; what decodes
+/// without an error is in the set.
 pub fn decode(
     sources: &Sources,
-    files: &[FileId],
+    found: &Discovery,
     platforms: &[&dyn Platform],
     targets: &Targets,
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
     let mut decoder = Decoder {
+        sources,
         platforms,
         targets,
         variables,
-        set: Set { digest: digest(sources, files), ..Set::default() },
+        set: Set { digest: digest(sources, found.all()), ..Set::default() },
         diagnostics: Vec::new(),
         declared: HashMap::new(),
         unread: false,
         targetless: HashSet::new(),
     };
-    for file in files {
-        decoder.file(*file, sources.text(*file));
+    let mut documents: Vec<Loaded<'_>> = Vec::new();
+    for file in &found.files {
+        let (mut loaded, unread) = decoder.load(*file);
+        decoder.unread |= unread;
+        documents.append(&mut loaded);
+    }
+    decoder.overlays(&found.overlays, &mut documents);
+    for document in documents {
+        decoder.document(document);
     }
     let Decoder { mut set, mut diagnostics, declared, unread, .. } = decoder;
     check::same_address(&mut set.desired, &mut diagnostics);
     check::same_object(&mut set, &mut diagnostics);
     check::references(&mut set, &declared, unread, &mut diagnostics);
+    if set.unplaced {
+        // Any of them may be meant, and what the base says may be what the overlay is there to prevent.
+        let desired = std::mem::take(&mut set.desired);
+        set.broken.extend(desired.into_iter().map(|object| object.id));
+    }
     (set, diagnostics)
 }
 
+/// A document with its variables replaced.
+struct Loaded<'s> {
+    document: Document<'s>,
+    /// Places of mistakes that were reported: what lies there is not looked at again.
+    wrong: Vec<Origin>,
+    /// An overlay is merged over it.
+    covered: bool,
+}
+
 struct Decoder<'a> {
+    sources: &'a Sources,
     platforms: &'a [&'a dyn Platform],
     targets: &'a Targets,
     variables: &'a Variables,
@@ -59,28 +88,88 @@ struct Decoder<'a> {
     targetless: HashSet<String>,
 }
 
-impl Decoder<'_> {
-    fn file(&mut self, file: FileId, text: &str) {
+impl<'a> Decoder<'a> {
+    /// Reads the documents of a file. Says also whether some could not be read at all.
+    fn load(&mut self, file: FileId) -> (Vec<Loaded<'a>>, bool) {
+        let text = self.sources.text(file);
         let mut found = Vec::new();
         let documents = yaml::load(file, text, &mut found);
         let (ours, manifests): (Vec<_>, Vec<_>) =
             documents.into_iter().partition(|document| is_ours(&document.root, self.platforms));
         found.retain(|diagnostic| !lies_in(diagnostic, ours.iter().map(|document| &document.root.origin)));
-        self.unread |= found.iter().any(|diagnostic| UNREAD.contains(&&*diagnostic.code));
-        let wrong: Vec<Origin> =
+        let unread = found.iter().any(|diagnostic| UNREAD.contains(&&*diagnostic.code));
+        let mistakes: Vec<Origin> =
             found.iter().filter(|found| found.is_error()).filter_map(|found| found.origin().cloned()).collect();
         self.diagnostics.append(&mut found);
-        for document in manifests {
-            self.document(document, text, &wrong);
+        let Set { provenance, .. } = &mut self.set;
+        let loaded = manifests.into_iter().map(|mut document| {
+            let mut wrong = if document.sound { Vec::new() } else { mistakes.clone() };
+            let unset = interpolate(&mut document.root, text, self.variables, provenance, &mut self.diagnostics);
+            document.sound &= unset.is_empty();
+            provenance.stand_for(std::mem::take(&mut document.aliases));
+            wrong.extend(unset);
+            Loaded { document, wrong, covered: false }
+        });
+        (loaded.collect(), unread)
+    }
+
+    /// Merges overlays over documents, one after the other.
+    fn overlays(&mut self, overlays: &[Overlay], documents: &mut [Loaded<'a>]) {
+        let mut bases = Bases::default();
+        if !overlays.is_empty() {
+            documents.iter().enumerate().for_each(|(number, one)| bases.add(number, &one.document.root));
+        }
+        for Overlay { directory, files, partial } in overlays {
+            self.set.unplaced |= partial;
+            let mut seen: HashMap<usize, Origin> = HashMap::new();
+            for file in files {
+                self.set.provenance.belongs(*file, directory);
+                let (loaded, unread) = self.load(*file);
+                self.set.unplaced |= unread;
+                for over in loaded {
+                    self.lay(over, &bases, documents, &mut seen);
+                }
+            }
         }
     }
 
-    fn document(&mut self, document: Document<'_>, text: &str, wrong: &[Origin]) {
+    fn lay(
+        &mut self,
+        over: Loaded<'a>,
+        bases: &Bases,
+        documents: &mut [Loaded<'a>],
+        seen: &mut HashMap<usize, Origin>,
+    ) {
+        let Document { root, origin, sound, .. } = over.document;
+        let number = match bases.find(&root, &origin, self.unread) {
+            Ok(number) => number,
+            Err(diagnostic) => {
+                self.set.unplaced = true;
+                if !lies_in(&diagnostic, over.wrong.iter()) {
+                    self.diagnostics.push(diagnostic);
+                }
+                return;
+            }
+        };
+        let base = &mut documents[number];
+        base.covered = true;
+        let place = overlay::place_of_name(&root, &origin);
+        if let (Some(first), Some(name)) = (seen.get(&number), overlay::name(&root)) {
+            base.document.sound = false;
+            self.diagnostics.push(overlay::repeated(&name, place, first));
+            return;
+        }
+        seen.insert(number, place.clone());
+        base.document.sound &= sound;
+        base.wrong.extend(over.wrong);
+        overlay::merge(&mut base.document.root, root, &mut self.set.provenance);
+    }
+
+    fn document(&mut self, loaded: Loaded<'_>) {
         self.set.documents += 1;
-        let Document { mut root, origin, mut sound } = document;
-        let wrong = if sound { &[] } else { wrong };
-        let unset = interpolate(&mut root, text, self.variables, &mut self.diagnostics);
-        sound &= unset.is_empty();
+        let Loaded { document: Document { mut root, origin, sound, .. }, wrong, covered } = loaded;
+        self.set.provenance.in_force(&root);
+        let file = origin.file;
 
         let mut found = Vec::new();
         let head = envelope::read(&root, self.platforms, self.targets, &mut found);
@@ -98,6 +187,7 @@ impl Decoder<'_> {
         }
         let mut desired = Vec::new();
         let mut protect = false;
+        let settings = Settings::of(&root);
         if let (Some(kind), Some(spec)) = (head.kind, spec_of(&mut root)) {
             protect = envelope::take_policy(spec, &mut found).protect;
             // Without a name or a target, which was reported, the rest of the document is still worth a look.
@@ -109,9 +199,14 @@ impl Decoder<'_> {
             };
             desired = kind.decode(&envelope, spec, &mut found);
         }
-        self.take(id, desired, protect, sound && !found.iter().any(Diagnostic::is_error));
+        let sound = sound && !found.iter().any(Diagnostic::is_error);
+        if covered && !sound {
+            self.set.covered.insert(file);
+        }
+        desired.iter().for_each(|one| self.set.provenance.settles(&one.id, settings.clone()));
+        self.take(id, desired, protect, sound);
         // What follows from a mistake that was reported already would only distract from it.
-        found.retain(|diagnostic| !lies_in(diagnostic, wrong.iter().chain(&unset)));
+        found.retain(|diagnostic| !lies_in(diagnostic, wrong.iter()));
         // A missing target is one mistake, not one of each document.
         found.retain(|found| found.code != "M008" || self.targetless.insert(found.message.clone()));
         self.diagnostics.append(&mut found);

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ignore::WalkBuilder;
@@ -19,8 +20,28 @@ const IGNORE_FILE: &str = ".reconcileignore";
 pub struct Discovery {
     /// The files, now in the sources, in the order of the paths and by name within them; each once.
     pub files: Vec<FileId>,
+    /// What lies over the files, the last one on top.
+    pub overlays: Vec<Overlay>,
     /// What could not be read.
     pub errors: Vec<DiscoverError>,
+}
+
+impl Discovery {
+    /// Returns all files, those of overlays last.
+    pub fn all(&self) -> impl Iterator<Item = FileId> {
+        self.files.iter().chain(self.overlays.iter().flat_map(|overlay| &overlay.files)).copied()
+    }
+}
+
+/// A directory whose documents are merged over those of the same kind and name.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    /// Its path as it was given.
+    pub directory: Arc<str>,
+    /// Its files, by name.
+    pub files: Vec<FileId>,
+    /// Something in it could not be read.
+    pub partial: bool,
 }
 
 /// A file or directory that could not be read.
@@ -61,14 +82,21 @@ pub enum DiscoverError {
 /// Reads the manifests that paths name: files as they are, directories with all that lies beneath, `-` for `stdin`.
 ///
 /// In directories only `*.yaml`, `*.yml` and `*.json` count; hidden files and those that `.reconcileignore` names do
-/// not, nor do the ones to `skip`. Links are followed. A file that several paths lead to is read once.
-pub fn discover(paths: &[PathBuf], skip: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) -> Discovery {
-    let mut reader = Reader {
-        // What cannot be resolved does not exist, so it needs no skipping.
-        seen: skip.iter().filter_map(|path| path.canonicalize().ok()).collect(),
-        sources,
-        found: Discovery::default(),
-    };
+/// not, nor do the ones to `skip` and those that lie in one of the `overlays`, which are read for themselves. Links are
+/// followed. A file that several paths lead to is read once.
+pub fn discover(
+    paths: &[PathBuf],
+    skip: &[PathBuf],
+    overlays: &[PathBuf],
+    stdin: &mut dyn Read,
+    sources: &mut Sources,
+) -> Discovery {
+    // What cannot be resolved does not exist, so it needs no skipping.
+    let resolved = |paths: &[PathBuf]| paths.iter().filter_map(|path| path.canonicalize().ok()).collect::<HashSet<_>>();
+    let skip = resolved(skip);
+    let aside = resolved(overlays);
+    let seen = skip.union(&aside).cloned().collect();
+    let mut reader = Reader { seen, aside, sources, found: Discovery::default() };
     let mut stdin = Some(stdin);
     for path in paths {
         if path.as_os_str() == "-" {
@@ -81,12 +109,18 @@ pub fn discover(paths: &[PathBuf], skip: &[PathBuf], stdin: &mut dyn Read, sourc
             reader.file(path);
         }
     }
+    for path in overlays {
+        (reader.seen, reader.aside) = (skip.clone(), HashSet::new());
+        reader.overlay(path);
+    }
     reader.found
 }
 
 struct Reader<'a> {
     /// Files with their links resolved that are not to be read again.
     seen: HashSet<PathBuf>,
+    /// Directories with their links resolved that hold no manifests.
+    aside: HashSet<PathBuf>,
     sources: &'a mut Sources,
     found: Discovery,
 }
@@ -99,6 +133,18 @@ impl Reader<'_> {
             Ok(_) => self.add(path, bytes),
             Err(source) => self.found.errors.push(DiscoverError::Read { path: path.to_owned(), source }),
         }
+    }
+
+    fn overlay(&mut self, path: &Path) {
+        let (files, errors) = (std::mem::take(&mut self.found.files), self.found.errors.len());
+        if path.is_dir() {
+            self.directory(path);
+        } else {
+            self.file(path);
+        }
+        let files = std::mem::replace(&mut self.found.files, files);
+        let partial = self.found.errors.len() > errors;
+        self.found.overlays.push(Overlay { directory: shown(path).into(), files, partial });
     }
 
     fn directory(&mut self, root: &Path) {
@@ -117,6 +163,8 @@ impl Reader<'_> {
                         self.file(entry.path());
                     }
                 }
+                // What an overlay lacks is told when it is read.
+                Err(source) if path_of(&source).is_some_and(|path| self.is_aside(path)) => {}
                 Err(source) if concerns_manifest(&source) => {
                     self.found.errors.push(DiscoverError::Walk { path: root.to_owned(), source });
                 }
@@ -125,7 +173,17 @@ impl Reader<'_> {
         }
     }
 
+    /// Says whether a file lies in a directory that is left out. Where a link to it lies is what counts.
+    fn is_aside(&self, path: &Path) -> bool {
+        let parent = || path.parent().and_then(|parent| parent.canonicalize().ok());
+        !self.aside.is_empty()
+            && parent().is_some_and(|parent| parent.ancestors().any(|above| self.aside.contains(above)))
+    }
+
     fn file(&mut self, path: &Path) {
+        if self.is_aside(path) {
+            return;
+        }
         match self.read(path) {
             Ok(Some(bytes)) => self.add(path, bytes),
             Ok(None) => {}
@@ -150,8 +208,7 @@ impl Reader<'_> {
                 self.found.errors.push(DiscoverError::TooLarge { path: path.to_owned() });
             }
             Ok(text) => {
-                let shown = path.strip_prefix("./").unwrap_or(path).display().to_string();
-                self.found.files.push(self.sources.add(shown, text));
+                self.found.files.push(self.sources.add(shown(path), text));
             }
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
@@ -159,6 +216,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// A path as people wrote it, without what says nothing.
+fn shown(path: &Path) -> String {
+    path.strip_prefix("./").unwrap_or(path).display().to_string()
 }
 
 fn is_manifest(path: &Path) -> bool {

@@ -4,17 +4,21 @@ use std::borrow::Cow;
 
 use crate::{
     diagnostic::Diagnostic,
-    manifest::variables::{Variable, Variables, is_name},
+    manifest::{
+        provenance::{Provenance, Use},
+        variables::{Given, Variable, Variables, is_name},
+    },
     source::Origin,
     yaml::{Content, Node, Scalar},
 };
 
-/// Replaces the variables in all values of a tree; keys stay as they are. Returns the scalars that could not be
-/// replaced, whose further mistakes are only a consequence.
+/// Replaces the variables in all values of a tree and notes them; keys stay as they are. Returns the scalars that could
+/// not be replaced, whose further mistakes are only a consequence.
 pub(super) fn interpolate(
     node: &mut Node<'_>,
     source: &str,
     variables: &Variables,
+    provenance: &mut Provenance,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Origin> {
     let mut failed = Vec::new();
@@ -23,7 +27,10 @@ pub(super) fn interpolate(
             return;
         }
         match replace(scalar, variables) {
-            Ok(replaced) => *scalar = replaced,
+            Ok((replaced, uses)) => {
+                *scalar = replaced;
+                provenance.uses(origin, uses);
+            }
             Err(problems) => {
                 diagnostics
                     .extend(problems.iter().map(|problem| problem.diagnostic(scalar, origin, source, variables)));
@@ -94,10 +101,11 @@ struct Problem {
     unset: Option<String>,
 }
 
-fn replace<'s>(scalar: &Scalar<'_>, variables: &Variables) -> Result<Scalar<'s>, Vec<Problem>> {
+fn replace<'s>(scalar: &Scalar<'_>, variables: &Variables) -> Result<(Scalar<'s>, Vec<Use>), Vec<Problem>> {
     let parts = parts(&scalar.text);
     let mut text = String::new();
     let mut problems = Vec::new();
+    let mut uses = Vec::new();
     let mut single = None;
     for (start, length, part) in &parts {
         let (start, length) = (*start, *length);
@@ -107,6 +115,7 @@ fn replace<'s>(scalar: &Scalar<'_>, variables: &Variables) -> Result<Scalar<'s>,
             Part::Variable { name, default } => match value(name, *default, variables) {
                 Some(value) => {
                     text.push_str(&value.text);
+                    uses.push(Use { name: (*name).into(), given: value.given.clone() });
                     single = (length == scalar.text.len()).then_some(value.plain);
                 }
                 None => problems.push(Problem { start, length, unset: Some((*name).to_owned()) }),
@@ -117,7 +126,7 @@ fn replace<'s>(scalar: &Scalar<'_>, variables: &Variables) -> Result<Scalar<'s>,
         return Err(problems);
     }
     // Only a scalar that is nothing but a variable takes its type; `1${X}` is a text.
-    Ok(Scalar { text: Cow::Owned(text), plain: scalar.plain && single.unwrap_or(false) })
+    Ok((Scalar { text: Cow::Owned(text), plain: scalar.plain && single.unwrap_or(false) }, uses))
 }
 
 /// Returns the value of a variable. As in a shell, one that is set to nothing gives way to a default.
@@ -125,7 +134,7 @@ fn value<'a>(name: &str, default: Option<&str>, variables: &'a Variables) -> Opt
     let found = variables.get(name);
     match default {
         Some(default) if found.is_none_or(|variable| variable.text.is_empty()) => {
-            Some(Cow::Owned(Variable::from(default.to_owned())))
+            Some(Cow::Owned(Variable::new(default.to_owned(), Given::Default)))
         }
         _ => found.map(Cow::Borrowed),
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Set, Targets, Variables, decode, values};
+use super::{Discovery, Set, Targets, Variables, decode, values};
 use crate::{
     diagnostic::{Diagnostic, render},
     kind::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Reply},
@@ -140,10 +140,13 @@ fn targets() -> Targets {
     .collect()
 }
 
+mod overlays;
+
 fn run(files: &[(&str, &str)], targets: &Targets, variables: &Variables) -> (Set, Vec<Diagnostic>, Sources) {
     let mut sources = Sources::default();
     let files: Vec<_> = files.iter().map(|(path, text)| sources.add(*path, *text)).collect();
-    let (set, diagnostics) = decode(&sources, &files, &PLATFORMS, targets, variables);
+    let (set, diagnostics) =
+        decode(&sources, &Discovery { files, ..Discovery::default() }, &PLATFORMS, targets, variables);
     (set, diagnostics, sources)
 }
 

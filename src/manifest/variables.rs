@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     diagnostic::Diagnostic,
-    source::{FileId, Sources},
+    source::{FileId, Origin, Sources},
     yaml::{self, Section, nearest},
 };
 
@@ -18,12 +18,27 @@ pub struct Variable {
     pub text: String,
     /// Whether the text may mean a number, a truth value or null, as a YAML scalar without quotes does.
     pub plain: bool,
+    /// Who gave it.
+    pub given: Given,
 }
 
-impl From<String> for Variable {
+/// Where the value of a variable came from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Given {
+    /// `--set`.
+    Set,
+    /// A values file, and where in it.
+    Values(Origin),
+    /// The environment.
+    Environment,
+    /// The default that is written where the variable is used.
+    Default,
+}
+
+impl Variable {
     /// Returns a value that was given outside of YAML. An empty one is a text: as null it would clear a field.
-    fn from(text: String) -> Self {
-        Self { plain: !text.is_empty(), text }
+    pub(super) fn new(text: String, given: Given) -> Self {
+        Self { plain: !text.is_empty(), text, given }
     }
 }
 
@@ -54,7 +69,7 @@ impl Variables {
             if !is_name(name) {
                 return Err(AssignmentError(text.to_owned()));
             }
-            layer.insert(name.to_owned(), Variable::from(value.to_owned()));
+            layer.insert(name.to_owned(), Variable::new(value.to_owned(), Given::Set));
         }
         Ok(self.over(layer))
     }
@@ -64,7 +79,9 @@ impl Variables {
     pub fn over_environment(self, environment: impl IntoIterator<Item = (String, String)>) -> Self {
         let layer = environment
             .into_iter()
-            .filter_map(|(name, text)| Some((name.strip_prefix(PREFIX)?.to_owned(), Variable::from(text))))
+            .filter_map(|(name, text)| {
+                Some((name.strip_prefix(PREFIX)?.to_owned(), Variable::new(text, Given::Environment)))
+            })
             .collect();
         self.over(layer)
     }
@@ -100,7 +117,8 @@ pub fn values(sources: &Sources, file: FileId, diagnostics: &mut Vec<Diagnostic>
                 let hint = "names consist of letters, digits and `_`";
                 diagnostics.push(Diagnostic::error("M016", message, &key.origin).hint(hint));
             } else if let Some(scalar) = value.as_scalar() {
-                let variable = Variable { text: scalar.text.to_string(), plain: scalar.plain };
+                let given = Given::Values(value.origin.clone());
+                let variable = Variable { text: scalar.text.to_string(), plain: scalar.plain, given };
                 values.insert(name.to_owned(), variable);
             } else {
                 let message = format!("the variable `{name}` has to be a single value, not {}", value.describe());

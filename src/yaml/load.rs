@@ -37,6 +37,7 @@ pub fn load<'s>(file: FileId, text: &'s str, diagnostics: &mut Vec<Diagnostic>) 
         open: Vec::new(),
         root: None,
         anchors: HashMap::new(),
+        aliases: Vec::new(),
         budget: EXPANSION + text.len(),
     };
     while let Some(next) = parser.next_event() {
@@ -93,6 +94,7 @@ struct Loader<'s, 'd> {
     open: Vec<Open<'s>>,
     root: Option<Node<'s>>,
     anchors: HashMap<usize, Anchored<'s>>,
+    aliases: Vec<(Origin, Origin)>,
     /// Nodes that aliases may still add.
     budget: usize,
 }
@@ -146,6 +148,7 @@ impl<'s> Loader<'s, '_> {
         self.errors = 0;
         self.open.clear();
         self.anchors.clear();
+        self.aliases.clear();
         self.root = None;
     }
 
@@ -157,7 +160,8 @@ impl<'s> Loader<'s, '_> {
         let range = root.origin.range();
         let line = self.text[range.clone()].lines().next().unwrap_or_default().len();
         let origin = self.at(range.start..range.start + line);
-        self.documents.push(Document { root, origin, sound: self.errors == 0 });
+        let aliases = std::mem::take(&mut self.aliases);
+        self.documents.push(Document { root, origin, sound: self.errors == 0, aliases });
     }
 
     fn push(&mut self, start: usize, anchor: usize, items: Items<'s>) -> Result<(), Abandoned> {
@@ -252,6 +256,9 @@ impl<'s> Loader<'s, '_> {
             return Err(self.too_deep(range));
         }
         let content = anchored.node.content.clone();
+        if matches!(content, Content::Scalar(_)) {
+            self.aliases.push((self.at(range.clone()), anchored.node.origin.clone()));
+        }
         self.spend(nodes, range.clone())?;
         self.attach(Node { origin: self.at(range), content });
         Ok(())

@@ -4,10 +4,13 @@
 mod apply;
 mod bind_info;
 mod cli;
+mod explain;
 mod faults;
 mod harness;
 mod life_cycle;
+mod mutation;
 mod online;
+mod overlays;
 mod plan;
 mod process_templates;
 mod property;

@@ -99,6 +99,28 @@ fn expect(site: &Site, watch: &Watch, expected: &Value) {
     site.sandbox().clear_calls();
 }
 
+/// The part of an overlay that gives the first switch so many ports.
+fn over(number: u32) -> String {
+    format!("kind: Instance\nmetadata: {{name: core}}\nspec: {{fields: {{ports: {number}}}}}\n")
+}
+
+#[test]
+fn an_overlay_is_watched_too() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48)), ("prod/core.yaml", &over(96))]);
+    let watch = Watch::start(&site, &["manifests", "--overlay", "prod", "--resync", "1s"]);
+    expect(&site, &watch, &json!([sets_ports(96)]));
+    site.write("prod/core.yaml", &over(12));
+    expect(&site, &watch, &json!([sets_ports(12)]));
+    // While it is broken what it said stays in force, whatever the base says.
+    site.write("prod/core.yaml", "a: [\n");
+    site.write("manifests/core.yaml", &ports(1));
+    expect(&site, &watch, &json!([]));
+    assert!(watch.page("/healthz").starts_with("HTTP/1.1 200"));
+    site.write("prod/core.yaml", "# nothing any more\n");
+    expect(&site, &watch, &json!([sets_ports(1)]));
+    assert_eq!(watch.end(), Some(0));
+}
+
 #[test]
 fn applies_at_the_start_on_a_save_and_on_drift() {
     let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);

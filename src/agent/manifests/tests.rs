@@ -7,9 +7,11 @@ use crate::agent::fake::{PLATFORMS, targets, thing};
 fn check(steps: &[(&[(&str, &str)], &str)]) {
     let base = tempfile::tempdir().expect("a directory");
     let root = base.path().join("m");
+    let overlay = steps.iter().any(|(files, _)| files.iter().any(|(name, _)| name.starts_with("over/")));
     let location = Location {
         paths: vec![root.clone()],
         skip: Vec::new(),
+        overlays: overlay.then(|| root.join("over")).into_iter().collect(),
         platforms: &PLATFORMS,
         targets: targets(),
         variables: Variables::default(),
@@ -18,7 +20,7 @@ fn check(steps: &[(&[(&str, &str)], &str)]) {
     for (number, (files, expected)) in steps.iter().enumerate() {
         let _ = fs::remove_dir_all(&root);
         if !files.is_empty() {
-            fs::create_dir(&root).expect("made");
+            fs::create_dir_all(root.join(if overlay { "over" } else { "" })).expect("made");
         }
         for (name, text) in *files {
             if *text == "UNREADABLE" {
@@ -117,5 +119,28 @@ fn a_dangling_reference_holds_back_its_object() {
         (&[("a.yaml", &beside("c")), ("b.yaml", &thing("b", "1"))], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 (1 errors)"),
         // What it points at is broken, but was good.
         (&[("a.yaml", &beside("b")), ("b.yaml", &broken("b"))], "a=2 a.yaml:4:15, b=1 b.yaml:4:15 held (1 errors)"),
+    ]);
+}
+
+#[test]
+fn a_broken_overlay_never_lets_the_base_through() {
+    let base = thing("a", "1") + &thing("b", "1");
+    let over = |name: &str, value: &str| format!("kind: Thing\nmetadata: {{name: {name}}}\nspec: {{value: {value}}}\n");
+    let both = "a=5 over/o.yaml:3:15, b=1 x.yaml:9:15 (0 errors)";
+    let held = "a=5 over/o.yaml:3:15 held, b=1 x.yaml:9:15 held (1 errors)";
+    check(&[
+        (&[("x.yaml", &base), ("over/o.yaml", &over("a", "5"))], both),
+        // A mistake in it holds back its document and no other.
+        (
+            &[("x.yaml", &(thing("a", "2") + &thing("b", "2"))), ("over/o.yaml", &over("a", "x"))],
+            "a=5 over/o.yaml:3:15 held, b=2 x.yaml:9:15 (1 errors)",
+        ),
+        (&[("x.yaml", &base), ("over/o.yaml", &over("a", "5"))], both),
+        // What it is for is not known: any document may be meant.
+        (&[("x.yaml", &base), ("over/o.yaml", "a: [\n")], held),
+        (&[("x.yaml", &base), ("over/o.yaml", &over("c", "5"))], held),
+        (&[("x.yaml", &base), ("over/o.yaml", "UNREADABLE")], held),
+        // Taken away it decides nothing any more.
+        (&[("x.yaml", &base)], "a=1 x.yaml:4:15, b=1 x.yaml:9:15 (0 errors)"),
     ]);
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    origin,
     report::{Record, Report},
     text::trouble,
 };
@@ -25,6 +26,9 @@ pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
     document["limits"] = report.excesses.iter().map(ToString::to_string).collect();
     if !report.excesses.is_empty() {
         document["acknowledgement"] = json!(guard::acknowledgement(plan));
+    }
+    if let Some(origins) = report.origins {
+        origin::explain(&mut document, plan, origins, report.sources);
     }
     if let Some(record) = report.record {
         add_record(&mut document, record, report.sources);

@@ -7,8 +7,9 @@ use crate::{
     cli::args::{Format, Forms},
     diagnostic::Diagnostic,
     engine::connection::Tally,
+    manifest::Provenance,
     model::{Desired, Outcome, ResourceId},
-    plan::{Plan, file::Setup, guard::Excess},
+    plan::{Plan, Scene, file::Setup, guard::Excess},
     source::Sources,
 };
 
@@ -17,12 +18,21 @@ use crate::{
 pub(in crate::cli) struct Record {
     /// The objects that are to be changed, and what has to be known of others for that.
     pub(in crate::cli) objects: Vec<Desired>,
-    /// The files of the manifests, with the SHA-256 of each.
+    /// The files that were read, manifests and what decides about them, with the SHA-256 of each.
     pub(in crate::cli) manifests: Vec<(String, String)>,
     /// Where the targets lead to.
     pub(in crate::cli) setups: Vec<Setup>,
     /// The configuration.
     pub(in crate::cli) config: Option<String>,
+}
+
+/// What tells how the values of a plan came about.
+#[derive(Clone, Copy)]
+pub(in crate::cli) struct Origins<'a> {
+    /// What the plan was made from.
+    pub(in crate::cli) scenes: &'a [Scene<'a>],
+    /// The variables and overlays behind values.
+    pub(in crate::cli) provenance: &'a Provenance,
 }
 
 /// What a run came to. The forms of reports read nothing else.
@@ -47,6 +57,8 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) took: Duration,
     /// What the plan was made from; none where it is known from a file.
     pub(in crate::cli) record: Option<&'a Record>,
+    /// How values came about; none where that is known from a file.
+    pub(in crate::cli) origins: Option<Origins<'a>>,
     /// Show the calls too, in the forms that do not always have them.
     pub(in crate::cli) calls: bool,
 }

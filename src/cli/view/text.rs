@@ -7,13 +7,14 @@ use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Screen,
+    Screen, origin,
     report::Report,
     value::{is_long, row, short},
 };
 use crate::{
     diagnostic::render,
     engine::connection::Tally,
+    manifest::Provenance,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
     plan::{Cause, Plan},
     source::{Origin, Sources},
@@ -32,12 +33,14 @@ const STRONG: Style = Style::new().bold();
 pub(in crate::cli) struct Writer<'a> {
     screen: &'a Screen,
     sources: &'a Sources,
+    provenance: Option<&'a Provenance>,
     out: String,
 }
 
 /// Returns a whole report as text.
 pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
-    let mut writer = Writer::new(screen, report.sources);
+    let provenance = report.origins.map(|origins| origins.provenance);
+    let mut writer = Writer::new(screen, report.sources).explaining(provenance);
     for error in report.errors {
         let _ = writeln!(writer.out, "error: {error}");
     }
@@ -66,7 +69,13 @@ pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
 impl<'a> Writer<'a> {
     /// Returns a writer of text whose places lie in `sources`.
     pub(in crate::cli) fn new(screen: &'a Screen, sources: &'a Sources) -> Self {
-        Self { screen, sources, out: String::new() }
+        Self { screen, sources, provenance: None, out: String::new() }
+    }
+
+    /// Says beside each value how it came about, where it is not simply written where it stands.
+    pub(in crate::cli) fn explaining(mut self, provenance: Option<&'a Provenance>) -> Self {
+        self.provenance = provenance;
+        self
     }
 
     /// Returns what was written.
@@ -97,7 +106,11 @@ impl<'a> Writer<'a> {
         self.line(&head, &format!("{}:{}", place.file, place.line));
         let width = change.fields.iter().map(|field| group(&field.path).width()).max().unwrap_or(0).clamp(12, 24);
         let mut last = "";
-        for field in &change.fields {
+        // An overlay may decide one half of a value; both halves belong together all the same.
+        let first = |name| change.fields.iter().position(|field| group(&field.path) == name);
+        let mut fields: Vec<_> = change.fields.iter().collect();
+        fields.sort_by_cached_key(|field| first(group(&field.path)));
+        for field in fields {
             let name = group(&field.path);
             let shown = if name == last { "" } else { name };
             last = name;
@@ -110,7 +123,11 @@ impl<'a> Writer<'a> {
     }
 
     fn field(&mut self, field: &FieldChange, name: &str, width: usize, action: Action) {
-        let place = self.sources.position(&field.because).to_string();
+        let mut place = self.sources.position(&field.because).to_string();
+        let note = self.provenance.map(|provenance| origin::note(&field.because, provenance, self.sources));
+        if let Some(note) = note.filter(|note| !note.is_empty()) {
+            let _ = write!(place, "  ({note})");
+        }
         let (sign, text) = match row_of(&field.path) {
             Some((id, "")) => match (&field.from, &field.to) {
                 (None, Some(to)) => ("+", format!("row {id}  {}", row(to))),

@@ -20,7 +20,7 @@ fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn show(root: &Path, paths: &[&str], skip: &[&str]) -> String {
     let join = |paths: &[&str]| paths.iter().map(|path| root.join(path)).collect::<Vec<_>>();
     let mut sources = Sources::default();
-    let found = discover(&join(paths), &join(skip), &mut "".as_bytes(), &mut sources);
+    let found = discover(&join(paths), &join(skip), &[], &mut "".as_bytes(), &mut sources);
     let mut lines: Vec<String> =
         found.files.iter().map(|file| format!("{} {:?}", sources.path(*file), sources.text(*file))).collect();
     for error in &found.errors {
@@ -111,8 +111,37 @@ fn what_cannot_be_read_is_named() {
 fn a_dash_is_the_standard_input() {
     let mut sources = Sources::default();
     let paths = ["-", "-"].map(PathBuf::from);
-    let found = discover(&paths, &[], &mut "a: 1".as_bytes(), &mut sources);
+    let found = discover(&paths, &[], &[], &mut "a: 1".as_bytes(), &mut sources);
     assert!(found.errors.is_empty());
     let texts: Vec<_> = found.files.iter().map(|file| (&**sources.path(*file), &**sources.text(*file))).collect();
     assert_eq!(texts, [("<stdin>", "a: 1")]);
+}
+
+#[test]
+fn overlays_are_read_for_themselves() {
+    let root = tree(&[
+        ("base/a.yaml", "a"),
+        ("base/overlays/prod/a.yaml", "over a"),
+        ("base/overlays/prod/deep/b.yml", "over b"),
+        ("base/overlays/prod/notes.md", "no"),
+        ("base/overlays/dev/a.yaml", "read: it is not in use"),
+        ("elsewhere/c.yaml", "c"),
+        ("base/overlays/prod/linked.yaml", "-> ../../../elsewhere/c.yaml"),
+        ("base/way", "-> overlays/prod"),
+    ]);
+    let overlays = [root.path().join("base/overlays/prod"), root.path().join("missing")];
+    let mut sources = Sources::default();
+    let paths = [root.path().join("base"), root.path().join("elsewhere")];
+    let found = discover(&paths, &[], &overlays, &mut "".as_bytes(), &mut sources);
+    let names = |files: &[FileId]| {
+        let names = files.iter().map(|file| sources.path(*file).replace(&format!("{}/", root.path().display()), ""));
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&found.files), ["base/a.yaml", "base/overlays/dev/a.yaml", "elsewhere/c.yaml"]);
+    let [prod, missing] = found.overlays.as_slice() else { panic!("{:?}", found.overlays) };
+    let expected = ["a.yaml", "deep/b.yml", "linked.yaml"].map(|name| format!("base/overlays/prod/{name}"));
+    assert_eq!((names(&prod.files), prod.partial), (expected.to_vec(), false));
+    assert_eq!((missing.files.len(), missing.partial), (0, true));
+    assert_eq!(found.errors.len(), 1);
+    assert_eq!(found.all().count(), 6);
 }

@@ -285,7 +285,7 @@ pub(super) fn attribute_changes(
     if !problems.is_empty() {
         return Err(problems);
     }
-    changes.sort_by_key(|change| change.because.bytes.start);
+    changes.sort_by_key(|change| change.because.order());
     Ok(changes)
 }
 

@@ -183,7 +183,7 @@ impl Kind for ProcessTemplate {
             changes.extend(change);
         }
         if problems.is_empty() {
-            changes.sort_by_key(|change| change.because.bytes.start);
+            changes.sort_by_key(|change| change.because.order());
             Ok(changes)
         } else {
             Err(problems)

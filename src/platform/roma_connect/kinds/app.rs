@@ -171,7 +171,7 @@ impl Kind for App {
                 because: value.origin.clone(),
             })
             .collect();
-        changes.sort_by_key(|change| change.because.bytes.start);
+        changes.sort_by_key(|change| change.because.order());
         Ok(changes)
     }
 

@@ -56,7 +56,7 @@ pub(super) fn changes(desired: &Desired) -> Result<Vec<FieldChange>, Vec<Diagnos
     if !problems.is_empty() {
         return Err(problems);
     }
-    changes.sort_by_key(|change| change.because.bytes.start);
+    changes.sort_by_key(|change| change.because.order());
     Ok(changes)
 }
 

@@ -163,7 +163,7 @@ pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange
             because: wanted.origin.clone(),
         })
         .collect();
-    changes.sort_by_key(|change| change.because.bytes.start);
+    changes.sort_by_key(|change| change.because.order());
     let gone = live.iter().flat_map(|live| &live.fields).filter(|(path, _)| !desired.fields.contains_key(*path));
     changes.extend(gone.map(|(path, roles)| FieldChange {
         path: path.to_string(),

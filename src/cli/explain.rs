@@ -1,0 +1,267 @@
+//! `reconcile explain`: from a line of YAML to the objects, the fields and the calls that it decides.
+
+mod place;
+
+use serde_json::Value;
+
+use super::{
+    args::{ExplainArgs, Format, Forms, Output, SafetyArgs},
+    exit, plan,
+    signal::Stop,
+    view::{Screen, explain as view},
+};
+use crate::{
+    manifest::Provenance,
+    model::{Call, Change, Desired, FieldChange, Live, ResourceId, Sight},
+    plan::{Cause, Plan, Scene},
+    source::{Located, Origin},
+};
+
+pub(super) use place::Asked;
+
+/// Explains a place. Only readers are made: nothing here can write.
+pub(super) async fn run(args: &ExplainArgs, screen: &Screen) -> u8 {
+    let stop = Stop::listen();
+    tokio::select! {
+        code = go(args, screen) => code,
+        () = stop.token().cancelled() => {
+            screen.error("interrupted before everything was read");
+            stop.code().unwrap_or(exit::ERROR)
+        }
+    }
+}
+
+async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
+    let forms = Forms { format: args.output, output_files: Vec::new() };
+    let output = Output { forms, detailed_exitcode: false, calls: false };
+    let prepared = match plan::prepare("explain", &args.inputs, &args.network, &output, false, screen).await {
+        Ok(prepared) => prepared,
+        Err(code) => return code,
+    };
+    let sources = &prepared.written.sources;
+    let Some(file) = args.place.file(sources) else {
+        screen.error(&format!("`{}` is none of the files that are read; name its directory as PATH", args.place.file));
+        plan::end(prepared.connected, screen).await;
+        return exit::USAGE;
+    };
+    let provenance = &prepared.written.set.provenance;
+    let is_values = args.inputs.values.iter().any(|path| *path.display().to_string() == **sources.path(file));
+    let otherwise = || {
+        if is_values {
+            return "no value in force takes this variable".to_owned();
+        }
+        place::undecided(&args.place, file, sources)
+    };
+    let decided = place::values(&args.place, file, sources).and_then(|values| {
+        let decided = Decided::new(&values, &prepared.desired, provenance);
+        if decided.objects.is_empty() { Err(decided.nothing(otherwise())) } else { Ok(decided) }
+    });
+    let code = match decided {
+        Err(why) => {
+            show(args, &view::nothing(&args.place, &why), &format!("{}: {why}\n", view::name(&args.place)));
+            exit::ERROR
+        }
+        Ok(decided) => {
+            let unlimited = SafetyArgs { max_changes: None, max_deletes: None, ack: None };
+            let seen = plan::look(&prepared, &unlimited).await;
+            let explained: Vec<_> =
+                decided.objects.iter().map(|one| Explained::new(one, &seen.plan, &seen.scenes, provenance)).collect();
+            let writer = view::Writer { sources, provenance };
+            show(args, &writer.json(&args.place, &decided, &explained), &writer.text(&decided, &explained));
+            let wrong = explained.iter().filter_map(|one| match one.state {
+                State::Blocked(Cause::Wrong(problems)) => Some(problems.clone()),
+                _ => None,
+            });
+            screen.diagnostics(&wrong.flatten().collect::<Vec<_>>(), sources);
+            exit_code(&explained)
+        }
+    };
+    plan::end(prepared.connected, screen).await;
+    code
+}
+
+fn show(args: &ExplainArgs, document: &Value, text: &str) {
+    match args.output {
+        Format::Text => Screen::out(text),
+        Format::Json => Screen::out(&format!("{document:#}\n")),
+    }
+}
+
+fn exit_code(explained: &[Explained<'_>]) -> u8 {
+    if explained.iter().any(|one| matches!(one.state, State::Blocked(Cause::Unread(_)))) {
+        exit::PARTIAL
+    } else if explained.iter().any(|one| matches!(one.state, State::Blocked(_))) {
+        exit::ERROR
+    } else {
+        exit::OK
+    }
+}
+
+/// What the values at a place decide, before anything is read.
+pub(super) struct Decided<'a> {
+    /// Values at the place that an overlay replaced, with the places of what stands there instead.
+    pub(super) replaced: Vec<(Origin, Vec<Origin>)>,
+    /// The objects, each once.
+    pub(super) objects: Vec<Object<'a>>,
+}
+
+/// An object and what of it is decided.
+pub(super) struct Object<'a> {
+    /// The object.
+    pub(super) desired: &'a Desired,
+    /// Each part once.
+    pub(super) parts: Vec<Part<'a>>,
+}
+
+/// One thing that is decided about an object.
+#[derive(PartialEq)]
+pub(super) struct Part<'a> {
+    /// What it is to the object.
+    pub(super) role: Role<'a>,
+    /// The path of a field or a key, or the name of a setting.
+    pub(super) path: &'a str,
+    /// The value and where it was written; none where the value is not one of the object itself.
+    pub(super) value: Option<&'a Located<Value>>,
+}
+
+/// What a value is to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role<'a> {
+    /// A field that is declared.
+    Field,
+    /// Something that finds the object.
+    Finder,
+    /// Something that holds for the object as a whole, such as `ensure`.
+    Setting,
+    /// It finds another object that this one refers to.
+    Reference(&'a ResourceId),
+}
+
+impl<'a> Decided<'a> {
+    fn new(values: &place::Values, desired: &'a [Desired], provenance: &'a Provenance) -> Self {
+        let (mut replaced, mut leaves) = (Vec::new(), Vec::new());
+        for leaf in &values.leaves {
+            let by = in_force(leaf, provenance);
+            if !by.is_empty() {
+                leaves.extend(by.iter().flat_map(|one| provenance.places(one)));
+                replaced.push((leaf.clone(), by));
+            }
+            // What an alias stands for may be in force where it stands itself no more.
+            leaves.extend(provenance.used_at(leaf));
+            leaves.push(leaf.clone());
+        }
+        leaves.extend(values.whole.clone());
+        let objects = desired.iter().filter_map(|object| {
+            let mut parts: Vec<Part<'_>> = Vec::new();
+            let found = leaves.iter().flat_map(|leaf| parts_at(leaf, object, desired, provenance));
+            for part in found {
+                if !parts.contains(&part) {
+                    parts.push(part);
+                }
+            }
+            (!parts.is_empty()).then_some(Object { desired: object, parts })
+        });
+        Self { objects: objects.collect(), replaced }
+    }
+
+    /// Says why nothing is decided, with a better reason where there is one.
+    fn nothing(&self, otherwise: String) -> String {
+        if self.replaced.is_empty() {
+            otherwise
+        } else {
+            "an overlay replaced it, and that declares nothing".to_owned()
+        }
+    }
+}
+
+/// Returns what stands instead of a value after all overlays; nothing where it was not replaced.
+fn in_force(value: &Origin, provenance: &Provenance) -> Vec<Origin> {
+    let by = provenance.replaced_by(value);
+    let outer = by.iter().filter(|one| !by.iter().any(|other| other != *one && other.contains(one)));
+    let last = outer.flat_map(|one| {
+        let later = in_force(one, provenance);
+        if later.is_empty() { vec![one.clone()] } else { later }
+    });
+    last.collect()
+}
+
+/// Returns what a scalar, or a list as a whole, decides about an object.
+fn parts_at<'a>(leaf: &Origin, object: &'a Desired, all: &'a [Desired], provenance: &'a Provenance) -> Vec<Part<'a>> {
+    let fields = object.fields.iter().map(|field| (Role::Field, field));
+    let finders = object.locator.iter().map(|field| (Role::Finder, field));
+    let holds = |located: &Located<Value>| {
+        let places = provenance.places(&located.origin);
+        (located.origin == *leaf || places.contains(leaf)).then_some(places.len())
+    };
+    // A cell lies in its row and in the list too: the smallest is what is meant.
+    let own = fields.chain(finders).filter_map(|(role, (path, value))| Some((holds(value)?, role, path, value)));
+    let own = own.min_by_key(|(size, _, _, value)| (*size, value.origin.bytes.len()));
+    let mut parts: Vec<Part<'_>> =
+        own.map(|(_, role, path, value)| Part { role, path, value: Some(value) }).into_iter().collect();
+    let setting = provenance.setting(&object.id, leaf);
+    parts.extend(setting.map(|path| Part { role: Role::Setting, path, value: None }));
+    for reference in &object.references {
+        let Some(other) = all.iter().find(|other| other.id == reference.to) else { continue };
+        let found = other.locator.iter().find(|(_, value)| holds(value).is_some());
+        parts.extend(found.map(|(path, _)| Part { role: Role::Reference(&other.id), path, value: None }));
+    }
+    parts
+}
+
+/// An object with what is live and what will be sent.
+pub(super) struct Explained<'a> {
+    /// The object and what of it is decided.
+    pub(super) object: &'a Object<'a>,
+    /// What a plan says about it.
+    pub(super) state: State<'a>,
+    /// What is live; none where it is not there or not known.
+    pub(super) live: Option<&'a Live>,
+    /// The calls that serve it.
+    pub(super) calls: Vec<&'a Call>,
+    provenance: &'a Provenance,
+}
+
+/// What a plan says about an object.
+pub(super) enum State<'a> {
+    /// It changes.
+    Changes(&'a Change),
+    /// Nothing differs.
+    AsDeclared,
+    /// It is left alone.
+    Blocked(&'a Cause),
+    /// The selection leaves it out.
+    Outside,
+}
+
+impl<'a> Explained<'a> {
+    fn new(object: &'a Object<'a>, plan: &'a Plan, scenes: &'a [Scene<'_>], provenance: &'a Provenance) -> Self {
+        let id = &object.desired.id;
+        let change = plan.changes.iter().find(|one| one.id == *id);
+        let blocked = plan.blocked.iter().find(|one| one.id == *id);
+        let state = match (change, blocked) {
+            (Some(change), _) => State::Changes(change),
+            (None, Some(blocked)) => State::Blocked(&blocked.cause),
+            (None, None) if !object.desired.selected => State::Outside,
+            (None, None) => State::AsDeclared,
+        };
+        let live = scenes.iter().find_map(|scene| match scene.facts.sight(id) {
+            Some(Sight::Found(live)) if scene.target == object.desired.target => Some(live),
+            _ => None,
+        });
+        Self { object, state, live, calls: plan.calls_of(id).collect(), provenance }
+    }
+
+    /// Returns the changes that a part causes.
+    pub(super) fn changes(&self, part: &Part<'_>) -> Vec<&'a FieldChange> {
+        let (State::Changes(change), Some(value)) = (&self.state, part.value) else { return Vec::new() };
+        let own: Vec<_> = change.fields.iter().filter(|field| field.because == value.origin).collect();
+        if !own.is_empty() || part.role != Role::Field {
+            return own;
+        }
+        // A cell of a row that comes to be has no change of its own.
+        let place = &self.provenance.places(&value.origin)[0];
+        let holds =
+            |field: &&FieldChange| field.from.is_none() && self.provenance.places(&field.because).contains(place);
+        change.fields.iter().filter(holds).collect()
+    }
+}

@@ -1,0 +1,227 @@
+//! What a line of YAML decides, for people and as JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{
+    origin::{note, via},
+    value::short,
+};
+use crate::{
+    cli::explain::{Asked, Decided, Explained, Part, Role, State},
+    manifest::Provenance,
+    model::{Action, FieldChange},
+    plan::{
+        Cause,
+        file::{FORMAT_VERSION, place as at},
+    },
+    source::{Origin, Sources},
+};
+
+/// Column where places begin, if what stands before them is short enough.
+const PLACES: usize = 68;
+
+/// Returns a place as it was asked for.
+pub(in crate::cli) fn name(asked: &Asked) -> String {
+    let column = asked.column.map(|column| format!(":{column}")).unwrap_or_default();
+    format!("{}:{}{column}", asked.file, asked.line)
+}
+
+/// Returns the document about a place that decides nothing.
+pub(in crate::cli) fn nothing(asked: &Asked, why: &str) -> Value {
+    document(asked, why, &[], &[])
+}
+
+fn document(asked: &Asked, message: &str, replaced: &[Value], objects: &[Value]) -> Value {
+    json!({
+        "apiVersion": "reconcile/v1",
+        "kind": "Explanation",
+        "format_version": FORMAT_VERSION,
+        "place": {"file": asked.file, "line": asked.line, "column": asked.column},
+        "message": message,
+        "replaced": replaced,
+        "objects": objects,
+    })
+}
+
+/// Writes explanations.
+pub(in crate::cli) struct Writer<'a> {
+    /// The texts that places lie in.
+    pub(in crate::cli) sources: &'a Sources,
+    /// How values came about.
+    pub(in crate::cli) provenance: &'a Provenance,
+}
+
+impl Writer<'_> {
+    /// Returns an explanation for people.
+    pub(in crate::cli) fn text(&self, decided: &Decided<'_>, explained: &[Explained<'_>]) -> String {
+        let mut text = String::new();
+        // What replaced a list replaced all that stands in it: it is said once.
+        let news = |at: usize| at == 0 || decided.replaced[at - 1].1 != decided.replaced[at].1;
+        for (_, (value, by)) in decided.replaced.iter().enumerate().filter(|(at, _)| news(*at)) {
+            let by: Vec<_> = by.iter().map(|one| self.place(one)).collect();
+            let _ = writeln!(text, "{} is replaced by {}", self.place(value), by.join(", "));
+        }
+        for one in explained {
+            self.object(one, &mut text);
+        }
+        text
+    }
+
+    fn object(&self, one: &Explained<'_>, text: &mut String) {
+        let desired = one.object.desired;
+        let mut about = vec![desired.target.to_string()];
+        about.extend(one.live.map(|live| live.label.clone()).filter(|label| !label.is_empty()));
+        let head = format!("{} {}  ({})", desired.id.kind, desired.id.key, about.join(", "));
+        line(text, &head, &self.place(&desired.origin));
+        let width = one.object.parts.iter().map(|part| part.path.chars().count()).max().unwrap_or(0).clamp(12, 40);
+        for part in &one.object.parts {
+            let place = part.value.map(|value| {
+                let note = note(&value.origin, self.provenance, self.sources);
+                let note = if note.is_empty() { note } else { format!("  ({note})") };
+                format!("{}{note}", self.place(&value.origin))
+            });
+            line(text, &format!("    {:width$} {}", part.path, self.what(one, part)), &place.unwrap_or_default());
+        }
+        if one.calls.is_empty() {
+            let _ = writeln!(text, "    no call: {}", reason(one));
+        }
+        for call in &one.calls {
+            let _ = writeln!(text, "    call: {} {}", call.request.operation, call.request.arguments);
+        }
+    }
+
+    fn place(&self, origin: &Origin) -> String {
+        self.sources.position(origin).to_string()
+    }
+
+    /// Returns an explanation as one document.
+    pub(in crate::cli) fn json(&self, asked: &Asked, decided: &Decided<'_>, explained: &[Explained<'_>]) -> Value {
+        let place = |origin: &Origin| at(origin, self.sources);
+        let replaced = decided
+            .replaced
+            .iter()
+            .map(|(value, by)| json!({"at": place(value), "by": by.iter().map(place).collect::<Vec<_>>()}));
+        let objects = explained.iter().map(|one| {
+            let desired = one.object.desired;
+            json!({
+                "address": desired.id.to_string(),
+                "target": *desired.target,
+                "label": one.live.map(|live| &live.label),
+                "at": place(&desired.origin),
+                "state": state(one),
+                "message": if one.calls.is_empty() { reason(one) } else { String::new() },
+                "parts": one.object.parts.iter().map(|part| self.part(one, part)).collect::<Vec<_>>(),
+                "calls": one.calls.iter().map(|call| json!({
+                    "operation": call.request.operation,
+                    "arguments": call.request.arguments,
+                })).collect::<Vec<_>>(),
+            })
+        });
+        document(asked, "", &replaced.collect::<Vec<_>>(), &objects.collect::<Vec<_>>())
+    }
+
+    fn part(&self, one: &Explained<'_>, part: &Part<'_>) -> Value {
+        let changes = one.changes(part);
+        let mut document = json!({
+            "path": part.path,
+            "role": role(part.role),
+            "differs": !changes.is_empty(),
+            "changes": changes.iter().map(|field| json!({
+                "path": field.path, "before": field.from, "after": field.to,
+            })).collect::<Vec<_>>(),
+        });
+        if let Some(value) = part.value {
+            document["written"] = json!(self.written(&value.origin));
+            document["at"] = at(&value.origin, self.sources);
+            let steps = via(&value.origin, self.provenance, self.sources);
+            if !steps.is_empty() {
+                document["via"] = Value::Array(steps);
+            }
+        }
+        if let (Role::Field, Some(live)) = (part.role, one.live.and_then(|live| live.fields.get(part.path))) {
+            document["live"] = live.clone();
+        }
+        if let Role::Reference(to) = part.role {
+            document["to"] = json!(to.to_string());
+        }
+        document
+    }
+
+    /// Returns a value as people wrote it. What it means depends on the type of its field, which only a server may know.
+    fn written(&self, value: &Origin) -> &str {
+        &self.sources.text(value.file)[value.range()]
+    }
+
+    /// Says in a few words what a part does.
+    fn what(&self, one: &Explained<'_>, part: &Part<'_>) -> String {
+        let written =
+            part.value.map(|value| self.written(&value.origin).split_whitespace().collect::<Vec<_>>().join(" "));
+        let declared = written.unwrap_or_default();
+        let changes = one.changes(part);
+        match part.role {
+            Role::Finder if changes.is_empty() => match one.live {
+                Some(live) if !live.label.is_empty() => format!("{declared} finds {}", live.label),
+                _ => format!("{declared} says which object is meant"),
+            },
+            Role::Setting => "holds for the object as a whole".to_owned(),
+            Role::Reference(to) => format!("finds {to}, which it refers to"),
+            Role::Field | Role::Finder if !changes.is_empty() => {
+                changes.iter().map(|field| arrow(field, part.path)).collect::<Vec<_>>().join("; ")
+            }
+            Role::Field | Role::Finder => match one.state {
+                State::Blocked(_) | State::Outside => declared,
+                State::Changes(change) if change.action == Action::Delete => declared,
+                State::Changes(_) | State::AsDeclared => "as it is live".to_owned(),
+            },
+        }
+    }
+}
+
+/// Writes a change; where it is not one of the very field, with its path.
+fn arrow(field: &FieldChange, path: &str) -> String {
+    let values = match (&field.from, &field.to) {
+        (None, to) => format!("comes to be {}", short(to.as_ref())),
+        (from, to) => format!("live {} → {}", short(from.as_ref()), short(to.as_ref())),
+    };
+    if field.path == path { values } else { format!("{} {values}", field.path) }
+}
+
+fn role(role: Role<'_>) -> &'static str {
+    match role {
+        Role::Field => "field",
+        Role::Finder => "finder",
+        Role::Setting => "setting",
+        Role::Reference(_) => "reference",
+    }
+}
+
+fn state(one: &Explained<'_>) -> &'static str {
+    match one.state {
+        State::Changes(change) => change.action.name(),
+        State::AsDeclared => "unchanged",
+        State::Blocked(_) => "blocked",
+        State::Outside => "outside",
+    }
+}
+
+/// Says why an object gets no call.
+fn reason(one: &Explained<'_>) -> String {
+    match one.state {
+        State::Changes(_) => "another object's call does it".to_owned(),
+        State::AsDeclared => "it is as declared".to_owned(),
+        State::Blocked(Cause::Wrong(problems)) => {
+            let why = problems.first().map(|problem| problem.message.as_str()).unwrap_or_default();
+            format!("it is left alone: {why}")
+        }
+        State::Blocked(Cause::Unread(why)) => format!("it could not be read: {why}"),
+        State::Blocked(Cause::Needs(other)) => format!("it is left alone: it needs {other}"),
+        State::Outside => "the selection leaves it out".to_owned(),
+    }
+}
+
+fn line(out: &mut String, text: &str, place: &str) {
+    let pad = PLACES.saturating_sub(text.chars().count()).max(2);
+    let _ = writeln!(out, "{}", format!("{text}{}{place}", " ".repeat(pad)).trim_end());
+}

@@ -1,0 +1,79 @@
+//! Where values come from: variables and overlays, for people and in JSON.
+
+use serde_json::{Value, json};
+
+use super::report::Origins;
+use crate::{
+    cli::grounds::Grounds,
+    manifest::{Given, Provenance, Via},
+    plan::{Plan, file::place as at},
+    source::{Origin, Sources},
+};
+
+/// Adds to the document of a plan how its values came about (`via`) and what its calls rest on (`because`).
+pub(in crate::cli) fn explain(document: &mut Value, plan: &Plan, origins: Origins<'_>, sources: &Sources) {
+    let Origins { scenes, provenance } = origins;
+    for (at, change) in plan.changes.iter().enumerate() {
+        for (number, field) in change.fields.iter().enumerate() {
+            let steps = via(&field.because, provenance, sources);
+            if !steps.is_empty() {
+                document["changes"][at]["fields"][number]["via"] = Value::Array(steps);
+            }
+        }
+    }
+    let grounds = Grounds::new(plan, scenes, provenance);
+    for (number, call) in plan.calls.iter().enumerate() {
+        document["calls"][number]["because"] = grounds.of(call).iter().map(|place| at(place, sources)).collect();
+    }
+}
+
+/// Returns how a value came about, step by step; nothing for one that is written where it stands.
+pub(in crate::cli) fn via(value: &Origin, provenance: &Provenance, sources: &Sources) -> Vec<Value> {
+    let step = |step: Via| match step {
+        Via::Variable(one) => {
+            let mut step = json!({"variable": *one.name, "from": from(&one.given)});
+            if let Given::Values(place) = &one.given {
+                step["at"] = at(place, sources);
+            }
+            step
+        }
+        Via::Overlay { directory, over } => {
+            let mut step = json!({"overlay": *directory});
+            if let Some(place) = &over {
+                step["over"] = at(place, sources);
+            }
+            step
+        }
+    };
+    provenance.via(value).into_iter().map(step).collect()
+}
+
+fn from(given: &Given) -> &'static str {
+    match given {
+        Given::Set => "set",
+        Given::Values(_) => "values",
+        Given::Environment => "environment",
+        Given::Default => "default",
+    }
+}
+
+/// Returns how a value came about in a few words, empty for one that is written where it stands.
+pub(in crate::cli) fn note(value: &Origin, provenance: &Provenance, sources: &Sources) -> String {
+    let step = |step: Via| match step {
+        Via::Variable(one) => {
+            let from = match &one.given {
+                Given::Set => "from --set".to_owned(),
+                Given::Values(place) => format!("from {}", sources.position(place)),
+                Given::Environment => format!("from RECONCILE_VAR_{}", one.name),
+                Given::Default => "by default".to_owned(),
+            };
+            format!("${{{}}} {from}", one.name)
+        }
+        Via::Overlay { directory, over } => {
+            let name = directory.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            let over = over.map(|place| format!(", over {}", sources.position(&place))).unwrap_or_default();
+            format!("overlay {name}{over}")
+        }
+    };
+    provenance.via(value).into_iter().map(step).collect::<Vec<_>>().join("; ")
+}

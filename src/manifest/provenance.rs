@@ -1,0 +1,242 @@
+//! How values came about: which variables are in them, which overlay decided them, and over what.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    manifest::variables::Given,
+    model::{Action, ResourceId},
+    source::{FileId, Origin},
+    yaml::{Content, Node},
+};
+
+/// A variable in a scalar.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Use {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where its value came from.
+    pub given: Given,
+}
+
+/// One step on the way of a value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// A variable is in it.
+    Variable(Use),
+    /// An overlay decided it.
+    Overlay {
+        /// The overlay's path as it was given.
+        directory: Arc<str>,
+        /// The value that it replaced, if there was one.
+        over: Option<Origin>,
+    },
+}
+
+/// Where a document says what is to become of its objects as a whole.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    target: Option<Origin>,
+    ensure: Option<Origin>,
+    protect: Option<Origin>,
+}
+
+impl Settings {
+    /// Reads them from a document.
+    pub(super) fn of(root: &Node<'_>) -> Self {
+        let place = |part: &str, key: &str| Some(root.get(part)?.get(key)?.origin.clone());
+        Self { target: place("metadata", "target"), ensure: place("spec", "ensure"), protect: place("spec", "protect") }
+    }
+}
+
+/// How the values of all documents came about, by the places that they are written at.
+#[derive(Debug, Default)]
+pub struct Provenance {
+    /// Variables in scalars.
+    uses: HashMap<Origin, Vec<Use>>,
+    /// The files of overlays and the overlays that they belong to.
+    overlays: HashMap<FileId, Arc<str>>,
+    /// Values of overlays and the values that they replaced. One that several aliases brought in replaces several.
+    over: HashMap<Origin, Vec<Origin>>,
+    /// The scalars in force, by file and first byte.
+    scalars: BTreeMap<(FileId, u32), Origin>,
+    /// Lists and mappings with scalars that are written elsewhere (by an alias, a merge, an overlay), and all of these.
+    scattered: HashMap<Origin, Vec<Origin>>,
+    settings: HashMap<ResourceId, Settings>,
+    /// Aliases and the scalars that they stand for.
+    aliases: HashMap<Origin, Origin>,
+}
+
+impl Provenance {
+    /// Returns the places of the scalars in force that a value consists of; of one without any, its own.
+    pub fn places(&self, value: &Origin) -> Vec<Origin> {
+        if let Some(scalars) = self.scattered.get(value) {
+            return scalars.clone();
+        }
+        let end = (value.file, value.bytes.end.max(value.bytes.start + 1));
+        let within: Vec<Origin> = self
+            .scalars
+            .range(value.order()..end)
+            .map(|(_, one)| one)
+            .filter(|one| value.contains(one))
+            .cloned()
+            .collect();
+        if within.is_empty() { vec![value.clone()] } else { within }
+    }
+
+    /// Returns how a value came about, each step once; nothing for one that is simply written where it stands.
+    pub fn via(&self, value: &Origin) -> Vec<Via> {
+        let places = self.places(value);
+        let mut steps: Vec<Via> = Vec::new();
+        let mut add = |step| {
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        };
+        for place in &places {
+            self.variables(place).iter().for_each(|one| add(Via::Variable(one.clone())));
+        }
+        for place in std::iter::once(value).chain(&places) {
+            let Some(directory) = self.overlay(place.file) else { continue };
+            let replaced = self.replaced(place);
+            let none = replaced.is_empty().then_some(None);
+            for over in replaced.iter().cloned().map(Some).chain(none) {
+                add(Via::Overlay { directory: directory.clone(), over });
+            }
+        }
+        // An overlay's list may hold what was new beside what was not; that it was new is then no news.
+        let known: Vec<_> = steps.iter().filter_map(|step| step.overlay_over()).cloned().collect();
+        steps.retain(|step| !matches!(step, Via::Overlay { directory, over: None } if known.contains(directory)));
+        steps
+    }
+
+    /// Returns the places that settle an action as a whole: on which target it is, and why the object is to be there or
+    /// not.
+    pub fn settled_by(&self, id: &ResourceId, action: Action) -> Vec<Origin> {
+        let Some(Settings { target, ensure, protect }) = self.settings.get(id) else { return Vec::new() };
+        let ensure = ensure.as_ref().filter(|_| action != Action::Update);
+        let protect = protect.as_ref().filter(|_| action == Action::Delete);
+        target.iter().chain(ensure).chain(protect).cloned().collect()
+    }
+
+    /// Returns the name of what a scalar settles about an object as a whole.
+    pub fn setting(&self, id: &ResourceId, scalar: &Origin) -> Option<&'static str> {
+        let Settings { target, ensure, protect } = self.settings.get(id)?;
+        let named = [("metadata.target", target), ("ensure", ensure), ("protect", protect)];
+        named.into_iter().find(|(_, place)| place.as_ref() == Some(scalar)).map(|(name, _)| name)
+    }
+
+    /// Returns the variables in a scalar.
+    pub fn variables(&self, scalar: &Origin) -> &[Use] {
+        self.uses.get(scalar).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the overlay that a file belongs to; none for a file of the base.
+    pub fn overlay(&self, file: FileId) -> Option<&Arc<str>> {
+        self.overlays.get(&file)
+    }
+
+    /// Returns the values that a value of an overlay replaced.
+    pub fn replaced(&self, value: &Origin) -> &[Origin] {
+        self.over.get(value).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the values of overlays that replaced a value, or the list or mapping that it lies in.
+    pub fn replaced_by(&self, value: &Origin) -> Vec<Origin> {
+        let by = self.over.iter().filter(|(_, replaced)| replaced.iter().any(|one| one.contains(value)));
+        let mut by: Vec<Origin> = by.map(|(by, _)| by.clone()).collect();
+        by.sort_by_key(Origin::order);
+        by
+    }
+
+    /// Returns the scalars in force that a value of a values file, or a scalar with an anchor, is in.
+    pub fn used_at(&self, value: &Origin) -> Vec<Origin> {
+        let uses = |uses: &[Use]| uses.iter().any(|one| matches!(&one.given, Given::Values(at) if at == value));
+        let is_in = |place: &&Origin| uses(self.variables(place)) || self.aliases.get(*place) == Some(value);
+        let in_force = self.scalars.values().chain(self.scattered.values().flatten());
+        let mut places: Vec<Origin> = in_force.filter(is_in).cloned().collect();
+        places.sort_by_key(Origin::order);
+        places.dedup();
+        places
+    }
+
+    /// Adds to the places of scalars those of the variables that are in them and of what aliases stand for.
+    pub fn with_sources(&self, places: &mut Vec<Origin>) {
+        let given = |one: &Use| match &one.given {
+            Given::Values(at) => Some(at.clone()),
+            Given::Set | Given::Environment | Given::Default => None,
+        };
+        let values: Vec<Origin> =
+            places.iter().flat_map(|place| self.variables(place).iter().filter_map(given)).collect();
+        let aliased: Vec<Origin> = places.iter().filter_map(|place| self.aliases.get(place)).cloned().collect();
+        places.extend(values);
+        places.extend(aliased);
+        places.sort_by_key(|place| (place.order(), place.bytes.end));
+        places.dedup();
+    }
+
+    pub(super) fn uses(&mut self, scalar: &Origin, uses: Vec<Use>) {
+        if !uses.is_empty() {
+            self.uses.insert(scalar.clone(), uses);
+        }
+    }
+
+    pub(super) fn settles(&mut self, id: &ResourceId, settings: Settings) {
+        self.settings.insert(id.clone(), settings);
+    }
+
+    pub(super) fn stand_for(&mut self, aliases: Vec<(Origin, Origin)>) {
+        self.aliases.extend(aliases);
+    }
+
+    pub(super) fn belongs(&mut self, file: FileId, overlay: &Arc<str>) {
+        self.overlays.insert(file, overlay.clone());
+    }
+
+    /// Notes that a value of an overlay, with all that it consists of, replaces one.
+    pub(super) fn replaces(&mut self, by: &Node<'_>, replaced: &Origin) {
+        let over = self.over.entry(by.origin.clone()).or_default();
+        if !over.contains(replaced) {
+            over.push(replaced.clone());
+        }
+        let children = by.items().iter().chain(by.entries().iter().map(|(_, value)| value));
+        children.for_each(|child| self.replaces(child, replaced));
+    }
+
+    /// Notes what a document consists of, once all overlays are merged into it.
+    pub(super) fn in_force(&mut self, root: &Node<'_>) {
+        self.note(root, &mut Vec::new());
+    }
+
+    fn note(&mut self, node: &Node<'_>, seen: &mut Vec<Origin>) {
+        let first = seen.len();
+        match &node.content {
+            Content::Scalar(_) => {
+                self.scalars.insert(node.origin.order(), node.origin.clone());
+                seen.push(node.origin.clone());
+                return;
+            }
+            Content::Sequence(items) => items.iter().for_each(|item| self.note(item, seen)),
+            Content::Mapping(entries) => entries.iter().for_each(|(_, value)| self.note(value, seen)),
+        }
+        let scalars = &seen[first..];
+        if scalars.iter().any(|scalar| !node.origin.contains(scalar)) {
+            let known = self.scattered.entry(node.origin.clone()).or_default();
+            // The same list may be there twice, by an alias, and hold different things since an overlay was merged.
+            let new: Vec<Origin> = scalars.iter().filter(|scalar| !known.contains(scalar)).cloned().collect();
+            known.extend(new);
+        }
+    }
+}
+
+impl Via {
+    /// Returns the overlay that replaced a value.
+    fn overlay_over(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Overlay { directory, over: Some(_) } => Some(directory),
+            Self::Overlay { over: None, .. } | Self::Variable(_) => None,
+        }
+    }
+}
