@@ -135,7 +135,7 @@ impl Doubt {
         let mut everything = set.unplaced;
         for error in &found.errors {
             match error {
-                DiscoverError::Walk { .. } => everything = true,
+                DiscoverError::Walk { .. } | DiscoverError::Empty { .. } => everything = true,
                 DiscoverError::Read { path, .. }
                 | DiscoverError::Encoding { path, .. }
                 | DiscoverError::TooLarge { path } => {

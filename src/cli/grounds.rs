@@ -48,10 +48,16 @@ impl<'a> Grounds<'a> {
             }
             places.extend(self.provenance.settled_by(id, change.action));
             for reference in &desired.references {
-                // Of one that the run makes the call knows the address only.
-                if let Some((other, Some(Sight::Found(_)))) = self.objects.get(&reference.to) {
-                    values.extend(finders(other));
-                }
+                let found = match self.objects.get(&reference.to) {
+                    Some((other, Some(Sight::Found(_)))) => {
+                        values.extend(finders(other));
+                        true
+                    }
+                    // Of one that the run makes the call knows the address only.
+                    _ => false,
+                };
+                let action = if found { Action::Update } else { Action::Create };
+                places.extend(self.provenance.settled_by(&reference.to, action));
                 values.push(&reference.origin);
             }
         }

@@ -63,6 +63,12 @@ pub enum DiscoverError {
         /// Why, and where.
         source: ignore::Error,
     },
+    /// It is an overlay, and there is nothing in it.
+    #[error("the overlay {} holds no manifest", path.display())]
+    Empty {
+        /// The overlay.
+        path: PathBuf,
+    },
     /// It is not text.
     #[error("{} is not UTF-8 (byte {at})", path.display())]
     Encoding {
@@ -138,9 +144,13 @@ impl Reader<'_> {
     fn overlay(&mut self, path: &Path) {
         let (files, errors) = (std::mem::take(&mut self.found.files), self.found.errors.len());
         if path.is_dir() {
-            self.directory(path);
+            // Who keeps overlays among manifests names them in the ignore file there: that is not about this.
+            self.walk(path, false);
         } else {
             self.file(path);
+        }
+        if self.found.files.is_empty() && self.found.errors.len() == errors {
+            self.found.errors.push(DiscoverError::Empty { path: path.to_owned() });
         }
         let files = std::mem::replace(&mut self.found.files, files);
         let partial = self.found.errors.len() > errors;
@@ -148,10 +158,15 @@ impl Reader<'_> {
     }
 
     fn directory(&mut self, root: &Path) {
+        self.walk(root, true);
+    }
+
+    /// Reads what lies beneath a directory, with the ignore files in it and, where these count, in those above it.
+    fn walk(&mut self, root: &Path, above: bool) {
         let walk = WalkBuilder::new(root)
             .standard_filters(false)
             .hidden(true)
-            .parents(true)
+            .parents(above)
             .follow_links(true)
             .add_custom_ignore_filename(IGNORE_FILE)
             .sort_by_file_name(Ord::cmp)

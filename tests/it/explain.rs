@@ -89,7 +89,7 @@ fn a_line_leads_to_fields_and_calls() {
 
     m/net.yaml:15:19
     Instance two  (cmdb, bk_switch #2)                                  m/net.yaml:9:1
-        ports        as it is live                                      m/net.yaml:15:19
+        ports        24, as it is live                                  m/net.yaml:15:19
         call: update_inst {"bk_inst_id":2,"bk_obj_id":"bk_switch","data":{"bk_sn":"bob"}}
 
     m/net.yaml:14
@@ -180,4 +180,19 @@ fn what_could_not_be_read_is_not_explained_away() {
     assert_eq!(output.code, Some(5), "{output}");
     assert_eq!(output.json()["objects"][0]["state"], "blocked", "{output}");
     assert_eq!(output.json()["objects"][0]["calls"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn what_holds_for_a_whole_object_is_explained_too() {
+    let made = switch("new", "bk_inst_name: sw-9", "bk_asset_id: A9").replace("spec:", "spec:\n  ensure: present");
+    let site = Site::with(&state(), &[("m/net.yaml", &made)]);
+    let output = site.run(&["explain", "m/net.yaml:5", "m", "--config", "reconcile.yaml"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert!(output.stdout.contains("ensure       holds for the object as a whole"), "{output}");
+    assert!(output.stdout.contains("call: create_inst"), "{output}");
+    let output = site.run(&["explain", "m/net.yaml:7", "m", "--config", "reconcile.yaml"]);
+    assert!(output.stdout.contains("match.bk_inst_name bk_inst_name comes to be \"sw-9\""), "{output}");
+    site.write("m/net.yaml", "a: [\n");
+    let output = site.run(&["explain", "m/net.yaml:1", "m", "--config", "reconcile.yaml", "-o", "json"]);
+    assert_eq!((output.code, &output.json()["kind"]), (Some(1), &json!("Validation")), "{output}");
 }

@@ -140,7 +140,9 @@ fn a_broken_overlay_never_lets_the_base_through() {
         (&[("x.yaml", &base), ("over/o.yaml", "a: [\n")], held),
         (&[("x.yaml", &base), ("over/o.yaml", &over("c", "5"))], held),
         (&[("x.yaml", &base), ("over/o.yaml", "UNREADABLE")], held),
+        // Gone with its directory, as in the middle of a swap.
+        (&[("x.yaml", &base)], held),
         // Taken away it decides nothing any more.
-        (&[("x.yaml", &base)], "a=1 x.yaml:4:15, b=1 x.yaml:9:15 (0 errors)"),
+        (&[("x.yaml", &base), ("over/o.yaml", "# nothing\n")], "a=1 x.yaml:4:15, b=1 x.yaml:9:15 (0 errors)"),
     ]);
 }

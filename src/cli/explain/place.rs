@@ -128,7 +128,8 @@ fn line(text: &str, number: usize) -> Option<Range<usize>> {
     let mut start = 0;
     for (at, line) in text.split_inclusive('\n').enumerate() {
         if at + 1 == number {
-            return Some(start..start + line.trim_end_matches(['\n', '\r']).len());
+            let mark = if line.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+            return Some(start + mark..start + line.trim_end_matches(['\n', '\r']).len());
         }
         start += line.len();
     }

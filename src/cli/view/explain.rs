@@ -22,6 +22,9 @@ use crate::{
 /// Column where places begin, if what stands before them is short enough.
 const PLACES: usize = 68;
 
+/// Characters of a value that are shown.
+const LONG: usize = 40;
+
 /// Returns a place as it was asked for.
 pub(in crate::cli) fn name(asked: &Asked) -> String {
     let column = asked.column.map(|column| format!(":{column}")).unwrap_or_default();
@@ -156,9 +159,7 @@ impl Writer<'_> {
 
     /// Says in a few words what a part does.
     fn what(&self, one: &Explained<'_>, part: &Part<'_>) -> String {
-        let written =
-            part.value.map(|value| self.written(&value.origin).split_whitespace().collect::<Vec<_>>().join(" "));
-        let declared = written.unwrap_or_default();
+        let declared = part.value.map(|value| in_one_line(self.written(&value.origin))).unwrap_or_default();
         let changes = one.changes(part);
         match part.role {
             Role::Finder if changes.is_empty() => match one.live {
@@ -172,8 +173,8 @@ impl Writer<'_> {
             }
             Role::Field | Role::Finder => match one.state {
                 State::Blocked(_) | State::Outside => declared,
-                State::Changes(change) if change.action == Action::Delete => declared,
-                State::Changes(_) | State::AsDeclared => "as it is live".to_owned(),
+                State::Changes(change) if change.action != Action::Update => declared,
+                State::Changes(_) | State::AsDeclared => format!("{declared}, as it is live"),
             },
         }
     }
@@ -186,6 +187,14 @@ fn arrow(field: &FieldChange, path: &str) -> String {
         (from, to) => format!("live {} → {}", short(from.as_ref()), short(to.as_ref())),
     };
     if field.path == path { values } else { format!("{} {values}", field.path) }
+}
+
+fn in_one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= LONG {
+        return line;
+    }
+    line.chars().take(LONG).chain(['…']).collect()
 }
 
 fn role(role: Role<'_>) -> &'static str {

@@ -128,8 +128,12 @@ fn overlays_are_read_for_themselves() {
         ("elsewhere/c.yaml", "c"),
         ("base/overlays/prod/linked.yaml", "-> ../../../elsewhere/c.yaml"),
         ("base/way", "-> overlays/prod"),
+        ("base/.reconcileignore", "overlays/prod/**\noverlays/prod\n*.yml\n"),
+        ("base/overlays/prod/.reconcileignore", "notes.yaml\n"),
+        ("base/overlays/prod/notes.yaml", "no"),
     ]);
-    let overlays = [root.path().join("base/overlays/prod"), root.path().join("missing")];
+    let overlays = [root.path().join("base/overlays/prod"), root.path().join("missing"), root.path().join("empty")];
+    fs::create_dir(&overlays[2]).expect("made");
     let mut sources = Sources::default();
     let paths = [root.path().join("base"), root.path().join("elsewhere")];
     let found = discover(&paths, &[], &overlays, &mut "".as_bytes(), &mut sources);
@@ -138,10 +142,12 @@ fn overlays_are_read_for_themselves() {
         names.collect::<Vec<_>>()
     };
     assert_eq!(names(&found.files), ["base/a.yaml", "base/overlays/dev/a.yaml", "elsewhere/c.yaml"]);
-    let [prod, missing] = found.overlays.as_slice() else { panic!("{:?}", found.overlays) };
+    let [prod, missing, empty] = found.overlays.as_slice() else { panic!("{:?}", found.overlays) };
     let expected = ["a.yaml", "deep/b.yml", "linked.yaml"].map(|name| format!("base/overlays/prod/{name}"));
     assert_eq!((names(&prod.files), prod.partial), (expected.to_vec(), false));
-    assert_eq!((missing.files.len(), missing.partial), (0, true));
-    assert_eq!(found.errors.len(), 1);
+    assert_eq!((missing.files.len(), missing.partial, empty.partial), (0, true, true));
+    let told: Vec<String> =
+        found.errors.iter().map(|error| error.to_string().replace(&shown(root.path()), "")).collect();
+    assert_eq!(told, ["cannot read /missing", "the overlay /empty holds no manifest"]);
     assert_eq!(found.all().count(), 6);
 }

@@ -210,3 +210,76 @@ fn an_alias_rests_on_what_it_stands_for() {
     assert_eq!(set.provenance.used_at(&places[0]), [places[1].clone()]);
     assert_eq!(set.provenance.replaced_by(&places[0]).len(), 1);
 }
+
+type Entries = std::collections::BTreeMap<String, Value>;
+
+/// A value as JSON, which is YAML too.
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (0..9_i64).prop_map(Value::from),
+        "[a-z]{0,3}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            mapping_of(inner).prop_map(object),
+        ]
+    })
+}
+
+fn mapping_of(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Entries> {
+    prop::collection::btree_map("[abc]", inner, 0..4)
+}
+
+fn object(entries: Entries) -> Value {
+    Value::Object(entries.into_iter().collect())
+}
+
+/// What the manifest language says: mappings are merged key by key, all else replaces.
+fn merged(base: &Value, over: &Value) -> Value {
+    let (Value::Object(base), Value::Object(over)) = (base, over) else { return over.clone() };
+    let mut both = base.clone();
+    for (key, value) in over {
+        both.insert(key.clone(), base.get(key).map_or_else(|| value.clone(), |known| merged(known, value)));
+    }
+    Value::Object(both)
+}
+
+/// How many scalars, and lists and mappings with nothing in them, a value consists of.
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(count).sum(),
+        Value::Object(entries) => entries.values().map(count).sum(),
+        _ => 1,
+    }
+}
+
+proptest! {
+    #[test]
+    fn overlays_merge_as_the_language_says(
+        base in mapping_of(value()),
+        overlays in prop::collection::vec(mapping_of(value()), 0..3),
+    ) {
+        let base = object(base);
+        let overlays: Vec<Value> = overlays.into_iter().map(object).collect();
+        let texts: Vec<String> = overlays.iter().map(|fields| over(&format!("{{fields: {fields}}}"))).collect();
+        let texts: Vec<(&str, &str)> = ["one", "two"].into_iter().zip(texts.iter().map(String::as_str)).collect();
+        let (set, diagnostics, sources) = laid(&switch("one", &format!("{{serial: A, fields: {base}}}")), &texts);
+        let told = render::text(&diagnostics, &sources, false, 120);
+        prop_assert!(diagnostics.iter().all(|found| !found.is_error()), "{}", told);
+        let fields = &set.desired[0].fields;
+        let found = fields.iter().map(|(key, value)| (key.to_string(), value.value.clone())).collect();
+        prop_assert_eq!(object(found), overlays.iter().fold(base, |below, over| merged(&below, over)));
+        for located in fields.values() {
+            // Each scalar in force has one place, and none of them was replaced.
+            let places = set.provenance.places(&located.origin);
+            prop_assert_eq!(places.len(), count(&located.value).max(1));
+            for place in &places {
+                let replaced = set.provenance.replaced_by(place);
+                prop_assert!(replaced.is_empty(), "{} is replaced", sources.position(place));
+            }
+        }
+    }
+}
