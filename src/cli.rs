@@ -7,6 +7,7 @@ mod plan;
 mod sandbox;
 mod setup;
 mod signal;
+mod snapshot;
 mod state;
 mod validate;
 mod view;
@@ -45,6 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Plan(args) => plan::run(&args, &screen).await,
             Command::Apply(args) => apply::run(&args, &screen).await,
             Command::Watch(args) => watch::run(&args, &screen).await,
+            Command::Snapshot(args) => snapshot::run(&args, &screen).await,
             Command::Sandbox(args) => sandbox::run(&args, &screen).await,
             Command::Version => {
                 Screen::out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));

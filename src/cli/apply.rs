@@ -24,7 +24,7 @@ use crate::{
 /// Plans, asks, applies, verifies.
 pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
     let stop = Stop::listen();
-    let prepared = match plan::prepare(&args.inputs, &args.network, &args.output, args.prune, screen).await {
+    let prepared = match plan::prepare(&args.inputs, &args.network, &args.output, args.prune, None, screen).await {
         Ok(prepared) => prepared,
         Err(code) => return code,
     };

@@ -1,17 +1,20 @@
 //! `reconcile plan`, and the first half of `apply`.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{
     args::{Format, Inputs, Network, Output, PlanArgs, SafetyArgs},
     exit,
     setup::{self, Connected, Written},
     signal::Stop,
+    snapshot,
     view::{Screen, json, text},
 };
 use crate::{
     engine::{
-        connection::Connection,
         observe::{note, observe},
         prune::prune,
     },
@@ -27,12 +30,14 @@ use crate::{
 pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
     let stop = Stop::listen();
     let work = async {
-        let prepared = match prepare(&args.inputs, &args.network, &args.output, args.prune, screen).await {
+        let against = args.against.as_deref();
+        let prepared = match prepare(&args.inputs, &args.network, &args.output, args.prune, against, screen).await {
             Ok(prepared) => prepared,
             Err(code) => return code,
         };
         let seen = look(&prepared, &args.safety).await;
         show(&prepared, &seen, &args.output, screen);
+        snapshot::guesses(&prepared.connected, screen);
         let code = match refused(&seen, &args.safety, screen) {
             Some(code) => code,
             None => exit_code(&seen.plan, args.output.detailed_exitcode),
@@ -62,12 +67,13 @@ pub(super) struct Prepared {
     pub(super) connected: Connected,
 }
 
-/// Reads what people wrote and prepares connections; the error is the exit code.
+/// Reads what people wrote and prepares connections, or the snapshot that stands for them; the error is the exit code.
 pub(super) async fn prepare(
     inputs: &Inputs,
     network: &Network,
     output: &Output,
     prune: bool,
+    against: Option<&Path>,
     screen: &Screen,
 ) -> Result<Prepared, u8> {
     let usage = |problem: String| {
@@ -100,7 +106,11 @@ pub(super) async fn prepare(
     }
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
-    let connected = setup::connect(network, written.config.as_ref(), &used).await.map_err(|problem| {
+    let connected = match against {
+        Some(file) => snapshot::open(file, network, written.config.as_ref(), &used, screen),
+        None => setup::connect(network, written.config.as_ref(), &used).await,
+    };
+    let connected = connected.map_err(|problem| {
         screen.error(&problem);
         exit::ERROR
     })?;
@@ -122,7 +132,7 @@ pub(super) struct Seen<'a> {
 /// Reads what is live and plans.
 pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<'p> {
     let start = Instant::now();
-    let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
+    let readers = prepared.connected.readers();
     let mut scenes = observe(&readers, &prepared.desired).await;
     prune(&readers, &mut scenes, &prepared.scopes).await;
     let mut plan = plan(&scenes);
@@ -147,7 +157,7 @@ pub(super) fn show(prepared: &Prepared, seen: &Seen<'_>, output: &Output, screen
         Format::Json => {
             let document = json::plan(&seen.plan, &prepared.written.diagnostics, sources, tally, seen.took);
             let document = json::limits(document, &seen.plan, &seen.excesses);
-            Screen::out(&format!("{document:#}\n"));
+            Screen::out(&json::text(&document));
         }
     }
     blocked(&seen.plan, prepared, screen);

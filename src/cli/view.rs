@@ -3,6 +3,7 @@
 pub(super) mod json;
 pub(super) mod log;
 pub(super) mod progress;
+pub(super) mod sealed;
 pub(super) mod text;
 mod value;
 

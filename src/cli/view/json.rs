@@ -70,6 +70,13 @@ pub(in crate::cli) fn plan(
     })
 }
 
+/// Returns the text of a plan's document. What differs from run to run, its costs, takes one line.
+pub(in crate::cli) fn text(document: &Value) -> String {
+    let cost = &document["cost"];
+    let long = format!("\n  \"cost\": {}", format!("{cost:#}").replace('\n', "\n  "));
+    format!("{document:#}\n").replacen(&long, &format!("\n  \"cost\": {cost}"), 1)
+}
+
 /// Adds the limits that a plan exceeds to its document, and what lets it pass all the same.
 pub(in crate::cli) fn limits(mut document: Value, plan: &Plan, excesses: &[Excess]) -> Value {
     document["limits"] = excesses.iter().map(ToString::to_string).collect();
