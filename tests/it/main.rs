@@ -18,6 +18,8 @@ mod roma;
 mod safety;
 mod secrets;
 mod slips;
+mod snapshot;
+mod snapshot_property;
 mod traps;
 mod unique;
 mod validate;

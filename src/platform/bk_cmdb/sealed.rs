@@ -66,9 +66,13 @@ impl Seals for Scopes {
             "search_object_instances" => {
                 vec![of(MODEL, "search_object_unique"), of(MODEL, "search_instance_associations"), definitions()]
             }
-            "search_inst_by_object" => {
-                vec![of(MODEL, "search_object_unique"), of(MODEL, "find_instance_association"), definitions()]
-            }
+            // An older server: that it lacks the newer search is told too.
+            "search_inst_by_object" => vec![
+                of(MODEL, "search_object_unique"),
+                of(MODEL, "search_instance_associations"),
+                of(MODEL, "find_instance_association"),
+                definitions(),
+            ],
             "search_instance_associations" | "find_instance_association" => vec![definitions()],
             "search_set" | "list_proc_template" => vec![of(BUSINESS, "search_module")],
             "search_module" => vec![

@@ -1,0 +1,1 @@
+//! `reconcile snapshot`, and plans that need neither network nor credentials.
