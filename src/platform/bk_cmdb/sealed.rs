@@ -120,8 +120,11 @@ fn definition(model: &Value) -> Request {
 /// not among those that they ask with.
 fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
     let arguments = &request.arguments;
-    let rules = || Filter::of_rules(&arguments["conditions"]);
-    let condition = || Filter::of_condition(&arguments["condition"]);
+    // By what was left behind, rows cannot be told apart.
+    let lacks = |field: &str| whole.rows().first().is_some_and(|row| row.get(field).is_none());
+    let is_known = |filter: &Filter| !read::HISTORY.iter().any(|field| filter.asks(field) && lacks(field));
+    let rules = || Filter::of_rules(&arguments["conditions"]).filter(is_known);
+    let condition = || Filter::of_condition(&arguments["condition"]).filter(is_known);
     let among = |keys: &[(&str, &str)]| {
         let parts = keys.iter().filter(|(argument, _)| !arguments[*argument].is_null());
         let part = |(argument, field): &(&str, &str)| {

@@ -70,6 +70,14 @@ impl Filter {
         self.places(whole).into_iter().filter_map(|at| whole.rows().get(at)).collect()
     }
 
+    /// Says whether it looks at a field.
+    pub(super) fn asks(&self, name: &str) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.asks(name)),
+            Self::In(field, _) => field == name,
+        }
+    }
+
     fn places(&self, whole: &Whole) -> BTreeSet<usize> {
         match self {
             Self::All(parts) => {

@@ -32,6 +32,17 @@ const MODULE: &[&str] = &[
     "service_template_id",
     "service_category_id",
 ];
+/// Who made and changed a row, and when. Nothing is declared of it.
+pub(super) const HISTORY: &[&str] = &[
+    "bk_created_at",
+    "bk_created_by",
+    "bk_updated_at",
+    "bk_updated_by",
+    "create_time",
+    "last_time",
+    "creator",
+    "modifier",
+];
 const ASSOCIATION: &[&str] = &["id", "bk_obj_asst_id", "bk_obj_id", "bk_inst_id", "bk_asst_obj_id", "bk_asst_inst_id"];
 
 /// Returns what kinds read of the rows of a scope; none for those whose keys follow from a definition.
@@ -166,10 +177,14 @@ fn processes<'f>(
     Ok(all)
 }
 
-/// Returns rows with what kinds read of them: people, times and what else there is stay behind.
+/// Returns rows with what kinds read of them: their history and what else there is stay behind.
 fn kept(operation: &str, rows: &[&Value], needs: &[Arc<Whole>]) -> Vec<Value> {
-    let attributes =
-        || needs.iter().flat_map(|definition| definition.rows()).filter_map(|row| row["bk_property_id"].as_str());
+    let declared = |row: &'_ Value| {
+        let is_history = |name: &&str| HISTORY.contains(name) && row["editable"] == json!(false);
+        row["bk_property_id"].as_str().filter(|name| !is_history(name)).map(str::to_owned)
+    };
+    let attributes: Vec<String> = needs.iter().flat_map(|definition| definition.rows()).filter_map(declared).collect();
+    let attributes = || attributes.iter().map(String::as_str);
     let keys: BTreeSet<&str> = match keys(operation) {
         Some(keys) => keys.iter().copied().collect(),
         None if operation == "search_module" => attributes().chain(MODULE.iter().copied()).collect(),
