@@ -172,3 +172,6 @@ fn selected(rows: Vec<&Value>, arguments: &Value) -> Vec<Value> {
     let fields: Vec<&str> = arguments["fields"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     rows.into_iter().map(|row| only(row, &fields)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,3 +205,6 @@ fn members(app: Value, answer: &Value) -> Value {
     let users: Option<Vec<Value>> = users;
     json!({"app": app, "users": users})
 }
+
+#[cfg(test)]
+mod tests;
