@@ -390,6 +390,7 @@ impl Reader {
     }
 
     /// Returns a reader that has everything answered by a seal.
+    #[must_use]
     pub fn through(self, seal: Arc<Seal>) -> Self {
         Self { seal: Some(seal), ..self }
     }

@@ -231,6 +231,33 @@ fn what_a_snapshot_lacks_is_unknown_and_never_absent() {
 }
 
 #[test]
+fn apps_of_others_are_known_as_far_as_they_were_asked_for() {
+    let mut state = state();
+    state["roma-connect"]["credentials"] = json!({
+        "users": [{"id": "u1", "name": "ops", "administrator": true}, {"id": "u2", "name": "ann"}],
+        "tokens": {"hush": {"user": "u2", "project_id": "p1"}}});
+    state["roma-connect"]["apps"][0]["users"] = json!([{"id": "u2", "name": "ann", "roles": ["read"]}]);
+    let check = |spec: &str, code: i32| {
+        let document = format!("apiVersion: roma-connect/v1\nkind: App\nmetadata: {{name: x}}\nspec: {spec}\n");
+        let site = Site::with(&state, &[("app.yaml", &document)]);
+        let live = site.run(&["plan", "-o", "json"]);
+        seal(&site);
+        unplug(&site);
+        let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
+        assert_eq!((plan_of(&sealed), sealed.code), (plan_of(&live), live.code), "{spec}: {sealed}");
+        assert_eq!(live.code, Some(code), "{live}");
+        assert!(!sealed.stderr.contains("warning"), "{sealed}");
+    };
+    // ann sees `orders` only.
+    check("{ensure: present, app: invoices, fields: {}}", 1);
+    check("{app: invoices, fields: {remark: x}}", 1);
+    check("{id: a2, fields: {remark: x}}", 1);
+    check("{app: orders, fields: {name: invoices}}", 1);
+    check("{ensure: present, app: new, fields: {}}", 0);
+    check("{app: orders, fields: {remark: x}}", 0);
+}
+
+#[test]
 fn what_could_not_be_read_is_said_and_stays_unknown() {
     let site = Site::with(&state(), &[("all.yaml", &base())]);
     site.faults(&json!([{"operation": "search_module", "fault": "code", "code": 1_199_006, "message": "no"}]));

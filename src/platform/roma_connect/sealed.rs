@@ -67,7 +67,7 @@ impl Seals for Scopes {
             "ListRomaApp" => apps(scope, observation, facts),
             "CheckAuthUsersOfApp" if !needs.is_empty() => all_members(scope, needs, observation, facts),
             "CheckAuthUsersOfApp" => {
-                let app = scope.arguments["app_id"].clone();
+                let app = &scope.arguments["app_id"];
                 Ok(one(scope.clone(), observation, facts)?.map(|answer| vec![members(app, answer)]))
             }
             _ => Ok(one(scope.clone(), observation, facts)?.map(|app| vec![only(app, APP)])),
@@ -189,7 +189,7 @@ fn all_members(
     for app in needs.iter().flat_map(|apps| apps.rows()).map(|app| &app["id"]) {
         let arguments = json!({INSTANCE: scope.arguments[INSTANCE], "app_id": app});
         match (one(Request { arguments, ..scope.clone() }, observation, facts), &mut all) {
-            (Ok(Some(answer)), Some(all)) => all.push(members(app.clone(), answer)),
+            (Ok(Some(answer)), Some(all)) => all.push(members(app, answer)),
             // Only its creator is sure to be told.
             (Err(refusal), _) if door::is_forbidden(&refusal) => {}
             (Err(refusal), _) => return Err(refusal),
@@ -200,7 +200,7 @@ fn all_members(
 }
 
 /// Returns the members of an app without their names.
-fn members(app: Value, answer: &Value) -> Value {
+fn members(app: &Value, answer: &Value) -> Value {
     let users = answer["users"].as_array().map(|rows| rows.iter().map(|row| only(row, &["id", "roles"])).collect());
     let users: Option<Vec<Value>> = users;
     json!({"app": app, "users": users})
