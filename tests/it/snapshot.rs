@@ -1,9 +1,10 @@
 //! `reconcile snapshot`, and plans that need neither network nor credentials.
 
+use reconcile::model::Request;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Output, Site, operations, state, switch},
+    harness::{Output, Site, operations, repository, state, switch},
     snapshot_property::plan_of,
 };
 
@@ -272,6 +273,55 @@ fn what_could_not_be_read_is_said_and_stays_unknown() {
     assert_eq!(told["blocked"][0]["message"], "the snapshot does not hold search_module {\"bk_biz_id\":3}");
     assert_eq!(told["blocked"].as_array().map(Vec::len), Some(1), "{plan}");
     assert!(plan.stderr.contains("the snapshot is incomplete: it lacks cmdb: search_module"), "{plan}");
+}
+
+#[test]
+fn what_nobody_asked_for_may_be_missing() {
+    let site = Site::with(&state(), &[("all.yaml", &switch("core", "bk_asset_id: A1", "ports: 48"))]);
+    let fault = |code: i64| json!([{"operation": "search_instance_associations", "fault": "code", "code": code, "message": "no"}]);
+    site.faults(&fault(9_900_403));
+    let taken = seal(&site);
+    let warning = "warning: target `cmdb`: search_instance_associations {\"bk_obj_id\":\"bk_switch\"} is left out: no";
+    assert!(taken.stderr.contains(warning), "{taken}");
+    // A removal would have to know what hangs on the instance.
+    let removal = "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {name: x}\nspec: {model: bk_switch, ensure: absent, id: 3}\n";
+    site.write("more.yaml", removal);
+    let plan = site.run(&["plan", "--against", FILE]);
+    assert_eq!(plan.code, Some(5), "{plan}");
+    assert!(plan.stdout.contains("the snapshot does not hold search_instance_associations"), "{plan}");
+}
+
+/// Each read that a kind makes can be answered from a snapshot.
+#[test]
+fn every_read_of_a_kind_has_a_scope() {
+    let pattern = regex::Regex::new(r#"operation: "(\w+)""#).expect("the expression is right");
+    let mut seen = 0;
+    for platform in reconcile::platform::ALL {
+        let folder = format!("src/platform/{}", platform.name().replace('-', "_"));
+        let mut open: Vec<_> =
+            ["kinds", "lookup", "lookup.rs"].map(|name| repository().join(&folder).join(name)).into();
+        open.retain(|path| path.exists());
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                open.extend(
+                    std::fs::read_dir(&path).expect("it can be read").map(|entry| entry.expect("an entry").path()),
+                );
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("it can be read");
+            for (_, [name]) in pattern.captures_iter(&text).map(|found| found.extract()) {
+                if !platform.is_read(name) {
+                    continue;
+                }
+                seen += 1;
+                let operation: &'static str = String::from(name).leak();
+                let request = Request { operation, arguments: json!({}), repeatable: true };
+                let seals = platform.seals().expect("both platforms have snapshots");
+                assert!(!seals.scopes(&request).is_empty(), "{}: no scope answers {name}", path.display());
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} reads were found");
 }
 
 #[test]
