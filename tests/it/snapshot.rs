@@ -165,6 +165,39 @@ fn what_a_pull_request_brings_is_planned() {
 }
 
 #[test]
+fn large_models_are_sealed_to_their_last_page() {
+    for version in ["3.9", "3.13", "3.14"] {
+        let mut state = state();
+        state["bk-cmdb"]["version"] = json!(version);
+        let many = |at: i64| json!({"bk_inst_id": at, "bk_inst_name": format!("sw-{at}"), "bk_asset_id": format!("A{}", at % 700), "ports": at % 2});
+        state["bk-cmdb"]["instances"]["bk_switch"] = (1..=1_100).map(many).collect();
+        let row = |at: i64| {
+            json!({"id": at, "bk_obj_asst_id": "switch_rack", "bk_obj_id": "bk_switch", "bk_asst_obj_id": "bk_rack",
+            "bk_asst_id": "connect", "bk_inst_id": at, "bk_asst_inst_id": 21 + at % 2})
+        };
+        state["bk-cmdb"]["instance_associations"] = (1..=1_050).map(row).collect();
+        // By name, by two fields of which each fits several, by one that fits more than a page, and one that goes.
+        let named = (1..=600).map(|at| switch(&format!("n{at}"), &format!("bk_inst_name: sw-{at}"), "remark: x"));
+        let pairs = (601..=700).map(|at| {
+            switch(&format!("p{at}"), &format!("bk_asset_id: A{}, ports: {}", at % 700, at % 2), "remark: y")
+        });
+        let rack = "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {name: rack}\nspec: {model: bk_rack, ensure: absent, id: 22}\n---\n";
+        let wide = switch("wide", "ports: 1", "remark: z");
+        let manifests: String = named.chain(pairs).chain([rack.to_owned(), wide]).collect();
+        let site = Site::with(&state, &[("all.yaml", &manifests)]);
+        let live = site.run(&["plan", "-o", "json"]);
+        assert_eq!(
+            live.json()["summary"],
+            json!({"create": 0, "update": 700, "delete": 0, "unchanged": 0, "blocked": 2})
+        );
+        seal(&site);
+        unplug(&site);
+        let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
+        assert_eq!((plan_of(&sealed), sealed.code), (plan_of(&live), live.code), "{version}");
+    }
+}
+
+#[test]
 fn what_a_snapshot_lacks_is_unknown_and_never_absent() {
     let app = "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: x}\n";
     let cases = [
