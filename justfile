@@ -23,6 +23,7 @@ demo:
 long:
     PROPTEST_CASES=100000 RECONCILE_MUTATIONS=1000 cargo test --release --locked
     cargo test --release --locked -- --ignored
+    SNAPSHOT_CASES=1000 cargo test --release --locked --test it snapshot_property
 
 bench:
     cargo bench --locked

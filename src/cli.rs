@@ -11,6 +11,7 @@ mod sandbox;
 mod saved;
 mod setup;
 mod signal;
+mod snapshot;
 mod state;
 mod validate;
 mod view;
@@ -51,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Apply(args) => apply::run(&args, &screen).await,
             Command::Show(args) => saved::show(&args, &screen),
             Command::Watch(args) => watch::run(&args, &screen).await,
+            Command::Snapshot(args) => snapshot::run(&args, &screen).await,
             Command::Sandbox(args) => sandbox::run(&args, &screen).await,
             Command::Version => {
                 Screen::out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));

@@ -8,5 +8,6 @@ mod limit;
 pub mod observe;
 pub mod prune;
 mod retry;
+pub mod seal;
 mod session;
 mod verify;

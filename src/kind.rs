@@ -1,5 +1,7 @@
 //! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
 
+pub mod seal;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -404,6 +406,11 @@ pub trait Platform: Sync {
     /// Says whether a refusal of a request that rests on a thing shows that the server lacks it.
     fn lacks(&self, _thing: &str, refusal: &Refusal) -> bool {
         refusal.is_absent()
+    }
+
+    /// Returns how its reads are answered from a snapshot; none where there are no snapshots of it.
+    fn seals(&self) -> Option<&'static dyn seal::Seals> {
+        None
     }
 
     /// Turns a request into what goes over the wire, through the door of the endpoint.

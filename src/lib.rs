@@ -16,6 +16,7 @@ pub mod model;
 pub mod plan;
 pub mod platform;
 pub mod sandbox;
+pub mod snapshot;
 pub mod source;
 pub mod transport;
 pub mod web;

@@ -18,7 +18,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["kind", "diff", "yaml", "model", "source", "diagnostic"]),
     ("config", &["plan", "yaml", "diagnostic", "source"]),
     ("transport", &["kind", "model"]),
-    ("engine", &["plan", "kind", "transport", "diff", "model", "diagnostic", "source"]),
+    ("snapshot", &["kind", "model"]),
+    ("engine", &["plan", "kind", "snapshot", "transport", "diff", "model", "diagnostic", "source"]),
     ("platform", &["kind"]),
     ("platform/bk_cmdb", &["kind", "diff", "yaml", "model", "diagnostic", "source"]),
     ("platform/roma_connect", &["kind", "diff", "yaml", "model", "diagnostic", "source"]),
@@ -36,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that compute and nothing else.
-const CORE: &[&str] = &["source", "diagnostic", "yaml", "model", "diff", "kind", "manifest", "plan"];
+const CORE: &[&str] = &["source", "diagnostic", "yaml", "model", "diff", "kind", "manifest", "plan", "snapshot"];
 
 /// The longest a file of code may be.
 const LINES: usize = 450;

@@ -36,7 +36,8 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
         }
     }
     let stop = Stop::listen();
-    let prepared = match plan::prepare("apply", &args.inputs, &args.network, &args.output, args.prune, screen).await {
+    let prepared = plan::prepare("apply", &args.inputs, &args.network, &args.output, args.prune, None, screen).await;
+    let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(code) => return code,
     };

@@ -51,6 +51,11 @@ pub(super) enum Command {
     /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
     /// document holds back only itself: its last good version stays in force. Ends with 0 on SIGTERM and SIGINT.
     Watch(WatchArgs),
+    /// Seal the live state that the manifests touch in a file, for plans without credentials
+    ///
+    /// Reads whole scopes: models, sets, service templates, associations, app instances. `plan --against FILE` plans from
+    /// it what a live plan would have said at that moment, also for documents that came later.
+    Snapshot(SnapshotArgs),
     /// Serve both platforms, simulated in memory, on a loopback port
     ///
     /// The first line on stdout is `sandbox listening on http://ADDR`. Ends with 0 on SIGTERM and SIGINT.
@@ -238,6 +243,23 @@ pub(super) struct PlanArgs {
     /// Save the plan in a file, for `show` and `apply`
     #[arg(long, value_name = "FILE", env = "RECONCILE_OUT")]
     pub(super) out: Option<PathBuf>,
+    /// Plan from a snapshot instead of the live state: no network, no credentials
+    #[arg(long, value_name = "FILE", env = "RECONCILE_AGAINST", conflicts_with = "sandbox")]
+    pub(super) against: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SnapshotArgs {
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) network: Network,
+    /// Where to write it [default: stdout]
+    #[arg(long, value_name = "FILE", env = "RECONCILE_OUT")]
+    pub(super) out: Option<PathBuf>,
+    /// Seal the `prune` scopes of the configuration too, for plans with --prune
+    #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
+    pub(super) prune: bool,
 }
 
 #[derive(Debug, Args)]

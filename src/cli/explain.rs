@@ -34,7 +34,7 @@ pub(super) async fn run(args: &ExplainArgs, screen: &Screen) -> u8 {
 async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
     let forms = Forms { format: args.output, output_files: Vec::new() };
     let output = Output { forms, detailed_exitcode: false, calls: false };
-    let prepared = match plan::prepare("explain", &args.inputs, &args.network, &output, false, screen).await {
+    let prepared = match plan::prepare("explain", &args.inputs, &args.network, &output, false, None, screen).await {
         Ok(prepared) => prepared,
         Err(code) => return code,
     };

@@ -1,12 +1,16 @@
 //! `reconcile plan`, and the first half of `apply`.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{
     args::{Format, Forms, Inputs, Network, Output, PlanArgs, SafetyArgs},
     exit, saved,
     setup::{self, Connected, Written},
     signal::Stop,
+    snapshot,
     view::{
         Screen,
         report::{Origins, Record, Report},
@@ -17,7 +21,6 @@ use crate::{
     config::Config,
     diagnostic::Diagnostic,
     engine::{
-        connection::Connection,
         observe::{note, observe},
         prune::prune,
     },
@@ -34,7 +37,9 @@ use crate::{
 pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
     let stop = Stop::listen();
     let work = async {
-        let prepared = match prepare("plan", &args.inputs, &args.network, &args.output, args.prune, screen).await {
+        let against = args.against.as_deref();
+        let prepared = prepare("plan", &args.inputs, &args.network, &args.output, args.prune, against, screen).await;
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(code) => return code,
         };
@@ -42,6 +47,7 @@ pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
         let report = report("plan", &prepared, &seen, &args.output);
         let saved = args.out.as_deref().map(|path| saved::save(&report, path)).transpose();
         show(&report, &args.output, screen);
+        snapshot::guesses(&prepared.connected, screen);
         let code = match refused(&seen, &args.safety, screen) {
             Some(code) => code,
             None => exit_code(&seen.plan, args.output.detailed_exitcode),
@@ -117,13 +123,14 @@ pub(super) struct Prepared {
     pub(super) connected: Connected,
 }
 
-/// Reads what people wrote and prepares connections; the error is the exit code.
+/// Reads what people wrote and prepares connections, or the snapshot that stands for them; the error is the exit code.
 pub(super) async fn prepare(
     command: &'static str,
     inputs: &Inputs,
     network: &Network,
     output: &Output,
     prune: bool,
+    against: Option<&Path>,
     screen: &Screen,
 ) -> Result<Prepared, u8> {
     let usage = |problem: String| {
@@ -155,7 +162,11 @@ pub(super) async fn prepare(
     }
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
-    let connected = setup::connect(network, written.config.as_ref(), &used).await.map_err(|problem| {
+    let connected = match against {
+        Some(file) => snapshot::open(file, network, written.config.as_ref(), &used, screen),
+        None => setup::connect(network, written.config.as_ref(), &used).await,
+    };
+    let connected = connected.map_err(|problem| {
         screen.error(&problem);
         exit::ERROR
     })?;
@@ -181,7 +192,7 @@ pub(super) struct Seen<'a> {
 /// Reads what is live and plans.
 pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<'p> {
     let start = Instant::now();
-    let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
+    let readers = prepared.connected.readers();
     let mut scenes = observe(&readers, &prepared.desired).await;
     prune(&readers, &mut scenes, &prepared.scopes).await;
     let mut plan = plan(&scenes);

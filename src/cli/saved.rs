@@ -17,7 +17,7 @@ use super::{
     setup,
     signal::Stop,
     view::{
-        Screen,
+        Screen, json,
         report::{Record, Report},
     },
 };
@@ -125,7 +125,7 @@ pub(super) fn show(args: &ShowArgs, screen: &Screen) -> u8 {
             plan::preview(&report, screen);
             plan::blocked(&report, screen);
         }
-        Format::Json => Screen::out(&format!("{:#}\n", saved.document)),
+        Format::Json => Screen::out(&json::text(&saved.document)),
     }
     plan::write(&report, &args.forms, exit::OK, screen)
 }

@@ -16,7 +16,10 @@ use super::{
 use crate::{
     config::{self, Config, Setting, Target},
     diagnostic::Diagnostic,
-    engine::connection::{self, Connection, Shared},
+    engine::{
+        connection::{self, Connection, Reader, Shared},
+        seal::Seal,
+    },
     kind::{Endpoint, Platform},
     manifest::{self, Selector, Set, Targets, Variables},
     model::{Desired, Ensure, Fields, ResourceId},
@@ -216,12 +219,25 @@ fn wildcard(pattern: &str, text: &str) -> bool {
 
 /// The connections of a run, and the sandbox that they lead to where there is one.
 pub(super) struct Connected {
+    /// What answers reads in place of a server, by target.
+    pub(super) seals: BTreeMap<Arc<str>, Arc<Seal>>,
     /// One connection for each target in use.
     pub(super) connections: Vec<Arc<Connection>>,
     /// What they share.
     pub(super) shared: Shared,
     /// The sandbox of this run.
     pub(super) sandbox: Option<super::sandbox::Embedded>,
+}
+
+impl Connected {
+    /// Returns a reader of each target.
+    pub(super) fn readers(&self) -> Vec<Reader> {
+        let reader = |connection: &Arc<Connection>| match self.seals.get(&connection.target().name) {
+            Some(seal) => connection.reader().through(seal.clone()),
+            None => connection.reader(),
+        };
+        self.connections.iter().map(reader).collect()
+    }
 }
 
 /// Prepares connections to the targets that are in use. Nothing is sent.
@@ -239,7 +255,7 @@ pub(super) async fn connect(
     let shared = Shared::new(transport, network.parallelism, network.rate);
     let Some(config) = config else {
         if used.is_empty() && !network.sandbox {
-            return Ok(Connected { connections: Vec::new(), shared, sandbox: None });
+            return Ok(Connected { connections: Vec::new(), shared, sandbox: None, seals: BTreeMap::new() });
         }
         return Err(format!("no {} was found: it names the targets; `--config FILE` points at it", config::FILE));
     };
@@ -263,7 +279,7 @@ pub(super) async fn connect(
         };
         connections.push(Connection::new(target, shared.clone()));
     }
-    Ok(Connected { connections, shared, sandbox })
+    Ok(Connected { connections, shared, sandbox, seals: BTreeMap::new() })
 }
 
 /// Fetches a target's values: environment variables, files, what programs print.

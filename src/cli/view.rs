@@ -6,6 +6,7 @@ pub(super) mod log;
 pub(super) mod origin;
 pub(super) mod progress;
 pub(super) mod report;
+pub(super) mod sealed;
 pub(super) mod text;
 mod value;
 

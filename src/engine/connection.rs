@@ -16,6 +16,7 @@ use super::{
     gate::Gates,
     limit::{Adaptive, Pace},
     retry::{Patience, wait, waits},
+    seal::Seal,
     session::{Held, Session, Source, Turnstiles},
 };
 use crate::{
@@ -140,7 +141,7 @@ impl Connection {
 
     /// Returns the way to use it that cannot write.
     pub fn reader(self: &Arc<Self>) -> Reader {
-        Reader(self.clone())
+        Reader { connection: self.clone(), seal: None }
     }
 
     /// Returns the way to use it that can write.
@@ -377,32 +378,47 @@ fn both(ours: &str, refusal: &Refusal) -> Arc<str> {
 
 /// Reads from a target. It has no method that writes.
 #[derive(Debug, Clone)]
-pub struct Reader(Arc<Connection>);
+pub struct Reader {
+    connection: Arc<Connection>,
+    seal: Option<Arc<Seal>>,
+}
 
 impl Reader {
     /// Returns the target.
     pub fn target(&self) -> &Target {
-        &self.0.target
+        &self.connection.target
+    }
+
+    /// Returns a reader that has everything answered by a seal.
+    #[must_use]
+    pub fn through(self, seal: Arc<Seal>) -> Self {
+        Self { seal: Some(seal), ..self }
     }
 
     /// Returns the settings of the target that are not secret, such as `timeZone`. Where they cannot be had, no request
     /// would be answered either.
     pub async fn settings(&self) -> Result<HashMap<String, String>, Refusal> {
-        let held = self.0.session.get(&*self.0).await?;
+        if let Some(settings) = self.seal.as_ref().and_then(|seal| seal.settings()) {
+            return settings;
+        }
+        let held = self.connection.session.get(&*self.connection).await?;
         Ok(held.endpoint.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
     }
 
     /// Returns the changes that are not tried again (see [`Writer::give_up`]).
     pub fn given_up(&self) -> HashSet<String> {
-        self.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.connection.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends an operation that the platform lists as a read; anything else is refused and not sent.
     pub async fn read(&self, request: &Request) -> Result<Value, Refusal> {
-        if !self.0.target.platform.is_read(request.operation) {
+        if !self.connection.target.platform.is_read(request.operation) {
             return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
         }
-        match self.0.settle(request, false, None).await {
+        if let Some(seal) = &self.seal {
+            return seal.answer(request).await;
+        }
+        match self.connection.settle(request, false, None).await {
             Sending::Answered(answer) => answer,
             Sending::Stopped => Err(Refusal::new(None, "it was not sent")),
         }
@@ -416,7 +432,7 @@ pub struct Writer(Arc<Connection>);
 impl Writer {
     /// Returns the part of it that cannot write.
     pub fn reader(&self) -> Reader {
-        Reader(self.0.clone())
+        self.0.reader()
     }
 
     /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not

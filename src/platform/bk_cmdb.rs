@@ -4,6 +4,7 @@ mod attribute;
 mod door;
 mod kinds;
 mod lookup;
+mod sealed;
 pub mod simulator;
 mod version;
 
@@ -11,7 +12,7 @@ use serde_json::Value;
 use version::Version;
 
 use crate::{
-    kind::{Endpoint, Kind, Platform, Prepared, Reply, Stamp},
+    kind::{Endpoint, Kind, Platform, Prepared, Reply, Stamp, seal::Seals},
     model::{Refusal, Request},
 };
 
@@ -59,6 +60,10 @@ impl Platform for BkCmdb {
 
     fn lacks(&self, thing: &str, refusal: &Refusal) -> bool {
         refusal.is_absent() || (thing == WIDE && lookup::is_too_wide(refusal))
+    }
+
+    fn seals(&self) -> Option<&'static dyn Seals> {
+        Some(&sealed::Scopes)
     }
 
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {

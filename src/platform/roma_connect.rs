@@ -3,6 +3,7 @@
 mod door;
 mod iam;
 mod kinds;
+mod sealed;
 mod sign;
 pub mod simulator;
 
@@ -12,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::{
-    kind::{Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Stamp, Standing},
+    kind::{Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Stamp, Standing, seal::Seals},
     model::{Refusal, Request},
 };
 
@@ -46,6 +47,10 @@ impl Platform for RomaConnect {
 
     fn is_read(&self, operation: &str) -> bool {
         door::is_read(operation)
+    }
+
+    fn seals(&self) -> Option<&'static dyn Seals> {
+        Some(&sealed::Scopes)
     }
 
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {

@@ -23,6 +23,8 @@ mod saved;
 mod second_writer;
 mod secrets;
 mod slips;
+mod snapshot;
+mod snapshot_property;
 mod traps;
 mod unique;
 mod validate;

@@ -123,7 +123,7 @@ fn process() -> impl Strategy<Value = Process> {
 }
 
 #[derive(Debug, Clone)]
-struct Case {
+pub(crate) struct Case {
     switches: Vec<Object>,
     made: Vec<Object>,
     modules: Vec<Object>,
@@ -133,7 +133,7 @@ struct Case {
     wanted_links: BTreeSet<(usize, i64)>,
 }
 
-fn case() -> impl Strategy<Value = Case> {
+pub(crate) fn case() -> impl Strategy<Value = Case> {
     let switch = || {
         object(vec![
             ("ports", number().boxed(), number().boxed()),
@@ -203,15 +203,15 @@ fn document(platform: &str, kind: &str, name: &str, spec: &Value) -> String {
 
 /// What comes of a case: the live state, the manifests, the state after, and how many objects change.
 #[derive(Default)]
-struct Scene {
-    state: Value,
-    manifests: String,
+pub(crate) struct Scene {
+    pub(crate) state: Value,
+    pub(crate) manifests: String,
     after: Value,
     changed: usize,
 }
 
 impl Scene {
-    fn of(case: &Case) -> Self {
+    pub(crate) fn of(case: &Case) -> Self {
         let mut scene = Self { state: state(), ..Self::default() };
         let cmdb = &mut scene.state["bk-cmdb"];
         cmdb["instances"] = json!({"bk_switch": [], "bk_rack": (0..RACKS)

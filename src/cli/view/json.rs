@@ -106,6 +106,13 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
     })
 }
 
+/// Returns the text of a plan's document. What differs from run to run, its costs, takes one line.
+pub(in crate::cli) fn text(document: &Value) -> String {
+    let cost = &document["cost"];
+    let long = format!("\n  \"cost\": {}", format!("{cost:#}").replace('\n', "\n  "));
+    format!("{document:#}\n").replacen(&long, &format!("\n  \"cost\": {cost}"), 1)
+}
+
 fn add_outcomes(document: &mut Value, outcomes: &[(ResourceId, Outcome)], tally: Option<&Tally>) {
     document["outcomes"] = outcomes
         .iter()

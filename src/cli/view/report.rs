@@ -68,7 +68,7 @@ impl Report<'_> {
     pub(in crate::cli) fn form(&self, format: Format) -> String {
         match format {
             Format::Text => text::report(self, &Screen::plain()),
-            Format::Json => format!("{:#}\n", json::report(self)),
+            Format::Json => json::text(&json::report(self)),
         }
     }
 

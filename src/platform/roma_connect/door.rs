@@ -276,6 +276,11 @@ pub(super) fn is_absent(refusal: &Refusal) -> bool {
     is_one_of(refusal, &[("ROMA", 14001)])
 }
 
+/// Returns the refusal of a question about an app that is not there.
+pub(super) fn no_such_app() -> Refusal {
+    Refusal::new(Some("ROMA.00014001".into()), "the app does not exist")
+}
+
 /// One code has two spellings, `ROMA.13000` and `ROMA.00013000`: zeros behind the dot do not count.
 fn short(code: &str) -> String {
     match code.split_once('.') {

@@ -1,0 +1,203 @@
+//! `reconcile snapshot`, and what stands for the servers in `plan --against`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    args::{Network, SnapshotArgs},
+    exit,
+    setup::{self, Connected},
+    signal::Stop,
+    view::{Screen, sealed},
+};
+use crate::{
+    config::{self, Config, Setting},
+    engine::{
+        connection::{self, Connection, Shared},
+        observe::{note, observe},
+        prune::prune,
+        seal::Seal,
+    },
+    kind::{Platform, seal::Seals},
+    model::{Desired, Refusal},
+    plan::{plan, select},
+    platform,
+    snapshot::{Sealed, Snapshot},
+    transport::{Options, Transport},
+};
+
+/// Seals what the manifests touch.
+pub(super) async fn run(args: &SnapshotArgs, screen: &Screen) -> u8 {
+    let stop = Stop::listen();
+    tokio::select! {
+        code = take(args, screen) => code.unwrap_or_else(|code| code),
+        () = stop.token().cancelled() => {
+            screen.error("interrupted before the snapshot was complete: nothing was written");
+            stop.code().unwrap_or(exit::ERROR)
+        }
+    }
+}
+
+/// Reads as a plan does, each read from the whole scope around it. The error is the exit code too.
+async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
+    let start = Instant::now();
+    let failed = |code: u8| {
+        move |problem: String| {
+            screen.error(&problem);
+            code
+        }
+    };
+    let is_selected = setup::filter(&args.inputs).map_err(failed(exit::USAGE))?;
+    let mut written = setup::read(&args.inputs).map_err(failed(exit::USAGE))?;
+    if let Some(code) = setup::report(&written, screen) {
+        return Err(code);
+    }
+    setup::check_addresses(&args.inputs, &written).map_err(failed(exit::USAGE))?;
+    let mut desired = std::mem::take(&mut written.set.desired);
+    select(&mut desired, &*is_selected);
+    let config = written.config.as_ref();
+    let scopes = if args.prune { setup::scopes(config) } else { Vec::new() };
+    let mut used = setup::used(&desired);
+    used.extend(setup::used(&scopes));
+    let mut connected = setup::connect(&args.network, config, &used).await.map_err(failed(exit::ERROR))?;
+    for connection in &connected.connections {
+        let target = connection.target();
+        let seals = seals_of(target.platform).map_err(failed(exit::ERROR))?;
+        connected.seals.insert(target.name.clone(), Seal::live(seals, connection.reader()));
+    }
+    let snapshot = seal(&connected, &desired, &scopes, screen).await;
+    let reads = connected.shared.tally().total(false);
+    let text = snapshot.to_text();
+    match &args.out {
+        None => Screen::out(&text),
+        Some(file) => std::fs::write(file, text)
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))
+            .map_err(failed(exit::ERROR))?,
+    }
+    screen.say(&sealed::summary(&snapshot, reads, start.elapsed()));
+    super::plan::end(connected, screen).await;
+    Ok(if snapshot.missing.is_empty() { exit::OK } else { exit::PARTIAL })
+}
+
+/// Plans, so that all is read that a plan reads, then reads what belongs to it.
+async fn seal(connected: &Connected, desired: &[Desired], scopes: &[Desired], screen: &Screen) -> Snapshot {
+    let taken = Timestamp::now();
+    let readers = connected.readers();
+    let mut scenes = observe(&readers, desired).await;
+    prune(&readers, &mut scenes, scopes).await;
+    let mut plan = plan(&scenes);
+    note(&readers, &mut scenes, &mut plan).await;
+    let taken = Timestamp::from_second(taken.as_second()).unwrap_or(taken);
+    let mut snapshot = Snapshot { taken, missing: Vec::new(), targets: BTreeMap::new() };
+    for (name, seal) in &connected.seals {
+        let found = seal.finish().await;
+        for (scope, refusal) in found.missing {
+            screen.error(&format!("target `{name}`: {scope} could not be read: {refusal}"));
+            snapshot.missing.push(format!("{name}: {scope}"));
+        }
+        for (scope, refusal) in found.left_out {
+            screen.say(&format!("warning: target `{name}`: {scope} is left out: {refusal}"));
+        }
+        match found.sealed {
+            Ok(sealed) => drop(snapshot.targets.insert(name.to_string(), sealed)),
+            Err(refusal) => {
+                screen.error(&format!("target `{name}` could not be read: {refusal}"));
+                snapshot.missing.push(name.to_string());
+            }
+        }
+    }
+    snapshot
+}
+
+/// Opens a snapshot in place of connections: nothing is sent, and no secret is looked for.
+pub(super) fn open(
+    file: &Path,
+    network: &Network,
+    config: Option<&Config>,
+    used: &BTreeSet<Arc<str>>,
+    screen: &Screen,
+) -> Result<Connected, String> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let mut snapshot = Snapshot::from_text(&text).map_err(|error| format!("cannot use {shown}: {error}"))?;
+    let age = Timestamp::now().duration_since(snapshot.taken);
+    screen.say(&sealed::age(&shown.to_string(), snapshot.taken, Duration::try_from(age).ok()));
+    if !snapshot.missing.is_empty() {
+        screen.say(&format!("warning: the snapshot is incomplete: it lacks {}", snapshot.missing.join(", ")));
+    }
+    let options = Options { timeout: network.timeout, authorities: None, insecure: false };
+    let transport = Transport::new(&options).map_err(|error| setup::explain(&error))?;
+    let shared = Shared::new(transport, network.parallelism, network.rate);
+    let (mut connections, mut seals) = (Vec::new(), BTreeMap::new());
+    for name in used {
+        let target = config.and_then(|config| config.targets.iter().find(|target| target.name == *name));
+        let platform = target.map_or(&**name, |target| target.platform);
+        let Some(platform) = platform::ALL.iter().copied().find(|one| one.name() == platform) else { continue };
+        let of_platform = seals_of(platform)?;
+        let sealed = snapshot.targets.remove(&**name);
+        let sealed = sealed.ok_or_else(|| format!("the snapshot does not hold the target `{name}`"));
+        let sealed = sealed.and_then(|sealed| Ok((settings(target, platform, of_platform, &sealed)?, sealed)));
+        let (settings, scopes) = match sealed {
+            Ok((settings, sealed)) => (Ok(settings), sealed.scopes),
+            Err(why) => (Err(Refusal::new(None, why)), BTreeMap::new()),
+        };
+        seals.insert(name.clone(), Seal::kept(of_platform, settings, scopes));
+        let target = connection::Target {
+            name: name.clone(),
+            platform,
+            resolve: Arc::new(|| Err("a plan against a snapshot connects to nothing".to_owned())),
+            concurrency: None,
+            rate: None,
+        };
+        connections.push(Connection::new(target, shared.clone()));
+    }
+    Ok(Connected { connections, shared, sandbox: None, seals })
+}
+
+/// Says what was answered from something that does not quite tell.
+pub(super) fn guesses(connected: &Connected, screen: &Screen) {
+    for (name, seal) in &connected.seals {
+        for guess in seal.guessed() {
+            let hint = "what this identity does not see may differ";
+            screen.say(&format!("warning: target `{name}`: the snapshot answers {guess}; {hint}"));
+        }
+    }
+}
+
+fn seals_of(platform: &dyn Platform) -> Result<&'static dyn Seals, String> {
+    platform.seals().ok_or_else(|| format!("there are no snapshots of {}", platform.name()))
+}
+
+/// Returns the settings of a target: what the configuration spells out now, and what stood behind its references when
+/// the snapshot was taken.
+fn settings(
+    target: Option<&config::Target>,
+    platform: &dyn Platform,
+    seals: &dyn Seals,
+    sealed: &Sealed,
+) -> Result<HashMap<String, String>, String> {
+    if sealed.platform != platform.name() {
+        return Err(format!("the snapshot holds it as a target of {}", sealed.platform));
+    }
+    let written = |key: &str| target?.settings.get(key).map(|setting| &setting.value);
+    for key in seals.identity() {
+        if let (Some(Setting::Literal(now)), Some(then)) = (written(key), sealed.settings.get(*key))
+            && now != then
+        {
+            return Err(format!("the snapshot was taken with the {key} `{then}`, not `{now}`"));
+        }
+    }
+    let value = |key: &&str| match written(key) {
+        Some(Setting::Literal(now)) => Some(now.clone()),
+        // Without a configuration, or where it only says where the value is.
+        _ if target.is_none() || written(key).is_some() => sealed.settings.get(*key).cloned(),
+        _ => None,
+    };
+    Ok(seals.settings().iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect())
+}

@@ -1,0 +1,192 @@
+//! The second way to answer reads: from whole scopes, which are read once from the live server, or lie in a snapshot.
+//!
+//! Both ways run the same code, so that a plan against a snapshot is what a plan was when it was taken.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use super::{connection::Reader, observe::round};
+use crate::{
+    kind::{
+        Facts, Observation,
+        seal::{Seals, Whole},
+    },
+    model::{Refusal, Request, Retry},
+    snapshot::{Content, ScopeName, Sealed},
+};
+
+/// Where scopes come from.
+enum Source {
+    /// The live server.
+    Live(Reader),
+    /// A snapshot, with the settings of the target; or why there is none.
+    Kept(Result<HashMap<String, String>, Refusal>),
+}
+
+/// Answers the reads of one target from whole scopes.
+pub struct Seal {
+    seals: &'static dyn Seals,
+    source: Source,
+    scopes: Mutex<HashMap<Request, Arc<OnceCell<Content>>>>,
+    kept: BTreeMap<ScopeName, Content>,
+    guessed: Mutex<BTreeSet<String>>,
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seal").field("kept", &self.kept.len()).finish_non_exhaustive()
+    }
+}
+
+/// What taking a snapshot of a target came to.
+pub struct Taken {
+    /// What is sealed; nothing where not even the target's settings could be had.
+    pub sealed: Result<Sealed, Refusal>,
+    /// What was asked for and could not be read, with the refusal.
+    pub missing: Vec<(ScopeName, Refusal)>,
+    /// What would have been of use to others and could not be read.
+    pub left_out: Vec<(ScopeName, Refusal)>,
+}
+
+impl Seal {
+    /// Returns a seal that reads scopes from a live server as they are asked for.
+    pub fn live(seals: &'static dyn Seals, reader: Reader) -> Arc<Self> {
+        Arc::new(Self::new(seals, Source::Live(reader), BTreeMap::new()))
+    }
+
+    /// Returns a seal of the scopes of a snapshot. Nothing is sent.
+    pub fn kept(
+        seals: &'static dyn Seals,
+        settings: Result<HashMap<String, String>, Refusal>,
+        scopes: BTreeMap<ScopeName, Content>,
+    ) -> Arc<Self> {
+        Arc::new(Self::new(seals, Source::Kept(settings), scopes))
+    }
+
+    fn new(seals: &'static dyn Seals, source: Source, kept: BTreeMap<ScopeName, Content>) -> Self {
+        Self { seals, source, scopes: Mutex::default(), kept, guessed: Mutex::default() }
+    }
+
+    /// Returns the settings of the target; none where the live ones are meant.
+    pub(super) fn settings(&self) -> Option<Result<HashMap<String, String>, Refusal>> {
+        match &self.source {
+            Source::Live(_) => None,
+            Source::Kept(settings) => Some(settings.clone()),
+        }
+    }
+
+    /// Returns what was answered from a scope that does not quite tell, in words.
+    pub fn guessed(&self) -> BTreeSet<String> {
+        self.guessed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Answers a read.
+    pub(super) async fn answer(&self, request: &Request) -> Result<Value, Refusal> {
+        for (at, scope) in self.seals.scopes(request).iter().enumerate() {
+            let Some(content) = self.content(scope).await else { continue };
+            if let Some(answer) = self.seals.narrow(request, scope, &*content?) {
+                if at > 0 && scope != request {
+                    self.guessed.lock().unwrap_or_else(PoisonError::into_inner).insert(format!(
+                        "{} from {}",
+                        ScopeName::of(request),
+                        ScopeName::of(scope)
+                    ));
+                }
+                return answer;
+            }
+        }
+        let scopes = self.seals.scopes(request);
+        let name = ScopeName::of(scopes.first().unwrap_or(request));
+        Err(Refusal::new(None, format!("the snapshot does not hold {name}")))
+    }
+
+    /// Returns what a scope holds; none where a snapshot lacks it.
+    fn content<'a>(&'a self, scope: &'a Request) -> BoxFuture<'a, Option<Content>> {
+        async move {
+            let Source::Live(reader) = &self.source else { return self.kept.get(&ScopeName::of(scope)).cloned() };
+            let cell = {
+                let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+                scopes.entry(scope.clone()).or_default().clone()
+            };
+            Some(cell.get_or_init(|| self.read(scope, reader)).await.clone())
+        }
+        .boxed()
+    }
+
+    /// Reads a scope from the live server.
+    async fn read(&self, scope: &Request, reader: &Reader) -> Content {
+        let mut needs = Vec::new();
+        for need in self.seals.needs(scope) {
+            needs.extend(self.content(&need).await.transpose()?);
+        }
+        let mut facts = Facts::default();
+        loop {
+            let mut observation = Observation::default();
+            if let Some(rows) = self.seals.rows(scope, &needs, &mut observation, &facts)? {
+                return Ok(Arc::new(Whole::new(rows)));
+            }
+            if observation.ask.is_empty() {
+                return Err(Refusal::new(None, format!("nothing tells how to read {}", ScopeName::of(scope))));
+            }
+            round(reader, observation.ask, &mut facts).await;
+        }
+    }
+
+    /// Reads what belongs to the scopes that were asked for, and returns all that was read. Call it when the plan is
+    /// known.
+    pub async fn finish(&self) -> Taken {
+        let asked: HashSet<Request> = self.read_so_far().into_iter().map(|(scope, _)| scope).collect();
+        loop {
+            let known = self.read_so_far();
+            let beside =
+                known.iter().filter(|(_, content)| content.is_ok()).flat_map(|(scope, _)| self.seals.beside(scope));
+            let open: HashSet<Request> = beside.filter(|scope| known.iter().all(|(other, _)| other != scope)).collect();
+            if open.is_empty() {
+                break;
+            }
+            join_all(open.iter().map(|scope| self.content(scope))).await;
+        }
+        let mut taken = Taken { sealed: self.target().await, missing: Vec::new(), left_out: Vec::new() };
+        for (scope, content) in self.read_so_far() {
+            let name = ScopeName::of(&scope);
+            match (content, &mut taken.sealed) {
+                (Err(refusal), _) if !self.seals.is_answer(&scope, &refusal) => {
+                    // Another try may do where the server was only busy. Else it said no to what nobody asked for.
+                    let is_final = refusal.code.is_some() && refusal.retry == Retry::Never;
+                    let is_missing = asked.contains(&scope) || !is_final;
+                    let list = if is_missing { &mut taken.missing } else { &mut taken.left_out };
+                    list.push((name, refusal));
+                }
+                (content, Ok(sealed)) => drop(sealed.scopes.insert(name, content)),
+                (_, Err(_)) => {}
+            }
+        }
+        taken.missing.sort_by(|one, other| one.0.cmp(&other.0));
+        taken.left_out.sort_by(|one, other| one.0.cmp(&other.0));
+        taken
+    }
+
+    /// Returns what is sealed of a live target beside its scopes.
+    async fn target(&self) -> Result<Sealed, Refusal> {
+        let Source::Live(reader) = &self.source else { return Ok(Sealed::default()) };
+        let kept: Vec<&str> = [self.seals.settings(), self.seals.identity()].concat();
+        let settings = reader.settings().await?.into_iter().filter(|(key, _)| kept.contains(&key.as_str()));
+        let platform = reader.target().platform.name().to_owned();
+        Ok(Sealed { platform, settings: settings.collect(), scopes: BTreeMap::new() })
+    }
+
+    fn read_so_far(&self) -> Vec<(Request, Content)> {
+        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        scopes.iter().filter_map(|(scope, cell)| Some((scope.clone(), cell.get()?.clone()))).collect()
+    }
+}

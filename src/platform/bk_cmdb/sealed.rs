@@ -1,0 +1,177 @@
+//! The whole scopes that precise reads are answered from: models, businesses, associations.
+
+mod filter;
+mod read;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use self::filter::Filter;
+use crate::{
+    kind::{
+        Facts, Observation,
+        seal::{Seals, Whole, only},
+    },
+    model::{Refusal, Request},
+};
+
+/// Scopes of the kinds' reads.
+pub(super) struct Scopes;
+
+const MODEL: &str = "bk_obj_id";
+const BUSINESS: &str = "bk_biz_id";
+
+/// Returns the name of a scope.
+fn scope(operation: &'static str, arguments: Value) -> Request {
+    Request { operation, arguments, repeatable: true }
+}
+
+impl Seals for Scopes {
+    fn scopes(&self, request: &Request) -> Vec<Request> {
+        let of = |operation, key: &str| scope(operation, json!({key: request.arguments[key]}));
+        let found = match request.operation {
+            "search_object_attribute" => of("search_object_attribute", MODEL),
+            "search_object_unique" => of("search_object_unique", MODEL),
+            "search_object_instances" => of("search_object_instances", MODEL),
+            "search_inst_by_object" => of("search_inst_by_object", MODEL),
+            "search_instance_associations" => of("search_instance_associations", MODEL),
+            "find_instance_association" => of("find_instance_association", MODEL),
+            "search_set" => of("search_set", BUSINESS),
+            "search_module" | "find_module_batch" | "find_module_with_relation" => of("search_module", BUSINESS),
+            "list_service_template" => of("list_service_template", BUSINESS),
+            "list_service_category" => of("list_service_category", BUSINESS),
+            "list_proc_template" => of("list_proc_template", BUSINESS),
+            "search_business" => scope("search_business", json!({})),
+            "find_object_association" => scope("find_object_association", json!({})),
+            _ => return Vec::new(),
+        };
+        vec![found]
+    }
+
+    fn needs(&self, scope: &Request) -> Vec<Request> {
+        let (model, business) = (&scope.arguments[MODEL], &scope.arguments[BUSINESS]);
+        match scope.operation {
+            "search_object_instances" | "search_inst_by_object" => vec![definition(model)],
+            "search_module" => vec![definition(&json!("module"))],
+            "list_proc_template" => vec![self::scope("list_service_template", json!({BUSINESS: business}))],
+            _ => Vec::new(),
+        }
+    }
+
+    fn beside(&self, scope: &Request) -> Vec<Request> {
+        let of = |key: &str, operation| self::scope(operation, json!({key: scope.arguments[key]}));
+        let definitions = || self::scope("find_object_association", json!({}));
+        match scope.operation {
+            "search_object_instances" => {
+                vec![of(MODEL, "search_object_unique"), of(MODEL, "search_instance_associations"), definitions()]
+            }
+            // An older server: that it lacks the newer search is told too.
+            "search_inst_by_object" => vec![
+                of(MODEL, "search_object_unique"),
+                of(MODEL, "search_instance_associations"),
+                of(MODEL, "find_instance_association"),
+                definitions(),
+            ],
+            "search_instance_associations" | "find_instance_association" => vec![definitions()],
+            "search_set" | "list_proc_template" => vec![of(BUSINESS, "search_module")],
+            "search_module" => vec![
+                of(BUSINESS, "search_set"),
+                of(BUSINESS, "list_service_template"),
+                of(BUSINESS, "list_service_category"),
+                self::scope("search_business", json!({})),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    fn rows(
+        &self,
+        scope: &Request,
+        needs: &[Arc<Whole>],
+        observation: &mut Observation,
+        facts: &Facts,
+    ) -> Result<Option<Vec<Value>>, Refusal> {
+        read::rows(scope, needs, observation, facts)
+    }
+
+    fn is_answer(&self, _scope: &Request, refusal: &Refusal) -> bool {
+        refusal.is_absent()
+    }
+
+    fn narrow(&self, request: &Request, _scope: &Request, whole: &Whole) -> Option<Result<Value, Refusal>> {
+        narrow(request, whole).map(Ok)
+    }
+
+    fn settings(&self) -> &'static [&'static str] {
+        &["timeZone", "version"]
+    }
+
+    fn identity(&self) -> &'static [&'static str] {
+        &["supplierAccount"]
+    }
+}
+
+fn definition(model: &Value) -> Request {
+    scope("search_object_attribute", json!({MODEL: model}))
+}
+
+/// Returns the answer that the server would have given, for all that kinds read of it; none where the conditions are
+/// not among those that they ask with.
+fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
+    let arguments = &request.arguments;
+    // By what was left behind, rows cannot be told apart.
+    let lacks = |field: &str| whole.rows().first().is_some_and(|row| row.get(field).is_none());
+    let is_known = |filter: &Filter| !read::HISTORY.iter().any(|field| filter.asks(field) && lacks(field));
+    let rules = || Filter::of_rules(&arguments["conditions"]).filter(is_known);
+    let condition = || Filter::of_condition(&arguments["condition"]).filter(is_known);
+    let among = |keys: &[(&str, &str)]| {
+        let parts = keys.iter().filter(|(argument, _)| !arguments[*argument].is_null());
+        let part = |(argument, field): &(&str, &str)| {
+            let value = &arguments[*argument];
+            Filter::of_condition(&if value.is_array() {
+                json!({*field: {"$in": value}})
+            } else {
+                json!({*field: value})
+            })
+        };
+        Some(Filter::All(parts.map(part).collect::<Option<_>>()?))
+    };
+    let list = |rows: Vec<&Value>| Some(Value::Array(selected(rows, arguments)));
+    let page = |rows: Vec<&Value>| Some(json!({"info": selected(paged(rows, arguments), arguments)}));
+    let counted =
+        |rows: Vec<&Value>| Some(json!({"count": rows.len(), "info": selected(paged(rows, arguments), arguments)}));
+    match request.operation {
+        "search_object_attribute" | "search_object_unique" => list(whole.rows().iter().collect()),
+        "search_object_instances" | "search_instance_associations" => page(rules()?.rows(whole)),
+        "search_inst_by_object" | "search_business" | "search_set" | "search_module" => {
+            counted(condition()?.rows(whole))
+        }
+        "find_instance_association" | "find_object_association" => list(condition()?.rows(whole)),
+        "find_module_batch" => list(among(&[("bk_ids", "bk_module_id")])?.rows(whole)),
+        "find_module_with_relation" => {
+            counted(among(&[("bk_service_template_ids", "service_template_id")])?.rows(whole))
+        }
+        "list_service_template" | "list_service_category" => counted(whole.rows().iter().collect()),
+        "list_proc_template" => {
+            let keys = [("service_template_id", "service_template_id"), ("process_template_ids", "id")];
+            counted(among(&keys)?.rows(whole))
+        }
+        _ => None,
+    }
+}
+
+/// Cuts the page out of rows. They lie in the order that all pages of kinds ask for: by ascending id.
+fn paged<'r>(rows: Vec<&'r Value>, arguments: &Value) -> Vec<&'r Value> {
+    let number = |key: &str| arguments["page"][key].as_u64().and_then(|number| usize::try_from(number).ok());
+    let most = number("limit").filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    rows.into_iter().skip(number("start").unwrap_or(0)).take(most).collect()
+}
+
+fn selected(rows: Vec<&Value>, arguments: &Value) -> Vec<Value> {
+    let fields: Vec<&str> = arguments["fields"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    rows.into_iter().map(|row| only(row, &fields)).collect()
+}
+
+#[cfg(test)]
+mod tests;

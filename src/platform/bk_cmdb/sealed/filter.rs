@@ -1,0 +1,170 @@
+//! The conditions that kinds ask with, evaluated on the rows of a scope: equality and membership, joined by and and or.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use crate::kind::seal::{Whole, text, texts};
+
+/// A condition on rows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Filter {
+    /// Every part holds; without parts all rows fit.
+    All(Vec<Filter>),
+    /// One of the parts holds.
+    Any(Vec<Filter>),
+    /// A field has one of some values, as texts.
+    In(String, HashSet<String>),
+}
+
+impl Filter {
+    /// Reads the rules of a search; none where they hold something that no kind asks.
+    pub(super) fn of_rules(tree: &Value) -> Option<Self> {
+        if tree.is_null() {
+            return Some(Self::All(Vec::new()));
+        }
+        if let Some(condition) = tree.get("condition") {
+            let parts = tree["rules"].as_array()?.iter().map(Self::of_rules).collect::<Option<_>>()?;
+            return match condition.as_str()? {
+                "AND" => Some(Self::All(parts)),
+                "OR" => Some(Self::Any(parts)),
+                _ => None,
+            };
+        }
+        let value = tree.get("value")?;
+        let values = match tree["operator"].as_str()? {
+            "equal" => [text(value)].into(),
+            "in" => value.as_array()?.iter().map(text).collect(),
+            _ => return None,
+        };
+        Some(Self::In(tree["field"].as_str()?.to_owned(), values))
+    }
+
+    /// Reads a raw condition; none where it holds something that no kind asks.
+    pub(super) fn of_condition(condition: &Value) -> Option<Self> {
+        let part = |(key, value): (&String, &Value)| match value {
+            _ if key == "$or" => {
+                Some(Self::Any(value.as_array()?.iter().map(Self::of_condition).collect::<Option<_>>()?))
+            }
+            _ if key.starts_with('$') => None,
+            Value::Object(operators) => match operators.get("$in") {
+                Some(Value::Array(values)) if operators.len() == 1 => {
+                    Some(Self::In(key.clone(), values.iter().map(text).collect()))
+                }
+                _ => None,
+            },
+            value => Some(Self::In(key.clone(), [text(value)].into())),
+        };
+        match condition {
+            Value::Null => Some(Self::All(Vec::new())),
+            Value::Object(parts) => Some(Self::All(parts.iter().map(part).collect::<Option<_>>()?)),
+            _ => None,
+        }
+    }
+
+    /// Returns the rows that fit, in their order.
+    pub(super) fn rows<'w>(&self, whole: &'w Whole) -> Vec<&'w Value> {
+        self.places(whole).into_iter().filter_map(|at| whole.rows().get(at)).collect()
+    }
+
+    /// Says whether it looks at a field.
+    pub(super) fn asks(&self, name: &str) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.asks(name)),
+            Self::In(field, _) => field == name,
+        }
+    }
+
+    fn places(&self, whole: &Whole) -> BTreeSet<usize> {
+        match self {
+            Self::All(parts) => {
+                let Some(fewest) = parts.iter().min_by_key(|part| part.at_most(whole)) else {
+                    return (0..whole.rows().len()).collect();
+                };
+                let mut places = fewest.places(whole);
+                places.retain(|at| self.holds(&whole.rows()[*at]));
+                places
+            }
+            Self::Any(parts) => parts.iter().flat_map(|part| part.places(whole)).collect(),
+            Self::In(field, values) => {
+                let index = whole.index(field);
+                values.iter().filter_map(|value| index.get(value)).flatten().copied().collect()
+            }
+        }
+    }
+
+    /// Returns how many rows fit at most, without looking at them.
+    fn at_most(&self, whole: &Whole) -> usize {
+        match self {
+            Self::All(parts) => {
+                parts.iter().map(|part| part.at_most(whole)).min().unwrap_or_else(|| whole.rows().len())
+            }
+            Self::Any(parts) => parts.iter().map(|part| part.at_most(whole)).sum(),
+            Self::In(field, values) => {
+                let index: Arc<_> = whole.index(field);
+                values.iter().filter_map(|value| index.get(value)).map(Vec::len).sum()
+            }
+        }
+    }
+
+    fn holds(&self, row: &Value) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.holds(row)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(row)),
+            Self::In(field, values) => texts(&row[field]).iter().any(|text| values.contains(text)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn whole() -> Whole {
+        let rows = json!([{"id": 1, "a": "x", "b": 1}, {"id": 2, "a": "x", "b": 2}, {"id": 3, "a": "y", "b": [2, 3]},
+            {"id": 4}]);
+        Whole::new(rows.as_array().cloned().unwrap_or_default())
+    }
+
+    fn check(filter: Option<Filter>, expected: &[i64]) {
+        let whole = whole();
+        let filter = filter.expect("it is understood");
+        let found: Vec<_> = filter.rows(&whole).iter().filter_map(|row| row["id"].as_i64()).collect();
+        assert_eq!(found, expected, "{filter:?}");
+    }
+
+    #[test]
+    fn rules_pick_rows() {
+        let rule =
+            |field: &str, operator: &str, value: Value| json!({"field": field, "operator": operator, "value": value});
+        let all = |rules: &[Value]| json!({"condition": "AND", "rules": rules});
+        let any = |rules: &[Value]| json!({"condition": "OR", "rules": rules});
+        let rules = |tree: &Value| Filter::of_rules(tree);
+        check(rules(&Value::Null), &[1, 2, 3, 4]);
+        check(rules(&rule("a", "equal", json!("x"))), &[1, 2]);
+        check(rules(&all(&[rule("b", "in", json!([2, 7])), rule("a", "equal", json!("x"))])), &[2]);
+        check(rules(&any(&[rule("id", "in", json!([4, 1])), rule("b", "equal", json!(3))])), &[1, 3, 4]);
+        let pair = |a: &str, b: i64| all(&[rule("a", "equal", json!(a)), rule("b", "equal", json!(b))]);
+        check(rules(&all(&[rule("id", "in", json!([1, 3])), any(&[pair("x", 1), pair("y", 3)])])), &[1, 3]);
+        assert_eq!(rules(&rule("a", "contains", json!("x"))), None);
+        assert_eq!(rules(&json!({"condition": "NOT", "rules": []})), None);
+    }
+
+    #[test]
+    fn raw_conditions_pick_rows() {
+        let condition = |condition: Value| Filter::of_condition(&condition);
+        check(condition(json!({})), &[1, 2, 3, 4]);
+        check(condition(json!({"a": "x"})), &[1, 2]);
+        check(condition(json!({"a": {"$in": ["x", "y"]}, "b": 2})), &[2, 3]);
+        check(condition(json!({"$or": [{"a": "y"}, {"a": "x", "b": 1}], "id": {"$in": [1, 2, 3]}})), &[1, 3]);
+        check(condition(json!({"a": null})), &[4]);
+        assert_eq!(condition(json!({"a": {"$regex": "x"}})), None);
+        assert_eq!(condition(json!({"$nor": []})), None);
+        assert_eq!(condition(json!({"a": {"$in": ["x"], "$nin": ["y"]}})), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! Reading whole scopes page by page, and what is kept of their rows.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::{BUSINESS, MODEL};
+use crate::{
+    kind::{
+        Facts, Observation, Read,
+        seal::{Whole, only},
+    },
+    model::{Refusal, Request},
+};
+
+/// Most rows of one page of most searches.
+const PAGE: usize = 500;
+/// Largest page of `list_service_template`.
+const TEMPLATES: usize = 1000;
+/// Most businesses of one page.
+const BUSINESSES: usize = 200;
+
+/// What kinds read of an instance beside the attributes of its model.
+const INSTANCE: &[&str] = &["bk_inst_id", "bk_inst_name", "bk_biz_id", "bk_parent_id"];
+/// What kinds read of a module beside its attributes.
+const MODULE: &[&str] = &[
+    "bk_module_id",
+    "bk_module_name",
+    "bk_set_id",
+    "bk_biz_id",
+    "default",
+    "service_template_id",
+    "service_category_id",
+];
+/// Who made and changed a row, and when. Nothing is declared of it.
+pub(super) const HISTORY: &[&str] = &[
+    "bk_created_at",
+    "bk_created_by",
+    "bk_updated_at",
+    "bk_updated_by",
+    "create_time",
+    "last_time",
+    "creator",
+    "modifier",
+];
+const ASSOCIATION: &[&str] = &["id", "bk_obj_asst_id", "bk_obj_id", "bk_inst_id", "bk_asst_obj_id", "bk_asst_inst_id"];
+
+/// Returns what kinds read of the rows of a scope; none for those whose keys follow from a definition.
+fn keys(operation: &str) -> Option<&'static [&'static str]> {
+    Some(match operation {
+        "search_object_attribute" => &[
+            "id",
+            "bk_property_id",
+            "bk_property_name",
+            "bk_property_type",
+            "editable",
+            "isrequired",
+            "ismultiple",
+            "option",
+        ],
+        "search_object_unique" => &["keys"],
+        "search_instance_associations" | "find_instance_association" => ASSOCIATION,
+        "find_object_association" => &["id", "bk_obj_asst_id", "bk_obj_id", "bk_asst_obj_id", "mapping"],
+        "search_business" => &["bk_biz_id", "bk_biz_name"],
+        "search_set" => &["bk_set_id", "bk_set_name"],
+        "list_service_template" => &["id", "name", "service_category_id"],
+        "list_service_category" => &["id", "name", "bk_parent_id"],
+        "list_proc_template" => &["id", "bk_process_name", "bk_biz_id", "service_template_id", "property"],
+        _ => return None,
+    })
+}
+
+/// Returns the rows of a scope, or asks for more of them.
+pub(super) fn rows(
+    scope: &Request,
+    needs: &[Arc<Whole>],
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Option<Vec<Value>>, Refusal> {
+    let (model, business) = (&scope.arguments[MODEL], &scope.arguments[BUSINESS]);
+    let mut once = |list: &str, arguments: Value| list_of(scope, list, arguments, observation, facts);
+    let found = match scope.operation {
+        "search_object_attribute" | "search_object_unique" => once("", json!({MODEL: model}))?,
+        "find_object_association" => once("", json!({"condition": {"id": {"$gt": 0}}}))?,
+        // Without a model in its condition an older server would return the rows of all models.
+        "find_instance_association" => {
+            let ends = json!([{"bk_obj_id": model}, {"bk_asst_obj_id": model}]);
+            once("", json!({MODEL: model, "condition": {"$or": ends}}))?
+        }
+        "list_service_category" => once("info", json!({BUSINESS: business}))?,
+        "list_proc_template" => processes(scope, needs, observation, facts)?,
+        _ => {
+            let (arguments, key, most) = match scope.operation {
+                "search_object_instances" => (json!({MODEL: model}), "bk_inst_id", PAGE),
+                "search_inst_by_object" => (json!({MODEL: model, "condition": {}}), "bk_inst_id", PAGE),
+                "search_instance_associations" => (json!({MODEL: model, "fields": ASSOCIATION}), "id", PAGE),
+                "search_business" => (json!({"condition": {}, "fields": keys(scope.operation)}), BUSINESS, BUSINESSES),
+                "search_set" => {
+                    let fields = keys(scope.operation);
+                    (json!({BUSINESS: business, "condition": {}, "fields": fields}), "bk_set_id", PAGE)
+                }
+                "search_module" => {
+                    let arguments = json!({BUSINESS: business, "bk_set_id": 0, "condition": {}, "fields": []});
+                    (arguments, "bk_module_id", PAGE)
+                }
+                _ => (json!({BUSINESS: business}), "id", TEMPLATES),
+            };
+            pages(scope, &arguments, key, most, observation, facts)?
+        }
+    };
+    Ok(found.map(|rows| kept(scope.operation, &rows, needs)))
+}
+
+/// Reads rows in one answer.
+fn list_of<'f>(
+    scope: &Request,
+    list: &str,
+    arguments: Value,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Option<Vec<&'f Value>>, Refusal> {
+    match observation.read(Request { arguments, ..scope.clone() }, facts) {
+        Read::Pending => Ok(None),
+        Read::Failed(refusal) => Err(refusal.clone()),
+        Read::Value(data) => {
+            let rows = if list.is_empty() { data } else { &data[list] };
+            Ok(Some(rows.as_array().into_iter().flatten().collect()))
+        }
+    }
+}
+
+/// Reads rows page by page, by ascending key.
+fn pages<'f>(
+    scope: &Request,
+    arguments: &Value,
+    key: &str,
+    most: usize,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Option<Vec<&'f Value>>, Refusal> {
+    let mut all = Vec::new();
+    loop {
+        let mut arguments = arguments.clone();
+        arguments["page"] = json!({"start": all.len(), "limit": most, "sort": key});
+        let (rows, count) = match observation.read(Request { arguments, ..scope.clone() }, facts) {
+            Read::Pending => return Ok(None),
+            Read::Failed(refusal) => return Err(refusal.clone()),
+            Read::Value(data) => (data["info"].as_array().map(Vec::as_slice).unwrap_or_default(), &data["count"]),
+        };
+        all.extend(rows);
+        // What has no count ends with a short page.
+        let more = match count.as_u64() {
+            Some(count) => !rows.is_empty() && (all.len() as u64) < count,
+            None => rows.len() == most,
+        };
+        if !more {
+            return Ok(Some(all));
+        }
+    }
+}
+
+/// Reads the processes of all service templates of a business: the server lists them by service template alone.
+fn processes<'f>(
+    scope: &Request,
+    needs: &[Arc<Whole>],
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Option<Vec<&'f Value>>, Refusal> {
+    let mut all = Some(Vec::new());
+    for template in needs.iter().flat_map(|templates| templates.rows()) {
+        let arguments = json!({BUSINESS: scope.arguments[BUSINESS], "service_template_id": template["id"]});
+        match (list_of(scope, "info", arguments, observation, facts)?, &mut all) {
+            (Some(rows), Some(all)) => all.extend(rows),
+            _ => all = None,
+        }
+    }
+    Ok(all)
+}
+
+/// Returns rows with what kinds read of them: their history and what else there is stay behind.
+fn kept(operation: &str, rows: &[&Value], needs: &[Arc<Whole>]) -> Vec<Value> {
+    let declared = |row: &'_ Value| {
+        let is_history = |name: &&str| HISTORY.contains(name) && row["editable"] == json!(false);
+        row["bk_property_id"].as_str().filter(|name| !is_history(name)).map(str::to_owned)
+    };
+    let attributes: Vec<String> = needs.iter().flat_map(|definition| definition.rows()).filter_map(declared).collect();
+    let attributes = || attributes.iter().map(String::as_str);
+    let keys: BTreeSet<&str> = match keys(operation) {
+        Some(keys) => keys.iter().copied().collect(),
+        None if operation == "search_module" => attributes().chain(MODULE.iter().copied()).collect(),
+        None => attributes().chain(INSTANCE.iter().copied()).collect(),
+    };
+    let keys: Vec<&str> = keys.into_iter().collect();
+    rows.iter().map(|row| only(row, &keys)).collect()
+}

@@ -1,0 +1,170 @@
+use super::*;
+
+fn request(operation: &'static str, arguments: Value) -> Request {
+    Request { operation, arguments, repeatable: true }
+}
+
+#[test]
+fn a_read_is_widened_to_what_lies_around_it() {
+    let check = |operation, arguments: Value, expected: &str| {
+        let scopes = Scopes.scopes(&request(operation, arguments));
+        let told: Vec<_> = scopes.iter().map(|scope| format!("{} {}", scope.operation, scope.arguments)).collect();
+        assert_eq!(told.join(", "), expected);
+    };
+    let rules = json!({"condition": "AND", "rules": [{"field": "bk_inst_id", "operator": "in", "value": [1]}]});
+    let page = json!({"start": 500, "limit": 500, "sort": "bk_inst_id"});
+    check(
+        "search_object_instances",
+        json!({"bk_obj_id": "m", "conditions": rules, "fields": ["a"], "page": page}),
+        r#"search_object_instances {"bk_obj_id":"m"}"#,
+    );
+    check(
+        "search_inst_by_object",
+        json!({"bk_obj_id": "m", "condition": {"a": {"$in": ["x"]}}}),
+        r#"search_inst_by_object {"bk_obj_id":"m"}"#,
+    );
+    check("search_object_attribute", json!({"bk_obj_id": "m"}), r#"search_object_attribute {"bk_obj_id":"m"}"#);
+    check("search_business", json!({"condition": {"bk_biz_name": {"$in": ["a"]}}}), "search_business {}");
+    check("search_set", json!({"bk_biz_id": 3, "condition": {}}), r#"search_set {"bk_biz_id":3}"#);
+    for operation in ["search_module", "find_module_batch", "find_module_with_relation"] {
+        check(operation, json!({"bk_biz_id": 3, "bk_ids": [1]}), r#"search_module {"bk_biz_id":3}"#);
+    }
+    check(
+        "list_proc_template",
+        json!({"bk_biz_id": 3, "process_template_ids": [50]}),
+        r#"list_proc_template {"bk_biz_id":3}"#,
+    );
+    check("find_object_association", json!({"condition": {"bk_obj_asst_id": "x"}}), "find_object_association {}");
+    check("list_operation_audit", json!({}), "");
+}
+
+/// Returns the answer to a request from rows; nothing where they do not tell.
+fn told(operation: &'static str, arguments: Value, rows: &Value) -> Value {
+    let whole = Whole::new(rows.as_array().cloned().unwrap_or_default());
+    narrow(&request(operation, arguments), &whole).unwrap_or_default()
+}
+
+#[test]
+fn rows_are_narrowed_as_the_server_would() {
+    let rows = json!([{"bk_inst_id": 1, "bk_inst_name": "a", "x": 1, "bk_biz_id": 3},
+        {"bk_inst_id": 2, "bk_inst_name": "b", "x": 1, "bk_biz_id": 4}, {"bk_inst_id": 3, "bk_inst_name": "c"}]);
+    let check = |operation, arguments: Value, expected: Value| assert_eq!(told(operation, arguments, &rows), expected);
+    let rule =
+        |field: &str, operator: &str, value: Value| json!({"field": field, "operator": operator, "value": value});
+    let all = |rules: Value| json!({"condition": "AND", "rules": rules});
+    check(
+        "search_object_instances",
+        json!({"conditions": all(json!([rule("bk_inst_name", "in", json!(["c", "a", "z"]))])), "fields": ["bk_inst_id"]}),
+        json!({"info": [{"bk_inst_id": 1}, {"bk_inst_id": 3}]}),
+    );
+    check(
+        "search_object_instances",
+        json!({"conditions": all(json!([rule("bk_biz_id", "equal", json!(4)), all(json!([rule("x", "in", json!([1]))]))])),
+            "fields": ["bk_inst_name", "no"]}),
+        json!({"info": [{"bk_inst_name": "b"}]}),
+    );
+    let page = |start: usize, limit: usize| json!({"start": start, "limit": limit, "sort": "bk_inst_id"});
+    let names = |start, limit| json!({"fields": ["bk_inst_name"], "page": page(start, limit)});
+    check("search_object_instances", names(1, 1), json!({"info": [{"bk_inst_name": "b"}]}));
+    check("search_object_instances", names(3, 500), json!({"info": []}));
+    check(
+        "search_inst_by_object",
+        json!({"condition": {"x": 1}, "fields": ["bk_inst_id"], "page": page(1, 500)}),
+        json!({"count": 2, "info": [{"bk_inst_id": 2}]}),
+    );
+    // No limit is all.
+    let fields = json!(["bk_inst_id"]);
+    check(
+        "search_set",
+        json!({"condition": {}, "fields": fields, "page": page(0, 0)}),
+        json!({"count": 3, "info": [{"bk_inst_id": 1}, {"bk_inst_id": 2}, {"bk_inst_id": 3}]}),
+    );
+    // What no kind asks, and what was left behind, is not told.
+    let odd = all(json!([rule("x", "greater", json!(0))]));
+    check("search_object_instances", json!({"conditions": odd}), Value::Null);
+    let maker = all(json!([rule("bk_created_by", "in", json!(["zoe"]))]));
+    check("search_object_instances", json!({"conditions": maker}), Value::Null);
+    check("search_inst_by_object", json!({"condition": {"bk_updated_by": "zoe"}}), Value::Null);
+    check("list_operation_audit", json!({}), Value::Null);
+}
+
+#[test]
+fn modules_and_processes_are_picked_by_their_ids_and_templates() {
+    let rows = json!([{"bk_module_id": 1, "service_template_id": 51}, {"bk_module_id": 2, "service_template_id": 0},
+        {"bk_module_id": 3, "service_template_id": 52}]);
+    let fields = json!(["bk_module_id"]);
+    assert_eq!(
+        told("find_module_batch", json!({"bk_ids": [3, 1, 9], "fields": fields}), &rows),
+        json!([{"bk_module_id": 1}, {"bk_module_id": 3}])
+    );
+    let arguments = json!({"bk_service_template_ids": [51, 52], "fields": fields, "page": {"start": 1, "limit": 500}});
+    assert_eq!(told("find_module_with_relation", arguments, &rows), json!({"count": 2, "info": [{"bk_module_id": 3}]}));
+    let rows = json!([{"id": 9, "service_template_id": 51}, {"id": 8, "service_template_id": 51},
+        {"id": 7, "service_template_id": 52}]);
+    let ids = |arguments: Value| {
+        let answer = told("list_proc_template", arguments, &rows);
+        answer["info"].as_array().into_iter().flatten().filter_map(|row| row["id"].as_i64()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(json!({"service_template_id": 51})), [9, 8]);
+    assert_eq!(ids(json!({"process_template_ids": [7, 8, 1]})), [8, 7]);
+    assert_eq!(ids(json!({"service_template_id": 51, "process_template_ids": [7, 8]})), [8]);
+    assert_eq!(ids(json!({"service_template_id": 53})), Vec::<i64>::new());
+}
+
+/// Reads a scope from a server that answers with these in turn; returns what it was asked, and the rows.
+fn read(scope: &Request, needs: &[Arc<Whole>], answers: &[Value]) -> (Vec<String>, Result<Vec<Value>, String>) {
+    let (mut asked, mut answers) = (Vec::new(), answers.iter());
+    let mut facts = Facts::default();
+    loop {
+        let mut observation = Observation::default();
+        match Scopes.rows(scope, needs, &mut observation, &facts) {
+            Ok(Some(rows)) => return (asked, Ok(rows)),
+            Err(refusal) => return (asked, Err(refusal.to_string())),
+            Ok(None) => {}
+        }
+        for request in observation.ask {
+            asked.push(format!("{} {}", request.operation, request.arguments));
+            let refusal = Refusal::absent(request.operation, "old");
+            facts.learn(request, answers.next().cloned().ok_or(refusal));
+        }
+    }
+}
+
+#[test]
+fn whole_scopes_are_read_to_their_last_page() {
+    let row = |id: usize| json!({"id": id, "bk_inst_id": id, "creator": "zoe"});
+    let full = json!({"info": (0..500).map(row).collect::<Vec<_>>()});
+    let scope = request("search_instance_associations", json!({"bk_obj_id": "m"}));
+    let (asked, rows) = read(&scope, &[], &[full.clone(), full, json!({"info": null})]);
+    assert_eq!(asked.len(), 3);
+    assert!(asked[2].contains(r#""page":{"limit":500,"sort":"id","start":1000}"#), "{asked:?}");
+    let rows = rows.expect("it was read");
+    assert_eq!((rows.len(), &rows[7]), (1000, &json!({"id": 7, "bk_inst_id": 7})));
+    // What has a count ends with it, and what is refused is refused.
+    let scope = request("search_set", json!({"bk_biz_id": 3}));
+    let page = json!({"count": 1, "info": [{"bk_set_id": 1, "bk_set_name": "a", "bk_set_desc": "zoe's"}]});
+    let (asked, rows) = read(&scope, &[], &[page]);
+    assert_eq!((asked.len(), rows), (1, Ok(vec![json!({"bk_set_id": 1, "bk_set_name": "a"})])));
+    let refused = "the server has no operation `search_set`: old (code absent)".to_owned();
+    assert_eq!(read(&scope, &[], &[]).1, Err(refused));
+}
+
+#[test]
+fn rows_keep_what_their_definition_names() {
+    let attributes = json!([{"bk_property_id": "x"}, {"bk_property_id": "bk_created_by", "editable": false},
+        {"bk_property_id": "creator", "editable": true}]);
+    let needs = [Arc::new(Whole::new(attributes.as_array().cloned().unwrap_or_default()))];
+    let row = json!({"bk_inst_id": 1, "bk_inst_name": "a", "x": null, "y": "kept secret", "bk_created_by": "zoe",
+        "creator": "theirs", "bk_parent_id": 0, "bk_supplier_account": "0"});
+    let scope = request("search_object_instances", json!({"bk_obj_id": "m"}));
+    let (_, rows) = read(&scope, &needs, &[json!({"info": [row]})]);
+    let kept = json!({"bk_inst_id": 1, "bk_inst_name": "a", "x": null, "creator": "theirs", "bk_parent_id": 0});
+    assert_eq!(rows, Ok(vec![kept]));
+    // Processes come by service template, all at once.
+    let templates = [Arc::new(Whole::new(vec![json!({"id": 51}), json!({"id": 52})]))];
+    let scope = request("list_proc_template", json!({"bk_biz_id": 3}));
+    let process = |id: i64| json!({"count": 1, "info": [{"id": id, "property": {}, "modifier": "zoe"}]});
+    let (asked, rows) = read(&scope, &templates, &[process(1), process(2)]);
+    assert_eq!(asked.len(), 2);
+    assert_eq!(rows, Ok(vec![json!({"id": 1, "property": {}}), json!({"id": 2, "property": {}})]));
+}

@@ -1,0 +1,210 @@
+//! The whole scopes that precise reads are answered from: the instances of a project, the apps of an instance, with
+//! whom they are shared.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::door;
+use crate::{
+    kind::{
+        Facts, Observation, Read,
+        seal::{Seals, Whole, only},
+    },
+    model::{Refusal, Request},
+};
+
+/// Scopes of the kind's reads.
+pub(super) struct Scopes;
+
+const INSTANCE: &str = "instance_id";
+/// Largest page of applications.
+const APPS: usize = 500;
+/// Largest page of instances, and the last offset that the server takes.
+const INSTANCES: usize = 100;
+/// How often a list that moves while it is read is read.
+const ROUNDS: usize = 5;
+/// What the kind reads of an application: neither its key nor its secret, nor who made it.
+const APP: &[&str] = &["id", "name", "remark", "favorite"];
+
+impl Seals for Scopes {
+    /// Who has a name can only be asked: the list does not show what belongs to others. For a name that was not asked
+    /// for, the list is the next best.
+    fn scopes(&self, request: &Request) -> Vec<Request> {
+        let instance = json!({INSTANCE: request.arguments[INSTANCE]});
+        let of = |operation, arguments| Request { operation, arguments, repeatable: true };
+        let itself = || of(request.operation, request.arguments.clone());
+        match request.operation {
+            "CheckRomaInstanceListV2" => vec![of("CheckRomaInstanceListV2", json!({}))],
+            "ListRomaApp" => vec![of("ListRomaApp", instance)],
+            "CheckAuthUsersOfApp" => vec![of("CheckAuthUsersOfApp", instance), itself()],
+            "ValidateRomaApp" => vec![itself(), of("ListRomaApp", instance)],
+            "CheckRomaAppDetails" => vec![itself()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn needs(&self, scope: &Request) -> Vec<Request> {
+        let is_all = scope.operation == "CheckAuthUsersOfApp" && scope.arguments.get("app_id").is_none();
+        is_all.then(|| Request { operation: "ListRomaApp", ..scope.clone() }).into_iter().collect()
+    }
+
+    fn beside(&self, scope: &Request) -> Vec<Request> {
+        let is_list = scope.operation == "ListRomaApp";
+        let instances = || Request { operation: "CheckRomaInstanceListV2", arguments: json!({}), repeatable: true };
+        is_list.then(instances).into_iter().collect()
+    }
+
+    fn rows(
+        &self,
+        scope: &Request,
+        needs: &[Arc<Whole>],
+        observation: &mut Observation,
+        facts: &Facts,
+    ) -> Result<Option<Vec<Value>>, Refusal> {
+        match scope.operation {
+            "CheckRomaInstanceListV2" => instances(scope, observation, facts),
+            "ListRomaApp" => apps(scope, observation, facts),
+            "CheckAuthUsersOfApp" if !needs.is_empty() => all_members(scope, needs, observation, facts),
+            "CheckAuthUsersOfApp" => {
+                let app = &scope.arguments["app_id"];
+                Ok(one(scope.clone(), observation, facts)?.map(|answer| vec![members(app, answer)]))
+            }
+            _ => Ok(one(scope.clone(), observation, facts)?.map(|app| vec![only(app, APP)])),
+        }
+    }
+
+    fn is_answer(&self, scope: &Request, refusal: &Refusal) -> bool {
+        match scope.operation {
+            "CheckRomaInstanceListV2" => door::is_forbidden(refusal),
+            "ValidateRomaApp" => door::is_forbidden(refusal) || door::is_absent(refusal),
+            "CheckRomaAppDetails" => !refusal.lost && refusal.code.is_some(),
+            _ => false,
+        }
+    }
+
+    fn narrow(&self, request: &Request, scope: &Request, whole: &Whole) -> Option<Result<Value, Refusal>> {
+        let arguments = &request.arguments;
+        let is_itself = *request == *scope;
+        let page = |list: &str| json!({"total": whole.rows().len(), list: paged(whole.rows(), arguments)});
+        match request.operation {
+            "CheckRomaInstanceListV2" => Some(Ok(page("instances"))),
+            "ListRomaApp" => Some(Ok(page("apps"))),
+            "CheckAuthUsersOfApp" => {
+                whole.among("app", [&arguments["app_id"]]).first().map(|row| Ok(json!({"users": row["users"]})))
+            }
+            "ValidateRomaApp" if !is_itself => {
+                let (key, value) = ["id", "name"].iter().find_map(|key| Some((*key, arguments.get(*key)?)))?;
+                let found = whole.among(key, [value]).first().map(|row| (*row).clone());
+                Some(found.ok_or_else(door::no_such_app))
+            }
+            _ => whole.rows().first().cloned().map(Ok),
+        }
+    }
+
+    fn settings(&self) -> &'static [&'static str] {
+        &["instanceId"]
+    }
+
+    fn identity(&self) -> &'static [&'static str] {
+        &["projectId"]
+    }
+}
+
+fn one<'f>(request: Request, observation: &mut Observation, facts: &'f Facts) -> Result<Option<&'f Value>, Refusal> {
+    match observation.read(request, facts) {
+        Read::Pending => Ok(None),
+        Read::Failed(refusal) => Err(refusal.clone()),
+        Read::Value(value) => Ok(Some(value)),
+    }
+}
+
+fn paged<'r>(rows: &'r [Value], arguments: &Value) -> Vec<&'r Value> {
+    let number = |key: &str| arguments[key].as_u64().and_then(|number| usize::try_from(number).ok());
+    rows.iter().skip(number("offset").unwrap_or(0)).take(number("limit").unwrap_or(usize::MAX)).collect()
+}
+
+fn total(page: &Value) -> usize {
+    page["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0)
+}
+
+/// Reads the state of all instances that the server lists.
+fn instances(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result<Option<Vec<Value>>, Refusal> {
+    let mut all = Vec::new();
+    loop {
+        let arguments = json!({"offset": all.len(), "limit": INSTANCES});
+        let Some(page) = one(Request { arguments, ..scope.clone() }, observation, facts)? else { return Ok(None) };
+        let rows = page["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
+        all.extend(rows.iter().map(|row| only(row, &["id", "status"])));
+        let is_whole = rows.is_empty() || all.len() >= total(page);
+        if is_whole || all.len() > INSTANCES {
+            all.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
+            // It stands for those that the server does not list, so that they are not taken to be absent.
+            all.extend((!is_whole).then(|| json!({"id": null})));
+            return Ok(Some(all));
+        }
+    }
+}
+
+/// Reads the apps of an instance; again where rows moved between pages while they were read (contract section 2.1).
+fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result<Option<Vec<Value>>, Refusal> {
+    let mut apps: BTreeMap<&str, &Value> = BTreeMap::new();
+    let mut last = None;
+    for round in 0..ROUNDS {
+        let (mut offset, mut moved) = (0, false);
+        loop {
+            let mut arguments = json!({INSTANCE: scope.arguments[INSTANCE], "offset": offset, "limit": APPS});
+            if round > 0 {
+                // No part of the call: it tells the answers of the rounds apart.
+                arguments["again"] = json!(round);
+            }
+            let Some(page) = one(Request { arguments, ..scope.clone() }, observation, facts)? else { return Ok(None) };
+            let rows = page["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if last.is_some_and(|last| last != total(page)) {
+                moved = true;
+                apps.clear();
+            }
+            last = Some(total(page));
+            apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
+            offset += rows.len();
+            if rows.is_empty() || apps.len() >= total(page) {
+                break;
+            }
+        }
+        if !moved && last == Some(apps.len()) {
+            return Ok(Some(apps.into_values().map(|app| only(app, APP)).collect()));
+        }
+    }
+    Err(Refusal::new(None, format!("the list of apps moved each of {ROUNDS} times it was read")))
+}
+
+/// Reads with whom all apps of an instance are shared.
+fn all_members(
+    scope: &Request,
+    needs: &[Arc<Whole>],
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Option<Vec<Value>>, Refusal> {
+    let mut all = Some(Vec::new());
+    for app in needs.iter().flat_map(|apps| apps.rows()).map(|app| &app["id"]) {
+        let arguments = json!({INSTANCE: scope.arguments[INSTANCE], "app_id": app});
+        match (one(Request { arguments, ..scope.clone() }, observation, facts), &mut all) {
+            (Ok(Some(answer)), Some(all)) => all.push(members(app, answer)),
+            // Only its creator is sure to be told.
+            (Err(refusal), _) if door::is_forbidden(&refusal) => {}
+            (Err(refusal), _) => return Err(refusal),
+            (Ok(_), _) => all = None,
+        }
+    }
+    Ok(all)
+}
+
+/// Returns the members of an app without their names.
+fn members(app: &Value, answer: &Value) -> Value {
+    let users = answer["users"].as_array().map(|rows| rows.iter().map(|row| only(row, &["id", "roles"])).collect());
+    let users: Option<Vec<Value>> = users;
+    json!({"app": app, "users": users})
+}
+
+#[cfg(test)]
+mod tests;
