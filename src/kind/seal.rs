@@ -99,7 +99,7 @@ impl Whole {
 pub fn text(value: &Value) -> String {
     match value {
         Value::Number(number) if number.as_i64().is_none() => match number.as_f64() {
-            // Beyond these a number is no whole one that a text without a point could stand for.
+            // 2.0 is 2. What is larger may be no whole number any more, so its own text has to do.
             Some(float) if float.fract() == 0.0 && float.abs() < 1e15 => format!("{float:.0}"),
             _ => number.to_string(),
         },
