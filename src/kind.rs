@@ -1,11 +1,15 @@
 //! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
 
+mod beneath;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use serde_json::Value;
+
+pub use beneath::{Beneath, Things};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -227,6 +231,16 @@ pub trait Kind: Sync {
     /// Says what people have to do once changes are made, or what to ask for that. Asked when the plan is known.
     fn notes(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Notes {
         Notes::default()
+    }
+
+    /// Returns the nouns of what [`Kind::beneath`] counts: limits can be set on them.
+    fn nouns(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Says what hangs below changes, or what to ask for that. Asked when the plan is known.
+    fn beneath(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Beneath {
+        Beneath::default()
     }
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.

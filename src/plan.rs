@@ -101,6 +101,21 @@ pub struct Plan {
     pub blocked: Vec<Blocked>,
     /// Warnings about documents.
     pub remarks: Vec<Diagnostic>,
+    /// How many things hang below all changes of a kind on a target.
+    pub beneath: Vec<Total>,
+}
+
+/// How many things of a noun hang below all changes of a kind on a target, what several share once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Total {
+    /// The target.
+    pub target: Arc<str>,
+    /// The kind.
+    pub kind: &'static str,
+    /// The noun, such as `modules`.
+    pub noun: &'static str,
+    /// The number; none where it is unknown.
+    pub count: Option<u64>,
 }
 
 impl Plan {
@@ -313,6 +328,7 @@ fn finish_level(
                     action: one.action,
                     unasked: scene.surplus.iter().any(|surplus| surplus.id == one.desired.id),
                     fields: std::mem::take(&mut one.fields),
+                    beneath: BTreeMap::new(),
                     notes: Vec::new(),
                     after: one.after.iter().cloned().collect(),
                     origin: one.desired.origin.clone(),

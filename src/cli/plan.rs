@@ -12,6 +12,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     engine::{
+        beneath::beneath,
         connection::Connection,
         observe::{note, observe},
         prune::prune,
@@ -154,6 +155,7 @@ pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<
     prune(&readers, &mut scenes, &prepared.scopes).await;
     let mut plan = plan(&scenes);
     note(&readers, &mut scenes, &mut plan).await;
+    beneath(&readers, &mut scenes, &mut plan).await;
     let excesses = guard::excesses(&plan, &scenes, &safety(prepared, args));
     Seen { scenes, plan, excesses, took: start.elapsed() }
 }
@@ -212,7 +214,7 @@ pub(super) fn refused(seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Op
     if seen.excesses.is_empty() {
         return None;
     }
-    let acknowledgement = guard::acknowledgement(&seen.plan);
+    let acknowledgement = guard::acknowledgement(&seen.plan, &seen.excesses);
     if args.ack.as_ref() == Some(&acknowledgement) {
         return None;
     }
@@ -221,6 +223,10 @@ pub(super) fn refused(seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Op
         screen.error("the acknowledgement that was given belongs to another plan");
     }
     screen.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
+    let remedies = guard::remedies(&seen.excesses);
+    if !remedies.is_empty() {
+        screen.say(&format!("`{}` raises the limits for one run", remedies.join(" ")));
+    }
     Some(exit::REFUSED)
 }
 
@@ -231,6 +237,7 @@ fn safety(prepared: &Prepared, args: &SafetyArgs) -> Safety {
     for limits in std::iter::once(&mut safety.all).chain(safety.kinds.values_mut()) {
         limits.changes = args.max_changes.or(limits.changes);
         limits.deletes = args.max_deletes.or(limits.deletes);
+        limits.max.extend(args.max.iter().cloned());
     }
     safety
 }
