@@ -54,6 +54,7 @@ impl Cycle {
                 filter: agent.filter,
                 metrics: agent.metrics,
                 listener,
+                refusal: Mutex::default(),
             }),
             location: Arc::new(Location {
                 paths: agent.paths,
