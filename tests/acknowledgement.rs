@@ -319,7 +319,7 @@ fn none_passes_but_its_own() {
     let mut runner = TestRunner::new(config);
     let mut check = |one: World, slips: Vec<Slip>, stranger: Option<World>| -> Result<(), TestCaseError> {
         let one = sound(one);
-        let other = stranger.unwrap_or_else(|| slips.iter().fold(one.clone(), |world, slip| slipped(world, slip)));
+        let other = stranger.unwrap_or_else(|| slips.iter().fold(one.clone(), slipped));
         let other = sound(other);
         let ((plan, own), (another, given)) = (acknowledgement(&one), acknowledgement(&other));
         prop_assert_eq!(plan.changes.len(), one.objects.iter().filter_map(Object::effect).count());

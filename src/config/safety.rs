@@ -1,6 +1,6 @@
 //! `safety`: what one run may change at most.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -84,17 +84,10 @@ fn max(node: &Node<'_>, what: &str, nouns: &[&str], diagnostics: &mut Vec<Diagno
 
 /// Adds what comes near a word, or all that there is.
 fn near<'a>(diagnostic: Diagnostic, word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Diagnostic {
-    match yaml::nearest(word, known.clone()) {
-        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
-        None => {
-            let mut known: Vec<&str> = known.collect();
-            known.sort_unstable();
-            known.dedup();
-            diagnostic.hint(if known.is_empty() {
-                "nothing is".to_owned()
-            } else {
-                format!("known: {}", known.join(", "))
-            })
-        }
+    if let Some(near) = yaml::nearest(word, known.clone()) {
+        return diagnostic.hint(format!("did you mean `{near}`?"));
     }
+    let known: BTreeSet<&str> = known.collect();
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    diagnostic.hint(if known.is_empty() { "nothing is".to_owned() } else { format!("known: {known}") })
 }

@@ -189,20 +189,20 @@ fn manifests_that_are_not_all_there_remove_nothing() {
         };
         check("a file that is no text", flags, &more("more.yaml", b"\xff\xfe\x00"), &[1]);
         let dangling = |site: &Site| {
-            std::os::unix::fs::symlink("nowhere.yaml", site.path().join("manifests/more.yaml")).expect("a link")
+            std::os::unix::fs::symlink("nowhere.yaml", site.path().join("manifests/more.yaml")).expect("a link");
         };
         check("a file that vanished", flags, &dangling, &[1]);
         let locked = |site: &Site| {
             use std::os::unix::fs::PermissionsExt;
-            site.write("manifests/locked/more.yaml", &switch("two", "bk_inst_name: sw-2", "ports: 24"));
-            let directory = site.path().join("manifests/locked");
-            std::fs::set_permissions(&directory, PermissionsExt::from_mode(0)).expect("it is ours");
-            if std::fs::read_dir(&directory).is_ok() {
-                // Who may read everything has to do without this case: here it is a file that cannot be read at all.
+            site.write("manifests/more.yaml", &switch("two", "bk_inst_name: sw-2", "ports: 24"));
+            let file = site.path().join("manifests/more.yaml");
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(0o0)).expect("it is ours");
+            if std::fs::read(&file).is_ok() {
+                // Who may read everything has to do without this case: here it is a file that nobody can read.
                 more("more.yaml", b"\xff")(site);
             }
         };
-        check("a directory that may not be read", flags, &locked, &[1]);
+        check("a file that may not be read", flags, &locked, &[1]);
     }
     // All is there again: two switches and a row go that no document means. Nothing is declared on the other target.
     let site = site();

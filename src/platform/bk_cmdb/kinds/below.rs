@@ -26,14 +26,17 @@ const IDS: usize = 500;
 /// Largest page of hosts and of service instances.
 const PAGE: usize = 1000;
 
-/// Reads the modules of service templates of a business by template: id and name.
+/// The ids and names of modules, by service template.
+type ByTemplate<'f> = BTreeMap<i64, Vec<(i64, &'f str)>>;
+
+/// Reads the modules of service templates of a business by template.
 pub(super) fn modules<'f>(
     business: i64,
     templates: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<BTreeMap<i64, Vec<(i64, &'f str)>>, Trouble> {
-    let mut modules: BTreeMap<i64, Vec<(i64, &str)>> = BTreeMap::new();
+) -> Result<ByTemplate<'f>, Trouble> {
+    let mut modules = ByTemplate::new();
     let mut start = 0;
     // No templates at all would mean every module of the business.
     while !templates.is_empty() {
