@@ -269,3 +269,20 @@ fn a_plan_over_a_limit_is_held_and_said_once() {
     assert_eq!(watch.end(), Some(0));
     listener.join().expect("it ended");
 }
+
+#[test]
+fn what_hangs_below_holds_a_plan_too() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
+    let row = json!({"bk_obj_asst_id": "switch_rack", "bk_inst_id": 1, "bk_asst_inst_id": 21});
+    site.edit("add_instance_association", &row);
+    site.sandbox().clear_calls();
+    site.configure("safety: {max: {associations: 0}}\n");
+    let watch = Watch::start(&site, &["manifests", "--resync", "1s"]);
+    expect(&site, &watch, &json!([]));
+    assert!(watch.page("/metrics").contains("reconcile_passes_total{result=\"refused\"}"));
+    let id = site.row("/bk-cmdb/instance_associations", "bk_inst_id", 1)["id"].clone();
+    site.edit("delete_instance_association", &json!({"bk_obj_id": "bk_switch", "id": id}));
+    site.sandbox().clear_calls();
+    expect(&site, &watch, &json!([sets_ports(48)]));
+    assert_eq!(watch.end(), Some(0));
+}
