@@ -233,6 +233,18 @@ fn what_is_unknown_is_said_and_passes_no_limit() {
 }
 
 #[test]
+fn what_lies_below_a_layer_of_the_topology_is_unknown() {
+    let mut state = state();
+    state["bk-cmdb"]["instances"]["bk_switch"][0]["bk_biz_id"] = json!(3);
+    let layer = switch("layer", "bk_inst_name: sw-1", "ports: 48").replace("spec:\n", "spec:\n  business: demo\n");
+    let site = Site::with(&state, &[("layer.yaml", &layer)]);
+    let (changes, _) = below(&site);
+    assert_eq!(changes, [r#"Instance/layer {"associations":0,"hosts":null,"modules":null}"#]);
+    assert_eq!(site.run(&["plan", "--max", "associations=0"]).code, Some(0));
+    assert_eq!(site.run(&["plan", "--max", "hosts=1000"]).code, Some(3));
+}
+
+#[test]
 fn an_app_that_goes_takes_its_members_along() {
     let mut state = state();
     state["roma-connect"]["apps"][0]["users"] = json!([{"id": "u1", "name": "zoe", "roles": ["read"]}]);
