@@ -8,6 +8,7 @@ mod huawei;
 mod prune;
 mod read;
 mod resolve;
+mod safety;
 mod source;
 mod target;
 
@@ -22,6 +23,7 @@ pub use duration::duration;
 pub use prune::Scope;
 pub use read::decode;
 pub use resolve::{Problem, ResolveError, Resolved};
+pub use safety::NOUNS;
 pub use source::{Setting, Source};
 pub use target::{Limits, Target};
 

@@ -1,6 +1,8 @@
 //! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
 
+mod beneath;
 pub mod seal;
+mod wire;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,6 +10,9 @@ use std::{
 };
 
 use serde_json::Value;
+
+pub use beneath::{Beneath, Things};
+pub use wire::{Endpoint, Grant, Lane, Login, Prepared, Reply, Stamp, Standing};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -235,6 +240,16 @@ pub trait Kind: Sync {
         Notes::default()
     }
 
+    /// Returns the nouns of what [`Kind::beneath`] counts: limits can be set on them.
+    fn nouns(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Says what hangs below changes, or what to ask for that. Asked when the plan is known.
+    fn beneath(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Beneath {
+        Beneath::default()
+    }
+
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
     fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
         planned.live.map(|live| live.handle.clone())
@@ -269,105 +284,6 @@ pub struct Claims {
     pub held: Vec<String>,
     /// Held once the object is as declared.
     pub wanted: Vec<String>,
-}
-
-/// Where requests of one target go, with the secrets resolved. The platform chooses the keys.
-#[derive(Clone)]
-pub struct Endpoint {
-    /// Root of the door, without a slash at its end.
-    pub url: String,
-    /// Settings that are not secret, such as the door or the project's id.
-    pub settings: HashMap<&'static str, String>,
-    /// Secrets; never printed.
-    pub secrets: HashMap<&'static str, secrecy::SecretString>,
-}
-
-/// A request as it goes over the wire. Its `Debug` shows neither headers nor body.
-pub struct Prepared {
-    /// HTTP method.
-    pub method: &'static str,
-    /// Full URL, with the query.
-    pub url: String,
-    /// Header names and values.
-    pub headers: Vec<(&'static str, String)>,
-    /// Body; empty for none.
-    pub body: Vec<u8>,
-}
-
-impl std::fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prepared").field("method", &self.method).finish_non_exhaustive()
-    }
-}
-
-/// What marks one attempt at a request.
-#[derive(Debug, Clone, Copy)]
-pub struct Stamp<'a> {
-    /// An id that the servers write to their logs.
-    pub request_id: &'a str,
-    /// The time of sending, for signatures.
-    pub now: jiff::Timestamp,
-}
-
-/// An answer as it came over the wire.
-pub struct Reply<'a> {
-    /// HTTP status.
-    pub status: u16,
-    /// Header names in small letters, with their values.
-    pub headers: &'a [(String, String)],
-    /// Body.
-    pub body: &'a [u8],
-}
-
-impl Reply<'_> {
-    /// Returns the first value of a header; the name is in small letters.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Returns `Retry-After`, where it is given in seconds.
-    pub fn retry_after(&self) -> Option<std::time::Duration> {
-        self.header("retry-after")?.trim().parse().ok().map(std::time::Duration::from_secs)
-    }
-}
-
-/// A request that has to be answered before any other can be sent, such as one for a token.
-pub struct Login {
-    /// The operation's name as the platform's own pages spell it.
-    pub operation: &'static str,
-    /// What goes over the wire.
-    pub prepared: Prepared,
-}
-
-/// What a login came to; laid over the endpoint.
-#[derive(Default)]
-pub struct Grant {
-    /// Settings that are not secret, such as the project's id.
-    pub settings: HashMap<&'static str, String>,
-    /// Secrets, such as a token.
-    pub secrets: HashMap<&'static str, secrecy::SecretString>,
-    /// After which time to log in again; none for never.
-    pub renew: Option<std::time::Duration>,
-}
-
-/// What a refusal says about the credentials that were sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Nothing.
-    Sound,
-    /// They may have run out: once, new ones are fetched and the request is sent again.
-    Stale,
-    /// They are wrong: nothing more is to be sent with them for a while.
-    Rejected,
-}
-
-/// What a request is limited with, apart from others of its target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lane {
-    /// The same for all requests that share the limit.
-    pub key: String,
-    /// Most requests at once, where the target says nothing else.
-    pub most: usize,
 }
 
 /// A platform: a family of kinds behind one API.

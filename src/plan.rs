@@ -105,6 +105,21 @@ pub struct Plan {
     pub blocked: Vec<Blocked>,
     /// Warnings about documents.
     pub remarks: Vec<Diagnostic>,
+    /// How many things hang below all changes of a kind on a target.
+    pub beneath: Vec<Total>,
+}
+
+/// How many things of a noun hang below all changes of a kind on a target, what several share once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Total {
+    /// The target.
+    pub target: Arc<str>,
+    /// The kind.
+    pub kind: &'static str,
+    /// The noun, such as `modules`.
+    pub noun: &'static str,
+    /// The number; none where it is unknown.
+    pub count: Option<u64>,
 }
 
 impl Plan {
@@ -220,6 +235,13 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         finish_level(scene, &level, &mut candidates, plan);
     }
     plan.unchanged += unchanged;
+    for kind in scene.platform.kinds() {
+        if plan.changes.iter().any(|one| one.target == scene.target && one.id.kind == kind.name()) {
+            let unknown =
+                |noun: &&'static str| Total { target: scene.target.clone(), kind: kind.name(), noun, count: None };
+            plan.beneath.extend(kind.nouns().iter().map(unknown));
+        }
+    }
     let is_found = |one: &&Desired| one.selected && matches!(scene.facts.sight(&one.id), Some(Sight::Found(_)));
     for one in scene.desired.iter().filter(|one| is_found(one)) {
         *plan.live.entry((scene.target.clone(), one.id.kind)).or_default() += 1;
@@ -321,6 +343,7 @@ fn finish_level(
                     action: one.action,
                     unasked: scene.surplus.iter().any(|surplus| surplus.id == one.desired.id),
                     fields: std::mem::take(&mut one.fields),
+                    beneath: BTreeMap::new(),
                     notes: Vec::new(),
                     after: one.after.iter().cloned().collect(),
                     seen: scene

@@ -55,6 +55,7 @@ impl Cycle {
                 filter: agent.filter,
                 metrics: agent.metrics,
                 listener,
+                refusal: Mutex::default(),
             }),
             location: Arc::new(Location {
                 paths: agent.paths,

@@ -1,6 +1,10 @@
 //! One pass: observe, plan, and apply where the agent is to enforce.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -9,13 +13,14 @@ use crate::{
     config::Mode,
     engine::{
         apply::{self, apply},
+        beneath::beneath,
         connection::Connection,
         observe::observe,
     },
     model::{Change, Desired, Outcome},
     plan::{
         Plan,
-        guard::{self, Safety},
+        guard::{self, Excess, Safety},
         plan, select,
     },
     source::Sources,
@@ -38,6 +43,28 @@ pub(super) struct Shared {
     pub(super) filter: Option<Arc<Filter>>,
     pub(super) metrics: Metrics,
     pub(super) listener: Arc<Listener>,
+    /// Why the last pass sent nothing, so that it is said once.
+    pub(super) refusal: Mutex<Option<String>>,
+}
+
+impl Shared {
+    /// Says that a plan exceeds limits, unless that was said of the same plan before.
+    fn refuse(&self, plan: &Plan, excesses: &[Excess]) {
+        let refusal = (!excesses.is_empty()).then(|| {
+            let limits: Vec<_> = excesses.iter().map(ToString::to_string).collect();
+            let acknowledgement = guard::acknowledgement(plan, excesses);
+            format!(
+                "{}: nothing is sent. `reconcile apply --ack '{acknowledgement}'` makes these changes, and no others; \
+                 `safety` in the configuration sets the limits",
+                limits.join("; ")
+            )
+        });
+        let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(refusal) = refusal.as_ref().filter(|refusal| last.as_ref() != Some(*refusal)) {
+            tracing::error!("{refusal}");
+        }
+        *last = refusal;
+    }
 }
 
 /// Looks at all objects once and, where the agent enforces, makes them as declared.
@@ -71,14 +98,21 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         // What no document seems to declare may well be declared in one that is broken.
         scenes.iter_mut().for_each(|scene| scene.surplus.clear());
     }
-    let plan = plan(&scenes);
+    let mut plan = plan(&scenes);
+    if shared.safety.looks_beneath() {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return end(interrupted(), 0),
+            () = beneath(&readers, &mut scenes, &mut plan) => {}
+        }
+    }
     let sources = &manifests.sources;
     (shared.listener)(&Event::Planned { plan: &plan, sources });
     log_blocked(&plan, sources);
-    let excesses = guard::excesses(&plan, &shared.safety);
-    for excess in &excesses {
-        tracing::error!("{excess}: nothing is sent in this pass");
-    }
+    // Who only reports sends nothing that could be too much.
+    let limited = shared.mode == Mode::Enforce;
+    let excesses = if limited { guard::excesses(&plan, &shared.safety) } else { Vec::new() };
+    shared.refuse(&plan, &excesses);
     let outcomes = match shared.mode {
         // Nobody is there to acknowledge it.
         Mode::Enforce if !excesses.is_empty() => Vec::new(),
@@ -103,10 +137,11 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     };
     let mut sum = sum(&plan, &outcomes, unserved);
     // A pass over nothing, or one that was not let through, is no success.
-    let trouble = excesses.first().map(|excess| format!("{excess}: nothing was sent"));
-    let nothing = manifests.errors() > 0 && manifests.desired.is_empty();
-    if let Some(trouble) = trouble.or_else(|| nothing.then(|| "no document can be used".to_owned())) {
-        sum.error.get_or_insert(trouble);
+    if let Some(excess) = excesses.first() {
+        sum.error.get_or_insert(format!("{excess}: nothing was sent"));
+        sum.verdict = Verdict::Refused;
+    } else if manifests.errors() > 0 && manifests.desired.is_empty() {
+        sum.error.get_or_insert("no document can be used".to_owned());
         sum.verdict = Verdict::Failed;
     }
     end(sum, plan.changes.len())
@@ -148,11 +183,11 @@ fn log_drift(change: &Change, sources: &Sources) {
 
 fn log_outcome(change: &Change, outcome: &Outcome, sources: &Sources) {
     let (kind, key, at) = (change.id.kind, &*change.id.key, sources.position(&change.origin));
-    let (action, _detail) = (change.action.name(), outcome_detail(outcome));
-    let _outcome_name = outcome.name();
+    let (action, detail) = (change.action.name(), outcome_detail(outcome));
+    let outcome_name = outcome.name();
     if outcome.converged() {
-        tracing::info!(kind, key, %at, action, outcome = "{detail}");
+        tracing::info!(kind, key, %at, action, outcome = outcome_name, "{detail}");
     } else {
-        tracing::error!(kind, key, %at, action, outcome = "{detail}");
+        tracing::error!(kind, key, %at, action, outcome = outcome_name, "{detail}");
     }
 }

@@ -44,6 +44,8 @@ pub enum Verdict {
     Converged,
     /// Nothing failed, but something differs and was left so, because the agent only reports.
     Drifted,
+    /// More was to change than the limits let pass: nothing was sent.
+    Refused,
     /// Something is not as declared: refused, unknown, blocked or unreadable.
     Failed,
     /// The program has a mistake; the pass did not end.
@@ -58,6 +60,7 @@ impl Verdict {
         match self {
             Self::Converged => "converged",
             Self::Drifted => "drifted",
+            Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Panicked => "panicked",
             Self::Interrupted => "interrupted",
@@ -66,7 +69,7 @@ impl Verdict {
 
     /// Says whether all objects were looked at.
     pub fn complete(self) -> bool {
-        matches!(self, Self::Converged | Self::Drifted | Self::Failed)
+        matches!(self, Self::Converged | Self::Drifted | Self::Refused | Self::Failed)
     }
 }
 

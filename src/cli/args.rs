@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
-use crate::plan::guard::Limit;
+use crate::{config, plan::guard::Limit, yaml};
 
 /// Declarative reconciliation for BlueKing CMDB and Huawei Cloud ROMA Connect
 ///
@@ -186,15 +186,33 @@ pub(super) struct Output {
 /// What one run may change at most.
 #[derive(Debug, Args)]
 pub(super) struct SafetyArgs {
-    /// Most changes of a kind on a target: a number, or a share such as 30% [default: no limit, or `safety.maxChanges`]
+    /// Most changes of a kind on a target: a number, or a share such as 30% [default: 30%, or `safety.maxChanges`]
     #[arg(long, value_name = "N|P%", env = "RECONCILE_MAX_CHANGES")]
     pub(super) max_changes: Option<Limit>,
     /// Most deletes that no document spells out [default: 0, or `safety.maxDeletes`]
     #[arg(long, value_name = "N|P%", env = "RECONCILE_MAX_DELETES")]
     pub(super) max_deletes: Option<Limit>,
+    /// Most things below all changes of a kind on a target, such as `hosts=100`; repeats. What is unknown passes no limit
+    #[arg(long, value_name = "NOUN=N", env = "RECONCILE_MAX", value_delimiter = ',', value_parser = noun_and_most)]
+    pub(super) max: Vec<(String, u64)>,
     /// Let the one plan pass that printed this text when a limit refused it
     #[arg(long, value_name = "TEXT", env = "RECONCILE_ACK")]
     pub(super) ack: Option<String>,
+}
+
+fn noun_and_most(text: &str) -> Result<(String, u64), String> {
+    let (noun, most) = text.split_once('=').ok_or_else(|| "it is not NOUN=N".to_owned())?;
+    let nouns = || config::NOUNS.iter().flat_map(|(_, nouns)| nouns.iter().copied());
+    if !nouns().any(|known| known == noun) {
+        let known: std::collections::BTreeSet<&str> = nouns().collect();
+        let known: Vec<&str> = known.into_iter().collect();
+        return Err(match yaml::nearest(noun, nouns()) {
+            Some(near) => format!("no `{noun}` are counted; did you mean `{near}`?"),
+            None => format!("no `{noun}` are counted; there are {}", known.join(", ")),
+        });
+    }
+    let most = most.parse().map_err(|_| format!("`{most}` is no number"))?;
+    Ok((noun.to_owned(), most))
 }
 
 /// How the program talks on stderr.

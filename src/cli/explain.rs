@@ -62,7 +62,7 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
             exit::ERROR
         }
         Ok(decided) => {
-            let unlimited = SafetyArgs { max_changes: None, max_deletes: None, ack: None };
+            let unlimited = SafetyArgs { max_changes: None, max_deletes: None, max: Vec::new(), ack: None };
             let seen = plan::look(&prepared, &unlimited).await;
             let explained: Vec<_> =
                 decided.objects.iter().map(|one| Explained::new(one, &seen.plan, &seen.scenes, provenance)).collect();

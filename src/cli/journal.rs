@@ -74,7 +74,7 @@ impl Journal {
     }
 
     fn effects(&self, seen: &Seen<'_>, args: &ApplyArgs) -> Effects {
-        let acknowledgement = guard::acknowledgement(&seen.plan);
+        let acknowledgement = guard::acknowledgement(&seen.plan, &seen.excesses);
         Effects {
             acknowledged: args.safety.ack.as_ref() == Some(&acknowledgement),
             acknowledgement,

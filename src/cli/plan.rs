@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     diagnostic::Diagnostic,
     engine::{
+        beneath::beneath,
         observe::{note, observe},
         prune::prune,
     },
@@ -197,6 +198,7 @@ pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<
     prune(&readers, &mut scenes, &prepared.scopes).await;
     let mut plan = plan(&scenes);
     note(&readers, &mut scenes, &mut plan).await;
+    beneath(&readers, &mut scenes, &mut plan).await;
     let excesses = guard::excesses(&plan, &safety(prepared.written.config.as_ref(), args));
     let record = saved::record(prepared, &scenes, &plan);
     Seen { scenes, plan, excesses, record, start, took: start.elapsed() }
@@ -258,7 +260,7 @@ pub(super) fn refused(seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Op
     if seen.excesses.is_empty() {
         return None;
     }
-    let acknowledgement = guard::acknowledgement(&seen.plan);
+    let acknowledgement = guard::acknowledgement(&seen.plan, &seen.excesses);
     if args.ack.as_ref() == Some(&acknowledgement) {
         return None;
     }
@@ -267,6 +269,10 @@ pub(super) fn refused(seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Op
         screen.error("the acknowledgement that was given belongs to another plan");
     }
     screen.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
+    let remedies = guard::remedies(&seen.excesses);
+    if !remedies.is_empty() {
+        screen.say(&format!("`{}` raises the limits for one run", remedies.join(" ")));
+    }
     Some(exit::REFUSED)
 }
 
@@ -277,6 +283,7 @@ pub(super) fn safety(config: Option<&Config>, args: &SafetyArgs) -> Safety {
     for limits in std::iter::once(&mut safety.all).chain(safety.kinds.values_mut()) {
         limits.changes = args.max_changes.or(limits.changes);
         limits.deletes = args.max_deletes.or(limits.deletes);
+        limits.max.extend(args.max.iter().cloned());
     }
     safety
 }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    engine::{connection::Connection, observe::recall},
+    engine::{beneath::beneath, connection::Connection, observe::recall},
     model::{Desired, ResourceId},
     plan::{
         Plan, Scene,
@@ -193,14 +193,19 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     };
     let start = Instant::now();
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
-    let scenes = tokio::select! {
+    let mut scenes = tokio::select! {
         scenes = recall(&readers, &saved.objects, &saved.plan) => scenes,
         () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
     let standings = seen::standings(&saved.plan, &scenes);
     let settled = standings.iter().filter_map(|(id, standing)| Some((id.clone(), standing.outcome()?))).collect();
-    let excesses = guard::excesses(&saved.plan, &plan::safety(config.as_ref(), &args.safety));
-    let plan = std::mem::take(&mut saved.plan);
+    let mut plan = std::mem::take(&mut saved.plan);
+    let safety = plan::safety(config.as_ref(), &args.safety);
+    if safety.looks_beneath() {
+        // As much may hang below by now as nobody has looked at.
+        beneath(&readers, &mut scenes, &mut plan).await;
+    }
+    let excesses = guard::excesses(&plan, &safety);
     let seen = Seen { scenes, plan, excesses, record: Record::default(), start, took: start.elapsed() };
     let report = Report {
         plan: Some(&seen.plan),

@@ -8,11 +8,11 @@ use std::{
 
 use crate::{
     config::{
-        Config, Mode, Watch, duration, prune,
+        Config, Mode, Watch, duration, prune, safety,
         target::{self, SECRETS, Target},
     },
     diagnostic::Diagnostic,
-    plan::guard::{Limit, Limits, Safety},
+    plan::guard::Safety,
     source::{FileId, Origin, Sources},
     yaml::{self, Node, Section},
 };
@@ -76,7 +76,7 @@ fn document(root: &Node<'_>, config: &mut Config, diagnostics: &mut Vec<Diagnost
         config.prune = prune::scopes(node, &config.targets, diagnostics);
     }
     if let Some(node) = section.get("safety") {
-        config.safety = safety(node, diagnostics);
+        config.safety = safety::safety(node, diagnostics);
     }
     if let Some(node) = section.get("watch") {
         config.watch = watch(node, diagnostics);
@@ -101,35 +101,6 @@ fn targets(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>)
         }
     }
     targets
-}
-
-fn safety(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Safety {
-    let mut safety = Safety::default();
-    let Some(section) = Section::open(node, "safety", diagnostics) else { return safety };
-    safety.all = limits(&section, diagnostics);
-    if let Some(kinds) = section.get("kinds").and_then(|node| Section::open(node, "kinds", diagnostics)) {
-        for (kind, node) in kinds.node().entries() {
-            let Some(section) = Section::open(node, &format!("safety of {}", kind.key()), diagnostics) else {
-                continue;
-            };
-            safety.kinds.insert(kind.key().to_owned(), limits(&section, diagnostics));
-            section.finish(diagnostics);
-        }
-    }
-    section.finish(diagnostics);
-    safety
-}
-
-fn limits(section: &Section<'_, '_>, diagnostics: &mut Vec<Diagnostic>) -> Limits {
-    let mut limit = |key: &'static str| {
-        let node = section.get(key)?;
-        let text = yaml::text(node, key, diagnostics)?;
-        let limit = text.parse::<Limit>();
-        limit.map_err(|problem| diagnostics.push(Diagnostic::error("C012", problem, &node.origin))).ok()
-    };
-    let (changes, deletes) = (limit("maxChanges"), limit("maxDeletes"));
-    let min_objects = section.get("minObjects").and_then(|node| yaml::integer(node, "minObjects", diagnostics));
-    Limits { changes, deletes, min_objects: min_objects.and_then(|count| usize::try_from(count).ok()) }
 }
 
 fn watch(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Watch {

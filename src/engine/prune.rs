@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{connection::Reader, observe};
 use crate::{
+    diagnostic::Diagnostic,
     kind::{Freshness, Kind},
     model::{Desired, Ensure, Request, Sight},
     plan::Scene,
@@ -35,6 +36,13 @@ pub async fn prune<'d>(readers: &[Reader], scenes: &mut Vec<Scene<'d>>, scopes: 
     }
 }
 
+/// Says that all might go, because nothing is declared.
+fn emptied(scope: &Desired) -> Diagnostic {
+    let message = format!("no document means anything that is there on {}: nothing is pruned", scope.target);
+    let hint = "are all manifests there? What is to go can be declared `ensure: absent`";
+    Diagnostic::error("P155", message, &scope.origin).hint(hint)
+}
+
 /// Searches the scopes of one kind.
 async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], scene: &mut Scene<'_>) {
     // What should be there and is not may be there under another name.
@@ -59,6 +67,16 @@ async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], scene: &m
         }
         for (id, sight) in observation.known {
             scene.facts.see(id, sight);
+        }
+        // What is declared may not be here yet, or not any more: nothing means that nothing is to be.
+        let is_meant = |one: &Desired| matches!(scene.facts.sight(&one.id), Some(Sight::Found(_)));
+        if !scene.desired.iter().any(|one| is_meant(one)) && !observation.surplus.is_empty() {
+            for scope in scopes {
+                if scene.facts.sight(&scope.id).is_none() {
+                    scene.facts.see(scope.id.clone(), Sight::Impossible(Box::new(emptied(scope))));
+                }
+            }
+            return;
         }
         for (surplus, live) in observation.surplus {
             if scene.facts.sight(&surplus.id).is_none() {

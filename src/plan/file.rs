@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Blocked, Cause, Plan, seen::digest};
+use super::{Blocked, Cause, Plan, Total, seen::digest};
 use crate::{
     diagnostic::{Diagnostic, Severity},
     kind::Platform,
@@ -196,6 +196,11 @@ impl Reading<'_> {
             let kind = self.kind(&one.kind)?;
             plan.live.insert((one.target.into(), kind), one.count);
         }
+        for one in read.beneath {
+            if let (kind, Some(noun)) = (self.kind(&one.kind)?, self.noun(&one.noun)) {
+                plan.beneath.push(Total { target: one.target.into(), kind, noun, count: one.count });
+            }
+        }
         let objects = read.objects.into_iter().map(|one| self.object(one)).collect::<Result<Vec<_>, _>>()?;
         let known: HashSet<&ResourceId> = objects.iter().map(|one| &one.id).collect();
         if let Some(change) = plan.changes.iter().find(|change| !known.contains(&change.id)) {
@@ -242,10 +247,21 @@ impl Reading<'_> {
             unasked: change.unasked,
             fields,
             notes: change.notes,
+            beneath: self.beneath(change.beneath),
             after: change.after.iter().map(|one| self.id(one)).collect::<Result<_, _>>()?,
             seen: change.seen.into(),
             origin: self.origin(&change.at),
         })
+    }
+
+    /// Returns what hung below a change. What this program does not know by name limits nothing.
+    fn beneath(&self, beneath: BTreeMap<String, Option<u64>>) -> BTreeMap<&'static str, Option<u64>> {
+        beneath.into_iter().filter_map(|(noun, count)| Some((self.noun(&noun)?, count))).collect()
+    }
+
+    fn noun(&self, noun: &str) -> Option<&'static str> {
+        let kinds = self.platforms.iter().flat_map(|platform| platform.kinds());
+        kinds.flat_map(|kind| kind.nouns()).find(|known| **known == noun).copied()
     }
 
     fn call(&self, call: document::Call, setups: &[Setup]) -> Result<Call, FileError> {

@@ -2,6 +2,8 @@
 //!
 //! They hold for each kind and target apart. What a document spells out with `ensure: absent` is a change like any
 //! other; what goes only because no document declares it (`mode: exact`, pruning) counts against the limit on deletes.
+//! What hangs below all changes of a kind on a target counts against the limits on nouns, such as `hosts`; what is
+//! unknown passes none of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,10 +12,10 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Plan;
+use super::{Plan, Total};
 use crate::model::Action;
 
 /// A number of objects, or a share of them.
@@ -50,7 +52,7 @@ impl fmt::Display for Limit {
 }
 
 /// Limits on one kind.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Limits {
     /// On changes. A share counts updates and deletes among what is live, a number counts creates too.
     pub changes: Option<Limit>,
@@ -58,7 +60,12 @@ pub struct Limits {
     pub deletes: Option<Limit>,
     /// The number of objects from which on a share of changes counts.
     pub min_objects: Option<usize>,
+    /// On what hangs below the changes, by nouns.
+    pub max: BTreeMap<String, u64>,
 }
+
+/// The share of changes that passes where nothing else is said.
+const SHARE: Limit = Limit::Percent(30.0);
 
 /// The number of objects from which on shares count, where nothing else is said.
 const MIN_OBJECTS: usize = 10;
@@ -73,14 +80,23 @@ pub struct Safety {
 }
 
 impl Safety {
-    /// Returns the limits on a kind; without any word no delete may go unspelled.
+    /// Returns the limits on a kind. Without any word 30% of the live objects may change, and no delete may go
+    /// unspelled.
     pub fn of(&self, kind: &str) -> Limits {
-        let own = self.kinds.get(kind).copied().unwrap_or_default();
+        let own = self.kinds.get(kind).cloned().unwrap_or_default();
+        let mut max = self.all.max.clone();
+        max.extend(own.max);
         Limits {
-            changes: own.changes.or(self.all.changes),
+            changes: own.changes.or(self.all.changes).or(Some(SHARE)),
             deletes: own.deletes.or(self.all.deletes).or(Some(Limit::Count(0))),
             min_objects: own.min_objects.or(self.all.min_objects),
+            max,
         }
+    }
+
+    /// Says whether there are limits on what hangs below changes, so that it has to be read.
+    pub fn looks_beneath(&self) -> bool {
+        std::iter::once(&self.all).chain(self.kinds.values()).any(|limits| !limits.max.is_empty())
     }
 }
 
@@ -91,12 +107,12 @@ pub struct Excess {
     pub kind: &'static str,
     /// The target.
     pub target: Arc<str>,
-    /// `changes` or `deletes`.
+    /// `changes`, `deletes`, or the noun of what hangs below the changes.
     pub what: &'static str,
-    /// How many there are.
-    pub count: usize,
-    /// Among how many.
-    pub among: usize,
+    /// How many there are; none where that is unknown.
+    pub count: Option<u64>,
+    /// Among how many objects; none for what hangs below.
+    pub among: Option<usize>,
     /// How many there may be.
     pub limit: Limit,
 }
@@ -105,8 +121,46 @@ impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, target, what, count, among, limit } = self;
         let unasked = if *what == "deletes" { " that no document spells out" } else { "" };
-        write!(f, "{what}{unasked} on {target}: {count} of {among} {kind}, over the limit of {limit}")
+        match (count, among) {
+            (Some(count), Some(among)) => {
+                write!(f, "{what}{unasked} on {target}: {count} of {among} {kind}, over the limit of {limit}")
+            }
+            (Some(count), None) => {
+                write!(f, "{what} below the changes of {kind} on {target}: {count}, over the limit of {limit}")
+            }
+            (None, _) => {
+                write!(f, "{what} below the changes of {kind} on {target}: unknown, and so not within {limit}")
+            }
+        }
     }
+}
+
+impl Excess {
+    /// Returns the flag that would let it pass and its value; none where no limit does.
+    fn remedy(&self) -> Option<(String, Limit)> {
+        let count = Limit::Count(usize::try_from(self.count?).ok()?);
+        Some(match self.what {
+            "changes" if matches!(self.limit, Limit::Percent(_)) => ("--max-changes ".into(), Limit::Percent(100.0)),
+            "changes" => ("--max-changes ".into(), count),
+            "deletes" => ("--max-deletes ".into(), count),
+            noun => (format!("--max {noun}="), count),
+        })
+    }
+}
+
+/// Returns the flags that would let a plan pass that exceeds limits; none where no flag does.
+pub fn remedies(excesses: &[Excess]) -> Vec<String> {
+    let Some(remedies) = excesses.iter().map(Excess::remedy).collect::<Option<Vec<_>>>() else { return Vec::new() };
+    let mut widest: BTreeMap<String, Limit> = BTreeMap::new();
+    for (flag, limit) in remedies {
+        let wider = match (widest.get(&flag), limit) {
+            (Some(share @ Limit::Percent(_)), _) => *share,
+            (Some(Limit::Count(one)), Limit::Count(other)) => Limit::Count(other.max(*one)),
+            (_, limit) => limit,
+        };
+        widest.insert(flag, wider);
+    }
+    widest.into_iter().map(|(flag, limit)| format!("{flag}{limit}")).collect()
 }
 
 /// Returns the limits that a plan exceeds. Reaching one is fine.
@@ -118,9 +172,10 @@ pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
         let unasked = changes().filter(|one| one.unasked).count();
         let among = plan.live.get(&(target.clone(), kind)).copied().unwrap_or_default() + unasked;
         let limits = safety.of(kind);
+        let excess = |what, count, among, limit| Excess { kind, target: target.clone(), what, count, among, limit };
         let mut check = |what: &'static str, count: usize, limit: Option<Limit>| {
             if let Some(limit) = limit.filter(|limit| exceeds(count, among, *limit)) {
-                excesses.push(Excess { kind, target: target.clone(), what, count, among, limit });
+                excesses.push(excess(what, Some(count as u64), Some(among), limit));
             }
         };
         let share = matches!(limits.changes, Some(Limit::Percent(_)));
@@ -128,6 +183,15 @@ pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
         let few = share && among < limits.min_objects.unwrap_or(MIN_OBJECTS);
         check("changes", counted, limits.changes.filter(|_| !few));
         check("deletes", unasked, limits.deletes);
+        for Total { noun, count, .. } in plan.beneath.iter().filter(|one| one.target == target && one.kind == kind) {
+            // What nobody looked at is unknown too.
+            if let Some(limit) = limits.max.get(*noun)
+                && count.is_none_or(|count| count > *limit)
+            {
+                let limit = Limit::Count(usize::try_from(*limit).unwrap_or(usize::MAX));
+                excesses.push(excess(noun, *count, None, limit));
+            }
+        }
     }
     excesses
 }
@@ -140,19 +204,27 @@ fn exceeds(count: usize, among: usize, limit: Limit) -> bool {
     }
 }
 
-/// Returns what acknowledges a plan, and no other one: a digest of its effects.
-pub fn acknowledgement(plan: &Plan) -> String {
+/// Returns what acknowledges a plan that exceeds limits, and no other one: a digest of its effects. These are its changes
+/// with their targets, handles, and values before and after, its calls with their arguments, and how much hangs below
+/// where that is over a limit; where in which file it is all declared is none.
+pub fn acknowledgement(plan: &Plan, excesses: &[Excess]) -> String {
     let mut hasher = Sha256::new();
-    for change in &plan.changes {
-        let fields: Vec<_> = change.fields.iter().map(|field| json!([field.path, field.from, field.to])).collect();
-        let effect =
-            json!([change.id.to_string(), *change.target, change.action.name(), change.handle, change.label, fields]);
+    let mut take = |effect: Value| {
         hasher.update(effect.to_string());
         hasher.update([0]);
+    };
+    for change in &plan.changes {
+        let mut fields: Vec<_> = change.fields.iter().collect();
+        fields.sort_by(|one, other| one.path.cmp(&other.path));
+        let fields: Vec<_> = fields.iter().map(|field| json!([field.path, field.from, field.to])).collect();
+        let id = change.id.to_string();
+        take(json!([id, *change.target, change.action.name(), change.unasked, change.handle, fields]));
     }
     for call in &plan.calls {
-        hasher.update(json!([call.request.operation, *call.target, call.request.arguments]).to_string());
-        hasher.update([0]);
+        take(json!([call.request.operation, *call.target, call.request.arguments]));
+    }
+    for excess in excesses.iter().filter(|excess| excess.among.is_none()) {
+        take(json!(["beneath", excess.kind, *excess.target, excess.what, excess.count]));
     }
     let digest = hasher.finalize();
     let digest = digest.iter().take(12).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));

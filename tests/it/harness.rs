@@ -54,9 +54,10 @@ impl Site {
         site
     }
 
-    /// Writes the configuration with more of it behind the targets.
+    /// Writes the configuration with more of it behind the targets. Where that says nothing of safety, all may change.
     pub(crate) fn configure(&self, more: &str) {
         let url = self.url();
+        let safety = if more.contains("safety:") { "" } else { "safety: {maxChanges: 100%}\n" };
         let targets = format!(
             "apiVersion: reconcile/v1
 kind: Config
@@ -73,7 +74,7 @@ targets:
     projectId: p1
     instanceId: i1
     auth: {{token: {{file: token.txt}}}}
-{more}"
+{safety}{more}"
         );
         self.write("reconcile.yaml", &targets);
     }

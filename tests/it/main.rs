@@ -2,6 +2,7 @@
 //! port and works in a directory of its own.
 
 mod apply;
+mod beneath;
 mod bind_info;
 mod cli;
 mod explain;

@@ -64,7 +64,7 @@ spec:
     ~ App orders  (roma, app a1)                                        all.yaml:33
         remark         "orders" → "订单 and more"                       all.yaml:38:20
 
-    Plan: 3 to add, 2 to update, 0 to delete, 0 unchanged.   5 calls (lower bound 5), 8 reads, [time]
+    Plan: 3 to add, 2 to update, 0 to delete, 0 unchanged.   5 calls (lower bound 5), 9 reads, [time]
     [exit status: 2]
     "#);
 }
@@ -255,7 +255,7 @@ spec:
         units          42 → 48                                          all.yaml:25:43
 
     ! InstanceAssociation link → rack is left alone: it needs Instance/wrong  all.yaml:16
-    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 2 left alone.   1 call (lower bound 1), 6 reads, [time]
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 2 left alone.   1 call (lower bound 1), 7 reads, [time]
     ------- stderr -------
     error[P100]: Instance/wrong does not exist
      --> all.yaml:6:25

@@ -80,7 +80,7 @@ fn configure(site: &Site, more: &str) {
         "reconcile.yaml",
         &format!(
             "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  roma:\n    platform: roma-connect\n    endpoint: \
-             {url}\n    instanceId: i1\n{more}"
+             {url}\n    instanceId: i1\n{more}safety: {{maxChanges: 100%}}\n"
         ),
     );
 }
@@ -302,7 +302,8 @@ fn instances_in_two_projects_get_four_calls_at_a_time_each() {
                  instanceId: i{number}\n    {limits}auth: {{ak: {{command: [/bin/echo, AK1]}}, sk: {{env: SECRET_KEY}}}}\n"
             )
         };
-        let text = format!("apiVersion: reconcile/v1\nkind: Config\ntargets:\n{}{}", target(1), target(2));
+        let head = "apiVersion: reconcile/v1\nkind: Config\nsafety: {maxChanges: 100%}\n";
+        let text = format!("{head}targets:\n{}{}", target(1), target(2));
         site.write("reconcile.yaml", &text);
     };
     let most = |instance: &str| {

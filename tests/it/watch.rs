@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Site, bodies, http, state, switch, wait_until};
+use crate::harness::{Site, bodies, http, operations, state, switch, wait_until};
 
 /// A running `watch` and where its pages are.
 struct Watch {
@@ -248,5 +248,63 @@ fn it_brings_its_own_sandbox() {
     watch.settle();
     assert_eq!(writes(), 2);
     assert_eq!(site.sandbox().calls(), [], "the platforms themselves are left alone");
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
+fn a_plan_over_a_limit_is_held_and_said_once() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
+    site.configure("safety: {maxChanges: 0}\n");
+    let mut command = site.command(&["watch", "--listen", "127.0.0.1:0", "manifests", "--resync", "1s"]);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("it starts");
+    let stderr = BufReader::new(child.stderr.take().expect("it was piped"));
+    let said = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = said.clone();
+    let listener = std::thread::spawn(move || {
+        stderr.lines().map_while(Result::ok).for_each(|line| heard.lock().expect("not poisoned").push(line));
+    });
+    let lines = |word: &str| {
+        let said = said.lock().expect("not poisoned");
+        said.iter().filter(|line| line.contains(word)).cloned().collect::<Vec<_>>()
+    };
+    wait_until("three passes have ended", || lines("pass ended").len() >= 3);
+    let [address] = &lines("listening on http://")[..] else { panic!("it says where it listens") };
+    let pages = address.trim_start_matches("listening on http://").parse().expect("an address");
+    let watch = Watch { child, pages, sandbox: None };
+    assert_eq!(operations(&site.writes()), json!({}));
+    let [refusal] = &lines("over the limit")[..] else { panic!("said once: {:?}", lines("over the limit")) };
+    assert!(refusal.contains("changes on cmdb: 1 of 1 Instance, over the limit of 0: nothing is sent"), "{refusal}");
+    let metrics = watch.page("/metrics");
+    assert!(metrics.contains("reconcile_passes_total{result=\"refused\"}"), "{metrics}");
+    assert!(metrics.contains("reconcile_objects{state=\"drifted\"} 1"), "{metrics}");
+    assert!(watch.page("/readyz").starts_with("HTTP/1.1 200"));
+    // By hand the same plan may pass.
+    let acknowledgement = refusal.split('\'').nth(1).expect("the text to give").to_owned();
+    let by_hand = site.run(&["apply", "-y", "manifests", "--ack", &acknowledgement]);
+    assert_eq!(by_hand.code, Some(0), "{by_hand}");
+    let sent = || lines("result=\"converged\"").len() + lines("result=converged").len();
+    wait_until("a pass finds all as declared", || sent() > 0);
+    // It is said again once it happens again.
+    site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 7}));
+    wait_until("it is said again", || lines("over the limit").len() == 2);
+    assert_eq!(watch.end(), Some(0));
+    listener.join().expect("it ended");
+}
+
+#[test]
+fn what_hangs_below_holds_a_plan_too() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
+    let row = json!({"bk_obj_asst_id": "switch_rack", "bk_inst_id": 1, "bk_asst_inst_id": 21});
+    site.edit("add_instance_association", &row);
+    site.sandbox().clear_calls();
+    site.configure("safety: {max: {associations: 0}}\n");
+    let watch = Watch::start(&site, &["manifests", "--resync", "1s"]);
+    expect(&site, &watch, &json!([]));
+    assert!(watch.page("/metrics").contains("reconcile_passes_total{result=\"refused\"}"));
+    let id = site.row("/bk-cmdb/instance_associations", "bk_inst_id", 1)["id"].clone();
+    site.edit("delete_instance_association", &json!({"bk_obj_id": "bk_switch", "id": id}));
+    site.sandbox().clear_calls();
+    expect(&site, &watch, &json!([sets_ports(48)]));
     assert_eq!(watch.end(), Some(0));
 }

@@ -25,7 +25,7 @@ pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
     let mut document = self::plan(plan, report);
     document["limits"] = report.excesses.iter().map(ToString::to_string).collect();
     if !report.excesses.is_empty() {
-        document["acknowledgement"] = json!(guard::acknowledgement(plan));
+        document["acknowledgement"] = json!(guard::acknowledgement(plan, report.excesses));
     }
     if let Some(origins) = report.origins {
         origin::explain(&mut document, plan, origins, report.sources);
@@ -66,6 +66,12 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "unchanged": plan.unchanged,
             "blocked": plan.blocked.len(),
         },
+        "beneath": plan.beneath.iter().map(|one| json!({
+            "target": *one.target,
+            "kind": one.kind,
+            "noun": one.noun,
+            "count": one.count,
+        })).collect::<Vec<_>>(),
         "changes": plan.changes.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
         "calls": plan.calls.iter().map(|call| json!({
             "operation": call.request.operation,
@@ -149,9 +155,12 @@ fn change(change: &Change, sources: &Sources) -> Value {
         "reason": match change.action {
             Action::Create => "it does not exist",
             Action::Update => "declared fields differ",
+            Action::Delete if change.unasked => "no document declares it",
             Action::Delete => "it is not to be there",
         },
         "fields": change.fields.iter().map(|one| field(one, sources)).collect::<Vec<_>>(),
+        "unasked": change.unasked,
+        "beneath": change.beneath,
         "notes": change.notes,
         "unasked": change.unasked,
         "after": change.after.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -101,10 +101,15 @@ impl<'a> Writer<'a> {
         about.extend(Some(change.label.clone()).filter(|label| !label.is_empty()));
         let sign = self.styled(&change.action.sign().to_string(), style);
         let name = self.styled(&format!("{} {}", change.id.kind, change.id.key), STRONG);
-        let head = format!("{sign} {name}  ({})", about.join(", "));
+        let unasked = if change.unasked { self.styled("  (no document declares it)", STRONG) } else { String::new() };
+        let head = format!("{sign} {name}  ({}){unasked}", about.join(", "));
         let place = self.sources.position(&change.origin);
         self.line(&head, &format!("{}:{}", place.file, place.line));
         let width = change.fields.iter().map(|field| group(&field.path).width()).max().unwrap_or(0).clamp(12, 24);
+        if let Some(beneath) = beneath(change) {
+            let pad = " ".repeat(width.saturating_sub("beneath".len()));
+            let _ = writeln!(self.out, "    beneath{pad}   {beneath}");
+        }
         let mut last = "";
         // An overlay may decide one half of a value; both halves belong together all the same.
         let first = |name| change.fields.iter().position(|field| group(&field.path) == name);
@@ -320,6 +325,27 @@ fn arrow(field: &FieldChange, action: Action) -> String {
         Action::Create => short(field.to.as_ref()),
         Action::Update | Action::Delete => format!("{} → {}", short(field.from.as_ref()), short(field.to.as_ref())),
     }
+}
+
+/// What hangs below a changed object, in words; none where that is nothing.
+pub(in crate::cli) fn beneath(change: &Change) -> Option<String> {
+    let words = |noun: &str| {
+        noun.chars().fold(String::new(), |text, letter| match letter {
+            'A'..='Z' => text + " " + &letter.to_lowercase().to_string(),
+            _ => text + &letter.to_string(),
+        })
+    };
+    let told: Vec<_> = change
+        .beneath
+        .iter()
+        .filter(|(_, count)| **count != Some(0))
+        .map(|(noun, count)| match (words(noun), count) {
+            (noun, None) => format!("{noun} unknown"),
+            (noun, Some(1)) => format!("1 {}", noun.trim_end_matches('s')),
+            (noun, Some(count)) => format!("{count} {noun}"),
+        })
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// Says whether a path ends in a part that is no value of its own.

@@ -12,6 +12,7 @@ pub(super) struct Document {
     pub(super) calls: Vec<Call>,
     pub(super) blocked: Vec<Blocked>,
     pub(super) live: Vec<Live>,
+    pub(super) beneath: Vec<Total>,
     pub(super) targets: Vec<Target>,
     pub(super) objects: Vec<Object>,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -40,6 +41,7 @@ pub(super) struct Change {
     pub(super) unasked: bool,
     pub(super) fields: Vec<FieldChange>,
     pub(super) notes: Vec<String>,
+    pub(super) beneath: BTreeMap<String, Option<u64>>,
     pub(super) after: Vec<String>,
     pub(super) seen: String,
     pub(super) at: Place,
@@ -77,6 +79,14 @@ pub(super) struct Live {
     pub(super) target: String,
     pub(super) kind: String,
     pub(super) count: usize,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Total {
+    pub(super) target: String,
+    pub(super) kind: String,
+    pub(super) noun: String,
+    pub(super) count: Option<u64>,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! `Instance`: an instance of a general model or a custom layer, by `update_inst` (contract section 4.1).
 
+mod beneath;
 mod check;
 mod observe;
 mod prune;
@@ -13,12 +14,13 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
+    below::{ASSOCIATIONS, HOSTS, MODULES},
     pick::{Definition, wanted_fields},
     spec::{self, troubled},
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
@@ -217,6 +219,14 @@ impl Kind for Instance {
                 Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
             })
             .collect()
+    }
+
+    fn nouns(&self) -> &'static [&'static str] {
+        &[ASSOCIATIONS, MODULES, HOSTS]
+    }
+
+    fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
+        beneath::beneath(planned, facts)
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.

@@ -1,5 +1,6 @@
 //! `Module`: a module of a set, by `update_module` (contract section 4.2).
 
+mod beneath;
 mod check;
 mod observe;
 mod prune;
@@ -12,12 +13,13 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
+    below::{HOSTS, SERVICE_INSTANCES},
     instance::attribute_changes,
     spec::{self, placed, spread},
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
@@ -185,6 +187,14 @@ impl Kind for Module {
             serves: vec![one.desired.id.clone()],
         };
         planned.iter().map(call).collect()
+    }
+
+    fn nouns(&self) -> &'static [&'static str] {
+        &[HOSTS, SERVICE_INSTANCES]
+    }
+
+    fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
+        beneath::beneath(planned, facts)
     }
 
     /// `create_module` returns the full row; `update_module` returns nothing.

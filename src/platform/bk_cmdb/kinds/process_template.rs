@@ -8,6 +8,7 @@ mod creation;
 mod pair;
 mod property;
 mod prune;
+mod read;
 mod rows;
 mod sync;
 
@@ -19,13 +20,14 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
+    below::{HOSTS, MODULES, SERVICE_INSTANCES},
     pick,
     spec::{self, nearest, placed, spread},
 };
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    kind::{Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
+    kind::{Beneath, Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
     platform::bk_cmdb::{
         lookup::{Businesses, Trouble, read_rows, service_templates},
@@ -37,8 +39,7 @@ use crate::{
 
 /// The property that names a process; unique within its service template.
 const NAME: &str = "bk_process_name";
-/// Most ids of one `list_proc_template`.
-const IDS: usize = 200;
+
 /// The kind.
 pub(crate) struct ProcessTemplate;
 
@@ -136,7 +137,7 @@ impl Kind for ProcessTemplate {
         }
         for (business, group) in by_business {
             let ids = group.iter().map(|(_, id)| *id).collect();
-            match by_ids(business, &ids, &mut observation, facts) {
+            match read::by_ids(business, &ids, &mut observation, facts) {
                 Ok(rows) => {
                     for (desired, id) in group {
                         let row = rows.iter().find(|row| row["id"].as_i64() == Some(id));
@@ -240,6 +241,14 @@ impl Kind for ProcessTemplate {
         sync::notes(planned, facts)
     }
 
+    fn nouns(&self) -> &'static [&'static str] {
+        &[MODULES, HOSTS, SERVICE_INSTANCES]
+    }
+
+    fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
+        sync::beneath(planned, facts)
+    }
+
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
         if let Some(live) = planned.live {
             return Some(live.handle.clone());
@@ -288,7 +297,7 @@ fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observatio
     let by_name = group.iter().any(|one| one.locate("serviceTemplate").is_some_and(Value::is_string));
     let templates = if by_name { service_templates(business, observation, facts) } else { Ok(Vec::new()) };
     let ids = group.iter().filter_map(|one| one.locate("id")?.as_i64()).collect();
-    let by_id = by_ids(business, &ids, observation, facts);
+    let by_id = read::by_ids(business, &ids, observation, facts);
     let templates = match templates {
         Ok(templates) => templates,
         Err(trouble) => return spread(&trouble, group, observation),
@@ -396,26 +405,6 @@ fn assign(
         };
         observation.know(&one.id, sight);
     }
-}
-
-fn by_ids<'f>(
-    business: i64,
-    ids: &BTreeSet<i64>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
-    let ids: Vec<_> = ids.iter().copied().collect();
-    let mut rows = Ok(Vec::new());
-    for chunk in ids.chunks(IDS) {
-        let arguments = json!({"bk_biz_id": business, "process_template_ids": chunk});
-        let request = Request { operation: "list_proc_template", arguments, repeatable: true };
-        match (read_rows(request, "info", observation, facts), &mut rows) {
-            (Ok(more), Ok(rows)) => rows.extend(more),
-            (Err(trouble), _) => rows = Err(trouble),
-            (Ok(_), Err(_)) => {}
-        }
-    }
-    rows
 }
 
 fn template_of(desired: &Desired, templates: &[&Value]) -> Result<Option<i64>, Sight> {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use self::{read::Missing, sight::observe_instance};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, Sight},
     source::Located,
     yaml::{self, Node, Section},
@@ -220,6 +220,14 @@ impl Kind for App {
             Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
         };
         planned.iter().map(call).collect()
+    }
+
+    fn nouns(&self) -> &'static [&'static str] {
+        member::NOUNS
+    }
+
+    fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
+        member::beneath(planned, facts)
     }
 
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {

@@ -1,33 +1,36 @@
 //! What a changed process template leaves to be done: running processes follow only when their modules are synced,
 //! which is a call of its own (contract section 4.4; the measured page, "Sync status and sync").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::json;
 
 use super::property::{self, BIND_INFO};
 use crate::{
-    kind::{Facts, Notes, Observation, Planned},
-    model::{Action, FieldChange, Request},
-    platform::bk_cmdb::lookup::{Trouble, read_rows},
+    kind::{Beneath, Facts, Notes, Observation, Planned, Things},
+    model::{Action, FieldChange},
+    platform::bk_cmdb::{
+        kinds::below::{self, HOSTS, MODULES, SERVICE_INSTANCES},
+        lookup::Trouble,
+    },
 };
-
-/// Largest page of `find_module_with_relation`.
-const PAGE: usize = 500;
 
 /// Names the modules whose processes do not follow by themselves, for each change that a sync would carry over.
 pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Notes {
-    let mut templates: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-    for one in planned.iter().filter(|one| reaches_instances(one)) {
-        if let (Some(business), Some(template)) = place(one) {
-            templates.entry(business).or_default().insert(template);
-        }
-    }
+    // All that change and not only those that reach instances: what hangs below them takes the same question.
+    let mut templates = templates(planned);
+    let reached: BTreeSet<_> = planned.iter().filter(|one| reaches_instances(one)).map(|one| place(one).0).collect();
+    templates.retain(|business, _| reached.contains(&Some(*business)));
     let (mut notes, mut observation) = (Notes::default(), Observation::default());
     let mut modules: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     let mut failed = BTreeSet::new();
     for (business, templates) in &templates {
-        match modules_of(*business, templates, &mut observation, facts) {
+        let found = below::modules(*business, templates, &mut observation, facts);
+        let names = |modules: Vec<(i64, &str)>| modules.iter().map(|(id, name)| format!("{name} (#{id})")).collect();
+        match found.map(|found| found.into_iter().map(|(template, modules)| (template, names(modules)))) {
             Ok(found) => modules.extend(found),
             Err(Trouble::Pending) => {}
             Err(Trouble::Failed(_) | Trouble::NoModel) => drop(failed.insert(*business)),
@@ -62,28 +65,72 @@ fn place(one: &Planned<'_>) -> (Option<i64>, Option<i64>) {
     (handle["business"].as_i64(), handle["serviceTemplate"].as_i64())
 }
 
-fn modules_of(
-    business: i64,
-    templates: &BTreeSet<i64>,
-    observation: &mut Observation,
-    facts: &Facts,
-) -> Result<BTreeMap<i64, Vec<String>>, Trouble> {
-    let mut modules: BTreeMap<i64, Vec<String>> = BTreeMap::new();
-    let mut start = 0;
-    loop {
-        let arguments = json!({"bk_biz_id": business, "bk_service_template_ids": templates,
-            "fields": ["bk_module_id", "bk_module_name", "service_template_id"],
-            "page": {"start": start, "limit": PAGE, "sort": "bk_module_id"}});
-        let request = Request { operation: "find_module_with_relation", arguments, repeatable: true };
-        let rows = read_rows(request, "info", observation, facts)?;
-        for row in &rows {
-            let name = row["bk_module_name"].as_str().unwrap_or_default();
-            let template = row["service_template_id"].as_i64().unwrap_or_default();
-            modules.entry(template).or_default().push(format!("{name} (#{})", row["bk_module_id"]));
+/// The service templates of what changes, by business.
+fn templates(planned: &[Planned<'_>]) -> BTreeMap<i64, BTreeSet<i64>> {
+    let mut templates: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    for one in planned {
+        if let (Some(business), Some(template)) = place(one) {
+            templates.entry(business).or_default().insert(template);
         }
-        if rows.len() < PAGE {
-            return Ok(modules);
+    }
+    templates
+}
+
+/// What hangs below the service template of each change: its modules, their hosts and service instances. Of each
+/// process template a service instance has one process.
+pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
+    let mut beneath = Beneath::default();
+    for (business, templates) in templates(planned) {
+        let mut observation = Observation::default();
+        let below = Below::read(business, &templates, &mut observation, facts);
+        beneath.ask.append(&mut observation.ask);
+        for one in planned.iter().filter(|one| place(one).0 == Some(business)) {
+            let things = |found: &BTreeMap<i64, Arc<Things>>| {
+                let template = place(one).1?;
+                Some(found.get(&template).cloned().unwrap_or_default())
+            };
+            beneath.tell(&one.desired.id, MODULES, below.modules.as_ref().and_then(things));
+            beneath.tell(&one.desired.id, HOSTS, below.hosts.as_ref().and_then(things));
+            beneath.tell(&one.desired.id, SERVICE_INSTANCES, below.service_instances.as_ref().and_then(things));
         }
-        start += PAGE;
+    }
+    beneath
+}
+
+/// What hangs below service templates of a business, by template; none where it is not known.
+struct Below {
+    modules: Option<BTreeMap<i64, Arc<Things>>>,
+    hosts: Option<BTreeMap<i64, Arc<Things>>>,
+    service_instances: Option<BTreeMap<i64, Arc<Things>>>,
+}
+
+impl Below {
+    fn read(business: i64, templates: &BTreeSet<i64>, observation: &mut Observation, facts: &Facts) -> Self {
+        let Ok(modules) = below::modules(business, templates, observation, facts) else {
+            return Self { modules: None, hosts: None, service_instances: None };
+        };
+        let ids: BTreeSet<i64> = modules.values().flatten().map(|(id, _)| *id).collect();
+        let by_template = |of: &dyn Fn(i64) -> Things| {
+            let join = |modules: &Vec<(i64, &str)>| {
+                let mut all = Things::default();
+                modules.iter().for_each(|(id, _)| all.join(&of(*id)));
+                Arc::new(all)
+            };
+            modules.iter().map(|(template, modules)| (*template, join(modules))).collect()
+        };
+        let joined = |found: Result<BTreeMap<i64, Things>, Trouble>| {
+            let found = found.ok()?;
+            Some(by_template(&|id| found.get(&id).cloned().unwrap_or_default()))
+        };
+        let module = |id: i64| {
+            let mut one = Things::default();
+            one.add(format!("module #{id}"));
+            one
+        };
+        Self {
+            hosts: joined(below::hosts(business, &ids, observation, facts)),
+            service_instances: joined(below::service_instances(business, &ids, observation, facts)),
+            modules: Some(by_template(&module)),
+        }
     }
 }

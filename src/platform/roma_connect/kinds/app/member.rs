@@ -2,14 +2,17 @@
 //!
 //! They are an object of their own in a plan, as they are a call of their own: `App/orders → members`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation, Planned, Read},
-    model::{Call, Desired, Ensure, FieldChange, Fields, Live, Reference, Request, ResourceId, Sight},
+    kind::{Beneath, Facts, Observation, Planned, Read, Things},
+    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Reference, Request, ResourceId, Sight},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -184,6 +187,32 @@ pub(super) fn call(one: &Planned<'_>) -> Call {
     let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"], "users": users});
     let request = Request { operation: "AddUserToApp", arguments, repeatable: true };
     Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
+}
+
+/// What is counted below an app: those with whom it is shared, and the APIs that it may call.
+pub(super) const NOUNS: &[&str] = &["members", "apis"];
+
+/// Counts what goes with apps that are removed; other changes of an app reach nobody else. Which APIs it may call is
+/// not said by any page that these calls rest on.
+pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
+    let mut beneath = Beneath::default();
+    for one in planned.iter().filter(|one| one.change.action == Action::Delete) {
+        let Some(app) = one.live else { continue };
+        let mut observation = Observation::default();
+        let members = match read(&app.handle, &mut observation, facts) {
+            Some(Sight::Found(list)) => {
+                let mut members = Things::default();
+                let of = app.handle["app"].as_str().unwrap_or_default();
+                list.fields.keys().for_each(|path| members.add(format!("{path} of app {of}")));
+                Some(Arc::new(members))
+            }
+            _ => None,
+        };
+        beneath.ask.append(&mut observation.ask);
+        beneath.tell(&one.desired.id, "members", members);
+        beneath.tell(&one.desired.id, "apis", None);
+    }
+    beneath
 }
 
 #[cfg(test)]

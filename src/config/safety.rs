@@ -1,0 +1,93 @@
+//! `safety`: what one run may change at most.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    diagnostic::Diagnostic,
+    plan::guard::{Limit, Limits, Safety},
+    yaml::{self, Node, Section, Typed},
+};
+
+/// The kinds, and the nouns of what is counted below their changes.
+pub const NOUNS: &[(&str, &[&str])] = &[
+    ("Instance", &["associations", "modules", "hosts"]),
+    ("Module", &["hosts", "serviceInstances"]),
+    ("ProcessTemplate", &["modules", "hosts", "serviceInstances"]),
+    ("InstanceAssociation", &[]),
+    ("App", &["members", "apis"]),
+];
+
+/// Reads the limits on all kinds, and those on single ones.
+pub(super) fn safety(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Safety {
+    let mut safety = Safety::default();
+    let Some(section) = Section::open(node, "safety", diagnostics) else { return safety };
+    let all: Vec<&str> = NOUNS.iter().flat_map(|(_, nouns)| nouns.iter().copied()).collect();
+    safety.all = limits(&section, "a change of any kind", &all, diagnostics);
+    if let Some(kinds) = section.get("kinds").and_then(|node| Section::open(node, "kinds", diagnostics)) {
+        for (kind, node) in kinds.node().entries() {
+            let Some((name, nouns)) = NOUNS.iter().find(|(name, _)| *name == kind.key()) else {
+                let message = format!("there is no kind `{}`", kind.key());
+                let known = NOUNS.iter().map(|(name, _)| *name);
+                diagnostics.push(near(Diagnostic::error("C013", message, &kind.origin), kind.key(), known));
+                continue;
+            };
+            let Some(section) = Section::open(node, &format!("safety of {name}"), diagnostics) else {
+                continue;
+            };
+            safety
+                .kinds
+                .insert((*name).to_owned(), limits(&section, &format!("a change of {name}"), nouns, diagnostics));
+            section.finish(diagnostics);
+        }
+    }
+    section.finish(diagnostics);
+    safety
+}
+
+fn limits(section: &Section<'_, '_>, what: &str, nouns: &[&str], diagnostics: &mut Vec<Diagnostic>) -> Limits {
+    let mut limit = |key: &'static str| {
+        let node = section.get(key)?;
+        let text = yaml::text(node, key, diagnostics)?;
+        let limit = text.parse::<Limit>();
+        limit.map_err(|problem| diagnostics.push(Diagnostic::error("C012", problem, &node.origin))).ok()
+    };
+    let (changes, deletes) = (limit("maxChanges"), limit("maxDeletes"));
+    let min_objects = section.get("minObjects").and_then(|node| yaml::integer(node, "minObjects", diagnostics));
+    let min_objects = min_objects.and_then(|count| usize::try_from(count).ok());
+    let max = section.get("max").map(|node| max(node, what, nouns, diagnostics)).unwrap_or_default();
+    Limits { changes, deletes, min_objects, max }
+}
+
+/// Reads limits on what hangs below changes.
+fn max(node: &Node<'_>, what: &str, nouns: &[&str], diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u64> {
+    let mut limits = BTreeMap::new();
+    let Some(section) = Section::open(node, "max", diagnostics) else { return limits };
+    for (noun, node) in section.node().entries() {
+        if !nouns.contains(&noun.key()) {
+            let message = format!("no `{}` are counted below {what}", noun.key());
+            let diagnostic = Diagnostic::error("C013", message, &noun.origin);
+            diagnostics.push(near(diagnostic, noun.key(), nouns.iter().copied()));
+            continue;
+        }
+        match node.typed() {
+            Some(Typed::Int(count)) if count >= 0 => {
+                limits.extend(u64::try_from(count).ok().map(|count| (noun.key().to_owned(), count)));
+            }
+            _ => {
+                let message = format!("the most `{}` has to be a number, 0 or more", noun.key());
+                diagnostics.push(Diagnostic::error("C012", message, &node.origin));
+            }
+        }
+    }
+    limits
+}
+
+/// Adds what comes near a word, or all that there is.
+fn near<'a>(diagnostic: Diagnostic, word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Diagnostic {
+    if let Some(near) = yaml::nearest(word, known.clone()) {
+        return diagnostic.hint(format!("did you mean `{near}`?"));
+    }
+    let known: BTreeSet<&str> = known.collect();
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    diagnostic.hint(if known.is_empty() { "nothing is".to_owned() } else { format!("known: {known}") })
+}

@@ -1,0 +1,106 @@
+//! What hangs below the objects that change, and so feels their changes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::model::{Request, ResourceId};
+
+/// Things of one noun. Each is there once, by a name that tells it from others of its target; things of which only the
+/// number is known stand under the name of what holds them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Things(BTreeMap<String, u64>);
+
+impl Things {
+    /// Adds one thing.
+    pub fn add(&mut self, name: String) {
+        self.0.insert(name, 1);
+    }
+
+    /// Adds all that something holds, known by their number alone.
+    pub fn add_all_of(&mut self, holder: String, count: u64) {
+        self.0.insert(holder, count);
+    }
+
+    /// Adds what is among others.
+    pub fn join(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().map(|(name, count)| (name.clone(), *count)));
+    }
+
+    /// Returns how many there are. Of things known by their number alone some may be counted more than once.
+    pub fn count(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+/// What a kind says about what hangs below its changes.
+#[derive(Debug, Default)]
+pub struct Beneath {
+    /// Reads to be made before it can say more.
+    pub ask: Vec<Request>,
+    told: BTreeMap<ResourceId, BTreeMap<&'static str, Option<Arc<Things>>>>,
+}
+
+impl Beneath {
+    /// Notes what of a noun hangs below an object; none where that is unknown.
+    pub fn tell(&mut self, id: &ResourceId, noun: &'static str, things: Option<Arc<Things>>) {
+        self.told.entry(id.clone()).or_default().insert(noun, things);
+    }
+
+    /// Returns the number of things below each object by their nouns; none where it is unknown.
+    pub fn counts(&self) -> impl Iterator<Item = (&ResourceId, BTreeMap<&'static str, Option<u64>>)> {
+        let count = |things: &Option<Arc<Things>>| things.as_ref().map(|things| things.count());
+        self.told.iter().map(move |(id, nouns)| (id, nouns.iter().map(|(noun, one)| (*noun, count(one))).collect()))
+    }
+
+    /// Returns how many things of a noun hang below any of the objects, what several share once; none where it is
+    /// unknown of one of them.
+    pub fn total(&self, noun: &str) -> Option<u64> {
+        let mut all = Things::default();
+        let mut seen: Option<&Arc<Things>> = None;
+        for things in self.told.values().filter_map(|nouns| nouns.get(noun)) {
+            let things = things.as_ref()?;
+            // Objects of one place share all of it.
+            if !seen.is_some_and(|last| Arc::ptr_eq(last, things)) {
+                all.join(things);
+            }
+            seen = Some(things);
+        }
+        Some(all.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_share_counts_once() {
+        let id = |key: &str| ResourceId { kind: "K", key: key.into() };
+        let things = |names: &[&str], of: &[(&str, u64)]| {
+            let mut things = Things::default();
+            names.iter().for_each(|name| things.add((*name).to_owned()));
+            of.iter().for_each(|(holder, count)| things.add_all_of((*holder).to_owned(), *count));
+            Some(Arc::new(things))
+        };
+        let mut beneath = Beneath::default();
+        beneath.tell(&id("a"), "hosts", things(&["1", "2"], &[]));
+        beneath.tell(&id("b"), "hosts", things(&["2", "3"], &[]));
+        beneath.tell(&id("c"), "hosts", things(&[], &[("module 1", 340)]));
+        beneath.tell(&id("d"), "hosts", things(&[], &[("module 1", 340), ("module 2", 1)]));
+        assert_eq!(beneath.total("hosts"), Some(344));
+        assert_eq!(beneath.total("modules"), Some(0));
+        beneath.tell(&id("d"), "modules", things(&["1"], &[]));
+        beneath.tell(&id("e"), "modules", None);
+        assert_eq!(beneath.total("modules"), None);
+        let counts: Vec<_> = beneath.counts().map(|(id, counts)| format!("{id} {counts:?}")).collect();
+        assert_eq!(
+            counts,
+            [
+                r#"K/a {"hosts": Some(2)}"#,
+                r#"K/b {"hosts": Some(2)}"#,
+                r#"K/c {"hosts": Some(340)}"#,
+                r#"K/d {"hosts": Some(341), "modules": Some(1)}"#,
+                r#"K/e {"modules": None}"#
+            ]
+        );
+    }
+}

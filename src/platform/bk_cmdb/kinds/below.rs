@@ -1,0 +1,214 @@
+//! What hangs below modules: hosts and service instances (the measured page, "What hangs below").
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::{
+    kind::{Facts, Observation, Read, Things},
+    model::Request,
+    platform::bk_cmdb::lookup::{Trouble, read_rows},
+};
+
+/// Modules that service templates gave rise to.
+pub(super) const MODULES: &str = "modules";
+/// Hosts in modules.
+pub(super) const HOSTS: &str = "hosts";
+/// Service instances of modules.
+pub(super) const SERVICE_INSTANCES: &str = "serviceInstances";
+/// Rows that an instance is either end of.
+pub(super) const ASSOCIATIONS: &str = "associations";
+
+/// Largest page of `find_module_with_relation`.
+const OF_TEMPLATES: usize = 500;
+/// Most modules of one question for hosts.
+const IDS: usize = 500;
+/// Largest page of hosts and of service instances.
+const PAGE: usize = 1000;
+
+/// The ids and names of modules, by service template.
+type ByTemplate<'f> = BTreeMap<i64, Vec<(i64, &'f str)>>;
+
+/// Reads the modules of service templates of a business by template.
+pub(super) fn modules<'f>(
+    business: i64,
+    templates: &BTreeSet<i64>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<ByTemplate<'f>, Trouble> {
+    let mut modules = ByTemplate::new();
+    let mut start = 0;
+    // No templates at all would mean every module of the business.
+    while !templates.is_empty() {
+        let arguments = json!({"bk_biz_id": business, "bk_service_template_ids": templates,
+            "fields": ["bk_module_id", "bk_module_name", "service_template_id"],
+            "page": {"start": start, "limit": OF_TEMPLATES, "sort": "bk_module_id"}});
+        let request = Request { operation: "find_module_with_relation", arguments, repeatable: true };
+        let rows = read_rows(request, "info", observation, facts)?;
+        for row in &rows {
+            let name = row["bk_module_name"].as_str().unwrap_or_default();
+            let template = row["service_template_id"].as_i64().unwrap_or_default();
+            modules.entry(template).or_default().extend(row["bk_module_id"].as_i64().map(|id| (id, name)));
+        }
+        if rows.len() < OF_TEMPLATES {
+            break;
+        }
+        start += OF_TEMPLATES;
+    }
+    Ok(modules)
+}
+
+/// Counts the hosts of modules of a business, by module.
+pub(super) fn hosts(
+    business: i64,
+    modules: &BTreeSet<i64>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<BTreeMap<i64, Things>, Trouble> {
+    let modules: Vec<i64> = modules.iter().copied().collect();
+    let mut counted = BTreeMap::new();
+    let mut trouble = None;
+    for chunk in modules.chunks(IDS) {
+        let count = Count {
+            request: &|modules, page| Request {
+                operation: "find_host_topo_relation",
+                arguments: json!({"bk_biz_id": business, "bk_module_ids": modules, "page": page}),
+                repeatable: true,
+            },
+            all: chunk,
+            list: "data",
+            name: &|row| Some(format!("host #{}", row["bk_host_id"].as_i64()?)),
+        };
+        match count.of(chunk, observation, facts) {
+            Ok(more) => counted.extend(more),
+            Err(found) => trouble = worse(trouble, found),
+        }
+    }
+    trouble.map_or(Ok(counted), Err)
+}
+
+/// Counts the service instances of modules of a business, by module. The server takes one module or the whole
+/// business.
+pub(super) fn service_instances(
+    business: i64,
+    modules: &BTreeSet<i64>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<BTreeMap<i64, Things>, Trouble> {
+    let modules: Vec<i64> = modules.iter().copied().collect();
+    let count = Count {
+        request: &|modules, page| {
+            let mut arguments = json!({"bk_biz_id": business, "page": page});
+            if let [module] = modules {
+                arguments["bk_module_id"] = json!(module);
+            }
+            Request { operation: "list_service_instance", arguments, repeatable: true }
+        },
+        all: &[],
+        list: "info",
+        name: &|row| Some(format!("service instance #{}", row["id"].as_i64()?)),
+    };
+    if modules.is_empty() { Ok(BTreeMap::new()) } else { count.of(&modules, observation, facts) }
+}
+
+/// How rows that lie in modules are counted.
+struct Count<'a> {
+    /// The question for a page of the rows of some modules.
+    request: &'a dyn Fn(&[i64], Value) -> Request,
+    /// What the question names to have the rows of all modules together.
+    all: &'a [i64],
+    /// Where the rows lie in an answer.
+    list: &'static str,
+    /// What tells a row's thing from others.
+    name: &'a dyn Fn(&Value) -> Option<String>,
+}
+
+impl Count<'_> {
+    /// Counts the rows of modules in the fewest reads: page by page all together, or one number for each module.
+    fn of(
+        &self,
+        modules: &[i64],
+        observation: &mut Observation,
+        facts: &Facts,
+    ) -> Result<BTreeMap<i64, Things>, Trouble> {
+        if modules.len() == 1 {
+            return self.numbers(modules, observation, facts);
+        }
+        let (mut rows, count) = self.page(self.all, 0, PAGE, observation, facts)?;
+        let pages = count.div_ceil(PAGE);
+        if pages > 1 + modules.len() {
+            return self.numbers(modules, observation, facts);
+        }
+        let mut trouble = None;
+        for page in 1..pages {
+            match self.page(self.all, page * PAGE, PAGE, observation, facts) {
+                Ok((more, _)) => rows.extend(more),
+                Err(found) => trouble = worse(trouble, found),
+            }
+        }
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+        let mut counted: BTreeMap<i64, Things> = modules.iter().map(|module| (*module, Things::default())).collect();
+        let mut seen = BTreeSet::new();
+        for row in rows {
+            let module = row["bk_module_id"].as_i64().unwrap_or_default();
+            let name = (self.name)(row).ok_or_else(|| Trouble::Failed("a row has no id".to_owned()))?;
+            seen.insert((module, name.clone()));
+            if let Some(things) = counted.get_mut(&module) {
+                things.add(name);
+            }
+        }
+        if seen.len() == count { Ok(counted) } else { Err(Trouble::Failed("the rows moved meanwhile".to_owned())) }
+    }
+
+    /// Asks for one number a module.
+    fn numbers(
+        &self,
+        modules: &[i64],
+        observation: &mut Observation,
+        facts: &Facts,
+    ) -> Result<BTreeMap<i64, Things>, Trouble> {
+        let mut counted = BTreeMap::new();
+        let mut trouble = None;
+        for module in modules {
+            match self.page(&[*module], 0, 1, observation, facts) {
+                Ok((_, count)) => {
+                    let mut things = Things::default();
+                    things.add_all_of(format!("module #{module}"), count as u64);
+                    counted.insert(*module, things);
+                }
+                Err(found) => trouble = worse(trouble, found),
+            }
+        }
+        trouble.map_or(Ok(counted), Err)
+    }
+
+    /// Reads one page: its rows, and how many there are in all.
+    fn page<'f>(
+        &self,
+        modules: &[i64],
+        start: usize,
+        limit: usize,
+        observation: &mut Observation,
+        facts: &'f Facts,
+    ) -> Result<(Vec<&'f Value>, usize), Trouble> {
+        match observation.read((self.request)(modules, json!({"start": start, "limit": limit})), facts) {
+            Read::Pending => Err(Trouble::Pending),
+            Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
+            Read::Value(data) => {
+                let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
+                let count = count.ok_or_else(|| Trouble::Failed("the answer has no count".to_owned()))?;
+                Ok((data[self.list].as_array().into_iter().flatten().collect(), count))
+            }
+        }
+    }
+}
+
+/// What failed outweighs what is only pending.
+fn worse(trouble: Option<Trouble>, other: Trouble) -> Option<Trouble> {
+    match (trouble, other) {
+        (None | Some(Trouble::Pending), other) => Some(other),
+        (trouble, _) => trouble,
+    }
+}

@@ -1,0 +1,53 @@
+//! What hangs on instances that change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    super::below::{ASSOCIATIONS, HOSTS, MODULES},
+    model_of, observe,
+};
+use crate::{
+    kind::{Beneath, Facts, Observation, Planned, Things},
+    model::Action,
+};
+
+/// Counts the rows that live instances are either end of.
+pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
+    let mut beneath = Beneath::default();
+    let mut by_model: BTreeMap<&str, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
+    for one in planned {
+        let Some(live) = one.live else { continue };
+        let id = &one.desired.id;
+        if one.desired.locate("business").is_some() {
+            // No page tells how to count what lies below a layer of the topology.
+            beneath.tell(id, MODULES, None);
+            beneath.tell(id, HOSTS, None);
+        }
+        if one.change.action == Action::Delete {
+            // They were read to see whether it can go.
+            beneath.tell(id, ASSOCIATIONS, Some(Arc::new(things(&live.holds))));
+        } else if let Some(instance) = live.handle.as_i64() {
+            by_model.entry(model_of(one.desired)).or_default().push((one, instance));
+        }
+    }
+    for (model, group) in by_model {
+        let ids: BTreeSet<i64> = group.iter().map(|(_, id)| *id).collect();
+        let mut observation = Observation::default();
+        let rows = observe::associations(model, &ids, &mut observation, facts);
+        beneath.ask.append(&mut observation.ask);
+        for (one, id) in group {
+            let rows = rows.as_ref().ok().map(|rows| rows.get(&id).map(|rows| things(rows)).unwrap_or_default());
+            beneath.tell(&one.desired.id, ASSOCIATIONS, rows.map(Arc::new));
+        }
+    }
+    beneath
+}
+
+fn things(labels: &[String]) -> Things {
+    let mut things = Things::default();
+    labels.iter().for_each(|label| things.add(label.clone()));
+    things
+}

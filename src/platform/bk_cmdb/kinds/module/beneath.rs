@@ -1,0 +1,41 @@
+//! What hangs below modules that change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    kind::{Beneath, Facts, Observation, Planned, Things},
+    platform::bk_cmdb::{
+        kinds::below::{self, HOSTS, SERVICE_INSTANCES},
+        lookup::Trouble,
+    },
+};
+
+/// Counts the hosts and the service instances of live modules.
+pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
+    let mut by_business: BTreeMap<i64, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
+    for one in planned {
+        let Some(live) = one.live else { continue };
+        if let (Some(business), Some(module)) = (live.handle["business"].as_i64(), live.handle["module"].as_i64()) {
+            by_business.entry(business).or_default().push((one, module));
+        }
+    }
+    let mut beneath = Beneath::default();
+    for (business, group) in by_business {
+        let ids: BTreeSet<i64> = group.iter().map(|(_, module)| *module).collect();
+        let mut observation = Observation::default();
+        let hosts = below::hosts(business, &ids, &mut observation, facts);
+        let service_instances = below::service_instances(business, &ids, &mut observation, facts);
+        beneath.ask.append(&mut observation.ask);
+        let things = |found: &Result<BTreeMap<i64, Things>, Trouble>, module: i64| {
+            Some(Arc::new(found.as_ref().ok()?.get(&module).cloned().unwrap_or_default()))
+        };
+        for (one, module) in group {
+            beneath.tell(&one.desired.id, HOSTS, things(&hosts, module));
+            beneath.tell(&one.desired.id, SERVICE_INSTANCES, things(&service_instances, module));
+        }
+    }
+    beneath
+}
