@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{Call, Change, Desired, Ensure, FieldChange, Fields, Live, Refusal, Request, ResourceId, Sight},
+    model::{
+        Call, Change, Desired, Ensure, FieldChange, Fields, Live, Refusal, Request, ResourceId, Sight, policy::Policies,
+    },
     source::Origin,
     yaml::Node,
 };
@@ -42,6 +44,7 @@ impl Envelope {
             selected: true,
             protect: false,
             exclusive: false,
+            policies: Policies::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod decode;
 mod discover;
 mod envelope;
 mod interpolate;
+mod policy;
 mod selector;
 mod targets;
 mod variables;

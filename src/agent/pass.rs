@@ -47,16 +47,12 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         let Sum { counts, verdict, error, retry } = sum;
         Report { trigger, start, end: Timestamp::now(), verdict, counts, drift, error, retry }
     };
-    let selected;
-    let desired: &[Desired] = match &shared.filter {
-        None => &manifests.desired,
-        Some(filter) => {
-            let mut objects = manifests.desired.clone();
-            select(&mut objects, &**filter);
-            selected = objects;
-            &selected
-        }
-    };
+    let mut desired = manifests.desired.clone();
+    match &shared.filter {
+        None => select(&mut desired, &[], &|_| true),
+        Some(filter) => select(&mut desired, &[], &**filter),
+    }
+    let desired: &[Desired] = &desired;
     let unserved = unserved(desired, &shared.connections);
     let readers: Vec<_> = shared.connections.iter().map(Connection::reader).collect();
     let scenes = tokio::select! {
@@ -78,6 +74,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     for excess in &excesses {
         tracing::error!("{excess}: nothing is sent in this pass");
     }
+    plan.reported.iter().for_each(|change| log_drift(change, sources));
     let outcomes = match shared.mode {
         // Nobody is there to acknowledge it.
         Mode::Enforce if !excesses.is_empty() => Vec::new(),
@@ -106,7 +103,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         sum.error.get_or_insert(trouble);
         sum.verdict = Verdict::Failed;
     }
-    end(sum, plan.changes.len())
+    end(sum, plan.differing())
 }
 
 /// Returns what a pass comes to that was broken off before it had a plan.

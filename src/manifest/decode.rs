@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Envelope, Platform},
-    manifest::{Set, Targets, Variables, check, digest, envelope, interpolate::interpolate},
+    manifest::{Set, Targets, Variables, check, digest, envelope, interpolate::interpolate, policy},
     model::{Desired, ResourceId},
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Document, Node},
@@ -97,9 +97,8 @@ impl Decoder<'_> {
             }
         }
         let mut desired = Vec::new();
-        let mut protect = false;
         if let (Some(kind), Some(spec)) = (head.kind, spec_of(&mut root)) {
-            protect = envelope::take_policy(spec, &mut found).protect;
+            let policy = policy::take(spec, &mut found);
             // Without a name or a target, which was reported, the rest of the document is still worth a look.
             let envelope = Envelope {
                 name: head.name.map(|name| name.value).unwrap_or_default(),
@@ -108,8 +107,9 @@ impl Decoder<'_> {
                 origin,
             };
             desired = kind.decode(&envelope, spec, &mut found);
+            policy.put_on(&mut desired, &envelope.name, spec, &mut found);
         }
-        self.take(id, desired, protect, sound && !found.iter().any(Diagnostic::is_error));
+        self.take(id, desired, sound && !found.iter().any(Diagnostic::is_error));
         // What follows from a mistake that was reported already would only distract from it.
         found.retain(|diagnostic| !lies_in(diagnostic, wrong.iter().chain(&unset)));
         // A missing target is one mistake, not one of each document.
@@ -117,9 +117,8 @@ impl Decoder<'_> {
         self.diagnostics.append(&mut found);
     }
 
-    fn take(&mut self, id: Option<ResourceId>, mut desired: Vec<Desired>, protect: bool, sound: bool) {
+    fn take(&mut self, id: Option<ResourceId>, mut desired: Vec<Desired>, sound: bool) {
         if sound {
-            desired.iter_mut().for_each(|one| one.protect = protect);
             self.set.desired.append(&mut desired);
         } else {
             self.set.broken.extend(id);

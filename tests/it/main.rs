@@ -9,6 +9,7 @@ mod harness;
 mod life_cycle;
 mod online;
 mod plan;
+mod policy;
 mod process_templates;
 mod property;
 mod prune;

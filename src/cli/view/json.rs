@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{report::Report, text::trouble};
+use super::{
+    report::Report,
+    text::{needed, trouble},
+};
 use crate::{
     diagnostic::{Diagnostic, render},
     engine::connection::Tally,
@@ -40,8 +43,10 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "delete": plan.count(Action::Delete),
             "unchanged": plan.unchanged,
             "blocked": plan.blocked.len(),
+            "reported": plan.reported.len(),
         },
         "changes": plan.changes.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
+        "reported": plan.reported.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
         "calls": plan.calls.iter().map(|call| json!({
             "operation": call.request.operation,
             "target": *call.target,
@@ -59,7 +64,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "message": match &one.cause {
                 Cause::Wrong(problems) => problems.first().map(|problem| problem.message.clone()).unwrap_or_default(),
                 Cause::Unread(why) => why.clone(),
-                Cause::Needs(other) => format!("it needs {other}"),
+                Cause::Needs(other) => format!("it needs {}", needed(plan, other)),
             },
             "at": at(&one.origin, sources),
         })).collect::<Vec<_>>(),

@@ -84,8 +84,20 @@ impl<'a> Writer<'a> {
         if !plan.changes.is_empty() {
             self.out.push('\n');
         }
+        self.reported(plan);
         self.blocked(plan);
         self.sum(plan, tally, took);
+    }
+
+    /// Writes what differs and is left so, because its policy is to report it.
+    fn reported(&mut self, plan: &Plan) {
+        if plan.reported.is_empty() {
+            return;
+        }
+        let head = self.styled("Reported only (policy: report):", STRONG);
+        let _ = writeln!(self.out, "{head}");
+        plan.reported.iter().for_each(|change| self.change(change));
+        self.out.push('\n');
     }
 
     fn change(&mut self, change: &Change) {
@@ -172,7 +184,8 @@ impl<'a> Writer<'a> {
                 Cause::Needs(other) => {
                     let sign = self.styled("!", REMOVED);
                     let place = self.sources.position(&one.origin);
-                    let text = format!("{sign} {} {} is left alone: it needs {other}", one.id.kind, one.id.key);
+                    let needed = needed(plan, other);
+                    let text = format!("{sign} {} {} is left alone: it needs {needed}", one.id.kind, one.id.key);
                     self.line(&text, &format!("{}:{}", place.file, place.line));
                 }
                 Cause::Wrong(_) => {}
@@ -185,12 +198,10 @@ impl<'a> Writer<'a> {
     }
 
     fn sum(&mut self, plan: &Plan, tally: &Tally, took: Duration) {
-        let blocked = match plan.blocked.len() {
-            0 => String::new(),
-            count => format!(", {count} left alone"),
-        };
+        let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
+        let others = some(plan.blocked.len(), "left alone") + &some(plan.reported.len(), "reported");
         let text = format!(
-            "{} {} to add, {} to update, {} to delete, {} unchanged{blocked}.   {} (lower bound {}), {}, {:.2} s",
+            "{} {} to add, {} to update, {} to delete, {} unchanged{others}.   {} (lower bound {}), {}, {:.2} s",
             self.styled("Plan:", STRONG),
             plan.count(Action::Create),
             plan.count(Action::Update),
@@ -253,6 +264,12 @@ impl<'a> Writer<'a> {
     fn styled(&self, text: &str, style: Style) -> String {
         if self.screen.colour && style != Style::new() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
+}
+
+/// Names an object that another one needs, and says where its policy is why it is not made.
+pub(super) fn needed(plan: &Plan, id: &ResourceId) -> String {
+    let is_reported = plan.reported.iter().any(|change| change.id == *id);
+    if is_reported { format!("{id}, which is only reported (policy: report)") } else { id.to_string() }
 }
 
 /// Returns one line about a finished object, as CI logs show it.
