@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod drift;
 pub mod exit;
 mod plan;
 mod sandbox;
@@ -44,6 +45,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Validate(args) => validate::run(&args, &screen).await,
             Command::Plan(args) => plan::run(&args, &screen).await,
             Command::Apply(args) => apply::run(&args, &screen).await,
+            Command::Drift(args) => drift::run(&args, &screen).await,
             Command::Watch(args) => watch::run(&args, &screen).await,
             Command::Sandbox(args) => sandbox::run(&args, &screen).await,
             Command::Version => {

@@ -1,11 +1,15 @@
 //! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
 
+mod author;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use serde_json::Value;
+
+pub use author::Authors;
 
 use crate::{
     diagnostic::Diagnostic,
@@ -230,6 +234,11 @@ pub trait Kind: Sync {
     /// Says what people have to do once changes are made, or what to ask for that. Asked when the plan is known.
     fn notes(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Notes {
         Notes::default()
+    }
+
+    /// Says who changed the live values that differ, or what to ask for that. Asked by `drift` alone.
+    fn changed(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Authors {
+        Authors::default()
     }
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.

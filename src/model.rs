@@ -1,5 +1,6 @@
 //! Plain data that every part of the program shares: what is wanted, what is live, what differs, what to call.
 
+pub mod author;
 pub mod policy;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};

@@ -37,6 +37,11 @@ pub(super) enum Command {
     ///
     /// Sends one call for each object that differs, in an order the server accepts, and reads each object back.
     Apply(ApplyArgs),
+    /// Show what differs, which side moved, and who did it
+    ///
+    /// Plans, and asks the platforms' own records who gave each value that differs, and when: `edit` is a manifest that
+    /// moved, `drift` a live value that somebody else changed. It cannot write, as `plan` cannot.
+    Drift(DriftArgs),
     /// Keep running: plan and apply on every change of the manifests and from time to time
     ///
     /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
@@ -221,6 +226,16 @@ pub(super) struct PlanArgs {
     pub(super) prune: bool,
     #[command(flatten)]
     pub(super) safety: SafetyArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DriftArgs {
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) network: Network,
+    #[command(flatten)]
+    pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]

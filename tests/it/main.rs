@@ -4,6 +4,7 @@
 mod apply;
 mod bind_info;
 mod cli;
+mod drift;
 mod faults;
 mod harness;
 mod life_cycle;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Version of the documents: the number before the dot changes when a key goes or changes its meaning.
-const FORMAT_VERSION: &str = "1.0";
+pub(super) const FORMAT_VERSION: &str = "1.0";
 
 /// Returns the document of a run.
 pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
@@ -104,7 +104,7 @@ fn problems(report: &Report<'_>) -> Value {
     })
 }
 
-fn change(change: &Change, sources: &Sources) -> Value {
+pub(super) fn change(change: &Change, sources: &Sources) -> Value {
     json!({
         "address": change.id.to_string(),
         "target": *change.target,

@@ -100,7 +100,8 @@ impl<'a> Writer<'a> {
         self.out.push('\n');
     }
 
-    fn change(&mut self, change: &Change) {
+    /// Writes the line about the object of a change.
+    pub(super) fn head(&mut self, change: &Change) {
         let style = style(change.action);
         let mut about = vec![change.target.to_string()];
         about.extend(Some(change.label.clone()).filter(|label| !label.is_empty()));
@@ -109,6 +110,10 @@ impl<'a> Writer<'a> {
         let head = format!("{sign} {name}  ({})", about.join(", "));
         let place = self.sources.position(&change.origin);
         self.line(&head, &format!("{}:{}", place.file, place.line));
+    }
+
+    fn change(&mut self, change: &Change) {
+        self.head(change);
         let width = change.fields.iter().map(|field| group(&field.path).width()).max().unwrap_or(0).clamp(12, 24);
         let mut last = "";
         for field in &change.fields {
@@ -173,7 +178,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes what is left alone for the sake of something else; what is wrong by itself is a diagnostic.
-    fn blocked(&mut self, plan: &Plan) {
+    pub(super) fn blocked(&mut self, plan: &Plan) {
         // One cause, one line: the ids of requests differ, the cause does not.
         let mut unread: BTreeMap<String, (&str, Vec<&ResourceId>)> = BTreeMap::new();
         for one in &plan.blocked {
@@ -254,14 +259,26 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn line(&mut self, text: &str, place: &str) {
+    /// Writes a line with a place at its end.
+    pub(super) fn line(&mut self, text: &str, place: &str) {
         let width = visible_width(text);
         let pad = " ".repeat(PLACES.saturating_sub(width).max(2));
         let place = self.styled(place, QUIET);
         let _ = writeln!(self.out, "{text}{pad}{place}");
     }
 
-    fn styled(&self, text: &str, style: Style) -> String {
+    /// Writes a line that matters less.
+    pub(super) fn quiet(&mut self, text: &str) {
+        let text = self.styled(text, QUIET);
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    /// Returns a place as reports show it.
+    pub(super) fn place(&self, origin: &Origin) -> String {
+        self.sources.position(origin).to_string()
+    }
+
+    pub(super) fn styled(&self, text: &str, style: Style) -> String {
         if self.screen.colour && style != Style::new() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 }

@@ -1,5 +1,6 @@
 //! `Instance`: an instance of a general model or a custom layer, by `update_inst` (contract section 4.1).
 
+mod author;
 mod check;
 mod observe;
 mod prune;
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Authors, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
@@ -213,6 +214,10 @@ impl Kind for Instance {
                 Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
             })
             .collect()
+    }
+
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+        author::changed(planned, facts)
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.

@@ -1,5 +1,6 @@
 //! `Module`: a module of a set, by `update_module` (contract section 4.2).
 
+mod author;
 mod check;
 mod observe;
 mod prune;
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Authors, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
@@ -181,6 +182,10 @@ impl Kind for Module {
             serves: vec![one.desired.id.clone()],
         };
         planned.iter().map(call).collect()
+    }
+
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+        author::changed(planned, facts)
     }
 
     /// `create_module` returns the full row; `update_module` returns nothing.
