@@ -39,6 +39,8 @@ pub enum Deed {
     Made,
     /// Nothing since this time, which is as far as the records go back.
     Kept,
+    /// Nothing since this time; the records before it were not read.
+    Earlier,
     /// The object was removed.
     Removed,
     /// Nothing: the records know no such object.
@@ -54,6 +56,7 @@ impl Deed {
             Self::Changed => "changed",
             Self::Made => "made",
             Self::Kept => "kept",
+            Self::Earlier => "earlier",
             Self::Removed => "removed",
             Self::Never => "never",
             Self::Unknown => "unknown",
@@ -111,7 +114,7 @@ impl Changed {
         match (self.deed, action) {
             // A value that nobody touched since its object was made.
             (Deed::Made, Action::Update) | (Deed::Kept | Deed::Never, _) => Verdict::Edit,
-            (Deed::Unknown, _) => Verdict::Unknown,
+            (Deed::Unknown | Deed::Earlier, _) => Verdict::Unknown,
             (Deed::Changed | Deed::Made | Deed::Removed, _) => match self.ours {
                 Some(true) => Verdict::Edit,
                 Some(false) => Verdict::Drift,
@@ -160,6 +163,7 @@ mod tests {
         for action in [Create, Update, Delete] {
             for ours in [None, Some(true), Some(false)] {
                 check(Deed::Unknown, action, ours, Verdict::Unknown);
+                check(Deed::Earlier, action, ours, Verdict::Unknown);
                 check(Deed::Kept, action, ours, Verdict::Edit);
                 check(Deed::Never, action, ours, Verdict::Edit);
             }

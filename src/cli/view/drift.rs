@@ -130,6 +130,7 @@ fn sentence(changed: &Changed, field: Option<&FieldChange>) -> String {
         (Deed::Made, _) if field.is_some() => format!("as it was made {at}{by}"),
         (Deed::Made, _) => format!("made {at}{by}"),
         (Deed::Kept, _) => format!("not changed since {at}"),
+        (Deed::Earlier, _) => format!("changed before {at}, which is as far back as was read"),
         (Deed::Removed, _) => format!("removed {at}{by}"),
         (Deed::Never, _) => "never there".to_owned(),
         (Deed::Unknown, _) => "nothing tells who changed it, or when".to_owned(),

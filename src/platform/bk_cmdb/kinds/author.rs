@@ -17,10 +17,8 @@ use crate::{
     platform::bk_cmdb::lookup::Trouble,
 };
 
-/// Records of one page.
-const PAGE: usize = 50;
-/// Most records that are read of one object, the latest first.
-const MOST: usize = 200;
+/// Most records that are read of one object, the latest first: each holds a whole row.
+const MOST: usize = 100;
 /// Most ids of one `find_audit_by_id`.
 const IDS: usize = 200;
 /// Most names of one `list_operation_audit`.
@@ -39,8 +37,17 @@ pub(super) struct Subject<'a> {
     pub(super) id: i64,
 }
 
-/// The records of an object, the latest first; none where they cannot be had.
-pub(super) type Trail<'f> = Option<Vec<&'f Value>>;
+/// Records of an object, or of removals.
+#[derive(Debug, Clone)]
+pub(super) struct Records<'f> {
+    /// The latest first.
+    pub(super) latest: Vec<&'f Value>,
+    /// There are no earlier ones.
+    pub(super) whole: bool,
+}
+
+/// The records of an object; none where they cannot be had.
+pub(super) type Trail<'f> = Option<Records<'f>>;
 
 /// Which operation tells the records.
 #[derive(Clone, Copy)]
@@ -52,8 +59,8 @@ enum Way {
 }
 
 impl Way {
-    fn page(self, subject: &Subject<'_>, start: usize) -> Request {
-        let page = json!({"start": start, "limit": PAGE, "sort": "-id"});
+    fn request(self, subject: &Subject<'_>) -> Request {
+        let page = json!({"start": 0, "limit": MOST, "sort": "-id"});
         let mut condition = json!({"resource_type": subject.resource, "resource_id": subject.id});
         let operation = match self {
             Self::Instance => {
@@ -84,13 +91,13 @@ pub(super) fn trails<'f, 'a>(
     let ways = if first.resource == "module" { [Way::List].as_slice() } else { &[Way::Instance, Way::List] };
     for way in ways {
         // The first goes alone: what refuses it would refuse the others too.
-        match observation.read(way.page(first, 0), facts) {
+        match observation.read(way.request(first), facts) {
             Read::Pending => return None,
             Read::Failed(_) => {}
             Read::Value(_) => {
                 let mut trails: BTreeMap<_, _> = BTreeMap::new();
                 for subject in subjects {
-                    trails.insert(subject.clone(), pages(*way, subject, observation, facts));
+                    trails.insert(subject.clone(), latest(*way, subject, observation, facts));
                 }
                 if !observation.ask.is_empty() {
                     return None;
@@ -105,17 +112,10 @@ pub(super) fn trails<'f, 'a>(
     Some(nothing())
 }
 
-fn pages<'f>(way: Way, subject: &Subject<'_>, observation: &mut Observation, facts: &'f Facts) -> Trail<'f> {
-    let mut rows = Vec::new();
-    loop {
-        let Read::Value(data) = observation.read(way.page(subject, rows.len()), facts) else { return None };
-        let page = data["info"].as_array().map(Vec::as_slice).unwrap_or_default();
-        rows.extend(page);
-        let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
-        if page.is_empty() || rows.len() >= count.min(MOST) {
-            rows.sort_by_key(|row| std::cmp::Reverse(row["id"].as_i64()));
-            return Some(rows);
-        }
+fn latest<'f>(way: Way, subject: &Subject<'_>, observation: &mut Observation, facts: &'f Facts) -> Trail<'f> {
+    match observation.read(way.request(subject), facts) {
+        Read::Value(data) => Some(rows(data)),
+        Read::Pending | Read::Failed(_) => None,
     }
 }
 
@@ -125,14 +125,22 @@ fn detailed<'f, 'a>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Option<BTreeMap<Subject<'a>, Trail<'f>>> {
-    let ids: Vec<i64> = trails.values().flatten().flatten().filter_map(|row| row["id"].as_i64()).collect();
-    let rows = by_ids(&ids, observation, facts)?;
+    let listed = trails.values().flatten().flat_map(|records| &records.latest);
+    let ids: Vec<i64> = listed.filter_map(|row| row["id"].as_i64()).collect();
+    let details = by_ids(&ids, observation, facts)?;
     for trail in trails.values_mut() {
-        let known = |row: &&Value| rows.get(&row["id"].as_i64()?).copied();
-        // A record without its detail would hide what it changed.
-        *trail = trail.take().and_then(|trail| trail.iter().map(known).collect());
+        *trail = with_details(trail.take(), &details);
     }
     Some(trails)
+}
+
+/// Puts records with details in the place of those without. One without would hide what it changed, so then there are
+/// none.
+pub(super) fn with_details<'f>(trail: Trail<'f>, details: &HashMap<i64, &'f Value>) -> Trail<'f> {
+    let records = trail?;
+    let detail = |row: &&Value| details.get(&row["id"].as_i64()?).copied();
+    let latest: Option<Vec<_>> = records.latest.iter().map(detail).collect();
+    Some(Records { latest: latest?, ..records })
 }
 
 /// Reads records with their details; nothing while answers are missing. What fails is not among them.
@@ -151,16 +159,16 @@ pub(super) fn by_ids<'f>(
     observation.ask.is_empty().then_some(rows)
 }
 
-/// Reads the records of removals of objects with these names, the latest first; nothing while answers are missing. The
-/// rows have no details. An error where the records cannot be had.
+/// Reads the records of removals of objects with these names, without their details; nothing while answers are
+/// missing.
 pub(super) fn removals<'f>(
     condition: &Value,
     names: &BTreeSet<&str>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Option<Result<Vec<&'f Value>, ()>> {
+) -> Option<Trail<'f>> {
     let names: Vec<_> = names.iter().copied().collect();
-    let mut rows = Ok(Vec::new());
+    let mut trail = Some(Records { latest: Vec::new(), whole: true });
     for chunk in names.chunks(NAMES) {
         let mut condition = condition.clone();
         condition["action"] = json!(["delete"]);
@@ -168,13 +176,33 @@ pub(super) fn removals<'f>(
         condition["condition"] = json!([{"field": "resource_name", "operator": "in", "value": chunk}]);
         let arguments = json!({"condition": condition, "page": {"start": 0, "limit": IDS, "sort": "-id"}});
         let request = Request { operation: "list_operation_audit", arguments, repeatable: true };
-        match (observation.read(request, facts), &mut rows) {
-            (Read::Value(data), Ok(rows)) => rows.extend(data["info"].as_array().into_iter().flatten()),
-            (Read::Failed(_), _) => rows = Err(()),
-            (Read::Pending, _) | (_, Err(())) => {}
+        match (observation.read(request, facts), &mut trail) {
+            (Read::Value(data), Some(records)) => {
+                let page = rows(data);
+                records.whole &= page.whole;
+                records.latest.extend(page.latest);
+            }
+            (Read::Failed(_), _) => trail = None,
+            (Read::Pending, _) | (_, None) => {}
         }
     }
-    observation.ask.is_empty().then_some(rows)
+    observation.ask.is_empty().then_some(trail)
+}
+
+/// Reads an answer with the latest records and the number of all.
+fn rows(data: &Value) -> Records<'_> {
+    let mut latest: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+    latest.sort_by_key(|row| std::cmp::Reverse(row["id"].as_i64()));
+    let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    Records { whole: latest.len() >= count, latest }
+}
+
+/// Says who removed an object: the record, or that none knows it; none where that cannot be said.
+pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Value) -> bool, facts: &Facts) -> Option<Changed> {
+    let records = trail.as_ref()?;
+    let record = records.latest.iter().find(|record| is_about(record));
+    let never = || Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() };
+    record.map(|record| told(record, Deed::Removed, facts)).or_else(|| records.whole.then(never))
 }
 
 /// What a record says: who did it, and when.
@@ -203,7 +231,7 @@ fn ours(by: Option<&str>, facts: &Facts) -> Option<bool> {
 pub(super) fn last_change(trail: &Trail<'_>, field: &str, live: &Value, facts: &Facts) -> Option<Changed> {
     let records = trail.as_ref()?;
     let mut after = live;
-    for record in records {
+    for record in &records.latest {
         let details = &record["operation_detail"]["details"];
         match record["action"].as_str() {
             Some("update") => {
@@ -219,13 +247,14 @@ pub(super) fn last_change(trail: &Trail<'_>, field: &str, live: &Value, facts: &
             _ => {}
         }
     }
-    let oldest = records.last()?;
-    Some(Changed { by: None, ours: None, ..told(oldest, Deed::Kept, facts) })
+    let oldest = records.latest.last()?;
+    let deed = if records.whole { Deed::Kept } else { Deed::Earlier };
+    Some(Changed { by: None, ours: None, ..told(oldest, deed, facts) })
 }
 
 /// Returns who made an object, as far as records tell.
 pub(super) fn creation(trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
-    let record = trail.as_ref()?.iter().find(|record| record["action"] == "create")?;
+    let record = trail.as_ref()?.latest.iter().find(|record| record["action"] == "create")?;
     Some(told(record, Deed::Made, facts))
 }
 
@@ -308,4 +337,75 @@ pub(super) fn of_live<'p, 'f>(
         authors.known.push((one.desired.id.clone(), path.to_owned(), told));
     }
     authors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Freshness;
+
+    fn facts() -> Facts {
+        let settings = [("username", "admin"), ("timeZone", "Asia/Shanghai")];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Facts::new(Freshness::Replica, settings.into())
+    }
+
+    fn told_in_short(told: Option<Changed>) -> Value {
+        told.map_or(Value::Null, |told| json!([told.deed.name(), told.by, told.source.name(), told.ours, told.was]))
+    }
+
+    /// A record of the user `by`: what was stored before, and what was sent.
+    fn update(by: &str, before: &Value, sent: &Value) -> Value {
+        json!({"action": "update", "user": by, "operation_time": "2026-11-20 14:02:03",
+            "operation_detail": {"details": {"pre_data": before, "cur_data": null, "update_fields": sent}}})
+    }
+
+    #[test]
+    fn the_last_record_that_changed_a_field() {
+        let check = |records: &[Value], whole: bool, live: Value, expected: Value| {
+            let records = Records { latest: records.iter().collect(), whole };
+            let told = told_in_short(last_change(&Some(records), "a", &live, &facts()));
+            assert_eq!(told, expected);
+        };
+        let zoe = update("zoe", &json!({"a": 1, "b": 1}), &json!({"a": 2}));
+        check(&[zoe.clone()], true, json!(2), json!(["changed", "zoe", "audit", false, 1]));
+        // What came later did not touch it, or sent what was there.
+        let other = update("admin", &json!({"a": 2, "b": 1}), &json!({"b": 2}));
+        let same = update("admin", &json!({"a": 2, "b": 2}), &json!({"a": " 2 "}));
+        check(&[same, other, zoe.clone()], true, json!(2), json!(["changed", "zoe", "audit", false, 1]));
+        // Away and back again: the last one counts.
+        let back = update("admin", &json!({"a": 2}), &json!({"a": 1}));
+        check(&[back, zoe.clone()], true, json!(1), json!(["changed", "admin", "audit", true, 2]));
+        let made = json!({"action": "create", "user": "zoe", "operation_time": "2026-11-19 00:00:00"});
+        let of_b = update("admin", &json!({"a": 1, "b": 1}), &json!({"b": 2}));
+        check(&[of_b.clone(), made], true, json!(1), json!(["made", "zoe", "audit", false, null]));
+        check(&[of_b.clone()], true, json!(1), json!(["kept", null, "audit", null, null]));
+        check(&[of_b], false, json!(1), json!(["earlier", null, "audit", null, null]));
+        check(&[], true, json!(1), Value::Null);
+        assert_eq!(last_change(&None, "a", &json!(1), &facts()), None);
+    }
+
+    #[test]
+    fn a_row_tells_what_it_can() {
+        let check = |row: Value, action: Action, expected: Value| {
+            assert_eq!(told_in_short(Some(of_row(&row, action, &facts()))), expected, "{row}");
+        };
+        let (early, late) = ("2026-11-19T00:00:00Z", "2026-11-20T00:00:00.5Z");
+        let row =
+            json!({"bk_created_by": "admin", "bk_created_at": early, "bk_updated_by": "zoe", "bk_updated_at": late});
+        check(row.clone(), Action::Update, json!(["changed", "zoe", "object", false, null]));
+        check(row, Action::Delete, json!(["made", "admin", "object", true, null]));
+        let fresh =
+            json!({"bk_created_by": "zoe", "bk_created_at": early, "bk_updated_by": null, "bk_updated_at": early});
+        check(fresh, Action::Update, json!(["made", "zoe", "object", false, null]));
+        let template = json!({"creator": "admin", "modifier": "zoe", "create_time": early, "last_time": late});
+        check(template, Action::Update, json!(["changed", "zoe", "object", false, null]));
+        check(
+            json!({"create_time": early, "last_time": late}),
+            Action::Update,
+            json!(["changed", null, "time", null, null]),
+        );
+        check(json!({"last_time": late}), Action::Update, json!(["changed", null, "time", null, null]));
+        check(json!({"bk_inst_id": 1}), Action::Update, json!(["unknown", null, "none", null, null]));
+    }
 }

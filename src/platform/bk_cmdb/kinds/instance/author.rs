@@ -7,10 +7,7 @@ use serde_json::{Value, json};
 use super::{NAME, model_of, wanted_name};
 use crate::{
     kind::{Authors, Facts, Observation, Planned},
-    model::{
-        Action,
-        author::{Changed, Deed, Source},
-    },
+    model::{Action, author::Changed},
     platform::bk_cmdb::{
         kinds::author::{self, COLUMNS, Columns, Subject},
         lookup::{self, Selector},
@@ -66,16 +63,8 @@ fn removed(model: &str, group: &[Planned<'_>], facts: &Facts) -> Authors {
         return Authors { ask: observation.ask, ..authors };
     };
     for (one, name) in &missing {
-        let told = match &records {
-            Err(()) => Changed::unknown(),
-            Ok(records) => records
-                .iter()
-                .find(|record| record["resource_name"] == **name)
-                .map_or(Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() }, |record| {
-                    author::told(record, Deed::Removed, facts)
-                }),
-        };
-        authors.known.push((one.desired.id.clone(), String::new(), told));
+        let told = author::removal(&records, |record| record["resource_name"] == **name, facts);
+        authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));
     }
     authors
 }

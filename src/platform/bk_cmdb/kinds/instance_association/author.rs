@@ -53,9 +53,11 @@ fn told(one: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Changed> 
             && detail["src_obj_id"] == ends["model"]
             && detail["dest_inst_id"] == ends["target"]
     };
-    let last = trail.as_ref()?.iter().find(is_about);
-    match (one.change.action, last) {
-        (Action::Create, None) => Some(Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() }),
+    let records = trail.as_ref()?;
+    match (one.change.action, records.latest.iter().find(is_about)) {
+        (Action::Create, None) if records.whole => {
+            Some(Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() })
+        }
         (Action::Create, Some(record)) if record["action"] == json!("delete") => {
             Some(author::told(record, Deed::Removed, facts))
         }

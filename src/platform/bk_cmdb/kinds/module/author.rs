@@ -7,10 +7,7 @@ use serde_json::{Value, json};
 use super::{observe, wanted_name};
 use crate::{
     kind::{Authors, Facts, Observation, Planned},
-    model::{
-        Action,
-        author::{Changed, Deed, Source},
-    },
+    model::{Action, author::Changed},
     platform::bk_cmdb::kinds::author::{self, COLUMNS, Subject},
 };
 
@@ -56,22 +53,19 @@ fn removed(business: i64, group: &[Planned<'_>], facts: &Facts) -> Authors {
     let Some(records) = author::removals(&condition, &names, &mut observation, facts) else {
         return Authors { ask: observation.ask, ..authors };
     };
-    let ids: Vec<_> = records.iter().flatten().filter_map(|record| record["id"].as_i64()).collect();
+    let ids: Vec<_> =
+        records.iter().flat_map(|records| &records.latest).filter_map(|record| record["id"].as_i64()).collect();
     let Some(details) = author::by_ids(&ids, &mut observation, facts) else {
         return Authors { ask: observation.ask, ..authors };
     };
+    let records = author::with_details(records, &details);
     for (one, name) in missing {
-        let detail = |record: &&Value| details.get(&record["id"].as_i64()?).copied();
-        let all: Option<Vec<&Value>> = records.as_ref().ok().and_then(|records| records.iter().map(detail).collect());
-        let told = all.map_or_else(Changed::unknown, |records| {
-            let fits = |record: &&&Value| {
-                let row = &record["operation_detail"]["details"]["pre_data"];
-                record["resource_name"] == *name && row["bk_set_id"] == one.place["set"]
-            };
-            let never = Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() };
-            records.iter().find(fits).map_or(never, |record| author::told(record, Deed::Removed, facts))
-        });
-        authors.known.push((one.desired.id.clone(), String::new(), told));
+        let is_about = |record: &Value| {
+            let row = &record["operation_detail"]["details"]["pre_data"];
+            record["resource_name"] == *name && row["bk_set_id"] == one.place["set"]
+        };
+        let told = author::removal(&records, is_about, facts);
+        authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));
     }
     authors
 }
