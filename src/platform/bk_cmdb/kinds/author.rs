@@ -368,7 +368,7 @@ mod tests {
             assert_eq!(told, expected);
         };
         let zoe = update("zoe", &json!({"a": 1, "b": 1}), &json!({"a": 2}));
-        check(&[zoe.clone()], true, json!(2), json!(["changed", "zoe", "audit", false, 1]));
+        check(std::slice::from_ref(&zoe), true, json!(2), json!(["changed", "zoe", "audit", false, 1]));
         // What came later did not touch it, or sent what was there.
         let other = update("admin", &json!({"a": 2, "b": 1}), &json!({"b": 2}));
         let same = update("admin", &json!({"a": 2, "b": 2}), &json!({"a": " 2 "}));
@@ -379,7 +379,7 @@ mod tests {
         let made = json!({"action": "create", "user": "zoe", "operation_time": "2026-11-19 00:00:00"});
         let of_b = update("admin", &json!({"a": 1, "b": 1}), &json!({"b": 2}));
         check(&[of_b.clone(), made], true, json!(1), json!(["made", "zoe", "audit", false, null]));
-        check(&[of_b.clone()], true, json!(1), json!(["kept", null, "audit", null, null]));
+        check(std::slice::from_ref(&of_b), true, json!(1), json!(["kept", null, "audit", null, null]));
         check(&[of_b], false, json!(1), json!(["earlier", null, "audit", null, null]));
         check(&[], true, json!(1), Value::Null);
         assert_eq!(last_change(&None, "a", &json!(1), &facts()), None);
