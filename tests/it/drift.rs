@@ -145,6 +145,20 @@ fn an_instance_whose_records_cannot_be_had() {
 }
 
 #[test]
+fn an_older_server() {
+    let mut state = zoned();
+    state["bk-cmdb"]["version"] = json!("3.9");
+    let site = Site::with(&state, &[("a.yaml", &switch("core", SW, "operator: alice, ports: 1"))]);
+    site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "operator": "bob"}));
+    let ports = json!(["edit", "kept", null, "audit", null]);
+    let told = json!({"operator": ["drift", "changed", "zoe", "audit", "alice"], "ports": ports});
+    assert_eq!(seen(&site), told);
+    refuse_audits(&site);
+    let one = json!(["drift", "changed", "zoe", "object", null]);
+    assert_eq!(seen(&site), json!({"operator": one, "ports": one}));
+}
+
+#[test]
 fn an_instance_that_is_missing_or_in_the_way() {
     let new = document("Instance", "ensure: present, model: bk_switch, match: {bk_inst_name: new}, fields: {ports: 1}");
     let site = Site::with(&zoned(), &[("a.yaml", &new)]);
