@@ -75,7 +75,7 @@ fn an_edit_and_drift_of_an_instance_as_people_read_them() {
         edit     ports: 96 → 48, changed [moment] +08:00 by admin, the account of this target, before 24 (audit record)  a.yaml:7:36
         edit     bk_sn: "S1" → "", not changed since [moment] +08:00 (audit record)  a.yaml:7:47
 
-    Drift: 1 drifted, 0 edited, 0 unknown which, 0 unchanged.   4 reads, [time]
+    Drift: 1 drifted, 0 edited, 0 unknown which, 0 unchanged; values are declared → live.   4 reads, [time]
     [exit status: 2]
     "#);
     let document = site.run(&["drift", "-o", "json"]).json();

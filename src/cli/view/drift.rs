@@ -10,7 +10,7 @@ use super::{
     json::{self as plan_json, FORMAT_VERSION},
     report::Report,
     text::{self, Writer},
-    value::{is_long, short},
+    value::{is_long, row, short},
 };
 use crate::{
     engine::author::Trace,
@@ -55,19 +55,9 @@ pub(in crate::cli) fn text(drift: &Drift<'_>, screen: &Screen) -> String {
     for change in drift.changes() {
         writer.head(change);
         let is_reported = plan.reported.iter().any(|one| std::ptr::eq(one, change));
-        for (path, changed) in drift.trace.all(change) {
-            let verdict = changed.verdict(change.action);
-            let field = change.fields.iter().find(|field| field.path == path);
-            let what = field.map_or_else(String::new, |field| format!("{path}: {}, ", values(field)));
-            let body = format!("{what}{}", sentence(&changed, field));
-            let word = writer.styled(&format!("{:<8}", verdict.name()), style(verdict));
-            writer.line(
-                &format!("    {word} {body}"),
-                &field.map(|field| writer.place(&field.because)).unwrap_or_default(),
-            );
-        }
+        object(&mut writer, change, &drift.trace.all(change));
         if is_reported {
-            writer.quiet("    only reported (policy: report)");
+            writer.plain("    only reported (policy: report)");
         }
     }
     let mut out = writer.finish();
@@ -85,7 +75,7 @@ pub(in crate::cli) fn text(drift: &Drift<'_>, screen: &Screen) -> String {
     let reads = report.tally.map_or(0, |tally| tally.total(false));
     let _ = writeln!(
         out,
-        "Drift: {} drifted, {} edited, {} unknown which, {} unchanged{left_alone}.   {}, {:.2} s",
+        "Drift: {} drifted, {} edited, {} unknown which, {} unchanged{left_alone}; values are declared → live.   {}, {:.2} s",
         drift.count(Verdict::Drift),
         drift.count(Verdict::Edit),
         drift.count(Verdict::Unknown),
@@ -94,6 +84,30 @@ pub(in crate::cli) fn text(drift: &Drift<'_>, screen: &Screen) -> String {
         report.took.as_secs_f64(),
     );
     out
+}
+
+/// Writes the parts of a change. What is the same for several fields in a row is said once, behind them.
+fn object(writer: &mut Writer<'_>, change: &Change, parts: &[(&str, Changed)]) {
+    for run in parts.chunk_by(|(_, one), (_, next)| one == next) {
+        let mut told = None;
+        for (path, changed) in run {
+            let verdict = changed.verdict(change.action);
+            let word = writer.styled(&format!("{:<8}", verdict.name()), style(verdict));
+            let field = change.fields.iter().find(|field| field.path == *path);
+            let sentence = sentence(changed, field);
+            let Some(field) = field else {
+                writer.plain(&format!("    {word} {sentence}"));
+                continue;
+            };
+            let said = if run.len() == 1 { format!(", {sentence}") } else { String::new() };
+            let place = writer.place(&field.because);
+            writer.line(&format!("    {word} {path}: {}{said}", values(field)), &place);
+            told = Some(sentence).filter(|_| run.len() > 1);
+        }
+        if let Some(told) = told {
+            writer.plain(&format!("    {:<8} {told}", ""));
+        }
+    }
 }
 
 fn style(verdict: Verdict) -> Style {
@@ -106,7 +120,11 @@ fn style(verdict: Verdict) -> Style {
 
 /// The declared value and the live one.
 fn values(field: &FieldChange) -> String {
-    let one = |value: Option<&Value>| if is_long(value) { "(text)".to_owned() } else { short(value) };
+    let one = |value: Option<&Value>| match value {
+        Some(whole) if field.path.ends_with(']') && whole.is_object() => row(whole),
+        _ if is_long(value) => "(text)".to_owned(),
+        _ => short(value),
+    };
     format!("{} → {}", one(field.to.as_ref()), one(field.from.as_ref()))
 }
 

@@ -267,9 +267,8 @@ impl<'a> Writer<'a> {
         let _ = writeln!(self.out, "{text}{pad}{place}");
     }
 
-    /// Writes a line that matters less.
-    pub(super) fn quiet(&mut self, text: &str) {
-        let text = self.styled(text, QUIET);
+    /// Writes a line without a place.
+    pub(super) fn plain(&mut self, text: &str) {
         let _ = writeln!(self.out, "{text}");
     }
 
