@@ -337,3 +337,29 @@ fn a_plan_shows_what_it_only_reports() {
     let output = site.run(&["plan", "--max-changes", "1"]);
     assert_eq!(output.code, Some(0), "{output}");
 }
+
+/// All 27 ways of giving policies to the three fields that one call replaces together.
+#[test]
+fn whatever_the_policies_only_what_is_enforced_moves() {
+    let words = ["enforce", "report", "ignore"];
+    let fields = [("name", json!("moved")), ("remark", json!("new")), ("favorite", json!(true))];
+    let was = json!({"name": "orders", "remark": "orders", "favorite": false});
+    for number in 0..27 {
+        let policies = [words[number % 3], words[number / 3 % 3], words[number / 9]];
+        let named = fields.iter().zip(policies).map(|((name, _), policy)| format!("{name}: {policy}"));
+        let named = named.collect::<Vec<_>>().join(", ");
+        let spec = "id: a1, fields: {name: moved, remark: new, favorite: true}";
+        let site = Site::with(&state(), &[("a.yaml", &app("a", &format!("{spec}, fieldPolicy: {{{named}}}")))]);
+        let of = |policy: &str| -> Vec<&str> {
+            fields.iter().zip(policies).filter(|(_, one)| *one == policy).map(|((name, _), _)| *name).collect()
+        };
+        let change = |paths: Vec<&str>| if paths.is_empty() { json!([]) } else { json!([["App/a", paths]]) };
+        assert_eq!(seen(&site), (change(of("enforce")), change(of("report"))), "{named}");
+        assert_eq!(site.apply().len(), usize::from(!of("enforce").is_empty()), "{named}");
+        let row = site.row("/roma-connect/apps", "id", "a1");
+        for ((name, declared), policy) in fields.iter().zip(policies) {
+            assert_eq!(row[name], if policy == "enforce" { declared.clone() } else { was[name].clone() }, "{named}");
+        }
+        site.assert_converged();
+    }
+}
