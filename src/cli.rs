@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod drift;
 pub mod exit;
 mod explain;
 mod grounds;
@@ -51,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Explain(args) => explain::run(&args, &screen).await,
             Command::Apply(args) => apply::run(&args, &screen).await,
             Command::Show(args) => saved::show(&args, &screen),
+            Command::Drift(args) => drift::run(&args, &screen).await,
             Command::Watch(args) => watch::run(&args, &screen).await,
             Command::Snapshot(args) => snapshot::run(&args, &screen).await,
             Command::Sandbox(args) => sandbox::run(&args, &screen).await,

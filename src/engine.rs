@@ -1,6 +1,7 @@
 //! Runs reads and calls: everything here waits for a network, nothing here knows a platform.
 
 pub mod apply;
+pub mod author;
 pub mod beneath;
 pub mod check;
 pub mod connection;

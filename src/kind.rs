@@ -1,5 +1,6 @@
 //! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
 
+mod author;
 mod beneath;
 pub mod seal;
 mod wire;
@@ -11,12 +12,15 @@ use std::{
 
 use serde_json::Value;
 
+pub use author::Authors;
 pub use beneath::{Beneath, Things};
 pub use wire::{Endpoint, Grant, Lane, Login, Prepared, Reply, Stamp, Standing};
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{Call, Change, Desired, Ensure, FieldChange, Fields, Live, Refusal, Request, ResourceId, Sight},
+    model::{
+        Call, Change, Desired, Ensure, FieldChange, Fields, Live, Refusal, Request, ResourceId, Sight, policy::Policies,
+    },
     source::Origin,
     yaml::Node,
 };
@@ -49,6 +53,7 @@ impl Envelope {
             selected: true,
             protect: false,
             exclusive: false,
+            policies: Policies::default(),
         }
     }
 }
@@ -248,6 +253,11 @@ pub trait Kind: Sync {
     /// Says what hangs below changes, or what to ask for that. Asked when the plan is known.
     fn beneath(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Beneath {
         Beneath::default()
+    }
+
+    /// Says who changed the live values that differ, or what to ask for that. Asked by `drift` alone.
+    fn changed(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Authors {
+        Authors::default()
     }
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.

@@ -9,6 +9,7 @@ mod discover;
 mod envelope;
 mod interpolate;
 mod overlay;
+mod policy;
 mod provenance;
 mod selector;
 mod targets;

@@ -1,5 +1,8 @@
 //! Plain data that every part of the program shares: what is wanted, what is live, what differs, what to call.
 
+pub mod author;
+pub mod policy;
+
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
@@ -73,6 +76,8 @@ pub struct Desired {
     pub protect: bool,
     /// What no document declares beside it is removed: all documents of its kind have to be known.
     pub exclusive: bool,
+    /// What is done where it differs.
+    pub policies: policy::Policies,
 }
 
 impl Desired {

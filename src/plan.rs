@@ -3,6 +3,7 @@
 pub mod file;
 pub mod guard;
 pub mod order;
+mod policy;
 pub mod seen;
 mod select;
 mod settle;
@@ -20,7 +21,7 @@ use serde_json::Value;
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Kind, Planned, Platform},
-    model::{Action, Call, Change, Desired, Ensure, FieldChange, Live, ResourceId, Rival, Sight},
+    model::{Action, Call, Change, Desired, Ensure, FieldChange, Live, ResourceId, Rival, Sight, policy::Policy},
 };
 
 /// One target, what is wanted of it and what was read from it.
@@ -40,12 +41,14 @@ pub struct Scene<'a> {
     pub remarks: Vec<Diagnostic>,
     /// What was read.
     pub facts: Facts,
+    /// What is enforced of live objects of which not everything is.
+    pub enforced: BTreeMap<ResourceId, Desired>,
 }
 
 impl Scene<'_> {
-    /// Returns all objects that the plan is about.
+    /// Returns all objects that the plan is about, as far as their documents are enforced.
     pub fn objects(&self) -> impl Iterator<Item = &Desired> {
-        self.desired.iter().copied().chain(&self.surplus)
+        self.declared().map(|one| self.enforced.get(&one.id).unwrap_or(one))
     }
 
     /// Returns the kind of an object.
@@ -97,6 +100,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// The calls that make them, in the same order.
     pub calls: Vec<Call>,
+    /// What differs and is left so, because its policy is to report it.
+    pub reported: Vec<Change>,
     /// How many objects are as declared.
     pub unchanged: usize,
     /// How many declared objects of a kind were found live on a target: what shares count among.
@@ -126,6 +131,12 @@ impl Plan {
     /// Says whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// Returns how many objects are not as declared. One may be enforced in some fields and reported in others.
+    pub fn differing(&self) -> usize {
+        let all = self.changes.iter().chain(&self.reported).map(|change| &change.id);
+        all.collect::<HashSet<_>>().len()
     }
 
     /// Returns how many changes are of a kind.
@@ -185,9 +196,15 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     let mut candidates: BTreeMap<&ResourceId, Candidate<'_>> = BTreeMap::new();
     let mut held: HashMap<String, &ResourceId> = HashMap::new();
     let mut unchanged = 0;
-    for desired in scene.objects() {
+    let mut reported = BTreeMap::new();
+    for (declared, desired) in scene.declared().zip(scene.objects()) {
         let Some(kind) = scene.kind(&desired.id) else { continue };
-        match candidate(scene, kind, desired) {
+        let candidate = candidate(scene, kind, desired).and_then(|one| {
+            let change = if desired.selected { policy::reported(scene, kind, declared)? } else { None };
+            reported.extend(change.map(|change| (&declared.id, change)));
+            Ok(one)
+        });
+        match candidate {
             Ok(candidate) => {
                 let claims = kind.claims(desired, candidate.live, candidate.place);
                 held.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
@@ -195,8 +212,8 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
                     continue;
                 }
                 if candidate.is_nothing() {
-                    unchanged += 1;
-                } else {
+                    unchanged += usize::from(!reported.contains_key(&desired.id));
+                } else if policy::is_bound(&desired.policies, candidate.action) {
                     let wanted = if candidate.action == Action::Delete { Vec::new() } else { claims.wanted };
                     candidates.insert(&desired.id, Candidate { wanted, ..candidate });
                 }
@@ -246,6 +263,8 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     for one in scene.desired.iter().filter(|one| is_found(one)) {
         *plan.live.entry((scene.target.clone(), one.id.kind)).or_default() += 1;
     }
+    reported.retain(|id, _| !blocked.contains_key(id));
+    plan.reported.extend(reported.into_values());
     plan.remarks.extend_from_slice(&scene.remarks);
     let origins: HashMap<_, _> =
         scene.objects().chain(scene.scopes.iter().copied()).map(|one| (&one.id, &one.origin)).collect();
@@ -277,7 +296,10 @@ fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) ->
         let (action, rivals) = (Action::Delete, [].as_slice());
         return Ok(Candidate { desired, action, live, rivals, place, fields: Vec::new(), wanted: Vec::new(), after });
     }
-    let mut fields = kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong)?;
+    let is_looked_at = live.is_none() || desired.policies.any(Policy::Enforce);
+    let fields = is_looked_at.then(|| kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong));
+    let mut fields = fields.transpose()?.unwrap_or_default();
+    fields.retain(|field| live.is_none() || desired.policies.of(&field.path) == Policy::Enforce);
     fields.retain(|field| !scene.facts.given_up.contains(&field.mark(&desired.id)));
     let action = if live.is_some() { Action::Update } else { Action::Create };
     // What is made in this run has to be there first.

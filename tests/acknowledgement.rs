@@ -275,6 +275,7 @@ fn acknowledgement(world: &World) -> (Plan, String) {
                 platform: &BkCmdb,
                 desired,
                 surplus,
+                enforced: BTreeMap::new(),
                 scopes: Vec::new(),
                 remarks: Vec::new(),
                 facts,

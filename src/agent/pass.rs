@@ -74,16 +74,12 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         let Sum { counts, verdict, error, retry } = sum;
         Report { trigger, start, end: Timestamp::now(), verdict, counts, drift, error, retry }
     };
-    let selected;
-    let desired: &[Desired] = match &shared.filter {
-        None => &manifests.desired,
-        Some(filter) => {
-            let mut objects = manifests.desired.clone();
-            select(&mut objects, &**filter);
-            selected = objects;
-            &selected
-        }
-    };
+    let mut desired = manifests.desired.clone();
+    match &shared.filter {
+        None => select(&mut desired, &[], &|_| true),
+        Some(filter) => select(&mut desired, &[], &**filter),
+    }
+    let desired: &[Desired] = &desired;
     let unserved = unserved(desired, &shared.connections);
     let readers: Vec<_> = shared.connections.iter().map(Connection::reader).collect();
     let read_at = Instant::now();
@@ -113,6 +109,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     let limited = shared.mode == Mode::Enforce;
     let excesses = if limited { guard::excesses(&plan, &shared.safety) } else { Vec::new() };
     shared.refuse(&plan, &excesses);
+    plan.reported.iter().for_each(|change| log_drift(change, sources));
     let outcomes = match shared.mode {
         // Nobody is there to acknowledge it.
         Mode::Enforce if !excesses.is_empty() => Vec::new(),
@@ -144,7 +141,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         sum.error.get_or_insert("no document can be used".to_owned());
         sum.verdict = Verdict::Failed;
     }
-    end(sum, plan.changes.len())
+    end(sum, plan.differing())
 }
 
 /// Returns what a pass comes to that was broken off before it had a plan.

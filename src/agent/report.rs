@@ -46,7 +46,9 @@ pub(super) struct Sum {
 
 /// Adds up. Without outcomes nothing was sent. `unserved` are objects whose target nobody can talk to.
 pub(super) fn sum(plan: &Plan, outcomes: &[(ResourceId, Outcome)], unserved: usize) -> Sum {
-    let mut counts = Counts { in_sync: plan.unchanged, unknown: unserved, ..Counts::default() };
+    // An object may be enforced in some fields and reported in others; it is one object.
+    let drifted = plan.differing() - plan.changes.len();
+    let mut counts = Counts { in_sync: plan.unchanged, unknown: unserved, drifted, ..Counts::default() };
     let mut error = (unserved > 0).then(|| "no connection to a target".to_owned());
     let mut retry = false;
     let mut interrupted = false;
@@ -77,11 +79,12 @@ pub(super) fn sum(plan: &Plan, outcomes: &[(ResourceId, Outcome)], unserved: usi
         retry |= unread;
         error.get_or_insert_with(|| format!("{}: {}", blocked.id, cause(blocked)));
     }
+    let drifted = counts.drifted > 0 || !plan.reported.is_empty();
     let verdict = if interrupted {
         Verdict::Interrupted
     } else if error.is_some() {
         Verdict::Failed
-    } else if counts.drifted > 0 {
+    } else if drifted {
         Verdict::Drifted
     } else {
         Verdict::Converged

@@ -42,7 +42,7 @@ impl Trigger {
 pub enum Verdict {
     /// Everything is as declared.
     Converged,
-    /// Nothing failed, but something differs and was left so, because the agent only reports.
+    /// Nothing failed, but something differs and was left so, because the agent or its policy only reports.
     Drifted,
     /// More was to change than the limits let pass: nothing was sent.
     Refused,
@@ -81,7 +81,8 @@ pub struct Counts {
     pub in_sync: usize,
     /// As declared, after a change.
     pub changed: usize,
-    /// Not as declared, and nothing was sent: the agent only reports, was told to end, or something needed failed.
+    /// Not as declared, and nothing was sent: the agent or its policy only reports, the agent was told to end, or
+    /// something needed failed.
     pub drifted: usize,
     /// Sent, and not as declared all the same.
     pub failed: usize,

@@ -46,6 +46,11 @@ pub(super) enum Command {
     Apply(ApplyArgs),
     /// Show a saved plan
     Show(ShowArgs),
+    /// Show what differs, which side moved, and who did it
+    ///
+    /// Plans, and asks the platforms' own records who gave each value that differs, and when: `edit` is a manifest that
+    /// moved, `drift` a live value that somebody else changed. It cannot write, as `plan` cannot.
+    Drift(DriftArgs),
     /// Keep running: plan and apply on every change of the manifests and from time to time
     ///
     /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
@@ -304,6 +309,16 @@ pub(super) struct ExplainArgs {
     /// Form of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
     pub(super) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DriftArgs {
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) network: Network,
+    #[command(flatten)]
+    pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]

@@ -24,7 +24,7 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0    done: planned, converged or valid
   1    an error, or an object is blocked by one
-  2    with --detailed-exitcode: there are (plan) or were (apply) changes
+  2    with --detailed-exitcode: there are (plan, drift) or were (apply) changes
   3    refused by a safety limit
   4    an object was changed by somebody else after it had been planned
   5    partial: something could not be read, or only some objects were applied

@@ -156,8 +156,8 @@ pub(super) async fn prepare(
     if inputs.selector.is_some() && !desired.iter().any(|one| is_selected(one)) {
         screen.say("warning: nothing that is declared fits the selection");
     }
-    select(&mut desired, &*is_selected);
     let scopes = if prune { setup::scopes(written.config.as_ref()) } else { Vec::new() };
+    select(&mut desired, &scopes, &*is_selected);
     if prune && scopes.is_empty() {
         screen.say("nothing to prune in: the configuration has no scopes under `prune`");
     }

@@ -40,9 +40,9 @@ const PLACES: &[&str] = &["endpoint", "region", "projectId", "instanceId", "supp
 /// Returns what a plan was made from.
 pub(super) fn record(prepared: &Prepared, scenes: &[Scene<'_>], plan: &Plan) -> Record {
     let changed: HashSet<&ResourceId> = plan.changes.iter().map(|change| &change.id).collect();
-    let mut objects = part(&prepared.desired, &|one: &Desired| changed.contains(&one.id));
-    let surplus = scenes.iter().flat_map(|scene| &scene.surplus);
-    objects.extend(surplus.filter(|one| changed.contains(&one.id)).cloned());
+    // As far as they are enforced: what is not is nothing to a saved plan.
+    let all: Vec<&Desired> = scenes.iter().flat_map(Scene::objects).collect();
+    let objects = part(&all, &|one: &Desired| changed.contains(&one.id));
     let written = &prepared.written;
     let manifests = written.sources.files().map(|file| {
         let digest = Sha256::digest(written.sources.text(file).as_bytes());

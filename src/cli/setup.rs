@@ -22,7 +22,7 @@ use crate::{
     },
     kind::{Endpoint, Platform},
     manifest::{self, Selector, Set, Targets, Variables},
-    model::{Desired, Ensure, Fields, ResourceId},
+    model::{Desired, Ensure, Fields, ResourceId, policy::Policies},
     platform,
     source::Sources,
     transport::{Options, Transport},
@@ -176,6 +176,7 @@ pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
         selected: true,
         protect: false,
         exclusive: false,
+        policies: Policies::default(),
     };
     config.map(|config| config.prune.iter().enumerate().map(scope).collect()).unwrap_or_default()
 }

@@ -60,9 +60,9 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
     }
     setup::check_addresses(&args.inputs, &written).map_err(failed(exit::USAGE))?;
     let mut desired = std::mem::take(&mut written.set.desired);
-    select(&mut desired, &*is_selected);
     let config = written.config.as_ref();
     let scopes = if args.prune { setup::scopes(config) } else { Vec::new() };
+    select(&mut desired, &scopes, &*is_selected);
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
     let mut connected = setup::connect(&args.network, config, &used).await.map_err(failed(exit::ERROR))?;

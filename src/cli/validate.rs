@@ -50,7 +50,7 @@ async fn online(args: &ValidateArgs, written: &mut Written, screen: &Screen) -> 
         }
     };
     let desired = &mut written.set.desired;
-    select(desired, &*is_selected);
+    select(desired, &[], &*is_selected);
     let connected = match setup::connect(&args.network, written.config.as_ref(), &setup::used(desired)).await {
         Ok(connected) => connected,
         Err(problem) => {

@@ -1,5 +1,6 @@
 //! All formatting for people and programs.
 
+pub(super) mod drift;
 pub(super) mod explain;
 pub(super) mod json;
 pub(super) mod log;

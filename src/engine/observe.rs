@@ -42,6 +42,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         scopes: Vec::new(),
         remarks: Vec::new(),
         facts: Facts::new(freshness, HashMap::new()),
+        enforced: BTreeMap::new(),
     };
     match reader.settings().await {
         Ok(settings) => scene.facts.settings = settings,
@@ -97,6 +98,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
             scene.facts.see(one.id.clone(), Sight::Unknown("nothing told what it is".to_owned()));
         }
     }
+    scene.ease();
     scene
 }
 

@@ -58,7 +58,7 @@ async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], scene: &m
         return;
     }
     loop {
-        let all: Vec<&Desired> = scene.objects().collect();
+        let all: Vec<&Desired> = scene.declared().collect();
         let observation = kind.prune(scopes, &all, &scene.facts);
         if !observation.ask.is_empty() {
             let ask: Vec<Request> = observation.ask;

@@ -9,6 +9,7 @@ use crate::{
         Discovery, Overlay, Set, Targets, Variables, check, digest, envelope,
         interpolate::interpolate,
         overlay::{self, Bases},
+        policy,
         provenance::Settings,
     },
     model::{Desired, ResourceId},
@@ -186,10 +187,9 @@ impl<'a> Decoder<'a> {
             }
         }
         let mut desired = Vec::new();
-        let mut protect = false;
         let settings = Settings::of(&root);
         if let (Some(kind), Some(spec)) = (head.kind, spec_of(&mut root)) {
-            protect = envelope::take_policy(spec, &mut found).protect;
+            let policy = policy::take(spec, &mut found);
             // Without a name or a target, which was reported, the rest of the document is still worth a look.
             let envelope = Envelope {
                 name: head.name.map(|name| name.value).unwrap_or_default(),
@@ -198,13 +198,14 @@ impl<'a> Decoder<'a> {
                 origin,
             };
             desired = kind.decode(&envelope, spec, &mut found);
+            policy.put_on(&mut desired, &envelope.name, spec, &mut found);
         }
         let sound = sound && !found.iter().any(Diagnostic::is_error);
         if covered && !sound {
             self.set.covered.insert(file);
         }
         desired.iter().for_each(|one| self.set.provenance.settles(&one.id, settings.clone()));
-        self.take(id, desired, protect, sound);
+        self.take(id, desired, sound);
         // What follows from a mistake that was reported already would only distract from it.
         found.retain(|diagnostic| !lies_in(diagnostic, wrong.iter()));
         // A missing target is one mistake, not one of each document.
@@ -212,9 +213,8 @@ impl<'a> Decoder<'a> {
         self.diagnostics.append(&mut found);
     }
 
-    fn take(&mut self, id: Option<ResourceId>, mut desired: Vec<Desired>, protect: bool, sound: bool) {
+    fn take(&mut self, id: Option<ResourceId>, mut desired: Vec<Desired>, sound: bool) {
         if sound {
-            desired.iter_mut().for_each(|one| one.protect = protect);
             self.set.desired.append(&mut desired);
         } else {
             self.set.broken.extend(id);

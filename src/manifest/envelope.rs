@@ -7,7 +7,7 @@ use crate::{
     kind::{Kind, Platform},
     manifest::targets::{NoDefault, Targets},
     source::{Located, Origin},
-    yaml::{self, Content, Node, Section, nearest},
+    yaml::{self, Node, Section, nearest},
 };
 
 /// The version that all platforms are at.
@@ -20,12 +20,6 @@ pub(super) struct Head {
     pub(super) name: Option<Located<Arc<str>>>,
     pub(super) target: Option<Arc<str>>,
     pub(super) labels: BTreeMap<Arc<str>, Arc<str>>,
-}
-
-/// What `spec` says that holds for all kinds.
-#[derive(Default)]
-pub(super) struct Policy {
-    pub(super) protect: bool,
 }
 
 /// Reads the envelope of a document. `spec` is known here, and left to its kind.
@@ -61,31 +55,6 @@ pub(super) fn read(
     section.require("spec", diagnostics);
     section.finish(diagnostics);
     head
-}
-
-/// Takes out of `spec` what holds for all kinds, so that no kind has to know it.
-pub(super) fn take_policy(spec: &mut Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Policy {
-    let mut policy = Policy::default();
-    if let Some(node) = spec.get("policy")
-        && let Some(word) = yaml::one_of(node, "policy", &["enforce", "report", "ignore"], diagnostics)
-        && word != "enforce"
-    {
-        diagnostics.push(unsupported(&format!("policy `{word}`"), node));
-    }
-    if let Some(node) = spec.get("fieldPolicy") {
-        diagnostics.push(unsupported("`fieldPolicy`", node));
-    }
-    if let Some(node) = spec.get("protect") {
-        policy.protect = yaml::boolean(node, "protect", diagnostics).unwrap_or_default();
-    }
-    if let Content::Mapping(entries) = &mut spec.content {
-        entries.retain(|(key, _)| !matches!(key.key(), "policy" | "fieldPolicy" | "protect"));
-    }
-    policy
-}
-
-fn unsupported(what: &str, node: &Node<'_>) -> Diagnostic {
-    Diagnostic::error("M009", format!("{what} is not supported by this version yet"), &node.origin)
 }
 
 fn platform<'p>(

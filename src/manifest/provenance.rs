@@ -41,13 +41,22 @@ pub(super) struct Settings {
     target: Option<Origin>,
     ensure: Option<Origin>,
     protect: Option<Origin>,
+    policy: Option<Origin>,
+    field_policies: Vec<Origin>,
 }
 
 impl Settings {
     /// Reads them from a document.
     pub(super) fn of(root: &Node<'_>) -> Self {
         let place = |part: &str, key: &str| Some(root.get(part)?.get(key)?.origin.clone());
-        Self { target: place("metadata", "target"), ensure: place("spec", "ensure"), protect: place("spec", "protect") }
+        let fields = root.get("spec").and_then(|spec| spec.get("fieldPolicy"));
+        Self {
+            target: place("metadata", "target"),
+            ensure: place("spec", "ensure"),
+            protect: place("spec", "protect"),
+            policy: place("spec", "policy"),
+            field_policies: fields.into_iter().flat_map(Node::entries).map(|(_, one)| one.origin.clone()).collect(),
+        }
     }
 }
 
@@ -115,17 +124,20 @@ impl Provenance {
     /// Returns the places that settle an action as a whole: on which target it is, and why the object is to be there or
     /// not.
     pub fn settled_by(&self, id: &ResourceId, action: Action) -> Vec<Origin> {
-        let Some(Settings { target, ensure, protect }) = self.settings.get(id) else { return Vec::new() };
+        let Some(Settings { target, ensure, protect, policy, field_policies }) = self.settings.get(id) else {
+            return Vec::new();
+        };
         let ensure = ensure.as_ref().filter(|_| action != Action::Update);
         let protect = protect.as_ref().filter(|_| action == Action::Delete);
-        target.iter().chain(ensure).chain(protect).cloned().collect()
+        target.iter().chain(ensure).chain(protect).chain(policy).chain(field_policies).cloned().collect()
     }
 
     /// Returns the name of what a scalar settles about an object as a whole.
     pub fn setting(&self, id: &ResourceId, scalar: &Origin) -> Option<&'static str> {
-        let Settings { target, ensure, protect } = self.settings.get(id)?;
-        let named = [("metadata.target", target), ("ensure", ensure), ("protect", protect)];
-        named.into_iter().find(|(_, place)| place.as_ref() == Some(scalar)).map(|(name, _)| name)
+        let Settings { target, ensure, protect, policy, field_policies } = self.settings.get(id)?;
+        let named = [("metadata.target", target), ("ensure", ensure), ("protect", protect), ("policy", policy)];
+        let one = named.into_iter().find(|(_, place)| place.as_ref() == Some(scalar)).map(|(name, _)| name);
+        one.or_else(|| field_policies.contains(scalar).then_some("fieldPolicy"))
     }
 
     /// Returns the variables in a scalar.

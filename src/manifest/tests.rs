@@ -202,7 +202,7 @@ metadata:
   name: ' c'
   target: fabric-3
   labels: {'a,b': c, d: [e], f: 'g,h'}
-spec: {serial: 2, policy: report, fieldPolicy: {}, protect: maybe}
+spec: {serial: 2, policy: reprot, fieldPolicy: [], protect: maybe}
 ---
 apiVersion: cabling/v1
 kind: Cable
@@ -311,22 +311,24 @@ fn ten_mistakes_in_one_file() {
     15 |   labels: {'a,b': c, d: [e], f: 'g,h'}
        |                                 ^^^^^
 
-    error[M009]: policy `report` is not supported by this version yet
+    error[Y207]: policy cannot be `reprot`
       --> a.yaml:16:27
        |
-    16 | spec: {serial: 2, policy: report, fieldPolicy: {}, protect: maybe}
+    16 | spec: {serial: 2, policy: reprot, fieldPolicy: [], protect: maybe}
        |                           ^^^^^^
+       |
+       = help: did you mean `report`?
 
-    error[M009]: `fieldPolicy` is not supported by this version yet
+    error[Y201]: `fieldPolicy` has to be a mapping, not a list
       --> a.yaml:16:48
        |
-    16 | spec: {serial: 2, policy: report, fieldPolicy: {}, protect: maybe}
+    16 | spec: {serial: 2, policy: reprot, fieldPolicy: [], protect: maybe}
        |                                                ^^
 
     error[Y206]: protect has to be true or false, not a text
       --> a.yaml:16:61
        |
-    16 | spec: {serial: 2, policy: report, fieldPolicy: {}, protect: maybe}
+    16 | spec: {serial: 2, policy: reprot, fieldPolicy: [], protect: maybe}
        |                                                             ^^^^^
 
     error[Y203]: the document needs `spec`

@@ -186,6 +186,7 @@ impl Reading<'_> {
         let mut plan = Plan {
             unchanged: read.summary.unchanged,
             changes: read.changes.into_iter().map(|one| self.change(one)).collect::<Result<_, _>>()?,
+            reported: read.reported.into_iter().map(|one| self.change(one)).collect::<Result<_, _>>()?,
             calls: read.calls.into_iter().map(|one| self.call(one, &setups)).collect::<Result<_, _>>()?,
             ..Plan::default()
         };
@@ -327,6 +328,7 @@ impl Reading<'_> {
             selected: one.changes,
             protect: one.protect,
             exclusive: one.exclusive,
+            policies: crate::model::policy::Policies::default(),
         })
     }
 

@@ -6,19 +6,21 @@ use crate::model::{Desired, ResourceId};
 
 /// Marks the objects that are part of a run, and leaves out those that nobody needs to know.
 ///
-/// Objects that a part refers to stay, to be read. Where a part removes what no document declares, all documents of
-/// its kind stay: what they declare is not to be removed.
-pub fn select(desired: &mut Vec<Desired>, is_selected: &dyn Fn(&Desired) -> bool) {
-    desired.iter_mut().for_each(|one| one.selected = is_selected(one));
-    let needs = Needs::of(desired.iter().filter(|one| one.selected));
+/// What is ignored is no part. Objects that a part refers to stay, to be read. Where a part removes what no document
+/// declares, or one of the scopes to prune does, all documents of its kind stay: what they declare is not to be removed.
+pub fn select(desired: &mut Vec<Desired>, scopes: &[Desired], is_selected: &dyn Fn(&Desired) -> bool) {
+    desired.iter_mut().for_each(|one| one.selected = !one.policies.ignore_all() && is_selected(one));
+    let parts = || desired.iter().filter(|one| one.selected);
+    let needs = Needs::of(parts(), parts().filter(|one| one.exclusive).chain(scopes));
     desired.retain(|one| one.selected || needs.has(one));
 }
 
-/// Returns the objects that [`select`] would leave.
-pub fn part(desired: &[Desired], is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {
-    let needs = Needs::of(desired.iter().filter(|one| is_selected(one)));
+/// Returns those of the objects that are selected, and what [`select`] would leave beside them.
+pub fn part<'d>(desired: &[&'d Desired], is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {
+    let parts = || desired.iter().copied().filter(|one| is_selected(one));
+    let needs = Needs::of(parts(), parts().filter(|one| one.exclusive));
     let kept = desired.iter().filter(|one| is_selected(one) || needs.has(one));
-    kept.map(|one| Desired { selected: is_selected(one), ..one.clone() }).collect()
+    kept.map(|one| Desired { selected: is_selected(one), ..(*one).clone() }).collect()
 }
 
 /// What has to be known for the sake of other objects.
@@ -28,15 +30,11 @@ struct Needs {
 }
 
 impl Needs {
-    fn of<'d>(parts: impl Iterator<Item = &'d Desired>) -> Self {
-        let mut needs = Self { referred: BTreeSet::new(), whole: BTreeSet::new() };
-        for one in parts {
-            needs.referred.extend(one.references.iter().map(|reference| reference.to.clone()));
-            if one.exclusive {
-                needs.whole.insert((one.id.kind, one.target.clone()));
-            }
+    fn of<'d>(parts: impl Iterator<Item = &'d Desired>, exclusive: impl Iterator<Item = &'d Desired>) -> Self {
+        Self {
+            referred: parts.flat_map(|one| one.references.iter().map(|reference| reference.to.clone())).collect(),
+            whole: exclusive.map(|one| (one.id.kind, one.target.clone())).collect(),
         }
-        needs
     }
 
     fn has(&self, one: &Desired) -> bool {

@@ -74,7 +74,8 @@ targets:
     projectId: p1
     instanceId: i1
     auth: {{token: {{file: token.txt}}}}
-{safety}{more}"
+{more}
+{safety}"
         );
         self.write("reconcile.yaml", &targets);
     }

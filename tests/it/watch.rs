@@ -223,6 +223,22 @@ fn report_tells_of_drift_and_writes_nothing() {
 }
 
 #[test]
+fn what_is_only_reported_is_left_as_it_is() {
+    let spec = |more: &str| switch("core", "bk_asset_id: A1", "ports: 48, operator: bob").replace("---", more);
+    let site = Site::with(&state(), &[("manifests/core.yaml", &spec("  fieldPolicy: {operator: report}"))]);
+    let watch = Watch::start(&site, &["manifests", "--resync", "1s"]);
+    expect(&site, &watch, &json!([sets_ports(48)]));
+    wait_until("the drift is told", || watch.metric("reconcile_drift") == 1);
+    assert!(watch.page("/metrics").contains("reconcile_objects{state=\"drifted\"} 1"));
+    site.write("manifests/core.yaml", &spec("  policy: report"));
+    site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 7}));
+    expect(&site, &watch, &json!([]));
+    site.write("manifests/core.yaml", &spec("  policy: ignore"));
+    wait_until("nothing is looked at", || watch.metric("reconcile_drift") == 0);
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
 fn a_platform_that_is_away_for_a_while_is_no_reason_to_end() {
     let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
     let down = json!([{"operation": "search_object_instances", "fault": "code", "code": 1_199_006, "message": "no"}]);

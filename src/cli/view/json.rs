@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     origin,
     report::{Record, Report},
-    text::trouble,
+    text::{needed, trouble},
 };
 use crate::{
     diagnostic::{Diagnostic, render},
@@ -65,6 +65,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "delete": plan.count(Action::Delete),
             "unchanged": plan.unchanged,
             "blocked": plan.blocked.len(),
+            "reported": plan.reported.len(),
         },
         "beneath": plan.beneath.iter().map(|one| json!({
             "target": *one.target,
@@ -73,6 +74,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "count": one.count,
         })).collect::<Vec<_>>(),
         "changes": plan.changes.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
+        "reported": plan.reported.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
         "calls": plan.calls.iter().map(|call| json!({
             "operation": call.request.operation,
             "target": *call.target,
@@ -91,7 +93,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "message": match &one.cause {
                 Cause::Wrong(problems) => problems.first().map(|problem| problem.message.clone()).unwrap_or_default(),
                 Cause::Unread(why) => why.clone(),
-                Cause::Needs(other) => format!("it needs {other}"),
+                Cause::Needs(other) => format!("it needs {}", needed(plan, other)),
             },
             "needs": match &one.cause {
                 Cause::Needs(other) => Some(other.to_string()),
@@ -145,7 +147,7 @@ fn problems(report: &Report<'_>) -> Value {
     })
 }
 
-fn change(change: &Change, sources: &Sources) -> Value {
+pub(super) fn change(change: &Change, sources: &Sources) -> Value {
     json!({
         "address": change.id.to_string(),
         "target": *change.target,

@@ -91,11 +91,24 @@ impl<'a> Writer<'a> {
         if !plan.changes.is_empty() {
             self.out.push('\n');
         }
+        self.reported(plan);
         self.blocked(plan);
         self.sum(plan, tally, took);
     }
 
-    fn change(&mut self, change: &Change) {
+    /// Writes what differs and is left so, because its policy is to report it.
+    fn reported(&mut self, plan: &Plan) {
+        if plan.reported.is_empty() {
+            return;
+        }
+        let head = self.styled("Reported only (policy: report):", STRONG);
+        let _ = writeln!(self.out, "{head}");
+        plan.reported.iter().for_each(|change| self.change(change));
+        self.out.push('\n');
+    }
+
+    /// Writes the line about the object of a change.
+    pub(super) fn head(&mut self, change: &Change) {
         let style = style(change.action);
         let mut about = vec![change.target.to_string()];
         about.extend(Some(change.label.clone()).filter(|label| !label.is_empty()));
@@ -105,6 +118,10 @@ impl<'a> Writer<'a> {
         let head = format!("{sign} {name}  ({}){unasked}", about.join(", "));
         let place = self.sources.position(&change.origin);
         self.line(&head, &format!("{}:{}", place.file, place.line));
+    }
+
+    fn change(&mut self, change: &Change) {
+        self.head(change);
         let width = change.fields.iter().map(|field| group(&field.path).width()).max().unwrap_or(0).clamp(12, 24);
         if let Some(beneath) = beneath(change) {
             let pad = " ".repeat(width.saturating_sub("beneath".len()));
@@ -181,7 +198,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes what is left alone for the sake of something else; what is wrong by itself is a diagnostic.
-    fn blocked(&mut self, plan: &Plan) {
+    pub(super) fn blocked(&mut self, plan: &Plan) {
         // One cause, one line: the ids of requests differ, the cause does not.
         let mut unread: BTreeMap<String, (&str, Vec<&ResourceId>)> = BTreeMap::new();
         for one in &plan.blocked {
@@ -192,7 +209,8 @@ impl<'a> Writer<'a> {
                 Cause::Needs(other) => {
                     let sign = self.styled("!", REMOVED);
                     let place = self.sources.position(&one.origin);
-                    let text = format!("{sign} {} {} is left alone: it needs {other}", one.id.kind, one.id.key);
+                    let needed = needed(plan, other);
+                    let text = format!("{sign} {} {} is left alone: it needs {needed}", one.id.kind, one.id.key);
                     self.line(&text, &format!("{}:{}", place.file, place.line));
                 }
                 Cause::Wrong(_) => {}
@@ -206,12 +224,10 @@ impl<'a> Writer<'a> {
 
     fn sum(&mut self, plan: &Plan, tally: Option<&Tally>, took: Duration) {
         let reads = |tally: &Tally| format!(", {}, {:.2} s", count(tally.total(false), "read"), took.as_secs_f64());
-        let blocked = match plan.blocked.len() {
-            0 => String::new(),
-            count => format!(", {count} left alone"),
-        };
+        let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
+        let others = some(plan.blocked.len(), "left alone") + &some(plan.reported.len(), "reported");
         let text = format!(
-            "{} {} to add, {} to update, {} to delete, {} unchanged{blocked}.   {} (lower bound {}){}",
+            "{} {} to add, {} to update, {} to delete, {} unchanged{others}.   {} (lower bound {}){}",
             self.styled("Plan:", STRONG),
             plan.count(Action::Create),
             plan.count(Action::Update),
@@ -263,16 +279,33 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn line(&mut self, text: &str, place: &str) {
+    /// Writes a line with a place at its end.
+    pub(super) fn line(&mut self, text: &str, place: &str) {
         let width = visible_width(text);
         let pad = " ".repeat(PLACES.saturating_sub(width).max(2));
         let place = self.styled(place, QUIET);
         let _ = writeln!(self.out, "{text}{pad}{place}");
     }
 
-    fn styled(&self, text: &str, style: Style) -> String {
+    /// Writes a line without a place.
+    pub(super) fn plain(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    /// Returns a place as reports show it.
+    pub(super) fn place(&self, origin: &Origin) -> String {
+        self.sources.position(origin).to_string()
+    }
+
+    pub(super) fn styled(&self, text: &str, style: Style) -> String {
         if self.screen.colour && style != Style::new() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
+}
+
+/// Names an object that another one needs, and says where its policy is why it is not made.
+pub(super) fn needed(plan: &Plan, id: &ResourceId) -> String {
+    let is_reported = plan.reported.iter().any(|change| change.id == *id);
+    if is_reported { format!("{id}, which is only reported (policy: report)") } else { id.to_string() }
 }
 
 /// Returns one line about a finished object, as CI logs show it.

@@ -9,6 +9,7 @@ use serde_json::Value;
 pub(super) struct Document {
     pub(super) summary: Summary,
     pub(super) changes: Vec<Change>,
+    pub(super) reported: Vec<Change>,
     pub(super) calls: Vec<Call>,
     pub(super) blocked: Vec<Blocked>,
     pub(super) live: Vec<Live>,

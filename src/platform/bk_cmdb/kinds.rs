@@ -5,6 +5,7 @@ pub(super) mod instance_association;
 pub(super) mod module;
 pub(super) mod process_template;
 
+mod author;
 mod below;
 mod pick;
 mod spec;

@@ -1,5 +1,6 @@
 //! `Instance`: an instance of a general model or a custom layer, by `update_inst` (contract section 4.1).
 
+mod author;
 mod beneath;
 mod check;
 mod observe;
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
@@ -227,6 +228,10 @@ impl Kind for Instance {
 
     fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
         beneath::beneath(planned, facts)
+    }
+
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+        author::changed(planned, facts)
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
+mod author;
 mod check;
 mod ends;
 mod links;
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Authors, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Call, Desired, Ensure, FieldChange, Live, Reference, Request, ResourceId, Sight},
     platform::bk_cmdb::lookup::read_rows,
     source::Located,
@@ -200,6 +201,10 @@ impl Kind for InstanceAssociation {
             serves: vec![one.desired.id.clone()],
         };
         planned.iter().map(call).collect()
+    }
+
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+        author::changed(planned, facts)
     }
 
     /// `add_instance_association` returns the id of the row and nothing else.

@@ -1,5 +1,6 @@
 //! `Module`: a module of a set, by `update_module` (contract section 4.2).
 
+mod author;
 mod beneath;
 mod check;
 mod observe;
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
@@ -195,6 +196,10 @@ impl Kind for Module {
 
     fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
         beneath::beneath(planned, facts)
+    }
+
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+        author::changed(planned, facts)
     }
 
     /// `create_module` returns the full row; `update_module` returns nothing.

@@ -3,6 +3,7 @@
 //! The server replaces every property that is sent as a whole, and `bind_info` with all its rows. So what is sent is
 //! what was read with what is declared laid over it.
 
+mod author;
 mod check;
 mod creation;
 mod pair;
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    kind::{Beneath, Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
+    kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
     platform::bk_cmdb::{
         lookup::{Businesses, Trouble, read_rows, service_templates},
@@ -239,6 +240,9 @@ impl Kind for ProcessTemplate {
 
     fn notes(&self, planned: &[Planned<'_>], facts: &Facts) -> Notes {
         sync::notes(planned, facts)
+    }
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+        author::changed(planned, facts)
     }
 
     fn nouns(&self) -> &'static [&'static str] {

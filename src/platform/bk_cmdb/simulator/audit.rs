@@ -24,6 +24,7 @@ pub(super) struct Record {
     app: Option<String>,
     rid: String,
     time: Timestamp,
+    clock: String,
     resource_id: i64,
     resource_name: String,
     business: Option<i64>,
@@ -60,6 +61,7 @@ impl Record {
             app: call.app.clone(),
             rid: call.rid.clone(),
             time: world.now(),
+            clock: moment::plain_text_in(world.now(), &world.zone),
             resource_id: subject.id,
             resource_name: subject.name.to_owned(),
             business: subject.business,
@@ -125,7 +127,7 @@ impl Record {
             ("action", self.action.into()),
             ("operate_from", if detailed { "user" } else { "" }.into()),
             ("operation_detail", if detailed { self.detail.clone() } else { Value::Null }),
-            ("operation_time", moment::plain_text(self.time).into()),
+            ("operation_time", self.clock.as_str().into()),
             ("resource_id", self.resource_id.into()),
             ("resource_name", self.resource_name.as_str().into()),
             ("extend_resource_name", "".into()),
@@ -155,7 +157,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
     let time = condition.object("operation_time")?;
     let edge = |name: &str| match time.text(name)? {
         "" => Ok(None),
-        text => moment::parse(text).map(Some).ok_or_else(|| Refusal::invalid("operation_time")),
+        text => moment::parse_in(text, &world.zone).map(Some).ok_or_else(|| Refusal::invalid("operation_time")),
     };
     let (start, end) = (edge("start")?, edge("end")?);
     if start.is_none() && end.is_none() {

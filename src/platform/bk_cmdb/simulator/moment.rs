@@ -16,14 +16,24 @@ pub(super) fn text(moment: Timestamp) -> String {
     format!("{whole}.{}Z", digits.trim_end_matches('0'))
 }
 
-/// Writes an instant in the form of definitions and audit records.
+/// Writes an instant in the form of definitions.
 pub(super) fn plain_text(moment: Timestamp) -> String {
-    moment.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    plain_text_in(moment, &TimeZone::UTC)
+}
+
+/// Writes an instant in the form of audit records, by the server's clock.
+pub(super) fn plain_text_in(moment: Timestamp, zone: &TimeZone) -> String {
+    moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Reads a stored time, or a plain one as UTC.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
-    text.parse::<Timestamp>().ok().or_else(|| plain(text, &TimeZone::UTC))
+    parse_in(text, &TimeZone::UTC)
+}
+
+/// Reads a stored time, or a plain one by the server's clock.
+pub(super) fn parse_in(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    text.parse::<Timestamp>().ok().or_else(|| plain(text, zone))
 }
 
 fn plain(text: &str, zone: &TimeZone) -> Option<Timestamp> {

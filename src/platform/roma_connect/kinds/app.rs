@@ -4,6 +4,7 @@
 //! where none is declared: right either way. Under a server that merges, it can undo somebody else's change to a field
 //! that is not declared, made between the read and the write.
 
+mod author;
 mod member;
 mod prune;
 mod read;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use self::{read::Missing, sight::observe_instance};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
+    kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, Sight},
     source::Located,
     yaml::{self, Node, Section},
@@ -228,6 +229,10 @@ impl Kind for App {
 
     fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
         member::beneath(planned, facts)
+    }
+
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+        author::changed(planned, facts)
     }
 
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {

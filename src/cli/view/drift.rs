@@ -1,0 +1,239 @@
+//! Drift: what differs, which side of it moved, who moved it, and what told so.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use super::{
+    Screen, json as plan_json,
+    report::Report,
+    text::{self, Writer},
+    value::{is_long, row, short},
+};
+use crate::{
+    engine::author::Trace,
+    model::{
+        Action, Change, FieldChange,
+        author::{Changed, Deed, Source, Verdict},
+    },
+    plan::Plan,
+};
+
+/// A plan and who changed what is in it.
+pub(in crate::cli) struct Drift<'a> {
+    /// What all forms say of a run.
+    pub(in crate::cli) report: &'a Report<'a>,
+    /// What differs.
+    pub(in crate::cli) plan: &'a Plan,
+    /// Who changed it.
+    pub(in crate::cli) trace: &'a Trace,
+}
+
+impl Drift<'_> {
+    /// Returns all that differs, what is only reported behind what is enforced.
+    fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.plan.changes.iter().chain(&self.plan.reported)
+    }
+
+    /// Returns the verdict about an object: drift where any of it is.
+    fn verdict(&self, change: &Change) -> Verdict {
+        let all = self.trace.all(change);
+        all.iter().map(|(_, changed)| changed.verdict(change.action)).max().unwrap_or(Verdict::Unknown)
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.changes().filter(|change| self.verdict(change) == verdict).count()
+    }
+}
+
+/// Returns the drift as people read it. Values go from the declared one to the live one.
+pub(in crate::cli) fn text(drift: &Drift<'_>, screen: &Screen) -> String {
+    let (plan, report) = (drift.plan, drift.report);
+    let mut writer = Writer::new(screen, report.sources);
+    for change in drift.changes() {
+        writer.head(change);
+        let is_reported = plan.reported.iter().any(|one| std::ptr::eq(one, change));
+        object(&mut writer, change, &drift.trace.all(change));
+        if is_reported {
+            writer.plain("    only reported (policy: report)");
+        }
+    }
+    let mut out = writer.finish();
+    if drift.changes().next().is_some() {
+        out.push('\n');
+    }
+    let mut writer = Writer::new(screen, report.sources);
+    writer.blocked(plan);
+    if report.calls {
+        writer.calls(plan);
+    }
+    out.push_str(&writer.finish());
+    let left_alone =
+        if plan.blocked.is_empty() { String::new() } else { format!(", {} left alone", plan.blocked.len()) };
+    let reads = report.tally.map_or(0, |tally| tally.total(false));
+    let _ = writeln!(
+        out,
+        "Drift: {} drifted, {} edited, {} unknown which, {} unchanged{left_alone}; values are declared → live.   {}, {:.2} s",
+        drift.count(Verdict::Drift),
+        drift.count(Verdict::Edit),
+        drift.count(Verdict::Unknown),
+        plan.unchanged,
+        text::count(reads, "read"),
+        report.took.as_secs_f64(),
+    );
+    out
+}
+
+/// Writes the parts of a change. What is the same for several fields in a row is said once, behind them.
+fn object(writer: &mut Writer<'_>, change: &Change, parts: &[(&str, Changed)]) {
+    for run in parts.chunk_by(|(_, one), (_, next)| one == next) {
+        let mut told = None;
+        for (path, changed) in run {
+            let verdict = changed.verdict(change.action);
+            let word = writer.styled(&format!("{:<8}", verdict.name()), style(verdict));
+            let field = change.fields.iter().find(|field| field.path == *path);
+            let sentence = sentence(changed, field);
+            let Some(field) = field else {
+                writer.plain(&format!("    {word} {sentence}"));
+                continue;
+            };
+            let said = if run.len() == 1 { format!(", {sentence}") } else { String::new() };
+            let place = writer.place(&field.because);
+            writer.line(&format!("    {word} {path}: {}{said}", values(field)), &place);
+            told = Some(sentence).filter(|_| run.len() > 1);
+        }
+        if let Some(told) = told {
+            writer.plain(&format!("    {:<8} {told}", ""));
+        }
+    }
+}
+
+fn style(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::Drift => AnsiColor::Red.on_default(),
+        Verdict::Edit => AnsiColor::Yellow.on_default(),
+        Verdict::Unknown => Style::new().bold(),
+    }
+}
+
+/// The declared value and the live one.
+fn values(field: &FieldChange) -> String {
+    let one = |value: Option<&Value>| match value {
+        Some(whole) if field.path.ends_with(']') && whole.is_object() => row(whole),
+        _ if is_long(value) => "(text)".to_owned(),
+        _ => short(value),
+    };
+    format!("{} → {}", one(field.to.as_ref()), one(field.from.as_ref()))
+}
+
+/// Says who did what, when, and what told so.
+fn sentence(changed: &Changed, field: Option<&FieldChange>) -> String {
+    let at = changed.at.as_deref().map(time).unwrap_or_default();
+    let by = match (&changed.by, changed.ours) {
+        (Some(by), Some(true)) => format!(" by {by}, the account of this target"),
+        (Some(by), Some(false)) => format!(" by {by}"),
+        (Some(by), None) => format!(" by {by}, perhaps the account of this target"),
+        (None, _) => String::new(),
+    };
+    let told = match (changed.deed, changed.source) {
+        (Deed::Changed, Source::Audit) => {
+            let declared = field.and_then(|field| field.to.as_ref());
+            let was = changed.was.as_ref().filter(|was| Some(*was) != declared && !is_long(Some(was)));
+            let was = was.map(|was| format!(", before {}", short(Some(was)))).unwrap_or_default();
+            format!("changed {at}{by}{was}")
+        }
+        (Deed::Changed, _) => format!("its object last changed {at}{by}"),
+        (Deed::Made, _) if field.is_some() => format!("as it was made {at}{by}"),
+        (Deed::Made, _) => format!("made {at}{by}"),
+        (Deed::Kept, _) => format!("not changed since {at}"),
+        (Deed::Earlier, _) => format!("changed before {at}, which is as far back as was read"),
+        (Deed::Removed, _) => format!("removed {at}{by}"),
+        (Deed::Never, _) => "never there".to_owned(),
+        (Deed::Unknown, _) => "nothing tells who changed it, or when".to_owned(),
+    };
+    match changed.source {
+        Source::Audit => format!("{told} (audit record)"),
+        Source::Object => format!("{told} (the object's own fields)"),
+        Source::Time => format!("{told} (the object's own time; nothing tells by whom)"),
+        Source::Nothing => told,
+    }
+}
+
+/// A time as people read it, with its zone where that is known.
+fn time(at: &str) -> String {
+    let Some((date, clock)) = at.split_once('T') else { return format!("{at} by the server's clock") };
+    let zone = clock.find(['Z', '+', '-']).unwrap_or(clock.len());
+    let (clock, zone) = clock.split_at(zone);
+    let clock = clock.split('.').next().unwrap_or(clock);
+    format!("{date} {clock} {}", if zone == "Z" { "UTC" } else { zone })
+}
+
+/// Returns the drift as one document: the changes of a plan, with who changed what and the verdict.
+pub(in crate::cli) fn json(drift: &Drift<'_>) -> Value {
+    let (plan, report) = (drift.plan, drift.report);
+    let mut document = plan_json::report(report);
+    let object = |change: &Change, is_reported: bool| {
+        let mut shown = plan_json::change(change, report.sources);
+        shown["verdict"] = json!(drift.verdict(change).name());
+        shown["policy"] = json!(if is_reported { "report" } else { "enforce" });
+        if change.action != Action::Update {
+            shown["changed"] = author(&drift.trace.of(&change.id, ""));
+        }
+        for (field, shown) in change.fields.iter().zip(shown["fields"].as_array_mut().into_iter().flatten()) {
+            if change.action == Action::Update {
+                let changed = drift.trace.of(&change.id, &field.path);
+                shown["verdict"] = json!(changed.verdict(change.action).name());
+                shown["changed"] = author(&changed);
+            }
+        }
+        shown
+    };
+    let enforced = plan.changes.iter().map(|change| object(change, false));
+    let changes: Vec<_> = enforced.chain(plan.reported.iter().map(|change| object(change, true))).collect();
+    let mut drifted = json!({
+        "apiVersion": "reconcile/v1",
+        "kind": "Drift",
+        "format_version": crate::plan::file::FORMAT_VERSION,
+        "summary": {
+            "drift": drift.count(Verdict::Drift),
+            "edit": drift.count(Verdict::Edit),
+            "unknown": drift.count(Verdict::Unknown),
+            "unchanged": plan.unchanged,
+            "blocked": plan.blocked.len(),
+        },
+        "changes": changes,
+        "blocked": document["blocked"].take(),
+        "cost": {"reads": document["cost"]["reads"], "seconds": document["cost"]["seconds"]},
+        "diagnostics": document["diagnostics"].take(),
+    });
+    if report.calls {
+        drifted["calls"] = document["calls"].take();
+    }
+    drifted
+}
+
+fn author(changed: &Changed) -> Value {
+    json!({
+        "what": changed.deed.name(),
+        "by": changed.by,
+        "at": changed.at,
+        "was": changed.was,
+        "source": changed.source.name(),
+        "ours": changed.ours,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_show_their_zone() {
+        let check = |at: &str, expected: &str| assert_eq!(time(at), expected);
+        check("2026-11-20T14:02:03+08:00", "2026-11-20 14:02:03 +08:00");
+        check("2026-11-20T14:02:03.25-03:30", "2026-11-20 14:02:03 -03:30");
+        check("2026-11-20T14:02:03.5Z", "2026-11-20 14:02:03 UTC");
+        check("2026-11-20 14:02:03", "2026-11-20 14:02:03 by the server's clock");
+    }
+}

@@ -1,0 +1,100 @@
+//! What `spec` says for all kinds: what is done about differences, and whether the object may ever be removed.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    diagnostic::Diagnostic,
+    model::{
+        Desired,
+        policy::{Policies, Policy, root},
+    },
+    source::Origin,
+    yaml::{self, Content, Node, Section, nearest},
+};
+
+/// The keys that no kind has to know.
+const KEYS: [&str; 3] = ["policy", "fieldPolicy", "protect"];
+
+/// What `spec` says for all kinds, as far as it could be read.
+#[derive(Default)]
+pub(super) struct ForAllKinds {
+    protect: bool,
+    policies: Policies,
+    /// Where each field with a policy of its own is named.
+    places: Vec<(Arc<str>, Origin)>,
+}
+
+/// Takes out of `spec` what holds for all kinds.
+pub(super) fn take(spec: &mut Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> ForAllKinds {
+    let mut found = ForAllKinds::default();
+    if let Some(node) = spec.get("policy") {
+        found.policies.object = word(node, "policy", diagnostics).unwrap_or_default();
+    }
+    if let Some(node) = spec.get("fieldPolicy")
+        && let Some(section) = Section::open(node, "`fieldPolicy`", diagnostics)
+    {
+        for (key, value) in section.node().entries() {
+            if let Some(policy) = word(value, &format!("fieldPolicy.{}", key.key()), diagnostics) {
+                let path: Arc<str> = key.key().into();
+                found.policies.fields.insert(path.clone(), policy);
+                found.places.push((path, key.origin.clone()));
+            }
+        }
+    }
+    if let Some(node) = spec.get("protect") {
+        found.protect = yaml::boolean(node, "protect", diagnostics).unwrap_or_default();
+    }
+    if let Content::Mapping(entries) = &mut spec.content {
+        entries.retain(|(key, _)| !KEYS.contains(&key.key()));
+    }
+    found
+}
+
+fn word(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Policy> {
+    yaml::one_of(node, what, Policy::WORDS, diagnostics)?.parse().ok()
+}
+
+impl ForAllKinds {
+    /// Puts it on the objects of a document, and reports policies of fields that none of them declares. Where the
+    /// document could not be read there are no objects, and nothing is said.
+    pub(super) fn put_on(
+        &self,
+        objects: &mut [Desired],
+        name: &str,
+        spec: &Node<'_>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        if objects.is_empty() {
+            return;
+        }
+        let mut declared: BTreeSet<&str> =
+            objects.iter().flat_map(|one| one.fields.keys()).map(|path| root(path)).collect();
+        // A list that is an object of its own, such as the members of an app, may be empty.
+        let part = |one: &'_ Desired| one.id.key.strip_prefix(name)?.strip_prefix(" → ").map(str::to_owned);
+        let parts: Vec<String> = objects.iter().filter_map(part).filter(|part| spec.get(part).is_some()).collect();
+        declared.extend(parts.iter().map(String::as_str));
+        for (path, place) in self.places.iter().filter(|(path, _)| !declared.contains(&**path)) {
+            diagnostics.push(undeclared(path, place, &declared));
+        }
+        for one in objects {
+            one.protect = self.protect;
+            one.policies = self.policies.clone();
+        }
+    }
+}
+
+fn undeclared(path: &str, place: &Origin, declared: &BTreeSet<&str>) -> Diagnostic {
+    if declared.contains(root(path)) {
+        let message = format!("`{path}` is a part of a field: policies are given to whole fields");
+        return Diagnostic::error("M009", message, place).hint(format!("give it to `{}`", root(path)));
+    }
+    let diagnostic = Diagnostic::error("M009", format!("this document declares no field `{path}`"), place);
+    match nearest(path, declared.iter().copied()) {
+        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
+        None if declared.is_empty() => diagnostic.hint("`policy` is for the object as a whole"),
+        None => {
+            let declared: Vec<_> = declared.iter().copied().collect();
+            diagnostic.hint(format!("it declares {}", declared.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Who changed a live value last, and when, as far as the platform tells.
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use serde_json::Value;
+
+use super::Action;
+
+/// What told it, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The platform's record of the very change.
+    Audit,
+    /// The object itself, which names who changed it last, whatever of it.
+    Object,
+    /// The object itself, which has a time and no name.
+    Time,
+    /// Nothing.
+    Nothing,
+}
+
+impl Source {
+    /// Returns its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Object => "object",
+            Self::Time => "time",
+            Self::Nothing => "none",
+        }
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// The value was set; where the object told it, perhaps another value of it.
+    Changed,
+    /// The object was made, and the value has been so since.
+    Made,
+    /// Nothing since this time, which is as far as the records go back.
+    Kept,
+    /// Nothing since this time; the records before it were not read.
+    Earlier,
+    /// The object was removed.
+    Removed,
+    /// Nothing: the records know no such object.
+    Never,
+    /// It is not known.
+    Unknown,
+}
+
+impl Deed {
+    /// Returns its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Made => "made",
+            Self::Kept => "kept",
+            Self::Earlier => "earlier",
+            Self::Removed => "removed",
+            Self::Never => "never",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Which side of a difference moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The manifest: what is live is as the program's own account, or nobody, left it.
+    Edit,
+    /// It is not known.
+    Unknown,
+    /// What is live: somebody else changed it.
+    Drift,
+}
+
+impl Verdict {
+    /// Returns its name in reports: `edit`, `unknown` or `drift`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Edit => "edit",
+            Self::Unknown => "unknown",
+            Self::Drift => "drift",
+        }
+    }
+}
+
+/// The last change of a live value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changed {
+    /// What was done.
+    pub deed: Deed,
+    /// By whom, as the platform names people.
+    pub by: Option<String>,
+    /// When: RFC 3339 where the zone is known, else `YYYY-MM-DD hh:mm:ss` by the server's clock.
+    pub at: Option<String>,
+    /// The value before.
+    pub was: Option<Value>,
+    /// What told it.
+    pub source: Source,
+    /// Whether it was the account that the program itself uses; none where that is not known.
+    pub ours: Option<bool>,
+}
+
+impl Changed {
+    /// Returns what is said where nothing is known.
+    pub fn unknown() -> Self {
+        Self { deed: Deed::Unknown, by: None, at: None, was: None, source: Source::Nothing, ours: None }
+    }
+
+    /// Says which side moved.
+    pub fn verdict(&self, action: Action) -> Verdict {
+        match (self.deed, action) {
+            // A value that nobody touched since its object was made.
+            (Deed::Made, Action::Update) | (Deed::Kept | Deed::Never, _) => Verdict::Edit,
+            (Deed::Unknown | Deed::Earlier, _) => Verdict::Unknown,
+            (Deed::Changed | Deed::Made | Deed::Removed, _) => match self.ours {
+                Some(true) => Verdict::Edit,
+                Some(false) => Verdict::Drift,
+                None => Verdict::Unknown,
+            },
+        }
+    }
+}
+
+/// Returns a time as reports have it: in a zone, where one is given, else in that of the text, else as it is.
+pub fn moment(text: &str, zone: Option<&str>) -> String {
+    let zone = zone.and_then(|zone| TimeZone::get(zone).ok());
+    let written = |moment: jiff::Zoned| moment.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return match zone {
+            Some(zone) => written(moment.to_zoned(zone)),
+            None => text.to_owned(),
+        };
+    }
+    let civil = text.parse::<DateTime>().ok().zip(zone);
+    let placed = civil.and_then(|(civil, zone)| civil.to_zoned(zone).ok());
+    placed.map_or_else(|| text.to_owned(), written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_the_zone_of_the_target() {
+        let check = |text: &str, zone: Option<&str>, expected: &str| assert_eq!(moment(text, zone), expected);
+        check("2026-11-20T06:02:03.5Z", Some("Asia/Shanghai"), "2026-11-20T14:02:03+08:00");
+        check("2026-11-20T06:02:03.5Z", None, "2026-11-20T06:02:03.5Z");
+        check("2026-11-20T14:02:03+08:00", None, "2026-11-20T14:02:03+08:00");
+        check("2026-11-20 14:02:03", Some("Asia/Shanghai"), "2026-11-20T14:02:03+08:00");
+        check("2026-11-20 14:02:03", None, "2026-11-20 14:02:03");
+        check("some day", Some("Asia/Shanghai"), "some day");
+    }
+
+    #[test]
+    fn who_did_it_tells_which_side_moved() {
+        use Action::{Create, Delete, Update};
+        let check = |deed: Deed, action: Action, ours: Option<bool>, expected: Verdict| {
+            assert_eq!(Changed { deed, ours, ..Changed::unknown() }.verdict(action), expected, "{deed:?} {action:?}");
+        };
+        for action in [Create, Update, Delete] {
+            for ours in [None, Some(true), Some(false)] {
+                check(Deed::Unknown, action, ours, Verdict::Unknown);
+                check(Deed::Earlier, action, ours, Verdict::Unknown);
+                check(Deed::Kept, action, ours, Verdict::Edit);
+                check(Deed::Never, action, ours, Verdict::Edit);
+            }
+            check(Deed::Changed, action, Some(true), Verdict::Edit);
+            check(Deed::Changed, action, Some(false), Verdict::Drift);
+            check(Deed::Removed, action, None, Verdict::Unknown);
+        }
+        check(Deed::Made, Update, Some(false), Verdict::Edit);
+        check(Deed::Made, Update, None, Verdict::Edit);
+        check(Deed::Made, Delete, Some(true), Verdict::Edit);
+        check(Deed::Made, Delete, Some(false), Verdict::Drift);
+        check(Deed::Made, Delete, None, Verdict::Unknown);
+    }
+}

@@ -1,0 +1,73 @@
+//! What is done about a difference: an object's own policy, and those of single fields.
+
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+
+/// What is done where what is live is not as declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// It is made as declared.
+    #[default]
+    Enforce,
+    /// It is told, and nothing is sent.
+    Report,
+    /// Nothing: it is not looked at.
+    Ignore,
+}
+
+impl Policy {
+    /// The words of manifests.
+    pub const WORDS: &[&str] = &["enforce", "report", "ignore"];
+}
+
+impl FromStr for Policy {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "enforce" => Ok(Self::Enforce),
+            "report" => Ok(Self::Report),
+            "ignore" => Ok(Self::Ignore),
+            _ => Err(()),
+        }
+    }
+}
+
+/// The policies of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policies {
+    /// Of the object itself: whether it is made and removed, and of all its fields but those below.
+    pub object: Policy,
+    /// Of whole fields, such as `operator` or `bind_info`.
+    pub fields: BTreeMap<Arc<str>, Policy>,
+}
+
+impl Policies {
+    /// Returns the policy of a path such as `operator` or `bind_info[3].port`.
+    pub fn of(&self, path: &str) -> Policy {
+        self.fields.get(root(path)).copied().unwrap_or(self.object)
+    }
+
+    /// Says whether everything is to be as declared.
+    pub fn enforce_all(&self) -> bool {
+        self.all(Policy::Enforce)
+    }
+
+    /// Says whether nothing of the object is looked at.
+    pub fn ignore_all(&self) -> bool {
+        self.all(Policy::Ignore)
+    }
+
+    /// Says whether anything of a live object may get this policy.
+    pub fn any(&self, policy: Policy) -> bool {
+        self.object == policy || self.fields.values().any(|field| *field == policy)
+    }
+
+    fn all(&self, policy: Policy) -> bool {
+        self.object == policy && self.fields.values().all(|field| *field == policy)
+    }
+}
+
+/// Returns the whole field that a path lies in: `bind_info` of `bind_info[3].port`.
+pub fn root(path: &str) -> &str {
+    path.split(['.', '[']).next().unwrap_or(path)
+}

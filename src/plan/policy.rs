@@ -1,0 +1,98 @@
+//! What is only reported, and what is ignored.
+//!
+//! Calls may replace more than what differs: a list with all its rows, all fields of an app. So a live object that is
+//! not enforced as a whole is planned as if its document declared the enforced fields alone; the others keep their live
+//! values. An object that is made has no live values: all that is declared of it is sent.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::{Cause, Scene};
+use crate::{
+    kind::Kind,
+    model::{
+        Action, Change, Desired, Ensure, FieldChange, Live, Sight,
+        policy::{Policies, Policy},
+    },
+};
+
+impl<'a> Scene<'a> {
+    /// Works out, when all is read, what of each live object is enforced.
+    pub fn ease(&mut self) {
+        for one in &self.desired {
+            if one.policies.enforce_all() || one.ensure == Ensure::Absent {
+                continue;
+            }
+            if let Some(Sight::Found(live)) = self.facts.sight(&one.id) {
+                let live = Sight::Found(eased(one, live, self.kind(&one.id)));
+                self.facts.see(one.id.clone(), live);
+                self.enforced.insert(one.id.clone(), of_policy(one, Policy::Enforce));
+            }
+        }
+    }
+
+    /// Returns an object as its document declares it, whatever its policy.
+    pub fn declared(&self) -> impl Iterator<Item = &Desired> + use<'_, 'a> {
+        self.desired.iter().copied().chain(&self.surplus)
+    }
+}
+
+/// The live object without rivals for unique values that are not enforced.
+fn eased(one: &Desired, live: &Live, kind: Option<&dyn Kind>) -> Live {
+    let claims = kind.map(|kind| kind.claims(&of_policy(one, Policy::Enforce), Some(live), &Value::Null));
+    let mut live = live.clone();
+    live.rivals.retain(|rival| claims.as_ref().is_none_or(|claims| claims.wanted.contains(&rival.claim)));
+    live
+}
+
+/// The document as if it declared only the fields with a policy.
+fn of_policy(desired: &Desired, policy: Policy) -> Desired {
+    let mut part = desired.clone();
+    part.fields.retain(|path, _| desired.policies.of(path) == policy);
+    part
+}
+
+/// Says whether the object as a whole is made or removed where it has to be.
+pub(super) fn is_bound(policies: &Policies, action: Action) -> bool {
+    action == Action::Update || policies.object == Policy::Enforce
+}
+
+/// Returns what differs and is only reported; nothing where nothing is, or where the object could not be read.
+pub(super) fn reported(scene: &Scene<'_>, kind: &dyn Kind, desired: &Desired) -> Result<Option<Change>, Cause> {
+    let policies = &desired.policies;
+    if !policies.any(Policy::Report) {
+        return Ok(None);
+    }
+    let whole = policies.object == Policy::Report;
+    let change = |action: Action, live: Option<&Live>, fields: Vec<FieldChange>| Change {
+        id: desired.id.clone(),
+        target: scene.target.clone(),
+        label: live.map(|live| live.label.clone()).unwrap_or_default(),
+        handle: live.map(|live| live.handle.clone()).unwrap_or_default(),
+        action,
+        unasked: scene.surplus.iter().any(|surplus| surplus.id == desired.id),
+        fields,
+        notes: Vec::new(),
+        beneath: BTreeMap::new(),
+        after: Vec::new(),
+        seen: Arc::default(),
+        origin: desired.origin.clone(),
+    };
+    match scene.facts.sight(&desired.id) {
+        Some(Sight::Found(live)) if desired.ensure == Ensure::Absent => {
+            Ok(whole.then(|| change(Action::Delete, Some(live), Vec::new())))
+        }
+        Some(Sight::Found(live)) => {
+            let part = of_policy(desired, Policy::Report);
+            let mut fields = kind.compare(&part, Some(live), &scene.facts).map_err(Cause::Wrong)?;
+            fields.retain(|field| policies.of(&field.path) == Policy::Report);
+            Ok((!fields.is_empty()).then(|| change(Action::Update, Some(live), fields)))
+        }
+        Some(Sight::Absent { .. }) if whole && desired.ensure == Ensure::Present => {
+            let fields = kind.compare(desired, None, &scene.facts).map_err(Cause::Wrong)?;
+            Ok(Some(change(Action::Create, None, fields)))
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,411 @@
+//! Who changed an object last: its audit records, else what its own row says (measured page, "Audit").
+//!
+//! A record holds the whole row before the change, and of what came after only the body as it was sent. So a record
+//! changed a field if it sent the field and what was stored before differs from what was stored after, which is the row
+//! before the next record, or the live one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::{Value, json};
+
+use crate::{
+    kind::{Authors, Facts, Observation, Planned, Read},
+    model::{
+        Action, Request,
+        author::{Changed, Deed, Source, moment},
+    },
+    platform::bk_cmdb::lookup::Trouble,
+};
+
+/// Most records that are read of one object, the latest first: each holds a whole row.
+const MOST: usize = 100;
+/// Most ids of one `find_audit_by_id`.
+const IDS: usize = 200;
+/// Most names of one `list_operation_audit`.
+const NAMES: usize = 100;
+/// Every record is later; a search needs some time.
+const EVER: &str = "2000-01-01T00:00:00Z";
+
+/// An object with records.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Subject<'a> {
+    /// What the records call its kind, such as `model_instance`.
+    pub(super) resource: &'static str,
+    /// Its model; for an association that of its source.
+    pub(super) model: &'a str,
+    /// Its id; for an association that of its source.
+    pub(super) id: i64,
+}
+
+/// Records of an object, or of removals.
+#[derive(Debug, Clone)]
+pub(super) struct Records<'f> {
+    /// The latest first.
+    pub(super) latest: Vec<&'f Value>,
+    /// There are no earlier ones.
+    pub(super) whole: bool,
+}
+
+/// The records of an object; none where they cannot be had.
+pub(super) type Trail<'f> = Option<Records<'f>>;
+
+/// Which operation tells the records.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Those of one instance, with details. Only some doors have it; it needs no permission on audits.
+    Instance,
+    /// A list without details, and the details by ids.
+    List,
+}
+
+impl Way {
+    fn request(self, subject: &Subject<'_>) -> Request {
+        let page = json!({"start": 0, "limit": MOST, "sort": "-id"});
+        let mut condition = json!({"resource_type": subject.resource, "resource_id": subject.id});
+        let operation = match self {
+            Self::Instance => {
+                condition["bk_obj_id"] = json!(subject.model);
+                "find_inst_audit"
+            }
+            Self::List => {
+                condition["operation_time"] = json!({"start": EVER});
+                "list_operation_audit"
+            }
+        };
+        let mut arguments = json!({"condition": condition, "page": page});
+        if matches!(self, Self::Instance) {
+            arguments["with_detail"] = json!(true);
+        }
+        Request { operation, arguments, repeatable: true }
+    }
+}
+
+/// Reads the records of objects of one kind; nothing while answers are missing.
+pub(super) fn trails<'f, 'a>(
+    subjects: &BTreeSet<Subject<'a>>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Option<BTreeMap<Subject<'a>, Trail<'f>>> {
+    let nothing = || subjects.iter().map(|one| (one.clone(), None)).collect();
+    let Some(first) = subjects.first() else { return Some(nothing()) };
+    let ways = if first.resource == "module" { [Way::List].as_slice() } else { &[Way::Instance, Way::List] };
+    for way in ways {
+        // The first goes alone: what refuses it would refuse the others too.
+        match observation.read(way.request(first), facts) {
+            Read::Pending => return None,
+            Read::Failed(_) => {}
+            Read::Value(_) => {
+                let mut trails: BTreeMap<_, _> = BTreeMap::new();
+                for subject in subjects {
+                    trails.insert(subject.clone(), latest(*way, subject, observation, facts));
+                }
+                if !observation.ask.is_empty() {
+                    return None;
+                }
+                return match way {
+                    Way::Instance => Some(trails),
+                    Way::List => detailed(trails, observation, facts),
+                };
+            }
+        }
+    }
+    Some(nothing())
+}
+
+fn latest<'f>(way: Way, subject: &Subject<'_>, observation: &mut Observation, facts: &'f Facts) -> Trail<'f> {
+    match observation.read(way.request(subject), facts) {
+        Read::Value(data) => Some(rows(data)),
+        Read::Pending | Read::Failed(_) => None,
+    }
+}
+
+/// Puts the rows with details in the place of those without.
+fn detailed<'f, 'a>(
+    mut trails: BTreeMap<Subject<'a>, Trail<'f>>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Option<BTreeMap<Subject<'a>, Trail<'f>>> {
+    let listed = trails.values().flatten().flat_map(|records| &records.latest);
+    let ids: Vec<i64> = listed.filter_map(|row| row["id"].as_i64()).collect();
+    let details = by_ids(&ids, observation, facts)?;
+    for trail in trails.values_mut() {
+        *trail = with_details(trail.take(), &details);
+    }
+    Some(trails)
+}
+
+/// Puts records with details in the place of those without. One without would hide what it changed, so then there are
+/// none.
+pub(super) fn with_details<'f>(trail: Trail<'f>, details: &HashMap<i64, &'f Value>) -> Trail<'f> {
+    let records = trail?;
+    let detail = |row: &&Value| details.get(&row["id"].as_i64()?).copied();
+    let latest: Option<Vec<_>> = records.latest.iter().map(detail).collect();
+    Some(Records { latest: latest?, ..records })
+}
+
+/// Reads records with their details; nothing while answers are missing. What fails is not among them.
+pub(super) fn by_ids<'f>(
+    ids: &[i64],
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Option<HashMap<i64, &'f Value>> {
+    let mut rows = HashMap::new();
+    for chunk in ids.chunks(IDS) {
+        let request = Request { operation: "find_audit_by_id", arguments: json!({"id": chunk}), repeatable: true };
+        if let Read::Value(found) = observation.read(request, facts) {
+            rows.extend(found.as_array().into_iter().flatten().filter_map(|row| Some((row["id"].as_i64()?, row))));
+        }
+    }
+    observation.ask.is_empty().then_some(rows)
+}
+
+/// Reads the records of removals of objects with these names, without their details; nothing while answers are
+/// missing.
+pub(super) fn removals<'f>(
+    condition: &Value,
+    names: &BTreeSet<&str>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Option<Trail<'f>> {
+    let names: Vec<_> = names.iter().copied().collect();
+    let mut trail = Some(Records { latest: Vec::new(), whole: true });
+    for chunk in names.chunks(NAMES) {
+        let mut condition = condition.clone();
+        condition["action"] = json!(["delete"]);
+        condition["operation_time"] = json!({"start": EVER});
+        condition["condition"] = json!([{"field": "resource_name", "operator": "in", "value": chunk}]);
+        let arguments = json!({"condition": condition, "page": {"start": 0, "limit": IDS, "sort": "-id"}});
+        let request = Request { operation: "list_operation_audit", arguments, repeatable: true };
+        match (observation.read(request, facts), &mut trail) {
+            (Read::Value(data), Some(records)) => {
+                let page = rows(data);
+                records.whole &= page.whole;
+                records.latest.extend(page.latest);
+            }
+            (Read::Failed(_), _) => trail = None,
+            (Read::Pending, _) | (_, None) => {}
+        }
+    }
+    observation.ask.is_empty().then_some(trail)
+}
+
+/// Reads an answer with the latest records and the number of all.
+fn rows(data: &Value) -> Records<'_> {
+    let mut latest: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+    latest.sort_by_key(|row| std::cmp::Reverse(row["id"].as_i64()));
+    let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    Records { whole: latest.len() >= count, latest }
+}
+
+/// Says who removed an object: the record, or that none knows it; none where that cannot be said.
+pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Value) -> bool, facts: &Facts) -> Option<Changed> {
+    let records = trail.as_ref()?;
+    let record = records.latest.iter().find(|record| is_about(record));
+    let never = || Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() };
+    record.map(|record| told(record, Deed::Removed, facts)).or_else(|| records.whole.then(never))
+}
+
+/// What a record says: who did it, and when.
+pub(super) fn told(record: &Value, deed: Deed, facts: &Facts) -> Changed {
+    let by = record["user"].as_str().map(str::to_owned);
+    Changed {
+        deed,
+        at: record["operation_time"].as_str().map(|time| time_of(time, facts)),
+        was: None,
+        source: Source::Audit,
+        ours: ours(by.as_deref(), facts),
+        by,
+    }
+}
+
+fn time_of(text: &str, facts: &Facts) -> String {
+    moment(text, facts.settings.get("timeZone").map(String::as_str))
+}
+
+/// Says whether a user is the one that the target's requests are made as; the user behind a token is not known.
+fn ours(by: Option<&str>, facts: &Facts) -> Option<bool> {
+    Some(by? == facts.settings.get("username")?)
+}
+
+/// Returns who gave a field its live value, as far as records tell.
+pub(super) fn last_change(trail: &Trail<'_>, field: &str, live: &Value, facts: &Facts) -> Option<Changed> {
+    let records = trail.as_ref()?;
+    let mut after = live;
+    for record in &records.latest {
+        let details = &record["operation_detail"]["details"];
+        match record["action"].as_str() {
+            Some("update") => {
+                let before = &details["pre_data"][field];
+                if details["update_fields"].get(field).is_some() && before != after {
+                    return Some(Changed { was: Some(before.clone()), ..told(record, Deed::Changed, facts) });
+                }
+                if details["pre_data"].is_object() {
+                    after = before;
+                }
+            }
+            Some("create") => return Some(told(record, Deed::Made, facts)),
+            _ => {}
+        }
+    }
+    let oldest = records.latest.last()?;
+    let deed = if records.whole { Deed::Kept } else { Deed::Earlier };
+    Some(Changed { by: None, ours: None, ..told(oldest, deed, facts) })
+}
+
+/// Returns who made an object, as far as records tell.
+pub(super) fn creation(trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
+    let record = trail.as_ref()?.latest.iter().find(|record| record["action"] == "create")?;
+    Some(told(record, Deed::Made, facts))
+}
+
+/// Names of the columns in which rows keep who made them and who changed them last, and when.
+pub(super) const COLUMNS: &[&str] = &[
+    "bk_updated_by",
+    "modifier",
+    "bk_created_by",
+    "creator",
+    "bk_updated_at",
+    "last_time",
+    "bk_created_at",
+    "create_time",
+];
+
+/// Returns what a row says of itself: who made it, where that is asked for or nobody changed it since, else who changed
+/// it last, whatever of it.
+pub(super) fn of_row(row: &Value, action: Action, facts: &Facts) -> Changed {
+    let text = |names: [&str; 2]| names.iter().find_map(|name| row[name].as_str().filter(|text| !text.is_empty()));
+    let made_at = text(["bk_created_at", "create_time"]);
+    let changed_at = text(["bk_updated_at", "last_time"]);
+    let is_untouched = made_at.is_some() && made_at == changed_at;
+    let (deed, by, at) = if is_untouched || action == Action::Delete {
+        (Deed::Made, text(["bk_created_by", "creator"]), made_at)
+    } else {
+        (Deed::Changed, text(["bk_updated_by", "modifier"]), changed_at)
+    };
+    let Some(at) = at else { return Changed::unknown() };
+    Changed {
+        deed,
+        by: by.map(str::to_owned),
+        at: Some(time_of(at, facts)),
+        was: None,
+        source: if by.is_some() { Source::Object } else { Source::Time },
+        ours: ours(by, facts),
+    }
+}
+
+/// The rows of objects by their ids, as they were read for their columns.
+pub(super) type Columns<'f> = Result<HashMap<i64, &'f Value>, Trouble>;
+
+/// Says of live objects who changed what differs: their records, else their rows, which are read only for those of which
+/// the records do not tell enough.
+pub(super) fn of_live<'p, 'f>(
+    planned: &[Planned<'p>],
+    subject: impl Fn(&Planned<'p>) -> Option<Subject<'p>>,
+    columns: impl FnOnce(&BTreeSet<i64>, &mut Observation) -> Columns<'f>,
+    facts: &'f Facts,
+) -> Authors {
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
+    let live: Vec<_> = planned.iter().filter_map(|one| Some((one, one.live?, subject(one)?))).collect();
+    let subjects = live.iter().map(|(_, _, subject)| subject.clone()).collect();
+    let Some(trails) = trails(&subjects, &mut observation, facts) else {
+        return Authors { ask: observation.ask, ..authors };
+    };
+    let mut missing: Vec<(&Planned<'p>, i64, &str)> = Vec::new();
+    for (one, live, subject) in &live {
+        let trail = &trails[subject];
+        let mut take = |path: &'p str, told: Option<Changed>| match told {
+            Some(told) => authors.known.push((one.desired.id.clone(), path.to_owned(), told)),
+            None => missing.push((one, subject.id, path)),
+        };
+        if one.change.action == Action::Delete {
+            take("", creation(trail, facts));
+        }
+        for field in &one.change.fields {
+            take(&field.path, last_change(trail, &field.path, live.field(&field.path), facts));
+        }
+    }
+    if missing.is_empty() {
+        return authors;
+    }
+    let rows = columns(&missing.iter().map(|(_, id, _)| *id).collect(), &mut observation);
+    if matches!(rows, Err(Trouble::Pending)) {
+        return Authors { ask: observation.ask, ..authors };
+    }
+    let rows = rows.unwrap_or_default();
+    for (one, id, path) in missing {
+        let told = rows.get(&id).map_or_else(Changed::unknown, |row| of_row(row, one.change.action, facts));
+        authors.known.push((one.desired.id.clone(), path.to_owned(), told));
+    }
+    authors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Freshness;
+
+    fn facts() -> Facts {
+        let settings = [("username", "admin"), ("timeZone", "Asia/Shanghai")];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Facts::new(Freshness::Replica, settings.into())
+    }
+
+    fn told_in_short(told: Option<Changed>) -> Value {
+        told.map_or(Value::Null, |told| json!([told.deed.name(), told.by, told.source.name(), told.ours, told.was]))
+    }
+
+    /// A record of the user `by`: what was stored before, and what was sent.
+    fn update(by: &str, before: &Value, sent: &Value) -> Value {
+        json!({"action": "update", "user": by, "operation_time": "2026-11-20 14:02:03",
+            "operation_detail": {"details": {"pre_data": before, "cur_data": null, "update_fields": sent}}})
+    }
+
+    #[test]
+    fn the_last_record_that_changed_a_field() {
+        let check = |records: &[Value], whole: bool, live: Value, expected: Value| {
+            let records = Records { latest: records.iter().collect(), whole };
+            let told = told_in_short(last_change(&Some(records), "a", &live, &facts()));
+            assert_eq!(told, expected);
+        };
+        let zoe = update("zoe", &json!({"a": 1, "b": 1}), &json!({"a": 2}));
+        check(std::slice::from_ref(&zoe), true, json!(2), json!(["changed", "zoe", "audit", false, 1]));
+        // What came later did not touch it, or sent what was there.
+        let other = update("admin", &json!({"a": 2, "b": 1}), &json!({"b": 2}));
+        let same = update("admin", &json!({"a": 2, "b": 2}), &json!({"a": " 2 "}));
+        check(&[same, other, zoe.clone()], true, json!(2), json!(["changed", "zoe", "audit", false, 1]));
+        // Away and back again: the last one counts.
+        let back = update("admin", &json!({"a": 2}), &json!({"a": 1}));
+        check(&[back, zoe.clone()], true, json!(1), json!(["changed", "admin", "audit", true, 2]));
+        let made = json!({"action": "create", "user": "zoe", "operation_time": "2026-11-19 00:00:00"});
+        let of_b = update("admin", &json!({"a": 1, "b": 1}), &json!({"b": 2}));
+        check(&[of_b.clone(), made], true, json!(1), json!(["made", "zoe", "audit", false, null]));
+        check(std::slice::from_ref(&of_b), true, json!(1), json!(["kept", null, "audit", null, null]));
+        check(&[of_b], false, json!(1), json!(["earlier", null, "audit", null, null]));
+        check(&[], true, json!(1), Value::Null);
+        assert_eq!(last_change(&None, "a", &json!(1), &facts()), None);
+    }
+
+    #[test]
+    fn a_row_tells_what_it_can() {
+        let check = |row: Value, action: Action, expected: Value| {
+            assert_eq!(told_in_short(Some(of_row(&row, action, &facts()))), expected, "{row}");
+        };
+        let (early, late) = ("2026-11-19T00:00:00Z", "2026-11-20T00:00:00.5Z");
+        let row =
+            json!({"bk_created_by": "admin", "bk_created_at": early, "bk_updated_by": "zoe", "bk_updated_at": late});
+        check(row.clone(), Action::Update, json!(["changed", "zoe", "object", false, null]));
+        check(row, Action::Delete, json!(["made", "admin", "object", true, null]));
+        let fresh =
+            json!({"bk_created_by": "zoe", "bk_created_at": early, "bk_updated_by": null, "bk_updated_at": early});
+        check(fresh, Action::Update, json!(["made", "zoe", "object", false, null]));
+        let template = json!({"creator": "admin", "modifier": "zoe", "create_time": early, "last_time": late});
+        check(template, Action::Update, json!(["changed", "zoe", "object", false, null]));
+        check(
+            json!({"create_time": early, "last_time": late}),
+            Action::Update,
+            json!(["changed", null, "time", null, null]),
+        );
+        check(json!({"last_time": late}), Action::Update, json!(["changed", null, "time", null, null]));
+        check(json!({"bk_inst_id": 1}), Action::Update, json!(["unknown", null, "none", null, null]));
+    }
+}

@@ -1,0 +1,70 @@
+//! Who changed instances.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{NAME, model_of, wanted_name};
+use crate::{
+    kind::{Authors, Facts, Observation, Planned},
+    model::{Action, author::Changed},
+    platform::bk_cmdb::{
+        kinds::author::{self, COLUMNS, Columns, Subject},
+        lookup::{self, Selector},
+    },
+};
+
+/// What records call instances.
+const RESOURCE: &str = "model_instance";
+
+/// Says who changed what differs, or asks for it.
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
+    let mut by_model: BTreeMap<&str, Vec<Planned<'_>>> = BTreeMap::new();
+    for one in planned {
+        by_model.entry(model_of(one.desired)).or_default().push(*one);
+    }
+    let mut authors = Authors::default();
+    for (model, group) in by_model {
+        let id = |one: &Planned<'_>| one.live?.handle.as_i64();
+        let subject = |one: &Planned<'_>| Some(Subject { resource: RESOURCE, model, id: id(one)? });
+        authors.extend(author::of_live(
+            &group,
+            subject,
+            |ids, observation| columns(model, ids, observation, facts),
+            facts,
+        ));
+        authors.extend(removed(model, &group, facts));
+    }
+    authors
+}
+
+fn columns<'f>(model: &str, ids: &BTreeSet<i64>, observation: &mut Observation, facts: &'f Facts) -> Columns<'f> {
+    let selectors = ids.iter().map(|id| Selector::Id(*id)).collect();
+    let fields = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+    let rows = lookup::instances(model, None, &selectors, &fields, observation, facts)?;
+    Ok(ids.iter().filter_map(|id| Some((*id, rows.row(*id)?))).collect())
+}
+
+/// Says who removed instances that are missing. Records know them by their names.
+fn removed(model: &str, group: &[Planned<'_>], facts: &Facts) -> Authors {
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
+    let name = |one: &Planned<'_>| {
+        let matched = one.desired.locate(&format!("match.{NAME}")).and_then(Value::as_str).map(str::to_owned);
+        matched.or_else(|| wanted_name(one.desired).map(str::to_owned))
+    };
+    let missing: Vec<_> = group
+        .iter()
+        .filter(|one| one.change.action == Action::Create)
+        .filter_map(|one| Some((one, name(one)?)))
+        .collect();
+    let names: BTreeSet<&str> = missing.iter().map(|(_, name)| name.as_str()).collect();
+    let condition = json!({"resource_type": RESOURCE, "bk_obj_id": model});
+    let Some(records) = author::removals(&condition, &names, &mut observation, facts) else {
+        return Authors { ask: observation.ask, ..authors };
+    };
+    for (one, name) in &missing {
+        let told = author::removal(&records, |record| record["resource_name"] == **name, facts);
+        authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));
+    }
+    authors
+}

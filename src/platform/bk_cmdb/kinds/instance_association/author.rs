@@ -1,0 +1,69 @@
+//! Who made and removed rows: their records are filed under their source, and know their association and target.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{
+    kind::{Authors, Facts, Observation, Planned},
+    model::{
+        Action,
+        author::{Changed, Deed, Source},
+    },
+    platform::bk_cmdb::kinds::author::{self, Subject, Trail},
+};
+
+/// What records call rows.
+const RESOURCE: &str = "instance_association";
+
+/// Says who made the rows that are to go and removed those that are missing, or asks for it.
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
+    let mut observation = Observation::default();
+    let subject = |one: &Planned<'_>| {
+        let ends = ends(one);
+        // An end that is only to be made has no rows yet.
+        Some((ends["model"].as_str()?.to_owned(), ends["source"].as_i64()?))
+    };
+    let sources: BTreeSet<_> = planned.iter().filter_map(subject).collect();
+    let subjects = sources.iter().map(|(model, id)| Subject { resource: RESOURCE, model, id: *id }).collect();
+    let Some(trails) = author::trails(&subjects, &mut observation, facts) else {
+        return Authors { ask: observation.ask, ..Authors::default() };
+    };
+    let mut authors = Authors::default();
+    for one in planned {
+        let told = match subject(one) {
+            Some((model, id)) => told(one, &trails[&Subject { resource: RESOURCE, model: &model, id }], facts),
+            None => Some(Changed { deed: Deed::Never, ..Changed::unknown() }),
+        };
+        authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));
+    }
+    authors
+}
+
+fn ends<'p>(one: &Planned<'p>) -> &'p Value {
+    one.live.map_or(one.place, |live| &live.handle)
+}
+
+fn told(one: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
+    let ends = ends(one);
+    let association = one.desired.locate("association")?;
+    let is_about = |record: &&&Value| {
+        let detail = &record["operation_detail"];
+        detail["asst_id"] == *association
+            && detail["src_obj_id"] == ends["model"]
+            && detail["dest_inst_id"] == ends["target"]
+    };
+    let records = trail.as_ref()?;
+    match (one.change.action, records.latest.iter().find(is_about)) {
+        (Action::Create, None) if records.whole => {
+            Some(Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() })
+        }
+        (Action::Create, Some(record)) if record["action"] == json!("delete") => {
+            Some(author::told(record, Deed::Removed, facts))
+        }
+        (Action::Delete, Some(record)) if record["action"] == json!("create") => {
+            Some(author::told(record, Deed::Made, facts))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,71 @@
+//! Who changed modules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{observe, wanted_name};
+use crate::{
+    kind::{Authors, Facts, Observation, Planned},
+    model::{Action, author::Changed},
+    platform::bk_cmdb::kinds::author::{self, COLUMNS, Subject},
+};
+
+/// What records call modules.
+const RESOURCE: &str = "module";
+
+/// Says who changed what differs, or asks for it.
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
+    let mut by_business: BTreeMap<i64, Vec<Planned<'_>>> = BTreeMap::new();
+    for one in planned {
+        let place = one.live.map_or(one.place, |live| &live.handle);
+        by_business.entry(place["business"].as_i64().unwrap_or_default()).or_default().push(*one);
+    }
+    let mut authors = Authors::default();
+    for (business, group) in by_business {
+        let id = |one: &Planned<'_>| one.live?.handle["module"].as_i64();
+        let subject = |one: &Planned<'_>| Some(Subject { resource: RESOURCE, model: RESOURCE, id: id(one)? });
+        let columns = |ids: &BTreeSet<i64>, observation: &mut Observation| {
+            let fields = COLUMNS.iter().copied().chain(["bk_module_id"]).map(str::to_owned).collect();
+            let rows = observe::by_ids(business, ids, &fields, observation, facts)?;
+            Ok(rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect())
+        };
+        authors.extend(author::of_live(&group, subject, columns, facts));
+        authors.extend(removed(business, &group, facts));
+    }
+    authors
+}
+
+/// Says who removed modules that are missing. The list of records knows them by their names, and their details by
+/// their sets too.
+fn removed(business: i64, group: &[Planned<'_>], facts: &Facts) -> Authors {
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
+    let missing: Vec<_> = group
+        .iter()
+        .filter(|one| one.change.action == Action::Create)
+        .filter_map(|one| {
+            let name = one.desired.locate("module").and_then(Value::as_str).or_else(|| wanted_name(one.desired))?;
+            Some((one, name))
+        })
+        .collect();
+    let names: BTreeSet<&str> = missing.iter().map(|(_, name)| *name).collect();
+    let condition = json!({"resource_type": RESOURCE, "bk_biz_id": business});
+    let Some(records) = author::removals(&condition, &names, &mut observation, facts) else {
+        return Authors { ask: observation.ask, ..authors };
+    };
+    let ids: Vec<_> =
+        records.iter().flat_map(|records| &records.latest).filter_map(|record| record["id"].as_i64()).collect();
+    let Some(details) = author::by_ids(&ids, &mut observation, facts) else {
+        return Authors { ask: observation.ask, ..authors };
+    };
+    let records = author::with_details(records, &details);
+    for (one, name) in missing {
+        let is_about = |record: &Value| {
+            let row = &record["operation_detail"]["details"]["pre_data"];
+            record["resource_name"] == *name && row["bk_set_id"] == one.place["set"]
+        };
+        let told = author::removal(&records, is_about, facts);
+        authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));
+    }
+    authors
+}

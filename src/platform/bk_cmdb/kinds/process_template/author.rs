@@ -1,0 +1,59 @@
+//! Who changed process templates: they have no records, only a column that names who changed anything of one last
+//! (measured page, "Audit"). Nothing tells who removed one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::read::by_ids;
+use crate::{
+    kind::{Authors, Facts, Observation, Planned},
+    model::{Action, Request, author::Changed},
+    platform::bk_cmdb::kinds::author,
+};
+
+/// Says who changed what differs, or asks for it.
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
+    let live = || planned.iter().filter_map(|one| Some((one, place(one)?)));
+    let mut unread: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    for (_, place) in live().filter(|(_, place)| seen(place, facts).is_none()) {
+        unread.entry(place.business).or_default().insert(place.process);
+    }
+    let mut rows: BTreeMap<i64, &Value> = BTreeMap::new();
+    for (business, ids) in &unread {
+        let found = by_ids(*business, ids, &mut observation, facts).unwrap_or_default();
+        rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))));
+    }
+    authors.ask = observation.ask;
+    for (one, place) in live() {
+        let row = seen(&place, facts).or_else(|| rows.get(&place.process).copied());
+        let told = row.map_or_else(Changed::unknown, |row| author::of_row(row, one.change.action, facts));
+        let mut paths: Vec<&str> = one.change.fields.iter().map(|field| field.path.as_str()).collect();
+        if one.change.action == Action::Delete {
+            paths.push("");
+        }
+        authors.known.extend(paths.iter().map(|path| (one.desired.id.clone(), (*path).to_owned(), told.clone())));
+    }
+    authors
+}
+
+/// Where a live process template is.
+struct Place {
+    business: i64,
+    template: i64,
+    process: i64,
+}
+
+fn place(one: &Planned<'_>) -> Option<Place> {
+    let id = |key: &str| one.live?.handle[key].as_i64();
+    Some(Place { business: id("business")?, template: id("serviceTemplate")?, process: id("process")? })
+}
+
+/// The row as the list of its service template had it, which was read where the process is named.
+fn seen<'f>(place: &Place, facts: &'f Facts) -> Option<&'f Value> {
+    let arguments = json!({"bk_biz_id": place.business, "service_template_id": place.template});
+    let request = Request { operation: "list_proc_template", arguments, repeatable: true };
+    let rows = facts.answer(&request)?.as_ref().ok()?;
+    rows["info"].as_array()?.iter().find(|row| row["id"] == json!(place.process))
+}
