@@ -330,7 +330,7 @@ fn a_plan_shows_what_it_only_reports() {
     ~ Instance b  (cmdb, bk_switch #2)                                  a.yaml:6
         ports          24 → 1                                           a.yaml:9:71
 
-    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 2 reported.   1 call (lower bound 1), 2 reads, [time]
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 2 reported.   1 call (lower bound 1), 3 reads, [time]
     [exit status: 2]
     "#);
     // Neither limits nor acknowledgements count them.

@@ -185,7 +185,7 @@ fn large_models_are_sealed_to_their_last_page() {
         let live = site.run(&["plan", "-o", "json"]);
         assert_eq!(
             live.json()["summary"],
-            json!({"create": 0, "update": 700, "delete": 0, "unchanged": 0, "blocked": 2})
+            json!({"create": 0, "update": 700, "delete": 0, "unchanged": 0, "blocked": 2, "reported": 0})
         );
         seal(&site);
         unplug(&site);
