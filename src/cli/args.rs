@@ -286,6 +286,20 @@ pub(super) enum Format {
     Text,
     /// One JSON document
     Json,
+    /// The same document as YAML
+    Yaml,
+    /// A comment on a pull request, at most 65,000 characters
+    Markdown,
+    /// Annotations of a GitHub workflow
+    Github,
+    /// Counts for GitLab's `artifacts:reports:terraform`
+    Gitlab,
+    /// Findings for GitLab's `artifacts:reports:codequality`
+    GitlabCodeQuality,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Test results
+    Junit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -70,7 +70,9 @@ pub(super) fn unplanned(
 ) {
     let (took, excesses) = (Duration::ZERO, &[]);
     let (plan, outcomes, tally) = (None, None, None);
-    let report = Report { command, plan, excesses, outcomes, diagnostics, errors, sources, tally, took, calls: false };
+    let (acknowledged, calls) = (false, false);
+    let report =
+        Report { command, plan, excesses, acknowledged, outcomes, diagnostics, errors, sources, tally, took, calls };
     if forms.format != Format::Text {
         Screen::out(&report.form(forms.format));
     }
@@ -142,6 +144,8 @@ pub(super) struct Seen<'a> {
     pub(super) plan: Plan,
     /// The limits that it exceeds.
     pub(super) excesses: Vec<Excess>,
+    /// It may go over them all the same.
+    pub(super) acknowledged: bool,
     /// How long it took.
     pub(super) took: Duration,
 }
@@ -155,7 +159,8 @@ pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<
     let mut plan = plan(&scenes);
     note(&readers, &mut scenes, &mut plan).await;
     let excesses = guard::excesses(&plan, &scenes, &safety(prepared, args));
-    Seen { scenes, plan, excesses, took: start.elapsed() }
+    let acknowledged = args.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(&plan));
+    Seen { scenes, plan, excesses, acknowledged, took: start.elapsed() }
 }
 
 /// Returns what all forms of report say about a plan.
@@ -169,6 +174,7 @@ pub(super) fn report<'a>(
         command,
         plan: Some(&seen.plan),
         excesses: &seen.excesses,
+        acknowledged: seen.acknowledged,
         outcomes: None,
         diagnostics: &prepared.written.diagnostics,
         errors: &[],
@@ -209,13 +215,10 @@ pub(super) fn write(report: &Report<'_>, output: &Output, code: u8, screen: &Scr
 
 /// Says which limits the plan exceeds; returns the exit code where it does and nothing acknowledges it.
 pub(super) fn refused(seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Option<u8> {
-    if seen.excesses.is_empty() {
+    if seen.excesses.is_empty() || seen.acknowledged {
         return None;
     }
     let acknowledgement = guard::acknowledgement(&seen.plan);
-    if args.ack.as_ref() == Some(&acknowledgement) {
-        return None;
-    }
     seen.excesses.iter().for_each(|excess| screen.error(&excess.to_string()));
     if args.ack.is_some() {
         screen.error("the acknowledgement that was given belongs to another plan");

@@ -1,11 +1,19 @@
 //! All formatting for people and programs.
 
+mod finding;
+mod github;
+mod gitlab;
 pub(super) mod json;
+mod junit;
 pub(super) mod log;
+mod markdown;
+mod plain;
 pub(super) mod progress;
 pub(super) mod report;
+mod sarif;
 pub(super) mod text;
 mod value;
+mod yaml;
 
 use std::io::{self, IsTerminal, Write};
 

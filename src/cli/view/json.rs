@@ -21,11 +21,37 @@ pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
     document["limits"] = report.excesses.iter().map(ToString::to_string).collect();
     if !report.excesses.is_empty() {
         document["acknowledgement"] = json!(guard::acknowledgement(plan));
+        document["acknowledged"] = json!(report.acknowledged);
+    }
+    if !report.errors.is_empty() {
+        document["errors"] = json!(report.errors);
     }
     if let Some(outcomes) = report.outcomes {
         add_outcomes(&mut document, outcomes, report.tally);
     }
     document
+}
+
+/// Returns a document over several lines, with what a run cost in one of them: less that line, the same plan has the
+/// same text.
+pub(in crate::cli) fn pretty(document: &Value) -> String {
+    let mut text = String::new();
+    let mut lines = format!("{document:#}").lines().map(str::to_owned).collect::<Vec<_>>().into_iter();
+    while let Some(mut line) = lines.next() {
+        if line == "  \"cost\": {" {
+            for part in lines.by_ref() {
+                let part = part.trim_start();
+                line.push_str(part);
+                if part.starts_with('}') {
+                    break;
+                }
+                line.push_str(if part.ends_with(',') { " " } else { "" });
+            }
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
 }
 
 fn plan(plan: &Plan, report: &Report<'_>) -> Value {

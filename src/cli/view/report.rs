@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Screen, json, text};
+use super::{Screen, github, gitlab, json, junit, markdown, sarif, text, yaml};
 use crate::{
     cli::args::{Format, Forms},
     diagnostic::Diagnostic,
@@ -20,6 +20,8 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) plan: Option<&'a Plan>,
     /// The limits that the plan exceeds.
     pub(in crate::cli) excesses: &'a [Excess],
+    /// The run may go over these limits all the same: `--ack` names this very plan.
+    pub(in crate::cli) acknowledged: bool,
     /// What became of the changes, in the plan's order; none where nothing was to be sent.
     pub(in crate::cli) outcomes: Option<&'a [(ResourceId, Outcome)]>,
     /// What is to be said about documents, beside what the plan says of them.
@@ -41,7 +43,14 @@ impl Report<'_> {
     pub(in crate::cli) fn form(&self, format: Format) -> String {
         match format {
             Format::Text => text::report(self, &Screen::plain()),
-            Format::Json => format!("{:#}\n", json::report(self)),
+            Format::Json => json::pretty(&json::report(self)),
+            Format::Yaml => yaml::report(self),
+            Format::Markdown => markdown::report(self),
+            Format::Github => github::report(self),
+            Format::Gitlab => gitlab::counts(self),
+            Format::GitlabCodeQuality => gitlab::quality(self),
+            Format::Sarif => sarif::report(self),
+            Format::Junit => junit::report(self),
         }
     }
 
