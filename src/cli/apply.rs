@@ -39,14 +39,15 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
     }
     plan::blocked(&report, screen);
     let start = Instant::now();
-    let (code, outcomes) = match leave(args, &seen, &stop, screen).await {
+    let mut errors = Vec::new();
+    let (code, outcomes) = match leave(args, &seen, &stop, &mut errors, screen).await {
         Ok(()) => {
             let outcomes = go(args, &prepared, &seen, &stop, screen).await;
             (exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
         Err(code) => (code, None),
     };
-    let report = Report { outcomes: outcomes.as_deref(), ..report };
+    let report = Report { outcomes: outcomes.as_deref(), errors: &errors, ..report };
     if !as_text {
         Screen::out(&report.form(args.output.forms.format));
     } else if let Some(outcomes) = &outcomes {
@@ -60,8 +61,15 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
     stop.code().unwrap_or(code)
 }
 
-/// Returns whether the plan may be carried out; the error is the exit code where it may or need not.
-async fn leave(args: &ApplyArgs, seen: &Seen<'_>, stop: &Stop, screen: &Screen) -> Result<(), u8> {
+/// Returns whether the plan may be carried out; the error is the exit code where it may or need not. What went wrong is
+/// added to `errors`.
+async fn leave(
+    args: &ApplyArgs,
+    seen: &Seen<'_>,
+    stop: &Stop,
+    errors: &mut Vec<String>,
+    screen: &Screen,
+) -> Result<(), u8> {
     if let Some(code) = plan::refused(seen, &args.safety, screen) {
         return Err(code);
     }
@@ -71,17 +79,16 @@ async fn leave(args: &ApplyArgs, seen: &Seen<'_>, stop: &Stop, screen: &Screen) 
     if args.auto_approve {
         return Ok(());
     }
-    match approved(stop).await {
-        Answer::Yes => Ok(()),
-        Answer::No => {
-            screen.error("not approved: nothing was sent");
-            Err(stop.code().unwrap_or(exit::ERROR))
-        }
+    let (problem, code) = match approved(stop).await {
+        Answer::Yes => return Ok(()),
+        Answer::No => ("not approved: nothing was sent", stop.code().unwrap_or(exit::ERROR)),
         Answer::Nobody => {
-            screen.error("there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked");
-            Err(exit::USAGE)
+            ("there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked", exit::USAGE)
         }
-    }
+    };
+    screen.error(problem);
+    errors.push(problem.to_owned());
+    Err(code)
 }
 
 /// Carries out the plan and shows how it goes.

@@ -46,8 +46,22 @@ pub(super) enum Command {
     ///
     /// The first line on stdout is `sandbox listening on http://ADDR`. Ends with 0 on SIGTERM and SIGINT.
     Sandbox(SandboxArgs),
+    /// Print the JSON Schema of the documents that `-o json`, `-o yaml` and `--events` write
+    Schema(SchemaArgs),
     /// Print the version
     Version,
+}
+
+impl Command {
+    /// Returns the forms in which the command reports, and its name; none where it does not report.
+    pub(super) fn forms(&self) -> Option<(&Forms, &'static str)> {
+        match self {
+            Self::Validate(args) => Some((&args.forms, "validate")),
+            Self::Plan(args) => Some((&args.output.forms, "plan")),
+            Self::Apply(args) => Some((&args.output.forms, "apply")),
+            Self::Watch(_) | Self::Sandbox(_) | Self::Schema(_) | Self::Version => None,
+        }
+    }
 }
 
 /// Reads the environment variable of a flag. Anything that is no plain yes or no is refused: a flag such as
@@ -136,6 +150,9 @@ pub(super) struct Forms {
         value_parser = form_and_path
     )]
     pub(super) output_files: Vec<(Format, PathBuf)>,
+    /// Write what happens into a file while it happens, one JSON document a line
+    #[arg(long, value_name = "FILE", env = "RECONCILE_EVENTS")]
+    pub(super) events: Option<PathBuf>,
 }
 
 fn form_and_path(text: &str) -> Result<(Format, PathBuf), String> {
@@ -278,6 +295,23 @@ pub(super) struct SandboxArgs {
     /// Sections of several files are merged, lists are put one behind the other; no two rows may have one id.
     #[arg(long, value_name = "FILE", env = "RECONCILE_STATE", value_delimiter = ',')]
     pub(super) state: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// What it describes
+    #[arg(value_name = "DOCUMENT")]
+    pub(super) document: Document,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Document {
+    /// A plan, and what became of it
+    Plan,
+    /// What is wrong where there is no plan
+    Validation,
+    /// One line of the stream of events
+    Events,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -28,27 +28,24 @@ use crate::{
 /// Plans and shows the plan. Only readers are made: nothing here can write.
 pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
     let stop = Stop::listen();
-    let work = async {
-        let prepared = match prepare("plan", &args.inputs, &args.network, &args.output, args.prune, screen).await {
-            Ok(prepared) => prepared,
-            Err(code) => return code,
-        };
-        let seen = look(&prepared, &args.safety).await;
-        let report = report("plan", &prepared, &seen, &args.output);
-        show(&report, &args.output, screen);
-        let code = match refused(&seen, &args.safety, screen) {
-            Some(code) => code,
-            None => exit_code(&seen.plan, args.output.detailed_exitcode),
-        };
-        let code = write(&report, &args.output, code, screen);
-        drop(seen);
-        end(prepared.connected, screen).await;
-        code
+    let prepared = match prepare("plan", &args.inputs, &args.network, &args.output, args.prune, screen).await {
+        Ok(prepared) => prepared,
+        Err(code) => return code,
     };
-    tokio::select! {
-        code = work => code,
-        () = stop.token().cancelled() => interrupted("plan", &args.output.forms, &stop, screen),
-    }
+    let seen = tokio::select! {
+        seen = look(&prepared, &args.safety) => seen,
+        () = stop.token().cancelled() => return interrupted("plan", &args.output.forms, &stop, screen),
+    };
+    let report = report("plan", &prepared, &seen, &args.output);
+    show(&report, &args.output, screen);
+    let code = match refused(&seen, &args.safety, screen) {
+        Some(code) => code,
+        None => exit_code(&seen.plan, args.output.detailed_exitcode),
+    };
+    let code = write(&report, &args.output, code, screen);
+    drop(seen);
+    end(prepared.connected, screen).await;
+    code
 }
 
 /// Reports a run that was ended before it had a plan, and returns its exit code.
@@ -100,10 +97,12 @@ pub(super) async fn prepare(
     prune: bool,
     screen: &Screen,
 ) -> Result<Prepared, u8> {
-    let usage = |problem: String| {
+    let failed = |sources: &Sources, diagnostics: &[Diagnostic], problem: String, code: u8| {
         screen.error(&problem);
-        exit::USAGE
+        unplanned(command, sources, diagnostics, &[problem], &output.forms, screen);
+        code
     };
+    let usage = |problem: String| failed(&Sources::default(), &[], problem, exit::USAGE);
     let is_selected = setup::filter(inputs).map_err(usage)?;
     if prune && setup::is_partial(inputs) {
         return Err(usage(
@@ -117,7 +116,9 @@ pub(super) async fn prepare(
     if let Some(code) = setup::report(&written, screen) {
         return Err(code);
     }
-    setup::check_addresses(inputs, &written).map_err(usage)?;
+    let unconnected =
+        |written: &Written, problem: String, code: u8| failed(&written.sources, &written.diagnostics, problem, code);
+    setup::check_addresses(inputs, &written).map_err(|problem| unconnected(&written, problem, exit::USAGE))?;
     let mut desired = std::mem::take(&mut written.set.desired);
     if inputs.selector.is_some() && !desired.iter().any(|one| is_selected(one)) {
         screen.say("warning: nothing that is declared fits the selection");
@@ -129,10 +130,10 @@ pub(super) async fn prepare(
     }
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
-    let connected = setup::connect(network, written.config.as_ref(), &used).await.map_err(|problem| {
-        screen.error(&problem);
-        exit::ERROR
-    })?;
+    let connected = setup::connect(network, written.config.as_ref(), &used)
+        .await
+        .map_err(|problem| unconnected(&written, problem, exit::ERROR))?;
+    screen.events.reading(used.iter().map(|target| &**target), desired.len());
     Ok(Prepared { written, desired, scopes, connected })
 }
 
@@ -210,7 +211,7 @@ pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
 pub(super) fn write(report: &Report<'_>, output: &Output, code: u8, screen: &Screen) -> u8 {
     let problems = report.write(&output.forms);
     problems.iter().for_each(|problem| screen.error(problem));
-    if problems.is_empty() || !matches!(code, exit::OK | exit::CHANGES) { code } else { exit::ERROR }
+    if problems.is_empty() { code } else { exit::unwritten(code) }
 }
 
 /// Says which limits the plan exceeds; returns the exit code where it does and nothing acknowledges it.
@@ -240,6 +241,7 @@ fn safety(prepared: &Prepared, args: &SafetyArgs) -> Safety {
 
 /// Writes to stderr what is wrong with objects that are left alone, and what is to be said about others.
 pub(super) fn blocked(report: &Report<'_>, screen: &Screen) {
+    screen.events.planned(report);
     let wrong: Vec<_> = report.plan.iter().flat_map(|plan| plan.diagnostics()).cloned().collect();
     screen.diagnostics(&wrong, report.sources);
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Version of the documents: the number before the dot changes when a key goes or changes its meaning.
-const FORMAT_VERSION: &str = "1.0";
+pub(super) const FORMAT_VERSION: &str = "1.0";
 
 /// Returns the document of a run.
 pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
@@ -153,7 +153,8 @@ fn field(field: &FieldChange, sources: &Sources) -> Value {
     })
 }
 
-fn at(origin: &Origin, sources: &Sources) -> Value {
+/// Returns a place as documents hold it.
+pub(super) fn at(origin: &Origin, sources: &Sources) -> Value {
     let position = sources.position(origin);
     json!({"file": *position.file, "line": position.line, "column": position.column})
 }
