@@ -56,7 +56,8 @@ async fn online(args: &ValidateArgs, written: &mut Written, screen: &Screen) -> 
     };
     let desired = &mut written.set.desired;
     select(desired, &*is_selected);
-    let connected = match setup::connect(&args.network, written.config.as_ref(), &setup::used(desired)).await {
+    let used = setup::used(desired);
+    let connected = match setup::connect(&args.network, written.config.as_ref(), &used).await {
         Ok(connected) => connected,
         Err(problem) => {
             written.unread.push(problem);
@@ -64,7 +65,9 @@ async fn online(args: &ValidateArgs, written: &mut Written, screen: &Screen) -> 
         }
     };
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
+    screen.events.reading(used.iter().map(|target| &**target), desired.len());
     let findings = check(&readers, desired).await;
+    screen.events.read(connected.shared.tally());
     plan::end(connected, screen).await;
     written.diagnostics.extend(findings.diagnostics);
     written.unread.extend(findings.unread);

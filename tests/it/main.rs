@@ -3,8 +3,10 @@
 
 mod apply;
 mod bind_info;
+mod budgets;
 mod cli;
 mod faults;
+mod forms;
 mod harness;
 mod life_cycle;
 mod online;
@@ -14,6 +16,7 @@ mod property;
 mod prune;
 mod reads;
 mod renames;
+mod reports;
 mod roma;
 mod safety;
 mod secrets;

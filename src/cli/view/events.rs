@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{finding::summary, json as document, report::Report, text::trouble};
 use crate::{
     diagnostic::{Diagnostic, render},
-    engine::apply::Event,
+    engine::{apply::Event, connection::Tally},
     model::{Action, Change, Outcome},
     source::Sources,
 };
@@ -91,13 +91,19 @@ impl Events {
         });
     }
 
+    /// Tells that all was read that could be read.
+    pub(in crate::cli) fn read(&self, tally: &Tally) {
+        self.with(|sink| {
+            let seconds = sink.reading.map(|start| start.elapsed().as_secs_f64()).unwrap_or_default();
+            sink.put("read_complete", &json!({"reads": tally.total(false), "seconds": seconds}));
+        });
+    }
+
     /// Tells that all was read, and what is to be done.
     pub(in crate::cli) fn planned(&self, report: &Report<'_>) {
+        let Some(plan) = report.plan else { return };
+        report.tally.into_iter().for_each(|tally| self.read(tally));
         self.with(|sink| {
-            let Some(plan) = report.plan else { return };
-            let reads = report.tally.map_or(0, |tally| tally.total(false));
-            let took = sink.reading.map_or(report.took, |start| start.elapsed());
-            sink.put("read_complete", &json!({"reads": reads, "seconds": took.as_secs_f64()}));
             for change in &plan.changes {
                 sink.put("planned_change", &about(change, report.sources, &[("summary", json!(summary(change)))]));
             }

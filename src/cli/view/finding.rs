@@ -172,8 +172,8 @@ impl List<'_> {
 pub(super) fn summary(change: &Change) -> String {
     let mut text = String::new();
     for (number, field) in change.fields.iter().enumerate() {
-        if text.len() > MESSAGE {
-            let _ = write!(text, ", and {} more", count(change.fields.len() - number, "field"));
+        if text.len() > MESSAGE / 2 {
+            let _ = write!(text, ", and {}", count(change.fields.len() - number, "more field"));
             break;
         }
         if !text.is_empty() {
