@@ -4,6 +4,7 @@
 mod apply;
 mod bind_info;
 mod budgets;
+mod ci_kit;
 mod cli;
 mod faults;
 mod forms;
