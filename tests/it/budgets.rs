@@ -40,7 +40,8 @@ fn strange_values_stay_values() {
             &format!("remark: {wanted}, bk_sn: \"@nasty `` #1\""),
         );
     }
-    let site = Site::with(&state, &[("all.yaml", &manifests)]);
+    // Paths can be as strange.
+    let site = Site::with(&state, &[("a,b::c %0A/<i>@nasty` #1.yaml", &manifests)]);
     let reports = Reports::of(&site, &["plan", "--calls"], 0);
     let document = reports.json("json");
     assert_eq!(document["summary"]["update"], NASTY.len());

@@ -184,7 +184,7 @@ fn what_cannot_be_read_or_is_missing_is_reported() {
     let all = reports.annotations();
     let errors: Vec<_> = all.iter().filter(|one| one.kind == "error").map(|one| one.title.as_str()).collect();
     assert_eq!(errors, ["error P100", "InstanceAssociation/link → bk_rack #21"]);
-    site.faults(&json!([{"fault": "status", "status": 500, "body": "@here <b>#1</b>\u{202e}"}]));
+    site.faults(&json!([{"fault": "code", "code": 1_101_000, "message": "@here <b>#1</b>\u{202e}"}]));
     let reports = Reports::of(&site, &["plan"], 5);
     assert!(reports.text("markdown").contains("could not be read"), "{}", reports.text("markdown"));
     assert!(reports.text("sarif").contains("\"ruleId\":\"unread\""));
@@ -268,6 +268,22 @@ fn an_interrupted_run_is_reported() {
     assert!(outcomes(&document).contains(&"interrupted"), "{document}");
     assert!(reports.text("markdown").contains("! not sent: the run was interrupted"));
     assert!(!reports.events("apply_errored").is_empty());
+}
+
+#[test]
+fn what_comes_from_stdin_has_no_file_to_point_at() {
+    let site = Site::new(&state());
+    Reports::prepare(&site);
+    let flags = Reports::flags();
+    let all: Vec<&str> = ["plan", "-"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+    let output = site.run_on(&two(), &all);
+    assert_eq!(output.code, Some(0), "{output}");
+    let reports = Reports::written(&site, 0);
+    assert!(reports.annotations().iter().all(|one| one.file.is_none()));
+    assert!(reports.text("markdown").contains("<code>&lt;stdin&gt;:1</code>"), "{}", reports.text("markdown"));
+    let run = &reports.json("sarif")["runs"][0];
+    assert_eq!(run["results"], json!([]));
+    assert_eq!(run["invocations"][0]["toolExecutionNotifications"].as_array().map(Vec::len), Some(2));
 }
 
 #[test]

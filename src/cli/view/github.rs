@@ -44,3 +44,14 @@ fn data(text: &str) -> String {
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_escaped() {
+        assert_eq!(data("50 %\r\n::error::a,b:c"), "50 %25%0D%0A::error::a,b:c");
+        assert_eq!(property("a:b,c%0A"), "a%3Ab%2Cc%250A");
+    }
+}

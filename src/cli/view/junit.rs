@@ -196,3 +196,23 @@ fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     text.replace('\n', "&#10;").replace('\t', "&#9;")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_is_xml(text in any::<String>(), hidden in "[\u{0}-\u{a0}\u{fffe}\u{ffff}]{0,9}") {
+            let shown = escaped(&(text + &hidden));
+            prop_assert!(!shown.contains(['<', '>', '"', '\n']));
+            let is_char = |letter: char| letter >= ' ' && !matches!(letter, '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
+            prop_assert!(shown.chars().all(is_char), "{:?}", shown);
+            let entities = ["&amp;", "&lt;", "&gt;", "&quot;", "&#10;", "&#9;"];
+            let is_entity = |(at, _): (usize, &str)| entities.iter().any(|entity| shown[at..].starts_with(entity));
+            prop_assert!(shown.match_indices('&').all(is_entity));
+        }
+    }
+}

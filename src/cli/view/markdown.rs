@@ -138,12 +138,14 @@ fn limits(plan: &Plan, report: &Report<'_>) -> String {
     }
     let lines: Vec<_> =
         report.excesses.iter().take(20).map(|excess| cut(&line(&excess.to_string()), VALUE).into_owned()).collect();
-    let lines = fenced("text", &lines.join("\n"));
+    let more = report.excesses.len() - lines.len();
+    let more = if more > 0 { format!("\n{more} more") } else { String::new() };
+    let lines = fenced("text", &format!("{}{more}", lines.join("\n")));
     if report.acknowledged {
         return format!("### Over a limit, acknowledged\n\n{lines}");
     }
     let pass = fenced("sh", &format!("--ack '{}'", guard::acknowledgement(plan)));
-    format!("### Refused by a limit\n\n{lines}\nThis lets the plan pass, and no other:\n\n{pass}\n")
+    format!("### Refused by a limit\n\n{lines}This lets the plan pass, and no other:\n\n{pass}")
 }
 
 /// Everything that went wrong beside the changes, each in a block.
@@ -239,7 +241,7 @@ fn change(change: &Change, outcome: Option<&Outcome>, open: bool, finder: &Finde
     }
     let open = if open { " open" } else { "" };
     format!(
-        "<details{open}><summary>{mark}<code>{}</code> {} {} on {}{label} – {}</summary>\n\n{}\n</details>\n",
+        "<details{open}><summary>{mark}<code>{}</code> {} {} on {}{label} – {}</summary>\n\n{}</details>\n",
         change.action.sign(),
         change.id.kind,
         code(&change.id.key),
@@ -288,7 +290,11 @@ fn as_text(value: Option<&serde_json::Value>) -> Option<&str> {
 
 /// Writes the difference of two texts, with three lines around each.
 fn lines(body: &mut String, from: &str, to: &str) {
-    let diff = TextDiff::from_lines(from, to);
+    // A last line without an end is no other line for that.
+    let open = !from.ends_with('\n') && !to.ends_with('\n');
+    let end = if open { "\n" } else { "" };
+    let (from, to) = (format!("{from}{end}"), format!("{to}{end}"));
+    let diff = TextDiff::from_lines(&from, &to);
     let groups = diff.grouped_ops(3);
     let all = groups.iter().enumerate().flat_map(|(number, group)| {
         let gap = (number > 0).then(|| "  …".to_owned());
@@ -330,12 +336,12 @@ fn calls(plan: &Plan, page: &mut Page, tail: &mut String) {
         left -= size;
         shown.push(line);
     }
-    if !shown.is_empty() {
-        let block = fenced("text", &shown.join("\n"));
-        page.put(&format!("\n<details><summary>Calls</summary>\n\n{block}\n</details>\n"));
-    }
-    if shown.len() < plan.calls.len() {
-        let _ = writeln!(tail, "**{} not shown.**\n", count(plan.calls.len() - shown.len(), "more call"));
+    let block = fenced("text", &shown.join("\n"));
+    let is_there =
+        !shown.is_empty() && page.put(&format!("\n<details><summary>Calls</summary>\n\n{block}</details>\n"));
+    let more = plan.calls.len() - if is_there { shown.len() } else { 0 };
+    if more > 0 {
+        let _ = writeln!(tail, "**{} not shown.**\n", count(more, "more call"));
     }
 }
 
@@ -343,7 +349,7 @@ fn calls(plan: &Plan, page: &mut Page, tail: &mut String) {
 fn fenced(language: &str, text: &str) -> String {
     let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(3.max(longest + 1));
-    format!("{fence}{language}\n{}\n{fence}\n", text.trim_end_matches('\n'))
+    format!("{fence}{language}\n{}\n{fence}\n\n", text.trim_end_matches('\n'))
 }
 
 /// Returns a short text as HTML shows code.
@@ -351,4 +357,32 @@ fn code(text: &str) -> String {
     let text = line(text);
     let text = cut(&text, 200).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!("<code>{}</code>", text.replace('"', "&quot;"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_fence_ends_where_it_should(text in "(?s:[`~a\n\r<]|\\PC){0,80}") {
+            let block = fenced("text", &visible(&text));
+            let fence = block.chars().take_while(|letter| *letter == '`').count();
+            let ends = |line: &&str| line.len() >= fence && line.chars().all(|letter| letter == '`');
+            prop_assert_eq!(block.lines().filter(ends).count(), 1, "{}", block);
+            let end = format!("\n{}\n\n", "`".repeat(fence));
+            prop_assert!(block.ends_with(&end));
+        }
+
+        #[test]
+        fn code_holds_no_markup_and_is_one_line(text in any::<String>()) {
+            let shown = code(&text);
+            let inside = shown.strip_prefix("<code>").and_then(|rest| rest.strip_suffix("</code>"));
+            let inside = inside.expect("it is code");
+            prop_assert!(!inside.contains(['<', '>', '"', '\n', '\r']), "{}", shown);
+            prop_assert!(shown.encode_utf16().count() < 200 * 14 + 60);
+        }
+    }
 }

@@ -19,20 +19,16 @@ const BYTES: usize = 9_000_000;
 pub(super) fn report(report: &Report<'_>) -> String {
     let found = findings(report);
     let (placed, others): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.at.is_some());
-    let mut notes: Vec<Value> =
-        others.iter().take(MOST).map(|one| notification(level(one.rank), &one.message)).collect();
     let rules = rules(&placed);
-    let mut results: Vec<Value> = Vec::new();
     let mut size = 0;
-    for one in placed.iter().take(MOST) {
-        let result = result(one, &rules);
-        size += result.to_string().len() + 1;
-        if size > BYTES {
-            break;
-        }
-        results.push(result);
-    }
-    let more = placed.len() - results.len();
+    let mut fits = |value: &Value| {
+        size += value.to_string().len() + 1;
+        size <= BYTES
+    };
+    let all = others.iter().take(MOST).map(|one| notification(level(one.rank), &one.message));
+    let mut notes: Vec<Value> = all.take_while(&mut fits).collect();
+    let results: Vec<Value> = placed.iter().take(MOST).map(|one| result(one, &rules)).take_while(&mut fits).collect();
+    let more = found.len() - notes.len() - results.len();
     if more > 0 {
         let message = format!("{} left out: the file would be too large", count(more, "more result"));
         notes.push(notification("warning", &message));
