@@ -180,6 +180,8 @@ pub(crate) fn check_markdown(text: &str) {
     assert!(text.encode_utf16().count() <= 65_536 && text.len() <= 1024 * 1024, "{} bytes", text.len());
     assert!(text.starts_with("<!-- reconcile -->\n## "), "{text}");
     assert_eq!(text.matches("<details").count(), text.matches("\n</details>\n").count());
+    let behind = text.split("\n</details>\n").skip(1);
+    assert!(behind.clone().all(|rest| rest.is_empty() || rest.starts_with(['\n', '<'])), "{text}");
     let mut fence = None;
     for line in text.lines().skip(1) {
         let ticks = line.chars().take_while(|letter| *letter == '`').count();

@@ -86,7 +86,10 @@ pub(super) fn report(report: &Report<'_>) -> String {
             calls(plan, &mut page, &mut tail);
         }
     }
-    page.text.push_str(&tail);
+    if !tail.is_empty() {
+        // What stands right behind a tag is not read as Markdown.
+        let _ = write!(page.text, "\n{tail}");
+    }
     page.text
 }
 
