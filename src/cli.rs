@@ -10,6 +10,7 @@ mod journal;
 mod plan;
 mod sandbox;
 mod saved;
+mod schema;
 mod setup;
 mod signal;
 mod snapshot;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use view::Screen;
+use view::{Screen, events::Events};
 
 /// Runs the program with arguments, the first of which is its name, and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
@@ -34,10 +35,21 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
-    let screen = Screen::new(&cli.talk);
+    let mut screen = Screen::new(&cli.talk);
     // A long-running program says what it does; the others show it.
     let talkative = matches!(cli.command, Command::Watch(_));
     view::log::install(&cli.talk, talkative, &screen);
+    if let Some((forms, command)) = cli.command.forms()
+        && let Some(path) = &forms.events
+    {
+        match Events::create(path, command) {
+            Ok(events) => screen.events = events,
+            Err(problem) => {
+                screen.error(&problem);
+                return ExitCode::from(exit::ERROR);
+            }
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -56,6 +68,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Watch(args) => watch::run(&args, &screen).await,
             Command::Snapshot(args) => snapshot::run(&args, &screen).await,
             Command::Sandbox(args) => sandbox::run(&args, &screen).await,
+            Command::Schema(args) => schema::run(&args),
             Command::Version => {
                 Screen::out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));
                 exit::OK
@@ -64,5 +77,12 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     });
     // A thread that still reads a secret or a file must not hold up the end.
     runtime.shutdown_background();
+    let code = match screen.events.end(code) {
+        Err(problem) => {
+            screen.error(&problem);
+            exit::unwritten(code)
+        }
+        Ok(()) => code,
+    };
     ExitCode::from(code)
 }

@@ -82,8 +82,9 @@ pub(super) async fn carry_out(
     }
     plan::blocked(&report, screen);
     let start = Instant::now();
+    let mut errors = Vec::new();
     let journal = Journal::of(args, file);
-    let leave = match leave(args, seen, &settled, stop, screen).await {
+    let leave = match leave(args, seen, &settled, stop, &mut errors, screen).await {
         Ok(()) => journal.start(seen, args, screen),
         Err(code) => {
             if code == exit::REFUSED {
@@ -107,7 +108,7 @@ pub(super) async fn carry_out(
         // What kept it from being sent is told object by object.
         Err(code) => (code, (!settled.is_empty()).then_some(settled)),
     };
-    let report = Report { outcomes: outcomes.as_deref(), ..report };
+    let report = Report { outcomes: outcomes.as_deref(), errors: &errors, ..report };
     if !as_text {
         Screen::out(&report.form(args.output.forms.format));
     } else if let Some(outcomes) = &outcomes {
@@ -118,12 +119,14 @@ pub(super) async fn carry_out(
     plan::write(&report, &args.output.forms, code, screen)
 }
 
-/// Returns whether the plan may be carried out; the error is the exit code where it may or need not.
+/// Returns whether the plan may be carried out; the error is the exit code where it may or need not. What went wrong is
+/// added to `errors`.
 async fn leave(
     args: &ApplyArgs,
     seen: &Seen<'_>,
     settled: &[(ResourceId, Outcome)],
     stop: &Stop,
+    errors: &mut Vec<String>,
     screen: &Screen,
 ) -> Result<(), u8> {
     if let Some(code) = plan::refused(seen, &args.safety, screen) {
@@ -131,14 +134,16 @@ async fn leave(
     }
     let has = |what: fn(&Outcome) -> bool| settled.iter().any(|(_, outcome)| what(outcome));
     if has(|outcome| *outcome == Outcome::Stale) && args.partial_stale == PartialStale::Stop {
-        screen.error(
-            "nothing was sent: objects have moved since this was planned; plan again, or send the others with \
-             `--partial-stale=skip`",
-        );
+        let problem = "nothing was sent: objects have moved since this was planned; plan again, or send the others with \
+                       `--partial-stale=skip`";
+        screen.error(problem);
+        errors.push(problem.to_owned());
         return Err(exit::STALE);
     }
     if has(|outcome| matches!(outcome, Outcome::Unknown(_))) {
-        screen.error("nothing was sent: not every object could be read");
+        let problem = "nothing was sent: not every object could be read";
+        screen.error(problem);
+        errors.push(problem.to_owned());
         return Err(exit::PARTIAL);
     }
     if args.dry_run || settled.len() == seen.plan.changes.len() {
@@ -149,17 +154,16 @@ async fn leave(
     if args.auto_approve {
         return Ok(());
     }
-    match approved(stop).await {
-        Answer::Yes => Ok(()),
-        Answer::No => {
-            screen.error("not approved: nothing was sent");
-            Err(stop.code().unwrap_or(exit::ERROR))
-        }
+    let (problem, code) = match approved(stop).await {
+        Answer::Yes => return Ok(()),
+        Answer::No => ("not approved: nothing was sent", stop.code().unwrap_or(exit::ERROR)),
         Answer::Nobody => {
-            screen.error("there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked");
-            Err(exit::USAGE)
+            ("there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked", exit::USAGE)
         }
-    }
+    };
+    screen.error(problem);
+    errors.push(problem.to_owned());
+    Err(code)
 }
 
 enum Answer {

@@ -65,8 +65,29 @@ pub(super) enum Command {
     ///
     /// The first line on stdout is `sandbox listening on http://ADDR`. Ends with 0 on SIGTERM and SIGINT.
     Sandbox(SandboxArgs),
+    /// Print the JSON Schema of the documents that `-o json`, `-o yaml` and `--events` write
+    Schema(SchemaArgs),
     /// Print the version
     Version,
+}
+
+impl Command {
+    /// Returns the forms in which the command reports, and its name; none where it does not report.
+    pub(super) fn forms(&self) -> Option<(&Forms, &'static str)> {
+        match self {
+            Self::Validate(args) => Some((&args.forms, "validate")),
+            Self::Plan(args) => Some((&args.output.forms, "plan")),
+            Self::Apply(args) => Some((&args.output.forms, "apply")),
+            Self::Drift(args) => Some((&args.output.forms, "drift")),
+            Self::Show(_)
+            | Self::Explain(_)
+            | Self::Snapshot(_)
+            | Self::Watch(_)
+            | Self::Sandbox(_)
+            | Self::Schema(_)
+            | Self::Version => None,
+        }
+    }
 }
 
 /// Reads the environment variable of a flag. Anything that is no plain yes or no is refused: a flag such as
@@ -160,6 +181,9 @@ pub(super) struct Forms {
         value_parser = form_and_path
     )]
     pub(super) output_files: Vec<(Format, PathBuf)>,
+    /// Write what happens into a file while it happens, one JSON document a line
+    #[arg(long, value_name = "FILE", env = "RECONCILE_EVENTS")]
+    pub(super) events: Option<PathBuf>,
 }
 
 fn form_and_path(text: &str) -> Result<(Format, PathBuf), String> {
@@ -308,7 +332,7 @@ pub(super) struct ExplainArgs {
     pub(super) network: Network,
     /// Form of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
-    pub(super) output: Format,
+    pub(super) output: Told,
 }
 
 #[derive(Debug, Args)]
@@ -384,8 +408,48 @@ pub(super) struct SandboxArgs {
     pub(super) state: Vec<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// What it describes
+    #[arg(value_name = "DOCUMENT")]
+    pub(super) document: Document,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Document {
+    /// A plan, and what became of it
+    Plan,
+    /// What is wrong where there is no plan
+    Validation,
+    /// One line of the stream of events
+    Events,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// The same document as YAML
+    Yaml,
+    /// A comment on a pull request, at most 65,000 characters
+    Markdown,
+    /// Annotations of a GitHub workflow
+    Github,
+    /// Counts for GitLab's `artifacts:reports:terraform`
+    Gitlab,
+    /// Findings for GitLab's `artifacts:reports:codequality`
+    GitlabCodeQuality,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Test results
+    Junit,
+}
+
+/// The forms of an explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Told {
     /// For people
     Text,
     /// One JSON document

@@ -10,6 +10,7 @@ use super::{
     view::{
         Screen,
         drift::{self, Drift},
+        json,
         report::Report,
     },
 };
@@ -47,6 +48,7 @@ async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
         command: "drift",
         plan: Some(&plan),
         excesses: &[],
+        acknowledged: false,
         outcomes: None,
         diagnostics: &prepared.written.diagnostics,
         errors: &[],
@@ -55,6 +57,7 @@ async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
         took: start.elapsed(),
         record: None,
         origins: None,
+        document: None,
         calls: args.output.calls,
     };
     let drift = Drift { report: &report, plan: &plan, trace: &trace };
@@ -74,7 +77,8 @@ async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
 fn form(drift: &Drift<'_>, format: Format, screen: &Screen) -> String {
     match format {
         Format::Text => drift::text(drift, screen),
-        Format::Json => format!("{:#}\n", drift::json(drift)),
+        Format::Json => json::pretty(&drift::json(drift)),
+        other => drift.report.form(other),
     }
 }
 

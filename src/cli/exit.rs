@@ -19,6 +19,11 @@ pub const INTERRUPTED: u8 = 130;
 /// Ended by SIGTERM, after the calls on their way had ended.
 pub const TERMINATED: u8 = 143;
 
+/// Returns the exit code of a run whose report could not be written: an error, where there was no other.
+pub(super) fn unwritten(code: u8) -> u8 {
+    if matches!(code, OK | CHANGES) { ERROR } else { code }
+}
+
 /// Text about exit codes for `--help`.
 pub(super) const HELP: &str = "\
 Exit codes:

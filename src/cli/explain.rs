@@ -5,7 +5,7 @@ mod place;
 use serde_json::Value;
 
 use super::{
-    args::{ExplainArgs, Format, Forms, Output, SafetyArgs},
+    args::{ExplainArgs, Format, Forms, Output, SafetyArgs, Told},
     exit, plan,
     signal::Stop,
     view::{Screen, explain as view},
@@ -32,7 +32,7 @@ pub(super) async fn run(args: &ExplainArgs, screen: &Screen) -> u8 {
 }
 
 async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
-    let forms = Forms { format: args.output, output_files: Vec::new() };
+    let forms = Forms { format: Format::Text, output_files: Vec::new(), events: None };
     let output = Output { forms, detailed_exitcode: false, calls: false };
     let prepared = match plan::prepare("explain", &args.inputs, &args.network, &output, false, None, screen).await {
         Ok(prepared) => prepared,
@@ -82,8 +82,8 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
 
 fn show(args: &ExplainArgs, document: &Value, text: &str) {
     match args.output {
-        Format::Text => Screen::out(text),
-        Format::Json => Screen::out(&format!("{document:#}\n")),
+        Told::Text => Screen::out(text),
+        Told::Json => Screen::out(&format!("{document:#}\n")),
     }
 }
 

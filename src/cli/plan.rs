@@ -37,42 +37,38 @@ use crate::{
 /// Plans and shows the plan. Only readers are made: nothing here can write.
 pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
     let stop = Stop::listen();
-    let work = async {
-        let against = args.against.as_deref();
-        let prepared = prepare("plan", &args.inputs, &args.network, &args.output, args.prune, against, screen).await;
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(code) => return code,
-        };
-        let seen = look(&prepared, &args.safety).await;
-        let report = report("plan", &prepared, &seen, &args.output);
-        let saved = args.out.as_deref().map(|path| saved::save(&report, path)).transpose();
-        show(&report, &args.output, screen);
-        snapshot::guesses(&prepared.connected, screen);
-        let code = match refused(&seen, &args.safety, screen) {
-            Some(code) => code,
-            None => exit_code(&seen.plan, args.output.detailed_exitcode),
-        };
-        let code = write(&report, &args.output.forms, code, screen);
-        let code = match (saved, &args.out) {
-            (Err(problem), _) => {
-                screen.error(&problem);
-                if matches!(code, exit::OK | exit::CHANGES) { exit::ERROR } else { code }
-            }
-            (Ok(_), Some(path)) => {
-                screen.say(&format!("saved: `reconcile apply {}` makes these changes and no others", path.display()));
-                code
-            }
-            (Ok(_), None) => code,
-        };
-        drop(seen);
-        end(prepared.connected, screen).await;
-        code
+    let against = args.against.as_deref();
+    let prepared = prepare("plan", &args.inputs, &args.network, &args.output, args.prune, against, screen).await;
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(code) => return code,
     };
-    tokio::select! {
-        code = work => code,
-        () = stop.token().cancelled() => interrupted("plan", &args.output.forms, &stop, screen),
+    let seen = tokio::select! {
+        seen = look(&prepared, &args.safety) => seen,
+        () = stop.token().cancelled() => return interrupted("plan", &args.output.forms, &stop, screen),
+    };
+    let report = report("plan", &prepared, &seen, &args.output);
+    let saved = args.out.as_deref().map(|path| saved::save(&report, path)).transpose();
+    show(&report, &args.output, screen);
+    snapshot::guesses(&prepared.connected, screen);
+    let mut code = match refused(&seen, &args.safety, screen) {
+        Some(code) => code,
+        None => exit_code(&seen.plan, args.output.detailed_exitcode),
+    };
+    match (saved, &args.out) {
+        (Err(problem), _) => {
+            screen.error(&problem);
+            code = exit::unwritten(code);
+        }
+        (Ok(_), Some(path)) => {
+            screen.say(&format!("saved: `reconcile apply {}` makes these changes and no others", path.display()));
+        }
+        (Ok(_), None) => {}
     }
+    let code = write(&report, &args.output.forms, code, screen);
+    drop(seen);
+    end(prepared.connected, screen).await;
+    code
 }
 
 /// Reports a run that was ended before it had a plan, and returns its exit code.
@@ -96,6 +92,7 @@ pub(super) fn unplanned(
         command,
         plan: None,
         excesses: &[],
+        acknowledged: false,
         outcomes: None,
         diagnostics,
         errors,
@@ -104,6 +101,7 @@ pub(super) fn unplanned(
         took: Duration::ZERO,
         record: None,
         origins: None,
+        document: None,
         calls: false,
     };
     if forms.format != Format::Text {
@@ -134,10 +132,12 @@ pub(super) async fn prepare(
     against: Option<&Path>,
     screen: &Screen,
 ) -> Result<Prepared, u8> {
-    let usage = |problem: String| {
+    let failed = |sources: &Sources, diagnostics: &[Diagnostic], problem: String, code: u8| {
         screen.error(&problem);
-        exit::USAGE
+        unplanned(command, sources, diagnostics, &[problem], &output.forms, screen);
+        code
     };
+    let usage = |problem: String| failed(&Sources::default(), &[], problem, exit::USAGE);
     let is_selected = setup::filter(inputs).map_err(usage)?;
     if prune && setup::is_partial(inputs) {
         return Err(usage(
@@ -151,7 +151,9 @@ pub(super) async fn prepare(
     if let Some(code) = setup::report(&written, screen) {
         return Err(code);
     }
-    setup::check_addresses(inputs, &written).map_err(usage)?;
+    let unconnected =
+        |written: &Written, problem: String, code: u8| failed(&written.sources, &written.diagnostics, problem, code);
+    setup::check_addresses(inputs, &written).map_err(|problem| unconnected(&written, problem, exit::USAGE))?;
     let mut desired = std::mem::take(&mut written.set.desired);
     if inputs.selector.is_some() && !desired.iter().any(|one| is_selected(one)) {
         screen.say("warning: nothing that is declared fits the selection");
@@ -167,10 +169,8 @@ pub(super) async fn prepare(
         Some(file) => snapshot::open(file, network, written.config.as_ref(), &used, screen),
         None => setup::connect(network, written.config.as_ref(), &used).await,
     };
-    let connected = connected.map_err(|problem| {
-        screen.error(&problem);
-        exit::ERROR
-    })?;
+    let connected = connected.map_err(|problem| unconnected(&written, problem, exit::ERROR))?;
+    screen.events.reading(used.iter().map(|target| &**target), desired.len());
     Ok(Prepared { written, desired, scopes, connected })
 }
 
@@ -182,6 +182,8 @@ pub(super) struct Seen<'a> {
     pub(super) plan: Plan,
     /// The limits that it exceeds.
     pub(super) excesses: Vec<Excess>,
+    /// It may go over them all the same.
+    pub(super) acknowledged: bool,
     /// What the plan was made from.
     pub(super) record: Record,
     /// When reading began.
@@ -200,8 +202,9 @@ pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<
     note(&readers, &mut scenes, &mut plan).await;
     beneath(&readers, &mut scenes, &mut plan).await;
     let excesses = guard::excesses(&plan, &safety(prepared.written.config.as_ref(), args));
+    let acknowledged = args.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(&plan, &excesses));
     let record = saved::record(prepared, &scenes, &plan);
-    Seen { scenes, plan, excesses, record, start, took: start.elapsed() }
+    Seen { scenes, plan, excesses, acknowledged, record, start, took: start.elapsed() }
 }
 
 /// Returns what all forms of report say about a plan.
@@ -215,6 +218,7 @@ pub(super) fn report<'a>(
         command,
         plan: Some(&seen.plan),
         excesses: &seen.excesses,
+        acknowledged: seen.acknowledged,
         outcomes: None,
         diagnostics: &prepared.written.diagnostics,
         errors: &[],
@@ -223,6 +227,7 @@ pub(super) fn report<'a>(
         took: seen.took,
         record: Some(&seen.record),
         origins: Some(Origins { scenes: &seen.scenes, provenance: &prepared.written.set.provenance }),
+        document: None,
         calls: output.calls,
     }
 }
@@ -252,20 +257,18 @@ pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
 pub(super) fn write(report: &Report<'_>, forms: &Forms, code: u8, screen: &Screen) -> u8 {
     let problems = report.write(forms);
     problems.iter().for_each(|problem| screen.error(problem));
-    if problems.is_empty() || !matches!(code, exit::OK | exit::CHANGES) { code } else { exit::ERROR }
+    if problems.is_empty() { code } else { exit::unwritten(code) }
 }
 
 /// Says which limits the plan exceeds; returns the exit code where it does and nothing acknowledges it.
 pub(super) fn refused(seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Option<u8> {
-    if seen.excesses.is_empty() {
+    if seen.excesses.is_empty() || seen.acknowledged {
         return None;
     }
     let acknowledgement = guard::acknowledgement(&seen.plan, &seen.excesses);
-    if args.ack.as_ref() == Some(&acknowledgement) {
-        return None;
-    }
     seen.excesses.iter().for_each(|excess| screen.error(&excess.to_string()));
-    if args.ack.is_some() {
+    // A CI variable that nobody set is empty.
+    if args.ack.as_ref().is_some_and(|text| !text.is_empty()) {
         screen.error("the acknowledgement that was given belongs to another plan");
     }
     screen.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
@@ -290,6 +293,7 @@ pub(super) fn safety(config: Option<&Config>, args: &SafetyArgs) -> Safety {
 
 /// Writes to stderr what is wrong with objects that are left alone, and what is to be said about others.
 pub(super) fn blocked(report: &Report<'_>, screen: &Screen) {
+    screen.events.planned(report);
     let wrong: Vec<_> = report.plan.iter().flat_map(|plan| plan.diagnostics()).cloned().collect();
     screen.diagnostics(&wrong, report.sources);
 }

@@ -17,7 +17,7 @@ use super::{
     setup,
     signal::Stop,
     view::{
-        Screen, json,
+        Screen,
         report::{Record, Report},
     },
 };
@@ -120,12 +120,11 @@ pub(super) fn show(args: &ShowArgs, screen: &Screen) -> u8 {
         }
     };
     let report = Report { calls: args.calls, ..report("show", &saved, &sources) };
-    match args.forms.format {
-        Format::Text => {
-            plan::preview(&report, screen);
-            plan::blocked(&report, screen);
-        }
-        Format::Json => Screen::out(&json::text(&saved.document)),
+    if args.forms.format == Format::Text {
+        plan::preview(&report, screen);
+        plan::blocked(&report, screen);
+    } else {
+        Screen::out(&report.form(args.forms.format));
     }
     plan::write(&report, &args.forms, exit::OK, screen)
 }
@@ -136,6 +135,7 @@ fn report<'a>(command: &'static str, saved: &'a Saved, sources: &'a Sources) -> 
         command,
         plan: Some(&saved.plan),
         excesses: &[],
+        acknowledged: false,
         outcomes: None,
         diagnostics: &saved.diagnostics,
         errors: &[],
@@ -144,6 +144,7 @@ fn report<'a>(command: &'static str, saved: &'a Saved, sources: &'a Sources) -> 
         took: Duration::ZERO,
         record: None,
         origins: None,
+        document: Some(&saved.document),
         calls: false,
     }
 }
@@ -191,6 +192,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         Ok(connected) => connected,
         Err(problem) => return fail(problem, exit::ERROR),
     };
+    screen.events.reading(saved.setups.iter().map(|one| &*one.target), saved.objects.len());
     let start = Instant::now();
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
     let mut scenes = tokio::select! {
@@ -206,10 +208,12 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         beneath(&readers, &mut scenes, &mut plan).await;
     }
     let excesses = guard::excesses(&plan, &safety);
-    let seen = Seen { scenes, plan, excesses, record: Record::default(), start, took: start.elapsed() };
+    let acknowledged = args.safety.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(&plan, &excesses));
+    let seen = Seen { scenes, plan, excesses, acknowledged, record: Record::default(), start, took: start.elapsed() };
     let report = Report {
         plan: Some(&seen.plan),
         excesses: &seen.excesses,
+        acknowledged: seen.acknowledged,
         tally: Some(connected.shared.tally()),
         took: seen.took,
         calls: args.output.calls,

@@ -11,6 +11,7 @@ use crate::{
     diagnostic::Diagnostic,
     engine::{check::check, connection::Connection},
     plan::select,
+    source::Sources,
 };
 
 /// Checks offline and, where it is asked to, what is right so far against the servers' definitions.
@@ -19,6 +20,7 @@ pub(super) async fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
         Ok(written) => written,
         Err(problem) => {
             screen.error(&problem);
+            plan::unplanned("validate", &Sources::default(), &[], &[problem], &args.forms, screen);
             return exit::USAGE;
         }
     };
@@ -28,8 +30,11 @@ pub(super) async fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
         let stop = Stop::listen();
         code = tokio::select! {
             code = online(args, &mut written, screen) => code,
-            () = stop.token().cancelled() => return stop.code().unwrap_or(exit::ERROR),
+            () = stop.token().cancelled() => stop.code().unwrap_or(exit::ERROR),
         };
+        if stop.code().is_some() {
+            written.unread.push("interrupted before everything was checked".to_owned());
+        }
     }
     plan::unplanned("validate", &written.sources, &written.diagnostics, &written.unread, &args.forms, screen);
     setup::report(&written, screen);
@@ -45,21 +50,24 @@ async fn online(args: &ValidateArgs, written: &mut Written, screen: &Screen) -> 
     let is_selected = match setup::filter(&args.inputs) {
         Ok(is_selected) => is_selected,
         Err(problem) => {
-            screen.error(&problem);
+            written.unread.push(problem);
             return exit::USAGE;
         }
     };
     let desired = &mut written.set.desired;
     select(desired, &[], &*is_selected);
-    let connected = match setup::connect(&args.network, written.config.as_ref(), &setup::used(desired)).await {
+    let used = setup::used(desired);
+    let connected = match setup::connect(&args.network, written.config.as_ref(), &used).await {
         Ok(connected) => connected,
         Err(problem) => {
-            screen.error(&problem);
+            written.unread.push(problem);
             return exit::ERROR;
         }
     };
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
+    screen.events.reading(used.iter().map(|target| &**target), desired.len());
     let findings = check(&readers, desired).await;
+    screen.events.read(connected.shared.tally());
     plan::end(connected, screen).await;
     written.diagnostics.extend(findings.diagnostics);
     written.unread.extend(findings.unread);

@@ -1,18 +1,28 @@
 //! All formatting for people and programs.
 
 pub(super) mod drift;
+pub(super) mod events;
 pub(super) mod explain;
+mod finding;
+mod github;
+mod gitlab;
 pub(super) mod json;
+mod junit;
 pub(super) mod log;
+mod markdown;
 pub(super) mod origin;
+mod plain;
 pub(super) mod progress;
 pub(super) mod report;
+mod sarif;
 pub(super) mod sealed;
 pub(super) mod text;
 mod value;
+mod yaml;
 
 use std::io::{self, IsTerminal, Write};
 
+use self::events::Events;
 use super::args::{Color, Talk};
 use crate::{
     diagnostic::{Diagnostic, render},
@@ -30,6 +40,8 @@ pub(super) struct Screen {
     pub(super) bars: bool,
     /// Say only what went wrong.
     pub(super) quiet: bool,
+    /// What programs are told of the run while it goes.
+    pub(super) events: Events,
     errors_in_colour: bool,
 }
 
@@ -50,12 +62,13 @@ impl Screen {
             width: columns.unwrap_or(100),
             bars: terminal && !ci && !talk.quiet,
             quiet: talk.quiet,
+            events: Events::default(),
         }
     }
 
     /// Returns the screen of a file: no colours.
     pub(super) fn plain() -> Self {
-        Self { colour: false, width: 100, bars: false, quiet: true, errors_in_colour: false }
+        Self { colour: false, width: 100, bars: false, quiet: true, events: Events::default(), errors_in_colour: false }
     }
 
     /// Writes to stdout. A reader that went away is no error.
@@ -85,12 +98,14 @@ impl Screen {
 
     /// Writes an error to stderr.
     pub(super) fn error(&self, text: &str) {
+        self.events.error(text);
         let (start, end) = if self.errors_in_colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
         Self::err(&format!("{start}error{end}: {text}\n"));
     }
 
     /// Writes diagnostics to stderr, each with its line and a caret.
     pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &Sources) {
+        self.events.diagnostics(diagnostics, sources);
         let shown: Vec<_> = diagnostics.iter().filter(|one| !self.quiet || one.is_error()).cloned().collect();
         if !shown.is_empty() {
             Self::err(&render::text(&shown, sources, self.errors_in_colour, self.width));

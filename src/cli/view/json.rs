@@ -22,10 +22,21 @@ use crate::{
 /// Returns the document of a run.
 pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
     let Some(plan) = report.plan else { return problems(report) };
-    let mut document = self::plan(plan, report);
+    let mut document = match report.document {
+        Some(saved) => saved.clone(),
+        None => self::plan(plan, report),
+    };
+    if report.document.is_some() && report.outcomes.is_none() && report.errors.is_empty() && report.excesses.is_empty()
+    {
+        return document;
+    }
     document["limits"] = report.excesses.iter().map(ToString::to_string).collect();
     if !report.excesses.is_empty() {
         document["acknowledgement"] = json!(guard::acknowledgement(plan, report.excesses));
+        document["acknowledged"] = json!(report.acknowledged);
+    }
+    if !report.errors.is_empty() {
+        document["errors"] = json!(report.errors);
     }
     if let Some(origins) = report.origins {
         origin::explain(&mut document, plan, origins, report.sources);
@@ -51,6 +62,28 @@ fn add_record(document: &mut Value, record: &Record, sources: &Sources) {
         .map(|one| json!({"name": *one.target, "platform": *one.platform, "settings": one.settings}));
     document["targets"] = targets.collect();
     document["objects"] = record.objects.iter().map(|one| file::object(one, sources)).collect();
+}
+
+/// Returns a document over several lines, with what a run cost in one of them: less that line, the same plan has the
+/// same text.
+pub(in crate::cli) fn pretty(document: &Value) -> String {
+    let mut text = String::new();
+    let mut lines = format!("{document:#}").lines().map(str::to_owned).collect::<Vec<_>>().into_iter();
+    while let Some(mut line) = lines.next() {
+        if line == "  \"cost\": {" {
+            for part in lines.by_ref() {
+                let part = part.trim_start();
+                line.push_str(part);
+                if part.starts_with('}') {
+                    break;
+                }
+                line.push_str(if part.ends_with(',') { " " } else { "" });
+            }
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
 }
 
 fn plan(plan: &Plan, report: &Report<'_>) -> Value {
@@ -112,13 +145,6 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
         },
         "diagnostics": self::diagnostics(report.diagnostics, plan, sources),
     })
-}
-
-/// Returns the text of a plan's document. What differs from run to run, its costs, takes one line.
-pub(in crate::cli) fn text(document: &Value) -> String {
-    let cost = &document["cost"];
-    let long = format!("\n  \"cost\": {}", format!("{cost:#}").replace('\n', "\n  "));
-    format!("{document:#}\n").replacen(&long, &format!("\n  \"cost\": {cost}"), 1)
 }
 
 fn add_outcomes(document: &mut Value, outcomes: &[(ResourceId, Outcome)], tally: Option<&Tally>) {

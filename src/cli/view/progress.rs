@@ -27,6 +27,7 @@ impl<'a> Progress<'a> {
 
     /// Shows one event.
     pub(in crate::cli) fn show(&self, event: &Event<'_>) {
+        self.screen.events.applying(event, self.sources);
         match (event, &self.bar) {
             (Event::Started(change), Some(bar)) => bar.set_message(change.id.to_string()),
             (Event::Finished(change, outcome, took), bar) => {

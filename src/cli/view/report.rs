@@ -2,7 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Screen, json, text};
+use serde_json::Value;
+
+use super::{Screen, github, gitlab, json, junit, markdown, sarif, text, yaml};
 use crate::{
     cli::args::{Format, Forms},
     diagnostic::Diagnostic,
@@ -43,6 +45,8 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) plan: Option<&'a Plan>,
     /// The limits that the plan exceeds.
     pub(in crate::cli) excesses: &'a [Excess],
+    /// The run may go over these limits all the same: `--ack` names this very plan.
+    pub(in crate::cli) acknowledged: bool,
     /// What became of the changes, in the plan's order; none where nothing was to be sent.
     pub(in crate::cli) outcomes: Option<&'a [(ResourceId, Outcome)]>,
     /// What is to be said about documents, beside what the plan says of them.
@@ -59,6 +63,8 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) record: Option<&'a Record>,
     /// How values came about; none where that is known from a file.
     pub(in crate::cli) origins: Option<Origins<'a>>,
+    /// The document that the plan was read from; none where it was just made.
+    pub(in crate::cli) document: Option<&'a Value>,
     /// Show the calls too, in the forms that do not always have them.
     pub(in crate::cli) calls: bool,
 }
@@ -68,7 +74,14 @@ impl Report<'_> {
     pub(in crate::cli) fn form(&self, format: Format) -> String {
         match format {
             Format::Text => text::report(self, &Screen::plain()),
-            Format::Json => json::text(&json::report(self)),
+            Format::Json => json::pretty(&json::report(self)),
+            Format::Yaml => yaml::report(self),
+            Format::Markdown => markdown::report(self),
+            Format::Github => github::report(self),
+            Format::Gitlab => gitlab::counts(self),
+            Format::GitlabCodeQuality => gitlab::quality(self),
+            Format::Sarif => sarif::report(self),
+            Format::Junit => junit::report(self),
         }
     }
 

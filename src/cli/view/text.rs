@@ -61,7 +61,7 @@ pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
         writer.out.push_str(&render::text(&diagnostics, report.sources, screen.colour, screen.width));
     }
     for excess in report.excesses {
-        let _ = writeln!(writer.out, "refused: {excess}");
+        let _ = writeln!(writer.out, "{}: {excess}", if report.acknowledged { "acknowledged" } else { "refused" });
     }
     writer.finish()
 }

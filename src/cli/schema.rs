@@ -1,0 +1,17 @@
+//! `reconcile schema`.
+
+use super::{
+    args::{Document, SchemaArgs},
+    exit,
+    view::Screen,
+};
+
+/// Prints the schema of a document.
+pub(super) fn run(args: &SchemaArgs) -> u8 {
+    Screen::out(match args.document {
+        Document::Plan => include_str!("../../docs/schema/plan.json"),
+        Document::Validation => include_str!("../../docs/schema/validation.json"),
+        Document::Events => include_str!("../../docs/schema/events.json"),
+    });
+    exit::OK
+}

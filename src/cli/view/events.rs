@@ -1,0 +1,191 @@
+//! The stream of a run, one JSON document a line, written while it goes.
+//!
+//! Programs that watch a run read it; `docs/schema/events.json` describes it.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Write as _,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{finding::summary, report::Report, text::trouble};
+use crate::{
+    diagnostic::{Diagnostic, render},
+    engine::{apply::Event, connection::Tally},
+    model::{Action, Change, Outcome},
+    plan::file::{FORMAT_VERSION, place},
+    source::Sources,
+};
+
+/// Most times that the progress of an apply is told.
+const STEPS: usize = 20;
+
+/// A stream of events, or none.
+#[derive(Default)]
+pub(in crate::cli) struct Events {
+    sink: Option<Mutex<Sink>>,
+}
+
+/// Where events go, and what was counted on the way.
+struct Sink {
+    file: File,
+    command: &'static str,
+    start: Instant,
+    reading: Option<Instant>,
+    total: usize,
+    outcomes: BTreeMap<&'static str, usize>,
+    failure: Option<String>,
+}
+
+impl Events {
+    /// Starts a stream into a file, which is emptied.
+    pub(in crate::cli) fn create(path: &Path, command: &'static str) -> Result<Self, String> {
+        let file = File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        let start = Instant::now();
+        let sink = Sink { file, command, start, reading: None, total: 0, outcomes: BTreeMap::new(), failure: None };
+        let events = Self { sink: Some(Mutex::new(sink)) };
+        events.with(|sink| {
+            let version = env!("CARGO_PKG_VERSION");
+            sink.put("version", &json!({"reconcile": version, "format_version": FORMAT_VERSION, "command": command}));
+        });
+        Ok(events)
+    }
+
+    fn with(&self, tell: impl FnOnce(&mut Sink)) {
+        if let Some(sink) = &self.sink {
+            tell(&mut sink.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// Tells what is wrong beside the documents.
+    pub(super) fn error(&self, message: &str) {
+        self.with(|sink| {
+            let (code, at, hint) = (Value::Null, Value::Null, Value::Null);
+            sink.put(
+                "diagnostic",
+                &json!({"code": code, "severity": "error", "message": message, "at": at, "hint": hint}),
+            );
+        });
+    }
+
+    /// Tells what is to be said about documents.
+    pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &Sources) {
+        self.with(|sink| {
+            render::sorted(diagnostics).into_iter().for_each(|one| sink.put("diagnostic", &render::json(one, sources)));
+        });
+    }
+
+    /// Tells that so many objects of targets are about to be read.
+    pub(in crate::cli) fn reading<'t>(&self, targets: impl IntoIterator<Item = &'t str>, objects: usize) {
+        self.with(|sink| {
+            sink.reading = Some(Instant::now());
+            let targets: Vec<&str> = targets.into_iter().collect();
+            sink.put("read_start", &json!({"targets": targets, "objects": objects}));
+        });
+    }
+
+    /// Tells that all was read that could be read.
+    pub(in crate::cli) fn read(&self, tally: &Tally) {
+        self.with(|sink| {
+            let seconds = sink.reading.map(|start| start.elapsed().as_secs_f64()).unwrap_or_default();
+            sink.put("read_complete", &json!({"reads": tally.total(false), "seconds": seconds}));
+        });
+    }
+
+    /// Tells that all was read, and what is to be done.
+    pub(in crate::cli) fn planned(&self, report: &Report<'_>) {
+        let Some(plan) = report.plan else { return };
+        report.tally.into_iter().for_each(|tally| self.read(tally));
+        self.with(|sink| {
+            for change in &plan.changes {
+                sink.put("planned_change", &about(change, report.sources, &[("summary", json!(summary(change)))]));
+            }
+            sink.total = plan.changes.len();
+            sink.put(
+                "change_summary",
+                &json!({
+                    "create": plan.count(Action::Create),
+                    "update": plan.count(Action::Update),
+                    "delete": plan.count(Action::Delete),
+                    "unchanged": plan.unchanged,
+                    "blocked": plan.blocked.len(),
+                    "calls": plan.calls.len(),
+                }),
+            );
+        });
+    }
+
+    /// Tells how one change goes.
+    pub(super) fn applying(&self, event: &Event<'_>, sources: &Sources) {
+        self.with(|sink| match event {
+            Event::Started(change) => sink.put("apply_start", &about(change, sources, &[])),
+            Event::Finished(change, outcome, took) => sink.finished(change, outcome, *took, sources),
+        });
+    }
+
+    /// Ends the stream with the exit code of the run; the error says why some of it could not be written.
+    pub(in crate::cli) fn end(&self, code: u8) -> Result<(), String> {
+        let mut failure = None;
+        self.with(|sink| {
+            let outcomes: Map<String, Value> =
+                sink.outcomes.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
+            let seconds = sink.start.elapsed().as_secs_f64();
+            let command = sink.command;
+            sink.put(
+                "run_summary",
+                &json!({
+                    "command": command, "exit_code": code, "outcomes": outcomes, "seconds": seconds,
+                }),
+            );
+            failure = sink.failure.take();
+        });
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+impl Sink {
+    /// Writes one event, which others can read at once.
+    fn put(&mut self, kind: &'static str, event: &Value) {
+        let event = event.to_string();
+        let rest = event.trim_start_matches('{');
+        let line = format!("{{\"type\":\"{kind}\",\"@timestamp\":\"{}\",{rest}\n", jiff::Timestamp::now());
+        if let Err(error) = self.file.write_all(line.as_bytes()) {
+            self.failure.get_or_insert_with(|| format!("the events could not be written: {error}"));
+        }
+    }
+
+    fn finished(&mut self, change: &Change, outcome: &Outcome, took: Duration, sources: &Sources) {
+        let trouble = trouble(outcome);
+        let kind = if trouble.is_none() { "apply_complete" } else { "apply_errored" };
+        let more =
+            [("outcome", json!(outcome.name())), ("message", json!(trouble)), ("seconds", json!(took.as_secs_f64()))];
+        self.put(kind, &about(change, sources, &more));
+        let step = |done: usize| done * STEPS / self.total.max(1);
+        let done = self.outcomes.values().sum::<usize>() + 1;
+        let is_step = step(done) > step(done - 1);
+        *self.outcomes.entry(outcome.name()).or_default() += 1;
+        if is_step {
+            self.put("apply_progress", &json!({"done": done, "total": self.total}));
+        }
+    }
+}
+
+/// Returns what every event about a change tells, and more.
+fn about(change: &Change, sources: &Sources, more: &[(&str, Value)]) -> Value {
+    let mut event = json!({
+        "address": change.id.to_string(),
+        "target": *change.target,
+        "label": change.label,
+        "action": change.action.name(),
+        "at": place(&change.origin, sources),
+    });
+    for (key, value) in more {
+        event[*key] = value.clone();
+    }
+    event
+}

@@ -1,0 +1,272 @@
+//! What a run has to say, one by one with its place: the forms that point into files read this.
+
+use std::borrow::Cow;
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    plain::{cut, line},
+    report::Report,
+    text::{count, trouble},
+    value::{row, short},
+};
+use crate::{
+    diagnostic::{Diagnostic, Severity, render},
+    model::{Action, Change, FieldChange, Outcome, ResourceId},
+    plan::{Cause, guard},
+    source::{Origin, Position, Sources},
+};
+
+/// The longest value in a message, in characters.
+const VALUE: usize = 120;
+/// The longest message, in characters.
+const MESSAGE: usize = 1_000;
+/// Most fields of a change whose places are told.
+const FIELDS: usize = 20;
+
+/// How much it matters; the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Something is wrong, or did not work.
+    Error,
+    /// Something may be wrong.
+    Warning,
+    /// A change, planned or made.
+    Notice,
+}
+
+/// A place in a file, as other programs find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The path from the current directory, with `/`.
+    pub(super) file: String,
+    /// Line, from 1.
+    pub(super) line: usize,
+    /// Column in characters, from 1.
+    pub(super) column: usize,
+}
+
+/// One thing that a run has to say.
+#[derive(Debug, Clone)]
+pub(super) struct Finding {
+    /// How much it matters.
+    pub(super) rank: Rank,
+    /// What it is an instance of: a diagnostic's code, or a word such as `update` or `limit`.
+    pub(super) rule: Cow<'static, str>,
+    /// What it is about, in a few words.
+    pub(super) title: String,
+    /// One line.
+    pub(super) message: String,
+    /// Where its cause was written; none where no file is to blame.
+    pub(super) at: Option<Place>,
+    /// Fields of a change and where they were written.
+    pub(super) fields: Vec<(String, Place)>,
+    /// The same as long as it is about the same thing, wherever that stands in its file; no two findings of a run
+    /// have the same.
+    pub(super) fingerprint: String,
+}
+
+/// Returns what a run has to say, the worst first, else in the order of the plan.
+pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
+    let mut list = List { finder: Finder::new(report.sources), found: Vec::new(), seen: HashMap::new() };
+    for error in report.errors {
+        list.add(Rank::Error, "run", "the run failed", error, None, error);
+    }
+    if let Some(plan) = report.plan {
+        for excess in report.excesses {
+            let key = format!("{} {} {}", excess.target, excess.kind, excess.what);
+            if report.acknowledged {
+                list.add(Rank::Warning, "limit", "over a limit, acknowledged", &excess.to_string(), None, &key);
+            } else {
+                let pass = format!(
+                    "{excess}; `--ack '{}'` lets this plan pass",
+                    guard::acknowledgement(plan, report.excesses)
+                );
+                list.add(Rank::Error, "limit", "refused by a limit", &pass, None, &key);
+            }
+        }
+    }
+    let all: Vec<_> =
+        report.diagnostics.iter().chain(report.plan.iter().flat_map(|plan| plan.diagnostics())).cloned().collect();
+    render::sorted(&all).into_iter().for_each(|one| list.diagnostic(one));
+    for one in report.plan.iter().flat_map(|plan| &plan.blocked) {
+        let (rule, message) = match &one.cause {
+            Cause::Wrong(_) => continue,
+            Cause::Unread(why) => ("unread", format!("{} could not be read: {why}", one.id)),
+            Cause::Needs(other) => ("blocked", format!("{} is left alone: it needs {other}", one.id)),
+        };
+        let key = format!("{} {}", one.target, one.id);
+        list.add(Rank::Error, rule, &one.id.to_string(), &message, Some(&one.origin), &key);
+    }
+    let outcomes: HashMap<&ResourceId, &Outcome> =
+        report.outcomes.unwrap_or_default().iter().map(|(id, outcome)| (id, outcome)).collect();
+    for change in report.plan.iter().flat_map(|plan| &plan.changes) {
+        list.change(change, outcomes.get(&change.id).copied());
+    }
+    list.found.sort_by_key(|one| one.rank);
+    list.found
+}
+
+/// Findings as they come together.
+struct List<'a> {
+    finder: Finder<'a>,
+    found: Vec<Finding>,
+    seen: HashMap<String, usize>,
+}
+
+impl List<'_> {
+    fn add(
+        &mut self,
+        rank: Rank,
+        rule: impl Into<Cow<'static, str>>,
+        title: &str,
+        message: &str,
+        at: Option<&Origin>,
+        key: &str,
+    ) {
+        let rule = rule.into();
+        let key = format!("{rule}\0{key}");
+        let before = self.seen.entry(key.clone()).or_default();
+        let digest = Sha256::digest(format!("{key}\0{before}"));
+        *before += 1;
+        let fingerprint = digest.iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let message = cut(&line(message), MESSAGE).into_owned();
+        let title = cut(&line(title), VALUE).into_owned();
+        let at = at.and_then(|origin| self.finder.place(origin));
+        self.found.push(Finding { rank, rule, title, message, at, fields: Vec::new(), fingerprint });
+    }
+
+    fn diagnostic(&mut self, one: &Diagnostic) {
+        let rank = match one.severity {
+            Severity::Error => Rank::Error,
+            Severity::Warning => Rank::Warning,
+        };
+        let file = one.origin().map(|origin| self.finder.sources.path(origin.file).to_string()).unwrap_or_default();
+        let hint = one.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let key = format!("{file}\0{}", one.message);
+        let title = format!("{} {}", one.severity.name(), one.code);
+        self.add(rank, one.code.clone(), &title, &format!("{}{hint}", one.message), one.origin(), &key);
+    }
+
+    fn change(&mut self, change: &Change, outcome: Option<&Outcome>) {
+        let what = summary(change);
+        let verb = change.action.name();
+        let title = format!("{verb} {}", change.id);
+        let on = if change.label.is_empty() {
+            change.target.to_string()
+        } else {
+            format!("{}, {}", change.target, change.label)
+        };
+        let (rank, rule, message) = match outcome.map(|outcome| (outcome, trouble(outcome))) {
+            None => (Rank::Notice, verb, format!("{title} ({on}): {what}")),
+            Some((outcome, None)) => (Rank::Notice, verb, format!("{}: {title} ({on}): {what}", outcome.name())),
+            Some((outcome, Some(trouble))) => (Rank::Error, outcome.name(), format!("{title} ({on}): {trouble}")),
+        };
+        // The first line that causes it is more likely part of what is under review than the top of its document.
+        let first = change.fields.first().map_or(&change.origin, |field| &field.because);
+        let at = if change.action == Action::Update { first } else { &change.origin };
+        let key = format!("{} {}", change.target, change.id);
+        self.add(rank, rule, &title, &message, Some(at), &key);
+        let finder = &self.finder;
+        let place = |field: &FieldChange| Some((line(&field.path), finder.place(&field.because)?));
+        let fields = change.fields.iter().take(FIELDS).filter_map(place).collect();
+        if let Some(last) = self.found.last_mut() {
+            last.fields = fields;
+        }
+    }
+}
+
+/// Returns what a change does to its object, in one line of bounded length.
+pub(super) fn summary(change: &Change) -> String {
+    let mut text = String::new();
+    for (number, field) in change.fields.iter().enumerate() {
+        if text.len() > MESSAGE / 2 {
+            let _ = write!(text, ", and {}", count(change.fields.len() - number, "more field"));
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        let (from, to) = (value(field, field.from.as_ref()), value(field, field.to.as_ref()));
+        let _ = match (&field.from, &field.to) {
+            (None, _) => write!(text, "{} {to}", field.path),
+            (Some(_), None) => write!(text, "{} {from} goes", field.path),
+            (Some(_), Some(_)) => write!(text, "{} {from} → {to}", field.path),
+        };
+    }
+    match change.action {
+        Action::Delete if text.is_empty() => "it is not to be there".to_owned(),
+        Action::Create if text.is_empty() => "it does not exist".to_owned(),
+        _ => text,
+    }
+}
+
+/// Returns one side of a field in one line of bounded length.
+fn value(field: &FieldChange, value: Option<&serde_json::Value>) -> String {
+    let text = match value {
+        Some(cells) if field.path.ends_with(']') => row(cells),
+        other => short(other),
+    };
+    cut(&line(&text), VALUE).into_owned()
+}
+
+/// Finds places as other programs know them.
+pub(super) struct Finder<'a> {
+    sources: &'a Sources,
+    here: PathBuf,
+}
+
+impl<'a> Finder<'a> {
+    /// Returns a finder of places in texts, from the current directory.
+    pub(super) fn new(sources: &'a Sources) -> Self {
+        Self { sources, here: std::env::current_dir().unwrap_or_default() }
+    }
+
+    /// Returns a place; none in what is no file, such as stdin.
+    pub(super) fn place(&self, origin: &Origin) -> Option<Place> {
+        let Position { file, line, column } = self.sources.position(origin);
+        Some(Place { file: relative(&file, &self.here)?, line, column })
+    }
+
+    /// Returns a place as people read it, `file:line` from the current directory.
+    pub(super) fn words(&self, origin: &Origin) -> String {
+        let position = self.sources.position(origin);
+        let file = relative(&position.file, &self.here).unwrap_or_else(|| position.file.to_string());
+        format!("{}:{}", line(&file), position.line)
+    }
+}
+
+/// Returns a path from a directory, with `/` between its steps; none where it names no file.
+fn relative(path: &str, here: &Path) -> Option<String> {
+    if path.starts_with('<') {
+        return None;
+    }
+    let path = Path::new(path);
+    let below = path.strip_prefix(here).unwrap_or(path);
+    let steps = below.components().filter(|step| !matches!(step, std::path::Component::CurDir));
+    let steps: Vec<_> = steps.map(|step| step.as_os_str().to_string_lossy()).collect();
+    Some(steps.join("/").replacen("//", "/", 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_start_at_the_current_directory() {
+        let check = |path: &str, expected: Option<&str>| {
+            assert_eq!(relative(path, Path::new("/a/b")).as_deref(), expected, "{path}");
+        };
+        check("./x.yaml", Some("x.yaml"));
+        check("/a/b/c/x.yaml", Some("c/x.yaml"));
+        check("/a/x.yaml", Some("/a/x.yaml"));
+        check("../x/./y.yaml", Some("../x/y.yaml"));
+        check("<stdin>", None);
+    }
+}

@@ -1,0 +1,223 @@
+//! `JUnit`'s XML, as CI servers read test results: an object that is as declared passes.
+
+use std::borrow::Cow;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+};
+
+use super::{
+    finding::{Finder, summary},
+    plain::{cut, line, visible},
+    report::Report,
+    text::{count, trouble},
+};
+use crate::{
+    diagnostic::{Diagnostic, render},
+    model::{Outcome, ResourceId},
+    plan::{Cause, guard},
+    source::Origin,
+};
+
+/// The longest text of a case, in characters.
+const TEXT: usize = 4_000;
+/// Most bytes of all cases; GitLab reads files up to 30 MB.
+const BYTES: usize = 20_000_000;
+
+/// Why a case did not pass.
+struct Trouble {
+    /// `failure` where something differs or was refused, `error` where something is wrong or unknown.
+    tag: &'static str,
+    /// What it is an instance of.
+    rule: Cow<'static, str>,
+    message: String,
+}
+
+/// Cases by suite.
+#[derive(Default)]
+struct Suites {
+    by_name: BTreeMap<String, Suite>,
+    size: usize,
+    cut: usize,
+}
+
+#[derive(Default)]
+struct Suite {
+    cases: String,
+    tests: usize,
+    failures: usize,
+    errors: usize,
+}
+
+/// Returns the run as suites: one of the run itself, and one for each target with a case for each object that differs
+/// or is left alone. Of objects that are as declared only the number is known: it is a property of the first suite.
+pub(super) fn report(report: &Report<'_>) -> String {
+    let finder = Finder::new(report.sources);
+    let mut suites = Suites::default();
+    let outcomes: HashMap<&ResourceId, &Outcome> =
+        report.outcomes.unwrap_or_default().iter().map(|(id, outcome)| (id, outcome)).collect();
+    for one in report.plan.iter().flat_map(|plan| &plan.blocked) {
+        let (rule, message) = match &one.cause {
+            Cause::Wrong(problems) => (problems.first().map_or("wrong".into(), |one| one.code.clone()), said(problems)),
+            Cause::Unread(why) => ("unread".into(), why.clone()),
+            Cause::Needs(other) => ("blocked".into(), format!("it needs {other}")),
+        };
+        suites.case(&one.target, &one.id, &one.origin, Some(&Trouble { tag: "error", rule, message }), &finder);
+    }
+    for change in report.plan.iter().flat_map(|plan| &plan.changes) {
+        let trouble = match outcomes.get(&change.id) {
+            None => Some(Trouble { tag: "failure", rule: change.action.name().into(), message: summary(change) }),
+            Some(outcome) => trouble(outcome).map(|message| {
+                let tag = if matches!(outcome, Outcome::Unknown(_)) { "error" } else { "failure" };
+                Trouble { tag, rule: outcome.name().into(), message }
+            }),
+        };
+        suites.case(&change.target, &change.id, &change.origin, trouble.as_ref(), &finder);
+    }
+    let first = run(report, suites.cut, &finder);
+    let all: Vec<_> = std::iter::once(&first).chain(suites.by_name.values()).collect();
+    let sum = |of: fn(&Suite) -> usize| all.iter().map(|suite| of(suite)).sum::<usize>();
+    let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
+    let totals = counts(sum(|one| one.tests), sum(|one| one.failures), sum(|one| one.errors));
+    let _ = writeln!(out, "<testsuites name=\"reconcile\" {totals}>");
+    put(&mut out, report.command, &first);
+    suites.by_name.iter().for_each(|(name, suite)| put(&mut out, name, suite));
+    out.push_str("</testsuites>\n");
+    out
+}
+
+impl Suites {
+    fn case(&mut self, target: &str, id: &ResourceId, origin: &Origin, trouble: Option<&Trouble>, finder: &Finder<'_>) {
+        let place = finder.place(origin);
+        let place = place.map(|at| format!(" file=\"{}\" line=\"{}\"", escaped(&at.file), at.line)).unwrap_or_default();
+        let words = finder.words(origin);
+        let mut case = format!(
+            "    <testcase classname=\"{}.{}\" name=\"{}\"{place}",
+            escaped(target),
+            id.kind,
+            escaped(&cut(&id.to_string(), TEXT))
+        );
+        let _ = match trouble {
+            None => writeln!(case, "/>"),
+            Some(trouble) => writeln!(case, ">\n{}    </testcase>", element(trouble, &words)),
+        };
+        self.size += case.len();
+        if self.size > BYTES {
+            self.cut += 1;
+            return;
+        }
+        let suite = self.by_name.entry(target.to_owned()).or_default();
+        suite.add(&case, trouble);
+    }
+}
+
+impl Suite {
+    fn add(&mut self, case: &str, trouble: Option<&Trouble>) {
+        self.cases.push_str(case);
+        self.tests += 1;
+        self.failures += usize::from(trouble.is_some_and(|one| one.tag == "failure"));
+        self.errors += usize::from(trouble.is_some_and(|one| one.tag == "error"));
+    }
+}
+
+/// Returns the suite of what is about no single object.
+fn run(report: &Report<'_>, cut: usize, finder: &Finder<'_>) -> Suite {
+    let mut troubles: Vec<(Trouble, String)> = Vec::new();
+    let mut trouble = |tag: &'static str, rule: Cow<'static, str>, message: String, place: String| {
+        troubles.push((Trouble { tag, rule, message }, place));
+    };
+    report.errors.iter().for_each(|error| trouble("error", "run".into(), error.clone(), String::new()));
+    for one in render::sorted(report.diagnostics).into_iter().filter(|one| one.is_error()) {
+        let place = one.origin().map(|origin| finder.words(origin)).unwrap_or_default();
+        trouble("error", one.code.clone(), said(std::slice::from_ref(one)), place);
+    }
+    if let Some(plan) = report.plan.filter(|_| !report.acknowledged) {
+        for excess in report.excesses {
+            let pass = format!(
+                "`--ack '{}'` lets this plan pass, and no other",
+                guard::acknowledgement(plan, report.excesses)
+            );
+            trouble("failure", "limit".into(), format!("{excess}; {pass}"), String::new());
+        }
+    }
+    let mut suite = Suite::default();
+    if let Some(plan) = report.plan {
+        let property = |name: &str, value: usize| format!("      <property name=\"{name}\" value=\"{value}\"/>\n");
+        let properties = property("unchanged", plan.unchanged) + &property("calls", plan.calls.len());
+        suite.cases = format!("    <properties>\n{properties}    </properties>\n");
+    }
+    let warnings = report.diagnostics.iter().chain(report.plan.iter().flat_map(|plan| &plan.remarks));
+    let mut words: Vec<String> = warnings
+        .filter(|one| !one.is_error())
+        .map(|one| {
+            let place = one.origin().map(|origin| format!("{}: ", finder.words(origin))).unwrap_or_default();
+            format!("{place}warning {}: {}", one.code, one.message)
+        })
+        .collect();
+    words.extend(report.plan.map(|plan| format!("{} as declared", count(plan.unchanged, "object"))));
+    if cut > 0 {
+        words.push(format!("{} left out: the file would be too large", count(cut, "more case")));
+    }
+    let words = escaped(&super::plain::cut(&words.join("\n"), TEXT));
+    let head = format!("    <testcase classname=\"reconcile\" name=\"{}\">\n", report.command);
+    let found: String = troubles.iter().map(|(trouble, place)| element(trouble, place)).collect();
+    let out = if words.is_empty() { String::new() } else { format!("      <system-out>{words}</system-out>\n") };
+    suite.add(&format!("{head}{found}{out}    </testcase>\n"), troubles.first().map(|(trouble, _)| trouble));
+    suite
+}
+
+fn put(out: &mut String, name: &str, suite: &Suite) {
+    let totals = counts(suite.tests, suite.failures, suite.errors);
+    let _ = writeln!(out, "  <testsuite name=\"{}\" {totals} skipped=\"0\">", escaped(name));
+    out.push_str(&suite.cases);
+    out.push_str("  </testsuite>\n");
+}
+
+fn counts(tests: usize, failures: usize, errors: usize) -> String {
+    format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"")
+}
+
+fn element(trouble: &Trouble, place: &str) -> String {
+    let Trouble { tag, rule, message } = trouble;
+    let message = line(message);
+    let (short, long) = (escaped(&cut(&message, 200)), escaped(&cut(&message, TEXT)));
+    let place = escaped(place);
+    let body = if place.is_empty() { long } else { format!("{place}: {long}") };
+    format!("      <{tag} type=\"{}\" message=\"{short}\">{body}</{tag}>\n", escaped(rule))
+}
+
+fn said(problems: &[Diagnostic]) -> String {
+    let one = |one: &Diagnostic| match &one.hint {
+        Some(hint) => format!("{}; {hint}", one.message),
+        None => one.message.clone(),
+    };
+    problems.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// Returns a text as XML holds it; characters that XML cannot hold are spelled out.
+fn escaped(text: &str) -> String {
+    let text = visible(text);
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    text.replace('\n', "&#10;").replace('\t', "&#9;")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_is_xml(text in any::<String>(), hidden in "[\u{0}-\u{a0}\u{fffe}\u{ffff}]{0,9}") {
+            let shown = escaped(&(text + &hidden));
+            prop_assert!(!shown.contains(['<', '>', '"', '\n']));
+            let is_char = |letter: char| letter >= ' ' && !matches!(letter, '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
+            prop_assert!(shown.chars().all(is_char), "{:?}", shown);
+            let entities = ["&amp;", "&lt;", "&gt;", "&quot;", "&#10;", "&#9;"];
+            let is_entity = |(at, _): (usize, &str)| entities.iter().any(|entity| shown[at..].starts_with(entity));
+            prop_assert!(shown.match_indices('&').all(is_entity));
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! A comment on a pull request: what is refused, what is wrong, and each change as a diff behind its name.
+//!
+//! All that manifests and servers say stands in fenced blocks or in `<code>`, where neither Markdown nor mentions nor
+//! references to issues are looked for.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use similar::{ChangeTag, TextDiff};
+
+use super::{
+    finding::Finder,
+    plain::{cut, line, visible},
+    report::Report,
+    text::{count, trouble},
+    value::{is_long, row, short},
+};
+use crate::{
+    diagnostic::{Diagnostic, Severity, render},
+    model::{Action, Change, FieldChange, Outcome, ResourceId},
+    plan::{Cause, Plan, guard},
+};
+
+/// The first line of every report: what finds the comment again, to edit it instead of adding another one.
+const MARK: &str = "<!-- reconcile -->";
+/// Most characters, of the 65,536 that GitHub takes in a comment.
+const MOST: usize = 65_000;
+/// Characters kept for saying what was cut.
+const TAIL: usize = 1_000;
+/// Most characters of problems: there has to be room for changes.
+const PROBLEMS: usize = 25_000;
+/// Most characters of one object.
+const OBJECT: usize = 12_000;
+/// Most characters of one value in one line.
+const VALUE: usize = 500;
+/// Most lines of the difference of two texts, and most bytes of each of them.
+const LINES: usize = 60;
+const BYTES: usize = 64 * 1024;
+/// Up to so many changes are shown unfolded.
+const OPEN: usize = 8;
+
+/// Text that grows up to a number of characters.
+struct Page {
+    text: String,
+    left: usize,
+}
+
+impl Page {
+    /// Adds a block if there is room for it.
+    fn put(&mut self, block: &str) -> bool {
+        // As JavaScript counts characters: those outside the basic plane are two.
+        let size = block.encode_utf16().count();
+        let fits = size <= self.left;
+        if fits {
+            self.left -= size;
+            self.text.push_str(block);
+        }
+        fits
+    }
+
+    /// Adds blocks as long as there is room, within `most` characters, and returns how many were added.
+    fn put_all(&mut self, blocks: impl IntoIterator<Item = String>, most: usize) -> usize {
+        let end = self.left.saturating_sub(most);
+        blocks.into_iter().take_while(|block| self.left > end && self.put(block)).count()
+    }
+}
+
+/// Returns the report of a run as Markdown.
+pub(super) fn report(report: &Report<'_>) -> String {
+    let finder = Finder::new(report.sources);
+    let mut page = Page { text: String::new(), left: MOST - TAIL };
+    let mut tail = String::new();
+    page.put(&format!("{MARK}\n## {}\n\n", title(report)));
+    if let Some(plan) = report.plan {
+        page.put(&sum(plan, report));
+        page.put(&limits(plan, report));
+    }
+    let problems = problems(report, &finder);
+    let all = problems.len();
+    let shown = page.put_all(problems, PROBLEMS);
+    if shown < all {
+        let _ = writeln!(tail, "**{} not shown.**\n", count(all - shown, "more problem"));
+    }
+    if let Some(plan) = report.plan {
+        changes(plan, report, &finder, &mut page, &mut tail);
+        if report.calls {
+            calls(plan, &mut page, &mut tail);
+        }
+    }
+    if !tail.is_empty() {
+        // What stands right behind a tag is not read as Markdown.
+        let _ = write!(page.text, "\n{tail}");
+    }
+    page.text
+}
+
+fn title(report: &Report<'_>) -> String {
+    let Some(plan) = report.plan else {
+        let errors = report.errors.len() + report.diagnostics.iter().filter(|one| one.is_error()).count();
+        return match errors {
+            0 => format!("{}: valid", report.command),
+            errors => format!("{}: {}", report.command, count(errors, "error")),
+        };
+    };
+    if let Some(outcomes) = report.outcomes {
+        let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count();
+        return format!("{}: {applied} of {} applied", report.command, count(outcomes.len(), "change"));
+    }
+    if plan.is_empty() {
+        return format!("{}: no changes", report.command);
+    }
+    let [create, update, delete] = [Action::Create, Action::Update, Action::Delete].map(|action| plan.count(action));
+    format!("{}: {create} to add, {update} to update, {delete} to delete", report.command)
+}
+
+fn sum(plan: &Plan, report: &Report<'_>) -> String {
+    let blocked = match plan.blocked.len() {
+        0 => String::new(),
+        count => format!(", **{count} left alone**"),
+    };
+    let calls = count(plan.calls.len(), "call");
+    let reads = count(report.tally.map_or(0, |tally| tally.total(false)), "read");
+    let mut sum =
+        format!("{} unchanged{blocked}. {calls} (lower bound {}), {reads}.\n\n", plan.unchanged, plan.changes.len());
+    if let Some(outcomes) = report.outcomes {
+        let mut by_name: Vec<(&str, usize)> = Vec::new();
+        for (_, outcome) in outcomes {
+            match by_name.iter_mut().find(|(name, _)| *name == outcome.name()) {
+                Some((_, count)) => *count += 1,
+                None => by_name.push((outcome.name(), 1)),
+            }
+        }
+        let by_name: Vec<_> = by_name.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let _ = writeln!(sum, "Outcomes: {}.\n", by_name.join(", "));
+    }
+    sum
+}
+
+fn limits(plan: &Plan, report: &Report<'_>) -> String {
+    if report.excesses.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<_> =
+        report.excesses.iter().take(20).map(|excess| cut(&line(&excess.to_string()), VALUE).into_owned()).collect();
+    let more = report.excesses.len() - lines.len();
+    let more = if more > 0 { format!("\n{more} more") } else { String::new() };
+    let lines = fenced("text", &format!("{}{more}", lines.join("\n")));
+    if report.acknowledged {
+        return format!("### Over a limit, acknowledged\n\n{lines}");
+    }
+    let pass = fenced("sh", &format!("--ack '{}'", guard::acknowledgement(plan, report.excesses)));
+    format!("### Refused by a limit\n\n{lines}This lets the plan pass, and no other:\n\n{pass}")
+}
+
+/// Everything that went wrong beside the changes, each in a block.
+fn problems(report: &Report<'_>, finder: &Finder<'_>) -> Vec<String> {
+    let mut blocks: Vec<String> = Vec::new();
+    for error in report.errors {
+        blocks.push(fenced("text", &format!("error: {}", cut(&line(error), 4 * VALUE))));
+    }
+    let all: Vec<_> =
+        report.diagnostics.iter().chain(report.plan.iter().flat_map(|plan| plan.diagnostics())).cloned().collect();
+    let mut sorted = render::sorted(&all);
+    sorted.sort_by_key(|one| one.severity == Severity::Warning);
+    blocks.extend(sorted.into_iter().map(|one| diagnostic(one, report)));
+    if let Some(plan) = report.plan {
+        blocks.extend(left_alone(plan, finder));
+    }
+    if !blocks.is_empty() {
+        blocks.insert(0, "### Problems\n\n".to_owned());
+    }
+    blocks
+}
+
+fn diagnostic(one: &Diagnostic, report: &Report<'_>) -> String {
+    let text = render::text(std::slice::from_ref(one), report.sources, false, 100);
+    fenced("text", &cut(&visible(&text), 8 * VALUE))
+}
+
+/// The objects that are left alone for the sake of something else; those with one cause in one block.
+fn left_alone(plan: &Plan, finder: &Finder<'_>) -> Vec<String> {
+    const TOGETHER: usize = 50;
+    let lines = plan.blocked.iter().filter_map(|one| {
+        let why = match &one.cause {
+            Cause::Wrong(_) => return None,
+            Cause::Unread(why) => format!("could not be read: {why}"),
+            Cause::Needs(other) => format!("is left alone: it needs {other}"),
+        };
+        let text = cut(&line(&format!("{} {why}", one.id)), VALUE).into_owned();
+        Some(format!("! {text}  {}", finder.words(&one.origin)))
+    });
+    let lines: Vec<_> = lines.collect();
+    lines.chunks(TOGETHER).map(|lines| fenced("diff", &lines.join("\n"))).collect()
+}
+
+fn changes(plan: &Plan, report: &Report<'_>, finder: &Finder<'_>, page: &mut Page, tail: &mut String) {
+    if plan.changes.is_empty() || !page.put("### Changes\n\n") {
+        return;
+    }
+    let outcomes: HashMap<&ResourceId, &Outcome> =
+        report.outcomes.unwrap_or_default().iter().map(|(id, outcome)| (id, outcome)).collect();
+    let open = plan.changes.len() <= OPEN;
+    let blocks = plan.changes.iter().map(|one| change(one, outcomes.get(&one.id).copied(), open, finder));
+    let shown = page.put_all(blocks, MOST);
+    let cut = &plan.changes[shown..];
+    if cut.is_empty() {
+        return;
+    }
+    let of = |action: Action| cut.iter().filter(|one| one.action == action).count();
+    let _ = writeln!(
+        tail,
+        "**{} not shown**: {} to add, {} to update, {} to delete.\n",
+        count(cut.len(), "more change"),
+        of(Action::Create),
+        of(Action::Update),
+        of(Action::Delete),
+    );
+}
+
+fn change(change: &Change, outcome: Option<&Outcome>, open: bool, finder: &Finder<'_>) -> String {
+    let place = finder.words(&change.origin);
+    let label = if change.label.is_empty() { String::new() } else { format!(", {}", code(&change.label)) };
+    let mark = match outcome {
+        None => "",
+        Some(outcome) if outcome.converged() => "✓ ",
+        Some(_) => "✗ ",
+    };
+    let mut body = String::new();
+    if let Some(what) = outcome.and_then(trouble) {
+        let _ = writeln!(body, "! {}", cut(&line(&what), 4 * VALUE));
+    }
+    for (number, one) in change.fields.iter().enumerate() {
+        if body.encode_utf16().count() > OBJECT {
+            let _ = writeln!(body, "# {} not shown", count(change.fields.len() - number, "more field"));
+            break;
+        }
+        field(&mut body, one, finder);
+    }
+    if change.fields.is_empty() && change.action != Action::Update {
+        let about = if change.label.is_empty() { change.id.to_string() } else { change.label.clone() };
+        let _ = writeln!(body, "{} {}", change.action.sign(), cut(&line(&about), VALUE));
+    }
+    for note in &change.notes {
+        let _ = writeln!(body, "! to do by hand: {}", cut(&line(note), VALUE));
+    }
+    let open = if open { " open" } else { "" };
+    format!(
+        "<details{open}><summary>{mark}<code>{}</code> {} {} on {}{label} – {}</summary>\n\n{}</details>\n",
+        change.action.sign(),
+        change.id.kind,
+        code(&change.id.key),
+        code(&change.target),
+        code(&place),
+        fenced("diff", body.trim_end_matches('\n')),
+    )
+}
+
+fn field(body: &mut String, field: &FieldChange, finder: &Finder<'_>) {
+    let path = line(&field.path);
+    let path = cut(&path, VALUE);
+    let place = finder.words(&field.because);
+    if (is_long(field.from.as_ref()) || is_long(field.to.as_ref()))
+        && let (Some(from), Some(to)) = (as_text(field.from.as_ref()), as_text(field.to.as_ref()))
+    {
+        let _ = writeln!(body, "# {path}  {place}");
+        lines(body, from, to);
+        return;
+    }
+    let side = |value: &serde_json::Value| {
+        let text = if path.ends_with(']') { row(value) } else { short(Some(value)) };
+        cut(&line(&text), VALUE).into_owned()
+    };
+    match (&field.from, &field.to) {
+        (from, Some(to)) => {
+            if let Some(from) = from {
+                let _ = writeln!(body, "- {path}: {}", side(from));
+            }
+            let _ = writeln!(body, "+ {path}: {}  # {place}", side(to));
+        }
+        (Some(from), None) => {
+            let _ = writeln!(body, "- {path}: {}  # {place}", side(from));
+        }
+        (None, None) => {}
+    }
+}
+
+/// Returns a value as a text that can be compared line by line.
+fn as_text(value: Option<&serde_json::Value>) -> Option<&str> {
+    match value {
+        None | Some(serde_json::Value::Null) => Some(""),
+        Some(value) => value.as_str().filter(|text| text.len() <= BYTES),
+    }
+}
+
+/// Writes the difference of two texts, with three lines around each.
+fn lines(body: &mut String, from: &str, to: &str) {
+    // A last line without an end is no other line for that.
+    let open = !from.ends_with('\n') && !to.ends_with('\n');
+    let end = if open { "\n" } else { "" };
+    let (from, to) = (format!("{from}{end}"), format!("{to}{end}"));
+    let diff = TextDiff::from_lines(&from, &to);
+    let groups = diff.grouped_ops(3);
+    let all = groups.iter().enumerate().flat_map(|(number, group)| {
+        let gap = (number > 0).then(|| "  …".to_owned());
+        let lines = group.iter().flat_map(|part| diff.iter_changes(part)).map(|change| {
+            let sign = match change.tag() {
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+                ChangeTag::Equal => ' ',
+            };
+            format!("{sign} {}", cut(&line(change.value()), VALUE))
+        });
+        gap.into_iter().chain(lines.collect::<Vec<_>>())
+    });
+    let all: Vec<String> = all.collect();
+    all.iter().take(LINES).for_each(|line| {
+        let _ = writeln!(body, "{line}");
+    });
+    if all.len() > LINES {
+        let _ = writeln!(body, "# {} not shown", count(all.len() - LINES, "more line"));
+    }
+}
+
+fn calls(plan: &Plan, page: &mut Page, tail: &mut String) {
+    let lines = plan.calls.iter().map(|call| {
+        let arguments = cut(&line(&call.request.arguments.to_string()), 2 * VALUE).into_owned();
+        let serves: Vec<_> = call.serves.iter().take(5).map(ToString::to_string).collect();
+        let more = if call.serves.len() > 5 { ", …" } else { "" };
+        let whom = cut(&line(&format!("{}{more} on {}", serves.join(", "), call.target)), VALUE).into_owned();
+        format!("# {whom}\n{} {arguments}", call.request.operation)
+    });
+    // One block: the fence has to be longer than any in it, so it is made of what fits.
+    let mut shown: Vec<String> = Vec::new();
+    let mut left = page.left.saturating_sub(200);
+    for line in lines {
+        let size = line.encode_utf16().count() + 1;
+        if size > left {
+            break;
+        }
+        left -= size;
+        shown.push(line);
+    }
+    let block = fenced("text", &shown.join("\n"));
+    let is_there =
+        !shown.is_empty() && page.put(&format!("\n<details><summary>Calls</summary>\n\n{block}</details>\n"));
+    let more = plan.calls.len() - if is_there { shown.len() } else { 0 };
+    if more > 0 {
+        let _ = writeln!(tail, "**{} not shown.**\n", count(more, "more call"));
+    }
+}
+
+/// Returns a text between fences that are longer than any run of backticks in it.
+fn fenced(language: &str, text: &str) -> String {
+    let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(3.max(longest + 1));
+    format!("{fence}{language}\n{}\n{fence}\n\n", text.trim_end_matches('\n'))
+}
+
+/// Returns a short text as HTML shows code.
+fn code(text: &str) -> String {
+    let text = line(text);
+    let text = cut(&text, 200).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!("<code>{}</code>", text.replace('"', "&quot;"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_fence_ends_where_it_should(text in "(?s:[`~a\n\r<]|\\PC){0,80}") {
+            let block = fenced("text", &visible(&text));
+            let fence = block.chars().take_while(|letter| *letter == '`').count();
+            let ends = |line: &&str| line.len() >= fence && line.chars().all(|letter| letter == '`');
+            prop_assert_eq!(block.lines().filter(ends).count(), 1, "{}", block);
+            let end = format!("\n{}\n\n", "`".repeat(fence));
+            prop_assert!(block.ends_with(&end));
+        }
+
+        #[test]
+        fn code_holds_no_markup_and_is_one_line(text in any::<String>()) {
+            let shown = code(&text);
+            let inside = shown.strip_prefix("<code>").and_then(|rest| rest.strip_suffix("</code>"));
+            let inside = inside.expect("it is code");
+            prop_assert!(!inside.contains(['<', '>', '"', '\n', '\r']), "{}", shown);
+            prop_assert!(shown.encode_utf16().count() < 200 * 14 + 60);
+        }
+    }
+}
