@@ -79,7 +79,7 @@ fn about(rule: &str) -> String {
         "delete" => "An object is there that is not to be".to_owned(),
         "unread" => "An object could not be read".to_owned(),
         "blocked" => "An object is left alone, because what it needs is wrong or unknown".to_owned(),
-        "dropped" | "overtaken" | "refused" | "unknown" | "skipped" | "interrupted" => {
+        "stale" | "dropped" | "overtaken" | "refused" | "unknown" | "skipped" | "interrupted" => {
             format!("A change was not made: {rule}")
         }
         code => {
