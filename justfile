@@ -23,7 +23,14 @@ demo:
 long:
     PROPTEST_CASES=100000 RECONCILE_MUTATIONS=1000 cargo test --release --locked
     cargo test --release --locked -- --ignored
+    just plans
+
+# What is promised of plans, in full: snapshots, a second writer, acknowledgements, reports.
+plans:
     SNAPSHOT_CASES=1000 cargo test --release --locked --test it snapshot_property
+    RECONCILE_RUNS=10000 cargo test --release --locked --test it second_writer -- --nocapture
+    PROPTEST_CASES=10000 cargo test --release --locked --test acknowledgement
+    RECONCILE_CHANGES=5000 cargo test --release --locked --test it budgets
 
 bench:
     cargo bench --locked

@@ -90,13 +90,11 @@ pub fn seal(document: &mut Value) {
     document[DIGEST] = json!(sealed(document));
 }
 
+/// Returns the digest of a document, key by key: it may be large.
 fn sealed(document: &Value) -> String {
-    let mut content = document.clone();
-    if let Some(content) = content.as_object_mut() {
-        content.remove(DIGEST);
-        content.remove(COST);
-    }
-    digest(&content)
+    let content = document.as_object().into_iter().flatten().filter(|(key, _)| *key != DIGEST && *key != COST);
+    let parts: Vec<String> = content.map(|(key, value)| digest(&json!([key, digest(value)]))).collect();
+    digest(&json!(parts))
 }
 
 /// Returns an object as a document holds it.

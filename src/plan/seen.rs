@@ -50,8 +50,24 @@ pub fn seen(kind: &dyn Kind, desired: &Desired, sight: &Sight) -> Arc<str> {
 
 /// Returns the SHA-256 of a value in hexadecimal digits.
 pub(super) fn digest(value: &Value) -> String {
-    let digest = Sha256::digest(value.to_string());
-    digest.iter().fold(String::with_capacity(64), |text, byte| text + &format!("{byte:02x}"))
+    let mut sum = Sum(Sha256::new());
+    // A sum takes everything.
+    let _ = serde_json::to_writer(&mut sum, value);
+    sum.0.finalize().iter().fold(String::with_capacity(64), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// Takes a text piece by piece.
+struct Sum(Sha256);
+
+impl std::io::Write for Sum {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Says whether an object is as it was when its change was planned. What a create hangs on may have come to be since:
