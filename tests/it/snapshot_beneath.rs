@@ -71,9 +71,12 @@ fn what_hangs_below_the_changes_of_a_pull_request_is_counted() {
     for version in ["3.9", "3.14"] {
         let mut state = shared(3, 5);
         state["bk-cmdb"]["version"] = json!(version);
+        let stock = json!({"instance_id": "i1", "id": "a3", "name": "stock", "remark": "", "favorite": true});
+        state["roma-connect"]["apps"].as_array_mut().expect("a list").push(stock);
         let site = Site::with(&state, &[("base.yaml", &base())]);
         seal(&site);
-        site.write("more.yaml", &more(2));
+        let share = document("roma-connect", "App", "share", "app: stock, members: [{id: u7, roles: [read]}]");
+        site.write("more.yaml", &(more(2) + &share));
         let below = below(&same(&site)).join("\n");
         insta::allow_duplicates! { insta::assert_snapshot!(below, @r#"
         Instance/one {"associations":2}
@@ -84,6 +87,7 @@ fn what_hangs_below_the_changes_of_a_pull_request_is_counted() {
         ProcessTemplate/second {"hosts":13,"modules":3,"serviceInstances":15}
         App/invoices {}
         App/orders {"apis":null,"members":1}
+        App/share → members {}
         "#); }
         unplug(&site);
         let limited = site.run(&["plan", "--against", FILE, "--max", "hosts=12"]);
@@ -150,6 +154,11 @@ fn members_that_only_others_may_see_are_unknown() {
     seal(&site);
     site.write("more.yaml", &more(0));
     assert_eq!(below(&same(&site)).last().map(String::as_str), Some("App/orders {\"apis\":null,\"members\":null}"));
+    // A list that nobody may see is not taken for an empty one.
+    site.write("more.yaml", &document("roma-connect", "App", "share", "app: orders, members: []"));
+    let plan = site.run(&["plan", "--against", FILE]);
+    assert_eq!(plan.code, Some(5), "{plan}");
+    assert!(plan.stdout.contains("the snapshot does not hold CheckAuthUsersOfApp"), "{plan}");
 }
 
 #[test]
@@ -177,6 +186,8 @@ fn a_large_business_is_sealed_in_pages_and_only_where_it_is_touched() {
     // 10,021 pairs and 10,020 service instances by 1,000, and 22 modules.
     let asked = ["find_host_topo_relation", "list_service_instance", "find_module_with_relation"].map(of);
     assert_eq!(asked, [11, 11, 1], "{reads}");
+    // Each app's list is a read of its own.
+    assert_eq!(of("CheckAuthUsersOfApp"), 2, "{reads}");
     let text = text_of(&site);
     assert_eq!(text.matches("\"bk_host_id\"").count(), 10_021);
     let rows = |has: &str| {
