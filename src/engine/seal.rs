@@ -161,9 +161,11 @@ impl Seal {
             let name = ScopeName::of(&scope);
             match (content, &mut taken.sealed) {
                 (Err(refusal), _) if !self.seals.is_answer(&scope, &refusal) => {
-                    // Another try may do where the server was only busy. Else it said no to what nobody asked for.
+                    // Another try may do where the server was only busy. Else it said no to what nobody asked for, or
+                    // to what live plans do without too.
                     let is_final = refusal.code.is_some() && refusal.retry == Retry::Never;
-                    let is_missing = asked.contains(&scope) || !is_final;
+                    let is_needed = asked.contains(&scope) && !self.seals.is_dispensable(&scope);
+                    let is_missing = is_needed || !is_final;
                     let list = if is_missing { &mut taken.missing } else { &mut taken.left_out };
                     list.push((name, refusal));
                 }

@@ -39,6 +39,11 @@ pub trait Seals: Sync {
     /// Says whether a refusal is as good as an answer, such as that the server has no such operation.
     fn is_answer(&self, scope: &Request, refusal: &Refusal) -> bool;
 
+    /// Says whether plans do without a scope: what it holds is told beside changes, and decides none.
+    fn is_dispensable(&self, _scope: &Request) -> bool {
+        false
+    }
+
     /// Returns the answer that the server would have given; none where the scope does not tell.
     fn narrow(&self, request: &Request, scope: &Request, whole: &Whole) -> Option<Result<Value, Refusal>>;
 

@@ -6,7 +6,7 @@ use crate::harness::{Site, operations, state, switch};
 
 /// A site's state with modules, and hosts in them: so many modules of the service template `nginx` with so many hosts
 /// each, one host in two of them, and rows at the first switch.
-fn busy(modules: i64, hosts: i64) -> Value {
+pub(crate) fn busy(modules: i64, hosts: i64) -> Value {
     let mut state = state();
     let cmdb = &mut state["bk-cmdb"];
     let relation =

@@ -31,6 +31,7 @@ mod second_writer;
 mod secrets;
 mod slips;
 mod snapshot;
+mod snapshot_beneath;
 mod snapshot_property;
 mod traps;
 mod unique;

@@ -8,7 +8,7 @@ use crate::{
     snapshot_property::plan_of,
 };
 
-const FILE: &str = "state.snapshot";
+pub(crate) const FILE: &str = "state.snapshot";
 
 /// One of each kind.
 fn base() -> String {
@@ -76,21 +76,21 @@ spec: {ensure: present, app: billing, fields: {remark: made, favorite: true}}
 }
 
 /// Takes a snapshot of what the manifests touch.
-fn seal(site: &Site) -> Output {
+pub(crate) fn seal(site: &Site) -> Output {
     let taken = site.run(&["snapshot", "--out", FILE]);
     assert_eq!(taken.code, Some(0), "{taken}");
     taken
 }
 
 /// Takes away what a connection would need: the secrets.
-fn unplug(site: &Site) {
+pub(crate) fn unplug(site: &Site) {
     for secret in ["app-secret.txt", "token.txt"] {
         std::fs::remove_file(site.path().join(secret)).expect("it was there");
     }
     site.sandbox().clear_calls();
 }
 
-fn text_of(site: &Site) -> String {
+pub(crate) fn text_of(site: &Site) -> String {
     std::fs::read_to_string(site.path().join(FILE)).expect("it was written")
 }
 
@@ -218,11 +218,6 @@ fn what_a_snapshot_lacks_is_unknown_and_never_absent() {
             "roma",
             "ListRomaApp {\"instance_id\":\"i2\"}",
         ),
-        (
-            format!("{app}spec: {{app: invoices, members: [{{id: u1, roles: [read]}}]}}\n"),
-            "roma",
-            "CheckAuthUsersOfApp {\"instance_id\":\"i1\"}",
-        ),
     ];
     let known = switch("core", "bk_asset_id: A1", "ports: 48")
         + "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: orders}\nspec: {app: orders, fields: {remark: new}}\n";
@@ -336,6 +331,10 @@ fn every_read_of_a_kind_has_a_scope() {
                 open.extend(
                     std::fs::read_dir(&path).expect("it can be read").map(|entry| entry.expect("an entry").path()),
                 );
+                continue;
+            }
+            if path.file_name().is_some_and(|name| name == "author.rs") {
+                // Asked by `drift` alone, which has no snapshots.
                 continue;
             }
             let text = std::fs::read_to_string(&path).expect("it can be read");

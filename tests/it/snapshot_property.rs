@@ -1,11 +1,14 @@
 //! Any live state and any manifests: a plan against a snapshot is the plan against the servers, byte for byte, whether
 //! the snapshot knew these manifests or only some that touch the same models, businesses and instances.
 
+use std::collections::BTreeSet;
+
 use proptest::{
+    collection::{btree_set, vec},
     prelude::*,
     test_runner::{Config, RngSeed, TestRunner},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     harness::{Output, Site, operations},
@@ -57,6 +60,50 @@ struct Way {
     prune: bool,
 }
 
+/// What hangs below the objects of a case.
+#[derive(Debug, Clone)]
+struct Below {
+    /// How many modules the service template gave rise to.
+    templated: i64,
+    /// Pairs of a module and a host.
+    pairs: BTreeSet<(usize, i64)>,
+    /// How many more hosts lie in the first module: with them rows take more than a page.
+    crowd: i64,
+    /// Members of the apps.
+    members: Vec<usize>,
+}
+
+fn below() -> impl Strategy<Value = Below> {
+    (
+        0..4_i64,
+        btree_set((0..6_usize, 1..9_i64), 0..12),
+        prop_oneof![5 => Just(0), 1 => 990..2010_i64],
+        vec(0..4_usize, 4),
+    )
+        .prop_map(|(templated, pairs, crowd, members)| Below { templated, pairs, crowd, members })
+}
+
+/// Hangs things below the modules and apps of a state.
+fn hang(state: &mut Value, below: &Below) {
+    let cmdb = &mut state["bk-cmdb"];
+    let modules = cmdb["modules"].as_array_mut().expect("a list");
+    modules.extend((0..below.templated).map(|at| {
+        json!({"bk_module_id": 70 + at, "bk_module_name": format!("nginx{at}"), "bk_set_id": 11, "bk_biz_id": 3,
+            "service_template_id": 51})
+    }));
+    // Those of a service template first, which have service instances too.
+    let ids: Vec<Value> = modules.iter().rev().map(|module| module["bk_module_id"].clone()).collect();
+    let crowd = (0..below.crowd).map(|at| (0, 100 + at));
+    let pairs = below.pairs.iter().copied().chain(crowd).filter_map(|(module, host)| Some((ids.get(module)?, host)));
+    let relation = |(module, host): (&Value, i64)| json!({"bk_host_id": host, "bk_module_id": module, "bk_set_id": 11, "bk_biz_id": 3});
+    let elsewhere = json!({"bk_host_id": 1, "bk_module_id": 999, "bk_set_id": 99, "bk_biz_id": 4});
+    cmdb["host_relations"] = pairs.map(relation).chain([elsewhere]).collect();
+    for (app, count) in state["roma-connect"]["apps"].as_array_mut().expect("a list").iter_mut().zip(&below.members) {
+        let member = |at: usize| json!({"id": format!("u{at}"), "name": format!("user{at}"), "roles": ["read"]});
+        app["users"] = (0..*count).map(member).collect();
+    }
+}
+
 fn way() -> impl Strategy<Value = Way> {
     (any::<bool>(), prop::sample::select(vec!["3.9", "3.10", "3.14"]), any::<bool>())
         .prop_map(|(is_direct, version, prune)| Way { is_direct, version, prune })
@@ -69,8 +116,9 @@ pub(crate) fn plan_of(output: &Output) -> String {
     output.stdout.lines().filter(|line| !is_cost(line)).collect::<Vec<_>>().join("\n")
 }
 
-fn check(case: &Case, way: Way) -> Result<(), TestCaseError> {
+fn check(case: &Case, below: &Below, way: Way) -> Result<(), TestCaseError> {
     let mut scene = Scene::of(case);
+    hang(&mut scene.state, below);
     scene.state["bk-cmdb"]["version"] = json!(way.version);
     let site = Site::with(&scene.state, &[("few/all.yaml", ANCHORS), ("many/all.yaml", &scene.manifests)]);
     site.configure(if way.prune { SCOPES } else { "" });
@@ -116,6 +164,7 @@ fn a_plan_against_a_snapshot_is_the_live_plan() {
         Ok(cases) => Config { cases: cases.parse().expect("SNAPSHOT_CASES is a number"), ..defaults },
         Err(_) => Config { cases: CASES, rng_seed: RngSeed::Fixed(7), ..defaults },
     };
-    let outcome = TestRunner::new(config).run(&(case(), way()), |(case, way)| check(&case, way));
+    let outcome =
+        TestRunner::new(config).run(&(case(), below(), way()), |(case, below, way)| check(&case, &below, way));
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }

@@ -1,4 +1,4 @@
-//! The whole scopes that precise reads are answered from: models, businesses, associations.
+//! The whole scopes that precise reads are answered from: models, businesses, associations, what hangs below modules.
 
 mod filter;
 mod read;
@@ -21,6 +21,9 @@ pub(super) struct Scopes;
 
 const MODEL: &str = "bk_obj_id";
 const BUSINESS: &str = "bk_biz_id";
+/// What is counted below modules and service templates of a business, and the modules that need a sync. Plans that lack
+/// it say that it is unknown.
+const BELOW: &[&str] = &["find_module_with_relation", "find_host_topo_relation", "list_service_instance"];
 
 /// Returns the name of a scope.
 fn scope(operation: &'static str, arguments: Value) -> Request {
@@ -38,7 +41,10 @@ impl Seals for Scopes {
             "search_instance_associations" => of("search_instance_associations", MODEL),
             "find_instance_association" => of("find_instance_association", MODEL),
             "search_set" => of("search_set", BUSINESS),
-            "search_module" | "find_module_batch" | "find_module_with_relation" => of("search_module", BUSINESS),
+            "search_module" | "find_module_batch" => of("search_module", BUSINESS),
+            "find_module_with_relation" => of("find_module_with_relation", BUSINESS),
+            "find_host_topo_relation" => of("find_host_topo_relation", BUSINESS),
+            "list_service_instance" => of("list_service_instance", BUSINESS),
             "list_service_template" => of("list_service_template", BUSINESS),
             "list_service_category" => of("list_service_category", BUSINESS),
             "list_proc_template" => of("list_proc_template", BUSINESS),
@@ -60,7 +66,7 @@ impl Seals for Scopes {
     }
 
     fn beside(&self, scope: &Request) -> Vec<Request> {
-        let of = |key: &str, operation| self::scope(operation, json!({key: scope.arguments[key]}));
+        let of = |key: &str, operation: &'static str| self::scope(operation, json!({key: scope.arguments[key]}));
         let definitions = || self::scope("find_object_association", json!({}));
         match scope.operation {
             "search_object_instances" => {
@@ -74,13 +80,16 @@ impl Seals for Scopes {
                 definitions(),
             ],
             "search_instance_associations" | "find_instance_association" => vec![definitions()],
-            "search_set" | "list_proc_template" => vec![of(BUSINESS, "search_module")],
-            "search_module" => vec![
-                of(BUSINESS, "search_set"),
-                of(BUSINESS, "list_service_template"),
-                of(BUSINESS, "list_service_category"),
-                self::scope("search_business", json!({})),
-            ],
+            "search_set" => vec![of(BUSINESS, "search_module")],
+            "list_proc_template" => {
+                ["search_module"].iter().chain(BELOW).map(|operation| of(BUSINESS, operation)).collect()
+            }
+            "search_module" => ["search_set", "list_service_template", "list_service_category"]
+                .iter()
+                .chain(BELOW)
+                .map(|operation| of(BUSINESS, operation))
+                .chain([self::scope("search_business", json!({}))])
+                .collect(),
             _ => Vec::new(),
         }
     }
@@ -97,6 +106,10 @@ impl Seals for Scopes {
 
     fn is_answer(&self, _scope: &Request, refusal: &Refusal) -> bool {
         refusal.is_absent()
+    }
+
+    fn is_dispensable(&self, scope: &Request) -> bool {
+        BELOW.contains(&scope.operation)
     }
 
     fn narrow(&self, request: &Request, _scope: &Request, whole: &Whole) -> Option<Result<Value, Refusal>> {
@@ -141,6 +154,10 @@ fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
     let page = |rows: Vec<&Value>| Some(json!({"info": selected(paged(rows, arguments), arguments)}));
     let counted =
         |rows: Vec<&Value>| Some(json!({"count": rows.len(), "info": selected(paged(rows, arguments), arguments)}));
+    let below = |list: &str| {
+        let rows = among(&[("bk_module_ids", "bk_module_id"), ("bk_module_id", "bk_module_id")])?.rows(whole);
+        Some(json!({"count": rows.len(), list: selected(paged(rows, arguments), arguments)}))
+    };
     match request.operation {
         "search_object_attribute" | "search_object_unique" => list(whole.rows().iter().collect()),
         "search_object_instances" | "search_instance_associations" => page(rules()?.rows(whole)),
@@ -152,6 +169,8 @@ fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
         "find_module_with_relation" => {
             counted(among(&[("bk_service_template_ids", "service_template_id")])?.rows(whole))
         }
+        "find_host_topo_relation" => below("data"),
+        "list_service_instance" => below("info"),
         "list_service_template" | "list_service_category" => counted(whole.rows().iter().collect()),
         "list_proc_template" => {
             let keys = [("service_template_id", "service_template_id"), ("process_template_ids", "id")];
@@ -161,7 +180,8 @@ fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
     }
 }
 
-/// Cuts the page out of rows. They lie in the order that all pages of kinds ask for: by ascending id.
+/// Cuts the page out of rows. They lie in the order that all pages of kinds ask for: by ascending id, or that of the
+/// server where they ask for none.
 fn paged<'r>(rows: Vec<&'r Value>, arguments: &Value) -> Vec<&'r Value> {
     let number = |key: &str| arguments["page"][key].as_u64().and_then(|number| usize::try_from(number).ok());
     let most = number("limit").filter(|limit| *limit > 0).unwrap_or(usize::MAX);

@@ -50,9 +50,12 @@ impl Seals for Scopes {
     }
 
     fn beside(&self, scope: &Request) -> Vec<Request> {
-        let is_list = scope.operation == "ListRomaApp";
-        let instances = || Request { operation: "CheckRomaInstanceListV2", arguments: json!({}), repeatable: true };
-        is_list.then(instances).into_iter().collect()
+        if scope.operation != "ListRomaApp" {
+            return Vec::new();
+        }
+        let instances = Request { operation: "CheckRomaInstanceListV2", arguments: json!({}), repeatable: true };
+        // With whom an app is shared is counted where it is to go.
+        vec![instances, Request { operation: "CheckAuthUsersOfApp", ..scope.clone() }]
     }
 
     fn rows(
@@ -190,8 +193,8 @@ fn all_members(
         let arguments = json!({INSTANCE: scope.arguments[INSTANCE], "app_id": app});
         match (one(Request { arguments, ..scope.clone() }, observation, facts), &mut all) {
             (Ok(Some(answer)), Some(all)) => all.push(members(app, answer)),
-            // Only its creator is sure to be told.
-            (Err(refusal), _) if door::is_forbidden(&refusal) => {}
+            // Only its creator is sure to be told; and it may be gone since the list was read.
+            (Err(refusal), _) if door::is_forbidden(&refusal) || door::is_absent(&refusal) => {}
             (Err(refusal), _) => return Err(refusal),
             (Ok(_), _) => all = None,
         }

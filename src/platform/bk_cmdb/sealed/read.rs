@@ -1,6 +1,9 @@
 //! Reading whole scopes page by page, and what is kept of their rows.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
@@ -17,6 +20,8 @@ use crate::{
 const PAGE: usize = 500;
 /// Largest page of `list_service_template`.
 const TEMPLATES: usize = 1000;
+/// Largest page of hosts in modules and of service instances.
+const THINGS: usize = 1000;
 /// Most businesses of one page.
 const BUSINESSES: usize = 200;
 
@@ -32,6 +37,8 @@ const MODULE: &[&str] = &[
     "service_template_id",
     "service_category_id",
 ];
+/// What kinds read of the modules of service templates.
+const TEMPLATED: &[&str] = &["bk_module_id", "bk_module_name", "service_template_id"];
 /// Who made and changed a row, and when. Nothing is declared of it.
 pub(super) const HISTORY: &[&str] = &[
     "bk_created_at",
@@ -65,6 +72,10 @@ fn keys(operation: &str) -> Option<&'static [&'static str]> {
         "search_set" => &["bk_set_id", "bk_set_name"],
         "list_service_template" => &["id", "name", "service_category_id"],
         "list_service_category" => &["id", "name", "bk_parent_id"],
+        "find_module_with_relation" => TEMPLATED,
+        // They are counted, and nothing is said of them.
+        "find_host_topo_relation" => &["bk_host_id", "bk_module_id"],
+        "list_service_instance" => &["id", "bk_module_id"],
         "list_proc_template" => &["id", "bk_process_name", "bk_biz_id", "service_template_id", "property"],
         _ => return None,
     })
@@ -89,6 +100,7 @@ pub(super) fn rows(
         }
         "list_service_category" => once("info", json!({BUSINESS: business}))?,
         "list_proc_template" => processes(scope, needs, observation, facts)?,
+        "find_host_topo_relation" | "list_service_instance" => things(scope, observation, facts)?,
         _ => {
             let (arguments, key, most) = match scope.operation {
                 "search_object_instances" => (json!({MODEL: model}), "bk_inst_id", PAGE),
@@ -103,6 +115,8 @@ pub(super) fn rows(
                     let arguments = json!({BUSINESS: business, "bk_set_id": 0, "condition": {}, "fields": []});
                     (arguments, "bk_module_id", PAGE)
                 }
+                // Without templates it is all modules.
+                "find_module_with_relation" => (json!({BUSINESS: business, "fields": TEMPLATED}), "bk_module_id", PAGE),
                 _ => (json!({BUSINESS: business}), "id", TEMPLATES),
             };
             pages(scope, &arguments, key, most, observation, facts)?
@@ -157,6 +171,41 @@ fn pages<'f>(
             return Ok(Some(all));
         }
     }
+}
+
+/// Reads what lies in the modules of a business: a page, which tells how much there is, and the others at once.
+fn things<'f>(
+    scope: &Request,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Option<Vec<&'f Value>>, Refusal> {
+    let list = if scope.operation == "find_host_topo_relation" { "data" } else { "info" };
+    let (mut all, mut is_whole) = (Vec::new(), true);
+    let (mut start, mut count) = (0, 1);
+    while start < count {
+        let mut arguments = scope.arguments.clone();
+        arguments["page"] = json!({"start": start, "limit": THINGS});
+        match observation.read(Request { arguments, ..scope.clone() }, facts) {
+            Read::Pending => is_whole = false,
+            Read::Failed(refusal) => return Err(refusal.clone()),
+            Read::Value(data) => {
+                let told = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
+                count = told.ok_or_else(|| Refusal::new(None, "the answer has no count"))?;
+                all.extend(data[list].as_array().into_iter().flatten());
+            }
+        }
+        start += THINGS;
+    }
+    if !is_whole {
+        return Ok(None);
+    }
+    // No order is promised, so rows may lie on two pages, and others on none.
+    let keys = keys(scope.operation).unwrap_or_default();
+    let distinct: HashSet<String> = all.iter().map(|row| only(row, keys).to_string()).collect();
+    if distinct.len() != count {
+        return Err(Refusal::new(None, "the rows moved while they were read"));
+    }
+    Ok(Some(all))
 }
 
 /// Reads the processes of all service templates of a business: the server lists them by service template alone.

@@ -26,8 +26,12 @@ fn a_read_is_widened_to_what_lies_around_it() {
     check("search_object_attribute", json!({"bk_obj_id": "m"}), r#"search_object_attribute {"bk_obj_id":"m"}"#);
     check("search_business", json!({"condition": {"bk_biz_name": {"$in": ["a"]}}}), "search_business {}");
     check("search_set", json!({"bk_biz_id": 3, "condition": {}}), r#"search_set {"bk_biz_id":3}"#);
-    for operation in ["search_module", "find_module_batch", "find_module_with_relation"] {
+    for operation in ["search_module", "find_module_batch"] {
         check(operation, json!({"bk_biz_id": 3, "bk_ids": [1]}), r#"search_module {"bk_biz_id":3}"#);
+    }
+    for operation in BELOW {
+        let arguments = json!({"bk_biz_id": 3, "bk_module_ids": [1], "page": {"start": 1000, "limit": 1000}});
+        check(operation, arguments, &format!(r#"{operation} {{"bk_biz_id":3}}"#));
     }
     check(
         "list_proc_template",
@@ -111,6 +115,22 @@ fn modules_and_processes_are_picked_by_their_ids_and_templates() {
     assert_eq!(ids(json!({"service_template_id": 53})), Vec::<i64>::new());
 }
 
+#[test]
+fn what_lies_in_modules_is_counted_in_pages_and_by_module() {
+    let rows = json!([{"bk_host_id": 1, "bk_module_id": 31}, {"bk_host_id": 1, "bk_module_id": 32},
+        {"bk_host_id": 2, "bk_module_id": 31}, {"bk_host_id": 3, "bk_module_id": 33}]);
+    let page = |start: usize, limit: usize| json!({"start": start, "limit": limit});
+    let modules = json!({"bk_biz_id": 3, "bk_module_ids": [31, 32], "page": page(1, 1)});
+    let second = json!({"count": 3, "data": [{"bk_host_id": 1, "bk_module_id": 32}]});
+    assert_eq!(told("find_host_topo_relation", modules, &rows), second);
+    let rows = json!([{"id": 7, "bk_module_id": 31}, {"id": 8, "bk_module_id": 32}, {"id": 9, "bk_module_id": 31}]);
+    let one = json!({"bk_biz_id": 3, "bk_module_id": 31, "page": page(0, 1)});
+    let first = json!({"count": 2, "info": [{"id": 7, "bk_module_id": 31}]});
+    assert_eq!(told("list_service_instance", one, &rows), first);
+    let all = json!({"bk_biz_id": 3, "page": page(2, 1000)});
+    assert_eq!(told("list_service_instance", all, &rows), json!({"count": 3, "info": [{"id": 9, "bk_module_id": 31}]}));
+}
+
 /// Reads a scope from a server that answers with these in turn; returns what it was asked, and the rows.
 fn read(scope: &Request, needs: &[Arc<Whole>], answers: &[Value]) -> (Vec<String>, Result<Vec<Value>, String>) {
     let (mut asked, mut answers) = (Vec::new(), answers.iter());
@@ -147,6 +167,25 @@ fn whole_scopes_are_read_to_their_last_page() {
     assert_eq!((asked.len(), rows), (1, Ok(vec![json!({"bk_set_id": 1, "bk_set_name": "a"})])));
     let refused = "the server has no operation `search_set`: old (code absent)".to_owned();
     assert_eq!(read(&scope, &[], &[]).1, Err(refused));
+}
+
+#[test]
+fn rows_that_move_while_they_are_read_are_none() {
+    let rows = |ids: std::ops::Range<usize>| {
+        ids.map(|id| json!({"id": id, "bk_module_id": 31, "name": "10.0.0.1", "bk_host_id": 5}))
+    };
+    let page = |count: usize, ids| json!({"count": count, "info": rows(ids).collect::<Vec<_>>()});
+    let scope = request("list_service_instance", json!({"bk_biz_id": 3}));
+    let (asked, told) = read(&scope, &[], &[page(2001, 0..1000), page(2001, 1000..2000), page(2001, 2000..2001)]);
+    assert_eq!(asked.len(), 3);
+    assert!(asked[2].contains(r#""page":{"limit":1000,"start":2000}"#), "{asked:?}");
+    let told = told.expect("it was read");
+    assert_eq!((told.len(), &told[5]), (2001, &json!({"id": 5, "bk_module_id": 31})));
+    let moved = Err("the rows moved while they were read".to_owned());
+    assert_eq!(read(&scope, &[], &[page(1500, 0..1000), page(1500, 999..1499)]).1, moved);
+    assert_eq!(read(&scope, &[], &[page(1500, 0..1000), page(1501, 1000..1500)]).1, moved);
+    assert_eq!(read(&scope, &[], &[page(0, 0..0)]).1, Ok(Vec::new()));
+    assert_eq!(read(&scope, &[], &[json!({"info": []})]).1, Err("the answer has no count".to_owned()));
 }
 
 #[test]

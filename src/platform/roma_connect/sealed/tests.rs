@@ -28,6 +28,9 @@ fn a_read_is_widened_to_its_instance() {
         &[r#"CheckAuthUsersOfApp {"instance_id":"i"}"#, r#"CheckAuthUsersOfApp {"app_id":"x","instance_id":"i"}"#],
     );
     check("CheckRomaAppSecret", json!({"instance_id": "i"}), &[]);
+    let beside = Scopes.beside(&request("ListRomaApp", json!({"instance_id": "i"})));
+    let told: Vec<_> = beside.iter().map(|scope| format!("{} {}", scope.operation, scope.arguments)).collect();
+    assert_eq!(told, ["CheckRomaInstanceListV2 {}", r#"CheckAuthUsersOfApp {"instance_id":"i"}"#]);
 }
 
 #[test]
