@@ -1,8 +1,12 @@
 //! The command line.
 
+mod choice;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use choice::{Color, Document, Format, LogFormat, Mode, PartialStale, Told};
 
 use super::exit;
 use crate::{config, plan::guard::Limit, yaml};
@@ -413,74 +417,4 @@ pub(super) struct SchemaArgs {
     /// What it describes
     #[arg(value_name = "DOCUMENT")]
     pub(super) document: Document,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Document {
-    /// A plan, and what became of it
-    Plan,
-    /// What is wrong where there is no plan
-    Validation,
-    /// One line of the stream of events
-    Events,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
-    /// The same document as YAML
-    Yaml,
-    /// A comment on a pull request, at most 65,000 characters
-    Markdown,
-    /// Annotations of a GitHub workflow
-    Github,
-    /// Counts for GitLab's `artifacts:reports:terraform`
-    Gitlab,
-    /// Findings for GitLab's `artifacts:reports:codequality`
-    GitlabCodeQuality,
-    /// SARIF 2.1.0
-    Sarif,
-    /// Test results
-    Junit,
-}
-
-/// The forms of an explanation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Told {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum PartialStale {
-    /// Nothing is sent
-    Stop,
-    /// The others are sent
-    Skip,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Color {
-    Auto,
-    Always,
-    Never,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    Text,
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Mode {
-    /// Correct it
-    Enforce,
-    /// Only say so
-    Report,
 }
