@@ -63,6 +63,41 @@ fn secrets_from_everywhere_are_used_and_never_shown() {
     }
 }
 
+/// Files that the program writes are read by others than those who may know its secrets.
+#[test]
+fn secrets_are_in_no_file_that_is_written() {
+    let forms = ["text", "json", "yaml", "markdown", "github", "gitlab", "gitlab-code-quality", "sarif", "junit"];
+    let reports = |name: &str| {
+        let files = forms.iter().map(|form| format!("--output-file={form}=written/{name}.{form}"));
+        files.chain([format!("--events=written/{name}.ndjson")]).collect::<Vec<_>>()
+    };
+    let site = site("{file: secret.txt}", "{file: secret.txt}");
+    std::fs::create_dir(site.path().join("written")).expect("a directory can be made");
+    let run = |arguments: &[&str], name: &str, code: i32| {
+        let more = if name.is_empty() { Vec::new() } else { reports(name) };
+        let arguments: Vec<&str> = arguments.iter().copied().chain(more.iter().map(String::as_str)).collect();
+        let output = site.run(&arguments);
+        assert_eq!(output.code, Some(code), "{arguments:?}: {output}");
+        assert!(!output.all().contains(CANARY), "{arguments:?}: {output}");
+    };
+    run(&["snapshot", "--out", "written/snapshot.json"], "", 0);
+    run(&["plan", "--out", "written/saved.json"], "plan", 0);
+    run(&["plan", "--against", "written/snapshot.json"], "against", 0);
+    run(&["drift"], "drift", 0);
+    run(&["explain", "b.yaml:7"], "", 0);
+    site.faults(&json!([{"operation": "update_inst", "fault": "status", "status": 500,
+        "body": format!("no: {CANARY} is wrong")}]));
+    run(&["apply", "written/saved.json", "-y", "--state-dir", "written"], "apply", 5);
+    let mut seen = 0;
+    for entry in std::fs::read_dir(site.path().join("written")).expect("it is there") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("it is text");
+        assert!(!text.contains(CANARY), "{}", path.display());
+        seen += 1;
+    }
+    assert_eq!(seen, 3 + 4 * (forms.len() + 1), "all were written");
+}
+
 #[test]
 fn secrets_do_not_show_when_something_goes_wrong() {
     let site = site("{file: secret.txt}", "{file: secret.txt}");
