@@ -48,15 +48,7 @@ pub(super) fn settle_claims<'s>(
             wrong.push((id, Cause::Wrong(vec![diagnostic])));
         }
     }
-    for (id, other) in after {
-        if let Some(one) = candidates.get_mut(id) {
-            one.after.insert(other);
-        }
-    }
-    for (id, cause) in wrong {
-        candidates.remove(id);
-        blocked.entry(id).or_insert(cause);
-    }
+    settle(after, wrong, candidates, blocked);
 }
 
 /// Removals: what hangs on an object goes before it, and an object on which something stays is kept.
@@ -91,6 +83,16 @@ pub(super) fn settle_deletes<'s>(
             wrong.push((other, Cause::Needs(one.desired.id.clone())));
         }
     }
+    settle(after, wrong, candidates, blocked);
+}
+
+/// Notes who waits for whom, and takes out who is blocked.
+fn settle<'s>(
+    after: Vec<(&'s ResourceId, ResourceId)>,
+    wrong: Vec<(&'s ResourceId, Cause)>,
+    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
+    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
+) {
     for (id, other) in after {
         if let Some(one) = candidates.get_mut(id) {
             one.after.insert(other);
