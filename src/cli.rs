@@ -21,14 +21,16 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
 use view::{Screen, events::Events};
 
 /// Runs the program with arguments, the first of which is its name, and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let command = set_only(Cli::command());
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -39,6 +41,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     // A long-running program says what it does; the others show it.
     let talkative = matches!(cli.command, Command::Watch(_));
     view::log::install(&cli.talk, talkative, &screen);
+    if let Some(problem) = cli.command.unwritable() {
+        screen.error(&problem);
+        return ExitCode::from(exit::ERROR);
+    }
     if let Some((forms, command)) = cli.command.forms()
         && let Some(path) = &forms.events
     {
@@ -85,4 +91,17 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Ok(()) => code,
     };
     ExitCode::from(code)
+}
+
+/// Takes empty environment variables for unset ones: CI systems pass on what nobody set as an empty text.
+fn set_only(mut command: clap::Command) -> clap::Command {
+    let is_empty = |argument: &clap::Arg| {
+        argument.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    let unset: Vec<_> = command.get_arguments().filter(|one| is_empty(one)).map(|one| one.get_id().clone()).collect();
+    for id in unset {
+        command = command.mut_arg(id, |argument| argument.env(clap::builder::Resettable::Reset));
+    }
+    let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, set_only))
 }

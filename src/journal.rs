@@ -1,6 +1,6 @@
 //! The journal: what was run, let through and sent. One line of JSON for each event, only ever added to.
 //!
-//! It holds addresses, counts and names of outcomes, no values: nothing in it is secret.
+//! It holds addresses, counts, names of outcomes and of who ran it, no values: nothing in it is secret.
 
 use std::{
     fs::{File, OpenOptions},
@@ -22,14 +22,16 @@ const FORMAT_VERSION: &str = "1.0";
 pub enum Event {
     /// A plan exceeds limits: nothing was sent.
     Refused(Effects),
+    /// Objects of a saved plan have moved since: nothing was sent.
+    Stale(Effects),
     /// A plan is about to be carried out.
     Started(Effects),
     /// A plan was carried out.
     Ended {
         /// How many changes came to each outcome.
         outcomes: std::collections::BTreeMap<&'static str, usize>,
-        /// The objects that are not as planned, with their outcomes.
-        open: Vec<(String, &'static str)>,
+        /// All objects with their outcomes.
+        objects: Vec<(String, &'static str)>,
     },
 }
 
@@ -44,6 +46,10 @@ pub struct Effects {
     pub limits: Vec<String>,
     /// The saved plan that was given, where one was.
     pub file: Option<String>,
+    /// Who runs the program, where the environment says so.
+    pub user: Option<String>,
+    /// The objects, with what is to happen to each.
+    pub objects: Vec<(String, &'static str)>,
     /// How many objects are created.
     pub create: usize,
     /// How many are updated.
@@ -113,13 +119,15 @@ mod tests {
             acknowledged: true,
             limits: vec!["changes on cmdb".to_owned()],
             file: None,
+            user: None,
+            objects: vec![("Instance/x".to_owned(), "update")],
             create: 0,
             update: 1,
             delete: 0,
         };
         journal.write(&Event::Started(effects)).expect("it can be written");
         let outcomes = [("applied", 1)].into();
-        journal.write(&Event::Ended { outcomes, open: Vec::new() }).expect("it can be written");
+        journal.write(&Event::Ended { outcomes, objects: Vec::new() }).expect("it can be written");
         let text = std::fs::read_to_string(journal.path()).expect("it is there");
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();

@@ -139,6 +139,12 @@ impl Plan {
         all.collect::<HashSet<_>>().len()
     }
 
+    /// Returns the objects that are left alone for another reason than that what they need is only reported.
+    pub fn failing(&self) -> impl Iterator<Item = &Blocked> {
+        let reported: HashSet<&ResourceId> = self.reported.iter().map(|change| &change.id).collect();
+        self.blocked.iter().filter(move |one| !matches!(&one.cause, Cause::Needs(other) if reported.contains(other)))
+    }
+
     /// Returns how many changes are of a kind.
     pub fn count(&self, action: Action) -> usize {
         self.changes.iter().filter(|change| change.action == action).count()

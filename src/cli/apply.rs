@@ -87,9 +87,7 @@ pub(super) async fn carry_out(
     let leave = match leave(args, seen, &settled, stop, &mut errors, screen).await {
         Ok(()) => journal.start(seen, args, screen),
         Err(code) => {
-            if code == exit::REFUSED {
-                journal.refuse(seen, args);
-            }
+            journal.leave(code, seen, args);
             Err(code)
         }
     };
@@ -129,54 +127,50 @@ async fn leave(
     errors: &mut Vec<String>,
     screen: &Screen,
 ) -> Result<(), u8> {
+    let has = |what: fn(&Outcome) -> bool| settled.iter().any(|(_, outcome)| what(outcome));
+    let (stale, unknown) =
+        (has(|outcome| *outcome == Outcome::Stale), has(|outcome| matches!(outcome, Outcome::Unknown(_))));
+    let is_idle = settled.len() == seen.plan.changes.len();
+    if !args.dry_run && !is_idle && !args.auto_approve && !io::stdin().is_terminal() {
+        // A wrong call of the program is told before all else.
+        let problem = "there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked";
+        screen.error(problem);
+        errors.push(problem.to_owned());
+        return Err(exit::USAGE);
+    }
     if let Some(code) = plan::refused(seen, &args.safety, screen) {
         return Err(code);
     }
-    let has = |what: fn(&Outcome) -> bool| settled.iter().any(|(_, outcome)| what(outcome));
-    if has(|outcome| *outcome == Outcome::Stale) && args.partial_stale == PartialStale::Stop {
+    let mut fail = |problem: &str, code: u8| {
+        screen.error(problem);
+        errors.push(problem.to_owned());
+        Err(code)
+    };
+    if stale && args.partial_stale == PartialStale::Stop {
         let problem = "nothing was sent: objects have moved since this was planned; plan again, or send the others with \
                        `--partial-stale=skip`";
-        screen.error(problem);
-        errors.push(problem.to_owned());
-        return Err(exit::STALE);
+        return fail(problem, exit::STALE);
     }
-    if has(|outcome| matches!(outcome, Outcome::Unknown(_))) {
+    if unknown {
         let problem = "nothing was sent: not every object could be read";
-        screen.error(problem);
-        errors.push(problem.to_owned());
-        return Err(exit::PARTIAL);
+        return fail(problem, if stale { exit::STALE } else { exit::PARTIAL });
     }
-    if args.dry_run || settled.len() == seen.plan.changes.len() {
-        let stale = has(|outcome| *outcome == Outcome::Stale);
-        let code = plan::exit_code(&seen.plan, args.output.detailed_exitcode && args.dry_run);
-        return Err(if stale { exit::STALE } else { code });
+    if args.dry_run || is_idle {
+        let detailed = args.output.detailed_exitcode && args.dry_run && !is_idle;
+        return Err(if stale { exit::STALE } else { plan::exit_code(&seen.plan, detailed) });
     }
     if args.auto_approve {
         return Ok(());
     }
-    let (problem, code) = match approved(stop).await {
-        Answer::Yes => return Ok(()),
-        Answer::No => ("not approved: nothing was sent", stop.code().unwrap_or(exit::ERROR)),
-        Answer::Nobody => {
-            ("there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked", exit::USAGE)
-        }
-    };
-    screen.error(problem);
-    errors.push(problem.to_owned());
-    Err(code)
-}
-
-enum Answer {
-    Yes,
-    No,
-    Nobody,
+    if approved(stop).await {
+        Ok(())
+    } else {
+        fail("not approved: nothing was sent", stop.code().unwrap_or(exit::ERROR))
+    }
 }
 
 /// Asks on the terminal. Only the whole word is a yes.
-async fn approved(stop: &Stop) -> Answer {
-    if !io::stdin().is_terminal() {
-        return Answer::Nobody;
-    }
+async fn approved(stop: &Stop) -> bool {
     let mut stderr = io::stderr().lock();
     let _ = write!(stderr, "\nApply these changes? Only `yes` is accepted: ").and_then(|()| stderr.flush());
     drop(stderr);
@@ -185,8 +179,8 @@ async fn approved(stop: &Stop) -> Answer {
         io::stdin().lock().read_line(&mut line).map(|_| line).unwrap_or_default()
     });
     tokio::select! {
-        line = answer => if line.is_ok_and(|line| line.trim() == "yes") { Answer::Yes } else { Answer::No },
-        () = stop.token().cancelled() => Answer::No,
+        line = answer => line.is_ok_and(|line| line.trim() == "yes"),
+        () = stop.token().cancelled() => false,
     }
 }
 
@@ -195,7 +189,7 @@ fn exit_code(plan: &Plan, outcomes: &[(ResourceId, Outcome)], detailed: bool) ->
     let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count();
     let unknown = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Unknown(_)));
     let unread = plan.blocked.iter().any(|one| matches!(one.cause, Cause::Unread(_)));
-    let failed = applied < outcomes.len() || !plan.blocked.is_empty();
+    let failed = applied < outcomes.len() || plan.failing().next().is_some();
     match (failed, applied) {
         _ if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Stale) => exit::STALE,
         _ if unread || unknown => exit::PARTIAL,

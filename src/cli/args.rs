@@ -1,6 +1,7 @@
 //! The command line.
 
 mod choice;
+mod files;
 
 use std::path::PathBuf;
 

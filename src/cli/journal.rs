@@ -52,10 +52,15 @@ impl Journal {
         }
     }
 
-    /// Notes that a plan was refused.
-    pub(super) fn refuse(&self, seen: &Seen<'_>, args: &ApplyArgs) {
+    /// Notes that nothing of a plan was sent, where the exit code says that it was refused or had become stale.
+    pub(super) fn leave(&self, code: u8, seen: &Seen<'_>, args: &ApplyArgs) {
+        let event = match code {
+            exit::REFUSED => Event::Refused(self.effects(seen, args)),
+            exit::STALE => Event::Stale(self.effects(seen, args)),
+            _ => return,
+        };
         if let Some(journal) = &self.journal
-            && let Err(error) = journal.write(&Event::Refused(self.effects(seen, args)))
+            && let Err(error) = journal.write(&event)
         {
             tracing::warn!("cannot write {}: {error}", journal.path().display());
         }
@@ -66,9 +71,8 @@ impl Journal {
         let Some(journal) = &self.journal else { return };
         let mut counts = BTreeMap::new();
         outcomes.iter().for_each(|(_, outcome)| *counts.entry(outcome.name()).or_default() += 1);
-        let open = outcomes.iter().filter(|(_, outcome)| !outcome.converged());
-        let open = open.map(|(id, outcome)| (id.to_string(), outcome.name())).collect();
-        if let Err(error) = journal.write(&Event::Ended { outcomes: counts, open }) {
+        let objects = outcomes.iter().map(|(id, outcome)| (id.to_string(), outcome.name())).collect();
+        if let Err(error) = journal.write(&Event::Ended { outcomes: counts, objects }) {
             screen.say(&format!("warning: cannot write {}: {error}", journal.path().display()));
         }
     }
@@ -80,6 +84,8 @@ impl Journal {
             acknowledgement,
             limits: seen.excesses.iter().map(ToString::to_string).collect(),
             file: self.file.clone(),
+            user: ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok()),
+            objects: seen.plan.changes.iter().map(|one| (one.id.to_string(), one.action.name())).collect(),
             create: seen.plan.count(Action::Create),
             update: seen.plan.count(Action::Update),
             delete: seen.plan.count(Action::Delete),

@@ -61,7 +61,10 @@ pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
             code = exit::unwritten(code);
         }
         (Ok(_), Some(path)) => {
-            screen.say(&format!("saved: `reconcile apply {}` makes these changes and no others", path.display()));
+            let acknowledgement = guard::acknowledgement(&seen.plan, &seen.excesses);
+            let pass = if seen.excesses.is_empty() { String::new() } else { format!(" --ack '{acknowledgement}'") };
+            let path = path.display();
+            screen.say(&format!("saved: `reconcile apply {path}{pass}` makes these changes and no others"));
         }
         (Ok(_), None) => {}
     }
@@ -145,6 +148,9 @@ pub(super) async fn prepare(
         ));
     }
     let mut written = setup::read(inputs).map_err(usage)?;
+    if let Some(problem) = saved::mistaken(inputs, &written.sources) {
+        return Err(usage(problem));
+    }
     if written.is_broken() {
         unplanned(command, &written.sources, &written.diagnostics, &written.unread, &output.forms, screen);
     }
@@ -311,7 +317,7 @@ pub(super) async fn end(connected: Connected, screen: &Screen) {
 pub(super) fn exit_code(plan: &Plan, detailed: bool) -> u8 {
     if plan.blocked.iter().any(|one| matches!(one.cause, Cause::Unread(_))) {
         exit::PARTIAL
-    } else if !plan.blocked.is_empty() {
+    } else if plan.failing().next().is_some() {
         exit::ERROR
     } else if detailed && !plan.is_empty() {
         exit::CHANGES

@@ -50,15 +50,21 @@ pub(super) fn record(prepared: &Prepared, scenes: &[Scene<'_>], plan: &Plan) -> 
         (written.sources.path(file).to_string(), digest)
     });
     let used: BTreeSet<&Arc<str>> = objects.iter().map(|one| &one.target).collect();
-    let setups = written.config.as_ref().map(|config| setups(config, &used)).unwrap_or_default();
+    let is_sandbox = prepared.connected.sandbox.is_some();
+    let setups = written.config.as_ref().map(|config| setups(config, &used, is_sandbox)).unwrap_or_default();
     let config = written.config.as_ref().map(|config| config.path.display().to_string());
     Record { objects, manifests: manifests.collect(), setups, config }
 }
 
 /// Says where targets lead to, as far as the configuration itself does.
-fn setups(config: &Config, used: &BTreeSet<&Arc<str>>) -> Vec<Setup> {
+fn setups(config: &Config, used: &BTreeSet<&Arc<str>>, is_sandbox: bool) -> Vec<Setup> {
     let setup = |target: &crate::config::Target| {
-        let literals = setup::literals(target);
+        let mut literals = setup::literals(target);
+        if is_sandbox {
+            literals.insert("endpoint", "--sandbox".to_owned());
+        }
+        // A slash at the end of an address leads nowhere else.
+        literals.values_mut().for_each(|value| value.truncate(value.trim_end_matches('/').len()));
         let settings = PLACES.iter().filter_map(|key| Some(((*key).to_owned(), file::fingerprint(literals.get(key)?))));
         Setup { target: target.name.clone(), platform: target.platform.into(), settings: settings.collect() }
     };
@@ -87,15 +93,27 @@ pub(super) fn given(inputs: &Inputs) -> Result<Option<PathBuf>, String> {
     Ok(Some(path.clone()))
 }
 
+/// Says what a file or stdin, where manifests were asked for by name, is instead; none where it may be one.
+pub(super) fn mistaken(inputs: &Inputs, sources: &Sources) -> Option<String> {
+    let given: Vec<_> = setup::paths(inputs).iter().map(|path| path.display().to_string()).collect();
+    let named = |path: &str| given.iter().any(|one| one == path || (one == "-" && path == "<stdin>"));
+    let wrong = sources.files().find(|file| named(sources.path(*file)) && is_document(sources.text(*file)))?;
+    let path = sources.path(wrong);
+    Some(format!(
+        "{path} holds no manifests: it was written by this program; `apply FILE` takes a saved plan as a file, `plan \
+         --against FILE` a snapshot"
+    ))
+}
+
 /// Says whether a file is a document of this program other than a manifest.
 fn is_saved(path: &Path) -> bool {
-    if !path.is_file() {
-        return false;
-    }
     // What cannot be read is told when it is read as a manifest.
-    let Ok(text) = std::fs::read_to_string(path) else { return false };
+    path.is_file() && std::fs::read_to_string(path).is_ok_and(|text| is_document(&text))
+}
+
+fn is_document(text: &str) -> bool {
     let is_ours = |value: &serde_json::Value| value["apiVersion"] == "reconcile/v1" && value["kind"].is_string();
-    let parsed = serde_json::from_str(&text);
+    let parsed = serde_json::from_str(text);
     // A document that was cut off is no manifest either.
     parsed.as_ref().map_or_else(|_| text.starts_with("{\n  \"") && text.contains("\"reconcile/v1\""), is_ours)
 }
@@ -183,7 +201,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         return fail("the configuration has errors: nothing was sent".to_owned(), exit::ERROR);
     }
     let used: BTreeSet<&Arc<str>> = saved.objects.iter().map(|one| &one.target).collect();
-    let here = config.as_ref().map(|config| setups(config, &used)).unwrap_or_default();
+    let here = config.as_ref().map(|config| setups(config, &used, args.network.sandbox)).unwrap_or_default();
     if let Some(problem) = elsewhere(&saved.setups, &here) {
         return fail(format!("{}: {problem}", path.display()), exit::ERROR);
     }

@@ -2,7 +2,7 @@
 
 use super::{
     args::{Format, ValidateArgs},
-    exit, plan,
+    exit, plan, saved,
     setup::{self, Written},
     signal::Stop,
     view::{Screen, text::count},
@@ -24,6 +24,10 @@ pub(super) async fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
             return exit::USAGE;
         }
     };
+    if let Some(problem) = saved::mistaken(&args.inputs, &written.sources) {
+        screen.error(&problem);
+        return exit::USAGE;
+    }
     let objects = written.set.desired.len();
     let mut code = if written.is_broken() { exit::ERROR } else { exit::OK };
     if args.online && code == exit::OK {

@@ -136,11 +136,18 @@ impl fmt::Display for Excess {
 }
 
 impl Excess {
+    /// Returns the least whole share that would let it pass.
+    fn share(&self) -> Option<Limit> {
+        let (count, among) = (usize::try_from(self.count?).ok()?, self.among?.max(1));
+        let share = (count * 100).div_ceil(among).min(100);
+        Some(Limit::Percent(f64::from(u8::try_from(share).ok()?)))
+    }
+
     /// Returns the flag that would let it pass and its value; none where no limit does.
     fn remedy(&self) -> Option<(String, Limit)> {
         let count = Limit::Count(usize::try_from(self.count?).ok()?);
         Some(match self.what {
-            "changes" if matches!(self.limit, Limit::Percent(_)) => ("--max-changes ".into(), Limit::Percent(100.0)),
+            "changes" if matches!(self.limit, Limit::Percent(_)) => ("--max-changes ".into(), self.share()?),
             "changes" => ("--max-changes ".into(), count),
             "deletes" => ("--max-deletes ".into(), count),
             noun => (format!("--max {noun}="), count),
@@ -154,6 +161,7 @@ pub fn remedies(excesses: &[Excess]) -> Vec<String> {
     let mut widest: BTreeMap<String, Limit> = BTreeMap::new();
     for (flag, limit) in remedies {
         let wider = match (widest.get(&flag), limit) {
+            (Some(Limit::Percent(one)), Limit::Percent(other)) => Limit::Percent(other.max(*one)),
             (Some(share @ Limit::Percent(_)), _) => *share,
             (Some(Limit::Count(one)), Limit::Count(other)) => Limit::Count(other.max(*one)),
             (_, limit) => limit,

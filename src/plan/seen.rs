@@ -149,7 +149,7 @@ impl Standing {
             Self::Fresh => None,
             Self::AlreadyTrue => Some(Outcome::AlreadyTrue),
             Self::Stale => Some(Outcome::Stale),
-            Self::Unknown(why) => Some(Outcome::Unknown(why.clone())),
+            Self::Unknown(why) => Some(Outcome::Unknown(format!("not sent, for it could not be read: {why}"))),
         }
     }
 }

@@ -52,6 +52,11 @@ fn a_flag_may_come_from_the_environment() {
     let text = run(&["plan", "-o", "text"], &[("RECONCILE_OUTPUT", "json")]);
     assert!(text.stdout.starts_with("~ App orders"), "a flag is above the environment: {text}");
     assert_eq!(run(&["apply"], &[("RECONCILE_AUTO_APPROVE", "1")]).code, Some(0));
+    // CI systems set what nobody set to nothing.
+    let unset = ["TARGET", "OVERLAY", "MAX", "OUT", "CONFIG", "ACK", "OUTPUT", "VALUES", "RATE", "SELECTOR", "AGAINST"];
+    let unset: Vec<_> = unset.iter().map(|name| format!("RECONCILE_{name}")).collect();
+    let output = run(&["plan"], &unset.iter().map(|name| (name.as_str(), "")).collect::<Vec<_>>());
+    assert_eq!(output.code, Some(0), "{output}");
 }
 
 #[test]

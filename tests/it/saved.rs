@@ -347,3 +347,92 @@ spec:
     let output = site.run(&[&["apply", "plan.json", "-y"], &flags[..]].concat());
     assert_eq!(output.code, Some(0), "{output}");
 }
+
+#[test]
+fn a_plan_of_the_sandbox_is_not_sent_to_a_server() {
+    let site = site();
+    site.write("state.json", &state().to_string());
+    let config = std::fs::read_to_string(site.path().join("reconcile.yaml")).expect("there is one");
+    site.write("reconcile.yaml", &format!("{config}sandbox: {{state: [state.json]}}\n"));
+    assert_eq!(site.run(&["plan", "--sandbox", "--out", "plan.json"]).code, Some(0));
+    let output = site.run(&["apply", "plan.json", "-y"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(output.stderr.contains("`endpoint` of target `cmdb` is not what it was when this was planned"), "{output}");
+    assert_eq!(site.run(&["apply", "plan.json", "-y", "--sandbox"]).code, Some(0));
+    assert_eq!(site.sandbox().calls().len(), 0);
+}
+
+#[test]
+fn a_saved_plan_is_no_manifest() {
+    let site = saved();
+    let text = std::fs::read_to_string(site.path().join("plan.json")).expect("it was saved");
+    for command in ["plan", "apply", "validate"] {
+        let output = site.run_on(&text, &[command, "-"]);
+        assert_eq!(output.code, Some(64), "{output}");
+        assert!(output.stderr.contains("<stdin> holds no manifests: it was written by this program"), "{output}");
+    }
+    let output = site.run(&["plan", "plan.json"]);
+    assert_eq!(output.code, Some(64), "{output}");
+}
+
+#[test]
+fn what_cannot_be_written_is_told_before_anything_is_sent() {
+    let site = site();
+    for (more, problem) in [
+        (&["--output-file", "markdown=gone/x.md"][..], "cannot write gone/x.md: gone is no directory"),
+        (&["--output-file", "markdown=."], "cannot write .: it is a directory"),
+        (&["--output-file", "markdown=x,json=x"], "x would be written twice"),
+        (&["--output-file", "json=x", "--events", "x"], "x would be written twice"),
+        (&["--output-file", "json=-"], "`-` is no file to write"),
+    ] {
+        let output = site.run(&[&["apply", "-y"], more].concat());
+        assert_eq!(output.code, Some(1), "{output}");
+        assert!(output.stderr.contains(problem), "{problem}: {output}");
+    }
+    assert_eq!(operations(&site.writes()), json!({}));
+}
+
+#[test]
+fn the_first_of_several_exit_codes_is_that_of_the_table() {
+    let site = saved();
+    // Nobody to ask comes before a limit.
+    assert_eq!(site.run(&["apply", "plan.json", "--max-changes", "0"]).code, Some(64));
+    assert_eq!(site.run(&["apply", "plan.json", "--max-changes", "0", "-y"]).code, Some(3));
+    // A stale object comes before an unread one.
+    site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 96}));
+    site.faults(&json!([{"operation": "search_module", "fault": "code", "code": 1_199_006, "message": "no"}]));
+    for more in [&[][..], &["--partial-stale=skip"]] {
+        let output = site.run(&[&["apply", "plan.json", "-y"], more].concat());
+        assert_eq!(output.code, Some(4), "{output}");
+    }
+    let types: Vec<_> = site.journal().iter().map(|line| line["type"].clone()).collect();
+    assert_eq!(types, ["refused", "stale", "stale"]);
+    // What is as planned already is no change.
+    let site = saved();
+    assert_eq!(site.run(&["apply", "plan.json", "-y"]).code, Some(0));
+    let output = site.run(&["apply", "plan.json", "--dry-run", "--detailed-exitcode"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert!(output.stdout.contains("Applied: 0 of 6, 6 so already."), "{output}");
+}
+
+#[test]
+fn a_category_that_somebody_changed_since_is_not_overwritten() {
+    let mut state = state();
+    let categories = state["bk-cmdb"]["service_categories"].as_array_mut().expect("a list");
+    for (id, name) in [(3, "Web"), (4, "Cache")] {
+        categories.push(json!({"id": id, "name": name, "bk_biz_id": 3, "bk_parent_id": 1, "bk_root_id": 1}));
+    }
+    let module = "apiVersion: bk-cmdb/v1
+kind: Module
+metadata: {name: web}
+spec: {business: demo, set: public, module: web, serviceCategory: 3, fields: {}}
+";
+    let site = Site::with(&state, &[("module.yaml", module)]);
+    let output = site.run(&["plan", "--out", "plan.json"]);
+    assert!(output.code == Some(0) && output.stdout.contains("1 to update"), "{output}");
+    let data = json!({"service_category_id": 4});
+    site.edit("update_module", &json!({"bk_biz_id": 3, "bk_set_id": 11, "bk_module_id": 31, "data": data}));
+    let output = site.run(&["apply", "plan.json", "-y"]);
+    assert_eq!(output.code, Some(4), "{output}");
+    assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 31)["service_category_id"], 4);
+}

@@ -256,7 +256,8 @@ impl<'a> Writer<'a> {
 
     /// Writes what became of the changes: those that did not go smoothly one by one, then the sum.
     pub(in crate::cli) fn outcomes(&mut self, outcomes: &[(ResourceId, Outcome)], tally: &Tally, took: Duration) {
-        let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count();
+        let so = outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::AlreadyTrue).count();
+        let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count() - so;
         let mut others: BTreeMap<&str, usize> = BTreeMap::new();
         for (id, outcome) in outcomes {
             if let Some(what) = trouble(outcome) {
@@ -269,7 +270,8 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        let others = others.iter().fold(String::new(), |text, (what, count)| format!("{text}, {count} {what}"));
+        let so = if so == 0 { String::new() } else { format!(", {so} so already") };
+        let others = others.iter().fold(so, |text, (what, count)| format!("{text}, {count} {what}"));
         let head = self.styled("Applied:", STRONG);
         let _ = writeln!(self.out, "{head} {applied} of {}{others}.   {:.2} s", outcomes.len(), took.as_secs_f64());
         let sent = tally.by_operation(true);
@@ -339,6 +341,7 @@ pub(in crate::cli) fn trouble(outcome: &Outcome) -> Option<String> {
         Outcome::Dropped(paths) => Some(format!("accepted, but not stored: {}", fields(paths))),
         Outcome::Overtaken(paths) => Some(format!("stored, but somebody else changed it since: {}", fields(paths))),
         Outcome::Refused(refusal) => Some(format!("refused: {refusal}")),
+        Outcome::Unknown(why) if why.starts_with("not sent") => Some(why.clone()),
         Outcome::Unknown(why) => Some(format!("whether it was done is unknown: {why}")),
         Outcome::Skipped(because) => Some(format!("not sent, because {because} did not come about")),
         Outcome::Interrupted => Some("not sent: the run was interrupted".to_owned()),

@@ -177,8 +177,9 @@ impl Kind for Module {
         Claims { held: claims(held), wanted: claims(wanted) }
     }
 
+    /// The category is declared with the place, and sent: it matters like a field.
     fn rests_on(&self) -> Option<&'static [&'static str]> {
-        Some(&[NAME])
+        Some(&[NAME, TEMPLATE, CATEGORY, "default"])
     }
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {

@@ -1,0 +1,40 @@
+//! The files that a command is to write.
+
+use std::collections::BTreeSet;
+
+use super::Command;
+
+impl Command {
+    /// Says which of the files that the command is to write cannot be written, or would be written twice. What can only
+    /// be told at the end would be told after everything was sent.
+    pub(in crate::cli) fn unwritable(&self) -> Option<String> {
+        let (forms, saved) = match self {
+            Self::Validate(args) => (Some(&args.forms), None),
+            Self::Plan(args) => (Some(&args.output.forms), args.out.as_ref()),
+            Self::Apply(args) => (Some(&args.output.forms), None),
+            Self::Drift(args) => (Some(&args.output.forms), None),
+            Self::Show(args) => (Some(&args.forms), None),
+            Self::Snapshot(args) => (None, args.out.as_ref()),
+            Self::Explain(_) | Self::Watch(_) | Self::Sandbox(_) | Self::Schema(_) | Self::Version => (None, None),
+        };
+        let reports = forms
+            .into_iter()
+            .flat_map(|forms| forms.output_files.iter().map(|(_, path)| path).chain(forms.events.as_ref()));
+        let mut seen = BTreeSet::new();
+        reports.chain(saved).find_map(|path| {
+            let name = path.display();
+            if path.as_os_str() == "-" {
+                return Some("`-` is no file to write; `-o` chooses what goes to stdout".to_owned());
+            }
+            if !seen.insert(path) {
+                return Some(format!("{name} would be written twice"));
+            }
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let missing = directory.filter(|directory| !directory.is_dir());
+            match missing {
+                Some(directory) => Some(format!("cannot write {name}: {} is no directory", directory.display())),
+                None => path.is_dir().then(|| format!("cannot write {name}: it is a directory")),
+            }
+        })
+    }
+}
