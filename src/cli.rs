@@ -39,8 +39,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     // A long-running program says what it does; the others show it.
     let talkative = matches!(cli.command, Command::Watch(_));
     view::log::install(&cli.talk, talkative, &screen);
-    if let Some((forms, command)) = cli.command.forms()
-        && let Some(path) = &forms.events
+    if let Some((stream, command)) = cli.command.stream()
+        && let Some(path) = &stream.events
     {
         match Events::create(path, command) {
             Ok(events) => screen.events = events,

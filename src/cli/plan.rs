@@ -103,6 +103,7 @@ pub(super) fn unplanned(
         origins: None,
         document: None,
         calls: false,
+        trace: None,
     };
     if forms.format != Format::Text {
         Screen::out(&report.form(forms.format));
@@ -229,6 +230,7 @@ pub(super) fn report<'a>(
         origins: Some(Origins { scenes: &seen.scenes, provenance: &prepared.written.set.provenance }),
         document: None,
         calls: output.calls,
+        trace: None,
     }
 }
 

@@ -13,11 +13,13 @@ use crate::{
 /// Adds to the document of a plan how its values came about (`via`) and what its calls rest on (`because`).
 pub(in crate::cli) fn explain(document: &mut Value, plan: &Plan, origins: Origins<'_>, sources: &Sources) {
     let Origins { scenes, provenance } = origins;
-    for (at, change) in plan.changes.iter().enumerate() {
-        for (number, field) in change.fields.iter().enumerate() {
-            let steps = via(&field.because, provenance, sources);
-            if !steps.is_empty() {
-                document["changes"][at]["fields"][number]["via"] = Value::Array(steps);
+    for (list, changes) in [("changes", &plan.changes), ("reported", &plan.reported)] {
+        for (at, change) in changes.iter().enumerate() {
+            for (number, field) in change.fields.iter().enumerate() {
+                let steps = via(&field.because, provenance, sources);
+                if !steps.is_empty() {
+                    document[list][at]["fields"][number]["via"] = Value::Array(steps);
+                }
             }
         }
     }
