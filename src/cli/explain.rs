@@ -32,7 +32,11 @@ pub(super) async fn run(args: &ExplainArgs, screen: &Screen) -> u8 {
 }
 
 async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
-    let forms = Forms { format: Format::Text, output_files: Vec::new() };
+    let format = match args.output {
+        Told::Text => Format::Text,
+        Told::Json => Format::Json,
+    };
+    let forms = Forms { format, output_files: Vec::new() };
     let output = Output { forms, stream: Stream { events: None }, detailed_exitcode: false, calls: false };
     let prepared = match plan::prepare("explain", &args.inputs, &args.network, &output, false, None, screen).await {
         Ok(prepared) => prepared,

@@ -231,20 +231,32 @@ pub(super) fn sides(verdict: Verdict) -> &'static str {
 }
 
 /// Returns who made each difference of an object, in one line of bounded length. Values go from the declared one to the
-/// live one.
+/// live one; what is the same for several fields in a row is said once, behind them.
 pub(super) fn authors(change: &Change, trace: &Trace) -> String {
     let told = told(change, trace);
+    let is_mixed = told.iter().any(|one| one.verdict != told[0].verdict);
     let mut text = String::new();
-    for (number, one) in told.iter().enumerate() {
+    let mut left = told.len();
+    for run in told.chunk_by(|one, next| (one.verdict, &one.sentence) == (next.verdict, &next.sentence)) {
+        let gap = if text.is_empty() { "" } else { "; " };
         if text.len() > MESSAGE / 2 {
-            let _ = write!(text, "; and {}", count(told.len() - number, "more field"));
+            let _ = write!(text, "{gap}and {}", count(left, "more field"));
             break;
         }
-        if !text.is_empty() {
-            text.push_str("; ");
+        text.push_str(gap);
+        let mut shown = 0;
+        for field in run.iter().filter_map(|one| one.field) {
+            if text.len() > MESSAGE / 2 {
+                let _ = write!(text, "and {}, ", count(run.len() - shown, "more field"));
+                break;
+            }
+            let values = format!("{} {}", field.path, drift::values(field));
+            let _ = write!(text, "{}, ", cut(&line(&values), 2 * VALUE));
+            shown += 1;
         }
-        let values = one.field.map(|field| format!("{} {}, ", field.path, drift::values(field))).unwrap_or_default();
-        let _ = write!(text, "{}{} ({})", cut(&line(&values), 2 * VALUE), one.sentence, sides(one.verdict));
+        let side = if is_mixed { format!("{}: ", sides(run[0].verdict)) } else { String::new() };
+        let _ = write!(text, "{side}{}", run[0].sentence);
+        left -= run.len();
     }
     text
 }

@@ -139,7 +139,7 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
     match plan.changes.iter().filter(|one| one.unasked).count() {
         0 => {}
         unasked => {
-            let _ = writeln!(sum, "**{} that no document asks for.**\n", count(unasked, "delete"));
+            let _ = writeln!(sum, "**{} of what no document declares.**\n", count(unasked, "delete"));
         }
     }
     sum.push_str(&totals(plan));

@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
             if is_full(body, change.fields.len() - number) {
                 break;
             }
-            self.field(body, one, [one.from.as_ref(), one.to.as_ref()]);
+            self.field(body, one, [one.from.as_ref(), one.to.as_ref()], false);
         }
     }
 
@@ -109,7 +109,7 @@ impl<'a> Writer<'a> {
                 break;
             }
             if let Some(field) = one.field {
-                self.field(body, field, [field.to.as_ref(), field.from.as_ref()]);
+                self.field(body, field, [field.to.as_ref(), field.from.as_ref()], field.to.is_some());
             }
             let is_last =
                 all.get(number + 1).is_none_or(|next| (next.verdict, &next.sentence) != (one.verdict, &one.sentence));
@@ -121,8 +121,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes a field: what it was, what it is, where that was written and how it came about.
-    fn field(&self, body: &mut String, field: &FieldChange, sides: [Option<&Value>; 2]) {
+    /// Writes a field: one side and the other, and at the one that is written where that is and how it came about.
+    fn field(&self, body: &mut String, field: &FieldChange, sides: [Option<&Value>; 2], is_first_written: bool) {
         let path = line(&field.path);
         let path = cut(&path, VALUE);
         let mut place = self.finder.words(&field.because);
@@ -142,17 +142,12 @@ impl<'a> Writer<'a> {
             let text = if path.ends_with(']') { row(value) } else { short(Some(value)) };
             cut(&line(&text), VALUE).into_owned()
         };
-        match (from, to) {
-            (from, Some(to)) => {
-                if let Some(from) = from {
-                    let _ = writeln!(body, "- {path}: {}", side(from));
-                }
-                let _ = writeln!(body, "+ {path}: {}  # {place}", side(to));
+        let is_first = is_first_written || to.is_none();
+        for (sign, value, is_written) in [('-', from, is_first), ('+', to, !is_first)] {
+            if let Some(value) = value {
+                let place = if is_written { format!("  # {place}") } else { String::new() };
+                let _ = writeln!(body, "{sign} {path}: {}{place}", side(value));
             }
-            (Some(from), None) => {
-                let _ = writeln!(body, "- {path}: {}  # {place}", side(from));
-            }
-            (None, None) => {}
         }
     }
 }
