@@ -148,7 +148,13 @@ fn a_saved_plan_is_shown_in_every_form() {
     let site = saved();
     let reports = Reports::still(&site, &["show", "plan.json", "--calls"], 0);
     assert_eq!(reports.json("json")["summary"]["update"], 2);
-    for part in ["### Reported only", "beneath: 2 associations", "no document declares it", "update_inst {"] {
+    for part in [
+        "### Reported only",
+        "(${WHO} by default)",
+        "beneath: 2 associations",
+        "no document declares it",
+        "update_inst {",
+    ] {
         assert!(reports.text("markdown").contains(part), "{part}: {}", reports.text("markdown"));
     }
     site.write("cut.json", "{\n  \"apiVersion\": \"reconcile/v1\", \"kind\": \"Plan\"");

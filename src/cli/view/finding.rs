@@ -244,15 +244,13 @@ pub(super) fn authors(change: &Change, trace: &Trace) -> String {
             break;
         }
         text.push_str(gap);
-        let mut shown = 0;
-        for field in run.iter().filter_map(|one| one.field) {
+        for (shown, field) in run.iter().filter_map(|one| one.field).enumerate() {
             if text.len() > MESSAGE / 2 {
                 let _ = write!(text, "and {}, ", count(run.len() - shown, "more field"));
                 break;
             }
             let values = format!("{} {}", field.path, drift::values(field));
             let _ = write!(text, "{}, ", cut(&line(&values), 2 * VALUE));
-            shown += 1;
         }
         let side = if is_mixed { format!("{}: ", sides(run[0].verdict)) } else { String::new() };
         let _ = write!(text, "{side}{}", run[0].sentence);

@@ -4,13 +4,13 @@ use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 
-use super::{Screen, drift, github, gitlab, json, junit, markdown, sarif, text, yaml};
+use super::{Screen, drift, github, gitlab, json, junit, markdown, origin, sarif, text, yaml};
 use crate::{
     cli::args::{Format, Forms},
     diagnostic::Diagnostic,
     engine::{author::Trace, connection::Tally},
     manifest::Provenance,
-    model::{Change, Desired, Outcome, ResourceId},
+    model::{Change, Desired, FieldChange, Outcome, ResourceId},
     plan::{Plan, Scene, file::Setup, guard::Excess},
     source::Sources,
 };
@@ -79,6 +79,24 @@ impl Report<'_> {
             let enforced = plan.changes.iter().map(|change| (change, false));
             enforced.chain(plan.reported.iter().map(|change| (change, true)))
         })
+    }
+
+    /// Returns how the value of a field of a change came about, in a few words; empty for one that is written where it
+    /// stands.
+    pub(super) fn note(&self, change: &Change, field: &FieldChange) -> String {
+        if let Some(origins) = self.origins {
+            return origin::note(&field.because, origins.provenance, self.sources);
+        }
+        let (Some(plan), Some(document)) = (self.plan, self.document) else { return String::new() };
+        // A document holds its changes in the plan's order.
+        let at = |list: &[Change]| list.iter().position(|one| std::ptr::eq(one, change));
+        let kept = match (at(&plan.changes), at(&plan.reported)) {
+            (Some(at), _) => &document["changes"][at],
+            (None, Some(at)) => &document["reported"][at],
+            (None, None) => return String::new(),
+        };
+        let number = change.fields.iter().position(|one| std::ptr::eq(one, field));
+        number.map(|number| origin::kept(&kept["fields"][number]["via"])).unwrap_or_default()
     }
 
     /// Returns the report as one document.

@@ -10,7 +10,6 @@ use crate::{
     cli::view::{
         drift::{self, told},
         finding::{Finder, UNASKED, sides},
-        origin::note,
         plain::{cut, line},
         report::Report,
         text::{beneath, count, trouble},
@@ -96,7 +95,7 @@ impl<'a> Writer<'a> {
             if is_full(body, change.fields.len() - number) {
                 break;
             }
-            self.field(body, one, [one.from.as_ref(), one.to.as_ref()], false);
+            self.field(body, (change, one), [one.from.as_ref(), one.to.as_ref()], false);
         }
     }
 
@@ -109,7 +108,7 @@ impl<'a> Writer<'a> {
                 break;
             }
             if let Some(field) = one.field {
-                self.field(body, field, [field.to.as_ref(), field.from.as_ref()], field.to.is_some());
+                self.field(body, (change, field), [field.to.as_ref(), field.from.as_ref()], field.to.is_some());
             }
             let is_last =
                 all.get(number + 1).is_none_or(|next| (next.verdict, &next.sentence) != (one.verdict, &one.sentence));
@@ -122,12 +121,18 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a field: one side and the other, and at the one that is written where that is and how it came about.
-    fn field(&self, body: &mut String, field: &FieldChange, sides: [Option<&Value>; 2], is_first_written: bool) {
+    fn field(
+        &self,
+        body: &mut String,
+        (change, field): (&Change, &FieldChange),
+        sides: [Option<&Value>; 2],
+        is_first_written: bool,
+    ) {
         let path = line(&field.path);
         let path = cut(&path, VALUE);
         let mut place = self.finder.words(&field.because);
-        let note = self.report.origins.map(|origins| note(&field.because, origins.provenance, self.report.sources));
-        if let Some(note) = note.filter(|note| !note.is_empty()) {
+        let note = self.report.note(change, field);
+        if !note.is_empty() {
             let _ = write!(place, "  ({})", cut(&line(&note), VALUE));
         }
         let [from, to] = sides;
