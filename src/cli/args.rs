@@ -1,12 +1,15 @@
 //! The command line.
 
+mod choice;
 mod forms;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-pub(super) use self::forms::{Document, Format, Forms, Stream, Told};
+pub(super) use choice::{Color, Document, Format, LogFormat, Mode, PartialStale, Told};
+pub(super) use forms::{Forms, Stream};
+
 use super::exit;
 use crate::{config, plan::guard::Limit, yaml};
 
@@ -387,33 +390,4 @@ pub(super) struct SchemaArgs {
     /// What it describes
     #[arg(value_name = "DOCUMENT")]
     pub(super) document: Document,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum PartialStale {
-    /// Nothing is sent
-    Stop,
-    /// The others are sent
-    Skip,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Color {
-    Auto,
-    Always,
-    Never,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    Text,
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Mode {
-    /// Correct it
-    Enforce,
-    /// Only say so
-    Report,
 }

@@ -1,8 +1,10 @@
-//! The forms of results.
+//! Where results go.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+
+use super::choice::Format;
 
 /// In which forms results are shown, and where.
 #[derive(Debug, Args)]
@@ -40,49 +42,4 @@ fn form_and_path(text: &str) -> Result<(Format, PathBuf), String> {
         format!("`{form}` is no form; there are {}", known.join(", "))
     })?;
     Ok((form, path.into()))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Document {
-    /// A plan, and what became of it
-    Plan,
-    /// What drifted, and who did that
-    Drift,
-    /// What a line of a manifest decides
-    Explanation,
-    /// What is wrong where there is no plan
-    Validation,
-    /// One line of the stream of events
-    Events,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Format {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
-    /// The same document as YAML
-    Yaml,
-    /// A comment on a pull request, at most 65,000 characters
-    Markdown,
-    /// Annotations of a GitHub workflow
-    Github,
-    /// Counts for GitLab's `artifacts:reports:terraform`
-    Gitlab,
-    /// Findings for GitLab's `artifacts:reports:codequality`
-    GitlabCodeQuality,
-    /// SARIF 2.1.0
-    Sarif,
-    /// Test results
-    Junit,
-}
-
-/// The forms of an explanation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Told {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
 }

@@ -1,0 +1,77 @@
+//! Values of flags of which there are a few.
+
+use clap::ValueEnum;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Document {
+    /// A plan, and what became of it
+    Plan,
+    /// What drifted, and who did that
+    Drift,
+    /// What a line of a manifest decides
+    Explanation,
+    /// What is wrong where there is no plan
+    Validation,
+    /// One line of the stream of events
+    Events,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// The same document as YAML
+    Yaml,
+    /// A comment on a pull request, at most 65,000 characters
+    Markdown,
+    /// Annotations of a GitHub workflow
+    Github,
+    /// Counts for GitLab's `artifacts:reports:terraform`
+    Gitlab,
+    /// Findings for GitLab's `artifacts:reports:codequality`
+    GitlabCodeQuality,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Test results
+    Junit,
+}
+
+/// The forms of an explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Told {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum PartialStale {
+    /// Nothing is sent
+    Stop,
+    /// The others are sent
+    Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Mode {
+    /// Correct it
+    Enforce,
+    /// Only say so
+    Report,
+}
