@@ -45,8 +45,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         screen.error(&problem);
         return ExitCode::from(exit::ERROR);
     }
-    if let Some((forms, command)) = cli.command.forms()
-        && let Some(path) = &forms.events
+    if let Some((stream, command)) = cli.command.stream()
+        && let Some(path) = &stream.events
     {
         match Events::create(path, command) {
             Ok(events) => screen.events = events,

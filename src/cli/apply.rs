@@ -23,6 +23,7 @@ use crate::{
     },
     model::{Outcome, ResourceId},
     plan::{Cause, Plan},
+    source::Sources,
 };
 
 /// Plans, asks, applies, verifies.
@@ -32,6 +33,7 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
         Ok(Some(path)) => return saved::apply(args, &path, screen).await,
         Err(problem) => {
             screen.error(&problem);
+            plan::unplanned("apply", &Sources::default(), &[], &[problem], &args.output.forms, screen);
             return exit::USAGE;
         }
     }
@@ -104,7 +106,10 @@ pub(super) async fn carry_out(
             (exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
         // What kept it from being sent is told object by object.
-        Err(code) => (code, (!settled.is_empty()).then_some(settled)),
+        Err(code) => {
+            screen.events.settled(&seen.plan, &settled, report.sources);
+            (code, (!settled.is_empty()).then_some(settled))
+        }
     };
     let report = Report { outcomes: outcomes.as_deref(), errors: &errors, ..report };
     if !as_text {

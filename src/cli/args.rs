@@ -2,12 +2,14 @@
 
 mod choice;
 mod files;
+mod forms;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 pub(super) use choice::{Color, Document, Format, LogFormat, Mode, PartialStale, Told};
+pub(super) use forms::{Forms, Stream};
 
 use super::exit;
 use crate::{config, plan::guard::Limit, yaml};
@@ -77,13 +79,13 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Returns the forms in which the command reports, and its name; none where it does not report.
-    pub(super) fn forms(&self) -> Option<(&Forms, &'static str)> {
+    /// Returns where the command streams what happens, and its name; none where it does not.
+    pub(super) fn stream(&self) -> Option<(&Stream, &'static str)> {
         match self {
-            Self::Validate(args) => Some((&args.forms, "validate")),
-            Self::Plan(args) => Some((&args.output.forms, "plan")),
-            Self::Apply(args) => Some((&args.output.forms, "apply")),
-            Self::Drift(args) => Some((&args.output.forms, "drift")),
+            Self::Validate(args) => Some((&args.stream, "validate")),
+            Self::Plan(args) => Some((&args.output.stream, "plan")),
+            Self::Apply(args) => Some((&args.output.stream, "apply")),
+            Self::Drift(args) => Some((&args.output.stream, "drift")),
             Self::Show(_)
             | Self::Explain(_)
             | Self::Snapshot(_)
@@ -171,44 +173,13 @@ pub(super) struct Network {
     pub(super) tls_skip_verify: bool,
 }
 
-/// In which forms results are shown, and where.
-#[derive(Debug, Args)]
-pub(super) struct Forms {
-    /// Form of the result on stdout
-    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
-    pub(super) format: Format,
-    /// Write the result to a file too, in a form of its own, such as `json=plan.json`; repeats
-    #[arg(
-        long = "output-file",
-        value_name = "FORMAT=PATH",
-        env = "RECONCILE_OUTPUT_FILE",
-        value_delimiter = ',',
-        value_parser = form_and_path
-    )]
-    pub(super) output_files: Vec<(Format, PathBuf)>,
-    /// Write what happens into a file while it happens, one JSON document a line
-    #[arg(long, value_name = "FILE", env = "RECONCILE_EVENTS")]
-    pub(super) events: Option<PathBuf>,
-}
-
-fn form_and_path(text: &str) -> Result<(Format, PathBuf), String> {
-    let (form, path) = text.split_once('=').ok_or_else(|| "it is not FORMAT=PATH".to_owned())?;
-    if path.is_empty() {
-        return Err("it names no file".to_owned());
-    }
-    let form = Format::from_str(form, false).map_err(|_| {
-        let known = Format::value_variants().iter().filter_map(Format::to_possible_value);
-        let known: Vec<_> = known.map(|form| form.get_name().to_owned()).collect();
-        format!("`{form}` is no form; there are {}", known.join(", "))
-    })?;
-    Ok((form, path.into()))
-}
-
 /// How results are shown.
 #[derive(Debug, Args)]
 pub(super) struct Output {
     #[command(flatten)]
     pub(super) forms: Forms,
+    #[command(flatten)]
+    pub(super) stream: Stream,
     /// Tell by the exit code (2) whether there are changes
     #[arg(long, alias = "non-zero-exit-code", env = "RECONCILE_DETAILED_EXITCODE", value_parser = truth)]
     pub(super) detailed_exitcode: bool,
@@ -277,6 +248,8 @@ pub(super) struct ValidateArgs {
     pub(super) online: bool,
     #[command(flatten)]
     pub(super) forms: Forms,
+    #[command(flatten)]
+    pub(super) stream: Stream,
 }
 
 #[derive(Debug, Args)]

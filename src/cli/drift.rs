@@ -1,18 +1,13 @@
 //! `reconcile drift`: the plan seen as drift. It only reads.
 
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
 use super::{
     args::{DriftArgs, Format},
     exit,
     plan::{self, Prepared},
     signal::Stop,
-    view::{
-        Screen,
-        drift::{self, Drift},
-        json,
-        report::Report,
-    },
+    view::{Screen, drift, report::Report},
 };
 use crate::{
     engine::{author::trace, connection::Connection, observe::observe},
@@ -59,31 +54,15 @@ async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
         origins: None,
         document: None,
         calls: args.output.calls,
+        trace: Some(&trace),
     };
-    let drift = Drift { report: &report, plan: &plan, trace: &trace };
-    Screen::out(&form(&drift, args.output.forms.format, screen));
+    if args.output.forms.format == Format::Text {
+        Screen::out(&drift::text(&report, screen));
+    } else {
+        Screen::out(&report.form(args.output.forms.format));
+    }
     plan::blocked(&report, screen);
-    let mut code = exit_code(&plan, args.output.detailed_exitcode);
-    for (format, path) in &args.output.forms.output_files {
-        if let Err(problem) = write(path, &form(&drift, *format, &Screen::plain())) {
-            screen.error(&problem);
-            code = if matches!(code, exit::OK | exit::CHANGES) { exit::ERROR } else { code };
-        }
-    }
-    code
-}
-
-/// Returns the drift in a form; those that know nothing of drift show the plan.
-fn form(drift: &Drift<'_>, format: Format, screen: &Screen) -> String {
-    match format {
-        Format::Text => drift::text(drift, screen),
-        Format::Json => json::pretty(&drift::json(drift)),
-        other => drift.report.form(other),
-    }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    plan::write(&report, &args.output.forms, exit_code(&plan, args.output.detailed_exitcode), screen)
 }
 
 /// What is only reported is a change here.

@@ -5,7 +5,7 @@ mod place;
 use serde_json::Value;
 
 use super::{
-    args::{ExplainArgs, Format, Forms, Output, SafetyArgs, Told},
+    args::{ExplainArgs, Format, Forms, Output, SafetyArgs, Stream, Told},
     exit, plan,
     signal::Stop,
     view::{Screen, explain as view},
@@ -36,8 +36,8 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
         Told::Text => Format::Text,
         Told::Json => Format::Json,
     };
-    let forms = Forms { format, output_files: Vec::new(), events: None };
-    let output = Output { forms, detailed_exitcode: false, calls: false };
+    let forms = Forms { format, output_files: Vec::new() };
+    let output = Output { forms, stream: Stream { events: None }, detailed_exitcode: false, calls: false };
     let prepared = match plan::prepare("explain", &args.inputs, &args.network, &output, false, None, screen).await {
         Ok(prepared) => prepared,
         Err(code) => return code,

@@ -106,6 +106,7 @@ pub(super) fn unplanned(
         origins: None,
         document: None,
         calls: false,
+        trace: None,
     };
     if forms.format != Format::Text {
         Screen::out(&report.form(forms.format));
@@ -235,6 +236,7 @@ pub(super) fn report<'a>(
         origins: Some(Origins { scenes: &seen.scenes, provenance: &prepared.written.set.provenance }),
         document: None,
         calls: output.calls,
+        trace: None,
     }
 }
 

@@ -164,6 +164,7 @@ fn report<'a>(command: &'static str, saved: &'a Saved, sources: &'a Sources) -> 
         origins: None,
         document: Some(&saved.document),
         calls: false,
+        trace: None,
     }
 }
 
@@ -198,7 +199,10 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     };
     screen.diagnostics(&diagnostics, &sources);
     if diagnostics.iter().any(crate::diagnostic::Diagnostic::is_error) {
-        return fail("the configuration has errors: nothing was sent".to_owned(), exit::ERROR);
+        let errors = ["the configuration has errors: nothing was sent".to_owned()];
+        errors.iter().for_each(|problem| screen.error(problem));
+        plan::unplanned("apply", &sources, &diagnostics, &errors, &args.output.forms, screen);
+        return exit::ERROR;
     }
     let used: BTreeSet<&Arc<str>> = saved.objects.iter().map(|one| &one.target).collect();
     let here = config.as_ref().map(|config| setups(config, &used, args.network.sandbox)).unwrap_or_default();

@@ -10,6 +10,8 @@ use super::{
 pub(super) fn run(args: &SchemaArgs) -> u8 {
     Screen::out(match args.document {
         Document::Plan => include_str!("../../docs/schema/plan.json"),
+        Document::Drift => include_str!("../../docs/schema/drift.json"),
+        Document::Explanation => include_str!("../../docs/schema/explanation.json"),
         Document::Validation => include_str!("../../docs/schema/validation.json"),
         Document::Events => include_str!("../../docs/schema/events.json"),
     });

@@ -181,6 +181,40 @@ fn reports_of_many_changes_fit() {
 }
 
 #[test]
+fn what_is_only_reported_is_cut_first() {
+    let remark = "r".repeat(400);
+    let check = |changes: usize, reported: usize| {
+        let mut state = state();
+        let row =
+            |number: usize| json!({"bk_inst_id": number + 1, "bk_inst_name": format!("sw-{number}"), "ports": 24});
+        state["bk-cmdb"]["instances"]["bk_switch"] = (0..changes + reported).map(row).collect();
+        let one = |number: usize| {
+            // The reported ones come first in the file and are the smaller ones.
+            let is_reported = number < reported;
+            let fields = if is_reported { "ports: 48".to_owned() } else { format!("ports: 48, remark: {remark}") };
+            let text = switch(&format!("sw-{number}"), &format!("bk_inst_name: sw-{number}"), &fields);
+            if is_reported { text.replace("spec:", "spec:\n  policy: report") } else { text }
+        };
+        let site = Site::with(&state, &[("all.yaml", &(0..changes + reported).map(one).collect::<String>())]);
+        Reports::of(&site, &["plan"], 0)
+    };
+    let reports = check(300, 40);
+    let text = reports.text("markdown");
+    assert!(text.contains(" more changes not shown**"), "{}", &text[text.len() - 500..]);
+    assert!(text.contains("**40 more reported differences not shown.**") && !text.contains("### Reported only"));
+    let last = reports.annotations().pop().expect("annotations");
+    assert_eq!(last.message, "331 more changes not shown here, 40 of them reported only");
+    // As many of them as there is room for.
+    let reports = check(5, 400);
+    let text = reports.text("markdown");
+    assert!(!text.contains("more change"), "{}", &text[text.len() - 500..]);
+    let shown = text.matches("<summary>").count();
+    let cut = text.split("**").find_map(|part| part.strip_suffix(" more reported differences not shown."));
+    assert_eq!(cut.and_then(|cut| cut.parse().ok()).map(|cut: usize| cut + shown), Some(405));
+    assert!(text.encode_utf16().count() > 60_000, "the room is used");
+}
+
+#[test]
 fn fingerprints_do_not_move_with_lines() {
     let manifests = switch("core", "bk_asset_id: A1", "ports: 48") + &switch("gone", "bk_asset_id: A9", "ports: 48");
     let site = Site::with(&state(), &[("all.yaml", &manifests)]);

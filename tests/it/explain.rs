@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Site, state, switch};
+use crate::{
+    forms::check_document,
+    harness::{Site, state, switch},
+};
 
 const OVER: &str = "kind: Instance
 metadata: {name: one}
@@ -37,7 +40,22 @@ fn site() -> Site {
 
 fn explain(site: &Site, place: &str, more: &[&str]) -> crate::harness::Output {
     let fixed = ["explain", place, "m", "--overlay", "over", "--values", "values.yaml", "--config", "reconcile.yaml"];
-    site.run(&fixed.iter().chain(more).copied().collect::<Vec<_>>())
+    let output = site.run(&fixed.iter().chain(more).copied().collect::<Vec<_>>());
+    if more.contains(&"json") {
+        check_document(&output.json());
+    }
+    output
+}
+
+#[test]
+fn explanations_conform_to_their_schema() {
+    let site = site();
+    let places =
+        ["values.yaml:1", "values.yaml:2", "over/net.yaml:4", "m/net.yaml:7:19", "m/net.yaml:14", "m/net.yaml:23"];
+    for place in places.iter().chain(&["m/web.yaml:4", "m/web.yaml:10", "m/web.yaml:11", "m/web.yaml:1"]) {
+        let document = explain(&site, place, &["-o", "json"]).json();
+        assert_eq!(document["kind"], "Explanation", "{place}");
+    }
 }
 
 #[test]
@@ -195,4 +213,5 @@ fn what_holds_for_a_whole_object_is_explained_too() {
     site.write("m/net.yaml", "a: [\n");
     let output = site.run(&["explain", "m/net.yaml:1", "m", "--config", "reconcile.yaml", "-o", "json"]);
     assert_eq!((output.code, &output.json()["kind"]), (Some(1), &json!("Validation")), "{output}");
+    check_document(&output.json());
 }

@@ -33,10 +33,14 @@ pub(crate) struct Reports {
 impl Reports {
     /// Returns the flags that make a run write its reports.
     pub(crate) fn flags() -> Vec<String> {
-        let file = |(form, end): &(&str, &str)| ["--output-file".to_owned(), format!("{form}=.out/report.{end}")];
-        let mut flags: Vec<String> = FORMS.iter().flat_map(file).collect();
+        let mut flags = Self::files();
         flags.extend(["--events".to_owned(), ".out/events.ndjson".to_owned()]);
         flags
+    }
+
+    fn files() -> Vec<String> {
+        let file = |(form, end): &(&str, &str)| ["--output-file".to_owned(), format!("{form}=.out/report.{end}")];
+        FORMS.iter().flat_map(file).collect()
     }
 
     /// Makes room for the reports of a run.
@@ -55,19 +59,41 @@ impl Reports {
         Self::written(site, code)
     }
 
+    /// As `of`, of a command that has no events. What is on stdout is what is in the file of that form.
+    pub(crate) fn still(site: &Site, arguments: &[&str], code: i32) -> Self {
+        Self::prepare(site);
+        let flags = Self::files();
+        let all: Vec<&str> = arguments.iter().copied().chain(flags.iter().map(String::as_str)).collect();
+        let output = site.run(&all);
+        assert_eq!(output.code, Some(code), "{arguments:?}: {output}");
+        let reports = Self::read(site);
+        reports.check(site);
+        for (form, _) in FORMS {
+            let output = site.run(&[arguments, &["-o", form]].concat());
+            assert_eq!((output.code, output.stdout.as_str()), (Some(code), reports.text(form)), "{form}");
+        }
+        reports
+    }
+
     /// Reads the reports that a run wrote, and checks each.
     pub(crate) fn written(site: &Site, code: i32) -> Self {
+        let mut reports = Self::read(site);
+        let path = reports.directory.join("events.ndjson");
+        let events = std::fs::read_to_string(&path).expect("events were written");
+        assert!(events.ends_with('\n') && events.starts_with("{\"type\":\"version\","), "{events}");
+        reports.events = events.lines().map(|line| serde_json::from_str(line).expect("a line is a document")).collect();
+        reports.check(site);
+        check_events(&reports.events, code);
+        reports
+    }
+
+    fn read(site: &Site) -> Self {
         let directory = site.path().join(".out");
         let read = |path: PathBuf| {
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         };
         let texts = FORMS.iter().map(|(form, end)| (*form, read(directory.join(format!("report.{end}"))))).collect();
-        let events = read(directory.join("events.ndjson"));
-        assert!(events.ends_with('\n') && events.starts_with("{\"type\":\"version\","), "{events}");
-        let events = events.lines().map(|line| serde_json::from_str(line).expect("a line is a document")).collect();
-        let reports = Self { directory, texts, events };
-        reports.check(site, code);
-        reports
+        Self { directory, texts, events: Vec::new() }
     }
 
     pub(crate) fn text(&self, form: &str) -> &str {
@@ -76,6 +102,13 @@ impl Reports {
 
     pub(crate) fn json(&self, form: &str) -> Value {
         serde_json::from_str(self.text(form)).unwrap_or_else(|error| panic!("{form}: {error}"))
+    }
+
+    /// The types of all events, in their order, each that repeats once.
+    pub(crate) fn course(&self) -> Vec<&str> {
+        let mut types: Vec<&str> = self.events.iter().filter_map(|event| event["type"].as_str()).collect();
+        types.dedup();
+        types
     }
 
     /// The events of a type.
@@ -92,7 +125,7 @@ impl Reports {
         Some(junit(&[&self.directory.join("report.xml")])?[0].clone())
     }
 
-    fn check(&self, site: &Site, code: i32) {
+    fn check(&self, site: &Site) {
         let document = self.json("json");
         check_document(&document);
         assert_eq!(read_yaml(self.text("yaml")), document, "{}", self.text("yaml"));
@@ -100,7 +133,6 @@ impl Reports {
             let costs = self.text("json").lines().filter(|line| line.starts_with("  \"cost\": {\"")).count();
             assert_eq!(costs, 1, "what it cost is one line");
         }
-        check_events(&self.events, code);
         check_markdown(self.text("markdown"));
         for one in self.annotations() {
             assert!(one.file.is_none_or(|file| site.path().join(&file).is_file()), "a file that is there");
@@ -147,8 +179,8 @@ fn conforms(schema: &Value, document: &Value, what: &str) {
 
 /// Checks a document against its published schema, which has to describe all its keys.
 pub(crate) fn check_document(document: &Value) {
-    let name = if document["kind"] == "Plan" { "plan" } else { "validation" };
-    conforms(&closed(&published(name)), document, name);
+    let name = document["kind"].as_str().expect("a kind").to_lowercase();
+    conforms(&closed(&published(&name)), document, &name);
 }
 
 fn check_events(events: &[Value], code: i32) {
@@ -263,6 +295,12 @@ fn check_counts(counts: &Value, document: &Value) {
         Some("Plan") => {
             let summary = &document["summary"];
             json!({"create": summary["create"], "update": summary["update"], "delete": summary["delete"]})
+        }
+        Some("Drift") => {
+            let all = document["changes"].as_array().expect("a list");
+            let of =
+                |action: &str| all.iter().filter(|one| one["action"] == action && one["policy"] == "enforce").count();
+            json!({"create": of("create"), "update": of("update"), "delete": of("delete")})
         }
         _ => json!({}),
     };

@@ -6,6 +6,10 @@ use clap::ValueEnum;
 pub(in crate::cli) enum Document {
     /// A plan, and what became of it
     Plan,
+    /// What drifted, and who did that
+    Drift,
+    /// What a line of a manifest decides
+    Explanation,
     /// What is wrong where there is no plan
     Validation,
     /// One line of the stream of events

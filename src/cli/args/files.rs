@@ -17,9 +17,8 @@ impl Command {
             Self::Snapshot(args) => (None, args.out.as_ref()),
             Self::Explain(_) | Self::Watch(_) | Self::Sandbox(_) | Self::Schema(_) | Self::Version => (None, None),
         };
-        let reports = forms
-            .into_iter()
-            .flat_map(|forms| forms.output_files.iter().map(|(_, path)| path).chain(forms.events.as_ref()));
+        let events = self.stream().and_then(|(stream, _)| stream.events.as_ref());
+        let reports = forms.into_iter().flat_map(|forms| forms.output_files.iter().map(|(_, path)| path)).chain(events);
         let mut seen = BTreeSet::new();
         reports.chain(saved).find_map(|path| {
             let name = path.display();

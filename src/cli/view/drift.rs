@@ -17,50 +17,52 @@ use crate::{
         Action, Change, FieldChange,
         author::{Changed, Deed, Source, Verdict},
     },
-    plan::Plan,
 };
 
-/// A plan and who changed what is in it.
-pub(in crate::cli) struct Drift<'a> {
-    /// What all forms say of a run.
-    pub(in crate::cli) report: &'a Report<'a>,
-    /// What differs.
-    pub(in crate::cli) plan: &'a Plan,
-    /// Who changed it.
-    pub(in crate::cli) trace: &'a Trace,
+/// Returns the verdict about an object: drift where any of it is.
+pub(super) fn verdict(change: &Change, trace: &Trace) -> Verdict {
+    let all = trace.all(change);
+    all.iter().map(|(_, changed)| changed.verdict(change.action)).max().unwrap_or(Verdict::Unknown)
 }
 
-impl Drift<'_> {
-    /// Returns all that differs, what is only reported behind what is enforced.
-    fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.plan.changes.iter().chain(&self.plan.reported)
-    }
+/// Returns how many objects drifted, were edited, and are not known to be either.
+pub(super) fn counts(report: &Report<'_>, trace: &Trace) -> [usize; 3] {
+    let all: Vec<_> = report.differences().map(|(change, _)| verdict(change, trace)).collect();
+    [Verdict::Drift, Verdict::Edit, Verdict::Unknown].map(|one| all.iter().filter(|verdict| **verdict == one).count())
+}
 
-    /// Returns the verdict about an object: drift where any of it is.
-    fn verdict(&self, change: &Change) -> Verdict {
-        let all = self.trace.all(change);
-        all.iter().map(|(_, changed)| changed.verdict(change.action)).max().unwrap_or(Verdict::Unknown)
-    }
+/// One thing that differs, and who did that.
+pub(super) struct Told<'a> {
+    /// Which side of it moved.
+    pub(super) verdict: Verdict,
+    /// The field; none where the object itself is there or not.
+    pub(super) field: Option<&'a FieldChange>,
+    /// Who did what, when, and what told so.
+    pub(super) sentence: String,
+}
 
-    fn count(&self, verdict: Verdict) -> usize {
-        self.changes().filter(|change| self.verdict(change) == verdict).count()
-    }
+/// Tells of each part of a change who did it.
+pub(super) fn told<'a>(change: &'a Change, trace: &Trace) -> Vec<Told<'a>> {
+    let told = |(path, changed): (&str, Changed)| {
+        let field = change.fields.iter().find(|field| field.path == path);
+        Told { verdict: changed.verdict(change.action), field, sentence: sentence(&changed, field) }
+    };
+    trace.all(change).into_iter().map(told).collect()
 }
 
 /// Returns the drift as people read it. Values go from the declared one to the live one.
-pub(in crate::cli) fn text(drift: &Drift<'_>, screen: &Screen) -> String {
-    let (plan, report) = (drift.plan, drift.report);
+pub(in crate::cli) fn text(report: &Report<'_>, screen: &Screen) -> String {
+    let (Some(plan), Some(trace)) = (report.plan, report.trace) else { return text::report(report, screen) };
     let mut writer = Writer::new(screen, report.sources);
-    for change in drift.changes() {
+    for (change, is_reported) in report.differences() {
         writer.head(change);
-        let is_reported = plan.reported.iter().any(|one| std::ptr::eq(one, change));
-        object(&mut writer, change, &drift.trace.all(change));
+        object(&mut writer, change, &trace.all(change));
         if is_reported {
             writer.plain("    only reported (policy: report)");
         }
     }
     let mut out = writer.finish();
-    if drift.changes().next().is_some() {
+    if report.differences().next().is_some() {
         out.push('\n');
     }
     let mut writer = Writer::new(screen, report.sources);
@@ -72,12 +74,11 @@ pub(in crate::cli) fn text(drift: &Drift<'_>, screen: &Screen) -> String {
     let left_alone =
         if plan.blocked.is_empty() { String::new() } else { format!(", {} left alone", plan.blocked.len()) };
     let reads = report.tally.map_or(0, |tally| tally.total(false));
+    let [drifted, edited, unknown] = counts(report, trace);
     let _ = writeln!(
         out,
-        "Drift: {} drifted, {} edited, {} unknown which, {} unchanged{left_alone}; values are declared → live.   {}, {:.2} s",
-        drift.count(Verdict::Drift),
-        drift.count(Verdict::Edit),
-        drift.count(Verdict::Unknown),
+        "Drift: {drifted} drifted, {edited} edited, {unknown} unknown which, {} unchanged{left_alone}; values are \
+         declared → live.   {}, {:.2} s",
         plan.unchanged,
         text::count(reads, "read"),
         report.took.as_secs_f64(),
@@ -118,7 +119,7 @@ fn style(verdict: Verdict) -> Style {
 }
 
 /// The declared value and the live one.
-fn values(field: &FieldChange) -> String {
+pub(super) fn values(field: &FieldChange) -> String {
     let one = |value: Option<&Value>| match value {
         Some(whole) if field.path.ends_with(']') && whole.is_object() => row(whole),
         _ if is_long(value) => "(text)".to_owned(),
@@ -170,35 +171,35 @@ fn time(at: &str) -> String {
 }
 
 /// Returns the drift as one document: the changes of a plan, with who changed what and the verdict.
-pub(in crate::cli) fn json(drift: &Drift<'_>) -> Value {
-    let (plan, report) = (drift.plan, drift.report);
+pub(super) fn json(report: &Report<'_>) -> Value {
     let mut document = plan_json::report(report);
-    let object = |change: &Change, is_reported: bool| {
+    let (Some(plan), Some(trace)) = (report.plan, report.trace) else { return document };
+    let object = |(change, is_reported): (&Change, bool)| {
         let mut shown = plan_json::change(change, report.sources);
-        shown["verdict"] = json!(drift.verdict(change).name());
+        shown["verdict"] = json!(verdict(change, trace).name());
         shown["policy"] = json!(if is_reported { "report" } else { "enforce" });
         if change.action != Action::Update {
-            shown["changed"] = author(&drift.trace.of(&change.id, ""));
+            shown["changed"] = author(&trace.of(&change.id, ""));
         }
         for (field, shown) in change.fields.iter().zip(shown["fields"].as_array_mut().into_iter().flatten()) {
             if change.action == Action::Update {
-                let changed = drift.trace.of(&change.id, &field.path);
+                let changed = trace.of(&change.id, &field.path);
                 shown["verdict"] = json!(changed.verdict(change.action).name());
                 shown["changed"] = author(&changed);
             }
         }
         shown
     };
-    let enforced = plan.changes.iter().map(|change| object(change, false));
-    let changes: Vec<_> = enforced.chain(plan.reported.iter().map(|change| object(change, true))).collect();
+    let changes: Vec<_> = report.differences().map(object).collect();
+    let [drift, edit, unknown] = counts(report, trace);
     let mut drifted = json!({
         "apiVersion": "reconcile/v1",
         "kind": "Drift",
         "format_version": crate::plan::file::FORMAT_VERSION,
         "summary": {
-            "drift": drift.count(Verdict::Drift),
-            "edit": drift.count(Verdict::Edit),
-            "unknown": drift.count(Verdict::Unknown),
+            "drift": drift,
+            "edit": edit,
+            "unknown": unknown,
             "unchanged": plan.unchanged,
             "blocked": plan.blocked.len(),
         },

@@ -3,7 +3,7 @@
 //! Programs that watch a run read it; `docs/schema/events.json` describes it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::Write as _,
     path::Path,
@@ -13,12 +13,20 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{finding::summary, report::Report, text::trouble};
+use super::{
+    drift,
+    finding::{authors, summary},
+    report::Report,
+    text::trouble,
+};
 use crate::{
     diagnostic::{Diagnostic, render},
     engine::{apply::Event, connection::Tally},
-    model::{Action, Change, Outcome},
-    plan::file::{FORMAT_VERSION, place},
+    model::{Action, Change, Outcome, ResourceId},
+    plan::{
+        Plan,
+        file::{FORMAT_VERSION, place},
+    },
     source::Sources,
 };
 
@@ -102,8 +110,19 @@ impl Events {
         let Some(plan) = report.plan else { return };
         report.tally.into_iter().for_each(|tally| self.read(tally));
         self.with(|sink| {
-            for change in &plan.changes {
-                sink.put("planned_change", &about(change, report.sources, &[("summary", json!(summary(change)))]));
+            for (change, is_reported) in report.differences() {
+                let mut more = vec![
+                    ("summary", json!(summary(change))),
+                    ("policy", json!(if is_reported { "report" } else { "enforce" })),
+                    ("unasked", json!(change.unasked)),
+                    ("beneath", json!(change.beneath)),
+                    ("notes", json!(change.notes)),
+                ];
+                if let Some(trace) = report.trace {
+                    more.push(("verdict", json!(drift::verdict(change, trace).name())));
+                    more.push(("authors", json!(authors(change, trace))));
+                }
+                sink.put("planned_change", &about(change, report.sources, &more));
             }
             sink.total = plan.changes.len();
             sink.put(
@@ -114,6 +133,7 @@ impl Events {
                     "delete": plan.count(Action::Delete),
                     "unchanged": plan.unchanged,
                     "blocked": plan.blocked.len(),
+                    "reported": plan.reported.len(),
                     "calls": plan.calls.len(),
                 }),
             );
@@ -125,6 +145,18 @@ impl Events {
         self.with(|sink| match event {
             Event::Started(change) => sink.put("apply_start", &about(change, sources, &[])),
             Event::Finished(change, outcome, took) => sink.finished(change, outcome, *took, sources),
+        });
+    }
+
+    /// Tells of changes whose outcomes are known though nothing was sent.
+    pub(in crate::cli) fn settled(&self, plan: &Plan, settled: &[(ResourceId, Outcome)], sources: &Sources) {
+        self.with(|sink| {
+            let settled: HashMap<&ResourceId, &Outcome> = settled.iter().map(|(id, outcome)| (id, outcome)).collect();
+            for change in &plan.changes {
+                if let Some(outcome) = settled.get(&change.id) {
+                    sink.finished(change, outcome, Duration::ZERO, sources);
+                }
+            }
         });
     }
 

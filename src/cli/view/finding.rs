@@ -11,14 +11,16 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
+    drift::{self, told},
     plain::{cut, line},
     report::Report,
-    text::{count, trouble},
+    text::{beneath, count, trouble},
     value::{row, short},
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, render},
-    model::{Action, Change, FieldChange, Outcome, ResourceId},
+    engine::author::Trace,
+    model::{Action, Change, FieldChange, Outcome, ResourceId, author::Verdict},
     plan::{Cause, guard},
     source::{Origin, Position, Sources},
 };
@@ -29,15 +31,20 @@ const VALUE: usize = 120;
 const MESSAGE: usize = 1_000;
 /// Most fields of a change whose places are told.
 const FIELDS: usize = 20;
+/// What is said of a delete that no document spells out.
+pub(super) const UNASKED: &str = "no document declares it";
+/// What is said of what is only reported, and the rule that it is an instance of.
+pub(super) const ONLY: &str = "reported only";
+pub(super) const REPORTED: &str = "reported";
 
 /// How much it matters; the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     /// Something is wrong, or did not work.
     Error,
-    /// Something may be wrong.
+    /// Something may be wrong, or somebody else changed what is live.
     Warning,
-    /// A change, planned or made.
+    /// A change, planned or made, or a difference that is only reported.
     Notice,
 }
 
@@ -106,8 +113,12 @@ pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
     }
     let outcomes: HashMap<&ResourceId, &Outcome> =
         report.outcomes.unwrap_or_default().iter().map(|(id, outcome)| (id, outcome)).collect();
-    for change in report.plan.iter().flat_map(|plan| &plan.changes) {
-        list.change(change, outcomes.get(&change.id).copied());
+    for (change, is_reported) in report.differences() {
+        match report.trace {
+            Some(trace) => list.difference(change, is_reported, trace),
+            None if is_reported => list.reported(change),
+            None => list.change(change, outcomes.get(&change.id).copied()),
+        }
     }
     list.found.sort_by_key(|one| one.rank);
     list.found
@@ -155,24 +166,47 @@ impl List<'_> {
     }
 
     fn change(&mut self, change: &Change, outcome: Option<&Outcome>) {
-        let what = summary(change);
+        let what = told_of(change);
         let verb = change.action.name();
         let title = format!("{verb} {}", change.id);
-        let on = if change.label.is_empty() {
-            change.target.to_string()
-        } else {
-            format!("{}, {}", change.target, change.label)
-        };
+        let on = on(change);
         let (rank, rule, message) = match outcome.map(|outcome| (outcome, trouble(outcome))) {
             None => (Rank::Notice, verb, format!("{title} ({on}): {what}")),
-            Some((outcome, None)) => (Rank::Notice, verb, format!("{}: {title} ({on}): {what}", outcome.name())),
+            Some((outcome, None)) => {
+                (Rank::Notice, verb, format!("{}: {title} ({on}): {what}", outcome.name().replace('_', " ")))
+            }
             Some((outcome, Some(trouble))) => (Rank::Error, outcome.name(), format!("{title} ({on}): {trouble}")),
         };
+        self.about(change, rank, rule, &title, &message);
+    }
+
+    /// Adds what differs and is left so.
+    fn reported(&mut self, change: &Change) {
+        let title = format!("{ONLY}: {} {}", change.action.name(), change.id);
+        let message = format!("{title} ({}): {}", on(change), told_of(change));
+        self.about(change, Rank::Notice, REPORTED, &title, &message);
+    }
+
+    /// Adds what differs, and who did that.
+    fn difference(&mut self, change: &Change, is_reported: bool, trace: &Trace) {
+        let verdict = drift::verdict(change, trace);
+        let (rank, rule) = match verdict {
+            Verdict::Drift => (Rank::Warning, "drift"),
+            Verdict::Edit => (Rank::Notice, "edit"),
+            Verdict::Unknown => (Rank::Notice, "drift-or-edit"),
+        };
+        let only = if is_reported { format!(", {ONLY}") } else { String::new() };
+        let title = format!("{}{only}: {} {}", sides(verdict), change.action.name(), change.id);
+        let message = format!("{title} ({}): {}", on(change), authors(change, trace));
+        self.about(change, rank, rule, &title, &message);
+    }
+
+    fn about(&mut self, change: &Change, rank: Rank, rule: &'static str, title: &str, message: &str) {
         // The first line that causes it is more likely part of what is under review than the top of its document.
         let first = change.fields.first().map_or(&change.origin, |field| &field.because);
         let at = if change.action == Action::Update { first } else { &change.origin };
         let key = format!("{} {}", change.target, change.id);
-        self.add(rank, rule, &title, &message, Some(at), &key);
+        self.add(rank, rule, title, message, Some(at), &key);
         let finder = &self.finder;
         let place = |field: &FieldChange| Some((line(&field.path), finder.place(&field.because)?));
         let fields = change.fields.iter().take(FIELDS).filter_map(place).collect();
@@ -180,6 +214,60 @@ impl List<'_> {
             last.fields = fields;
         }
     }
+}
+
+/// Names the live object of a change.
+fn on(change: &Change) -> String {
+    if change.label.is_empty() { change.target.to_string() } else { format!("{}, {}", change.target, change.label) }
+}
+
+/// Says which side of a difference moved.
+pub(super) fn sides(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Drift => "drift",
+        Verdict::Edit => "edit",
+        Verdict::Unknown => "drift or edit",
+    }
+}
+
+/// Returns who made each difference of an object, in one line of bounded length. Values go from the declared one to the
+/// live one; what is the same for several fields in a row is said once, behind them.
+pub(super) fn authors(change: &Change, trace: &Trace) -> String {
+    let told = told(change, trace);
+    let is_mixed = told.iter().any(|one| one.verdict != told[0].verdict);
+    let mut text = String::new();
+    let mut left = told.len();
+    for run in told.chunk_by(|one, next| (one.verdict, &one.sentence) == (next.verdict, &next.sentence)) {
+        let gap = if text.is_empty() { "" } else { "; " };
+        if text.len() > MESSAGE / 2 {
+            let _ = write!(text, "{gap}and {}", count(left, "more field"));
+            break;
+        }
+        text.push_str(gap);
+        for (shown, field) in run.iter().filter_map(|one| one.field).enumerate() {
+            if text.len() > MESSAGE / 2 {
+                let _ = write!(text, "and {}, ", count(run.len() - shown, "more field"));
+                break;
+            }
+            let values = format!("{} {}", field.path, drift::values(field));
+            let _ = write!(text, "{}, ", cut(&line(&values), 2 * VALUE));
+        }
+        let side = if is_mixed { format!("{}: ", sides(run[0].verdict)) } else { String::new() };
+        let _ = write!(text, "{side}{}", run[0].sentence);
+        left -= run.len();
+    }
+    text
+}
+
+/// Returns what a change does and what has to be known of it, in one line of bounded length.
+pub(super) fn told_of(change: &Change) -> String {
+    let mut parts = vec![summary(change)];
+    if change.unasked && !change.fields.is_empty() {
+        parts.push(UNASKED.to_owned());
+    }
+    parts.extend(beneath(change).map(|beneath| format!("beneath: {beneath}")));
+    parts.extend(change.notes.iter().take(3).map(|note| format!("to do by hand: {}", cut(&line(note), VALUE))));
+    parts.join("; ")
 }
 
 /// Returns what a change does to its object, in one line of bounded length.
@@ -201,6 +289,7 @@ pub(super) fn summary(change: &Change) -> String {
         };
     }
     match change.action {
+        Action::Delete if text.is_empty() && change.unasked => UNASKED.to_owned(),
         Action::Delete if text.is_empty() => "it is not to be there".to_owned(),
         Action::Create if text.is_empty() => "it does not exist".to_owned(),
         _ => text,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    finding::{Finding, Rank, findings},
+    finding::{Finding, ONLY, REPORTED, Rank, findings},
     report::Report,
     text::count,
 };
@@ -11,7 +11,8 @@ use super::{
 /// Most annotations of a type that GitHub takes from one step.
 const MOST: usize = 10;
 
-/// Returns the annotations of a run: errors, then warnings, then changes as notices.
+/// Returns the annotations of a run: errors, then warnings, then as notices changes and what is only reported. Drift is
+/// a warning.
 pub(super) fn report(report: &Report<'_>) -> String {
     let found = findings(report);
     let mut out = String::new();
@@ -23,7 +24,9 @@ pub(super) fn report(report: &Report<'_>) -> String {
         all.iter().take(shown).for_each(|one| annotation(&mut out, name, one));
         if all.len() > shown {
             let more = count(all.len() - shown, things).replacen(' ', " more ", 1);
-            let _ = writeln!(out, "::{name} title=reconcile::{more} not shown here");
+            let reported = all[shown..].iter().filter(|one| one.rule == REPORTED).count();
+            let only = if reported > 0 { format!(", {reported} of them {ONLY}") } else { String::new() };
+            let _ = writeln!(out, "::{name} title=reconcile::{more} not shown here{only}");
         }
     }
     out

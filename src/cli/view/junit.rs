@@ -8,14 +8,16 @@ use std::{
 };
 
 use super::{
-    finding::{Finder, summary},
+    drift,
+    finding::{Finder, ONLY, authors, sides, told_of},
     plain::{cut, line, visible},
     report::Report,
     text::{count, trouble},
 };
 use crate::{
     diagnostic::{Diagnostic, render},
-    model::{Outcome, ResourceId},
+    engine::author::Trace,
+    model::{Change, Outcome, ResourceId},
     plan::{Cause, guard},
     source::Origin,
 };
@@ -32,6 +34,25 @@ struct Trouble {
     /// What it is an instance of.
     rule: Cow<'static, str>,
     message: String,
+}
+
+/// What is said of an object.
+enum Case {
+    /// Nothing.
+    Passed,
+    /// It passed, and this is to be said.
+    Remark(String),
+    /// It did not pass.
+    Trouble(Trouble),
+}
+
+impl Case {
+    fn trouble(&self) -> Option<&Trouble> {
+        match self {
+            Self::Trouble(trouble) => Some(trouble),
+            Self::Passed | Self::Remark(_) => None,
+        }
+    }
 }
 
 /// Cases by suite.
@@ -63,17 +84,14 @@ pub(super) fn report(report: &Report<'_>) -> String {
             Cause::Unread(why) => ("unread".into(), why.clone()),
             Cause::Needs(other) => ("blocked".into(), format!("it needs {other}")),
         };
-        suites.case(&one.target, &one.id, &one.origin, Some(&Trouble { tag: "error", rule, message }), &finder);
+        let case = Case::Trouble(Trouble { tag: "error", rule, message });
+        suites.case(&one.target, &one.id.to_string(), one.id.kind, &one.origin, &case, &finder);
     }
-    for change in report.plan.iter().flat_map(|plan| &plan.changes) {
-        let trouble = match outcomes.get(&change.id) {
-            None => Some(Trouble { tag: "failure", rule: change.action.name().into(), message: summary(change) }),
-            Some(outcome) => trouble(outcome).map(|message| {
-                let tag = if matches!(outcome, Outcome::Unknown(_)) { "error" } else { "failure" };
-                Trouble { tag, rule: outcome.name().into(), message }
-            }),
-        };
-        suites.case(&change.target, &change.id, &change.origin, trouble.as_ref(), &finder);
+    for (change, is_reported) in report.differences() {
+        let case = difference(change, is_reported, outcomes.get(&change.id).copied(), report.trace);
+        // One object may be enforced in some fields and reported in others.
+        let name = if is_reported { format!("{} ({ONLY})", change.id) } else { change.id.to_string() };
+        suites.case(&change.target, &name, change.id.kind, &change.origin, &case, &finder);
     }
     let first = run(report, suites.cut, &finder);
     let all: Vec<_> = std::iter::once(&first).chain(suites.by_name.values()).collect();
@@ -87,20 +105,45 @@ pub(super) fn report(report: &Report<'_>) -> String {
     out
 }
 
+/// Says what a difference is. What is only reported passes with a remark, but for `drift`, which looks for that.
+fn difference(change: &Change, is_reported: bool, outcome: Option<&Outcome>, trace: Option<&Trace>) -> Case {
+    let failure = |rule: &'static str, message| Case::Trouble(Trouble { tag: "failure", rule: rule.into(), message });
+    if let Some(trace) = trace {
+        let only = if is_reported { format!("{ONLY}: ") } else { String::new() };
+        return failure(sides(drift::verdict(change, trace)), only + &authors(change, trace));
+    }
+    if is_reported {
+        return Case::Remark(format!("{ONLY}: {}", told_of(change)));
+    }
+    let Some(outcome) = outcome else { return failure(change.action.name(), told_of(change)) };
+    match (trouble(outcome), outcome) {
+        (None, Outcome::AlreadyTrue) => Case::Remark("it already was as planned".to_owned()),
+        (None, _) => Case::Passed,
+        (Some(message), Outcome::Unknown(_)) => {
+            Case::Trouble(Trouble { tag: "error", rule: outcome.name().into(), message })
+        }
+        (Some(message), _) => failure(outcome.name(), message),
+    }
+}
+
 impl Suites {
-    fn case(&mut self, target: &str, id: &ResourceId, origin: &Origin, trouble: Option<&Trouble>, finder: &Finder<'_>) {
+    fn case(&mut self, target: &str, name: &str, kind: &str, origin: &Origin, shown: &Case, finder: &Finder<'_>) {
         let place = finder.place(origin);
         let place = place.map(|at| format!(" file=\"{}\" line=\"{}\"", escaped(&at.file), at.line)).unwrap_or_default();
         let words = finder.words(origin);
         let mut case = format!(
             "    <testcase classname=\"{}.{}\" name=\"{}\"{place}",
             escaped(target),
-            id.kind,
-            escaped(&cut(&id.to_string(), TEXT))
+            kind,
+            escaped(&cut(name, TEXT))
         );
-        let _ = match trouble {
-            None => writeln!(case, "/>"),
-            Some(trouble) => writeln!(case, ">\n{}    </testcase>", element(trouble, &words)),
+        let _ = match shown {
+            Case::Passed => writeln!(case, "/>"),
+            Case::Remark(text) => {
+                let text = escaped(&cut(&line(text), TEXT));
+                writeln!(case, ">\n      <system-out>{text}</system-out>\n    </testcase>")
+            }
+            Case::Trouble(trouble) => writeln!(case, ">\n{}    </testcase>", element(trouble, &words)),
         };
         self.size += case.len();
         if self.size > BYTES {
@@ -108,7 +151,7 @@ impl Suites {
             return;
         }
         let suite = self.by_name.entry(target.to_owned()).or_default();
-        suite.add(&case, trouble);
+        suite.add(&case, shown.trouble());
     }
 }
 
@@ -144,7 +187,10 @@ fn run(report: &Report<'_>, cut: usize, finder: &Finder<'_>) -> Suite {
     let mut suite = Suite::default();
     if let Some(plan) = report.plan {
         let property = |name: &str, value: usize| format!("      <property name=\"{name}\" value=\"{value}\"/>\n");
-        let properties = property("unchanged", plan.unchanged) + &property("calls", plan.calls.len());
+        let mut properties = property("unchanged", plan.unchanged) + &property("calls", plan.calls.len());
+        if !plan.reported.is_empty() {
+            properties += &property("reported", plan.reported.len());
+        }
         suite.cases = format!("    <properties>\n{properties}    </properties>\n");
     }
     let warnings = report.diagnostics.iter().chain(report.plan.iter().flat_map(|plan| &plan.remarks));

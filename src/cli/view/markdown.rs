@@ -3,20 +3,21 @@
 //! All that manifests and servers say stands in fenced blocks or in `<code>`, where neither Markdown nor mentions nor
 //! references to issues are looked for.
 
+mod change;
+
 use std::{collections::HashMap, fmt::Write as _};
 
-use similar::{ChangeTag, TextDiff};
-
+use self::change::Writer;
 use super::{
+    drift,
     finding::Finder,
     plain::{cut, line, visible},
     report::Report,
-    text::{count, trouble},
-    value::{is_long, row, short},
+    text::{count, things},
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, render},
-    model::{Action, Change, FieldChange, Outcome, ResourceId},
+    model::{Action, Outcome, ResourceId},
     plan::{Cause, Plan, guard},
 };
 
@@ -28,13 +29,10 @@ const MOST: usize = 65_000;
 const TAIL: usize = 1_000;
 /// Most characters of problems: there has to be room for changes.
 const PROBLEMS: usize = 25_000;
-/// Most characters of one object.
-const OBJECT: usize = 12_000;
 /// Most characters of one value in one line.
 const VALUE: usize = 500;
-/// Most lines of the difference of two texts, and most bytes of each of them.
-const LINES: usize = 60;
-const BYTES: usize = 64 * 1024;
+/// Most lines of what hangs below all changes of a kind.
+const TOTALS: usize = 12;
 /// Up to so many changes are shown unfolded.
 const OPEN: usize = 8;
 
@@ -101,9 +99,16 @@ fn title(report: &Report<'_>) -> String {
             errors => format!("{}: {}", report.command, count(errors, "error")),
         };
     };
+    if let Some(trace) = report.trace {
+        let [drift, edit, unknown] = drift::counts(report, trace);
+        return match drift + edit + unknown {
+            0 => format!("{}: no differences", report.command),
+            _ => format!("{}: {drift} drifted, {edit} edited, {unknown} unknown which", report.command),
+        };
+    }
     if let Some(outcomes) = report.outcomes {
         let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count();
-        return format!("{}: {applied} of {} applied", report.command, count(outcomes.len(), "change"));
+        return format!("{}: {applied} of {} applied", report.command, count(plan.changes.len(), "change"));
     }
     if plan.is_empty() {
         return format!("{}: no changes", report.command);
@@ -113,14 +118,31 @@ fn title(report: &Report<'_>) -> String {
 }
 
 fn sum(plan: &Plan, report: &Report<'_>) -> String {
+    let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
     let blocked = match plan.blocked.len() {
         0 => String::new(),
         count => format!(", **{count} left alone**"),
     };
+    let others = format!("{blocked}{}", some(plan.reported.len(), "reported only"));
     let calls = count(plan.calls.len(), "call");
-    let reads = count(report.tally.map_or(0, |tally| tally.total(false)), "read");
+    let reads = report.tally.map(|tally| count(tally.total(false), "read"));
+    if report.trace.is_some() {
+        let reads = reads.map(|reads| format!(" {reads}.")).unwrap_or_default();
+        return format!(
+            "{} unchanged{others}. Values go from the declared to the live one.{reads}\n\n",
+            plan.unchanged
+        );
+    }
+    let reads = reads.map(|reads| format!(", {reads}")).unwrap_or_default();
     let mut sum =
-        format!("{} unchanged{blocked}. {calls} (lower bound {}), {reads}.\n\n", plan.unchanged, plan.changes.len());
+        format!("{} unchanged{others}. {calls} (lower bound {}){reads}.\n\n", plan.unchanged, plan.changes.len());
+    match plan.changes.iter().filter(|one| one.unasked).count() {
+        0 => {}
+        unasked => {
+            let _ = writeln!(sum, "**{} of what no document declares.**\n", count(unasked, "delete"));
+        }
+    }
+    sum.push_str(&totals(plan));
     if let Some(outcomes) = report.outcomes {
         let mut by_name: Vec<(&str, usize)> = Vec::new();
         for (_, outcome) in outcomes {
@@ -129,10 +151,28 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
                 None => by_name.push((outcome.name(), 1)),
             }
         }
-        let by_name: Vec<_> = by_name.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let by_name: Vec<_> =
+            by_name.iter().map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
         let _ = writeln!(sum, "Outcomes: {}.\n", by_name.join(", "));
     }
     sum
+}
+
+/// Says what hangs below all changes of a kind, what several share counted once.
+fn totals(plan: &Plan) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for of_kind in plan.beneath.chunk_by(|one, next| (&one.target, one.kind) == (&next.target, next.kind)) {
+        let (target, kind) = (&of_kind[0].target, of_kind[0].kind);
+        if let Some(told) = things(of_kind.iter().map(|one| (one.noun, one.count))) {
+            lines.push(format!("- {told} beneath all changes of {kind} on {}\n", code(target)));
+        }
+    }
+    let more = lines.len().saturating_sub(TOTALS);
+    lines.truncate(TOTALS);
+    if more > 0 {
+        lines.push(format!("- {more} more\n"));
+    }
+    if lines.is_empty() { String::new() } else { lines.concat() + "\n" }
 }
 
 fn limits(plan: &Plan, report: &Report<'_>) -> String {
@@ -192,131 +232,42 @@ fn left_alone(plan: &Plan, finder: &Finder<'_>) -> Vec<String> {
     lines.chunks(TOGETHER).map(|lines| fenced("diff", &lines.join("\n"))).collect()
 }
 
+/// Adds what is to be changed, then what is only reported, as far as there is room.
 fn changes(plan: &Plan, report: &Report<'_>, finder: &Finder<'_>, page: &mut Page, tail: &mut String) {
-    if plan.changes.is_empty() || !page.put("### Changes\n\n") {
-        return;
-    }
     let outcomes: HashMap<&ResourceId, &Outcome> =
         report.outcomes.unwrap_or_default().iter().map(|(id, outcome)| (id, outcome)).collect();
-    let open = plan.changes.len() <= OPEN;
-    let blocks = plan.changes.iter().map(|one| change(one, outcomes.get(&one.id).copied(), open, finder));
-    let shown = page.put_all(blocks, MOST);
+    let writer = Writer::new(report, finder, plan.changes.len() + plan.reported.len() <= OPEN);
+    let head = if report.trace.is_some() { "### Differences\n\n" } else { "### Changes\n\n" };
+    let shown = if !plan.changes.is_empty() && page.put(head) {
+        page.put_all(plan.changes.iter().map(|one| writer.change(one, outcomes.get(&one.id).copied())), MOST)
+    } else {
+        0
+    };
     let cut = &plan.changes[shown..];
-    if cut.is_empty() {
-        return;
+    if !cut.is_empty() {
+        let of = |action: Action| cut.iter().filter(|one| one.action == action).count();
+        let _ = writeln!(
+            tail,
+            "**{} not shown**: {} to add, {} to update, {} to delete.\n",
+            count(cut.len(), "more change"),
+            of(Action::Create),
+            of(Action::Update),
+            of(Action::Delete),
+        );
     }
-    let of = |action: Action| cut.iter().filter(|one| one.action == action).count();
-    let _ = writeln!(
-        tail,
-        "**{} not shown**: {} to add, {} to update, {} to delete.\n",
-        count(cut.len(), "more change"),
-        of(Action::Create),
-        of(Action::Update),
-        of(Action::Delete),
-    );
-}
-
-fn change(change: &Change, outcome: Option<&Outcome>, open: bool, finder: &Finder<'_>) -> String {
-    let place = finder.words(&change.origin);
-    let label = if change.label.is_empty() { String::new() } else { format!(", {}", code(&change.label)) };
-    let mark = match outcome {
-        None => "",
-        Some(outcome) if outcome.converged() => "✓ ",
-        Some(_) => "✗ ",
-    };
-    let mut body = String::new();
-    if let Some(what) = outcome.and_then(trouble) {
-        let _ = writeln!(body, "! {}", cut(&line(&what), 4 * VALUE));
-    }
-    for (number, one) in change.fields.iter().enumerate() {
-        if body.encode_utf16().count() > OBJECT {
-            let _ = writeln!(body, "# {} not shown", count(change.fields.len() - number, "more field"));
-            break;
-        }
-        field(&mut body, one, finder);
-    }
-    if change.fields.is_empty() && change.action != Action::Update {
-        let about = if change.label.is_empty() { change.id.to_string() } else { change.label.clone() };
-        let _ = writeln!(body, "{} {}", change.action.sign(), cut(&line(&about), VALUE));
-    }
-    for note in &change.notes {
-        let _ = writeln!(body, "! to do by hand: {}", cut(&line(note), VALUE));
-    }
-    let open = if open { " open" } else { "" };
-    format!(
-        "<details{open}><summary>{mark}<code>{}</code> {} {} on {}{label} – {}</summary>\n\n{}</details>\n",
-        change.action.sign(),
-        change.id.kind,
-        code(&change.id.key),
-        code(&change.target),
-        code(&place),
-        fenced("diff", body.trim_end_matches('\n')),
-    )
-}
-
-fn field(body: &mut String, field: &FieldChange, finder: &Finder<'_>) {
-    let path = line(&field.path);
-    let path = cut(&path, VALUE);
-    let place = finder.words(&field.because);
-    if (is_long(field.from.as_ref()) || is_long(field.to.as_ref()))
-        && let (Some(from), Some(to)) = (as_text(field.from.as_ref()), as_text(field.to.as_ref()))
+    // No room for changes is none for these.
+    let gap = if plan.changes.is_empty() { "" } else { "\n" };
+    let is_room = cut.is_empty() && !plan.reported.is_empty();
+    let shown = if is_room
+        && page.put(&format!("{gap}### Reported only\n\nTheir policy is to report them: nothing is sent.\n\n"))
     {
-        let _ = writeln!(body, "# {path}  {place}");
-        lines(body, from, to);
-        return;
-    }
-    let side = |value: &serde_json::Value| {
-        let text = if path.ends_with(']') { row(value) } else { short(Some(value)) };
-        cut(&line(&text), VALUE).into_owned()
+        page.put_all(plan.reported.iter().map(|one| writer.change(one, None)), MOST)
+    } else {
+        0
     };
-    match (&field.from, &field.to) {
-        (from, Some(to)) => {
-            if let Some(from) = from {
-                let _ = writeln!(body, "- {path}: {}", side(from));
-            }
-            let _ = writeln!(body, "+ {path}: {}  # {place}", side(to));
-        }
-        (Some(from), None) => {
-            let _ = writeln!(body, "- {path}: {}  # {place}", side(from));
-        }
-        (None, None) => {}
-    }
-}
-
-/// Returns a value as a text that can be compared line by line.
-fn as_text(value: Option<&serde_json::Value>) -> Option<&str> {
-    match value {
-        None | Some(serde_json::Value::Null) => Some(""),
-        Some(value) => value.as_str().filter(|text| text.len() <= BYTES),
-    }
-}
-
-/// Writes the difference of two texts, with three lines around each.
-fn lines(body: &mut String, from: &str, to: &str) {
-    // A last line without an end is no other line for that.
-    let open = !from.ends_with('\n') && !to.ends_with('\n');
-    let end = if open { "\n" } else { "" };
-    let (from, to) = (format!("{from}{end}"), format!("{to}{end}"));
-    let diff = TextDiff::from_lines(&from, &to);
-    let groups = diff.grouped_ops(3);
-    let all = groups.iter().enumerate().flat_map(|(number, group)| {
-        let gap = (number > 0).then(|| "  …".to_owned());
-        let lines = group.iter().flat_map(|part| diff.iter_changes(part)).map(|change| {
-            let sign = match change.tag() {
-                ChangeTag::Delete => '-',
-                ChangeTag::Insert => '+',
-                ChangeTag::Equal => ' ',
-            };
-            format!("{sign} {}", cut(&line(change.value()), VALUE))
-        });
-        gap.into_iter().chain(lines.collect::<Vec<_>>())
-    });
-    let all: Vec<String> = all.collect();
-    all.iter().take(LINES).for_each(|line| {
-        let _ = writeln!(body, "{line}");
-    });
-    if all.len() > LINES {
-        let _ = writeln!(body, "# {} not shown", count(all.len() - LINES, "more line"));
+    let more = plan.reported.len() - shown;
+    if more > 0 {
+        let _ = writeln!(tail, "**{} not shown.**\n", count(more, "more reported difference"));
     }
 }
 

@@ -13,11 +13,13 @@ use crate::{
 /// Adds to the document of a plan how its values came about (`via`) and what its calls rest on (`because`).
 pub(in crate::cli) fn explain(document: &mut Value, plan: &Plan, origins: Origins<'_>, sources: &Sources) {
     let Origins { scenes, provenance } = origins;
-    for (at, change) in plan.changes.iter().enumerate() {
-        for (number, field) in change.fields.iter().enumerate() {
-            let steps = via(&field.because, provenance, sources);
-            if !steps.is_empty() {
-                document["changes"][at]["fields"][number]["via"] = Value::Array(steps);
+    for (list, changes) in [("changes", &plan.changes), ("reported", &plan.reported)] {
+        for (at, change) in changes.iter().enumerate() {
+            for (number, field) in change.fields.iter().enumerate() {
+                let steps = via(&field.because, provenance, sources);
+                if !steps.is_empty() {
+                    document[list][at]["fields"][number]["via"] = Value::Array(steps);
+                }
             }
         }
     }
@@ -57,23 +59,30 @@ fn from(given: &Given) -> &'static str {
     }
 }
 
+/// Returns how a value came about in a few words, from the steps that a document holds.
+pub(super) fn kept(steps: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let place = |at: &Value| format!("{}:{}:{}", text(&at["file"]), at["line"], at["column"]);
+    let step = |step: &Value| {
+        if step["variable"].is_null() {
+            let over = step.get("over").map(|at| format!(", over {}", place(at))).unwrap_or_default();
+            let directory = text(&step["overlay"]);
+            let name = directory.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            return format!("overlay {name}{over}");
+        }
+        let name = text(&step["variable"]);
+        let from = match step["from"].as_str() {
+            Some("set") => "from --set".to_owned(),
+            Some("values") => format!("from {}", place(&step["at"])),
+            Some("environment") => format!("from RECONCILE_VAR_{name}"),
+            _ => "by default".to_owned(),
+        };
+        format!("${{{name}}} {from}")
+    };
+    steps.as_array().into_iter().flatten().map(step).collect::<Vec<_>>().join("; ")
+}
+
 /// Returns how a value came about in a few words, empty for one that is written where it stands.
 pub(in crate::cli) fn note(value: &Origin, provenance: &Provenance, sources: &Sources) -> String {
-    let step = |step: Via| match step {
-        Via::Variable(one) => {
-            let from = match &one.given {
-                Given::Set => "from --set".to_owned(),
-                Given::Values(place) => format!("from {}", sources.position(place)),
-                Given::Environment => format!("from RECONCILE_VAR_{}", one.name),
-                Given::Default => "by default".to_owned(),
-            };
-            format!("${{{}}} {from}", one.name)
-        }
-        Via::Overlay { directory, over } => {
-            let name = directory.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            let over = over.map(|place| format!(", over {}", sources.position(&place))).unwrap_or_default();
-            format!("overlay {name}{over}")
-        }
-    };
-    provenance.via(value).into_iter().map(step).collect::<Vec<_>>().join("; ")
+    kept(&Value::Array(via(value, provenance, sources)))
 }

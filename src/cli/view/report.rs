@@ -4,13 +4,13 @@ use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 
-use super::{Screen, github, gitlab, json, junit, markdown, sarif, text, yaml};
+use super::{Screen, drift, github, gitlab, json, junit, markdown, origin, sarif, text, yaml};
 use crate::{
     cli::args::{Format, Forms},
     diagnostic::Diagnostic,
-    engine::connection::Tally,
+    engine::{author::Trace, connection::Tally},
     manifest::Provenance,
-    model::{Desired, Outcome, ResourceId},
+    model::{Change, Desired, FieldChange, Outcome, ResourceId},
     plan::{Plan, Scene, file::Setup, guard::Excess},
     source::Sources,
 };
@@ -67,14 +67,49 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) document: Option<&'a Value>,
     /// Show the calls too, in the forms that do not always have them.
     pub(in crate::cli) calls: bool,
+    /// Who changed what is live; none where nobody asked.
+    pub(in crate::cli) trace: Option<&'a Trace>,
 }
 
 impl Report<'_> {
+    /// Returns all that differs, what is only reported behind what is enforced, and whether it is only reported.
+    pub(super) fn differences(&self) -> impl Iterator<Item = (&Change, bool)> {
+        let all = self.plan.into_iter();
+        all.flat_map(|plan| {
+            let enforced = plan.changes.iter().map(|change| (change, false));
+            enforced.chain(plan.reported.iter().map(|change| (change, true)))
+        })
+    }
+
+    /// Returns how the value of a field of a change came about, in a few words; empty for one that is written where it
+    /// stands.
+    pub(super) fn note(&self, change: &Change, field: &FieldChange) -> String {
+        if let Some(origins) = self.origins {
+            return origin::note(&field.because, origins.provenance, self.sources);
+        }
+        let (Some(plan), Some(document)) = (self.plan, self.document) else { return String::new() };
+        // A document holds its changes in the plan's order.
+        let at = |list: &[Change]| list.iter().position(|one| std::ptr::eq(one, change));
+        let kept = match (at(&plan.changes), at(&plan.reported)) {
+            (Some(at), _) => &document["changes"][at],
+            (None, Some(at)) => &document["reported"][at],
+            (None, None) => return String::new(),
+        };
+        let number = change.fields.iter().position(|one| std::ptr::eq(one, field));
+        number.map(|number| origin::kept(&kept["fields"][number]["via"])).unwrap_or_default()
+    }
+
+    /// Returns the report as one document.
+    pub(super) fn document(&self) -> Value {
+        if self.plan.is_some() && self.trace.is_some() { drift::json(self) } else { json::report(self) }
+    }
+
     /// Returns the report in a form; text without colours.
     pub(in crate::cli) fn form(&self, format: Format) -> String {
         match format {
+            Format::Text if self.trace.is_some() => drift::text(self, &Screen::plain()),
             Format::Text => text::report(self, &Screen::plain()),
-            Format::Json => json::pretty(&json::report(self)),
+            Format::Json => json::pretty(&self.document()),
             Format::Yaml => yaml::report(self),
             Format::Markdown => markdown::report(self),
             Format::Github => github::report(self),

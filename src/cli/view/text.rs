@@ -365,16 +365,19 @@ fn arrow(field: &FieldChange, action: Action) -> String {
 
 /// What hangs below a changed object, in words; none where that is nothing.
 pub(in crate::cli) fn beneath(change: &Change) -> Option<String> {
+    things(change.beneath.iter().map(|(noun, count)| (*noun, *count)))
+}
+
+/// Things by their nouns, in words; none where there are none.
+pub(super) fn things(things: impl Iterator<Item = (&'static str, Option<u64>)>) -> Option<String> {
     let words = |noun: &str| {
         noun.chars().fold(String::new(), |text, letter| match letter {
             'A'..='Z' => text + " " + &letter.to_lowercase().to_string(),
             _ => text + &letter.to_string(),
         })
     };
-    let told: Vec<_> = change
-        .beneath
-        .iter()
-        .filter(|(_, count)| **count != Some(0))
+    let told: Vec<_> = things
+        .filter(|(_, count)| *count != Some(0))
         .map(|(noun, count)| match (words(noun), count) {
             (noun, None) => format!("{noun} unknown"),
             (noun, Some(1)) => format!("1 {}", noun.trim_end_matches('s')),
