@@ -2,12 +2,14 @@
 
 pub mod file;
 pub mod guard;
+mod moved;
 pub mod order;
 mod policy;
 pub mod seen;
 mod select;
 mod settle;
 
+pub use moved::moved;
 pub use select::{part, select};
 use settle::{block_cycle, block_dependents, settle_claims, settle_deletes};
 

@@ -253,7 +253,7 @@ pub(super) fn show(report: &Report<'_>, output: &Output, screen: &Screen) {
 /// Shows the plan of a report on stdout for people.
 pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
     let Some(plan) = report.plan else { return };
-    let mut writer = text::Writer::new(screen, report.sources).explaining(report.origins.map(|one| one.provenance));
+    let mut writer = text::Writer::new(screen, report.sources).explaining(report);
     writer.plan(plan, report.tally, report.took);
     if report.calls {
         writer.calls(plan);

@@ -28,7 +28,8 @@ use crate::{
     plan::{
         Plan, Scene,
         file::{self, Saved, Setup},
-        guard, part, seen,
+        guard, moved, part,
+        seen::{self, Standing},
     },
     platform,
     source::Sources,
@@ -222,6 +223,9 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
     let standings = seen::standings(&saved.plan, &scenes);
+    for (change, (id, _)) in saved.plan.changes.iter().zip(&standings).filter(|(_, (_, one))| *one == Standing::Stale) {
+        screen.say(&format!("{id} has moved since this was planned: {}", moved(change, &scenes)));
+    }
     let settled = standings.iter().filter_map(|(id, standing)| Some((id.clone(), standing.outcome()?))).collect();
     let mut plan = std::mem::take(&mut saved.plan);
     let safety = plan::safety(config.as_ref(), &args.safety);

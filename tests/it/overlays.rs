@@ -58,6 +58,17 @@ fn a_plan_says_how_values_came_about() {
 }
 
 #[test]
+fn a_saved_plan_says_it_too() {
+    let site = site();
+    let plan = run(&site, &["plan", "--out", "plan.json"]);
+    let shown = site.run(&["show", "plan.json"]);
+    let noted =
+        |text: &str| text.lines().filter(|line| line.contains("overlay prod")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(noted(&shown.stdout), noted(&plan.stdout));
+    assert_eq!(noted(&shown.stdout).len(), 2, "{shown}");
+}
+
+#[test]
 fn each_planned_field_and_call_names_its_places() {
     let plan = run(&site(), &["plan", "-o", "json"]).json();
     let change = &plan["changes"][0];

@@ -156,6 +156,9 @@ fn what_moved_since_is_stale() {
         assert_eq!(output.code, Some(4), "{operation} {body}\n{output}");
         assert_eq!(operations(&site.writes()), json!({}), "all or nothing");
         assert_eq!(outcomes(&output.json()), stale, "{operation} {body}\n{output}");
+        for id in moved {
+            assert!(output.stderr.contains(&format!("{id} has moved since this was planned: ")), "{output}");
+        }
         let output = site.run(&["apply", "plan.json", "-y", "-o", "json", "--partial-stale=skip"]);
         assert_eq!(output.code, Some(4), "{output}");
         for (id, outcome) in outcomes(&output.json()).as_object().expect("outcomes") {
@@ -398,12 +401,16 @@ fn the_first_of_several_exit_codes_is_that_of_the_table() {
     // Nobody to ask comes before a limit.
     assert_eq!(site.run(&["apply", "plan.json", "--max-changes", "0"]).code, Some(64));
     assert_eq!(site.run(&["apply", "plan.json", "--max-changes", "0", "-y"]).code, Some(3));
-    // A stale object comes before an unread one.
+    // A stale object comes before an unread one, and what moved is told.
     site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 96}));
     site.faults(&json!([{"operation": "search_module", "fault": "code", "code": 1_199_006, "message": "no"}]));
     for more in [&[][..], &["--partial-stale=skip"]] {
         let output = site.run(&[&["apply", "plan.json", "-y"], more].concat());
         assert_eq!(output.code, Some(4), "{output}");
+        assert!(
+            output.stderr.contains("Instance/one has moved since this was planned: ports was 24 and is 96"),
+            "{output}"
+        );
     }
     let types: Vec<_> = site.journal().iter().map(|line| line["type"].clone()).collect();
     assert_eq!(types, ["refused", "stale", "stale"]);

@@ -89,7 +89,10 @@ impl Report<'_> {
         }
         let (Some(plan), Some(document)) = (self.plan, self.document) else { return String::new() };
         // A document holds its changes in the plan's order.
-        let at = |list: &[Change]| list.iter().position(|one| std::ptr::eq(one, change));
+        let at = |list: &[Change]| {
+            let at = list.partition_point(|one| std::ptr::from_ref(one) < std::ptr::from_ref(change));
+            list.get(at).is_some_and(|one| std::ptr::eq(one, change)).then_some(at)
+        };
         let kept = match (at(&plan.changes), at(&plan.reported)) {
             (Some(at), _) => &document["changes"][at],
             (None, Some(at)) => &document["reported"][at],

@@ -7,14 +7,13 @@ use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Screen, origin,
+    Screen,
     report::Report,
     value::{is_long, row, short},
 };
 use crate::{
     diagnostic::render,
     engine::connection::Tally,
-    manifest::Provenance,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
     plan::{Cause, Plan},
     source::{Origin, Sources},
@@ -33,14 +32,14 @@ const STRONG: Style = Style::new().bold();
 pub(in crate::cli) struct Writer<'a> {
     screen: &'a Screen,
     sources: &'a Sources,
-    provenance: Option<&'a Provenance>,
+    /// What tells how values came about.
+    report: Option<&'a Report<'a>>,
     out: String,
 }
 
 /// Returns a whole report as text.
 pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
-    let provenance = report.origins.map(|origins| origins.provenance);
-    let mut writer = Writer::new(screen, report.sources).explaining(provenance);
+    let mut writer = Writer::new(screen, report.sources).explaining(report);
     for error in report.errors {
         let _ = writeln!(writer.out, "error: {error}");
     }
@@ -69,12 +68,12 @@ pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
 impl<'a> Writer<'a> {
     /// Returns a writer of text whose places lie in `sources`.
     pub(in crate::cli) fn new(screen: &'a Screen, sources: &'a Sources) -> Self {
-        Self { screen, sources, provenance: None, out: String::new() }
+        Self { screen, sources, report: None, out: String::new() }
     }
 
     /// Says beside each value how it came about, where it is not simply written where it stands.
-    pub(in crate::cli) fn explaining(mut self, provenance: Option<&'a Provenance>) -> Self {
-        self.provenance = provenance;
+    pub(in crate::cli) fn explaining(mut self, report: &'a Report<'a>) -> Self {
+        self.report = Some(report);
         self
     }
 
@@ -136,7 +135,7 @@ impl<'a> Writer<'a> {
             let name = group(&field.path);
             let shown = if name == last { "" } else { name };
             last = name;
-            self.field(field, shown, width, change.action);
+            self.field(field, shown, width, change);
         }
         for note in &change.notes {
             let note = self.styled(&format!("    to do by hand: {note}"), QUIET);
@@ -144,9 +143,10 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn field(&mut self, field: &FieldChange, name: &str, width: usize, action: Action) {
+    fn field(&mut self, field: &FieldChange, name: &str, width: usize, change: &Change) {
+        let action = change.action;
         let mut place = self.sources.position(&field.because).to_string();
-        let note = self.provenance.map(|provenance| origin::note(&field.because, provenance, self.sources));
+        let note = self.report.map(|report| report.note(change, field));
         if let Some(note) = note.filter(|note| !note.is_empty()) {
             let _ = write!(place, "  ({note})");
         }
