@@ -9,7 +9,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     kind::{Facts, Observation},
-    model::{Desired, Ensure, Request, Rival, Sight},
+    model::{Desired, Ensure, Live, Request, Rival, Sight},
     platform::bk_cmdb::{
         kinds::{
             pick,
@@ -102,14 +102,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
                         .map(|holder| Rival { claim: claim(&found.handle, name), holder: label(holder) })
                         .collect();
                 }
-                match resolve(one, &services) {
-                    Ok(wanted) => {
-                        let wanted = wanted.into_iter().map(|(key, id)| (format!("{WANTED}{key}").into(), json!(id)));
-                        found.fields.extend(wanted);
-                        Sight::Found(found)
-                    }
-                    Err(problem) => Sight::Impossible(problem),
-                }
+                self::found(one, found, &services)
             }
             Assigned::Nothing => {
                 let names = others.iter().filter(|row| row["bk_set_id"].as_i64() == Some(*set));
@@ -128,6 +121,18 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
             open => pick::open(one, open, &documents, label),
         };
         observation.know(&one.id, sight);
+    }
+}
+
+/// Returns the sight of a module that was found, with the ids of the service template and category that its document
+/// names.
+pub(super) fn found(one: &Desired, mut live: Live, services: &Services<'_>) -> Sight {
+    match resolve(one, services) {
+        Ok(wanted) => {
+            live.fields.extend(wanted.into_iter().map(|(key, id)| (format!("{WANTED}{key}").into(), json!(id))));
+            Sight::Found(live)
+        }
+        Err(problem) => Sight::Impossible(problem),
     }
 }
 
