@@ -51,9 +51,9 @@ impl Drift<'_> {
 pub(in crate::cli) fn text(drift: &Drift<'_>, screen: &Screen) -> String {
     let (plan, report) = (drift.plan, drift.report);
     let mut writer = Writer::new(screen, report.sources);
-    for change in drift.changes() {
+    let enforced = plan.changes.iter().map(|change| (change, false));
+    for (change, is_reported) in enforced.chain(plan.reported.iter().map(|change| (change, true))) {
         writer.head(change);
-        let is_reported = plan.reported.iter().any(|one| std::ptr::eq(one, change));
         object(&mut writer, change, &drift.trace.all(change));
         if is_reported {
             writer.plain("    only reported (policy: report)");
