@@ -205,10 +205,15 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     let mut held: HashMap<String, &ResourceId> = HashMap::new();
     let mut unchanged = 0;
     let mut reported = BTreeMap::new();
+    let surplus: HashSet<&ResourceId> = scene.surplus.iter().map(|one| &one.id).collect();
     for (declared, desired) in scene.declared().zip(scene.objects()) {
         let Some(kind) = scene.kind(&desired.id) else { continue };
         let candidate = candidate(scene, kind, desired).and_then(|one| {
-            let change = if desired.selected { policy::reported(scene, kind, declared)? } else { None };
+            let change = if desired.selected {
+                policy::reported(scene, kind, declared, surplus.contains(&declared.id))?
+            } else {
+                None
+            };
             reported.extend(change.map(|change| (&declared.id, change)));
             Ok(one)
         });
@@ -257,7 +262,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         }
     };
     for level in levels {
-        finish_level(scene, &level, &mut candidates, plan);
+        finish_level(scene, &level, &surplus, &mut candidates, plan);
     }
     plan.unchanged += unchanged;
     for kind in scene.platform.kinds() {
@@ -354,15 +359,13 @@ fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {
 fn finish_level(
     scene: &Scene<'_>,
     level: &[ResourceId],
+    surplus: &HashSet<&ResourceId>,
     candidates: &mut BTreeMap<&ResourceId, Candidate<'_>>,
     plan: &mut Plan,
 ) {
-    let level: HashSet<&ResourceId> = level.iter().collect();
     for kind in scene.platform.kinds() {
-        let ids: Vec<&ResourceId> =
-            candidates.keys().copied().filter(|id| id.kind == kind.name() && level.contains(id)).collect();
-        let ready: Vec<(Candidate<'_>, Change)> = ids
-            .into_iter()
+        let of_kind = level.iter().filter(|id| id.kind == kind.name());
+        let ready: Vec<(Candidate<'_>, Change)> = of_kind
             .filter_map(|id| candidates.remove(id))
             .map(|mut one| {
                 let change = Change {
@@ -371,7 +374,7 @@ fn finish_level(
                     label: one.live.map(|live| live.label.clone()).unwrap_or_default(),
                     handle: one.live.map(|live| live.handle.clone()).unwrap_or_default(),
                     action: one.action,
-                    unasked: scene.surplus.iter().any(|surplus| surplus.id == one.desired.id),
+                    unasked: surplus.contains(&one.desired.id),
                     fields: std::mem::take(&mut one.fields),
                     beneath: BTreeMap::new(),
                     notes: Vec::new(),

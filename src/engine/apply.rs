@@ -124,10 +124,15 @@ impl<'a> Run<'a> {
         }
         let edges: BTreeMap<ResourceId, BTreeSet<ResourceId>> =
             self.changes.values().map(|one| (one.id.clone(), one.after.iter().cloned().collect())).collect();
+        let mut serving: HashMap<&ResourceId, Vec<usize>> = HashMap::new();
+        for (at, call) in self.calls.iter().enumerate() {
+            call.serves.iter().for_each(|id| serving.entry(id).or_default().push(at));
+        }
         for level in order::levels(&edges).unwrap_or_default() {
-            let level: BTreeSet<ResourceId> = level.into_iter().collect();
-            let is_open = |id: &ResourceId| level.contains(id) && !self.outcomes.contains_key(id);
-            let calls: Vec<&Call> = self.calls.iter().copied().filter(|call| call.serves.iter().any(is_open)).collect();
+            let open = level.iter().filter(|id| !self.outcomes.contains_key(*id));
+            // In the order of the plan, each once.
+            let open: BTreeSet<usize> = open.filter_map(|id| serving.get(id)).flatten().copied().collect();
+            let calls: Vec<&Call> = open.into_iter().map(|at| self.calls[at]).collect();
             let mut rest = calls.as_slice();
             while !rest.is_empty() {
                 let stale = Instant::now() >= self.options.fresh_until;

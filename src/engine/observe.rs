@@ -119,11 +119,12 @@ pub async fn note(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &mut Plan)
                 }
                 round(reader, notes.ask, &mut scene.facts).await;
             };
+            let mut by_id: HashMap<ResourceId, Vec<String>> = HashMap::new();
             for (id, note) in notes {
-                plan.changes
-                    .iter_mut()
-                    .filter(|change| change.id == id)
-                    .for_each(|change| change.notes.push(note.clone()));
+                by_id.entry(id).or_default().push(note);
+            }
+            for change in plan.changes.iter_mut().filter(|change| change.id.kind == kind.name()) {
+                change.notes.extend(by_id.get(&change.id).into_iter().flatten().cloned());
             }
         }
     }

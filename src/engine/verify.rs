@@ -11,7 +11,7 @@ use super::{
 use crate::{
     diff::values::same,
     kind::{Facts, Freshness, Kind},
-    model::{Change, Desired, FieldChange, Live, Outcome, Refusal, ResourceId, Sight},
+    model::{Action, Change, Desired, FieldChange, Live, Outcome, Refusal, ResourceId, Sight, policy::Policy},
 };
 
 /// Reads objects again by their handles.
@@ -40,7 +40,12 @@ pub(super) async fn look_up(reader: &Reader, objects: Vec<&Desired>) -> HashMap<
 /// Compares what was sent with what was stored.
 pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &Live, facts: &Facts) -> Outcome {
     let remaining = match kind.compare(desired, Some(live), facts) {
-        Ok(remaining) => remaining,
+        Ok(mut remaining) => {
+            // What is not enforced of a live object keeps its value.
+            let is_made = change.action == Action::Create;
+            remaining.retain(|field| is_made || desired.policies.of(&field.path) == Policy::Enforce);
+            remaining
+        }
         Err(problems) => {
             let problem = problems.into_iter().next().map(|problem| problem.message).unwrap_or_default();
             return Outcome::Refused(Refusal::new(None, format!("it was changed, but cannot be kept: {problem}")));

@@ -17,6 +17,15 @@ pub enum Policy {
 impl Policy {
     /// The words of manifests.
     pub const WORDS: &[&str] = &["enforce", "report", "ignore"];
+
+    /// Returns its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Report => "report",
+            Self::Ignore => "ignore",
+        }
+    }
 }
 
 impl FromStr for Policy {

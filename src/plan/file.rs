@@ -7,7 +7,7 @@ mod document;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -17,7 +17,9 @@ use super::{Blocked, Cause, Plan, Total, seen::digest};
 use crate::{
     diagnostic::{Diagnostic, Severity},
     kind::Platform,
-    model::{Action, Call, Change, Desired, Ensure, FieldChange, Fields, Reference, Request, ResourceId},
+    model::{
+        Action, Call, Change, Desired, Ensure, FieldChange, Fields, Reference, Request, ResourceId, policy::Policies,
+    },
     source::{FileId, Located, Origin, Sources},
 };
 
@@ -124,6 +126,10 @@ pub fn object(desired: &Desired, sources: &Sources) -> Value {
         "labels": desired.labels.iter().map(|(key, value)| (key.to_string(), json!(**value))).collect::<Value>(),
         "protect": desired.protect,
         "exclusive": desired.exclusive,
+        "policies": json!({
+            "object": desired.policies.object.name(),
+            "fields": desired.policies.fields.iter().map(|(path, one)| (path.to_string(), json!(one.name()))).collect::<Value>(),
+        }),
         "changes": desired.selected,
         "at": place(&desired.origin, sources),
     })
@@ -166,6 +172,39 @@ fn gone(path: &str, action: Option<Action>) -> Option<Value> {
     (action != Some(Action::Create) && !path.ends_with(']')).then_some(Value::Null)
 }
 
+/// The diagnostics of a document, each to be taken once.
+struct Told {
+    all: Vec<Option<Diagnostic>>,
+    by_message: HashMap<String, VecDeque<usize>>,
+}
+
+impl Told {
+    fn of(all: Vec<Diagnostic>) -> Self {
+        let mut by_message: HashMap<_, VecDeque<_>> = HashMap::new();
+        for (at, one) in all.iter().enumerate() {
+            by_message.entry(one.message.clone()).or_default().push_back(at);
+        }
+        Self { all: all.into_iter().map(Some).collect(), by_message }
+    }
+
+    /// Takes the first that is left with a message.
+    fn take(&mut self, message: &str) -> Option<Diagnostic> {
+        let at = self.by_message.get_mut(message)?.pop_front()?;
+        self.all.get_mut(at)?.take()
+    }
+
+    /// Returns those that were not taken.
+    fn rest(self) -> Vec<Diagnostic> {
+        self.all.into_iter().flatten().collect()
+    }
+}
+
+fn policies(read: &document::Policies) -> Result<Policies, FileError> {
+    let policy = |word: &String| word.parse().map_err(|()| FileError::Shape(format!("`policy: {word}` is unknown")));
+    let fields = read.fields.iter().map(|(path, word)| Ok((path.as_str().into(), policy(word)?)));
+    Ok(Policies { object: policy(&read.object)?, fields: fields.collect::<Result<_, FileError>>()? })
+}
+
 /// Turns a document back into plain data.
 struct Reading<'a> {
     platforms: &'a [&'static dyn Platform],
@@ -180,7 +219,7 @@ impl Reading<'_> {
             .into_iter()
             .map(|one| Setup { target: one.name.into(), platform: one.platform.into(), settings: one.settings })
             .collect();
-        let mut diagnostics: Vec<_> = read.diagnostics.into_iter().map(|one| self.diagnostic(one)).collect();
+        let mut told = Told::of(read.diagnostics.into_iter().map(|one| self.diagnostic(one)).collect());
         let mut plan = Plan {
             unchanged: read.summary.unchanged,
             changes: read.changes.into_iter().map(|one| self.change(one)).collect::<Result<_, _>>()?,
@@ -189,7 +228,7 @@ impl Reading<'_> {
             ..Plan::default()
         };
         for one in read.blocked {
-            plan.blocked.push(self.blocked(one, &mut diagnostics)?);
+            plan.blocked.push(self.blocked(one, &mut told)?);
         }
         for one in read.live {
             let kind = self.kind(&one.kind)?;
@@ -205,7 +244,7 @@ impl Reading<'_> {
         if let Some(change) = plan.changes.iter().find(|change| !known.contains(&change.id)) {
             return Err(FileError::Shape(format!("nothing says what {} is", change.id)));
         }
-        Ok(Saved { plan, objects, setups, config: read.config, diagnostics, document })
+        Ok(Saved { plan, objects, setups, config: read.config, diagnostics: told.rest(), document })
     }
 
     fn kind(&self, name: &str) -> Result<&'static str, FileError> {
@@ -276,14 +315,13 @@ impl Reading<'_> {
         })
     }
 
-    fn blocked(&mut self, blocked: document::Blocked, diagnostics: &mut Vec<Diagnostic>) -> Result<Blocked, FileError> {
+    fn blocked(&mut self, blocked: document::Blocked, told: &mut Told) -> Result<Blocked, FileError> {
         let origin = self.origin(&blocked.at);
         let cause = match (&*blocked.cause, &blocked.needs) {
             ("needs", Some(other)) => Cause::Needs(self.id(other)?),
             ("wrong", _) => {
                 // It is told once: with the object that it is about.
-                let at = diagnostics.iter().position(|one| one.message == blocked.message);
-                Cause::Wrong(at.map(|at| diagnostics.remove(at)).into_iter().collect())
+                Cause::Wrong(told.take(&blocked.message).into_iter().collect())
             }
             _ => Cause::Unread(blocked.message),
         };
@@ -326,7 +364,7 @@ impl Reading<'_> {
             selected: one.changes,
             protect: one.protect,
             exclusive: one.exclusive,
-            policies: crate::model::policy::Policies::default(),
+            policies: policies(&one.policies)?,
         })
     }
 

@@ -58,8 +58,14 @@ pub(super) fn is_bound(policies: &Policies, action: Action) -> bool {
     action == Action::Update || policies.object == Policy::Enforce
 }
 
-/// Returns what differs and is only reported; nothing where nothing is, or where the object could not be read.
-pub(super) fn reported(scene: &Scene<'_>, kind: &dyn Kind, desired: &Desired) -> Result<Option<Change>, Cause> {
+/// Returns what differs and is only reported; nothing where nothing is, or where the object could not be read. No
+/// document spells out what is `unasked`.
+pub(super) fn reported(
+    scene: &Scene<'_>,
+    kind: &dyn Kind,
+    desired: &Desired,
+    unasked: bool,
+) -> Result<Option<Change>, Cause> {
     let policies = &desired.policies;
     if !policies.any(Policy::Report) {
         return Ok(None);
@@ -71,7 +77,7 @@ pub(super) fn reported(scene: &Scene<'_>, kind: &dyn Kind, desired: &Desired) ->
         label: live.map(|live| live.label.clone()).unwrap_or_default(),
         handle: live.map(|live| live.handle.clone()).unwrap_or_default(),
         action,
-        unasked: scene.surplus.iter().any(|surplus| surplus.id == desired.id),
+        unasked,
         fields,
         notes: Vec::new(),
         beneath: BTreeMap::new(),

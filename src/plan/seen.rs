@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Plan, Scene};
 use crate::{
     kind::Kind,
-    model::{Action, Change, Desired, Ensure, Outcome, ResourceId, Sight},
+    model::{Action, Change, Desired, Ensure, FieldChange, Outcome, ResourceId, Sight, policy::Policy},
 };
 
 /// Returns what a change of an object rests on, as it was seen; null where nothing is known of the object.
@@ -128,6 +128,7 @@ fn standing(change: &Change, scene: &Scene<'_>, desired: &Desired) -> Standing {
 }
 
 fn is_true(kind: &dyn Kind, desired: &Desired, change: &Change, sight: &Sight, scene: &Scene<'_>) -> bool {
+    let is_enforced = |field: &FieldChange| desired.policies.of(&field.path) == Policy::Enforce;
     match (change.action, sight) {
         (Action::Delete, Sight::Absent { .. }) => true,
         (Action::Create, Sight::Found(live)) => {
@@ -136,7 +137,7 @@ fn is_true(kind: &dyn Kind, desired: &Desired, change: &Change, sight: &Sight, s
         (Action::Update, Sight::Found(live)) => {
             live.handle == change.handle
                 && desired.ensure != Ensure::Absent
-                && kind.compare(desired, Some(live), &scene.facts).is_ok_and(|fields| fields.is_empty())
+                && kind.compare(desired, Some(live), &scene.facts).is_ok_and(|fields| !fields.iter().any(is_enforced))
         }
         _ => false,
     }

@@ -111,6 +111,33 @@ fn a_dropped_field_is_booked_as_dropped() {
     }
 }
 
+/// What a document names is compared by its id, which has to be looked up once more when the module is read back.
+#[test]
+fn a_dropped_service_category_is_booked_as_dropped() {
+    let mut state = state();
+    let web = json!({"id": 3, "name": "Web", "bk_biz_id": 0, "bk_parent_id": 1, "bk_root_id": 1});
+    state["bk-cmdb"]["service_categories"].as_array_mut().expect("a list").push(web);
+    let both: &[&str] = &["operator", "service_category_id"];
+    for (fields, expected) in [("", &both[1..]), ("operator: alice", both)] {
+        let module =
+            MODULE.replace("fields: {operator: alice}", &format!("serviceCategory: Web, fields: {{{fields}}}"));
+        let site = Site::with(&state, &[("one.yaml", &module)]);
+        site.faults(&json!([{"operation": "update_module", "fault": "drop"}]));
+        let output = site.run(&["apply", "-y", "-o", "json"]);
+        assert_eq!(output.code, Some(1), "{output}");
+        let outcome = &output.json()["outcomes"][0];
+        assert_eq!(outcome["outcome"], "dropped", "{output}");
+        let message = outcome["message"].as_str().expect("a message");
+        assert!(expected.iter().all(|path| message.contains(path)), "{output}");
+        assert_eq!(operations(&site.writes()), json!({"update_module": 1}));
+        // Once the server keeps it, it is applied and stays.
+        site.faults(&json!([]));
+        let output = site.run(&["apply", "-y", "-o", "json"]);
+        assert_eq!((output.code, &output.json()["outcomes"][0]["outcome"]), (Some(0), &json!("applied")), "{output}");
+        site.assert_converged();
+    }
+}
+
 #[test]
 fn an_equivalent_is_booked_as_normalised_and_stays() {
     let site = Site::with(&state(), &[("one.yaml", &switch("core", "bk_asset_id: A1", "ports: 48"))]);

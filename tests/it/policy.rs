@@ -163,6 +163,19 @@ fn of_a_module_and_its_category() {
 }
 
 #[test]
+fn a_saved_plan_keeps_them() {
+    let spec = "business: demo, set: public, module: web, serviceCategory: 1, fields: {operator: bob}";
+    let spec = format!("{spec}, policy: report, fieldPolicy: {{operator: enforce}}");
+    let site = Site::with(&state(), &[("a.yaml", &document("Module", "a", &spec))]);
+    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+    for _ in 0..2 {
+        let output = site.run(&["apply", "plan.json", "-y"]);
+        assert_eq!(output.code, Some(0), "{output}");
+    }
+    assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 31)["service_category_id"], 2);
+}
+
+#[test]
 fn of_rows_of_an_association() {
     let mut live = state();
     live["bk-cmdb"]["instance_associations"] = json!([{"id": 7, "bk_obj_asst_id": "switch_rack",

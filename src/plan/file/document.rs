@@ -117,8 +117,15 @@ pub(super) struct Object {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) protect: bool,
     pub(super) exclusive: bool,
+    pub(super) policies: Policies,
     pub(super) changes: bool,
     pub(super) at: Place,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Policies {
+    pub(super) object: String,
+    pub(super) fields: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

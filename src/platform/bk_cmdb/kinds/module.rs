@@ -7,12 +7,13 @@ mod observe;
 mod prune;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use serde_json::{Map, Value, json};
 
+use self::observe::Services;
 use super::{
     below::{HOSTS, SERVICE_INSTANCES},
     instance::attribute_changes,
@@ -124,15 +125,24 @@ impl Kind for Module {
             let documents: Vec<_> = group.iter().map(|(desired, _)| *desired).collect();
             let ids: BTreeSet<_> = group.iter().filter_map(|(_, handle)| handle["module"].as_i64()).collect();
             let rows = observe::by_ids(business, &ids, &observe::fields(&documents), &mut observation, facts);
-            match rows {
-                Ok(rows) => {
-                    for (desired, handle) in group {
-                        let row = rows.iter().find(|row| row["bk_module_id"] == handle["module"]);
-                        let sight = row.map_or_else(Sight::absent, |row| Sight::Found(live(desired, row)));
-                        observation.know(&desired.id, sight);
+            // What a document names has an id that the row alone does not tell: without it, nothing would differ.
+            let services = Services::of(business, &documents, &mut observation, facts);
+            let (rows, services) = match (rows, services) {
+                (Ok(rows), Ok(services)) => (rows, services),
+                (rows, services) => {
+                    for trouble in [rows.err(), services.err()].into_iter().flatten() {
+                        spread(&trouble, &documents, &mut observation);
                     }
+                    continue;
                 }
-                Err(trouble) => spread(&trouble, &documents, &mut observation),
+            };
+            let rows: HashMap<i64, &Value> =
+                rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
+            for (desired, handle) in group {
+                let row = handle["module"].as_i64().and_then(|id| rows.get(&id));
+                let sight =
+                    row.map_or_else(Sight::absent, |row| observe::found(desired, live(desired, row), &services));
+                observation.know(&desired.id, sight);
             }
         }
         observation

@@ -14,7 +14,7 @@ mod rows;
 mod sync;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -140,9 +140,10 @@ impl Kind for ProcessTemplate {
             let ids = group.iter().map(|(_, id)| *id).collect();
             match read::by_ids(business, &ids, &mut observation, facts) {
                 Ok(rows) => {
+                    let rows: HashMap<i64, &Value> =
+                        rows.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect();
                     for (desired, id) in group {
-                        let row = rows.iter().find(|row| row["id"].as_i64() == Some(id));
-                        let sight = row.map_or_else(Sight::absent, |row| Sight::Found(live(desired, row)));
+                        let sight = rows.get(&id).map_or_else(Sight::absent, |row| Sight::Found(live(desired, row)));
                         observation.know(&desired.id, sight);
                     }
                 }
@@ -363,14 +364,19 @@ fn assign(
     rows: &BTreeMap<i64, &Value>,
     observation: &mut Observation,
 ) {
-    let lies_in = |row: &Value, template: Option<i64>| row["service_template_id"].as_i64() == template;
-    let named = |template: Option<i64>, name: &str| {
-        let fits = rows.iter().filter(|(_, row)| lies_in(row, template) && row[NAME].as_str() == Some(name));
-        fits.map(|(id, _)| *id).collect::<Vec<_>>()
-    };
+    let template_of = |row: &Value| row["service_template_id"].as_i64();
+    let mut by_name: HashMap<(Option<i64>, &str), Vec<i64>> = HashMap::new();
+    let mut names: HashMap<Option<i64>, Vec<&str>> = HashMap::new();
+    for (id, row) in rows {
+        let Some(name) = row[NAME].as_str() else { continue };
+        by_name.entry((template_of(row), name)).or_default().push(*id);
+        names.entry(template_of(row)).or_default().push(name);
+    }
+    let named = |template: Option<i64>, name: &str| by_name.get(&(template, name)).cloned().unwrap_or_default();
+    let pairs = pair::Holders::of(rows);
     let candidates = placed.iter().map(|(one, template)| {
         if let Some(id) = one.locate("id").and_then(Value::as_i64) {
-            let fits = rows.get(&id).is_some_and(|row| template.is_none() || lies_in(row, *template));
+            let fits = rows.get(&id).is_some_and(|row| template.is_none() || template_of(row) == *template);
             return fits.then_some(id).into_iter().collect();
         }
         let mut found = named(*template, one.locate("process").and_then(Value::as_str).unwrap_or_default());
@@ -384,26 +390,26 @@ fn assign(
             Assigned::One(id) => {
                 let mut found = live(one, rows[id]);
                 if let Some(name) = one.field(NAME).and_then(Value::as_str) {
-                    let template = rows[id]["service_template_id"].as_i64();
-                    let holders = named(template, name).into_iter().filter(|holder| holder != id);
+                    let holders = named(template_of(rows[id]), name).into_iter().filter(|holder| holder != id);
                     let claim = claim(&found.handle, name);
                     found.rivals =
                         holders.map(|holder| Rival { claim: claim.clone(), holder: template_label(holder) }).collect();
                 }
-                found.rivals.extend(pair::rivals(one, Some(&found), &found.handle, rows));
+                found.rivals.extend(pairs.rivals(one, Some(&found), &found.handle));
                 Sight::Found(found)
             }
             Assigned::Nothing => {
-                let others = rows.values().filter(|row| lies_in(row, *template));
-                let names = others.filter_map(|row| row[NAME].as_str().map(str::to_owned)).collect();
+                // Only one that has to be there is told which names there are.
+                let near = names.get(template).filter(|_| one.ensure == Ensure::Existing);
+                let nearest = near.into_iter().flatten().map(|name| (*name).to_owned()).collect();
                 let place = json!({"business": business, "serviceTemplate": template});
                 // Its own name is free, or it would have been found by it; the one it is to get may not be.
                 let holders = rename(one).map(|name| (claim(&place, name), named(*template, name)));
                 let rivals = holders.into_iter().flat_map(|(claim, holders)| {
                     holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: template_label(id) })
                 });
-                let rivals = rivals.chain(pair::rivals(one, None, &place, rows)).collect();
-                Sight::Absent { nearest: names, rivals, place }
+                let rivals = rivals.chain(pairs.rivals(one, None, &place)).collect();
+                Sight::Absent { nearest, rivals, place }
             }
             open => pick::open(one, open, &documents, template_label),
         };

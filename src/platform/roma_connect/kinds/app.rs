@@ -10,7 +10,7 @@ mod prune;
 mod read;
 mod sight;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use self::{read::Missing, sight::observe_instance};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, ResourceId, Sight},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -94,7 +94,8 @@ impl Kind for App {
             desired.iter().partition(|one| member::is_members(one));
         // Members may be looked up without their app.
         let missing: Vec<Desired> = members.iter().map(|one| member::app(one)).collect();
-        apps.extend(missing.iter().filter(|one| !desired.iter().any(|other| other.id == one.id)));
+        let known: HashSet<&ResourceId> = apps.iter().map(|one| &one.id).collect();
+        apps.extend(missing.iter().filter(|one| !known.contains(&one.id)));
         let mut by_instance: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
         for one in apps {
             if let Some(instance) = instance_of(one, facts) {
@@ -109,10 +110,13 @@ impl Kind for App {
         for (instance, group) in by_instance {
             observe_instance(instance, &group, &mut observation, facts);
         }
+        let mut known: HashMap<ResourceId, Sight> = HashMap::new();
+        for (id, sight) in observation.known.iter().filter(|_| !members.is_empty()) {
+            known.entry(id.clone()).or_insert_with(|| sight.clone());
+        }
         for (one, app) in members.iter().zip(&missing) {
-            let sight = observation.known.iter().find(|(id, _)| *id == app.id).map(|(_, sight)| sight.clone());
-            if let Some(sight) = sight {
-                member::observe(one, &app.id, &sight, &mut observation, facts);
+            if let Some(sight) = known.get(&app.id) {
+                member::observe(one, &app.id, sight, &mut observation, facts);
             }
         }
         observation

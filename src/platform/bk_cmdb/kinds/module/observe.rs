@@ -1,6 +1,6 @@
 //! Finding modules: sets by name, then the modules of all sets of a business in one read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     kind::{Facts, Observation},
-    model::{Desired, Ensure, Request, Rival, Sight},
+    model::{Desired, Ensure, Live, Request, Rival, Sight},
     platform::bk_cmdb::{
         kinds::{
             pick,
@@ -50,22 +50,25 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         .chain(placed.iter().filter_map(|(one, _)| wanted_name(one)))
         .collect();
     let in_sets: BTreeSet<i64> = placed.iter().map(|(_, set)| *set).collect();
-    let by_name = modules(business, &in_sets, Some(&names), &fields, observation, facts);
-    let (by_id, by_name) = match (by_id, by_name) {
-        (Ok(by_id), Ok(by_name)) => (by_id, by_name),
-        (by_id, by_name) => {
-            for trouble in [by_id.err(), by_name.err()].into_iter().flatten() {
+    let searched = modules(business, &in_sets, Some(&names), &fields, observation, facts);
+    let (by_id, searched) = match (by_id, searched) {
+        (Ok(by_id), Ok(searched)) => (by_id, searched),
+        (by_id, searched) => {
+            for trouble in [by_id.err(), searched.err()].into_iter().flatten() {
                 spread(&trouble, group, observation);
             }
             return;
         }
     };
     let rows: BTreeMap<i64, &Value> =
-        by_id.into_iter().chain(by_name).filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
-    let named = |set: i64, name: &str| {
-        let fits = move |row: &Value| row["bk_set_id"].as_i64() == Some(set) && row[NAME].as_str() == Some(name);
-        rows.iter().filter(move |(_, row)| fits(row)).map(|(id, _)| *id).collect::<Vec<_>>()
-    };
+        by_id.into_iter().chain(searched).filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
+    let mut by_name: HashMap<(i64, &str), Vec<i64>> = HashMap::new();
+    for (id, row) in &rows {
+        if let Some(key) = row["bk_set_id"].as_i64().zip(row[NAME].as_str()) {
+            by_name.entry(key).or_default().push(*id);
+        }
+    }
+    let named = |set: i64, name: &str| by_name.get(&(set, name)).cloned().unwrap_or_default();
     let candidates = placed.iter().map(|(one, set)| match one.locate("module") {
         Some(Value::Number(id)) => {
             let id = id.as_i64().filter(|id| rows.get(id).is_some_and(|row| row["bk_set_id"].as_i64() == Some(*set)));
@@ -80,10 +83,14 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     });
     let assigned = identity::assign(candidates.collect());
     let documents: Vec<_> = placed.iter().map(|(one, _)| *one).collect();
-    let mut others = Vec::new();
+    let mut names: HashMap<i64, Vec<&str>> = HashMap::new();
     if assigned.contains(&Assigned::Nothing) {
         match modules(business, &in_sets, None, &fields, observation, facts) {
-            Ok(all) => others = all,
+            Ok(all) => {
+                for (set, name) in all.into_iter().filter_map(|row| row["bk_set_id"].as_i64().zip(row[NAME].as_str())) {
+                    names.entry(set).or_default().push(name);
+                }
+            }
             Err(Trouble::Pending) => return,
             Err(Trouble::Failed(_) | Trouble::NoModel) => {}
         }
@@ -102,25 +109,19 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
                         .map(|holder| Rival { claim: claim(&found.handle, name), holder: label(holder) })
                         .collect();
                 }
-                match resolve(one, &services) {
-                    Ok(wanted) => {
-                        let wanted = wanted.into_iter().map(|(key, id)| (format!("{WANTED}{key}").into(), json!(id)));
-                        found.fields.extend(wanted);
-                        Sight::Found(found)
-                    }
-                    Err(problem) => Sight::Impossible(problem),
-                }
+                self::found(one, found, &services)
             }
             Assigned::Nothing => {
-                let names = others.iter().filter(|row| row["bk_set_id"].as_i64() == Some(*set));
-                let names = names.filter_map(|row| row[NAME].as_str().map(str::to_owned)).collect();
+                // Only one that has to be there is told which names there are.
+                let near = names.get(set).filter(|_| one.ensure == Ensure::Existing);
+                let nearest = near.into_iter().flatten().map(|name| (*name).to_owned()).collect();
                 match origin(one, business, *set, &services) {
                     Ok(place) => {
                         let holders = wanted_name(one).map(|name| (claim(&place, name), named(*set, name)));
                         let rivals = holders.into_iter().flat_map(|(claim, holders)| {
                             holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: label(id) })
                         });
-                        Sight::Absent { nearest: names, rivals: rivals.collect(), place }
+                        Sight::Absent { nearest, rivals: rivals.collect(), place }
                     }
                     Err(problem) => Sight::Impossible(problem),
                 }
@@ -131,22 +132,55 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     }
 }
 
+/// Returns the sight of a module that was found, with the ids of the service template and category that its document
+/// names.
+pub(super) fn found(one: &Desired, mut live: Live, services: &Services<'_>) -> Sight {
+    match resolve(one, services) {
+        Ok(wanted) => {
+            live.fields.extend(wanted.into_iter().map(|(key, id)| (format!("{WANTED}{key}").into(), json!(id))));
+            Sight::Found(live)
+        }
+        Err(problem) => Sight::Impossible(problem),
+    }
+}
+
+/// Sets of a business, as they were listed and by name.
+#[derive(Default)]
+pub(super) struct Sets<'f> {
+    rows: Vec<&'f Value>,
+    by_name: HashMap<&'f str, Vec<&'f Value>>,
+}
+
+impl<'f> Sets<'f> {
+    fn of(rows: Vec<&'f Value>) -> Self {
+        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+        for row in &rows {
+            if let Some(name) = row["bk_set_name"].as_str() {
+                by_name.entry(name).or_default().push(*row);
+            }
+        }
+        Self { rows, by_name }
+    }
+}
+
 /// Reads the sets that documents name.
 pub(super) fn sets<'f>(
     business: i64,
     group: &[&Desired],
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Sets<'f>, Trouble> {
     let names: BTreeSet<&str> = group.iter().filter_map(|one| one.locate("set")?.as_str()).collect();
     if names.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Sets::default());
     }
     let condition = json!({"bk_set_name": {"$in": names}});
-    let found = read_sets(business, &condition, observation, facts)?;
-    let missing = names.iter().any(|name| !found.iter().any(|row| row["bk_set_name"].as_str() == Some(name)));
+    let found = Sets::of(read_sets(business, &condition, observation, facts)?);
+    if names.iter().all(|name| found.by_name.contains_key(name)) {
+        return Ok(found);
+    }
     // For the hint: the sets that there are.
-    if missing { read_sets(business, &json!({}), observation, facts) } else { Ok(found) }
+    read_sets(business, &json!({}), observation, facts).map(Sets::of)
 }
 
 fn read_sets<'f>(
@@ -160,13 +194,13 @@ fn read_sets<'f>(
     read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
 }
 
-pub(super) fn set_of(desired: &Desired, sets: &[&Value], observation: &mut Observation) -> Option<i64> {
+pub(super) fn set_of(desired: &Desired, sets: &Sets<'_>, observation: &mut Observation) -> Option<i64> {
     let given = desired.locator.get("set")?;
     if let Some(id) = given.value.as_i64() {
         return Some(id);
     }
     let wanted = given.value.as_str()?;
-    let mut found = sets.iter().filter(|row| row["bk_set_name"].as_str() == Some(wanted));
+    let mut found = sets.by_name.get(wanted).into_iter().flatten();
     let said = |message: String| Diagnostic::error("P109", message, &given.origin);
     match (found.next().and_then(|row| row["bk_set_id"].as_i64()), found.next()) {
         (Some(id), None) => return Some(id),
@@ -175,7 +209,8 @@ pub(super) fn set_of(desired: &Desired, sets: &[&Value], observation: &mut Obser
             observation.know(&desired.id, Sight::Ambiguous(Box::new(diagnostic)));
         }
         (None, _) => {
-            let names: Vec<_> = sets.iter().filter_map(|row| row["bk_set_name"].as_str().map(str::to_owned)).collect();
+            let names: Vec<_> =
+                sets.rows.iter().filter_map(|row| row["bk_set_name"].as_str().map(str::to_owned)).collect();
             let diagnostic = nearest(said(format!("no set is named `{wanted}`")), wanted, &names);
             observation.know(&desired.id, Sight::Impossible(Box::new(diagnostic)));
         }

@@ -4,7 +4,7 @@
 //! The server looks for another template with the pair at every update, whatever it changes, and looks a null regex up
 //! as an empty one. So one with a null regex meets one whose regex is empty, but holds nothing that others could meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
@@ -69,22 +69,29 @@ pub(super) fn wanted(desired: &Desired, live: Option<&Live>, place: &Value) -> O
     Pair::wanted(desired, live).filter(Pair::is_held).map(|pair| pair.claim(&place["serviceTemplate"]))
 }
 
-/// Returns the other rows that have the pair which a document will have; its place names the service template.
-pub(super) fn rivals(
-    desired: &Desired,
-    live: Option<&Live>,
-    place: &Value,
-    rows: &BTreeMap<i64, &Value>,
-) -> Vec<Rival> {
-    let template = &place["serviceTemplate"];
-    let Some(wanted) = Pair::wanted(desired, live) else { return Vec::new() };
-    let meets = |row: &Value| {
-        let other = Pair::of_row(row).filter(Pair::is_held);
-        other.is_some_and(|other| {
-            other.function == wanted.function && other.regex == wanted.regex.as_str().unwrap_or_default()
-        })
-    };
-    let others = rows.iter().filter(|(_, row)| row["service_template_id"] == *template && meets(row));
-    let others = others.filter(|(id, _)| live.is_none_or(|live| live.handle["process"] != **id));
-    others.map(|(id, _)| Rival { claim: wanted.claim(template), holder: template_label(*id) }).collect()
+/// The live templates that hold a pair: their ids by service template, function and regex.
+pub(super) struct Holders<'a>(HashMap<(&'a Value, &'a str, &'a str), Vec<i64>>);
+
+impl<'a> Holders<'a> {
+    /// Of rows of `list_proc_template` by their ids.
+    pub(super) fn of(rows: &BTreeMap<i64, &'a Value>) -> Self {
+        let mut holders: HashMap<_, Vec<i64>> = HashMap::new();
+        for (id, row) in rows {
+            let row: &'a Value = row;
+            if let Some(Pair { function, regex: Value::String(regex) }) = Pair::of_row(row) {
+                holders.entry((&row["service_template_id"], function, regex.as_str())).or_default().push(*id);
+            }
+        }
+        Self(holders)
+    }
+
+    /// Returns the other templates that have the pair which a document will have; its place names the service template.
+    pub(super) fn rivals(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Vec<Rival> {
+        let template = &place["serviceTemplate"];
+        let Some(wanted) = Pair::wanted(desired, live) else { return Vec::new() };
+        let key = (template, wanted.function, wanted.regex.as_str().unwrap_or_default());
+        let others = self.0.get(&key).into_iter().flatten();
+        let others = others.filter(|id| live.is_none_or(|live| live.handle["process"] != **id));
+        others.map(|id| Rival { claim: wanted.claim(template), holder: template_label(*id) }).collect()
+    }
 }

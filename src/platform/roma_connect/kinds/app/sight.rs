@@ -1,6 +1,6 @@
 //! Which app each document means, who has the name that it wants, and what the list does not show.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -41,18 +41,43 @@ pub(super) fn observe_instance(instance: &str, group: &[&Desired], observation: 
     }
     match apps {
         Ok(None) => {}
-        Ok(Some(apps)) => assign(instance, group, &apps, observation, facts),
+        Ok(Some(apps)) => assign(instance, group, &Listed::of(apps), observation, facts),
         Err(refusal) => all(observation, &|_| Sight::Unknown(refusal.to_string())),
     }
 }
 
-fn assign(instance: &str, group: &[&Desired], apps: &Apps<'_>, observation: &mut Observation, facts: &Facts) {
+/// The apps that an instance lists, by id and by name.
+struct Listed<'f> {
+    apps: Apps<'f>,
+    by_name: BTreeMap<&'f str, Vec<&'f str>>,
+}
+
+impl<'f> Listed<'f> {
+    fn of(apps: Apps<'f>) -> Self {
+        let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (id, app) in &apps {
+            let app: &'f Value = app;
+            if let Some(name) = app["name"].as_str() {
+                by_name.entry(name).or_default().push(*id);
+            }
+        }
+        Self { apps, by_name }
+    }
+
+    /// The apps of a name. The list's own filter is fuzzy, and its names are compared byte for byte.
+    fn named(&self, name: &str) -> Vec<&'f str> {
+        self.by_name.get(name).cloned().unwrap_or_default()
+    }
+}
+
+fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: &mut Observation, facts: &Facts) {
+    let apps = &listed.apps;
     let candidates = group.iter().map(|one| {
         if let Some(id) = one.locate("id").and_then(Value::as_str) {
             return apps.get_key_value(id).map(|(id, _)| *id).into_iter().collect();
         }
-        let old = one.locate("app").and_then(Value::as_str).map(|name| named(apps, name)).unwrap_or_default();
-        let new = one.field("name").and_then(Value::as_str).map(|name| named(apps, name)).unwrap_or_default();
+        let old = one.locate("app").and_then(Value::as_str).map(|name| listed.named(name)).unwrap_or_default();
+        let new = one.field("name").and_then(Value::as_str).map(|name| listed.named(name)).unwrap_or_default();
         old.into_iter().chain(new).collect()
     });
     let assigned = identity::assign(candidates.collect());
@@ -60,10 +85,10 @@ fn assign(instance: &str, group: &[&Desired], apps: &Apps<'_>, observation: &mut
         let sight = match assigned {
             Assigned::One(id) => {
                 let live = live(instance, apps[id]);
-                rivals(instance, one, Some(&live), apps, observation, facts)
+                rivals(instance, one, Some(&live), listed, observation, facts)
                     .map(|rivals| rivals.map(|rivals| Sight::Found(Live { rivals, ..live })))
             }
-            Assigned::Nothing => absent(instance, one, apps, observation, facts),
+            Assigned::Nothing => absent(instance, one, listed, observation, facts),
             Assigned::Several(ids) => {
                 let message = format!("{} could mean several apps: {}", one.id, ids.join(", "));
                 Ok(Some(Sight::Ambiguous(Box::new(
@@ -87,18 +112,13 @@ fn assign(instance: &str, group: &[&Desired], apps: &Apps<'_>, observation: &mut
     }
 }
 
-/// The apps of a name. The list's own filter is fuzzy, and its names are compared byte for byte.
-fn named<'f>(apps: &Apps<'f>, name: &str) -> Vec<&'f str> {
-    apps.iter().filter(|(_, app)| app["name"].as_str() == Some(name)).map(|(id, _)| *id).collect()
-}
-
 /// Returns who has the name that an app is to get: an app of the list, or one that this identity does not see, or one
 /// whose name counts as the same.
 fn rivals(
     instance: &str,
     desired: &Desired,
     live: Option<&Live>,
-    apps: &Apps<'_>,
+    listed: &Listed<'_>,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Reading<Vec<Rival>> {
@@ -109,15 +129,15 @@ fn rivals(
         claim: claim(Some(instance), name),
         holder: format!("app {id}{hidden}"),
     };
-    let listed: Vec<_> =
-        named(apps, name).into_iter().filter(|id| Some(*id) != own).map(|id| rival(id, name, "")).collect();
-    if !listed.is_empty() || live.is_some_and(|live| live.field("name") == name) {
-        return Ok(Some(listed));
+    let holders: Vec<_> =
+        listed.named(name).into_iter().filter(|id| Some(*id) != own).map(|id| rival(id, name, "")).collect();
+    if !holders.is_empty() || live.is_some_and(|live| live.field("name") == name) {
+        return Ok(Some(holders));
     }
     let Some(found) = read::validate(instance, "name", name, observation, facts)? else { return Ok(None) };
     Ok(Some(found.and_then(|app| Some((app["id"].as_str()?, app))).map_or_else(Vec::new, |(id, app)| {
         let taken = app["name"].as_str().unwrap_or(name);
-        match apps.contains_key(id) {
+        match listed.apps.contains_key(id) {
             _ if Some(id) == own => Vec::new(),
             true => vec![rival(id, taken, &format!(" (`{taken}`, the same to the server)"))],
             false => vec![rival(id, taken, " (exists but is not visible to this identity)")],
@@ -130,7 +150,7 @@ fn rivals(
 fn absent(
     instance: &str,
     one: &Desired,
-    apps: &Apps<'_>,
+    listed: &Listed<'_>,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Reading<Sight> {
@@ -147,12 +167,12 @@ fn absent(
             continue;
         };
         let Some(app) = found.filter(|app| app[key] == value) else { continue };
-        let Some(id) = app["id"].as_str().filter(|id| !apps.contains_key(id)) else { continue };
+        let Some(id) = app["id"].as_str().filter(|id| !listed.apps.contains_key(id)) else { continue };
         match read::show(instance, id, observation, facts)? {
             None => return Ok(None),
             Some(Ok(app)) => {
                 let live = live(instance, app);
-                return Ok(rivals(instance, one, Some(&live), apps, observation, facts)?
+                return Ok(rivals(instance, one, Some(&live), listed, observation, facts)?
                     .map(|rivals| Sight::Found(Live { rivals, ..live })));
             }
             // It went in between.
@@ -168,9 +188,10 @@ fn absent(
     if pending {
         return Ok(None);
     }
-    let names: BTreeSet<_> = apps.values().filter_map(|app| app["name"].as_str()).collect();
-    Ok(rivals(instance, one, None, apps, observation, facts)?.map(|rivals| Sight::Absent {
-        nearest: names.into_iter().map(str::to_owned).collect(),
+    // Only one that has to be there is told which names there are.
+    let names = listed.by_name.keys().filter(|_| one.ensure == Ensure::Existing);
+    Ok(rivals(instance, one, None, listed, observation, facts)?.map(|rivals| Sight::Absent {
+        nearest: names.map(|name| (*name).to_owned()).collect(),
         rivals,
         place: json!({"instance": instance}),
     }))
