@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     manifest::Provenance,
-    model::{Call, Change, Desired, FieldChange, Live, ResourceId, Sight},
+    model::{Call, Change, Desired, FieldChange, Live, ResourceId, Sight, policy::Policy},
     plan::{Cause, Plan, Scene},
     source::{Located, Origin},
 };
@@ -222,6 +222,8 @@ pub(super) struct Explained<'a> {
     pub(super) live: Option<&'a Live>,
     /// The calls that serve it.
     pub(super) calls: Vec<&'a Call>,
+    /// What of it differs and is only reported.
+    reported: Option<&'a Change>,
     provenance: &'a Provenance,
 }
 
@@ -233,6 +235,10 @@ pub(super) enum State<'a> {
     AsDeclared,
     /// It is left alone.
     Blocked(&'a Cause),
+    /// It differs where that is only reported.
+    Reported(&'a Change),
+    /// Nothing of it is looked at.
+    Ignored,
     /// The selection leaves it out.
     Outside,
 }
@@ -242,22 +248,52 @@ impl<'a> Explained<'a> {
         let id = &object.desired.id;
         let change = plan.changes.iter().find(|one| one.id == *id);
         let blocked = plan.blocked.iter().find(|one| one.id == *id);
-        let state = match (change, blocked) {
-            (Some(change), _) => State::Changes(change),
-            (None, Some(blocked)) => State::Blocked(&blocked.cause),
-            (None, None) if !object.desired.selected => State::Outside,
-            (None, None) => State::AsDeclared,
+        let reported = plan.reported.iter().find(|one| one.id == *id);
+        let state = match (change, blocked, reported) {
+            (Some(change), _, _) => State::Changes(change),
+            (None, Some(blocked), _) => State::Blocked(&blocked.cause),
+            (None, None, Some(change)) => State::Reported(change),
+            (None, None, None) if object.desired.policies.ignore_all() => State::Ignored,
+            (None, None, None) if !object.desired.selected => State::Outside,
+            (None, None, None) => State::AsDeclared,
         };
         let live = scenes.iter().find_map(|scene| match scene.facts.sight(id) {
             Some(Sight::Found(live)) if scene.target == object.desired.target => Some(live),
             _ => None,
         });
-        Self { object, state, live, calls: plan.calls_of(id).collect(), provenance }
+        Self { object, state, live, calls: plan.calls_of(id).collect(), reported, provenance }
     }
 
-    /// Returns the changes that a part causes.
+    /// Returns the changes that a part causes, and where it causes none, those that are only reported.
     pub(super) fn changes(&self, part: &Part<'_>) -> Vec<&'a FieldChange> {
-        let (State::Changes(change), Some(value)) = (&self.state, part.value) else { return Vec::new() };
+        let sent = self.sent(part);
+        if sent.is_empty() { self.reported(part) } else { sent }
+    }
+
+    /// Says what is done where a part differs, if it is a field that is not enforced.
+    pub(super) fn leniency(&self, part: &Part<'_>) -> Option<Policy> {
+        if part.role != Role::Field || !self.sent(part).is_empty() {
+            return None;
+        }
+        if !self.reported(part).is_empty() {
+            return Some(Policy::Report);
+        }
+        // What is made gets all that is declared.
+        let policy = self.object.desired.policies.of(part.path);
+        (policy != Policy::Enforce).then_some(policy)
+    }
+
+    fn sent(&self, part: &Part<'_>) -> Vec<&'a FieldChange> {
+        let State::Changes(change) = &self.state else { return Vec::new() };
+        self.caused(part, change)
+    }
+
+    fn reported(&self, part: &Part<'_>) -> Vec<&'a FieldChange> {
+        self.reported.map(|change| self.caused(part, change)).unwrap_or_default()
+    }
+
+    fn caused(&self, part: &Part<'_>, change: &'a Change) -> Vec<&'a FieldChange> {
+        let Some(value) = part.value else { return Vec::new() };
         let own: Vec<_> = change.fields.iter().filter(|field| field.because == value.origin).collect();
         if !own.is_empty() || part.role != Role::Field {
             return own;

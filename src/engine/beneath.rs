@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{connection::Reader, observe::round};
 use crate::{
     kind::{Beneath, Kind},
-    model::{Desired, Request, ResourceId},
+    model::{Action, Desired, Request, ResourceId},
     plan::{Plan, Scene},
 };
 
@@ -25,9 +25,16 @@ pub async fn beneath(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &mut Pl
         };
         let mut counts: HashMap<ResourceId, BTreeMap<&'static str, Option<u64>>> = HashMap::new();
         for (kind, beneath) in &told {
+            let live: Vec<ResourceId> = plan
+                .changes
+                .iter()
+                .filter(|one| one.target == scene.target && one.id.kind == kind.name())
+                .filter(|one| one.action != Action::Create)
+                .map(|one| one.id.clone())
+                .collect();
             counts.extend(beneath.counts().map(|(id, counts)| (id.clone(), counts)));
             for total in plan.beneath.iter_mut().filter(|one| one.target == scene.target && one.kind == kind.name()) {
-                total.count = beneath.total(total.noun);
+                total.count = beneath.total(total.noun, &live);
             }
         }
         for change in plan.changes.iter_mut().filter(|change| change.target == scene.target) {

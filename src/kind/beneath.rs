@@ -40,6 +40,11 @@ pub struct Beneath {
 }
 
 impl Beneath {
+    /// Notes that nothing of a noun hangs below an object.
+    pub fn tell_nothing(&mut self, id: &ResourceId, noun: &'static str) {
+        self.tell(id, noun, Some(Arc::default()));
+    }
+
     /// Notes what of a noun hangs below an object; none where that is unknown.
     pub fn tell(&mut self, id: &ResourceId, noun: &'static str, things: Option<Arc<Things>>) {
         self.told.entry(id.clone()).or_default().insert(noun, things);
@@ -52,8 +57,11 @@ impl Beneath {
     }
 
     /// Returns how many things of a noun hang below any of the objects, what several share once; none where it is
-    /// unknown of one of them.
-    pub fn total(&self, noun: &str) -> Option<u64> {
+    /// unknown of one of them. It is unknown too of those live ones of which nothing was told.
+    pub fn total<'i>(&self, noun: &str, live: impl IntoIterator<Item = &'i ResourceId>) -> Option<u64> {
+        if !live.into_iter().all(|id| self.told.get(id).is_some_and(|nouns| nouns.contains_key(noun))) {
+            return None;
+        }
         let mut all = Things::default();
         let mut seen: Option<&Arc<Things>> = None;
         for things in self.told.values().filter_map(|nouns| nouns.get(noun)) {
@@ -86,11 +94,15 @@ mod tests {
         beneath.tell(&id("b"), "hosts", things(&["2", "3"], &[]));
         beneath.tell(&id("c"), "hosts", things(&[], &[("module 1", 340)]));
         beneath.tell(&id("d"), "hosts", things(&[], &[("module 1", 340), ("module 2", 1)]));
-        assert_eq!(beneath.total("hosts"), Some(344));
-        assert_eq!(beneath.total("modules"), Some(0));
+        assert_eq!(beneath.total("hosts", []), Some(344));
+        assert_eq!(beneath.total("hosts", &["a", "b", "c", "d"].map(id)), Some(344));
+        assert_eq!(beneath.total("modules", []), Some(0));
+        // Silence is no zero.
+        assert_eq!(beneath.total("hosts", &[id("e")]), None);
+        assert_eq!(beneath.total("modules", &[id("a")]), None);
         beneath.tell(&id("d"), "modules", things(&["1"], &[]));
         beneath.tell(&id("e"), "modules", None);
-        assert_eq!(beneath.total("modules"), None);
+        assert_eq!(beneath.total("modules", []), None);
         let counts: Vec<_> = beneath.counts().map(|(id, counts)| format!("{id} {counts:?}")).collect();
         assert_eq!(
             counts,

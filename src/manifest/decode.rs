@@ -20,6 +20,9 @@ use crate::{
 /// What documents of our own, such as saved plans, have in `apiVersion`. They are not manifests.
 const OURS: &str = "reconcile/";
 
+/// The kinds of documents of our own.
+const OUR_KINDS: [&str; 6] = ["Config", "Plan", "Snapshot", "Validation", "Drift", "Explanation"];
+
 /// Codes of mistakes that leave a document unread, its name included.
 const UNREAD: [&str; 3] = ["Y001", "Y004", "Y005"];
 
@@ -45,7 +48,7 @@ pub fn decode(
     };
     let mut documents: Vec<Loaded<'_>> = Vec::new();
     for file in &found.files {
-        let (mut loaded, unread) = decoder.load(*file);
+        let (mut loaded, unread) = decoder.load(*file, false);
         decoder.unread |= unread;
         documents.append(&mut loaded);
     }
@@ -90,13 +93,13 @@ struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// Reads the documents of a file. Says also whether some could not be read at all.
-    fn load(&mut self, file: FileId) -> (Vec<Loaded<'a>>, bool) {
+    /// Reads the documents of a file, which may be one of an overlay. Says also whether some could not be read at all.
+    fn load(&mut self, file: FileId, lies_over: bool) -> (Vec<Loaded<'a>>, bool) {
         let text = self.sources.text(file);
         let mut found = Vec::new();
         let documents = yaml::load(file, text, &mut found);
         let (ours, manifests): (Vec<_>, Vec<_>) =
-            documents.into_iter().partition(|document| is_ours(&document.root, self.platforms));
+            documents.into_iter().partition(|document| is_ours(&document.root, lies_over, self.platforms));
         found.retain(|diagnostic| !lies_in(diagnostic, ours.iter().map(|document| &document.root.origin)));
         let unread = found.iter().any(|diagnostic| UNREAD.contains(&&*diagnostic.code));
         let mistakes: Vec<Origin> =
@@ -125,7 +128,7 @@ impl<'a> Decoder<'a> {
             let mut seen: HashMap<usize, Origin> = HashMap::new();
             for file in files {
                 self.set.provenance.belongs(*file, directory);
-                let (loaded, unread) = self.load(*file);
+                let (loaded, unread) = self.load(*file, true);
                 self.set.unplaced |= unread;
                 for over in loaded {
                     self.lay(over, &bases, documents, &mut seen);
@@ -223,11 +226,22 @@ impl<'a> Decoder<'a> {
 }
 
 /// Says whether a document belongs to the program itself: a configuration, a plan, or the state of a sandbox, whose
-/// keys are the names of platforms.
-fn is_ours(root: &Node<'_>, platforms: &[&dyn Platform]) -> bool {
+/// keys are the names of platforms. A manifest that only claims to must not be left out in silence, least of all one
+/// that was to change what the base says.
+fn is_ours(root: &Node<'_>, lies_over: bool, platforms: &[&dyn Platform]) -> bool {
     let is_state = !root.entries().is_empty()
         && root.entries().iter().all(|(key, _)| platforms.iter().any(|platform| platform.name() == key.key()));
-    is_state || root.get("apiVersion").and_then(Node::as_text).is_some_and(|version| version.starts_with(OURS))
+    if is_state {
+        return true;
+    }
+    let text = |key: &str| root.get(key).and_then(Node::as_text);
+    let kind = text("kind").unwrap_or_default();
+    let is_kind = if lies_over {
+        OUR_KINDS.contains(&kind)
+    } else {
+        platforms.iter().all(|platform| platform.kind(kind).is_none())
+    };
+    is_kind && text("apiVersion").is_some_and(|version| version.starts_with(OURS))
 }
 
 /// Says whether a diagnostic is about something within places.

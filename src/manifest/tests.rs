@@ -186,6 +186,22 @@ fn documents_decode() {
     ");
 }
 
+#[test]
+fn a_manifest_is_no_document_of_our_own_for_saying_so() {
+    insta::assert_snapshot!(check(&switch("one", "{serial: 1}").replace("net-fabric/v1", "reconcile/v1")), @r"
+    1 documents
+    broken: Switch/one
+
+    error[M001]: unknown apiVersion `reconcile/v1`
+     --> a.yaml:1:13
+      |
+    1 | apiVersion: reconcile/v1
+      |             ^^^^^^^^^^^^
+      |
+      = help: known are net-fabric/v1, cabling/v1
+    ");
+}
+
 /// Ten documents, nearly all of them broken.
 const BROKEN: &str = "apiVersion: net-fabrik/v1
 kind: Swich

@@ -90,10 +90,10 @@ fn what_hangs_below_is_counted_for_each_change_and_for_all_of_a_kind() {
     let site = Site::with(&busy(12, 5), &[("all.yaml", &documents.concat())]);
     let (changes, totals) = below(&site);
     insta::assert_snapshot!(changes.join("\n"), @r#"
-    Instance/one {"associations":2}
-    Instance/rack {"associations":2}
-    Instance/three {"associations":0}
-    Instance/two {"associations":1}
+    Instance/one {"associations":2,"hosts":0,"modules":0}
+    Instance/rack {"associations":2,"hosts":0,"modules":0}
+    Instance/three {"associations":0,"hosts":0,"modules":0}
+    Instance/two {"associations":1,"hosts":0,"modules":0}
     Module/cache {"hosts":0,"serviceInstances":0}
     Module/m0 {"hosts":5,"serviceInstances":5}
     Module/m1 {"hosts":5,"serviceInstances":5}
@@ -242,6 +242,24 @@ fn what_lies_below_a_layer_of_the_topology_is_unknown() {
     assert_eq!(changes, [r#"Instance/layer {"associations":0,"hosts":null,"modules":null}"#]);
     assert_eq!(site.run(&["plan", "--max", "associations=0"]).code, Some(0));
     assert_eq!(site.run(&["plan", "--max", "hosts=1000"]).code, Some(3));
+    // It is one whether its document names a business or not.
+    state["bk-cmdb"]["instances"]["bk_switch"][0]["bk_parent_id"] = json!(3);
+    let layer = switch("layer", "bk_inst_name: sw-1", "ports: 48");
+    let other = switch("other", "bk_inst_name: sw-2", "ports: 48");
+    for version in ["3.9", "3.14"] {
+        state["bk-cmdb"]["version"] = json!(version);
+        let site = Site::with(&state, &[("layer.yaml", &layer), ("other.yaml", &other)]);
+        let (changes, _) = below(&site);
+        assert_eq!(
+            changes,
+            [
+                r#"Instance/layer {"associations":0,"hosts":null,"modules":null}"#,
+                r#"Instance/other {"associations":0,"hosts":0,"modules":0}"#
+            ]
+        );
+        assert_eq!(site.run(&["plan", "--max", "hosts=1000"]).code, Some(3));
+        assert_eq!(site.run(&["plan", "other.yaml", "--max", "hosts=0"]).code, Some(0));
+    }
 }
 
 #[test]
@@ -265,7 +283,10 @@ fn an_older_server_is_asked_in_older_ways() {
     let (changes, _) = below(&site);
     assert_eq!(
         changes,
-        [r#"Instance/one {"associations":2}"#, r#"ProcessTemplate/nginx {"hosts":4,"modules":3,"serviceInstances":6}"#]
+        [
+            r#"Instance/one {"associations":2,"hosts":0,"modules":0}"#,
+            r#"ProcessTemplate/nginx {"hosts":4,"modules":3,"serviceInstances":6}"#
+        ]
     );
 }
 

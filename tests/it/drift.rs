@@ -180,6 +180,32 @@ fn an_instance_that_is_missing_or_in_the_way() {
     assert_eq!(seen(&site), json!({"": ["unknown", "unknown", null, "none", null]}));
 }
 
+/// A name that somebody else used again: who removed the first one is not to blame.
+#[test]
+fn a_name_that_was_used_again() {
+    let spec = "ensure: present, model: bk_switch, match: {bk_inst_name: new}, fields: {ports: 1}";
+    let site = Site::with(&zoned(), &[("a.yaml", &document("Instance", spec))]);
+    let id = || site.row("/bk-cmdb/instances/bk_switch", "bk_inst_name", "new")["bk_inst_id"].clone();
+    site.apply();
+    site.edit("delete_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": id()}));
+    assert_eq!(seen(&site), json!({"": ["drift", "removed", "zoe", "audit", null]}));
+    site.edit("create_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_name": "new"}));
+    ours(&site, "update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": id(), "bk_inst_name": "other"}));
+    assert_eq!(seen(&site), json!({"": ["unknown", "unknown", null, "none", null]}));
+    // The same of modules, where another set does not count.
+    let spec = "ensure: present, business: demo, set: public, module: fresh";
+    site.write("a.yaml", &document("Module", spec));
+    let id = || site.row("/bk-cmdb/modules", "bk_module_name", "fresh")["bk_module_id"].clone();
+    site.apply();
+    site.edit("delete_module", &json!({"bk_biz_id": 3, "bk_set_id": 11, "bk_module_id": id()}));
+    assert_eq!(seen(&site), json!({"": ["drift", "removed", "zoe", "audit", null]}));
+    let data = json!({"bk_module_name": "fresh", "bk_parent_id": 11});
+    site.edit("create_module", &json!({"bk_biz_id": 3, "bk_set_id": 11, "data": data}));
+    let renamed = json!({"bk_module_name": "stale"});
+    site.edit("update_module", &json!({"bk_biz_id": 3, "bk_set_id": 11, "bk_module_id": id(), "data": renamed}));
+    assert_eq!(seen(&site), json!({"": ["unknown", "unknown", null, "none", null]}));
+}
+
 #[test]
 fn a_module() {
     let module = document("Module", "business: demo, set: public, module: web, fields: {operator: alice}");

@@ -215,3 +215,52 @@ fn what_holds_for_a_whole_object_is_explained_too() {
     assert_eq!((output.code, &output.json()["kind"]), (Some(1), &json!("Validation")), "{output}");
     check_document(&output.json());
 }
+
+#[test]
+fn what_is_not_enforced_is_not_said_to_be_as_it_is_live() {
+    let document = |policy: &str| {
+        switch("one", "bk_inst_name: sw-1", "ports: 48, operator: bob, remark: x")
+            .replace("spec:\n", &format!("spec:\n  {policy}\n"))
+    };
+    let site = Site::with(&state(), &[]);
+    let told = |policy: &str, path: &str| {
+        site.write("a.yaml", &document(policy));
+        let text = site.run(&["explain", "a.yaml:8"]);
+        let json = site.run(&["explain", "a.yaml:8", "-o", "json"]).json();
+        let object = json["objects"][0].clone();
+        let parts = object["parts"].as_array().expect("a list");
+        let part = parts.iter().find(|part| part["path"] == path).expect("it is declared").clone();
+        let line = text.stdout.lines().find(|line| line.trim_start().starts_with(path)).expect("a line").to_owned();
+        let last = text.stdout.lines().last().unwrap_or_default().trim().to_owned();
+        (line, last, json!([object["state"], part["differs"], part["policy"], part["live"]]))
+    };
+    let check = |policy: &str, path: &str, line: &str, last: &str, expected: Value| {
+        let (said, end, told) = told(policy, path);
+        assert!(said.contains(line), "{policy}: {said}");
+        assert!(end.starts_with(last), "{policy}: {end}");
+        assert_eq!(told, expected, "{policy}");
+    };
+    let only = "no call: what differs is only reported (policy: report)";
+    check("policy: report", "ports", "live 24 → 48, only reported ", only, json!(["reported", true, "report", 24]));
+    // Some of it is enforced, some reported, some ignored.
+    let mixed = "fieldPolicy: {ports: report, operator: ignore}";
+    let call = "call: update_inst {\"bk_inst_id\":1,\"bk_obj_id\":\"bk_switch\",\"data\":{\"remark\":\"x\"}}";
+    check(mixed, "ports", "live 24 → 48, only reported ", call, json!(["update", true, "report", 24]));
+    check(mixed, "operator", "bob, ignored, whatever is live ", call, json!(["update", false, "ignore", "alice"]));
+    check(mixed, "remark", "→ \"x\" ", call, json!(["update", true, null, ""]));
+    site.write("a.yaml", &document("policy: ignore"));
+    let output = site.run(&["explain", "a.yaml:8"]);
+    assert_eq!(output.stdout, "a.yaml:8: its object is ignored (policy: ignore)\n", "{output}");
+    // It is read where another one refers to it.
+    let row = "apiVersion: bk-cmdb/v1\nkind: InstanceAssociation\nmetadata: {name: cable}\nspec: {association: switch_rack, \
+               source: {ref: one}, targets: [{model: bk_rack, match: {bk_inst_name: rack-1}}]}\n";
+    site.write("b.yaml", row);
+    let ignored = "no call: it is ignored (policy: ignore)";
+    check(
+        "policy: ignore",
+        "ports",
+        "48, ignored, whatever is live ",
+        ignored,
+        json!(["ignored", false, "ignore", 24]),
+    );
+}

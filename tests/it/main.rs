@@ -34,6 +34,7 @@ mod secrets;
 mod slips;
 mod snapshot;
 mod snapshot_beneath;
+mod snapshot_moved;
 mod snapshot_property;
 mod traps;
 mod unique;

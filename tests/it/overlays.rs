@@ -123,6 +123,9 @@ fn a_mistake_in_an_overlay_stops_the_run() {
     check(&OVER.replace("name: one", "name: on"), "did you mean `one`?");
     check(&OVER.replace("fields", "feilds"), "m/overlays/prod/net.yaml:4:3");
     check("a: [\n", "m/overlays/prod/net.yaml:1:4");
+    // It is no document of our own for saying so: the value of the base must not go out.
+    check(&format!("apiVersion: reconcile/v1\n{OVER}"), "m/overlays/prod/net.yaml:3:18");
+    check(&format!("apiVersion: reconcile/v1\n{OVER}"), "`one` is of apiVersion bk-cmdb/v1");
     let output = site.run(&["validate", "m", "--overlay", "nowhere", "--set", "PORTS=1"]);
     assert_eq!(output.code, Some(1), "{output}");
     assert!(output.stderr.contains("cannot read nowhere"), "{output}");

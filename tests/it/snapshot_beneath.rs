@@ -79,15 +79,15 @@ fn what_hangs_below_the_changes_of_a_pull_request_is_counted() {
         site.write("more.yaml", &(more(2) + &share));
         let below = below(&same(&site)).join("\n");
         insta::allow_duplicates! { insta::assert_snapshot!(below, @r#"
-        Instance/one {"associations":2}
-        Instance/two {"associations":1}
+        Instance/one {"associations":2,"hosts":0,"modules":0}
+        Instance/two {"associations":1,"hosts":0,"modules":0}
         Module/m0 {"hosts":5,"serviceInstances":5}
         Module/m1 {"hosts":5,"serviceInstances":5}
         Module/web {"hosts":1,"serviceInstances":0}
         ProcessTemplate/second {"hosts":13,"modules":3,"serviceInstances":15}
-        App/invoices {}
+        App/invoices {"apis":0,"members":0}
         App/orders {"apis":null,"members":1}
-        App/share → members {}
+        App/share → members {"apis":0,"members":0}
         "#); }
         unplug(&site);
         let limited = site.run(&["plan", "--against", FILE, "--max", "hosts=12"]);

@@ -103,6 +103,9 @@ pub(super) fn undecided(asked: &Asked, file: FileId, sources: &Sources) -> Strin
     let Some(line) = line(text, asked.line) else { return String::new() };
     let documents = yaml::load(file, text, &mut Vec::new());
     let root = documents.iter().map(|one| &one.root).find(|root| meets(&root.origin, &line));
+    if root.is_some_and(|root| head(root, &line) == Some("spec") && is_ignored(root)) {
+        return "its object is ignored (policy: ignore)".to_owned();
+    }
     nothing(&text[line.clone()], root.and_then(|root| head(root, &line)))
 }
 
@@ -117,6 +120,13 @@ fn nothing(line: &str, key: Option<&str>) -> String {
         _ => "no value that is declared stands here",
     };
     what.to_owned()
+}
+
+/// Says whether a document declares that nothing of its object is looked at.
+fn is_ignored(root: &Node<'_>) -> bool {
+    root.get("spec").is_some_and(|spec| {
+        spec.get("policy").and_then(Node::as_text) == Some("ignore") && spec.get("fieldPolicy").is_none()
+    })
 }
 
 fn is_ours(root: &Node<'_>) -> bool {

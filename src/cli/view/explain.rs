@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::explain::{Asked, Decided, Explained, Part, Role, State},
     manifest::Provenance,
-    model::{Action, FieldChange},
+    model::{Action, FieldChange, policy::Policy},
     plan::{
         Cause,
         file::{FORMAT_VERSION, place as at},
@@ -146,6 +146,9 @@ impl Writer<'_> {
         if let (Role::Field, Some(live)) = (part.role, one.live.and_then(|live| live.fields.get(part.path))) {
             document["live"] = live.clone();
         }
+        if let Some(policy) = one.leniency(part) {
+            document["policy"] = json!(word(policy));
+        }
         if let Role::Reference(to) = part.role {
             document["to"] = json!(to.to_string());
         }
@@ -169,12 +172,16 @@ impl Writer<'_> {
             Role::Setting => "holds for the object as a whole".to_owned(),
             Role::Reference(to) => format!("finds {to}, which it refers to"),
             Role::Field | Role::Finder if !changes.is_empty() => {
-                changes.iter().map(|field| arrow(field, part.path)).collect::<Vec<_>>().join("; ")
+                let changes = changes.iter().map(|field| arrow(field, part.path)).collect::<Vec<_>>().join("; ");
+                if one.leniency(part).is_some() { format!("{changes}, only reported") } else { changes }
+            }
+            Role::Field if one.leniency(part) == Some(Policy::Ignore) => {
+                format!("{declared}, ignored, whatever is live")
             }
             Role::Field | Role::Finder => match one.state {
-                State::Blocked(_) | State::Outside => declared,
-                State::Changes(change) if change.action != Action::Update => declared,
-                State::Changes(_) | State::AsDeclared => format!("{declared}, as it is live"),
+                State::Blocked(_) | State::Outside | State::Ignored => declared,
+                State::Changes(change) | State::Reported(change) if change.action != Action::Update => declared,
+                State::Changes(_) | State::Reported(_) | State::AsDeclared => format!("{declared}, as it is live"),
             },
         }
     }
@@ -206,11 +213,21 @@ fn role(role: Role<'_>) -> &'static str {
     }
 }
 
+fn word(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Enforce => "enforce",
+        Policy::Report => "report",
+        Policy::Ignore => "ignore",
+    }
+}
+
 fn state(one: &Explained<'_>) -> &'static str {
     match one.state {
         State::Changes(change) => change.action.name(),
         State::AsDeclared => "unchanged",
         State::Blocked(_) => "blocked",
+        State::Reported(_) => "reported",
+        State::Ignored => "ignored",
         State::Outside => "outside",
     }
 }
@@ -226,6 +243,8 @@ fn reason(one: &Explained<'_>) -> String {
         }
         State::Blocked(Cause::Unread(why)) => format!("it could not be read: {why}"),
         State::Blocked(Cause::Needs(other)) => format!("it is left alone: it needs {other}"),
+        State::Reported(_) => "what differs is only reported (policy: report)".to_owned(),
+        State::Ignored => "it is ignored (policy: ignore)".to_owned(),
         State::Outside => "the selection leaves it out".to_owned(),
     }
 }

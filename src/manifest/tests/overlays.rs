@@ -102,6 +102,8 @@ fn a_document_without_a_base_holds_everything_back() {
         (over("{}").replace("name: one", "name: elsewhere"), "a document that could not be read"),
         (over("{}").replace("kind: Switch", "kind: Cable"), "`one` is of kind Switch"),
         (format!("apiVersion: cabling/v1\n{}", over("{}")), "`one` is of apiVersion net-fabric/v1"),
+        (format!("apiVersion: reconcile/v1\n{}", over("{}")), "`one` is of apiVersion net-fabric/v1"),
+        ("apiVersion: reconcile/v1\nspec: {}\n".to_owned(), "needs `kind` and `metadata.name`"),
         ("spec: {}\n".to_owned(), "needs `kind` and `metadata.name`"),
         ("a: [\n".to_owned(), "unclosed"),
     ] {

@@ -21,12 +21,15 @@ use crate::{
 
 /// Argument that holds the attributes; it is spread where the door wants a flat body.
 pub(super) const DATA: &str = "data";
+/// Argument that tells the answers to a repeated question apart. No server gets it.
+pub(super) const AGAIN: &str = "again";
 
 /// Writes a request for the door of the endpoint.
 pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
-    let Value::Object(arguments) = request.arguments.clone() else {
+    let Value::Object(mut arguments) = request.arguments.clone() else {
         return Err(Refusal::new(None, "arguments of a call have to be an object"));
     };
+    arguments.remove(AGAIN);
     let version = endpoint.settings.get("version").and_then(|version| Version::parse(version));
     let operation = table::find(request.operation, &arguments, version)?;
     match endpoint.settings.get("door").map(String::as_str) {

@@ -31,6 +31,9 @@ const GROUPS: usize = 50;
 const FEW_GROUPS: usize = 20;
 /// Code for a rule tree that breaks a limit.
 const BROKEN_RULES: i64 = 1_199_006;
+/// The parent of an instance of a custom layer. Other instances have none.
+pub(super) const PARENT: &str = "bk_parent_id";
+
 /// Why something could not be looked up.
 #[derive(Debug, Clone)]
 pub(super) enum Trouble {
@@ -118,7 +121,7 @@ pub(super) fn instances<'f>(
     let mut queries = queries(selectors, &mut indexed, groups);
     let mut fields: BTreeSet<&str> = fields.iter().map(String::as_str).collect();
     fields.extend(indexed.iter().map(String::as_str));
-    fields.insert("bk_inst_id");
+    fields.extend(["bk_inst_id", PARENT]);
     while let Some(query) = queries.pop_front() {
         let mut start = 0;
         loop {
@@ -298,6 +301,11 @@ fn queries<'s>(
     }
     queries.extend(groups.chunks(most_groups).map(|groups| Query::Groups(groups.to_vec())));
     queries
+}
+
+/// Says whether an instance with this parent is one of a layer of the topology.
+pub(super) fn is_layer(parent: &Value) -> bool {
+    parent.as_i64().is_some_and(|parent| parent != 0)
 }
 
 /// Names of a model's instances, for hints: one page, whatever the size of the model.

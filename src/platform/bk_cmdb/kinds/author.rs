@@ -21,8 +21,8 @@ use crate::{
 const MOST: usize = 100;
 /// Most ids of one `find_audit_by_id`.
 const IDS: usize = 200;
-/// Most names of one `list_operation_audit`.
-const NAMES: usize = 100;
+/// Most names of one `list_operation_audit`, whose answer has to hold the latest record of each.
+const NAMES: usize = 20;
 /// Every record is later; a search needs some time.
 const EVER: &str = "2000-01-01T00:00:00Z";
 
@@ -37,7 +37,7 @@ pub(super) struct Subject<'a> {
     pub(super) id: i64,
 }
 
-/// Records of an object, or of removals.
+/// Records of an object, or of all that had some names.
 #[derive(Debug, Clone)]
 pub(super) struct Records<'f> {
     /// The latest first.
@@ -159,9 +159,8 @@ pub(super) fn by_ids<'f>(
     observation.ask.is_empty().then_some(rows)
 }
 
-/// Reads the records of removals of objects with these names, without their details; nothing while answers are
-/// missing.
-pub(super) fn removals<'f>(
+/// Reads the records of objects that had these names, without their details; nothing while answers are missing.
+pub(super) fn of_names<'f>(
     condition: &Value,
     names: &BTreeSet<&str>,
     observation: &mut Observation,
@@ -171,7 +170,6 @@ pub(super) fn removals<'f>(
     let mut trail = Some(Records { latest: Vec::new(), whole: true });
     for chunk in names.chunks(NAMES) {
         let mut condition = condition.clone();
-        condition["action"] = json!(["delete"]);
         condition["operation_time"] = json!({"start": EVER});
         condition["condition"] = json!([{"field": "resource_name", "operator": "in", "value": chunk}]);
         let arguments = json!({"condition": condition, "page": {"start": 0, "limit": IDS, "sort": "-id"}});
@@ -200,9 +198,12 @@ fn rows(data: &Value) -> Records<'_> {
 /// Says who removed an object: the record, or that none knows it; none where that cannot be said.
 pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Value) -> bool, facts: &Facts) -> Option<Changed> {
     let records = trail.as_ref()?;
-    let record = records.latest.iter().find(|record| is_about(record));
-    let never = || Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() };
-    record.map(|record| told(record, Deed::Removed, facts)).or_else(|| records.whole.then(never))
+    match records.latest.iter().find(|record| is_about(record)) {
+        Some(record) if record["action"] == "delete" => Some(told(record, Deed::Removed, facts)),
+        // Another object had the name since, and was perhaps given another one.
+        Some(_) => None,
+        None => records.whole.then(|| Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() }),
+    }
 }
 
 /// What a record says: who did it, and when.
@@ -383,6 +384,24 @@ mod tests {
         check(&[of_b], false, json!(1), json!(["earlier", null, "audit", null, null]));
         check(&[], true, json!(1), Value::Null);
         assert_eq!(last_change(&None, "a", &json!(1), &facts()), None);
+    }
+
+    #[test]
+    fn a_removal_is_the_last_that_is_known_of_a_name() {
+        let record = |action: &str, by: &str, name: &str| json!({"action": action, "user": by, "resource_name": name});
+        let check = |records: &[Value], whole: bool, expected: Value| {
+            let trail = Some(Records { latest: records.iter().collect(), whole });
+            let told = removal(&trail, |record| record["resource_name"] == "a", &facts());
+            assert_eq!(told_in_short(told), expected, "{records:?}");
+        };
+        let gone = record("delete", "carol", "a");
+        let removed = json!(["removed", "carol", "audit", false, null]);
+        check(&[record("create", "zoe", "b"), gone.clone(), record("create", "zoe", "a")], false, removed);
+        check(&[record("update", "dave", "a"), record("create", "zoe", "a"), gone.clone()], true, Value::Null);
+        check(&[record("create", "zoe", "a"), gone], true, Value::Null);
+        check(&[record("delete", "zoe", "b")], true, json!(["never", null, "audit", null, null]));
+        check(&[record("delete", "zoe", "b")], false, Value::Null);
+        assert_eq!(removal(&None, |_| true, &facts()), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
         seal::{Whole, only},
     },
     model::{Refusal, Request},
+    platform::bk_cmdb::door::AGAIN,
 };
 
 /// Most rows of one page of most searches.
@@ -24,6 +25,8 @@ const TEMPLATES: usize = 1000;
 const THINGS: usize = 1000;
 /// Most businesses of one page.
 const BUSINESSES: usize = 200;
+/// How often a list that moves while it is read is read.
+const ROUNDS: usize = 5;
 
 /// What kinds read of an instance beside the attributes of its model.
 const INSTANCE: &[&str] = &["bk_inst_id", "bk_inst_name", "bk_biz_id", "bk_parent_id"];
@@ -143,7 +146,41 @@ fn list_of<'f>(
     }
 }
 
+/// What one reading of a list came to.
+enum Reading<'f> {
+    /// Answers are missing.
+    Pending,
+    /// All rows.
+    Whole(Vec<&'f Value>),
+    /// Rows came or went meanwhile, so that some may lie on no page.
+    Moved,
+}
+
+/// Reads a list again until it holds still. `read` gets the mark that tells the answers of a reading apart from those
+/// of the others.
+fn steady<'f>(
+    mut read: impl FnMut(&dyn Fn(Value) -> Value) -> Result<Reading<'f>, Refusal>,
+) -> Result<Option<Vec<&'f Value>>, Refusal> {
+    for round in 0..ROUNDS {
+        let marked = |mut arguments: Value| {
+            if round > 0 {
+                arguments[AGAIN] = json!(round);
+            }
+            arguments
+        };
+        match read(&marked)? {
+            Reading::Pending => return Ok(None),
+            Reading::Whole(rows) => return Ok(Some(rows)),
+            Reading::Moved => {}
+        }
+    }
+    Err(Refusal::new(None, format!("the rows moved each of {ROUNDS} times they were read")))
+}
+
 /// Reads rows page by page, by ascending key.
+///
+/// A row that goes draws those behind it forward, and one of them onto the page that was just read. So each page begins
+/// with the last row of the one before: where that is another one now, the list is read again.
 fn pages<'f>(
     scope: &Request,
     arguments: &Value,
@@ -152,25 +189,36 @@ fn pages<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Option<Vec<&'f Value>>, Refusal> {
-    let mut all = Vec::new();
-    loop {
-        let mut arguments = arguments.clone();
-        arguments["page"] = json!({"start": all.len(), "limit": most, "sort": key});
-        let (rows, count) = match observation.read(Request { arguments, ..scope.clone() }, facts) {
-            Read::Pending => return Ok(None),
-            Read::Failed(refusal) => return Err(refusal.clone()),
-            Read::Value(data) => (data["info"].as_array().map(Vec::as_slice).unwrap_or_default(), &data["count"]),
-        };
-        all.extend(rows);
-        // What has no count ends with a short page.
-        let more = match count.as_u64() {
-            Some(count) => !rows.is_empty() && (all.len() as u64) < count,
-            None => rows.len() == most,
-        };
-        if !more {
-            return Ok(Some(all));
+    steady(|marked| {
+        let mut all: Vec<&Value> = Vec::new();
+        loop {
+            let mut arguments = marked(arguments.clone());
+            arguments["page"] = json!({"start": all.len().saturating_sub(1), "limit": most, "sort": key});
+            let (rows, count) = match observation.read(Request { arguments, ..scope.clone() }, facts) {
+                Read::Pending => return Ok(Reading::Pending),
+                Read::Failed(refusal) => return Err(refusal.clone()),
+                Read::Value(data) => (data["info"].as_array().map(Vec::as_slice).unwrap_or_default(), &data["count"]),
+            };
+            let is_full = rows.len() == most;
+            let added = match all.last() {
+                None => rows,
+                Some(last) if rows.first().is_some_and(|first| first[key] == last[key]) => &rows[1..],
+                Some(_) => return Ok(Reading::Moved),
+            };
+            all.extend(added);
+            // What has no count ends with a short page.
+            let more = match count.as_u64() {
+                Some(count) => !added.is_empty() && (all.len() as u64) < count,
+                None => is_full,
+            };
+            if !more {
+                let distinct: HashSet<String> = all.iter().map(|row| row[key].to_string()).collect();
+                let is_whole =
+                    distinct.len() == all.len() && count.as_u64().is_none_or(|count| count == all.len() as u64);
+                return Ok(if is_whole { Reading::Whole(all) } else { Reading::Moved });
+            }
         }
-    }
+    })
 }
 
 /// Reads what lies in the modules of a business: a page, which tells how much there is, and the others at once.
@@ -180,32 +228,31 @@ fn things<'f>(
     facts: &'f Facts,
 ) -> Result<Option<Vec<&'f Value>>, Refusal> {
     let list = if scope.operation == "find_host_topo_relation" { "data" } else { "info" };
-    let (mut all, mut is_whole) = (Vec::new(), true);
-    let (mut start, mut count) = (0, 1);
-    while start < count {
-        let mut arguments = scope.arguments.clone();
-        arguments["page"] = json!({"start": start, "limit": THINGS});
-        match observation.read(Request { arguments, ..scope.clone() }, facts) {
-            Read::Pending => is_whole = false,
-            Read::Failed(refusal) => return Err(refusal.clone()),
-            Read::Value(data) => {
-                let told = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
-                count = told.ok_or_else(|| Refusal::new(None, "the answer has no count"))?;
-                all.extend(data[list].as_array().into_iter().flatten());
-            }
-        }
-        start += THINGS;
-    }
-    if !is_whole {
-        return Ok(None);
-    }
-    // No order is promised, so rows may lie on two pages, and others on none.
     let keys = keys(scope.operation).unwrap_or_default();
-    let distinct: HashSet<String> = all.iter().map(|row| only(row, keys).to_string()).collect();
-    if distinct.len() != count {
-        return Err(Refusal::new(None, "the rows moved while they were read"));
-    }
-    Ok(Some(all))
+    steady(|marked| {
+        let (mut all, mut is_known) = (Vec::new(), true);
+        let (mut start, mut count) = (0, 1);
+        while start < count {
+            let mut arguments = marked(scope.arguments.clone());
+            arguments["page"] = json!({"start": start, "limit": THINGS});
+            match observation.read(Request { arguments, ..scope.clone() }, facts) {
+                Read::Pending => is_known = false,
+                Read::Failed(refusal) => return Err(refusal.clone()),
+                Read::Value(data) => {
+                    let told = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
+                    count = told.ok_or_else(|| Refusal::new(None, "the answer has no count"))?;
+                    all.extend(data[list].as_array().into_iter().flatten());
+                }
+            }
+            start += THINGS;
+        }
+        if !is_known {
+            return Ok(Reading::Pending);
+        }
+        // No order is promised, so rows may lie on two pages, and others on none.
+        let distinct: HashSet<String> = all.iter().map(|row| only(row, keys).to_string()).collect();
+        Ok(if distinct.len() == count { Reading::Whole(all) } else { Reading::Moved })
+    })
 }
 
 /// Reads the processes of all service templates of a business: the server lists them by service template alone.

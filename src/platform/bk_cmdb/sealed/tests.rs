@@ -152,14 +152,17 @@ fn read(scope: &Request, needs: &[Arc<Whole>], answers: &[Value]) -> (Vec<String
 
 #[test]
 fn whole_scopes_are_read_to_their_last_page() {
-    let row = |id: usize| json!({"id": id, "bk_inst_id": id, "creator": "zoe"});
-    let full = json!({"info": (0..500).map(row).collect::<Vec<_>>()});
+    let page = |ids: std::ops::Range<usize>| {
+        let row = |id: usize| json!({"id": id, "bk_inst_id": id, "creator": "zoe"});
+        json!({"info": ids.map(row).collect::<Vec<_>>()})
+    };
     let scope = request("search_instance_associations", json!({"bk_obj_id": "m"}));
-    let (asked, rows) = read(&scope, &[], &[full.clone(), full, json!({"info": null})]);
+    let (asked, rows) = read(&scope, &[], &[page(0..500), page(499..999), page(998..999)]);
     assert_eq!(asked.len(), 3);
-    assert!(asked[2].contains(r#""page":{"limit":500,"sort":"id","start":1000}"#), "{asked:?}");
+    assert!(asked[2].contains(r#""page":{"limit":500,"sort":"id","start":998}"#), "{asked:?}");
     let rows = rows.expect("it was read");
-    assert_eq!((rows.len(), &rows[7]), (1000, &json!({"id": 7, "bk_inst_id": 7})));
+    assert_eq!((rows.len(), &rows[7]), (999, &json!({"id": 7, "bk_inst_id": 7})));
+    assert_eq!(read(&scope, &[], &[json!({"info": null})]).1, Ok(Vec::new()));
     // What has a count ends with it, and what is refused is refused.
     let scope = request("search_set", json!({"bk_biz_id": 3}));
     let page = json!({"count": 1, "info": [{"bk_set_id": 1, "bk_set_name": "a", "bk_set_desc": "zoe's"}]});
@@ -170,7 +173,7 @@ fn whole_scopes_are_read_to_their_last_page() {
 }
 
 #[test]
-fn rows_that_move_while_they_are_read_are_none() {
+fn things_that_move_while_they_are_read_are_read_again() {
     let rows = |ids: std::ops::Range<usize>| {
         ids.map(|id| json!({"id": id, "bk_module_id": 31, "name": "10.0.0.1", "bk_host_id": 5}))
     };
@@ -181,11 +184,48 @@ fn rows_that_move_while_they_are_read_are_none() {
     assert!(asked[2].contains(r#""page":{"limit":1000,"start":2000}"#), "{asked:?}");
     let told = told.expect("it was read");
     assert_eq!((told.len(), &told[5]), (2001, &json!({"id": 5, "bk_module_id": 31})));
-    let moved = Err("the rows moved while they were read".to_owned());
-    assert_eq!(read(&scope, &[], &[page(1500, 0..1000), page(1500, 999..1499)]).1, moved);
-    assert_eq!(read(&scope, &[], &[page(1500, 0..1000), page(1501, 1000..1500)]).1, moved);
+    let moved = Err("the rows moved each of 5 times they were read".to_owned());
+    for second in [page(1500, 999..1499), page(1501, 1000..1500)] {
+        let answers = [page(1500, 0..1000), second];
+        let (asked, told) = read(&scope, &[], &vec![answers.clone(); 5].concat());
+        assert_eq!((asked.len(), told), (10, moved.clone()));
+        let calm = [page(1500, 0..1000), page(1500, 1000..1500)];
+        let (asked, told) = read(&scope, &[], &[answers, calm].concat());
+        assert_eq!((asked.len(), told.map(|rows| rows.len())), (4, Ok(1500)));
+    }
     assert_eq!(read(&scope, &[], &[page(0, 0..0)]).1, Ok(Vec::new()));
     assert_eq!(read(&scope, &[], &[json!({"info": []})]).1, Err("the answer has no count".to_owned()));
+}
+
+#[test]
+fn pages_that_move_while_they_are_read_are_read_again() {
+    let page = |count: Option<usize>, ids: &[std::ops::Range<usize>]| {
+        let rows: Vec<_> = ids.iter().cloned().flatten().map(|id| json!({"bk_inst_id": id, "bk_set_id": id})).collect();
+        count.map_or_else(|| json!({"info": rows}), |count| json!({"count": count, "info": rows}))
+    };
+    let check = |operation, moved: &[Value], calm: &[Value], rows: usize| {
+        let scope = request(operation, json!({"bk_obj_id": "m", "bk_biz_id": 3}));
+        let (asked, told) = read(&scope, &[], &[moved, calm].concat());
+        assert_eq!((asked.len(), told.map(|rows| rows.len())), (moved.len() + calm.len(), Ok(rows)), "{asked:?}");
+        assert!(asked[moved.len()].contains(r#""again":1"#), "{asked:?}");
+        let (_, told) = read(&scope, &[], &vec![moved; 5].concat());
+        assert_eq!(told, Err("the rows moved each of 5 times they were read".to_owned()));
+    };
+    // Number 3 goes after the first page: number 500 is on no page.
+    let calm = [page(None, &[0..3, 4..501]), page(None, &[500..899])];
+    check("search_object_instances", &[page(None, &[0..500]), page(None, &[500..899])], &calm, 898);
+    // All behind the first page go, and some before its end.
+    let calm = [page(None, &[5..500])];
+    check("search_object_instances", &[page(None, &[0..500]), page(None, &[0..0])], &calm, 495);
+    // Where there is a count, it has to fit too.
+    let calm = [page(Some(600), &[0..500]), page(Some(600), &[499..600])];
+    check("search_set", &[page(Some(600), &[0..500]), page(Some(600), &[500..600])], &calm, 600);
+    check(
+        "search_set",
+        &[page(Some(600), &[0..500]), page(Some(601), &[499..600]), page(Some(601), &[599..600])],
+        &calm,
+        600,
+    );
 }
 
 #[test]

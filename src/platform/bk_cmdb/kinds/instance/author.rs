@@ -59,7 +59,7 @@ fn removed(model: &str, group: &[Planned<'_>], facts: &Facts) -> Authors {
         .collect();
     let names: BTreeSet<&str> = missing.iter().map(|(_, name)| name.as_str()).collect();
     let condition = json!({"resource_type": RESOURCE, "bk_obj_id": model});
-    let Some(records) = author::removals(&condition, &names, &mut observation, facts) else {
+    let Some(records) = author::of_names(&condition, &names, &mut observation, facts) else {
         return Authors { ask: observation.ask, ..authors };
     };
     for (one, name) in &missing {

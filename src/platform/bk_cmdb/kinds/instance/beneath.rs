@@ -12,6 +12,7 @@ use super::{
 use crate::{
     kind::{Beneath, Facts, Observation, Planned, Things},
     model::Action,
+    platform::bk_cmdb::lookup::{PARENT, is_layer},
 };
 
 /// Counts the rows that live instances are either end of.
@@ -21,10 +22,14 @@ pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
     for one in planned {
         let Some(live) = one.live else { continue };
         let id = &one.desired.id;
-        if one.desired.locate("business").is_some() {
-            // No page tells how to count what lies below a layer of the topology.
-            beneath.tell(id, MODULES, None);
-            beneath.tell(id, HOSTS, None);
+        // No page tells how to count what lies below a layer of the topology.
+        let is_layer = one.desired.locate("business").is_some() || is_layer(live.field(PARENT));
+        for noun in [MODULES, HOSTS] {
+            if is_layer {
+                beneath.tell(id, noun, None);
+            } else {
+                beneath.tell_nothing(id, noun);
+            }
         }
         if one.change.action == Action::Delete {
             // They were read to see whether it can go.

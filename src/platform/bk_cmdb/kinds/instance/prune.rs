@@ -15,12 +15,9 @@ use crate::{
             spec::troubled,
             surplus::{meant, pruned},
         },
-        lookup::{self, Trouble},
+        lookup::{self, PARENT, Trouble, is_layer},
     },
 };
-
-/// The parent of an instance of a custom layer.
-const PARENT: &str = "bk_parent_id";
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
     let mut observation = Observation::default();
@@ -63,7 +60,7 @@ fn surplus(
     let business = observe::business_of(&[scope], &scoped, facts, observation)?;
     let fields = ["bk_inst_id", NAME, PARENT];
     let rows = lookup::all_instances(model, business, &fields, observation, facts).map_err(in_trouble)?;
-    if rows.iter().any(|row| row[PARENT].as_i64().is_some_and(|parent| parent != 0)) {
+    if rows.iter().any(|row| is_layer(&row[PARENT])) {
         let message = format!("`{model}` is a layer of the topology: with an instance all beneath it would go");
         let hint = "remove its instances one by one, by documents with `ensure: absent`";
         return Err(refused(message).map(|sight| match sight {

@@ -50,7 +50,7 @@ fn removed(business: i64, group: &[Planned<'_>], facts: &Facts) -> Authors {
         .collect();
     let names: BTreeSet<&str> = missing.iter().map(|(_, name)| *name).collect();
     let condition = json!({"resource_type": RESOURCE, "bk_biz_id": business});
-    let Some(records) = author::removals(&condition, &names, &mut observation, facts) else {
+    let Some(records) = author::of_names(&condition, &names, &mut observation, facts) else {
         return Authors { ask: observation.ask, ..authors };
     };
     let ids: Vec<_> =
@@ -61,7 +61,9 @@ fn removed(business: i64, group: &[Planned<'_>], facts: &Facts) -> Authors {
     let records = author::with_details(records, &details);
     for (one, name) in missing {
         let is_about = |record: &Value| {
-            let row = &record["operation_detail"]["details"]["pre_data"];
+            let details = &record["operation_detail"]["details"];
+            // What was just made has no row before.
+            let row = if details["pre_data"].is_object() { &details["pre_data"] } else { &details["cur_data"] };
             record["resource_name"] == *name && row["bk_set_id"] == one.place["set"]
         };
         let told = author::removal(&records, is_about, facts);

@@ -196,8 +196,12 @@ pub(super) const NOUNS: &[&str] = &["members", "apis"];
 /// not said by any page that these calls rest on.
 pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
     let mut beneath = Beneath::default();
-    for one in planned.iter().filter(|one| one.change.action == Action::Delete) {
+    for one in planned {
         let Some(app) = one.live else { continue };
+        if one.change.action != Action::Delete {
+            NOUNS.iter().for_each(|noun| beneath.tell_nothing(&one.desired.id, noun));
+            continue;
+        }
         let mut observation = Observation::default();
         let members = match read(&app.handle, &mut observation, facts) {
             Some(Sight::Found(list)) => {
