@@ -164,7 +164,8 @@ impl<'a> Run<'a> {
                 () = self.options.stop.cancelled() => {}
                 () = tokio::time::sleep(PAUSE * u32::try_from(attempt).unwrap_or(1)) => {}
             }
-            ready = lost;
+            // In which somebody else may have written.
+            ready = self.still_lost(lost).await;
         }
     }
 

@@ -226,3 +226,35 @@ fn a_replica_that_lags_is_given_time() {
     assert_eq!(output.json()["outcomes"][0]["outcome"], "applied", "{output}");
     assert_eq!(operations(&site.writes()), json!({"add_instance_association": 1}));
 }
+
+#[test]
+fn a_lost_call_is_not_sent_again_over_what_others_wrote_since() {
+    let remove = "apiVersion: bk-cmdb/v1
+kind: Instance
+metadata: {name: old}
+spec: {ensure: absent, model: bk_switch, match: {bk_asset_id: A1}}
+";
+    let cases = [("update_inst", switch("core", "bk_asset_id: A1", "ports: 48")), ("delete_inst", remove.to_owned())];
+    for (operation, manifest) in cases {
+        for saved in [false, true] {
+            let site = Site::with(&state(), &[("one.yaml", &manifest)]);
+            site.configure("safety: {maxChanges: 100%, maxDeletes: 100%}");
+            assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+            site.sandbox().clear_calls();
+            let theirs = json!({"user": "zoe", "operation": "update_inst",
+                "body": {"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 99, "bk_asset_id": "A77"}});
+            // The read that looks for the lost write; a saved plan reads at its start and right before the call, too.
+            let nth = if saved { 3 } else { 1 };
+            site.faults(&json!([
+                {"operation": operation, "nth": 1, "fault": "reset_before"},
+                {"operation": "search_inst_by_object", "nth": nth, "fault": "second_writer", "edit": theirs},
+            ]));
+            let file: &[&str] = if saved { &["plan.json"] } else { &[] };
+            let output = site.run(&[&["apply", "-y", "-o", "json"], file].concat());
+            assert_eq!(site.row("/bk-cmdb/instances/bk_switch", "bk_inst_id", 1)["ports"], 99, "{operation}: {output}");
+            assert_eq!(operations(&site.writes()), json!({operation: 1}), "saved: {saved}: {output}");
+            assert_eq!(output.json()["outcomes"][0]["outcome"], "unknown", "{operation}: {output}");
+            assert_eq!(output.code, Some(5), "{operation}: {output}");
+        }
+    }
+}
