@@ -8,7 +8,7 @@ pub mod seen;
 mod select;
 mod settle;
 
-pub use select::{part, select};
+pub use select::{part, select, told_by};
 use settle::{block_cycle, block_dependents, settle_claims, settle_deletes};
 
 use std::{

@@ -3,7 +3,7 @@
 mod recheck;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     kind::{Kind, Planned},
     model::{Action, Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
-    plan::{Plan, Scene, order},
+    plan::{Plan, Scene, order, told_by},
 };
 
 /// How long what was read may be trusted: calls that leave later read their objects again right before.
@@ -327,17 +327,13 @@ impl<'a> Run<'a> {
         let mut sights = HashMap::new();
         let mut unnamed: Vec<&Desired> =
             open.iter().filter(|one| one.1.is_none()).filter_map(|one| self.desired.get(one.0).copied()).collect();
-        // A row is known by its ends, so they are looked up with it.
-        let ends: Vec<&Desired> = unnamed
-            .iter()
-            .flat_map(|one| &one.references)
-            .filter_map(|reference| self.desired.get(&reference.to).copied())
-            .collect();
-        for end in ends {
-            if unnamed.iter().all(|one| one.id != end.id) {
-                unnamed.push(end);
-            }
-        }
+        // A row is known by its ends, so they are looked up with it, and so is what gave them other names.
+        let all: Vec<&Desired> = self.desired.values().copied().collect();
+        let mut ends: Vec<&Desired> = told_by(self.scene.platform, &unnamed, &all);
+        let references = unnamed.iter().flat_map(|one| &one.references);
+        ends.extend(references.filter_map(|reference| self.desired.get(&reference.to).copied()));
+        let mut known: HashSet<&ResourceId> = unnamed.iter().map(|one| &one.id).collect();
+        unnamed.extend(ends.into_iter().filter(|one| known.insert(&one.id)));
         if !unnamed.is_empty() {
             sights.extend(look_up(&reader, unnamed).await);
         }

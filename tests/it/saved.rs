@@ -402,3 +402,38 @@ fn what_is_there_as_planned_is_no_hindrance_to_what_hangs_on_it() {
     let output = site.run(&["apply", "plan.json", "-y", "-o", "json"]);
     assert_eq!(outcomes(&output.json())[CABLE_ROW], "stale", "{output}");
 }
+
+/// A plan renames a switch and connects it by either of its names; the rows are sent after the rename.
+#[test]
+fn what_a_plan_renames_is_found_by_both_names() {
+    let rename =
+        |id: usize| switch(&format!("d{id}"), &format!("bk_inst_name: sw-{id}"), &format!("bk_inst_name: core-{id}"));
+    let cable = |name: &str| {
+        let source = format!("{{model: bk_switch, match: {{bk_inst_name: {name}}}}}");
+        CABLE.replace("{ref: new}", &source)
+    };
+    let check = |renames: usize, name: &str, renamed_before: bool| {
+        let mut state = state();
+        let row =
+            |id: usize| json!({"bk_inst_id": id, "bk_inst_name": format!("sw-{id}"), "bk_asset_id": format!("A{id}")});
+        state["bk-cmdb"]["instances"]["bk_switch"] = (1..=renames).map(row).collect();
+        let site = Site::with(&state, &[("net.yaml", &(1..=renames).map(rename).collect::<String>())]);
+        if renamed_before {
+            site.apply();
+        }
+        site.write("cable.yaml", &cable(name));
+        assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+        let output = site.run(&["apply", "plan.json", "-y"]);
+        assert_eq!(output.code, Some(0), "{renames} {name}: {output}");
+        site.assert_converged();
+        let output = site.run(&["apply", "plan.json", "-o", "json"]);
+        let outcomes = outcomes(&output.json());
+        assert!(outcomes.as_object().is_some_and(|all| all.values().all(|one| one == "already_true")), "{outcomes}");
+    };
+    check(1, "core-1", false);
+    check(1, "sw-1", false);
+    check(1, "sw-1", true);
+    // More than are read again at once.
+    check(110, "sw-1", false);
+    check(110, "core-1", false);
+}
