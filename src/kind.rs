@@ -240,6 +240,12 @@ pub trait Kind: Sync {
     /// by, and what a call sends back as it was read. None for all of its fields.
     fn rests_on(&self) -> Option<&'static [&'static str]>;
 
+    /// Returns those documents of all that tell which objects some of this kind mean, by no reference: one that gives an
+    /// instance another name, to others that call it by either.
+    fn told_by<'d>(&self, _some: &[&Desired], _all: &[&'d Desired]) -> Vec<&'d Desired> {
+        Vec::new()
+    }
+
     /// Says what people have to do once changes are made, or what to ask for that. Asked when the plan is known.
     fn notes(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Notes {
         Notes::default()

@@ -10,7 +10,7 @@ mod select;
 mod settle;
 
 pub use moved::moved;
-pub use select::{part, select};
+pub use select::{part, select, told_by};
 use settle::{block_cycle, block_dependents, settle_claims, settle_deletes};
 
 use std::{

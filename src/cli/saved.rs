@@ -42,8 +42,7 @@ const PLACES: &[&str] = &["endpoint", "region", "projectId", "instanceId", "supp
 pub(super) fn record(prepared: &Prepared, scenes: &[Scene<'_>], plan: &Plan) -> Record {
     let changed: HashSet<&ResourceId> = plan.changes.iter().map(|change| &change.id).collect();
     // As far as they are enforced: what is not is nothing to a saved plan.
-    let all: Vec<&Desired> = scenes.iter().flat_map(Scene::objects).collect();
-    let objects = part(&all, &|one: &Desired| changed.contains(&one.id));
+    let objects = part(scenes, &|one: &Desired| changed.contains(&one.id));
     let written = &prepared.written;
     let manifests = written.sources.files().map(|file| {
         let digest = Sha256::digest(written.sources.text(file).as_bytes());

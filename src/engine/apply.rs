@@ -1,9 +1,10 @@
 //! Carries out a plan: level by level, many calls at once, each object read back before it counts as done.
 
+mod back;
 mod recheck;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{Sending, Writer},
-    verify::{judge, look_up, reread},
+    verify::judge,
 };
 use crate::{
     kind::{Kind, Planned},
@@ -27,10 +28,10 @@ pub const TRUST: Duration = Duration::from_mins(1);
 const BATCH: usize = 500;
 /// The same where the objects are read again right before: what is sent last was read the longest ago.
 const CHECKED_BATCH: usize = 100;
+/// How long after its objects were read again a call may leave; longer where nothing left in that time.
+const WINDOW: Duration = Duration::from_secs(5);
 /// The wait before a lost call is sent again; longer with each attempt.
 const PAUSE: Duration = Duration::from_millis(400);
-/// Waits before what was accepted, but does not show, is read once more.
-const LAGS: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2)];
 /// Most times that a call is sent whose answers get lost.
 const TRIES: usize = 3;
 
@@ -86,6 +87,19 @@ struct Run<'a> {
     calls: Vec<&'a Call>,
     handles: HashMap<String, Value>,
     outcomes: HashMap<ResourceId, Outcome>,
+    started: HashSet<&'a ResourceId>,
+    /// How often the answer about an object got lost.
+    losses: HashMap<&'a ResourceId, usize>,
+    /// The last refusals of what is to be sent again.
+    refused: HashMap<&'a ResourceId, Refusal>,
+}
+
+/// Calls that are to be sent again.
+struct Unsent<'a> {
+    /// Their answers got lost, and they were not carried out.
+    lost: Vec<(&'a Call, Request)>,
+    /// They had to wait too long: what was read for them may have changed.
+    late: Vec<(&'a Call, Request)>,
 }
 
 /// An object after its call.
@@ -109,6 +123,9 @@ impl<'a> Run<'a> {
             calls: plan.calls.iter().filter(|call| call.target == scene.target).collect(),
             handles: HashMap::new(),
             outcomes: HashMap::new(),
+            started: HashSet::new(),
+            losses: HashMap::new(),
+            refused: HashMap::new(),
         }
     }
 
@@ -156,45 +173,75 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        let (mut until, mut window, mut pause) = (self.options.fresh_until, WINDOW, PAUSE);
         if stale {
             ready = self.still_as_planned(ready).await;
+            until = Instant::now() + window;
         }
-        for attempt in 1..=TRIES {
-            let lost = self.send(ready, attempt == TRIES).await;
-            if lost.is_empty() {
-                return;
+        while !ready.is_empty() {
+            let count = ready.len();
+            let Unsent { lost, late } = self.send(ready, until).await;
+            if !lost.is_empty() {
+                // A server that just stumbled gets a moment, in which somebody else may write.
+                tokio::select! {
+                    () = self.options.stop.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause += PAUSE;
             }
-            // A server that just stumbled gets a moment.
-            tokio::select! {
-                () = self.options.stop.cancelled() => {}
-                () = tokio::time::sleep(PAUSE * u32::try_from(attempt).unwrap_or(1)) => {}
+            if late.len() == count {
+                // Where turns are that far between, more cannot be had.
+                window *= 2;
             }
-            ready = lost;
+            ready = self.still_lost(lost).await;
+            ready.extend(self.still_as_planned(late).await);
+            until = Instant::now() + window;
         }
     }
 
-    /// Sends calls and reads their objects back. Returns those calls that got lost, were not carried out, and may be
-    /// sent again.
-    async fn send(&mut self, calls: Vec<(&'a Call, Request)>, last: bool) -> Vec<(&'a Call, Request)> {
+    /// Sends calls, and says what became of each and how long it took.
+    async fn transmit(
+        &mut self,
+        calls: Vec<(&'a Call, Request)>,
+        until: Instant,
+    ) -> Vec<(&'a Call, Request, Sending, Duration)> {
         let (writer, stop, listener) = (self.writer, &self.options.stop, self.options.listener);
-        let changes = &self.changes;
-        let sent: Vec<_> = stream::iter(calls)
-            .map(|(call, request)| async move {
-                call.serves.iter().filter_map(|id| changes.get(id)).for_each(|one| listener(&Event::Started(one)));
+        let (changes, started) = (&self.changes, &mut self.started);
+        let calls = calls.into_iter().map(|(call, request)| {
+            let new: Vec<_> = call.serves.iter().filter(|id| started.insert(*id)).collect();
+            (call, request, new)
+        });
+        let calls: Vec<_> = calls.collect();
+        stream::iter(calls)
+            .map(|(call, request, new)| async move {
+                new.into_iter().filter_map(|id| changes.get(id)).for_each(|one| listener(&Event::Started(one)));
                 let start = Instant::now();
-                let answer = match writer.write(&request, stop).await {
-                    Sending::Answered(answer) => Some(answer),
-                    Sending::Stopped => None,
-                };
-                (call, request, answer, start.elapsed())
+                let sending = writer.write(&request, stop, until).await;
+                (call, request, sending, start.elapsed())
             })
             .buffer_unordered(BATCH)
             .collect()
-            .await;
+            .await
+    }
+
+    /// Sends calls and reads their objects back. Returns those calls that are to be sent again.
+    async fn send(&mut self, calls: Vec<(&'a Call, Request)>, until: Instant) -> Unsent<'a> {
+        let sent = self.transmit(calls, until).await;
         let mut open: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
         let mut doubted: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
         let mut requests: HashMap<&ResourceId, (&Call, Request)> = HashMap::new();
-        for (call, request, answer, took) in sent {
+        let mut late = Vec::new();
+        for (call, request, sending, took) in sent {
+            let answer = match sending {
+                Sending::Answered(answer) => Some(answer),
+                // A refusal says more than that it was not sent once more.
+                Sending::Stopped => call.serves.iter().find_map(|id| self.refused.remove(id)).map(Err),
+                Sending::Late(refusal) => {
+                    self.refused.extend(call.serves.iter().filter_map(|id| Some((id, refusal.clone()?))));
+                    late.push((call, request));
+                    continue;
+                }
+            };
             for id in &call.serves {
                 let Some(answer) = &answer else {
                     self.finish(id, Outcome::Interrupted, took);
@@ -218,7 +265,11 @@ impl<'a> Run<'a> {
                     }
                     Sent::Lost(refusal) => {
                         let handle = self.live(id).map(|live| live.handle.clone());
-                        requests.insert(id, (call, request.clone()));
+                        let losses = self.losses.entry(id).or_default();
+                        *losses += 1;
+                        if request.repeatable && *losses < TRIES {
+                            requests.insert(id, (call, request.clone()));
+                        }
                         open.push((id, handle, Some(refusal), took));
                     }
                 }
@@ -229,8 +280,7 @@ impl<'a> Run<'a> {
         let mut again = Vec::new();
         for (id, _, lost, took) in open {
             if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
-                let again_with = requests.remove(id).filter(|(_, request)| request.repeatable && !last);
-                match (sights.get(id), lost, again_with) {
+                match (sights.get(id), lost, requests.remove(id)) {
                     (Some(Sight::Absent { .. }), _, _) => self.finish(id, Outcome::Applied, took),
                     (Some(Sight::Found(_)), Some(_), Some(call)) => again.push(call),
                     (Some(Sight::Found(_)), None, _) => {
@@ -248,9 +298,7 @@ impl<'a> Run<'a> {
                     self.handles.insert(id.to_string(), live.handle.clone());
                     let outcome = self.judged(id, live);
                     match requests.remove(id) {
-                        Some((call, request)) if !outcome.converged() && request.repeatable && !last => {
-                            again.push((call, request));
-                        }
+                        Some(call) if !outcome.converged() => again.push(call),
                         _ if outcome.converged() => self.finish(id, outcome, took),
                         _ => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
                     }
@@ -268,7 +316,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        again
+        Unsent { lost: again, late }
     }
 
     /// A create that was refused may have been made by somebody else meanwhile, and the code does not always say so.
@@ -302,68 +350,6 @@ impl<'a> Run<'a> {
                 Sent::Done(handle, known.and_then(|(kind, planned)| kind.answered(planned.desired, value)))
             }
         }
-    }
-
-    /// Reads objects back; a replica may not know yet of what came or went just now, and is given time.
-    async fn read_back_patiently(
-        &self,
-        open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
-    ) -> HashMap<ResourceId, Sight> {
-        let mut sights = self.read_back(open).await;
-        for pause in LAGS {
-            let late: Vec<_> =
-                open.iter().filter(|one| one.2.is_none() && self.is_late(one.0, &sights)).cloned().collect();
-            if late.is_empty() {
-                break;
-            }
-            tokio::time::sleep(*pause).await;
-            sights.extend(self.read_back(&late).await);
-        }
-        sights
-    }
-
-    /// Reads objects back: by handle where there is one, by key where a create got lost.
-    async fn read_back(
-        &self,
-        open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
-    ) -> HashMap<ResourceId, Sight> {
-        let reader = self.writer.reader();
-        let mut sights = HashMap::new();
-        let mut unnamed: Vec<&Desired> =
-            open.iter().filter(|one| one.1.is_none()).filter_map(|one| self.desired.get(one.0).copied()).collect();
-        // A row is known by its ends, so they are looked up with it.
-        let ends: Vec<&Desired> = unnamed
-            .iter()
-            .flat_map(|one| &one.references)
-            .filter_map(|reference| self.desired.get(&reference.to).copied())
-            .collect();
-        for end in ends {
-            if unnamed.iter().all(|one| one.id != end.id) {
-                unnamed.push(end);
-            }
-        }
-        if !unnamed.is_empty() {
-            sights.extend(look_up(&reader, unnamed).await);
-        }
-        for kind in self.scene.platform.kinds() {
-            let objects: Vec<(&Desired, &Value)> = open
-                .iter()
-                .filter(|one| one.0.kind == kind.name())
-                .filter_map(|one| Some((*self.desired.get(one.0)?, one.1.as_ref()?)))
-                .collect();
-            if !objects.is_empty() {
-                sights.extend(reread(&reader, *kind, &objects).await);
-            }
-        }
-        sights
-    }
-
-    /// Says whether an object that was made does not show yet, or one that was removed still does.
-    fn is_late(&self, id: &ResourceId, sights: &HashMap<ResourceId, Sight>) -> bool {
-        matches!(
-            (self.changes.get(id).map(|change| change.action), sights.get(id)),
-            (Some(Action::Create), Some(Sight::Absent { .. })) | (Some(Action::Delete), Some(Sight::Found(_)))
-        )
     }
 
     fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {

@@ -1,7 +1,7 @@
 //! A connection to one target, and the two ways to use it: a [`Reader`] cannot write.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -14,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     gate::Gates,
+    leave::Leave,
     limit::{Adaptive, Pace},
     retry::{Patience, wait, waits},
     seal::Seal,
     session::{Held, Session, Source, Turnstiles},
 };
+pub use super::{leave::Sending, tally::Tally};
 use crate::{
     kind::{Endpoint, Grant, Lane, Platform, Prepared, Reply, Stamp, Standing},
     model::{Refusal, Request, Retry},
@@ -83,29 +85,6 @@ impl Shared {
     }
 }
 
-/// Counts what was sent.
-#[derive(Debug, Default)]
-pub struct Tally {
-    sent: Mutex<BTreeMap<&'static str, (bool, usize)>>,
-}
-
-impl Tally {
-    fn count(&self, operation: &'static str, write: bool) {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_insert((write, 0)).1 += 1;
-    }
-
-    /// Returns the number of requests by operation, those that write apart from those that read.
-    pub fn by_operation(&self, write: bool) -> Vec<(&'static str, usize)> {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.iter().filter(|(_, (writes, _))| *writes == write).map(|(name, (_, count))| (*name, *count)).collect()
-    }
-
-    /// Returns the number of all requests that write, or that read.
-    pub fn total(&self, write: bool) -> usize {
-        self.by_operation(write).iter().map(|(_, count)| count).sum()
-    }
-}
-
 /// A target that can be talked to.
 pub struct Connection {
     target: Target,
@@ -149,8 +128,8 @@ impl Connection {
         Writer(self.clone())
     }
 
-    /// Waits for its turn and sends a request once; nothing is sent once `stop` is cancelled.
-    async fn exchange(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
+    /// Waits for its turn and sends a request once; a write for which its leave lasts.
+    async fn exchange(&self, request: &Request, leave: Option<Leave<'_>>) -> Sending {
         let lane = self.target.platform.lane(request);
         let lane = lane.map(|lane| self.shared.lane(self.target.platform.name(), lane, self.target.concurrency));
         let turn = async {
@@ -165,11 +144,12 @@ impl Connection {
             }
             Ok((turn, own, all, self.session.get(self).await?))
         };
-        let turn = match stop {
+        let turn = match leave {
             None => turn.await,
-            Some(stop) => tokio::select! {
+            Some(leave) => tokio::select! {
                 biased;
-                () = stop.cancelled() => return Sending::Stopped,
+                () = leave.stop.cancelled() => return Sending::Stopped,
+                () = tokio::time::sleep_until(leave.until.into()) => return Sending::Late(None),
                 turn = turn => turn,
             },
         };
@@ -177,7 +157,8 @@ impl Connection {
             Ok(turn) => turn,
             Err(refusal) => return Sending::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
         };
-        let answer = self.send(request, write, held).await;
+        let answer = self.send(request, leave, held).await.transpose();
+        let Some(answer) = answer else { return Sending::Late(None) };
         match &answer {
             Err(refusal) if let Retry::Slower(asked) = refusal.retry => turn.refused(asked, refusal),
             // Without a code it may have come from anywhere on the way.
@@ -187,9 +168,15 @@ impl Connection {
         Sending::Answered(answer)
     }
 
-    /// Sends a request; where the credentials have run out, once more with new ones.
-    async fn send(&self, request: &Request, write: bool, held: Arc<Held>) -> Result<Value, Refusal> {
-        let (refusal, standing) = match self.send_once(request, write, &held).await {
+    /// Sends a request; where the credentials have run out, once more with new ones. Nothing comes back where it was not
+    /// sent, because its leave was over.
+    async fn send(
+        &self,
+        request: &Request,
+        leave: Option<Leave<'_>>,
+        held: Arc<Held>,
+    ) -> Result<Option<Value>, Refusal> {
+        let (refusal, standing) = match self.send_once(request, leave, &held).await {
             Err((refusal, standing)) if standing != Standing::Sound => (refusal, standing),
             other => return other.map_err(|(refusal, _)| refusal),
         };
@@ -198,7 +185,7 @@ impl Connection {
             return Err(refusal);
         }
         let renewed = self.session.renew(&held, &refusal, self).await?;
-        match self.send_once(request, write, &renewed).await {
+        match self.send_once(request, leave, &renewed).await {
             Err((refusal, Standing::Stale)) => {
                 // Tells all others too. What it returns is another's newer session at best: this one has had its turn.
                 let _ = self.session.renew(&renewed, &refusal, self).await;
@@ -208,15 +195,24 @@ impl Connection {
         }
     }
 
-    async fn send_once(&self, request: &Request, write: bool, held: &Held) -> Result<Value, (Refusal, Standing)> {
+    async fn send_once(
+        &self,
+        request: &Request,
+        leave: Option<Leave<'_>>,
+        held: &Held,
+    ) -> Result<Option<Value>, (Refusal, Standing)> {
         let platform = self.target.platform;
-        let prepare = |stamp: Stamp<'_>| platform.prepare(request, &held.endpoint, stamp).map(Some);
+        // Asked behind all waiting.
+        let prepare = |stamp: Stamp<'_>| match leave {
+            Some(leave) if leave.is_over() => Ok(None),
+            _ => platform.prepare(request, &held.endpoint, stamp).map(Some),
+        };
         let read = |reply: &Reply<'_>| platform.interpret(request, reply);
-        let outcome = self.attempt(&held.endpoint, request.operation, write, &prepare, &read).await;
-        if outcome.is_ok() {
+        let outcome = self.attempt(&held.endpoint, request.operation, leave.is_some(), &prepare, &read).await;
+        if matches!(outcome, Ok(Some(_))) {
             self.session.worked();
         }
-        outcome.map(Option::unwrap_or_default)
+        outcome
     }
 
     /// Sends what `prepare` makes, if anything, and reads the answer.
@@ -276,28 +272,29 @@ impl Connection {
     }
 
     /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.
-    async fn settle(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
+    async fn settle(&self, request: &Request, leave: Option<Leave<'_>>) -> Sending {
         let platform = self.target.platform;
         let first = match self.gates.pass(platform.rests_on(request)).await {
             Ok(first) => first,
             Err(refusal) => return Sending::Answered(Err(refusal)),
         };
-        let sending = self.exchange_patiently(request, write, stop).await;
+        let sending = self.exchange_patiently(request, leave).await;
         if let Sending::Answered(answer) = &sending {
             first.tell(answer.as_ref().map(|_| ()), |thing, refusal| platform.lacks(thing, refusal));
         }
         sending
     }
 
-    async fn exchange_patiently(&self, request: &Request, write: bool, stop: Option<&CancellationToken>) -> Sending {
+    async fn exchange_patiently(&self, request: &Request, leave: Option<Leave<'_>>) -> Sending {
         let mut waits = waits();
         let mut patience = Patience::default();
         let mut last = None;
         loop {
-            let refusal = match self.exchange(request, write, stop).await {
+            let refusal = match self.exchange(request, leave).await {
                 Sending::Answered(Err(refusal)) => refusal,
                 // A refusal says more than that it was not sent once more.
                 Sending::Stopped => return last.map_or(Sending::Stopped, |last| Sending::Answered(Err(last))),
+                Sending::Late(_) => return Sending::Late(last),
                 answered @ Sending::Answered(Ok(_)) => return answered,
             };
             if patience.lasts(&refusal) {
@@ -305,14 +302,16 @@ impl Connection {
                 last = Some(refusal);
                 continue;
             }
-            let Some(pause) = wait(&refusal, &mut waits, !write) else { return Sending::Answered(Err(refusal)) };
+            let Some(pause) = wait(&refusal, &mut waits, leave.is_none()) else {
+                return Sending::Answered(Err(refusal));
+            };
             let (target, operation) = (&*self.target.name, request.operation);
             tracing::warn!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
             last = Some(refusal);
-            match stop {
+            match leave {
                 None => tokio::time::sleep(pause).await,
-                Some(stop) => tokio::select! {
-                    () = stop.cancelled() => {}
+                Some(leave) => tokio::select! {
+                    () = leave.stop.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}
                 },
             }
@@ -352,15 +351,6 @@ impl Source for Connection {
 fn without_secrets(message: String, endpoint: &Endpoint) -> String {
     let secrets = endpoint.secrets.values().map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty());
     secrets.fold(message, |message, secret| message.replace(secret, "***"))
-}
-
-/// What became of a request.
-#[derive(Debug)]
-pub enum Sending {
-    /// It was sent, and this is the answer.
-    Answered(Result<Value, Refusal>),
-    /// It was not sent, because the run is to end.
-    Stopped,
 }
 
 /// Returns an id that is ours to see and new for every attempt.
@@ -418,9 +408,9 @@ impl Reader {
         if let Some(seal) = &self.seal {
             return seal.answer(request).await;
         }
-        match self.connection.settle(request, false, None).await {
+        match self.connection.settle(request, None).await {
             Sending::Answered(answer) => answer,
-            Sending::Stopped => Err(Refusal::new(None, "it was not sent")),
+            Sending::Stopped | Sending::Late(_) => Err(Refusal::new(None, "it was not sent")),
         }
     }
 }
@@ -436,9 +426,9 @@ impl Writer {
     }
 
     /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not
-    /// sent at all once `stop` is cancelled.
-    pub async fn write(&self, request: &Request, stop: &CancellationToken) -> Sending {
-        self.0.settle(request, true, Some(stop)).await
+    /// sent at all once `stop` is cancelled, or after `until`, however long it had to wait for its turn.
+    pub async fn write(&self, request: &Request, stop: &CancellationToken, until: Instant) -> Sending {
+        self.0.settle(request, Some(Leave { stop, until })).await
     }
 
     /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::mark`]. As long as

@@ -28,9 +28,9 @@ impl Pace {
         let mut next = self.next.lock().await;
         let now = Instant::now();
         let mine = next.map_or(now, |next| next.max(now));
-        *next = Some(mine + self.interval);
-        drop(next);
+        // Who gives up while it waits leaves its turn to the next.
         sleep_until(mine).await;
+        *next = Some(mine + self.interval);
     }
 }
 

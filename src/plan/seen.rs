@@ -33,8 +33,26 @@ pub fn ground(kind: &dyn Kind, desired: &Desired, sight: &Sight) -> Value {
                 .collect();
             json!({"found": live.handle, "fields": fields})
         }
-        Sight::Absent { place, .. } => json!({"absent": place}),
+        Sight::Absent { place, .. } => json!({"absent": without_labels(place.clone())}),
         Sight::Needs(_) | Sight::Ambiguous(_) | Sight::Impossible(_) | Sight::Unknown(_) => Value::Null,
+    }
+}
+
+/// Returns a place without the labels of what the object hangs on: they are those of the ids beside them.
+fn without_labels(mut place: Value) -> Value {
+    if let Value::Object(entries) = &mut place {
+        entries.remove("hangsOn");
+    }
+    place
+}
+
+/// Returns where an object would be made that is not there. A list that came with its holder and is empty is there, but
+/// is what was not there before its holder was.
+fn place_now(desired: &Desired, sight: &Sight) -> Option<Value> {
+    match sight {
+        Sight::Absent { place, .. } => Some(without_labels(place.clone())),
+        Sight::Found(live) if live.fields.is_empty() && !desired.fields.is_empty() => Some(live.handle.clone()),
+        _ => None,
     }
 }
 
@@ -73,18 +91,16 @@ impl std::io::Write for Sum {
 /// Says whether an object is as it was when its change was planned. What a create hangs on may have come to be since:
 /// where a placeholder stood for it, any id will do.
 pub fn holds(kind: &dyn Kind, desired: &Desired, before: &Sight, now: &Sight) -> bool {
-    let (before, now) = (ground(kind, desired, before), ground(kind, desired, now));
-    match (before.get("absent"), now.get("absent")) {
-        (Some(Value::Object(before)), Some(Value::Object(now))) => {
-            let keys: std::collections::BTreeSet<_> = before.keys().chain(now.keys()).collect();
-            keys.into_iter().all(|key| match (before.get(key), now.get(key)) {
-                // Labels of what it hangs on are those of the ids beside them.
-                _ if key == "hangsOn" => true,
-                (Some(before), Some(now)) => before.get("$handle").is_some() || before == now,
-                (one, other) => one == other,
-            })
+    let (was, is) = (ground(kind, desired, before), ground(kind, desired, now));
+    if !is.is_null() && was == is {
+        return true;
+    }
+    match (was.get("absent"), place_now(desired, now)) {
+        (Some(Value::Object(was)), Some(Value::Object(is))) => {
+            was.len() == is.len()
+                && was.iter().all(|(key, was)| is.get(key).is_some_and(|is| was.get("$handle").is_some() || was == is))
         }
-        _ => !now.is_null() && before == now,
+        _ => false,
     }
 }
 
@@ -105,14 +121,22 @@ pub enum Standing {
 pub fn standings(plan: &Plan, scenes: &[Scene<'_>]) -> Vec<(ResourceId, Standing)> {
     let objects: HashMap<&ResourceId, (&Scene<'_>, &Desired)> =
         scenes.iter().flat_map(|scene| scene.objects().map(move |one| (&one.id, (scene, one)))).collect();
+    // What the plan was to make and is there, as planned.
+    let made = plan.changes.iter().filter(|change| change.action == Action::Create).filter_map(|change| {
+        let (scene, desired) = objects.get(&change.id)?;
+        let Sight::Found(live) = scene.facts.sight(&change.id)? else { return None };
+        let is_made = is_true(scene.kind(&change.id)?, desired, change, scene.facts.sight(&change.id)?, scene);
+        is_made.then_some((&change.id, &live.handle))
+    });
+    let made: HashMap<&ResourceId, &Value> = made.collect();
     let standing = |change: &Change| match objects.get(&change.id) {
-        Some((scene, desired)) => standing(change, scene, desired),
+        Some((scene, desired)) => standing(change, scene, desired, &made),
         None => Standing::Unknown("it was not read".to_owned()),
     };
     plan.changes.iter().map(|change| (change.id.clone(), standing(change))).collect()
 }
 
-fn standing(change: &Change, scene: &Scene<'_>, desired: &Desired) -> Standing {
+fn standing(change: &Change, scene: &Scene<'_>, desired: &Desired, made: &HashMap<&ResourceId, &Value>) -> Standing {
     let unknown = || Standing::Unknown("it was not read".to_owned());
     let (Some(kind), Some(sight)) = (scene.kind(&change.id), scene.facts.sight(&change.id)) else { return unknown() };
     if let Sight::Unknown(why) = sight {
@@ -122,9 +146,42 @@ fn standing(change: &Change, scene: &Scene<'_>, desired: &Desired) -> Standing {
         Standing::Fresh
     } else if is_true(kind, desired, change, sight, scene) {
         Standing::AlreadyTrue
+    } else if place_now(desired, sight).is_some_and(|place| is_place_of(change, &place, made)) {
+        Standing::Fresh
     } else {
         Standing::Stale
     }
+}
+
+/// Says whether a change is the making of an object in this place, where placeholders stood for what has been made since.
+fn is_place_of(change: &Change, place: &Value, made: &HashMap<&ResourceId, &Value>) -> bool {
+    if change.action != Action::Create {
+        return false;
+    }
+    let mut places = vec![place.clone()];
+    for id in &change.after {
+        let Some(handle) = made.get(id) else { continue };
+        let entries = place.as_object().into_iter().flatten();
+        // Other objects may have the same number: the digest knows which of them was meant.
+        let keys = entries.filter(|(_, value)| is_part(value, handle)).map(|(key, _)| key);
+        for key in keys {
+            let more: Vec<_> = places
+                .iter()
+                .cloned()
+                .map(|mut place| {
+                    place[key] = json!({"$handle": id.to_string()});
+                    place
+                })
+                .collect();
+            places.extend(more);
+        }
+    }
+    places.iter().any(|place| digest(&json!({"absent": place})) == *change.seen)
+}
+
+/// Says whether a value is a handle or an id in it.
+fn is_part(value: &Value, handle: &Value) -> bool {
+    value == handle || handle.as_object().is_some_and(|parts| parts.values().any(|part| part == value))
 }
 
 fn is_true(kind: &dyn Kind, desired: &Desired, change: &Change, sight: &Sight, scene: &Scene<'_>) -> bool {

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Desired, ResourceId};
+use super::Scene;
+use crate::{
+    kind::Platform,
+    model::{Desired, ResourceId},
+};
 
 /// Marks the objects that are part of a run, and leaves out those that nobody needs to know.
 ///
@@ -15,12 +19,27 @@ pub fn select(desired: &mut Vec<Desired>, scopes: &[Desired], is_selected: &dyn 
     desired.retain(|one| one.selected || needs.has(one));
 }
 
-/// Returns those of the objects that are selected, and what [`select`] would leave beside them.
-pub fn part<'d>(desired: &[&'d Desired], is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {
+/// Returns those of the objects that are selected, what [`select`] would leave beside them, and what tells which objects
+/// they mean.
+pub fn part(scenes: &[Scene<'_>], is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {
+    let desired: Vec<&Desired> = scenes.iter().flat_map(Scene::objects).collect();
     let parts = || desired.iter().copied().filter(|one| is_selected(one));
     let needs = Needs::of(parts(), parts().filter(|one| one.exclusive));
-    let kept = desired.iter().filter(|one| is_selected(one) || needs.has(one));
+    let mut telling = BTreeSet::new();
+    for scene in scenes {
+        let all: Vec<&Desired> = scene.objects().collect();
+        let some: Vec<&Desired> = all.iter().copied().filter(|one| is_selected(one)).collect();
+        telling.extend(told_by(scene.platform, &some, &all).into_iter().map(|one| &one.id));
+    }
+    let kept = desired.iter().filter(|one| is_selected(one) || needs.has(one) || telling.contains(&one.id));
     kept.map(|one| Desired { selected: is_selected(one), ..(*one).clone() }).collect()
+}
+
+/// Returns those documents of all that tell which objects some of them mean, by no reference.
+pub fn told_by<'d>(platform: &dyn Platform, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
+    let of = |name: &str| some.iter().copied().filter(|one| one.id.kind == name).collect::<Vec<_>>();
+    let groups = platform.kinds().iter().map(|kind| (kind, of(kind.name())));
+    groups.filter(|(_, some)| !some.is_empty()).flat_map(|(kind, some)| kind.told_by(&some, all)).collect()
 }
 
 /// What has to be known for the sake of other objects.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Site, operations, state, switch};
+use crate::harness::{Site, operations, state, switch, wait_until};
 
 const MODULE: &str = "apiVersion: bk-cmdb/v1
 kind: Module
@@ -252,4 +252,83 @@ fn a_replica_that_lags_is_given_time() {
     assert_eq!(output.code, Some(0), "{output}");
     assert_eq!(output.json()["outcomes"][0]["outcome"], "applied", "{output}");
     assert_eq!(operations(&site.writes()), json!({"add_instance_association": 1}));
+}
+
+#[test]
+fn a_lost_call_is_not_sent_again_over_what_others_wrote_since() {
+    let remove = "apiVersion: bk-cmdb/v1
+kind: Instance
+metadata: {name: old}
+spec: {ensure: absent, model: bk_switch, match: {bk_asset_id: A1}}
+";
+    let cases = [("update_inst", switch("core", "bk_asset_id: A1", "ports: 48")), ("delete_inst", remove.to_owned())];
+    for (operation, manifest) in cases {
+        for saved in [false, true] {
+            let site = Site::with(&state(), &[("one.yaml", &manifest)]);
+            site.configure("safety: {maxChanges: 100%, maxDeletes: 100%}");
+            assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+            site.sandbox().clear_calls();
+            let theirs = json!({"user": "zoe", "operation": "update_inst",
+                "body": {"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 99, "bk_asset_id": "A77"}});
+            // The read that looks for the lost write; a saved plan reads at its start and right before the call, too.
+            let nth = if saved { 3 } else { 1 };
+            site.faults(&json!([
+                {"operation": operation, "nth": 1, "fault": "reset_before"},
+                {"operation": "search_inst_by_object", "nth": nth, "fault": "second_writer", "edit": theirs},
+            ]));
+            let file: &[&str] = if saved { &["plan.json"] } else { &[] };
+            let output = site.run(&[&["apply", "-y", "-o", "json"], file].concat());
+            assert_eq!(site.row("/bk-cmdb/instances/bk_switch", "bk_inst_id", 1)["ports"], 99, "{operation}: {output}");
+            assert_eq!(operations(&site.writes()), json!({operation: 1}), "saved: {saved}: {output}");
+            assert_eq!(output.json()["outcomes"][0]["outcome"], "unknown", "{operation}: {output}");
+            assert_eq!(output.code, Some(5), "{operation}: {output}");
+        }
+    }
+}
+
+#[test]
+fn a_write_that_had_to_wait_is_not_sent_over_what_others_wrote_meanwhile() {
+    let slow = [
+        json!({"operation": "update_inst", "nth": 1, "fault": "rate_limit", "retry_after": 6}),
+        json!({"operation": "update_inst", "nth": 1, "fault": "status", "status": 503,
+            "headers": {"retry-after": "6"}, "body": {}}),
+    ];
+    for fault in slow {
+        for moved in [false, true] {
+            let site = Site::with(&state(), &[("one.yaml", &switch("core", "bk_asset_id: A1", "ports: 48"))]);
+            assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+            site.sandbox().clear_calls();
+            site.faults(&json!([fault]));
+            let output = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    wait_until("the write was refused", || !site.writes().is_empty());
+                    let ports = if moved { 99 } else { 24 };
+                    site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": ports}));
+                });
+                site.run(&["apply", "plan.json", "-y", "-o", "json", "--events", "events.ndjson"])
+            });
+            let outcome = &output.json()["outcomes"][0]["outcome"];
+            assert_eq!(outcome, if moved { "stale" } else { "applied" }, "{fault}: {output}");
+            assert_eq!(output.code, Some(if moved { 4 } else { 0 }), "{output}");
+            let ports = if moved { 99 } else { 48 };
+            assert_eq!(site.row("/bk-cmdb/instances/bk_switch", "bk_inst_id", 1)["ports"], ports, "{fault}");
+            let events = std::fs::read_to_string(site.path().join("events.ndjson")).expect("they were written");
+            assert_eq!(events.matches("\"apply_start\"").count(), 1, "{events}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_pace_carries_out_a_saved_plan_to_its_end() {
+    let switches: String = [("one", "A1"), ("two", "A2"), ("three", "A3")]
+        .map(|(name, key)| switch(name, &format!("bk_asset_id: {key}"), "ports: 48"))
+        .concat();
+    let site = Site::with(&state(), &[("net.yaml", &switches)]);
+    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+    site.sandbox().clear_calls();
+    // A turn every other second: not all of three writes leave before what was read for them is too old.
+    let output = site.run(&["apply", "plan.json", "-y", "--rate", "0.5"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(operations(&site.writes()), json!({"update_inst": 3}));
+    site.assert_converged();
 }

@@ -443,3 +443,93 @@ spec: {business: demo, set: public, module: web, serviceCategory: 3, fields: {}}
     assert_eq!(output.code, Some(4), "{output}");
     assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 31)["service_category_id"], 4);
 }
+
+const NEW_APP: &str = "apiVersion: roma-connect/v1
+kind: App
+metadata: {name: fresh}
+spec: {app: fresh, ensure: present, fields: {remark: x}, members: [{id: u1, roles: [read]}]}
+";
+
+#[test]
+fn a_new_app_gets_its_members() {
+    let site = Site::with(&state(), &[("app.yaml", NEW_APP)]);
+    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+    site.sandbox().clear_calls();
+    let output = site.run(&["apply", "plan.json", "-y"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(operations(&site.writes()), json!({"CreateRomaApp": 1, "AddUserToApp": 1}));
+    site.assert_converged();
+}
+
+/// A plan of which a part was carried out, by a run that failed or by somebody else, is carried out to its end.
+#[test]
+fn what_is_there_as_planned_is_no_hindrance_to_what_hangs_on_it() {
+    let new = switch("new", "bk_asset_id: A9", "bk_inst_name: sw-9").replace("spec:\n", "spec:\n  ensure: present\n");
+    let cable = format!("{new}{CABLE}");
+    // The manifest, and the call that fails in the first run.
+    let cases = [("net.yaml", &*cable, "add_instance_association"), ("app.yaml", NEW_APP, "AddUserToApp")];
+    for (file, manifest, fails) in cases {
+        let site = Site::with(&state(), &[(file, manifest)]);
+        assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+        let refusal = json!({"error_code": "ROMA.1", "error_msg": "no"});
+        site.faults(&json!([{"operation": fails, "nth": 1, "fault": "status", "status": 403, "body": refusal}]));
+        let output = site.run(&["apply", "plan.json", "-y"]);
+        assert_eq!(output.code, Some(5), "{output}");
+        site.sandbox().clear_calls();
+        let output = site.run(&["apply", "plan.json", "-y", "-o", "json"]);
+        assert_eq!(output.code, Some(0), "{output}");
+        assert_eq!(operations(&site.writes()), json!({fails: 1}), "{output}");
+        site.assert_converged();
+    }
+    // Somebody else's switch of the same name and number as planned.
+    let site = Site::with(&state(), &[("net.yaml", &cable)]);
+    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+    site.edit("create_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_name": "sw-9", "bk_asset_id": "A9"}));
+    site.sandbox().clear_calls();
+    let output = site.run(&["apply", "plan.json", "-y", "-o", "json"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(operations(&site.writes()), json!({"add_instance_association": 1}));
+    // Another end than the planned one is a move still.
+    let site = Site::with(&state(), &[("net.yaml", &cable)]);
+    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+    site.edit("create_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_name": "sw-9", "bk_asset_id": "A9"}));
+    site.edit("update_inst", &json!({"bk_obj_id": "bk_rack", "bk_inst_id": 21, "bk_inst_name": "rack-old"}));
+    site.edit("update_inst", &json!({"bk_obj_id": "bk_rack", "bk_inst_id": 22, "bk_inst_name": "rack-1"}));
+    let output = site.run(&["apply", "plan.json", "-y", "-o", "json"]);
+    assert_eq!(outcomes(&output.json())[CABLE_ROW], "stale", "{output}");
+}
+
+/// A plan renames a switch and connects it by either of its names; the rows are sent after the rename.
+#[test]
+fn what_a_plan_renames_is_found_by_both_names() {
+    let rename =
+        |id: usize| switch(&format!("d{id}"), &format!("bk_inst_name: sw-{id}"), &format!("bk_inst_name: core-{id}"));
+    let cable = |name: &str| {
+        let source = format!("{{model: bk_switch, match: {{bk_inst_name: {name}}}}}");
+        CABLE.replace("{ref: new}", &source)
+    };
+    let check = |renames: usize, name: &str, renamed_before: bool| {
+        let mut state = state();
+        let row =
+            |id: usize| json!({"bk_inst_id": id, "bk_inst_name": format!("sw-{id}"), "bk_asset_id": format!("A{id}")});
+        state["bk-cmdb"]["instances"]["bk_switch"] = (1..=renames).map(row).collect();
+        let site = Site::with(&state, &[("net.yaml", &(1..=renames).map(rename).collect::<String>())]);
+        if renamed_before {
+            site.apply();
+        }
+        site.write("cable.yaml", &cable(name));
+        assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+        let output = site.run(&["apply", "plan.json", "-y"]);
+        assert_eq!(output.code, Some(0), "{renames} {name}: {output}");
+        site.assert_converged();
+        let output = site.run(&["apply", "plan.json", "-o", "json"]);
+        let outcomes = outcomes(&output.json());
+        assert!(outcomes.as_object().is_some_and(|all| all.values().all(|one| one == "already_true")), "{outcomes}");
+    };
+    check(1, "core-1", false);
+    check(1, "sw-1", false);
+    check(1, "sw-1", true);
+    // More than are read again at once.
+    check(110, "sw-1", false);
+    check(110, "core-1", false);
+}

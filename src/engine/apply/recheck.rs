@@ -4,13 +4,40 @@ use std::time::Duration;
 
 use super::Run;
 use crate::{
-    model::{Call, Outcome, Request, ResourceId, Sight},
+    model::{Action, Call, Outcome, Request, ResourceId, Sight},
     plan::seen::holds,
 };
 
 impl<'a> Run<'a> {
     /// Reads the objects of calls again, and returns those calls whose objects are still what was planned on.
     pub(super) async fn still_as_planned(&mut self, calls: Vec<(&'a Call, Request)>) -> Vec<(&'a Call, Request)> {
+        self.recheck(calls, Self::moved).await
+    }
+
+    /// The same for calls whose answers got lost, and which did not show: some may have come about since.
+    pub(super) async fn still_lost(&mut self, calls: Vec<(&'a Call, Request)>) -> Vec<(&'a Call, Request)> {
+        self.recheck(calls, |run, id, now| {
+            let outcome = run.moved(id, now)?;
+            let deletes = run.changes.get(id).is_some_and(|change| change.action == Action::Delete);
+            Some(match (outcome, now) {
+                (_, Some(Sight::Absent { .. })) if deletes => Outcome::Applied,
+                (_, Some(Sight::Found(live))) if !deletes && run.judged(id, live).converged() => run.judged(id, live),
+                // What it wrote and what others did cannot be told apart.
+                (Outcome::Stale, _) => {
+                    Outcome::Unknown("its answer was lost, and it has changed since: it was not sent again".to_owned())
+                }
+                (other, _) => other,
+            })
+        })
+        .await
+    }
+
+    /// Reads the objects of calls again; `moved` says what becomes of one that is not to be sent.
+    async fn recheck(
+        &mut self,
+        calls: Vec<(&'a Call, Request)>,
+        moved: impl Fn(&Self, &ResourceId, Option<&Sight>) -> Option<Outcome>,
+    ) -> Vec<(&'a Call, Request)> {
         let served = calls.iter().flat_map(|(call, _)| &call.serves);
         let open: Vec<_> =
             served.map(|id| (id, self.live(id).map(|live| live.handle.clone()), None, Duration::ZERO)).collect();
@@ -18,7 +45,7 @@ impl<'a> Run<'a> {
         let mut ready = Vec::new();
         for (call, request) in calls {
             let moved: Vec<_> =
-                call.serves.iter().filter_map(|id| Some((id, self.moved(id, sights.get(id))?))).collect();
+                call.serves.iter().filter_map(|id| Some((id, moved(self, id, sights.get(id))?))).collect();
             if moved.is_empty() {
                 ready.push((call, request));
                 continue;

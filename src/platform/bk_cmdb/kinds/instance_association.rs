@@ -181,6 +181,10 @@ impl Kind for InstanceAssociation {
         None
     }
 
+    fn told_by<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
+        ends::told_by(some, all)
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let request = |one: &Planned<'_>| match one.live {
             Some(live) => Request {

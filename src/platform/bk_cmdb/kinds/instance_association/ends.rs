@@ -21,6 +21,23 @@ use crate::{
 /// The kind of documents that ends refer to.
 const INSTANCE: &str = "Instance";
 
+/// Returns the documents that give another key to instances of the models that rows find their ends in.
+pub(super) fn told_by<'d>(rows: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
+    let models: BTreeSet<&str> = rows
+        .iter()
+        .flat_map(|row| ["source.", "target."].map(|prefix| (row, prefix)))
+        .filter(|(row, prefix)| row.locator.keys().any(|path| path.starts_with(&format!("{prefix}match."))))
+        .filter_map(|(row, prefix)| row.locate(&format!("{prefix}model"))?.as_str())
+        .collect();
+    let is_moved = |one: &Desired| {
+        let mut keys =
+            one.locator.iter().filter_map(|(path, value)| Some((path.strip_prefix("match.")?, &value.value)));
+        keys.any(|(name, was)| one.field(name).is_some_and(|wanted| wanted != was))
+    };
+    let tells = |one: &Desired| one.id.kind == INSTANCE && models.contains(model_of(one)) && is_moved(one);
+    if models.is_empty() { Vec::new() } else { all.iter().copied().filter(|one| tells(one)).collect() }
+}
+
 /// What an end came to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum End {

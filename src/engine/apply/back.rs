@@ -1,0 +1,78 @@
+//! Reads objects back after their calls.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::Run;
+use crate::{
+    engine::verify::{look_up, reread},
+    model::{Action, Desired, Refusal, ResourceId, Sight},
+    plan::told_by,
+};
+
+/// Waits before what was accepted, but does not show, is read once more.
+const LAGS: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2)];
+
+impl Run<'_> {
+    /// Reads objects back; a replica may not know yet of what came or went just now, and is given time.
+    pub(super) async fn read_back_patiently(
+        &self,
+        open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
+    ) -> HashMap<ResourceId, Sight> {
+        let mut sights = self.read_back(open).await;
+        for pause in LAGS {
+            let late: Vec<_> =
+                open.iter().filter(|one| one.2.is_none() && self.is_late(one.0, &sights)).cloned().collect();
+            if late.is_empty() {
+                break;
+            }
+            tokio::time::sleep(*pause).await;
+            sights.extend(self.read_back(&late).await);
+        }
+        sights
+    }
+
+    /// Reads objects back: by handle where there is one, by key where a create got lost.
+    pub(super) async fn read_back(
+        &self,
+        open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
+    ) -> HashMap<ResourceId, Sight> {
+        let reader = self.writer.reader();
+        let mut sights = HashMap::new();
+        let mut unnamed: Vec<&Desired> =
+            open.iter().filter(|one| one.1.is_none()).filter_map(|one| self.desired.get(one.0).copied()).collect();
+        // A row is known by its ends, so they are looked up with it, and so is what gave them other names.
+        let all: Vec<&Desired> = self.desired.values().copied().collect();
+        let mut ends: Vec<&Desired> = told_by(self.scene.platform, &unnamed, &all);
+        let references = unnamed.iter().flat_map(|one| &one.references);
+        ends.extend(references.filter_map(|reference| self.desired.get(&reference.to).copied()));
+        let mut known: HashSet<&ResourceId> = unnamed.iter().map(|one| &one.id).collect();
+        unnamed.extend(ends.into_iter().filter(|one| known.insert(&one.id)));
+        if !unnamed.is_empty() {
+            sights.extend(look_up(&reader, unnamed).await);
+        }
+        for kind in self.scene.platform.kinds() {
+            let objects: Vec<(&Desired, &Value)> = open
+                .iter()
+                .filter(|one| one.0.kind == kind.name())
+                .filter_map(|one| Some((*self.desired.get(one.0)?, one.1.as_ref()?)))
+                .collect();
+            if !objects.is_empty() {
+                sights.extend(reread(&reader, *kind, &objects).await);
+            }
+        }
+        sights
+    }
+
+    /// Says whether an object that was made does not show yet, or one that was removed still does.
+    fn is_late(&self, id: &ResourceId, sights: &HashMap<ResourceId, Sight>) -> bool {
+        matches!(
+            (self.changes.get(id).map(|change| change.action), sights.get(id)),
+            (Some(Action::Create), Some(Sight::Absent { .. })) | (Some(Action::Delete), Some(Sight::Found(_)))
+        )
+    }
+}

@@ -1,0 +1,35 @@
+//! How long a write may wait for its turn, and what becomes of one that waits longer.
+
+use std::time::Instant;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::Refusal;
+
+/// How long a write may wait.
+#[derive(Clone, Copy)]
+pub(super) struct Leave<'a> {
+    /// Once cancelled, nothing is sent.
+    pub(super) stop: &'a CancellationToken,
+    /// Until when it may leave.
+    pub(super) until: Instant,
+}
+
+impl Leave<'_> {
+    /// Says whether it may not leave any more.
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() > self.until
+    }
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Sending {
+    /// It was sent, and this is the answer.
+    Answered(Result<Value, Refusal>),
+    /// It was not sent, because the run is to end.
+    Stopped,
+    /// It was not sent, or not once more after this refusal, because its time was over.
+    Late(Option<Refusal>),
+}
