@@ -301,6 +301,24 @@ fn what_could_not_be_read_is_said_and_stays_unknown() {
 }
 
 #[test]
+fn a_refusal_that_tells_nothing_of_an_app_is_no_answer() {
+    let mut state = state();
+    state["roma-connect"]["credentials"] = json!({
+        "users": [{"id": "u1", "name": "ops", "administrator": true}, {"id": "u2", "name": "ann"}],
+        "tokens": {"hush": {"user": "u2", "project_id": "p1"}}});
+    state["roma-connect"]["apps"][0]["users"] = json!([{"id": "u2", "name": "ann", "roles": ["read"]}]);
+    let app = "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: x}\nspec: {id: a2, fields: {remark: x}}\n";
+    let site = Site::with(&state, &[("app.yaml", app)]);
+    seal(&site);
+    site.faults(
+        &json!([{"operation": "CheckRomaAppDetails", "fault": "code", "code": "ROMA.00019999", "message": "no"}]),
+    );
+    let taken = site.run(&["snapshot", "--out", FILE]);
+    assert_eq!(taken.code, Some(5), "{taken}");
+    assert!(taken.stderr.contains("CheckRomaAppDetails"), "{taken}");
+}
+
+#[test]
 fn what_nobody_asked_for_may_be_missing() {
     let site = Site::with(&state(), &[("all.yaml", &switch("core", "bk_asset_id: A1", "ports: 48"))]);
     let fault = |code: i64| json!([{"operation": "search_instance_associations", "fault": "code", "code": code, "message": "no"}]);

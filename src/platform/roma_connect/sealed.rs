@@ -11,7 +11,7 @@ use crate::{
         Facts, Observation, Read,
         seal::{Seals, Whole, only},
     },
-    model::{Refusal, Request},
+    model::{Refusal, Request, Retry},
 };
 
 /// Scopes of the kind's reads.
@@ -81,7 +81,11 @@ impl Seals for Scopes {
         match scope.operation {
             "CheckRomaInstanceListV2" => door::is_forbidden(refusal),
             "ValidateRomaApp" => door::is_forbidden(refusal) || door::is_absent(refusal),
-            "CheckRomaAppDetails" => !refusal.lost && refusal.code.is_some(),
+            // One of several codes refuses an id that is wrong; all others leave open whether there is such an app.
+            "CheckRomaAppDetails" => {
+                let is_final = !refusal.lost && refusal.retry == Retry::Never;
+                is_final && (door::is_forbidden(refusal) || door::is_absent(refusal) || door::is_invalid(refusal))
+            }
             _ => false,
         }
     }

@@ -125,3 +125,29 @@ fn members_are_read_of_each_app_that_tells() {
     let hidden = request("CheckAuthUsersOfApp", json!({"instance_id": "i", "app_id": "1"}));
     assert_eq!(read(&hidden, &[], &[users]), (1, Ok(json!([kept]))));
 }
+
+#[test]
+fn only_refusals_that_tell_of_an_app_are_answers() {
+    let scope =
+        |operation| Request { operation, arguments: json!({"instance_id": "i", "app_id": "a"}), repeatable: true };
+    let check = |operation, code: &str, expected: bool| {
+        let refusal = Refusal::new(Some(code.into()), "no");
+        assert_eq!(Scopes.is_answer(&scope(operation), &refusal), expected, "{operation} {code}");
+        let lost = Refusal { lost: true, ..refusal.clone() };
+        let busy = Refusal { retry: Retry::Soon, ..refusal };
+        if operation == "CheckRomaAppDetails" {
+            assert!(
+                !Scopes.is_answer(&scope(operation), &lost) && !Scopes.is_answer(&scope(operation), &busy),
+                "{code}"
+            );
+        }
+    };
+    for code in ["ROMA.00014001", "ROMA.13000", "ROMA.00013000", "ROMA.00012000"] {
+        check("CheckRomaAppDetails", code, true);
+    }
+    for code in ["ROMA.00010000", "ROMA.00015000", "APIGW.0101", "500", "429"] {
+        check("CheckRomaAppDetails", code, false);
+    }
+    check("ValidateRomaApp", "ROMA.00014001", true);
+    check("ValidateRomaApp", "ROMA.13000", false);
+}
