@@ -9,7 +9,7 @@ mod select;
 mod settle;
 
 pub use select::{part, select};
-use settle::{block_cycle, block_dependents, settle_claims, settle_deletes};
+use settle::{block_cycles, block_dependents, settle_claims, settle_deletes};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -247,10 +247,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     let levels = loop {
         match order::levels(&edges(&candidates)) {
             Ok(levels) => break levels,
-            Err(cycle) => {
-                block_cycle(&cycle, &mut candidates, &mut blocked);
-                block_dependents(&mut candidates, &mut blocked);
-            }
+            Err(cycles) => block_cycles(&cycles, &mut candidates, &mut blocked),
         }
     };
     for level in levels {
