@@ -11,7 +11,7 @@ mod settle;
 
 pub use moved::moved;
 pub use select::{part, select, told_by};
-use settle::{block_cycle, block_dependents, settle_claims, settle_deletes};
+use settle::{block_cycles, block_dependents, settle_claims, settle_deletes};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -255,10 +255,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     let levels = loop {
         match order::levels(&edges(&candidates)) {
             Ok(levels) => break levels,
-            Err(cycle) => {
-                block_cycle(&cycle, &mut candidates, &mut blocked);
-                block_dependents(&mut candidates, &mut blocked);
-            }
+            Err(cycles) => block_cycles(&cycles, &mut candidates, &mut blocked),
         }
     };
     for level in levels {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     diff::values::same,
     kind::{Facts, Freshness, Kind},
-    model::{Action, Change, Desired, FieldChange, Live, Outcome, Refusal, ResourceId, Sight, policy::Policy},
+    model::{Change, Desired, FieldChange, Live, Outcome, Refusal, ResourceId, Sight},
 };
 
 /// Reads objects again by their handles.
@@ -39,18 +39,22 @@ pub(super) async fn look_up(reader: &Reader, objects: Vec<&Desired>) -> HashMap<
 
 /// Compares what was sent with what was stored.
 pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &Live, facts: &Facts) -> Outcome {
-    let remaining = match kind.compare(desired, Some(live), facts) {
-        Ok(mut remaining) => {
-            // What is not enforced of a live object keeps its value.
-            let is_made = change.action == Action::Create;
-            remaining.retain(|field| is_made || desired.policies.of(&field.path) == Policy::Enforce);
-            remaining
-        }
+    let mut remaining = match kind.compare(desired, Some(live), facts) {
+        Ok(remaining) => remaining,
         Err(problems) => {
             let problem = problems.into_iter().next().map(|problem| problem.message).unwrap_or_default();
             return Outcome::Refused(Refusal::new(None, format!("it was changed, but cannot be kept: {problem}")));
         }
     };
+    // What differed before and was not sent is left so: it is only reported, or ignored.
+    let is_sent = |field: &FieldChange| change.fields.iter().any(|one| one.path == field.path);
+    if let Some(Sight::Found(before)) = facts.sight(&change.id)
+        && !remaining.iter().all(is_sent)
+    {
+        let left = kind.compare(desired, Some(before), facts).unwrap_or_default();
+        let is_left = |field: &FieldChange| left.iter().any(|one| one.path == field.path && one.from == field.from);
+        remaining.retain(|field| is_sent(field) || !is_left(field));
+    }
     if remaining.is_empty() {
         let normalised: Vec<FieldChange> = change
             .fields

@@ -1,6 +1,6 @@
 //! Settles changes among one another: who waits for whom, and who is blocked for whose sake.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -104,21 +104,40 @@ fn settle<'s>(
     }
 }
 
+/// The candidates that wait for each object.
+type Waiters<'s> = HashMap<ResourceId, Vec<&'s ResourceId>>;
+
+fn waiters<'s>(candidates: &BTreeMap<&'s ResourceId, Candidate<'s>>) -> Waiters<'s> {
+    let mut waiters = Waiters::new();
+    for (id, one) in candidates {
+        one.after.iter().for_each(|other| waiters.entry(other.clone()).or_default().push(id));
+    }
+    waiters
+}
+
 /// Blocks what needs something that is blocked itself.
 pub(super) fn block_dependents<'s>(
     candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
     blocked: &mut BTreeMap<&'s ResourceId, Cause>,
 ) {
-    loop {
-        let lost: Vec<_> = candidates
-            .iter()
-            .filter_map(|(id, one)| {
-                Some((*id, one.after.iter().find(|other| !candidates.contains_key(other))?.clone()))
-            })
-            .collect();
-        if lost.is_empty() {
-            return;
-        }
+    let waiters = waiters(candidates);
+    block_waiters(candidates.keys().copied().collect(), &waiters, candidates, blocked);
+}
+
+/// Blocks those of some candidates that need what is no candidate, then those that wait for them, and so on.
+fn block_waiters<'s>(
+    mut some: BTreeSet<&'s ResourceId>,
+    waiters: &Waiters<'s>,
+    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
+    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
+) {
+    while !some.is_empty() {
+        let needs = |id: &'s ResourceId| {
+            let other = candidates.get(id)?.after.iter().find(|other| !candidates.contains_key(other))?;
+            Some((id, other.clone()))
+        };
+        let lost: Vec<_> = some.into_iter().filter_map(needs).collect();
+        some = lost.iter().filter_map(|(id, _)| waiters.get(*id)).flatten().copied().collect();
         for (id, other) in lost {
             candidates.remove(id);
             blocked.insert(id, Cause::Needs(other));
@@ -126,17 +145,23 @@ pub(super) fn block_dependents<'s>(
     }
 }
 
-pub(super) fn block_cycle<'s>(
-    cycle: &[ResourceId],
+/// Blocks what is in a cycle, and what needs that.
+pub(super) fn block_cycles<'s>(
+    cycles: &[Vec<ResourceId>],
     candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
     blocked: &mut BTreeMap<&'s ResourceId, Cause>,
 ) {
-    let names: Vec<_> = cycle.iter().chain(cycle.first()).map(ToString::to_string).collect();
-    for id in cycle {
-        let Some((id, one)) = candidates.remove_entry(id) else { continue };
-        let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
-        let message = format!("each waits for the name of the next: {}", names.join(" → "));
-        let hint = "a swap of names takes two applies with a third name between them";
-        blocked.insert(id, Cause::Wrong(vec![Diagnostic::error("P132", message, origin).hint(hint)]));
+    let waiters = waiters(candidates);
+    for cycle in cycles {
+        let names: Vec<_> = cycle.iter().chain(cycle.first()).map(ToString::to_string).collect();
+        for id in cycle {
+            let Some((id, one)) = candidates.remove_entry(id) else { continue };
+            let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
+            let message = format!("each waits for the name of the next: {}", names.join(" → "));
+            let hint = "a swap of names takes two applies with a third name between them";
+            blocked.insert(id, Cause::Wrong(vec![Diagnostic::error("P132", message, origin).hint(hint)]));
+        }
+        let waiting = cycle.iter().filter_map(|id| waiters.get(id)).flatten().copied().collect();
+        block_waiters(waiting, &waiters, candidates, blocked);
     }
 }

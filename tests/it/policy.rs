@@ -159,7 +159,14 @@ fn of_a_module_and_its_category() {
     let category = json!([["Module/a", ["service_category_id"]]]);
     let operator = json!([["Module/a", ["operator"]]]);
     check(&one("fieldPolicy: {operator: report}"), &category, &operator, &json!({"update_module": 1}));
-    check(&one("policy: report, fieldPolicy: {operator: enforce}"), &operator, &category, &json!({"update_module": 1}));
+    let mixed = one("policy: report, fieldPolicy: {operator: enforce}");
+    check(&mixed, &operator, &category, &json!({"update_module": 1}));
+    // A saved plan knows no policies: what it does not send is left so as well.
+    let site = Site::with(&state(), &[("a.yaml", &mixed)]);
+    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+    let output = site.run(&["apply", "-y", "plan.json"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(operations(&site.writes()), json!({"update_module": 1}), "{output}");
 }
 
 #[test]
