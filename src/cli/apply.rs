@@ -89,7 +89,7 @@ pub(super) async fn carry_out(
     let leave = match leave(args, seen, &settled, stop, &mut errors, screen).await {
         Ok(()) => journal.start(seen, args, screen),
         Err(code) => {
-            journal.leave(code, seen, args);
+            journal.leave(code, seen);
             Err(code)
         }
     };

@@ -34,7 +34,7 @@ impl Journal {
         let must = !seen.excesses.is_empty() && !args.network.sandbox;
         let noted = match &self.journal {
             Some(journal) => {
-                let noted = journal.write(&Event::Started(self.effects(seen, args)));
+                let noted = journal.write(&Event::Started(self.effects(seen)));
                 noted.map_err(|error| format!("cannot write {}: {error}", journal.path().display()))
             }
             None => Err("there is no place for the journal: neither --state-dir nor a home directory".to_owned()),
@@ -53,10 +53,10 @@ impl Journal {
     }
 
     /// Notes that nothing of a plan was sent, where the exit code says that it was refused or had become stale.
-    pub(super) fn leave(&self, code: u8, seen: &Seen<'_>, args: &ApplyArgs) {
+    pub(super) fn leave(&self, code: u8, seen: &Seen<'_>) {
         let event = match code {
-            exit::REFUSED => Event::Refused(self.effects(seen, args)),
-            exit::STALE => Event::Stale(self.effects(seen, args)),
+            exit::REFUSED => Event::Refused(self.effects(seen)),
+            exit::STALE => Event::Stale(self.effects(seen)),
             _ => return,
         };
         if let Some(journal) = &self.journal
@@ -77,10 +77,10 @@ impl Journal {
         }
     }
 
-    fn effects(&self, seen: &Seen<'_>, args: &ApplyArgs) -> Effects {
+    fn effects(&self, seen: &Seen<'_>) -> Effects {
         let acknowledgement = guard::acknowledgement(&seen.plan, &seen.excesses);
         Effects {
-            acknowledged: args.safety.ack.as_ref() == Some(&acknowledgement),
+            acknowledged: seen.acknowledged,
             acknowledgement,
             limits: seen.excesses.iter().map(ToString::to_string).collect(),
             file: self.file.clone(),

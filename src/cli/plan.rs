@@ -209,7 +209,7 @@ pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<
     note(&readers, &mut scenes, &mut plan).await;
     beneath(&readers, &mut scenes, &mut plan).await;
     let excesses = guard::excesses(&plan, &safety(prepared.written.config.as_ref(), args));
-    let acknowledged = args.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(&plan, &excesses));
+    let acknowledged = acknowledged(args, &plan, &excesses);
     let record = saved::record(prepared, &scenes, &plan);
     Seen { scenes, plan, excesses, acknowledged, record, start, took: start.elapsed() }
 }
@@ -266,6 +266,11 @@ pub(super) fn write(report: &Report<'_>, forms: &Forms, code: u8, screen: &Scree
     let problems = report.write(forms);
     problems.iter().for_each(|problem| screen.error(problem));
     if problems.is_empty() { code } else { exit::unwritten(code) }
+}
+
+/// Says whether the text that was given acknowledges a plan.
+pub(super) fn acknowledged(args: &SafetyArgs, plan: &Plan, excesses: &[Excess]) -> bool {
+    args.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(plan, excesses))
 }
 
 /// Says which limits the plan exceeds; returns the exit code where it does and nothing acknowledges it.

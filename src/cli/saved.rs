@@ -233,7 +233,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         beneath(&readers, &mut scenes, &mut plan).await;
     }
     let excesses = guard::excesses(&plan, &safety);
-    let acknowledged = args.safety.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(&plan, &excesses));
+    let acknowledged = plan::acknowledged(&args.safety, &plan, &excesses);
     let seen = Seen { scenes, plan, excesses, acknowledged, record: Record::default(), start, took: start.elapsed() };
     let report = Report {
         plan: Some(&seen.plan),
