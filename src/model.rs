@@ -201,8 +201,40 @@ pub struct FieldChange {
     pub from: Option<Value>,
     /// The desired value as it will be sent; absent where the field goes.
     pub to: Option<Value>,
+    /// The two values as people read them; none where they are read as they are stored.
+    pub display: Option<Display>,
     /// The place in a manifest that causes it.
     pub because: Origin,
+}
+
+/// The values of a changed field as people read them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Display {
+    /// The sort of text.
+    pub kind: DisplayKind,
+    /// The live value; none where it is read as it is stored.
+    pub from: Option<String>,
+    /// The desired value; none where it is read as it is stored.
+    pub to: Option<String>,
+}
+
+/// The sort of text that stands for a stored value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisplayKind {
+    /// The names of options; what is stored are their ids.
+    Option,
+    /// A time in the target's zone.
+    Time,
+}
+
+impl DisplayKind {
+    /// Returns its name in reports: `option` or `time`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Option => "option",
+            Self::Time => "time",
+        }
+    }
 }
 
 impl FieldChange {

@@ -94,6 +94,7 @@ impl Kind for Thing {
             path: "value".to_owned(),
             from: found.cloned(),
             to: Some(wanted.value.clone()),
+            display: None,
             because: wanted.origin.clone(),
         };
         Ok(if found == Some(&wanted.value) { Vec::new() } else { vec![change] })

@@ -62,7 +62,12 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
             .filter_map(|field| {
                 let (sent, stored) = (field.to.as_ref()?, stored(live, &field.path)?);
                 let differs = !same(sent, stored);
-                differs.then(|| FieldChange { from: Some(sent.clone()), to: Some(stored.clone()), ..field.clone() })
+                differs.then(|| FieldChange {
+                    from: Some(sent.clone()),
+                    to: Some(stored.clone()),
+                    display: None,
+                    ..field.clone()
+                })
             })
             .collect();
         return if normalised.is_empty() { Outcome::Applied } else { Outcome::Normalised(normalised) };

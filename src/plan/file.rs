@@ -18,7 +18,8 @@ use crate::{
     diagnostic::{Diagnostic, Severity},
     kind::Platform,
     model::{
-        Action, Call, Change, Desired, Ensure, FieldChange, Fields, Reference, Request, ResourceId, policy::Policies,
+        Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, Fields, Reference, Request,
+        ResourceId, policy::Policies,
     },
     source::{FileId, Located, Origin, Sources},
 };
@@ -199,6 +200,12 @@ impl Told {
     }
 }
 
+/// Returns the values of a field as people read them; none where this program does not know their sort.
+fn display(display: document::Display) -> Option<Display> {
+    let kind = [DisplayKind::Option, DisplayKind::Time].into_iter().find(|kind| kind.name() == display.kind)?;
+    Some(Display { kind, from: display.before, to: display.after })
+}
+
 fn policies(read: &document::Policies) -> Result<Policies, FileError> {
     let policy = |word: &String| word.parse().map_err(|()| FileError::Shape(format!("`policy: {word}` is unknown")));
     let fields = read.fields.iter().map(|(path, word)| Ok((path.as_str().into(), policy(word)?)));
@@ -269,6 +276,7 @@ impl Reading<'_> {
         let action =
             [Action::Create, Action::Update, Action::Delete].into_iter().find(|one| one.name() == change.action);
         let fields = change.fields.into_iter().map(|field| FieldChange {
+            display: field.display.and_then(display),
             because: self.origin(&field.at),
             // A row of a list comes or goes; any other field of a live object has a value, which may be null.
             from: field.before.filter(|_| action != Some(Action::Create)).or_else(|| gone(&field.path, action)),

@@ -71,11 +71,11 @@ fn an_edit_and_drift_of_an_instance_as_people_read_them() {
     let time = regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d").expect("it is right");
     insta::assert_snapshot!(time.replace_all(&output, "[moment]"), @r#"
     ~ Instance core  (cmdb, bk_switch #1)                               a.yaml:1
-        drift    operator: "alice" → "bob", changed [moment] +08:00 by zoe (audit record)  a.yaml:7:22
-        edit     ports: 96 → 48, changed [moment] +08:00 by admin, the account of this target, before 24 (audit record)  a.yaml:7:36
-        edit     bk_sn: "S1" → "", not changed since [moment] +08:00 (audit record)  a.yaml:7:47
+        drift    operator: live "bob", declared "alice", changed [moment] +08:00 by zoe (audit record)  a.yaml:7:22
+        edit     ports: live 48, declared 96, changed [moment] +08:00 by admin, the account of this target, before 24 (audit record)  a.yaml:7:36
+        edit     bk_sn: live "", declared "S1", not changed since [moment] +08:00 (audit record)  a.yaml:7:47
 
-    Drift: 1 drifted, 0 edited, 0 unknown which, 0 unchanged; values are declared → live.   4 reads, [time]
+    Drift: 1 drifted, 0 edited, 0 unknown which, 0 unchanged.   4 reads, [time]
     [exit status: 2]
     "#);
     let document = site.run(&["drift", "-o", "json"]).json();

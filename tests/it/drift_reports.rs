@@ -34,18 +34,18 @@ fn every_form_tells_who_did_it() {
     <!-- reconcile -->
     ## drift: 2 drifted, 0 edited, 0 unknown which
 
-    0 unchanged, 1 reported only. Values go from the declared to the live one. 5 reads.
+    0 unchanged, 1 reported only. Values go from the live to the declared one, as in a plan. 5 reads.
 
     ### Differences
 
     <details open><summary>drift <code>~</code> Instance <code>one</code> on <code>cmdb</code>, <code>bk_switch #1</code> – <code>net.yaml:1</code></summary>
 
     ```diff
-    - operator: "alice"  # net.yaml:7
-    + operator: "bob"
+    - operator: "bob"
+    + operator: "alice"  # net.yaml:7
     ! drift: changed [moment] +08:00 by zoe (audit record)
-    - ports: 96  # net.yaml:7
-    + ports: 24
+    - ports: 24
+    + ports: 96  # net.yaml:7
     # edit: not changed since [moment] +08:00 (audit record)
     ```
 
@@ -58,16 +58,16 @@ fn every_form_tells_who_did_it() {
     <details open><summary>drift <code>~</code> Instance <code>two</code> on <code>cmdb</code>, <code>bk_switch #2</code> – <code>net.yaml:9</code></summary>
 
     ```diff
-    - operator: "alice"  # net.yaml:16
-    + operator: "bob"
+    - operator: "bob"
+    + operator: "alice"  # net.yaml:16
     ! drift: changed [moment] +08:00 by zoe (audit record)
     ```
 
     </details>
     "#);
     insta::assert_snapshot!(timeless(reports.text("github")), @r#"
-    ::warning file=net.yaml,line=7,col=22,title=drift%3A update Instance/one::drift: update Instance/one (cmdb, bk_switch #1): operator "alice" → "bob", drift: changed [moment] +08:00 by zoe (audit record); ports 96 → 24, edit: not changed since [moment] +08:00 (audit record)
-    ::warning file=net.yaml,line=16,col=22,title=drift%2C reported only%3A update Instance/two::drift, reported only: update Instance/two (cmdb, bk_switch #2): operator "alice" → "bob", changed [moment] +08:00 by zoe (audit record)
+    ::warning file=net.yaml,line=7,col=22,title=drift%3A update Instance/one::drift: update Instance/one (cmdb, bk_switch #1): operator live "bob", declared "alice", drift: changed [moment] +08:00 by zoe (audit record); ports live 24, declared 96, edit: not changed since [moment] +08:00 (audit record)
+    ::warning file=net.yaml,line=16,col=22,title=drift%2C reported only%3A update Instance/two::drift, reported only: update Instance/two (cmdb, bk_switch #2): operator live "bob", declared "alice", changed [moment] +08:00 by zoe (audit record)
     "#);
     let document = reports.json("json");
     assert_eq!(document["kind"], "Drift");

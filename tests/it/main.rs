@@ -39,4 +39,5 @@ mod snapshot_property;
 mod traps;
 mod unique;
 mod validate;
+mod values;
 mod watch;

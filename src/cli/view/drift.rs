@@ -9,7 +9,7 @@ use super::{
     Screen, json as plan_json,
     report::Report,
     text::{self, Writer},
-    value::{is_long, row, short},
+    value::{Sides, is_long, short},
 };
 use crate::{
     engine::author::Trace,
@@ -50,7 +50,7 @@ pub(super) fn told<'a>(change: &'a Change, trace: &Trace) -> Vec<Told<'a>> {
     trace.all(change).into_iter().map(told).collect()
 }
 
-/// Returns the drift as people read it. Values go from the declared one to the live one.
+/// Returns the drift as people read it.
 pub(in crate::cli) fn text(report: &Report<'_>, screen: &Screen) -> String {
     let (Some(plan), Some(trace)) = (report.plan, report.trace) else { return text::report(report, screen) };
     let mut writer = Writer::new(screen, report.sources);
@@ -77,8 +77,7 @@ pub(in crate::cli) fn text(report: &Report<'_>, screen: &Screen) -> String {
     let [drifted, edited, unknown] = counts(report, trace);
     let _ = writeln!(
         out,
-        "Drift: {drifted} drifted, {edited} edited, {unknown} unknown which, {} unchanged{left_alone}; values are \
-         declared → live.   {}, {:.2} s",
+        "Drift: {drifted} drifted, {edited} edited, {unknown} unknown which, {} unchanged{left_alone}.   {}, {:.2} s",
         plan.unchanged,
         text::count(reads, "read"),
         report.took.as_secs_f64(),
@@ -118,14 +117,11 @@ fn style(verdict: Verdict) -> Style {
     }
 }
 
-/// The declared value and the live one.
+/// Returns the live value and the declared one. No arrow stands between them: neither became the other.
 pub(super) fn values(field: &FieldChange) -> String {
-    let one = |value: Option<&Value>| match value {
-        Some(whole) if field.path.ends_with(']') && whole.is_object() => row(whole),
-        _ if is_long(value) => "(text)".to_owned(),
-        _ => short(value),
-    };
-    format!("{} → {}", one(field.to.as_ref()), one(field.from.as_ref()))
+    let sides = Sides::of(field);
+    let one = |value: &Option<Value>, side: String| if is_long(value.as_ref()) { "(text)".to_owned() } else { side };
+    format!("live {}, declared {}", one(&field.from, sides.named_from()), one(&field.to, sides.named_to()))
 }
 
 /// Says who did what, when, and what told so.

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{
+    json as plan_json,
     origin::{note, via},
-    value::short,
+    value::Sides,
 };
 use crate::{
     cli::explain::{Asked, Decided, Explained, Part, Role, State},
@@ -131,9 +132,7 @@ impl Writer<'_> {
             "path": part.path,
             "role": role(part.role),
             "differs": !changes.is_empty(),
-            "changes": changes.iter().map(|field| json!({
-                "path": field.path, "before": field.from, "after": field.to,
-            })).collect::<Vec<_>>(),
+            "changes": changes.iter().map(|field| plan_json::values(field)).collect::<Vec<_>>(),
         });
         if let Some(value) = part.value {
             document["written"] = json!(self.written(&value.origin));
@@ -189,9 +188,10 @@ impl Writer<'_> {
 
 /// Writes a change; where it is not one of the very field, with its path.
 fn arrow(field: &FieldChange, path: &str) -> String {
-    let values = match (&field.from, &field.to) {
-        (None, to) => format!("comes to be {}", short(to.as_ref())),
-        (from, to) => format!("live {} → {}", short(from.as_ref()), short(to.as_ref())),
+    let sides = Sides::of(field);
+    let values = match field.from {
+        None => format!("comes to be {}", sides.named_to()),
+        Some(_) => format!("live {}", sides.arrow()),
     };
     if field.path == path { values } else { format!("{} {values}", field.path) }
 }

@@ -15,7 +15,7 @@ use super::{
     plain::{cut, line},
     report::Report,
     text::{beneath, count, trouble},
-    value::{row, short},
+    value::Sides,
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, render},
@@ -230,8 +230,8 @@ pub(super) fn sides(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Returns who made each difference of an object, in one line of bounded length. Values go from the declared one to the
-/// live one; what is the same for several fields in a row is said once, behind them.
+/// Returns who made each difference of an object, in one line of bounded length. What is the same for several fields in
+/// a row is said once, behind them.
 pub(super) fn authors(change: &Change, trace: &Trace) -> String {
     let told = told(change, trace);
     let is_mixed = told.iter().any(|one| one.verdict != told[0].verdict);
@@ -281,11 +281,11 @@ pub(super) fn summary(change: &Change) -> String {
         if !text.is_empty() {
             text.push_str(", ");
         }
-        let (from, to) = (value(field, field.from.as_ref()), value(field, field.to.as_ref()));
+        let sides = Sides::of(field).bounded(VALUE);
         let _ = match (&field.from, &field.to) {
-            (None, _) => write!(text, "{} {to}", field.path),
-            (Some(_), None) => write!(text, "{} {from} goes", field.path),
-            (Some(_), Some(_)) => write!(text, "{} {from} → {to}", field.path),
+            (None, _) => write!(text, "{} {}", field.path, sides.named_to()),
+            (Some(_), None) => write!(text, "{} {} goes", field.path, sides.named_from()),
+            (Some(_), Some(_)) => write!(text, "{} {}", field.path, sides.arrow()),
         };
     }
     match change.action {
@@ -294,15 +294,6 @@ pub(super) fn summary(change: &Change) -> String {
         Action::Create if text.is_empty() => "it does not exist".to_owned(),
         _ => text,
     }
-}
-
-/// Returns one side of a field in one line of bounded length.
-fn value(field: &FieldChange, value: Option<&serde_json::Value>) -> String {
-    let text = match value {
-        Some(cells) if field.path.ends_with(']') => row(cells),
-        other => short(other),
-    };
-    cut(&line(&text), VALUE).into_owned()
 }
 
 /// Finds places as other programs know them.

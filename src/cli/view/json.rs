@@ -198,13 +198,19 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
 }
 
 fn field(field: &FieldChange, sources: &Sources) -> Value {
-    json!({
-        "path": field.path,
-        "before": field.from,
-        "after": field.to,
-        "owner": "manifest",
-        "at": place(&field.because, sources),
-    })
+    let mut shown = values(field);
+    shown["owner"] = json!("manifest");
+    shown["at"] = place(&field.because, sources);
+    shown
+}
+
+/// Returns the path and the two values of a field, with what people read in their place.
+pub(super) fn values(field: &FieldChange) -> Value {
+    let mut values = json!({"path": field.path, "before": field.from, "after": field.to});
+    if let Some(display) = &field.display {
+        values["display"] = json!({"kind": display.kind.name(), "before": display.from, "after": display.to});
+    }
+    values
 }
 
 fn diagnostics(diagnostics: &[Diagnostic], plan: &Plan, sources: &Sources) -> Vec<Value> {

@@ -129,7 +129,7 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
     if report.trace.is_some() {
         let reads = reads.map(|reads| format!(" {reads}.")).unwrap_or_default();
         return format!(
-            "{} unchanged{others}. Values go from the declared to the live one.{reads}\n\n",
+            "{} unchanged{others}. Values go from the live to the declared one, as in a plan.{reads}\n\n",
             plan.unchanged
         );
     }

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     Screen,
     report::Report,
-    value::{is_long, row, short},
+    value::{Sides, distinct_line, is_long, row, short},
 };
 use crate::{
     diagnostic::render,
@@ -185,13 +185,19 @@ impl<'a> Writer<'a> {
             value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
         };
         let (from, to) = (text(&field.from), text(&field.to));
+        let lines = |tag: ChangeTag| match tag {
+            ChangeTag::Delete => to.lines(),
+            ChangeTag::Insert => from.lines(),
+            ChangeTag::Equal => "".lines(),
+        };
         for change in TextDiff::from_lines(&from, &to).iter_all_changes() {
             let (sign, style) = match change.tag() {
                 ChangeTag::Delete => ("-", REMOVED),
                 ChangeTag::Insert => ("+", ADDED),
                 ChangeTag::Equal => (" ", QUIET),
             };
-            let line = format!("{sign} {}", change.value().trim_end_matches('\n'));
+            let text = distinct_line(change.value().trim_end_matches('\n'), lines(change.tag()));
+            let line = format!("{sign} {text}");
             let line = self.styled(&line, style);
             let _ = writeln!(self.out, "        {line}");
         }
@@ -357,9 +363,10 @@ fn style(action: Action) -> Style {
 }
 
 fn arrow(field: &FieldChange, action: Action) -> String {
+    let sides = Sides::of(field);
     match action {
-        Action::Create => short(field.to.as_ref()),
-        Action::Update | Action::Delete => format!("{} → {}", short(field.from.as_ref()), short(field.to.as_ref())),
+        Action::Create => sides.named_to(),
+        Action::Update | Action::Delete => sides.arrow(),
     }
 }
 

@@ -53,7 +53,15 @@ pub(super) struct FieldChange {
     pub(super) path: String,
     pub(super) before: Option<Value>,
     pub(super) after: Option<Value>,
+    pub(super) display: Option<Display>,
     pub(super) at: Place,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Display {
+    pub(super) kind: String,
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use crate::{
         plain::{cut, line},
         report::Report,
         text::{beneath, count, trouble},
-        value::{is_long, row, short},
+        value::{Sides, distinct_line, is_long},
     },
     engine::author::Trace,
     model::{Action, Change, FieldChange, Outcome, author::Verdict},
@@ -95,12 +95,11 @@ impl<'a> Writer<'a> {
             if is_full(body, change.fields.len() - number) {
                 break;
             }
-            self.field(body, (change, one), [one.from.as_ref(), one.to.as_ref()], false);
+            self.field(body, change, one);
         }
     }
 
-    /// Writes what differs from the declared value to the live one, and who did that. What is the same for several
-    /// fields in a row is said once, behind them.
+    /// Writes what differs, and who did that. What is the same for several fields in a row is said once, behind them.
     fn authors(&self, body: &mut String, change: &Change, trace: &Trace) {
         let all = told(change, trace);
         for (number, one) in all.iter().enumerate() {
@@ -108,7 +107,7 @@ impl<'a> Writer<'a> {
                 break;
             }
             if let Some(field) = one.field {
-                self.field(body, (change, field), [field.to.as_ref(), field.from.as_ref()], field.to.is_some());
+                self.field(body, change, field);
             }
             let is_last =
                 all.get(number + 1).is_none_or(|next| (next.verdict, &next.sentence) != (one.verdict, &one.sentence));
@@ -120,14 +119,9 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes a field: one side and the other, and at the one that is written where that is and how it came about.
-    fn field(
-        &self,
-        body: &mut String,
-        (change, field): (&Change, &FieldChange),
-        sides: [Option<&Value>; 2],
-        is_first_written: bool,
-    ) {
+    /// Writes a field: the live side and the desired one, and at the one that is written where that is and how it came
+    /// about.
+    fn field(&self, body: &mut String, change: &Change, field: &FieldChange) {
         let path = line(&field.path);
         let path = cut(&path, VALUE);
         let mut place = self.finder.words(&field.because);
@@ -135,7 +129,7 @@ impl<'a> Writer<'a> {
         if !note.is_empty() {
             let _ = write!(place, "  ({})", cut(&line(&note), VALUE));
         }
-        let [from, to] = sides;
+        let (from, to) = (field.from.as_ref(), field.to.as_ref());
         if (is_long(from) || is_long(to))
             && let (Some(from), Some(to)) = (as_text(from), as_text(to))
         {
@@ -143,16 +137,13 @@ impl<'a> Writer<'a> {
             lines(body, from, to);
             return;
         }
-        let side = |value: &Value| {
-            let text = if path.ends_with(']') { row(value) } else { short(Some(value)) };
-            cut(&line(&text), VALUE).into_owned()
-        };
-        let is_first = is_first_written || to.is_none();
-        for (sign, value, is_written) in [('-', from, is_first), ('+', to, !is_first)] {
-            if let Some(value) = value {
-                let place = if is_written { format!("  # {place}") } else { String::new() };
-                let _ = writeln!(body, "{sign} {path}: {}{place}", side(value));
-            }
+        let sides = Sides::of(field).bounded(VALUE);
+        if from.is_some() {
+            let place = if to.is_none() { format!("  # {place}") } else { String::new() };
+            let _ = writeln!(body, "- {path}: {}{place}", sides.named_from());
+        }
+        if to.is_some() {
+            let _ = writeln!(body, "+ {path}: {}  # {place}", sides.named_to());
         }
     }
 }
@@ -182,6 +173,11 @@ fn lines(body: &mut String, from: &str, to: &str) {
     let (from, to) = (format!("{from}{end}"), format!("{to}{end}"));
     let diff = TextDiff::from_lines(&from, &to);
     let groups = diff.grouped_ops(3);
+    let others = |tag: ChangeTag| match tag {
+        ChangeTag::Delete => to.lines(),
+        ChangeTag::Insert => from.lines(),
+        ChangeTag::Equal => "".lines(),
+    };
     let all = groups.iter().enumerate().flat_map(|(number, group)| {
         let gap = (number > 0).then(|| "  …".to_owned());
         let lines = group.iter().flat_map(|part| diff.iter_changes(part)).map(|change| {
@@ -190,7 +186,8 @@ fn lines(body: &mut String, from: &str, to: &str) {
                 ChangeTag::Insert => '+',
                 ChangeTag::Equal => ' ',
             };
-            format!("{sign} {}", cut(&line(change.value()), VALUE))
+            let text = distinct_line(change.value().trim_end_matches('\n'), others(change.tag()));
+            format!("{sign} {}", cut(&line(&text), VALUE))
         });
         gap.into_iter().chain(lines.collect::<Vec<_>>())
     });

@@ -288,9 +288,10 @@ pub(super) fn attribute_changes(
             Err(problem) => {
                 problems.push(Diagnostic::error("P104", format!("`{name}` {problem}"), &value.origin));
             }
-            Ok(wire) if live.is_some_and(|live| attribute.same(&wire, live.field(name))) => {}
+            Ok(wire) if live.is_some_and(|live| attribute.same(&wire, live.field(name), time_zone)) => {}
             Ok(wire) => changes.push(FieldChange {
                 path: (*name).to_owned(),
+                display: attribute.display(live.map(|live| live.field(name)), &wire, time_zone),
                 from: live.map(|live| live.field(name).clone()),
                 to: Some(wire),
                 because: value.origin.clone(),

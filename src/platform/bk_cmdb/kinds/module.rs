@@ -266,6 +266,7 @@ fn category_change(desired: &Desired, live: &Live) -> Result<Option<FieldChange>
         path: CATEGORY.to_owned(),
         from: Some(live.field(CATEGORY).clone()),
         to: Some(wanted.clone()),
+        display: None,
         because: given.origin.clone(),
     }))
 }

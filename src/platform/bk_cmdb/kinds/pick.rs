@@ -80,6 +80,11 @@ pub(super) fn selectors(
             let message = format!("the model has no attribute `{name}`");
             return Err(Box::new(spec::nearest(Diagnostic::error("P103", message, &value.origin), name, &ids)));
         };
+        if let Some(why) = attribute.no_key() {
+            let message = format!("`match` cannot hold `{name}`, which is {why}");
+            let hint = "match by the name, or by another attribute that tells instances apart";
+            return Err(Box::new(Diagnostic::error("M305", message, &value.origin).hint(hint)));
+        }
         let wire = attribute
             .key(&value.value, time_zone)
             .map_err(|problem| Box::new(Diagnostic::error("P104", format!("`{name}` {problem}"), &value.origin)))?;

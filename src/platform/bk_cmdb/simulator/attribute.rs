@@ -73,8 +73,34 @@ static TIMEZONE: LazyLock<Regex> = LazyLock::new(|| pattern("^[a-zA-Z0-9\\-−_/
 static USERS: LazyLock<Regex> = LazyLock::new(|| pattern("^(\\d|[a-zA-Z])([a-zA-Z0-9@.,_-])*$"));
 
 fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("the pattern is a constant of this file")
+    with_ascii_classes(text).expect("the pattern is a constant of this file")
 }
+
+/// Compiles a pattern of an attribute, in which `\d`, `\w`, `\s` and `\b` know ASCII alone, as in Go.
+fn with_ascii_classes(text: &str) -> Option<Regex> {
+    let mut written = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        written.push_str(before);
+        let class = after.chars().next()?;
+        rest = &after[class.len_utf8()..];
+        match class {
+            'd' => written.push_str("[[:digit:]]"),
+            'D' => written.push_str("[[:^digit:]]"),
+            'w' => written.push_str("[[:word:]]"),
+            'W' => written.push_str("[[:^word:]]"),
+            's' => written.push_str("[\\t\\n\\f\\r ]"),
+            'S' => written.push_str("[^\\t\\n\\f\\r ]"),
+            'b' => written.push_str("(?-u:\\b)"),
+            other => written.extend(['\\', other]),
+        }
+    }
+    written.push_str(rest);
+    Regex::new(&written).ok()
+}
+
+/// What a float without a bound of its own is bound by: 2⁶³.
+const FAR: f64 = 9_223_372_036_854_775_808.0;
 
 impl Attribute {
     /// Reads a row of `search_object_attribute`.
@@ -92,7 +118,7 @@ impl Attribute {
             required: flag("isrequired", false),
             multiple: flag("ismultiple", true),
             business: row.int("bk_biz_id"),
-            pattern: regex.and_then(|text| Regex::new(text).ok()),
+            pattern: regex.and_then(with_ascii_classes),
             kind,
             option,
         }
@@ -231,6 +257,10 @@ impl Attribute {
         self.bound("min").is_none_or(|min| number >= min) && self.bound("max").is_none_or(|max| number <= max)
     }
 
+    fn in_float_range(&self, number: f64) -> bool {
+        number >= self.bound("min").unwrap_or(-FAR) && number <= self.bound("max").unwrap_or(FAR)
+    }
+
     fn int(&self, value: Value) -> Result<Value, Refusal> {
         let Value::Number(number) = &value else { return Err(self.wrong("parameters must be integral")) };
         // What is not written as an integer counts as 0 in the range check.
@@ -247,7 +277,7 @@ impl Attribute {
         };
         match number {
             None => Err(self.wrong("the parameter is invalid or does not exist")),
-            Some(number) if self.in_range(number) => Ok(stored_number(value)),
+            Some(number) if self.in_float_range(number) => Ok(stored_number(value)),
             Some(_) => Err(self.invalid()),
         }
     }

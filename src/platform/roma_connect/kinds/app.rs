@@ -173,6 +173,7 @@ impl Kind for App {
                 path: name.to_owned(),
                 from: live.map(|live| live.field(name).clone()),
                 to: Some(value.value.clone()),
+                display: None,
                 because: value.origin.clone(),
             })
             .collect();

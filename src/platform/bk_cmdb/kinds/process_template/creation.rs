@@ -34,6 +34,7 @@ pub(super) fn changes(desired: &Desired) -> Result<Vec<FieldChange>, Vec<Diagnos
         path: path.to_owned(),
         from: None,
         to: Some(value.value.clone()),
+        display: None,
         because: value.origin.clone(),
     };
     if desired.field(NAME).is_none() {

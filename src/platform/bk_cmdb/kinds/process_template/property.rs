@@ -170,6 +170,7 @@ pub(super) fn changes(name: &str, desired: &Desired, live: &Live) -> Vec<FieldCh
             path: name.to_owned(),
             from: Some(envelope["value"].clone()),
             to: Some(value.value.clone()),
+            display: None,
             because: value.origin.clone(),
         });
     }
@@ -184,6 +185,7 @@ pub(super) fn lock_change(path: &str, desired: &Desired, live: &Value) -> Option
         path: path.to_owned(),
         from: Some(locked(live)),
         to: Some(lock.value.clone()),
+        display: None,
         because: lock.origin.clone(),
     })
 }

@@ -249,6 +249,7 @@ pub(super) fn merge(desired: &Desired, live: &Live) -> Result<Merged, Vec<Diagno
                 path: format!("bind_info[{}]", row["row_id"]),
                 from: Some(summary(row)),
                 to: None,
+                display: None,
                 because: list.origin.clone(),
             });
         }
@@ -267,6 +268,7 @@ fn order_change(pairs: &[Option<usize>], rows: &[&Value], list: &Located<Value>)
         path: "bind_info.order".to_owned(),
         from: Some(ids(&before)),
         to: Some(ids(&kept)),
+        display: None,
         because: list.origin.clone(),
     })
 }
@@ -352,6 +354,7 @@ impl Declared<'_> {
                 path: path.clone(),
                 from: Some(words(name, &live["value"])),
                 to: Some(words(name, &cell.value)),
+                display: None,
                 because: cell.origin.clone(),
             }));
             changes.extend(lock.map(|lock| FieldChange { path: format!("{path}.as_default_value"), ..lock }));
@@ -377,6 +380,7 @@ impl Declared<'_> {
             path: format!("bind_info[{id}]"),
             from: None,
             to: Some(summary(&row)),
+            display: None,
             because: self.origin(at).clone(),
         });
         row

@@ -163,6 +163,7 @@ pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange
             path: path.to_string(),
             from: is.cloned(),
             to: Some(wanted.value.clone()),
+            display: None,
             because: wanted.origin.clone(),
         })
         .collect();
@@ -172,6 +173,7 @@ pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange
         path: path.to_string(),
         from: Some(roles.clone()),
         to: None,
+        display: None,
         because: list.clone(),
     }));
     changes
