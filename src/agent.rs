@@ -80,6 +80,7 @@ pub enum Event<'a> {
 }
 
 /// What the agent works on, and how.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Agent {
     /// Where the manifests lie.
     pub paths: Vec<PathBuf>,
@@ -87,6 +88,10 @@ pub struct Agent {
     pub skip: Vec<PathBuf>,
     /// What is merged over the manifests, the last one on top.
     pub overlays: Vec<PathBuf>,
+    /// Follow links wherever they lead.
+    pub follow_links: bool,
+    /// Take manifests that declare nothing for what is wanted, not for a mistake.
+    pub allow_empty: bool,
     /// The platforms that manifests may name.
     pub platforms: &'static [&'static dyn Platform],
     /// The targets that manifests may name.
@@ -124,6 +129,8 @@ impl Agent {
             paths,
             skip: Vec::new(),
             overlays: Vec::new(),
+            follow_links: false,
+            allow_empty: false,
             platforms,
             targets: Targets::default(),
             variables: Variables::default(),

@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod configuration;
 mod drift;
 pub mod exit;
 mod explain;
@@ -11,6 +12,7 @@ mod plan;
 mod sandbox;
 mod saved;
 mod schema;
+mod selection;
 mod setup;
 mod signal;
 mod snapshot;

@@ -5,6 +5,7 @@
 
 mod duration;
 mod huawei;
+mod lookup;
 mod prune;
 mod read;
 mod resolve;
@@ -13,13 +14,13 @@ mod source;
 mod target;
 
 use std::{
-    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 pub use duration::duration;
+pub use lookup::{Found, PassedOver, beneath, find};
 pub use prune::Scope;
 pub use read::decode;
 pub use resolve::{Problem, ResolveError, Resolved};
@@ -27,7 +28,12 @@ pub use safety::NOUNS;
 pub use source::{Setting, Source};
 pub use target::{Limits, Target};
 
-use crate::{diagnostic::Diagnostic, plan::guard::Safety, source::Sources};
+use crate::{
+    diagnostic::Diagnostic,
+    files::{self, FileError},
+    plan::guard::Safety,
+    source::Sources,
+};
 
 /// The name of the file.
 pub const FILE: &str = "reconcile.yaml";
@@ -79,11 +85,23 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: FileError,
     },
 }
 
 impl Config {
+    /// Returns a configuration that says nothing.
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            targets: Vec::new(),
+            prune: Vec::new(),
+            watch: Watch::default(),
+            safety: Safety::default(),
+            sandbox: Vec::new(),
+        }
+    }
+
     /// Returns a target by its name.
     pub fn target(&self, name: &str) -> Option<&Target> {
         self.targets.iter().find(|target| &*target.name == name)
@@ -96,29 +114,18 @@ impl Config {
     }
 }
 
-/// Finds the file for a run: in the directory of the first path, or in one of its parents.
-pub fn find(first: &Path) -> Option<PathBuf> {
-    let directory = if first.as_os_str() == "-" {
-        Path::new(".")
-    } else if first.is_dir() {
-        first
-    } else {
-        first.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    };
-    // As the path was given where that suffices: it is what messages show.
-    let near = directory.join(FILE);
-    if near.is_file() {
-        return Some(near.strip_prefix("./").map(Path::to_owned).unwrap_or(near));
-    }
-    let directory = std::path::absolute(directory).ok()?;
-    directory.ancestors().skip(1).map(|parent| parent.join(FILE)).find(|file| file.is_file())
-}
-
 /// Reads a configuration. What is wrong in it goes to `diagnostics`; with an error among them it must not be used.
 pub fn load(path: &Path, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let file = sources.add(path.display().to_string(), text);
-    Ok(decode(file, path, sources, diagnostics))
+    let bytes = files::read(path, files::SETTINGS);
+    let bytes = bytes.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    match files::add(path.display().to_string(), bytes, sources) {
+        Ok(file) => Ok(decode(file, path, sources, diagnostics)),
+        Err(diagnostic) => {
+            // The line may hold a secret.
+            diagnostics.push(diagnostic.hide());
+            Ok(Config::new(path))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod diff;
 pub mod engine;
+pub mod files;
 pub mod journal;
 pub mod kind;
 pub mod manifest;

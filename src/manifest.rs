@@ -8,6 +8,7 @@ mod decode;
 mod discover;
 mod envelope;
 mod interpolate;
+mod ours;
 mod overlay;
 mod policy;
 mod provenance;
@@ -15,16 +16,16 @@ mod selector;
 mod targets;
 mod variables;
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 pub use decode::decode;
-pub use discover::{DiscoverError, Discovery, Overlay, discover};
+pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover};
 pub use provenance::{Provenance, Use, Via};
 pub use selector::{Selector, SelectorError};
 pub use targets::Targets;
-pub use variables::{AssignmentError, Given, Variable, Variables, values};
+pub use variables::{AssignmentError, Given, Variable, Variables, unused, values};
 
 use crate::{
     model::{Desired, ResourceId},
@@ -46,10 +47,21 @@ pub struct Set {
     /// Some document of an overlay is unread or has no place: no object is known to be as it is wanted, so that none is
     /// in `desired`.
     pub unplaced: bool,
+    /// A link or a text could not be read: what no document seems to declare may well be declared.
+    pub partial: bool,
     /// How values came about.
     pub provenance: Provenance,
     /// SHA-256 of the paths and texts of all files, in hexadecimal digits.
     pub digest: String,
+}
+
+/// Returns the error about paths at which no manifest lies.
+pub fn nothing(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    format!(
+        "no manifest in {} (looked for *.yaml, *.yml and *.json); `--allow-empty` accepts that nothing is declared",
+        paths.join(", ")
+    )
 }
 
 /// Returns the SHA-256 of the paths and texts of files, in hexadecimal digits.

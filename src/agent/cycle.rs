@@ -40,7 +40,7 @@ impl Cycle {
     pub(super) fn new(agent: Agent, stop: CancellationToken, listener: Arc<Listener>) -> Self {
         let (sender, dirty) = mpsc::channel(1);
         let places = agent.paths.iter().chain(&agent.overlays).cloned().collect();
-        let watch = Watch::new(places, agent.poll.then_some(watch::POLL), sender);
+        let watch = Watch::new(places, agent.follow_links, agent.poll.then_some(watch::POLL), sender);
         Self {
             watch: Arc::new(Mutex::new(watch)),
             dirty,
@@ -61,6 +61,8 @@ impl Cycle {
                 paths: agent.paths,
                 skip: agent.skip,
                 overlays: agent.overlays,
+                follow_links: agent.follow_links,
+                allow_empty: agent.allow_empty,
                 platforms: agent.platforms,
                 targets: agent.targets,
                 variables: agent.variables,

@@ -10,6 +10,8 @@ use std::{
     time::SystemTime,
 };
 
+use crate::manifest::Bounds;
+
 /// Links on one way after which it is taken to go round in circles, as in the kernel.
 const MOST_LINKS: usize = 40;
 
@@ -32,8 +34,9 @@ struct Identity {
 pub(super) type Layout = BTreeMap<PathBuf, Spot>;
 
 /// Returns what to watch for manifests that lie at, or beneath, these paths.
-pub(super) fn layout(paths: &[PathBuf]) -> Layout {
-    let mut survey = Survey::default();
+pub(super) fn layout(paths: &[PathBuf], follow_links: bool) -> Layout {
+    let bounds = Bounds::new(paths, follow_links);
+    let mut survey = Survey { bounds, spots: BTreeMap::new(), visited: HashSet::new() };
     for path in paths {
         if let Ok(path) = std::path::absolute(path) {
             survey.path(&path);
@@ -48,8 +51,9 @@ pub(super) fn layout(paths: &[PathBuf]) -> Layout {
         .collect()
 }
 
-#[derive(Default)]
 struct Survey {
+    /// Where links beneath the paths may lead. What lies beyond is not read, and may be the whole file system.
+    bounds: Bounds,
     /// Directories, and whether all that lies beneath counts.
     spots: BTreeMap<PathBuf, bool>,
     visited: HashSet<PathBuf>,
@@ -58,11 +62,21 @@ struct Survey {
 impl Survey {
     /// Notes a path, the links on the way to it and, where it is a directory, all links beneath.
     fn path(&mut self, path: &Path) {
-        let Some(real) = self.trail(path) else { return };
-        if real.is_dir() {
-            self.tree(&real);
-            self.spots.insert(real, true);
+        if let Some(real) = self.trail(path).filter(|real| real.is_dir()) {
+            self.whole(real);
         }
+    }
+
+    /// Notes a link beneath a path.
+    fn link(&mut self, path: &Path) {
+        if let Some(real) = self.trail(path).filter(|real| self.bounds.allow(real) && real.is_dir()) {
+            self.whole(real);
+        }
+    }
+
+    fn whole(&mut self, directory: PathBuf) {
+        self.tree(&directory);
+        self.spots.insert(directory, true);
     }
 
     /// Notes the directories that decide where a path leads, and returns where it leads, if anywhere.
@@ -110,7 +124,7 @@ impl Survey {
         for entry in entries.flatten() {
             let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             match entry.file_type() {
-                Ok(kind) if kind.is_symlink() && !hidden => self.path(&entry.path()),
+                Ok(kind) if kind.is_symlink() && !hidden => self.link(&entry.path()),
                 Ok(kind) if kind.is_dir() && !hidden => self.tree(&entry.path()),
                 Ok(_) | Err(_) => {}
             }
@@ -151,12 +165,27 @@ mod tests {
     /// Shows the spots relative to a directory, recursive ones with a star. Those above it are left out.
     fn show(base: &Path, paths: &[&str]) -> String {
         let paths: Vec<PathBuf> = paths.iter().map(|path| base.join(path)).collect();
-        let spots = layout(&paths);
+        let spots = layout(&paths, true);
         let shown = spots.iter().filter_map(|(path, spot)| {
             let path = path.strip_prefix(base).ok()?;
             Some(format!("/{}{}", path.display(), if spot.recursive { "*" } else { "" }))
         });
         shown.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn links_that_are_not_followed_are_not_watched() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let base = temporary.path().canonicalize().expect("it exists");
+        for directory in ["m/sub", "outside/deep"] {
+            fs::create_dir_all(base.join(directory)).expect("made");
+        }
+        symlink("../outside", base.join("m/out")).expect("linked");
+        symlink("/", base.join("m/all")).expect("linked");
+        symlink("sub", base.join("m/in")).expect("linked");
+        let watched = |follow: bool| layout(&[base.join("m")], follow).into_keys();
+        assert!(watched(false).all(|path| !path.starts_with(base.join("outside")) && path != Path::new("/")));
+        assert!(watched(false).any(|path| path == base.join("m")));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(super) struct Location {
     pub(super) paths: Vec<PathBuf>,
     pub(super) skip: Vec<PathBuf>,
     pub(super) overlays: Vec<PathBuf>,
+    pub(super) follow_links: bool,
+    pub(super) allow_empty: bool,
     pub(super) platforms: &'static [&'static dyn Platform],
     pub(super) targets: Targets,
     pub(super) variables: Variables,
@@ -46,6 +48,10 @@ pub struct Manifests {
     pub diagnostics: Vec<Diagnostic>,
     /// Files and directories that could not be read, and why.
     pub unreadable: Vec<String>,
+    /// A link or a text could not be read: what no document seems to declare may well be declared.
+    pub partial: bool,
+    /// There is not one document where manifests are looked for: the last of `unreadable` says so.
+    pub vanished: bool,
 }
 
 impl Manifests {
@@ -80,17 +86,29 @@ impl Manifests {
 /// Reads the files. Returns nothing where they say, and cannot say, the same as before.
 pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<Manifests> {
     let mut sources = Sources::default();
-    let Location { paths, skip, overlays, .. } = location;
-    let found = manifest::discover(paths, skip, overlays, &mut io::empty(), &mut sources);
+    let Location { paths, skip, overlays, follow_links, .. } = location;
+    let search = manifest::Search { paths, skip, overlays, follow_links: *follow_links };
+    let found = manifest::discover(&search, &mut io::empty(), &mut sources);
     let digest = manifest::digest(&sources, found.all());
-    let unreadable: Vec<String> = found.errors.iter().map(chain).collect();
-    if previous.is_some_and(|previous| previous.digest == digest && previous.unreadable == unreadable) {
+    let mut unreadable: Vec<String> = found.errors.iter().map(chain).collect();
+    let unchanged = |previous: &Manifests| {
+        let before = previous.unreadable.len() - usize::from(previous.vanished);
+        previous.digest == digest && previous.unreadable[..before] == unreadable
+    };
+    if previous.is_some_and(unchanged) {
         return None;
     }
     let Location { platforms, targets, variables, .. } = location;
     let (set, diagnostics) = manifest::decode(&sources, &found, platforms, targets, variables);
+    // A directory that is not mounted, or was swept away, is empty too.
+    let unread = !unreadable.is_empty() || diagnostics.iter().any(Diagnostic::is_error);
+    let vanished = set.documents == 0 && !unread && !location.allow_empty;
+    if vanished {
+        unreadable.push(manifest::nothing(paths));
+    }
     let held = previous.map(|previous| {
-        let doubt = Doubt::new(&found, &set, &diagnostics, &sources, previous, &location.paths);
+        let mut doubt = Doubt::new(&found, &set, &diagnostics, &sources, previous, &location.paths);
+        doubt.everything |= vanished;
         hold(previous, &set, &doubt, &mut sources)
     });
     let held = held.unwrap_or_default();
@@ -101,6 +119,8 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<
         digest,
         diagnostics,
         unreadable,
+        vanished,
+        partial: set.partial,
     })
 }
 
@@ -132,13 +152,17 @@ impl Doubt {
         let mut files: HashSet<Arc<str>> =
             errors.filter_map(|error| error.origin()).map(|origin| sources.path(origin.file).clone()).collect();
         files.extend(set.covered.iter().map(|file| sources.path(*file).clone()));
+        // A link that leads nowhere for a moment is being replaced.
+        let broken = found.broken.iter().filter_map(Diagnostic::origin);
+        files.extend(broken.map(|origin| sources.path(origin.file).clone()));
         let mut everything = set.unplaced;
         for error in &found.errors {
             match error {
-                DiscoverError::Walk { .. } | DiscoverError::Empty { .. } => everything = true,
-                DiscoverError::Read { path, .. }
-                | DiscoverError::Encoding { path, .. }
-                | DiscoverError::TooLarge { path } => {
+                DiscoverError::Walk { .. }
+                | DiscoverError::Empty { .. }
+                | DiscoverError::Rule { .. }
+                | DiscoverError::Outside { .. } => everything = true,
+                DiscoverError::Read { path, .. } => {
                     everything |= roots.contains(path);
                     files.insert(shown(path).into());
                 }

@@ -75,6 +75,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         Report { trigger, start, end: Timestamp::now(), verdict, counts, drift, error, retry }
     };
     let mut desired = manifests.desired.clone();
+    let unselected = shared.filter.as_ref().is_some_and(|filter| !desired.is_empty() && !desired.iter().any(&**filter));
     match &shared.filter {
         None => select(&mut desired, &[], &|_| true),
         Some(filter) => select(&mut desired, &[], &**filter),
@@ -90,7 +91,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         scenes = observe(&readers, desired) => scenes,
     };
     let mut scenes = scenes;
-    if manifests.errors() > 0 {
+    if manifests.errors() > 0 || manifests.partial {
         // What no document seems to declare may well be declared in one that is broken.
         scenes.iter_mut().for_each(|scene| scene.surplus.clear());
     }
@@ -137,8 +138,14 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     if let Some(excess) = excesses.first() {
         sum.error.get_or_insert(format!("{excess}: nothing was sent"));
         sum.verdict = Verdict::Refused;
+    } else if manifests.vanished {
+        sum.error = manifests.unreadable.last().cloned();
+        sum.verdict = Verdict::Failed;
     } else if manifests.errors() > 0 && manifests.desired.is_empty() {
         sum.error.get_or_insert("no document can be used".to_owned());
+        sum.verdict = Verdict::Failed;
+    } else if unselected {
+        sum.error.get_or_insert("nothing that is declared fits the selection".to_owned());
         sum.verdict = Verdict::Failed;
     }
     end(sum, plan.differing())

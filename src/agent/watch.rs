@@ -34,6 +34,7 @@ const TRIES: usize = 3;
 /// Watches the directories that decide what the manifests say.
 pub(super) struct Watch {
     paths: Vec<PathBuf>,
+    follow_links: bool,
     poll: Option<Duration>,
     signals: Signals,
     /// What is watched, by what. The watcher ends when it is dropped.
@@ -52,9 +53,9 @@ struct Signals {
 
 impl Watch {
     /// Returns a watch that is not set up yet. With `poll` it looks at the files in that interval.
-    pub(super) fn new(paths: Vec<PathBuf>, poll: Option<Duration>, dirty: Sender<()>) -> Self {
+    pub(super) fn new(paths: Vec<PathBuf>, follow_links: bool, poll: Option<Duration>, dirty: Sender<()>) -> Self {
         let signals = Signals { dirty, stale: Arc::default(), limited: Arc::default() };
-        Self { paths, poll, signals, armed: None }
+        Self { paths, follow_links, poll, signals, armed: None }
     }
 
     /// Sets the watch up, or again where directories were replaced. To be called before the files are read: so what
@@ -67,7 +68,7 @@ impl Watch {
                 self.fall_back("fs.inotify.max_user_watches");
                 self.armed = None;
             }
-            let wanted = layout(&self.paths);
+            let wanted = layout(&self.paths, self.follow_links);
             if !stale && self.armed.as_ref().is_some_and(|(armed, _)| *armed == wanted) {
                 return;
             }

@@ -119,7 +119,7 @@ fn above_zero(text: &str) -> Result<f64, String> {
 /// What is read, and which part of it is meant.
 #[derive(Debug, Args)]
 pub(super) struct Inputs {
-    /// Manifest files or directories; `-` is stdin; of `apply` also a saved plan
+    /// Manifest files or directories; `-` is stdin
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
     /// The same as PATH
@@ -139,6 +139,12 @@ pub(super) struct Inputs {
     /// Key by key: lists, scalars and null replace what PATH says. A directory below PATH is not read as manifests.
     #[arg(long = "overlay", value_name = "DIR", env = "RECONCILE_OVERLAY", value_delimiter = ',')]
     pub(super) overlays: Vec<PathBuf>,
+    /// Follow links in directories wherever they lead; without it only within the git work tree or PATH
+    #[arg(long, env = "RECONCILE_FOLLOW_LINKS", value_parser = truth)]
+    pub(super) follow_links: bool,
+    /// Accept that nothing is declared where no manifest is found
+    #[arg(long, env = "RECONCILE_ALLOW_EMPTY", value_parser = truth)]
+    pub(super) allow_empty: bool,
     /// Only documents with these labels, such as `site=sz,team!=net`
     #[arg(short = 'l', long, value_name = "SELECTOR", env = "RECONCILE_SELECTOR")]
     pub(super) selector: Option<String>,
@@ -280,7 +286,7 @@ pub(super) struct SnapshotArgs {
     #[command(flatten)]
     pub(super) network: Network,
     /// Where to write it [default: stdout]
-    #[arg(long, value_name = "FILE", env = "RECONCILE_OUT")]
+    #[arg(long, value_name = "FILE", env = "RECONCILE_SNAPSHOT_OUT")]
     pub(super) out: Option<PathBuf>,
     /// Seal the `prune` scopes of the configuration too, for plans with --prune
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
@@ -309,7 +315,7 @@ pub(super) struct ExplainArgs {
     #[command(flatten)]
     pub(super) network: Network,
     /// Form of the result on stdout
-    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_EXPLAIN_OUTPUT")]
     pub(super) output: Told,
 }
 
@@ -377,7 +383,7 @@ pub(super) struct WatchArgs {
 #[derive(Debug, Args)]
 pub(super) struct SandboxArgs {
     /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", env = "RECONCILE_LISTEN")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", env = "RECONCILE_SANDBOX_LISTEN")]
     pub(super) listen: std::net::SocketAddr,
     /// State to start from (YAML or JSON); repeats
     ///

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     args::{Format, Forms, Inputs, Network, Output, PlanArgs, SafetyArgs},
-    exit, saved,
+    configuration, exit, saved, selection,
     setup::{self, Connected, Written},
     signal::Stop,
     snapshot,
@@ -142,8 +142,8 @@ pub(super) async fn prepare(
         code
     };
     let usage = |problem: String| failed(&Sources::default(), &[], problem, exit::USAGE);
-    let is_selected = setup::filter(inputs).map_err(usage)?;
-    if prune && setup::is_partial(inputs) {
+    let is_selected = selection::filter(inputs).map_err(usage)?;
+    if prune && selection::is_partial(inputs) {
         return Err(usage(
             "`--prune` needs all documents: it cannot go with --selector, --target or --exclude".to_owned(),
         ));
@@ -160,11 +160,8 @@ pub(super) async fn prepare(
     }
     let unconnected =
         |written: &Written, problem: String, code: u8| failed(&written.sources, &written.diagnostics, problem, code);
-    setup::check_addresses(inputs, &written).map_err(|problem| unconnected(&written, problem, exit::USAGE))?;
+    selection::check(inputs, &written).map_err(|problem| unconnected(&written, problem, exit::USAGE))?;
     let mut desired = std::mem::take(&mut written.set.desired);
-    if inputs.selector.is_some() && !desired.iter().any(|one| is_selected(one)) {
-        screen.say("warning: nothing that is declared fits the selection");
-    }
     let scopes = if prune { setup::scopes(written.config.as_ref()) } else { Vec::new() };
     select(&mut desired, &scopes, &*is_selected);
     if prune && scopes.is_empty() {
@@ -172,6 +169,10 @@ pub(super) async fn prepare(
     }
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
+    if written.config.is_none() && against.is_none() && !used.is_empty() {
+        let problem = configuration::missing(&setup::paths(inputs));
+        return Err(unconnected(&written, problem, exit::ERROR));
+    }
     let connected = match against {
         Some(file) => snapshot::open(file, network, written.config.as_ref(), &used, screen),
         None => setup::connect(network, written.config.as_ref(), &used).await,
@@ -205,6 +206,9 @@ pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<
     let readers = prepared.connected.readers();
     let mut scenes = observe(&readers, &prepared.desired).await;
     prune(&readers, &mut scenes, &prepared.scopes).await;
+    if prepared.written.set.partial {
+        scenes.iter_mut().for_each(|scene| scene.surplus.clear());
+    }
     let mut plan = plan(&scenes);
     note(&readers, &mut scenes, &mut plan).await;
     beneath(&readers, &mut scenes, &mut plan).await;

@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use super::{
     apply::{Job, carry_out},
     args::{ApplyArgs, Format, Inputs, ShowArgs},
-    exit,
+    configuration, exit,
     plan::{self, Prepared, Seen},
-    setup,
+    selection, setup,
     signal::Stop,
     view::{
         Screen,
@@ -86,7 +86,7 @@ pub(super) fn given(inputs: &Inputs) -> Result<Option<PathBuf>, String> {
     let paths = setup::paths(inputs);
     let Some(path) = paths.iter().find(|path| is_saved(path)) else { return Ok(None) };
     let is_more = !inputs.set.is_empty() || !inputs.values.is_empty() || !inputs.overlays.is_empty();
-    if paths.len() > 1 || is_more || setup::is_partial(inputs) {
+    if paths.len() > 1 || is_more || selection::is_partial(inputs) {
         let message = "a saved plan is applied as it is: no other paths, overlays, variables or selections go with it";
         return Err(format!("{}: {message}", path.display()));
     }
@@ -192,7 +192,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     }
     let mut diagnostics = Vec::new();
     let config =
-        setup::configuration(inputs_config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics);
+        configuration::read(inputs_config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics);
     let config = match config {
         Ok(config) => config,
         Err(problem) => return fail(problem, exit::ERROR),

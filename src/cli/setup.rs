@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     args::{Inputs, Network},
-    exit,
+    configuration, exit,
     view::Screen,
 };
 use crate::{
@@ -20,8 +20,9 @@ use crate::{
         connection::{self, Connection, Reader, Shared},
         seal::Seal,
     },
+    files,
     kind::{Endpoint, Platform},
-    manifest::{self, Selector, Set, Targets, Variables},
+    manifest::{self, Set, Variables},
     model::{Desired, Ensure, Fields, ResourceId, policy::Policies},
     platform,
     source::Sources,
@@ -45,6 +46,8 @@ pub(super) struct Written {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Files and directories that could not be read.
     pub(super) unread: Vec<String>,
+    /// What is to be said of the configuration.
+    pub(super) notes: Vec<String>,
 }
 
 impl Written {
@@ -60,30 +63,6 @@ pub(super) fn paths(inputs: &Inputs) -> Vec<PathBuf> {
     if given.is_empty() { vec![PathBuf::from(".")] } else { given }
 }
 
-/// Reads the configuration. Without a file, each platform has one target of its own name.
-pub(super) fn configuration(
-    named: Option<&Path>,
-    paths: &[PathBuf],
-    sources: &mut Sources,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Option<Config>, String> {
-    let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
-    let Some(file) = named.map(Path::to_owned).or_else(|| config::find(first)) else { return Ok(None) };
-    config::load(&file, sources, diagnostics).map(Some).map_err(|error| explain(&error))
-}
-
-/// The targets that documents may name.
-pub(super) fn targets(config: Option<&Config>) -> Targets {
-    let mut targets = Targets::default();
-    match config {
-        Some(config) => {
-            config.targets.iter().for_each(|one| targets.add(one.name.clone(), one.platform, one.default));
-        }
-        None => platform::ALL.iter().for_each(|one| targets.add(one.name(), one.name(), false)),
-    }
-    targets
-}
-
 /// The variables of a run: `--set` over `--values` over the environment.
 pub(super) fn variables(
     inputs: &Inputs,
@@ -93,9 +72,11 @@ pub(super) fn variables(
     let assignments = inputs.set.iter().map(String::as_str);
     let mut variables = Variables::default().over_assignments(assignments).map_err(|error| explain(&error))?;
     for path in inputs.values.iter().rev() {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        let file = sources.add(path.display().to_string(), text);
-        variables = variables.over(manifest::values(sources, file, diagnostics));
+        let bytes = read_file(path, files::SETTINGS)?;
+        match files::add(path.display().to_string(), bytes, sources) {
+            Ok(file) => variables = variables.over(manifest::values(sources, file, diagnostics)),
+            Err(diagnostic) => diagnostics.push(diagnostic),
+        }
     }
     Ok(variables.over_environment(std::env::vars()))
 }
@@ -109,18 +90,39 @@ pub(super) fn skipped(inputs: &Inputs, config: Option<&Config>) -> Vec<PathBuf> 
 /// Reads everything that people wrote. Only a wrong command line is an error here.
 pub(super) fn read(inputs: &Inputs) -> Result<Written, String> {
     let (mut sources, mut diagnostics, mut unread) = (Sources::default(), Vec::new(), Vec::new());
-    let config = configuration(inputs.config.as_deref(), &paths(inputs), &mut sources, &mut diagnostics)
+    let config = configuration::read(inputs.config.as_deref(), &paths(inputs), &mut sources, &mut diagnostics)
         .unwrap_or_else(|problem| {
             unread.push(problem);
             None
         });
     let variables = variables(inputs, &mut sources, &mut diagnostics)?;
     let skipped = skipped(inputs, config.as_ref());
-    let found = manifest::discover(&paths(inputs), &skipped, &inputs.overlays, &mut io::stdin().lock(), &mut sources);
+    let paths = paths(inputs);
+    let search = manifest::Search {
+        paths: &paths,
+        skip: &skipped,
+        overlays: &inputs.overlays,
+        follow_links: inputs.follow_links,
+    };
+    let found = manifest::discover(&search, &mut io::stdin().lock(), &mut sources);
     unread.extend(found.errors.iter().map(|error| explain(error)));
-    let (set, problems) = manifest::decode(&sources, &found, platform::ALL, &targets(config.as_ref()), &variables);
+    let targets = configuration::targets(config.as_ref(), &paths);
+    let (set, problems) = manifest::decode(&sources, &found, platform::ALL, &targets, &variables);
     diagnostics.extend(problems);
-    Ok(Written { sources, config, set, diagnostics, unread })
+    let broken = !unread.is_empty() || diagnostics.iter().any(Diagnostic::is_error);
+    if !broken && set.documents == 0 && !inputs.allow_empty {
+        unread.push(manifest::nothing(&paths));
+    }
+    if !broken {
+        diagnostics.extend(manifest::unused(&variables, &set.provenance));
+    }
+    let notes = configuration::notes(inputs);
+    Ok(Written { sources, config, set, diagnostics, unread, notes })
+}
+
+/// Reads a regular file of at most `most` bytes.
+pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    files::read(path, most).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
 /// An error with all its causes in one line.
@@ -135,31 +137,6 @@ pub(super) fn explain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Says whether an object is part of the run.
-pub(super) type Filter = Arc<dyn Fn(&Desired) -> bool + Send + Sync>;
-
-/// Returns what says whether an object is part of the run.
-pub(super) fn filter(inputs: &Inputs) -> Result<Filter, String> {
-    let selector: Option<Selector> = inputs
-        .selector
-        .as_deref()
-        .map(str::parse)
-        .transpose()
-        .map_err(|error: manifest::SelectorError| error.to_string())?;
-    let (only, except) = (inputs.target.clone(), inputs.exclude.clone());
-    Ok(Arc::new(move |one: &Desired| {
-        let named = |patterns: &[String]| patterns.iter().any(|pattern| is_meant(pattern, one));
-        selector.as_ref().is_none_or(|selector| selector.matches(&one.labels))
-            && (only.is_empty() || named(&only))
-            && !named(&except)
-    }))
-}
-
-/// Says whether only a part of the documents is meant.
-pub(super) fn is_partial(inputs: &Inputs) -> bool {
-    inputs.selector.is_some() || !inputs.target.is_empty() || !inputs.exclude.is_empty()
 }
 
 /// Returns the scopes of the configuration, written like documents that are to be absent.
@@ -179,43 +156,6 @@ pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
         policies: Policies::default(),
     };
     config.map(|config| config.prune.iter().enumerate().map(scope).collect()).unwrap_or_default()
-}
-
-/// Finds an address of `--target` or `--exclude` that means nothing: with a slip in it a run would do something else
-/// than was asked for.
-pub(super) fn check_addresses(inputs: &Inputs, written: &Written) -> Result<(), String> {
-    let targets = || written.config.iter().flat_map(|config| &config.targets);
-    for pattern in inputs.target.iter().chain(&inputs.exclude) {
-        let is_target = !pattern.contains('/') && targets().any(|target| wildcard(pattern, &target.name));
-        if !is_target && !written.set.desired.iter().any(|one| is_meant(pattern, one)) {
-            let what = if pattern.contains('/') { "no declared object" } else { "no target" };
-            return Err(format!("{what} fits `{pattern}`"));
-        }
-    }
-    Ok(())
-}
-
-/// An address with wildcards; without a slash a target. A document means all its rows.
-fn is_meant(pattern: &str, one: &Desired) -> bool {
-    if !pattern.contains('/') {
-        return wildcard(pattern, &one.target);
-    }
-    let address = one.id.to_string();
-    let document = address.split(" → ").next().unwrap_or_default();
-    wildcard(pattern, &address) || wildcard(pattern, document)
-}
-
-fn wildcard(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    let mut rest = rest;
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.len() >= last.len() && rest.ends_with(last)
 }
 
 /// The connections of a run, and the sandbox that they lead to where there is one.
@@ -248,7 +188,7 @@ pub(super) async fn connect(
     used: &BTreeSet<Arc<str>>,
 ) -> Result<Connected, String> {
     let authorities = match &network.ca_cert_file {
-        Some(path) => Some(std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
+        Some(path) => Some(read_file(path, files::SETTINGS)?),
         None => None,
     };
     let options = Options { timeout: network.timeout, authorities, insecure: network.tls_skip_verify };
@@ -306,23 +246,8 @@ pub(super) fn used(desired: &[Desired]) -> BTreeSet<Arc<str>> {
 
 /// Prints what is wrong with what people wrote, and returns the exit code where the run cannot go on.
 pub(super) fn report(written: &Written, screen: &Screen) -> Option<u8> {
+    written.notes.iter().for_each(|note| screen.say(note));
     written.unread.iter().for_each(|problem| screen.error(problem));
     screen.diagnostics(&written.diagnostics, &written.sources);
     written.is_broken().then_some(exit::ERROR)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcards() {
-        let check = |pattern: &str, text: &str, expected: bool| assert_eq!(wildcard(pattern, text), expected);
-        check("Instance/core-sw-1", "Instance/core-sw-1", true);
-        check("Instance/core-sw-1", "Instance/core-sw-12", false);
-        check("Instance/core-*", "Instance/core-sw-12", true);
-        check("*/nginx", "ProcessTemplate/nginx", true);
-        check("I*/a*b", "Instance/ab", true);
-        check("I*/ab*b", "Instance/ab", false);
-    }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{
     args::{Network, SnapshotArgs},
-    exit,
+    configuration, exit, selection,
     setup::{self, Connected},
     signal::Stop,
     view::{Screen, sealed},
@@ -53,18 +53,21 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
             code
         }
     };
-    let is_selected = setup::filter(&args.inputs).map_err(failed(exit::USAGE))?;
+    let is_selected = selection::filter(&args.inputs).map_err(failed(exit::USAGE))?;
     let mut written = setup::read(&args.inputs).map_err(failed(exit::USAGE))?;
     if let Some(code) = setup::report(&written, screen) {
         return Err(code);
     }
-    setup::check_addresses(&args.inputs, &written).map_err(failed(exit::USAGE))?;
+    selection::check(&args.inputs, &written).map_err(failed(exit::USAGE))?;
     let mut desired = std::mem::take(&mut written.set.desired);
     let config = written.config.as_ref();
     let scopes = if args.prune { setup::scopes(config) } else { Vec::new() };
     select(&mut desired, &scopes, &*is_selected);
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
+    if config.is_none() && !used.is_empty() {
+        return Err(failed(exit::ERROR)(configuration::missing(&setup::paths(&args.inputs))));
+    }
     let mut connected = setup::connect(&args.network, config, &used).await.map_err(failed(exit::ERROR))?;
     for connection in &connected.connections {
         let target = connection.target();

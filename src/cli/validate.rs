@@ -2,7 +2,7 @@
 
 use super::{
     args::{Format, ValidateArgs},
-    exit, plan, saved,
+    configuration, exit, plan, saved, selection,
     setup::{self, Written},
     signal::Stop,
     view::{Screen, text::count},
@@ -28,6 +28,14 @@ pub(super) async fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
         screen.error(&problem);
         return exit::USAGE;
     }
+    if !written.is_broken()
+        && let Err(problem) = selection::check(&args.inputs, &written)
+    {
+        screen.error(&problem);
+        let Written { sources, diagnostics, .. } = &written;
+        plan::unplanned("validate", sources, diagnostics, &[problem], &args.forms, screen);
+        return exit::USAGE;
+    }
     let objects = written.set.desired.len();
     let mut code = if written.is_broken() { exit::ERROR } else { exit::OK };
     if args.online && code == exit::OK {
@@ -51,7 +59,7 @@ pub(super) async fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
 
 /// Adds what the servers' definitions tell to what is wrong, and returns the exit code.
 async fn online(args: &ValidateArgs, written: &mut Written, screen: &Screen) -> u8 {
-    let is_selected = match setup::filter(&args.inputs) {
+    let is_selected = match selection::filter(&args.inputs) {
         Ok(is_selected) => is_selected,
         Err(problem) => {
             written.unread.push(problem);
@@ -61,6 +69,10 @@ async fn online(args: &ValidateArgs, written: &mut Written, screen: &Screen) -> 
     let desired = &mut written.set.desired;
     select(desired, &[], &*is_selected);
     let used = setup::used(desired);
+    if written.config.is_none() && !used.is_empty() {
+        written.unread.push(configuration::missing(&setup::paths(&args.inputs)));
+        return exit::ERROR;
+    }
     let connected = match setup::connect(&args.network, written.config.as_ref(), &used).await {
         Ok(connected) => connected,
         Err(problem) => {

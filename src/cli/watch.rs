@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     args::{Mode, WatchArgs},
-    exit, plan, setup,
+    configuration, exit, plan, selection, setup,
     signal::Stop,
     view::Screen,
 };
@@ -41,27 +41,36 @@ async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, S
     let usage = |problem: String| (exit::USAGE, problem);
     let failed = |problem: String| (exit::ERROR, problem);
     let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
-    let config = setup::configuration(
-        args.inputs.config.as_deref(),
-        &setup::paths(&args.inputs),
-        &mut sources,
-        &mut diagnostics,
-    )
-    .map_err(failed)?;
+    let config =
+        configuration::read(args.inputs.config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics)
+            .map_err(failed)?;
     let variables = setup::variables(&args.inputs, &mut sources, &mut diagnostics).map_err(usage)?;
+    configuration::notes(&args.inputs).iter().for_each(|note| tracing::info!("{note}"));
     screen.diagnostics(&diagnostics, &sources);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(failed(String::new()));
     }
-    let filter = setup::filter(&args.inputs).map_err(usage)?;
+    // A slip on the command line would be one in each pass; what the files hold may change.
+    if !args.inputs.set.is_empty()
+        && let Ok(written) = setup::read(&args.inputs)
+        && !written.is_broken()
+    {
+        selection::assignments(&args.inputs, &written).map_err(usage)?;
+    }
+    let filter = selection::filter(&args.inputs).map_err(usage)?;
     // Manifests may come to name any target.
     let all = config.iter().flat_map(|config| config.targets.iter().map(|target| target.name.clone())).collect();
     let connected = setup::connect(&args.network, config.as_ref(), &all).await.map_err(failed)?;
+    if config.is_none() {
+        return Err(failed(configuration::missing(&setup::paths(&args.inputs))));
+    }
     let settings = config.as_ref().map(|config| config.watch.clone()).unwrap_or_default();
     let agent = Agent {
         skip: setup::skipped(&args.inputs, config.as_ref()),
         overlays: args.inputs.overlays.clone(),
-        targets: setup::targets(config.as_ref()),
+        follow_links: args.inputs.follow_links,
+        allow_empty: args.inputs.allow_empty,
+        targets: configuration::targets(config.as_ref(), &setup::paths(&args.inputs)),
         variables,
         connections: connected.connections.clone(),
         mode: match args.mode {

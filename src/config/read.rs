@@ -12,21 +12,13 @@ use crate::{
         target::{self, SECRETS, Target},
     },
     diagnostic::Diagnostic,
-    plan::guard::Safety,
     source::{FileId, Origin, Sources},
     yaml::{self, Node, Section},
 };
 
 /// Reads a configuration that is in the sources already; paths in it are relative to the directory of `path`.
 pub fn decode(file: FileId, path: &Path, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> Config {
-    let mut config = Config {
-        path: path.to_owned(),
-        targets: Vec::new(),
-        prune: Vec::new(),
-        watch: Watch::default(),
-        safety: Safety::default(),
-        sandbox: Vec::new(),
-    };
+    let mut config = Config::new(path);
     let mut found = Vec::new();
     let documents = yaml::load(file, sources.text(file), &mut found);
     match documents.as_slice() {

@@ -604,9 +604,9 @@ fn the_file_is_found_in_parents() {
     fs::write(root.path().join("a").join(FILE), "").expect("a file");
     fs::write(deep.join("x.yaml"), "").expect("a file");
     let expected = Some(root.path().join("a").join(FILE));
-    assert_eq!(find(&deep), expected);
-    assert_eq!(find(&deep.join("x.yaml")), expected);
-    assert_eq!(find(&root.path().join("a")), expected);
+    assert_eq!(find(&deep).file, expected);
+    assert_eq!(find(&deep.join("x.yaml")).file, expected);
+    assert_eq!(find(&root.path().join("a")).file, expected);
 }
 
 proptest! {

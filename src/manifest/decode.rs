@@ -8,6 +8,7 @@ use crate::{
     manifest::{
         Discovery, Overlay, Set, Targets, Variables, check, digest, envelope,
         interpolate::interpolate,
+        ours::{is_ours, is_stream},
         overlay::{self, Bases},
         policy,
         provenance::Settings,
@@ -16,12 +17,6 @@ use crate::{
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Document, Node},
 };
-
-/// What documents of our own, such as saved plans, have in `apiVersion`. They are not manifests.
-const OURS: &str = "reconcile/";
-
-/// The kinds of documents of our own.
-const OUR_KINDS: [&str; 6] = ["Config", "Plan", "Snapshot", "Validation", "Drift", "Explanation"];
 
 /// Codes of mistakes that leave a document unread, its name included.
 const UNREAD: [&str; 3] = ["Y001", "Y004", "Y005"];
@@ -40,10 +35,10 @@ pub fn decode(
         platforms,
         targets,
         variables,
-        set: Set { digest: digest(sources, found.all()), ..Set::default() },
-        diagnostics: Vec::new(),
+        set: Set { digest: digest(sources, found.all()), partial: !found.broken.is_empty(), ..Set::default() },
+        diagnostics: found.broken.clone(),
         declared: HashMap::new(),
-        unread: false,
+        unread: !found.broken.is_empty(),
         targetless: HashSet::new(),
     };
     let mut documents: Vec<Loaded<'_>> = Vec::new();
@@ -96,6 +91,9 @@ impl<'a> Decoder<'a> {
     /// Reads the documents of a file, which may be one of an overlay. Says also whether some could not be read at all.
     fn load(&mut self, file: FileId, lies_over: bool) -> (Vec<Loaded<'a>>, bool) {
         let text = self.sources.text(file);
+        if is_stream(text) {
+            return (Vec::new(), false);
+        }
         let mut found = Vec::new();
         let documents = yaml::load(file, text, &mut found);
         let (ours, manifests): (Vec<_>, Vec<_>) =
@@ -223,25 +221,6 @@ impl<'a> Decoder<'a> {
             self.set.broken.extend(id);
         }
     }
-}
-
-/// Says whether a document belongs to the program itself: a configuration, a plan, or the state of a sandbox, whose
-/// keys are the names of platforms. A manifest that only claims to must not be left out in silence, least of all one
-/// that was to change what the base says.
-fn is_ours(root: &Node<'_>, lies_over: bool, platforms: &[&dyn Platform]) -> bool {
-    let is_state = !root.entries().is_empty()
-        && root.entries().iter().all(|(key, _)| platforms.iter().any(|platform| platform.name() == key.key()));
-    if is_state {
-        return true;
-    }
-    let text = |key: &str| root.get(key).and_then(Node::as_text);
-    let kind = text("kind").unwrap_or_default();
-    let is_kind = if lies_over {
-        OUR_KINDS.contains(&kind)
-    } else {
-        platforms.iter().all(|platform| platform.kind(kind).is_none())
-    };
-    is_kind && text("apiVersion").is_some_and(|version| version.starts_with(OURS))
 }
 
 /// Says whether a diagnostic is about something within places.

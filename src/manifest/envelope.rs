@@ -187,6 +187,11 @@ fn target(
         }
         None => format!("unknown target `{written}`"),
     };
+    if let Some(remedy) = targets.remedy() {
+        let message = format!("no configuration was found that has the target `{written}`");
+        diagnostics.push(Diagnostic::error("M008", message, &node.origin).hint(remedy));
+        return None;
+    }
     diagnostics.push(Diagnostic::error("M006", message, &node.origin).hint(hint));
     None
 }

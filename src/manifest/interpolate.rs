@@ -26,6 +26,11 @@ pub(super) fn interpolate(
         if !scalar.text.contains("${") {
             return;
         }
+        for (_, _, part) in parts(&scalar.text) {
+            if let Part::Variable { name, .. } = part {
+                provenance.mention(name);
+            }
+        }
         match replace(scalar, variables) {
             Ok((replaced, uses)) => {
                 *scalar = replaced;

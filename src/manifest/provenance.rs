@@ -1,7 +1,7 @@
 //! How values came about: which variables are in them, which overlay decided them, and over what.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -74,11 +74,25 @@ pub struct Provenance {
     /// Lists and mappings with scalars that are written elsewhere (by an alias, a merge, an overlay), and all of these.
     scattered: HashMap<Origin, Vec<Origin>>,
     settings: HashMap<ResourceId, Settings>,
+    /// The variables that values name, with a value or without.
+    mentioned: BTreeSet<String>,
     /// Aliases and the scalars that they stand for.
     aliases: HashMap<Origin, Origin>,
 }
 
 impl Provenance {
+    /// Returns the names of all variables that the documents use.
+    pub fn mentioned(&self) -> &BTreeSet<String> {
+        &self.mentioned
+    }
+
+    /// Notes that a value uses a variable.
+    pub(super) fn mention(&mut self, name: &str) {
+        if !self.mentioned.contains(name) {
+            self.mentioned.insert(name.to_owned());
+        }
+    }
+
     /// Returns the places of the scalars in force that a value consists of; of one without any, its own.
     pub fn places(&self, value: &Origin) -> Vec<Origin> {
         if let Some(scalars) = self.scattered.get(value) {

@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Debug, Clone, Default)]
 pub struct Targets {
     targets: BTreeMap<Arc<str>, Target>,
+    /// How to come to a configuration, where none was found.
+    remedy: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -24,6 +26,18 @@ pub(super) enum NoDefault {
 }
 
 impl Targets {
+    /// Notes that there is no configuration, and how to come to one.
+    #[must_use]
+    pub fn unconfigured(mut self, remedy: impl Into<Arc<str>>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Returns how to come to a configuration; none where there is one.
+    pub(super) fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+
     /// Adds a target.
     pub fn add(&mut self, name: impl Into<Arc<str>>, platform: impl Into<Arc<str>>, default: bool) {
         self.targets.insert(name.into(), Target { platform: platform.into(), default });

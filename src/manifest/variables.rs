@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     diagnostic::Diagnostic,
+    manifest::Provenance,
     source::{FileId, Origin, Sources},
     yaml::{self, Section, nearest},
 };
@@ -95,6 +96,24 @@ impl Variables {
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.layers.iter().flat_map(BTreeMap::keys).map(String::as_str))
     }
+}
+
+/// Returns warnings about values that no document uses: most often a name is misspelt in one of the two.
+pub fn unused(variables: &Variables, provenance: &Provenance) -> Vec<Diagnostic> {
+    let used = provenance.mentioned();
+    let values = variables.layers.iter().flatten();
+    let idle = values.filter_map(|(name, variable)| match &variable.given {
+        Given::Values(origin) if !used.contains(name) => Some((name, origin)),
+        _ => None,
+    });
+    let warning = |(name, origin): (&String, &Origin)| {
+        let warning = Diagnostic::warning("M021", format!("no document uses the variable `{name}`"), origin);
+        match nearest(name, used.iter().map(String::as_str)) {
+            Some(near) => warning.hint(format!("did you mean `{near}`?")),
+            None => warning,
+        }
+    };
+    idle.map(warning).collect()
 }
 
 /// Says whether a text can be the name of a variable.

@@ -129,7 +129,7 @@ targets:
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
         Output {
             stdout: text(output.stdout),
-            stderr: text(output.stderr),
+            stderr: without_configuration(&text(output.stderr)),
             code: output.status.code(),
             hide: vec![
                 (self.path().display().to_string(), "[site]".to_owned()),
@@ -238,6 +238,11 @@ impl Output {
     pub(crate) fn all(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
+}
+
+/// Leaves out the line that names the configuration: each run that finds one says it. `inputs` looks at it.
+fn without_configuration(stderr: &str) -> String {
+    stderr.split_inclusive('\n').filter(|line| !line.starts_with("configuration: ")).collect()
 }
 
 /// One text, without what differs from run to run.

@@ -13,6 +13,7 @@ mod explain;
 mod faults;
 mod forms;
 mod harness;
+mod inputs;
 mod life_cycle;
 mod mutation;
 mod online;

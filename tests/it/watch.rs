@@ -213,6 +213,28 @@ fn a_broken_document_keeps_its_last_good_version_in_force() {
 }
 
 #[test]
+fn manifests_that_vanish_stay_in_force_and_are_no_success() {
+    let site = Site::with(&state(), &[("m/a.yaml", &ports(30))]);
+    let watch = Watch::start(&site, &["m", "--resync", "200ms"]);
+    assert!(watch.page("/readyz").starts_with("HTTP/1.1 200"));
+    std::fs::remove_file(site.path().join("m/a.yaml")).expect("removed");
+    wait_until("it is not ready", || watch.page("/readyz").starts_with("HTTP/1.1 503"));
+    assert!(watch.page("/readyz").contains("no manifest in m"), "{}", watch.page("/readyz"));
+    watch.settle();
+    assert!(watch.page("/readyz").contains("\"verdict\":\"failed\""), "{}", watch.page("/readyz"));
+    site.write("m/a.yaml", &ports(30));
+    wait_until("it is ready again", || watch.page("/readyz").starts_with("HTTP/1.1 200"));
+    assert_eq!(watch.end(), Some(0));
+    // Nothing from the start.
+    let site = Site::with(&state(), &[("m/notes.md", "")]);
+    let watch = Watch::start(&site, &["m", "--resync", "200ms"]);
+    watch.settle();
+    assert!(watch.page("/readyz").starts_with("HTTP/1.1 503"));
+    let allowed = Watch::start(&site, &["m", "--resync", "200ms", "--allow-empty"]);
+    assert!(allowed.page("/readyz").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
 fn report_tells_of_drift_and_writes_nothing() {
     let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
     site.configure("watch: {mode: report, resync: 1s}\n");

@@ -11,6 +11,8 @@ fn check(steps: &[(&[(&str, &str)], &str)]) {
     let location = Location {
         paths: vec![root.clone()],
         skip: Vec::new(),
+        follow_links: false,
+        allow_empty: false,
         overlays: overlay.then(|| root.join("over")).into_iter().collect(),
         platforms: &PLATFORMS,
         targets: targets(),
@@ -23,11 +25,10 @@ fn check(steps: &[(&[(&str, &str)], &str)]) {
             fs::create_dir_all(root.join(if overlay { "over" } else { "" })).expect("made");
         }
         for (name, text) in *files {
-            if *text == "UNREADABLE" {
-                // A link into nothing, under the name of a manifest.
-                std::os::unix::fs::symlink("nowhere", root.join(name)).expect("linked");
-            } else {
-                fs::write(root.join(name), text).expect("written");
+            match *text {
+                "UNREADABLE" => fs::write(root.join(name), b"a: \xff\n").expect("written"),
+                "DANGLING" => std::os::unix::fs::symlink("nowhere", root.join(name)).expect("linked"),
+                text => fs::write(root.join(name), text).expect("written"),
             }
         }
         if let Some(new) = read(&location, current.as_ref()) {
@@ -90,6 +91,12 @@ fn what_cannot_be_read_stays_in_force() {
         (&[("a.yaml", &a), ("b.yaml", &b)], both),
         (&[("a.yaml", "UNREADABLE"), ("b.yaml", &b)], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 (1 errors)"),
         (&[("a.yaml", "a: [\n"), ("b.yaml", &b)], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 (1 errors)"),
+        // A link that is being replaced.
+        (&[("a.yaml", "DANGLING"), ("b.yaml", &b)], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 (0 errors)"),
+        (&[("a.yaml", &a), ("b.yaml", &b)], both),
+        // Nothing lies there any more, or nothing is mounted.
+        (&[("notes.txt", "")], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 held (1 errors)"),
+        (&[("a.yaml", "# empty\n")], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 held (1 errors)"),
         // The directory is away, as in the middle of a swap.
         (&[], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 held (1 errors)"),
         (&[("a.yaml", &a), ("b.yaml", &b)], both),

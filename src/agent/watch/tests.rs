@@ -25,7 +25,7 @@ impl Watched {
         let base = tempfile::tempdir().expect("a directory");
         fill(base.path());
         let (sender, dirty) = mpsc::channel(1);
-        let mut watch = Watch::new(vec![base.path().join(path)], poll, sender);
+        let mut watch = Watch::new(vec![base.path().join(path)], true, poll, sender);
         watch.rearm();
         Self { base, watch, dirty }
     }

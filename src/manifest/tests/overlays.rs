@@ -10,7 +10,7 @@ fn laid(base: &str, overlays: &[(&str, &str)]) -> (Set, Vec<Diagnostic>, Sources
         files: vec![sources.add(format!("{name}/x.yaml"), *text)],
         partial: false,
     });
-    let found = Discovery { files, overlays: overlays.collect(), errors: Vec::new() };
+    let found = Discovery { files, overlays: overlays.collect(), errors: Vec::new(), broken: Vec::new() };
     let (set, diagnostics) = decode(&sources, &found, &PLATFORMS, &targets(), &variables());
     (set, diagnostics, sources)
 }

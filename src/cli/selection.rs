@@ -1,0 +1,145 @@
+//! Checks that what a run was asked for means something: a slip would make it do something else in silence.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{args::Inputs, setup::Written};
+use crate::{
+    manifest::{Selector, SelectorError},
+    model::Desired,
+    yaml::nearest,
+};
+
+/// Returns true if an object is part of the run.
+pub(super) type Filter = Arc<dyn Fn(&Desired) -> bool + Send + Sync>;
+
+/// Returns the filter that `--selector`, `--target` and `--exclude` make.
+pub(super) fn filter(inputs: &Inputs) -> Result<Filter, String> {
+    let selector: Option<Selector> =
+        inputs.selector.as_deref().map(str::parse).transpose().map_err(|error: SelectorError| error.to_string())?;
+    let (only, except) = (inputs.target.clone(), inputs.exclude.clone());
+    Ok(Arc::new(move |one: &Desired| {
+        let named = |patterns: &[String]| patterns.iter().any(|pattern| is_meant(pattern, one));
+        selector.as_ref().is_none_or(|selector| selector.matches(&one.labels))
+            && (only.is_empty() || named(&only))
+            && !named(&except)
+    }))
+}
+
+/// Returns true if only a part of the documents is meant.
+pub(super) fn is_partial(inputs: &Inputs) -> bool {
+    inputs.selector.is_some() || !inputs.target.is_empty() || !inputs.exclude.is_empty()
+}
+
+/// Checks that each address, the selection as a whole and each `--set` mean something in the documents that were read.
+pub(super) fn check(inputs: &Inputs, written: &Written) -> Result<(), String> {
+    addresses(inputs, written)?;
+    if is_partial(inputs) {
+        let is_selected = filter(inputs)?;
+        if !written.set.desired.iter().any(|one| is_selected(one)) {
+            return Err(nothing(inputs, written));
+        }
+    }
+    assignments(inputs, written)
+}
+
+/// Finds an address of `--target` or `--exclude` that means nothing.
+fn addresses(inputs: &Inputs, written: &Written) -> Result<(), String> {
+    let targets = || written.config.iter().flat_map(|config| &config.targets).map(|target| &*target.name);
+    let objects = &written.set.desired;
+    for pattern in inputs.target.iter().chain(&inputs.exclude) {
+        if objects.iter().any(|one| is_meant(pattern, one)) {
+            continue;
+        }
+        if pattern.contains('/') {
+            let addresses: Vec<String> = objects.iter().map(document).collect();
+            let near = nearest(pattern, addresses.iter().map(String::as_str));
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("no declared object fits `{pattern}`{hint}"));
+        }
+        if targets().any(|target| wildcard(pattern, target)) {
+            continue;
+        }
+        let named = objects.iter().find(|one| wildcard(pattern, document(one).rsplit('/').next().unwrap_or_default()));
+        let hint = match (named, nearest(pattern, targets())) {
+            (Some(one), _) => format!("; objects are named KIND/NAME: `{}/{pattern}`", one.id.kind),
+            (None, Some(near)) => format!("; did you mean `{near}`?"),
+            (None, None) => String::new(),
+        };
+        return Err(format!("no target fits `{pattern}`{hint}"));
+    }
+    Ok(())
+}
+
+/// Returns the error about a selection that is empty.
+fn nothing(inputs: &Inputs, written: &Written) -> String {
+    let Some(selector) = &inputs.selector else {
+        return "nothing that is declared fits `--target` and `--exclude` together".to_owned();
+    };
+    let labels: BTreeSet<String> = written.set.desired.iter().flat_map(|one| &one.labels).map(pair).collect();
+    let hint = match nearest(selector, labels.iter().map(String::as_str)) {
+        Some(near) if near != selector => format!("; did you mean `{near}`?"),
+        _ if labels.is_empty() => "; no document has labels".to_owned(),
+        _ => String::new(),
+    };
+    format!("nothing that is declared fits the selection `{selector}`{hint}")
+}
+
+fn pair((key, value): (&Arc<str>, &Arc<str>)) -> String {
+    format!("{key}={value}")
+}
+
+/// Finds a `--set` of a variable that no document uses.
+pub(super) fn assignments(inputs: &Inputs, written: &Written) -> Result<(), String> {
+    let used = written.set.provenance.mentioned();
+    for name in inputs.set.iter().filter_map(|text| text.split_once('=')).map(|(name, _)| name) {
+        if !used.contains(name) {
+            let hint = nearest(name, used.iter().map(String::as_str));
+            let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("no document uses the variable `{name}` of `--set`{hint}"));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the address of an object's document.
+fn document(one: &Desired) -> String {
+    let address = one.id.to_string();
+    address.split(" → ").next().unwrap_or_default().to_owned()
+}
+
+/// An address with wildcards; without a slash a target. A document means all its rows.
+fn is_meant(pattern: &str, one: &Desired) -> bool {
+    if !pattern.contains('/') {
+        return wildcard(pattern, &one.target);
+    }
+    wildcard(pattern, &one.id.to_string()) || wildcard(pattern, &document(one))
+}
+
+fn wildcard(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    let mut rest = rest;
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards() {
+        let check = |pattern: &str, text: &str, expected: bool| assert_eq!(wildcard(pattern, text), expected);
+        check("Instance/core-sw-1", "Instance/core-sw-1", true);
+        check("Instance/core-sw-1", "Instance/core-sw-12", false);
+        check("Instance/core-*", "Instance/core-sw-12", true);
+        check("*/nginx", "ProcessTemplate/nginx", true);
+        check("I*/a*b", "Instance/ab", true);
+        check("I*/ab*b", "Instance/ab", false);
+    }
+}
