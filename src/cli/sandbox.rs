@@ -93,6 +93,7 @@ impl Embedded {
         settings.insert("appCode", GUEST.to_owned());
         settings.insert("username", GUEST.to_owned());
         settings.remove("endpoint");
+        target.complete(&mut settings, &|name| std::env::var(name).ok());
         // Its gateway has one stage.
         settings.remove("stage");
         Endpoint {

@@ -124,6 +124,7 @@ impl Target {
                 source,
             })?;
         }
+        self.complete(&mut resolved.settings, &|name| env::var(name).ok());
         // Paths are put behind it.
         if let Some(endpoint) = resolved.settings.get_mut("endpoint") {
             endpoint.truncate(endpoint.trim_end_matches('/').len());

@@ -3,7 +3,7 @@
 mod roma_connect;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -43,7 +43,21 @@ pub struct Limits {
     pub requests_per_second: Option<f64>,
 }
 
+/// Returns the language of a locale, as its environment variables name it: the first that says something.
+fn language(variable: &dyn Fn(&str) -> Option<String>) -> &'static str {
+    let locale =
+        ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| variable(name).filter(|text| !text.is_empty()));
+    if locale.is_some_and(|locale| locale.starts_with("zh")) { LANGUAGES[1] } else { LANGUAGES[0] }
+}
+
 impl Target {
+    /// Puts what the environment says in place of settings that are left out.
+    pub fn complete(&self, settings: &mut HashMap<&'static str, String>, variable: &dyn Fn(&str) -> Option<String>) {
+        if self.platform == PLATFORMS[0] {
+            settings.entry("language").or_insert_with(|| language(variable).to_owned());
+        }
+    }
+
     /// Returns the files that it takes values from.
     pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let settings = self.settings.values().filter_map(|setting| match &setting.value {
@@ -62,6 +76,8 @@ pub(super) const SECRETS: [&str; 8] = ["auth", "appSecret", "token", "ak", "sk",
 
 pub(super) const ROMA_CONNECT: &str = "roma-connect";
 const PLATFORMS: [&str; 2] = ["bk-cmdb", ROMA_CONNECT];
+/// The languages in which BlueKing names what is built in.
+const LANGUAGES: [&str; 2] = ["en", "zh-cn"];
 
 /// Reads a target.
 pub(super) fn target(
@@ -130,6 +146,8 @@ impl Reader<'_> {
         self.check("version", "a version from 3.9 on, such as 3.14", is_supported);
         self.setting(section, "", "timeZone");
         self.check("timeZone", "a time zone such as Asia/Shanghai", |name| jiff::tz::TimeZone::get(name).is_ok());
+        self.setting(section, "", "language");
+        self.check("language", "en or zh-cn", |language| LANGUAGES.contains(&language));
         let Some(auth) = self.auth(section) else { return };
         if is_direct {
             // The server itself believes the name, so that nothing else is needed, nor fetched.
@@ -240,5 +258,23 @@ fn rate(node: &Node<'_>) -> Option<f64> {
         Typed::Int(number) => u32::try_from(number).ok().map(f64::from),
         Typed::Float(number) => Some(number),
         Typed::Null | Typed::Bool(_) | Typed::BigInt(_) | Typed::Text(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_that_of_the_locale() {
+        let check = |set: &[(&str, &str)], expected: &str| {
+            let variable = |name: &str| Some(set.iter().find(|(key, _)| *key == name)?.1.to_owned());
+            assert_eq!(language(&variable), expected, "{set:?}");
+        };
+        check(&[], "en");
+        check(&[("LANG", "zh_CN.UTF-8")], "zh-cn");
+        check(&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "C")], "en");
+        check(&[("LANG", "de_DE.UTF-8"), ("LC_MESSAGES", "zh_CN")], "zh-cn");
+        check(&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "")], "zh-cn");
     }
 }

@@ -14,6 +14,7 @@ mod faults;
 mod forms;
 mod harness;
 mod inputs;
+mod language;
 mod life_cycle;
 mod mutation;
 mod online;

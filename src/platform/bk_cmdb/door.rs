@@ -53,6 +53,11 @@ fn account(endpoint: &Endpoint) -> &str {
     endpoint.settings.get("supplierAccount").map_or("0", String::as_str)
 }
 
+/// The language of the names that the server translates, such as those of options of built-in models.
+fn language(endpoint: &Endpoint) -> String {
+    endpoint.settings.get("language").map_or("en", String::as_str).to_owned()
+}
+
 /// The application and the user, as the ESB and the gateway want them.
 fn identity(endpoint: &Endpoint) -> Map<String, Value> {
     let settings = [("bk_app_code", "appCode"), ("bk_username", "username")];

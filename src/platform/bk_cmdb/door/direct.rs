@@ -23,7 +23,7 @@ pub(super) fn prepare(
     };
     both(&["x-bkcmdb-user", "bk_user"], endpoint.settings.get("username").map_or("", String::as_str));
     both(&["x-bkcmdb-supplier-account", "http_bk_supplier_account", "http_blueking_supplier_id"], account);
-    both(&["x-bkcmdb-language", "http_blueking_language"], "en");
+    both(&["x-bkcmdb-language", "http_blueking_language"], &super::language(endpoint));
     both(&["x-request-id", "cc_request_id"], stamp.request_id);
     if let Some(app) = endpoint.settings.get("appCode") {
         both(&["x-bkcmdb-app-code", "bk-app-code"], app);

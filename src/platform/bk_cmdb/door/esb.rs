@@ -27,7 +27,7 @@ pub(super) fn prepare(
     }
     let mut headers = vec![
         ("accept", "application/json".to_owned()),
-        ("blueking-language", "en".to_owned()),
+        ("blueking-language", super::language(endpoint)),
         ("x-request-id", stamp.request_id.to_owned()),
     ];
     let mut url = format!("{}/api/c/compapi/v2/cc/{name}/", endpoint.url);

@@ -212,6 +212,11 @@ fn one_request_through_three_doors() {
     cc_request_id: r1
     {"bk_module_name":"x"}
     "#);
+    for door in ["esb", "gateway", "direct"] {
+        let told = wire(&module, &through(door, &[("language", "zh-cn")]), &secret);
+        let asked = told.lines().filter(|line| line.contains("anguage: "));
+        assert!(asked.clone().count() > 0 && asked.clone().all(|line| line.ends_with(": zh-cn")), "{told}");
+    }
     let internal = request("get_biz_internal_module", json!({"bk_biz_id": 3}));
     insta::assert_snapshot!(wire(&internal, &through("esb", &[]), &secret), @r#"
     GET http://h/api/c/compapi/v2/cc/get_biz_internal_module/?bk_biz_id=3

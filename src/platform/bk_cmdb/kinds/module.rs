@@ -3,6 +3,7 @@
 mod author;
 mod beneath;
 mod check;
+mod names;
 mod observe;
 mod prune;
 

@@ -1,8 +1,10 @@
 //! What every server has without being told: attributes of built-in models, the default service category.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::{row::Row, world::INNER};
+use super::{call::Language, row::Row, world::INNER};
 
 /// Id, type, required, editable.
 type Known = (&'static str, &'static str, bool, bool);
@@ -95,6 +97,43 @@ pub(super) fn display_name(id: &str) -> Option<&'static str> {
         "bk_updated_by" => "Updated By",
         _ => return None,
     })
+}
+
+/// The name of a built-in set or module in a language; none for one that was given a name of its own.
+pub(super) fn name(cell: &str, row: &Row, language: Language) -> Option<&'static str> {
+    let (english, chinese) = match (cell, row.int("default")) {
+        ("bk_set_name", 1) => ("idle pool", "空闲机池"),
+        ("bk_module_name", 1) => ("idle host", "空闲机"),
+        ("bk_module_name", 2) => ("fault host", "故障机"),
+        ("bk_module_name", 3) => ("recycle host", "待回收"),
+        _ => return None,
+    };
+    let shown = if language == Language::Chinese { chinese } else { english };
+    [english, chinese].contains(&row.text(cell)).then_some(shown)
+}
+
+/// Returns the row of an attribute in a language: names of the built-in ones, and of their options, are translated.
+pub(super) fn translated(row: &Arc<Row>, language: Language) -> Arc<Row> {
+    let (model, id) = (row.text("bk_obj_id"), row.text("bk_property_id"));
+    let (name, options): (_, &[&str]) = match (model, id) {
+        _ if language == Language::English => return row.clone(),
+        ("module", "bk_module_type") => ("模块类型", &["普通", "数据库"]),
+        ("module", "bk_module_name") => ("模块名", &[]),
+        ("module", "operator") => ("主要维护人", &[]),
+        ("module", "bk_bak_operator") => ("备份维护人", &[]),
+        ("set", "bk_set_name") => ("集群名", &[]),
+        ("set", "bk_set_env") => ("环境类型", &["测试", "体验", "正式"]),
+        ("set", "bk_service_status") => ("服务状态", &["开放", "关闭"]),
+        _ => return row.clone(),
+    };
+    let mut translated = (**row).clone();
+    translated.set("bk_property_name", name);
+    let mut option = row.get("option").cloned().unwrap_or(Value::Null);
+    for (option, name) in option.as_array_mut().into_iter().flatten().zip(options) {
+        option["name"] = json!(name);
+    }
+    translated.set("option", option);
+    Arc::new(translated)
 }
 
 /// Attributes that `search_object_attribute` never shows but that an update may write.

@@ -25,6 +25,21 @@ impl Payload {
     }
 }
 
+/// The language of names that the server translates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Language {
+    #[default]
+    English,
+    Chinese,
+}
+
+impl Language {
+    /// Reads a header.
+    pub(super) fn of(header: Option<&str>) -> Self {
+        if header.is_some_and(|text| text.starts_with("zh")) { Self::Chinese } else { Self::English }
+    }
+}
+
 /// A call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
@@ -36,6 +51,7 @@ pub(super) struct Call {
     pub(super) app: Option<String>,
     /// The request id.
     pub(super) rid: String,
+    pub(super) language: Language,
 }
 
 impl Call {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     args::Args,
+    built_in,
     call::Call,
     filter::Filter,
     page::{Page, matching, select},
@@ -39,7 +40,8 @@ pub(super) fn attributes(_: &World, tables: &Tables, call: &Call) -> Outcome {
         filter = filter.and(Filter::Not(Box::new(Filter::equal(hidden, true))));
     }
     let found = select(&tables.attributes, &filter, &page);
-    Ok(Reply::Text(list_text(found.rows.into_iter(), &Projection::default())))
+    let rows: Vec<_> = found.rows.into_iter().map(|row| built_in::translated(row, call.language)).collect();
+    Ok(Reply::Text(list_text(rows.iter(), &Projection::default())))
 }
 
 /// Search of a model's unique rules.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     args::Args,
     audit::{Record, Subject},
+    built_in,
     call::Call,
     filter::Filter,
     instance::counted,
@@ -26,8 +27,8 @@ static NAME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"^[^\\|/:*,<>"?#\s]+$"#).expect("the pattern is a constant of this file"));
 
 /// The cells of module and set rows that an answer shows.
-pub(super) fn projection(fields: Vec<String>, name: &'static str) -> Projection {
-    Projection { fields, name: Some(name), default: true }
+pub(super) fn projection(fields: Vec<String>, name: &'static str, call: &Call) -> Projection {
+    Projection { fields, name: Some(name), default: true, language: call.language }
 }
 
 /// Checks the name of a module or set; its refusals name the property id, not the display name.
@@ -52,17 +53,17 @@ fn below(filter: Filter, business: i64, set: i64) -> Filter {
     if set == 0 { filter } else { filter.and(Filter::equal("bk_set_id", set)) }
 }
 
-fn find(tables: &Tables, args: &Args, business: i64, set: i64) -> Outcome {
+fn find(tables: &Tables, args: &Args, business: i64, set: i64, call: &Call) -> Outcome {
     let filter = below(raw::parse(&args.object("condition")?)?, business, set);
     let found = select(&tables.modules, &filter, &Page::of(args)?);
-    Ok(counted(&found, &projection(args.texts("fields")?, "bk_module_name")))
+    Ok(counted(&found, &projection(args.texts("fields")?, "bk_module_name", call)))
 }
 
 /// `search_module` with the set in the path; 0 is the whole business.
 pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "business id")?;
     let set = call.id("bk_set_id", "set id")?;
-    find(tables, &call.args()?, business, set)
+    find(tables, &call.args()?, business, set, call)
 }
 
 /// `search_module` as the newer ESB maps it, with the set in the body.
@@ -70,7 +71,7 @@ pub(super) fn search_of_business(_: &World, tables: &Tables, call: &Call) -> Out
     let business = call.id("bk_biz_id", "business id")?;
     let args = call.args()?;
     let set = args.int("bk_set_id")?;
-    find(tables, &args, business, set)
+    find(tables, &args, business, set, call)
 }
 
 /// Reads the ids of a batch read, 1..500 with required fields.
@@ -92,7 +93,7 @@ pub(super) fn find_batch(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let (ids, fields) = batch(&call.args()?)?;
     let filter = Filter::within("bk_module_id", ids).and(Filter::equal("bk_biz_id", business));
     let rows = matching(&tables.modules, &filter);
-    Ok(Reply::Text(list_text(rows.into_iter(), &projection(fields, "bk_module_name"))))
+    Ok(Reply::Text(list_text(rows.into_iter(), &projection(fields, "bk_module_name", call))))
 }
 
 /// `find_module_with_relation`: no ids of a kind mean no filter.
@@ -118,7 +119,7 @@ pub(super) fn with_relation(_: &World, tables: &Tables, call: &Call) -> Outcome 
             filter = filter.and(Filter::within(field, ids.into_iter().map(Value::from).collect()));
         }
     }
-    Ok(counted(&select(&tables.modules, &filter, &page), &projection(fields, "bk_module_name")))
+    Ok(counted(&select(&tables.modules, &filter, &page), &projection(fields, "bk_module_name", call)))
 }
 
 /// `get_biz_internal_module`: the idle set with its modules.
@@ -133,11 +134,16 @@ pub(super) fn internal(_: &World, tables: &Tables, call: &Call) -> Outcome {
         .filter(|row| row.int("default") != 0)
         .map(|row| {
             let cells = ["bk_module_id", "bk_module_name", "default", "host_apply_enabled"];
-            cells.into_iter().map(|name| (name.to_owned(), row.get(name).cloned().unwrap_or(Value::Null))).collect()
+            let shown = |name: &str| match built_in::name(name, row, call.language) {
+                Some(translated) => translated.into(),
+                None => row.get(name).cloned().unwrap_or(Value::Null),
+            };
+            cells.into_iter().map(|name| (name.to_owned(), shown(name))).collect()
         })
         .collect();
     let module = if modules.is_empty() { Value::Null } else { modules.into() };
-    let (id, name) = (set.int("bk_set_id"), set.text("bk_set_name"));
+    let id = set.int("bk_set_id");
+    let name = built_in::name("bk_set_name", set, call.language).unwrap_or_else(|| set.text("bk_set_name"));
     Ok(Reply::Json(json!({"bk_set_id": id, "bk_set_name": name, "module": module})))
 }
 

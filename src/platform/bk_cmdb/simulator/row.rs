@@ -5,6 +5,8 @@ use std::{collections::HashSet, sync::Arc};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
+use super::{built_in, call::Language};
+
 /// One stored object. Names are shared among rows, since a model's rows all carry the same ones.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Row {
@@ -103,6 +105,8 @@ pub(super) struct Projection {
     pub(super) name: Option<&'static str>,
     /// Whether `default` is shown even when not asked for (section 3).
     pub(super) default: bool,
+    /// The language of the names of built-in sets and modules.
+    pub(super) language: Language,
 }
 
 impl Projection {
@@ -126,7 +130,10 @@ impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (name, value) in self.0.cells().filter(|(name, _)| self.1.shows(self.0, name)) {
-            map.serialize_entry(name, value)?;
+            match built_in::name(name, self.0, self.1.language).filter(|_| self.1.name == Some(name)) {
+                Some(translated) => map.serialize_entry(name, translated)?,
+                None => map.serialize_entry(name, value)?,
+            }
         }
         map.end()
     }

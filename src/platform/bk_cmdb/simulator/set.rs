@@ -37,7 +37,7 @@ pub(super) fn search_businesses(_: &World, tables: &Tables, call: &Call) -> Outc
     filter = filter.and(Filter::Not(Box::new(Filter::equal("default", 1))));
     filter = filter.and(Filter::Not(Box::new(Filter::equal("bk_data_status", "disabled"))));
     let found = select(&tables.businesses, &filter, &Page::of(&args)?);
-    Ok(counted(&found, &projection(args.texts("fields")?, "bk_biz_name")))
+    Ok(counted(&found, &projection(args.texts("fields")?, "bk_biz_name", call)))
 }
 
 fn loose(tables: &Tables, condition: &Args) -> Result<Filter, Refusal> {
@@ -73,7 +73,10 @@ pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
         None => raw::parse(&condition)?,
     };
     let filter = filter.and(Filter::equal("bk_biz_id", business));
-    Ok(counted(&select(&tables.sets, &filter, &Page::of(&args)?), &projection(args.texts("fields")?, "bk_set_name")))
+    Ok(counted(
+        &select(&tables.sets, &filter, &Page::of(&args)?),
+        &projection(args.texts("fields")?, "bk_set_name", call),
+    ))
 }
 
 /// `find_set_batch`.
@@ -82,7 +85,7 @@ pub(super) fn find_batch(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let (ids, fields) = batch(&call.args()?)?;
     let filter = Filter::within("bk_set_id", ids).and(Filter::equal("bk_biz_id", business));
     let rows = matching(&tables.sets, &filter);
-    Ok(Reply::Text(list_text(rows.into_iter(), &projection(fields, "bk_set_name"))))
+    Ok(Reply::Text(list_text(rows.into_iter(), &projection(fields, "bk_set_name", call))))
 }
 
 fn same_name() -> Refusal {
@@ -174,8 +177,8 @@ pub(super) fn remove_set(world: &mut World, call: &Call, old: &Arc<Row>) -> Resu
     Ok(())
 }
 
-/// Sets and modules that every business has: names and `default`, the set first.
-const IDLE: [(&str, i64); 4] = [("idle pool", 1), ("idle host", 1), ("fault host", 2), ("recycle host", 3)];
+/// Sets and modules that every business has: names as they are stored and `default`, the set first.
+const IDLE: [(&str, i64); 4] = [("空闲机池", 1), ("空闲机", 1), ("故障机", 2), ("待回收", 3)];
 
 /// `create_business`, with its idle set. The contract names no more than the path.
 pub(super) fn create_business(world: &mut World, call: &Call) -> Outcome {

@@ -1,10 +1,14 @@
 //! Finding modules: sets by name, then the modules of all sets of a business in one read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use super::{CATEGORY, NAME, TEMPLATE, WANTED, claim, live, wanted_name};
+use super::{
+    CATEGORY, NAME, TEMPLATE, WANTED, claim, live,
+    names::{Modules, Sets, is_built_in},
+    wanted_name,
+};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
@@ -50,7 +54,9 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         .chain(placed.iter().filter_map(|(one, _)| wanted_name(one)))
         .collect();
     let in_sets: BTreeSet<i64> = placed.iter().map(|(_, set)| *set).collect();
-    let searched = modules(business, &in_sets, Some(&names), &fields, observation, facts);
+    // The server searches for what is built in by the names that it stores, and shows others.
+    let is_plain = names.iter().all(|name| !is_built_in(name));
+    let searched = modules(business, &in_sets, Some(&names).filter(|_| is_plain), &fields, observation, facts);
     let (by_id, searched) = match (by_id, searched) {
         (Ok(by_id), Ok(searched)) => (by_id, searched),
         (by_id, searched) => {
@@ -60,15 +66,9 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
             return;
         }
     };
-    let rows: BTreeMap<i64, &Value> =
-        by_id.into_iter().chain(searched).filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
-    let mut by_name: HashMap<(i64, &str), Vec<i64>> = HashMap::new();
-    for (id, row) in &rows {
-        if let Some(key) = row["bk_set_id"].as_i64().zip(row[NAME].as_str()) {
-            by_name.entry(key).or_default().push(*id);
-        }
-    }
-    let named = |set: i64, name: &str| by_name.get(&(set, name)).cloned().unwrap_or_default();
+    let modules_found = Modules::of(by_id.into_iter().chain(searched));
+    let rows = &modules_found.rows;
+    let named = |set: i64, name: &str| modules_found.named(set, name);
     let candidates = placed.iter().map(|(one, set)| match one.locate("module") {
         Some(Value::Number(id)) => {
             let id = id.as_i64().filter(|id| rows.get(id).is_some_and(|row| row["bk_set_id"].as_i64() == Some(*set)));
@@ -144,25 +144,6 @@ pub(super) fn found(one: &Desired, mut live: Live, services: &Services<'_>) -> S
     }
 }
 
-/// Sets of a business, as they were listed and by name.
-#[derive(Default)]
-pub(super) struct Sets<'f> {
-    rows: Vec<&'f Value>,
-    by_name: HashMap<&'f str, Vec<&'f Value>>,
-}
-
-impl<'f> Sets<'f> {
-    fn of(rows: Vec<&'f Value>) -> Self {
-        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
-        for row in &rows {
-            if let Some(name) = row["bk_set_name"].as_str() {
-                by_name.entry(name).or_default().push(*row);
-            }
-        }
-        Self { rows, by_name }
-    }
-}
-
 /// Reads the sets that documents name.
 pub(super) fn sets<'f>(
     business: i64,
@@ -189,7 +170,7 @@ fn read_sets<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Vec<&'f Value>, Trouble> {
-    let arguments = json!({"bk_biz_id": business, "condition": condition, "fields": ["bk_set_id", "bk_set_name"],
+    let arguments = json!({"bk_biz_id": business, "condition": condition, "fields": ["bk_set_id", "bk_set_name", "default"],
         "page": {"start": 0, "limit": 0, "sort": "bk_set_id"}});
     read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
 }
@@ -200,7 +181,8 @@ pub(super) fn set_of(desired: &Desired, sets: &Sets<'_>, observation: &mut Obser
         return Some(id);
     }
     let wanted = given.value.as_str()?;
-    let mut found = sets.by_name.get(wanted).into_iter().flatten();
+    let found = sets.named(wanted);
+    let mut found = found.iter();
     let said = |message: String| Diagnostic::error("P109", message, &given.origin);
     match (found.next().and_then(|row| row["bk_set_id"].as_i64()), found.next()) {
         (Some(id), None) => return Some(id),

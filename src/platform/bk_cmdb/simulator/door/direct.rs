@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    call::{Call, Payload},
+    call::{Call, Language, Payload},
     operation::{Route, route},
     world::Version,
 };
@@ -42,6 +42,11 @@ fn refused(code: i64, text: &str) -> Turned {
     let mut turned = Turned::json(500, code, &body);
     turned.kind = "text/plain";
     turned
+}
+
+/// The language that a request asks for. The server's own default is Chinese; here it is English, as in the recordings.
+pub(super) fn language(arrival: &Arrival, version: Version) -> Language {
+    Language::of(header(arrival, version, "x-bkcmdb-language", &["http_blueking_language"]))
 }
 
 /// The request id that a request brings.
@@ -95,7 +100,8 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
             let payload = if operation.method == "GET" { Payload::Empty } else { Payload::of(&arrival.body) };
             let note: Value = note(&payload);
             let app = header(arrival, keys.version, "x-bkcmdb-app-code", &["bk-app-code"]).map(str::to_owned);
-            let call = Call { vars, payload, user: user.to_owned(), app, rid: rid(arrival, keys) };
+            let language = language(arrival, keys.version);
+            let call = Call { vars, payload, user: user.to_owned(), app, rid: rid(arrival, keys), language };
             Ok(Admitted { operation, call, envelope: Envelope::Direct, foreign: account != "0", note })
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    call::{Call, Payload},
+    call::{Call, Language, Payload},
     operation::{self, Component},
 };
 use super::{Admitted, Answer, Arrival, Envelope, Keys, Turned, authorization, plain};
@@ -93,7 +93,9 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
     }
     let user = if user.is_empty() { "admin" } else { user }.to_owned();
     let app = Some(app.to_owned()).filter(|app| !app.is_empty());
-    component(name, body, user, app, keys)
+    let mut admitted = component(name, body, user, app, keys)?;
+    admitted.call.language = Language::of(arrival.header("blueking-language"));
+    Ok(admitted)
 }
 
 /// Hands a body on to a component.
@@ -138,7 +140,7 @@ pub(super) fn component(
         }
         Component::Get | Component::None => Payload::Empty,
     };
-    let call = Call { vars, payload, user, app, rid: keys.rid.clone() };
+    let call = Call { vars, payload, user, app, rid: keys.rid.clone(), language: Language::default() };
     Ok(Admitted { operation, call, envelope: Envelope::Esb, foreign: account != "0", note })
 }
 

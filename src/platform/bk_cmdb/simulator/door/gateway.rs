@@ -7,7 +7,11 @@ use super::super::{
     operation::{Route, route},
     world::Version,
 };
-use super::{Admitted, Arrival, Envelope, Keys, Turned, authorization, direct::rid, note, segments};
+use super::{
+    Admitted, Arrival, Envelope, Keys, Turned, authorization,
+    direct::{language, rid},
+    note, segments,
+};
 
 /// An error that the gateway makes itself.
 fn refused(status: u16, code: i64, name: &str, message: &str) -> Turned {
@@ -73,7 +77,7 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
     let payload = if operation.method == "GET" { Payload::Empty } else { Payload::of(&arrival.body) };
     let note = note(&payload);
     let app = Some(text("bk_app_code").to_owned()).filter(|app| !app.is_empty());
-    let call = Call { vars, payload, user, app, rid: rid(arrival, keys) };
+    let call = Call { vars, payload, user, app, rid: rid(arrival, keys), language: language(arrival, keys.version) };
     // Up to 3.13 the api-server does not know the gateway's header and keeps its own names.
     let envelope = if keys.version >= Version::V3_14 { Envelope::Gateway } else { Envelope::Direct };
     Ok(Admitted { operation, call, envelope, foreign: false, note })
