@@ -229,7 +229,7 @@ pub trait Kind: Sync {
     /// another's only if the two collide. Used to order renames and to refuse those that cannot be ordered.
     ///
     /// A claim is said in words, such as `the name x`. `place` is that of [`Sight::Absent`].
-    fn claims(&self, _desired: &Desired, _live: Option<&Live>, _place: &Value) -> Claims {
+    fn claims(&self, _desired: &Desired, _live: Option<&Live>, _place: &Value, _facts: &Facts) -> Claims {
         Claims::default()
     }
 
@@ -269,6 +269,12 @@ pub trait Kind: Sync {
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
     fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
         planned.live.map(|live| live.handle.clone())
+    }
+
+    /// Returns true if a refusal says that another object holds a unique value. Its call is sent again once another
+    /// change of the run has given up such a value.
+    fn is_conflict(&self, _refusal: &Refusal) -> bool {
+        false
     }
 
     /// Says why a change that the platform accepted and did not store is not to be sent again as long as it is the same;

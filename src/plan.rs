@@ -11,7 +11,7 @@ mod settle;
 
 pub use moved::moved;
 pub use select::{part, select, told_by};
-use settle::{block_cycles, block_dependents, settle_claims, settle_deletes};
+use settle::{Held, block_cycles, block_dependents, settle_claims, settle_deletes};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -202,12 +202,15 @@ pub fn plan(scenes: &[Scene<'_>]) -> Plan {
 fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     let mut blocked: BTreeMap<&ResourceId, Cause> = BTreeMap::new();
     let mut candidates: BTreeMap<&ResourceId, Candidate<'_>> = BTreeMap::new();
-    let mut held: HashMap<String, &ResourceId> = HashMap::new();
+    let mut held = Held::default();
     let mut unchanged = 0;
     let mut reported = BTreeMap::new();
     let surplus: HashSet<&ResourceId> = scene.surplus.iter().map(|one| &one.id).collect();
     for (declared, desired) in scene.declared().zip(scene.objects()) {
         let Some(kind) = scene.kind(&desired.id) else { continue };
+        if let Some(Sight::Found(live)) = scene.facts.sight(&desired.id) {
+            held.labels.insert(&live.label, &desired.id);
+        }
         let candidate = candidate(scene, kind, desired).and_then(|one| {
             let change = if desired.selected {
                 policy::reported(scene, kind, declared, surplus.contains(&declared.id))?
@@ -219,8 +222,8 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         });
         match candidate {
             Ok(candidate) => {
-                let claims = kind.claims(desired, candidate.live, candidate.place);
-                held.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
+                let claims = kind.claims(desired, candidate.live, candidate.place, &scene.facts);
+                held.claims.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
                 if !desired.selected {
                     continue;
                 }
@@ -233,8 +236,8 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
             }
             Err(cause) => {
                 if let Some(Sight::Found(live)) = scene.facts.sight(&desired.id) {
-                    let claims = kind.claims(desired, Some(live), &Value::Null);
-                    held.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
+                    let claims = kind.claims(desired, Some(live), &Value::Null, &scene.facts);
+                    held.claims.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
                 }
                 if desired.selected {
                     blocked.insert(&desired.id, cause);

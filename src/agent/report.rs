@@ -59,7 +59,8 @@ pub(super) fn sum(plan: &Plan, outcomes: &[(ResourceId, Outcome)], unserved: usi
             continue;
         };
         let count = match outcome {
-            Outcome::Applied | Outcome::AlreadyTrue | Outcome::Normalised(_) => &mut counts.changed,
+            Outcome::Applied | Outcome::Normalised(_) => &mut counts.changed,
+            Outcome::AlreadyTrue => &mut counts.in_sync,
             Outcome::Dropped(_) | Outcome::Overtaken(_) | Outcome::Refused(_) => &mut counts.failed,
             Outcome::Unknown(_) => &mut counts.unknown,
             Outcome::Stale | Outcome::Skipped(_) | Outcome::Interrupted => &mut counts.drifted,

@@ -2,6 +2,7 @@
 
 mod back;
 mod recheck;
+mod refused;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -21,6 +22,7 @@ use crate::{
     model::{Action, Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
     plan::{Plan, Scene, order},
 };
+use refused::{Refused, Waiting};
 
 /// How long what was read may be trusted: calls that leave later read their objects again right before.
 pub const TRUST: Duration = Duration::from_mins(1);
@@ -92,6 +94,8 @@ struct Run<'a> {
     losses: HashMap<&'a ResourceId, usize>,
     /// The last refusals of what is to be sent again.
     refused: HashMap<&'a ResourceId, Refusal>,
+    /// Calls refused for a unique value that another change of the run gives up.
+    waiting: Vec<Waiting<'a>>,
 }
 
 /// Calls that are to be sent again.
@@ -126,6 +130,7 @@ impl<'a> Run<'a> {
             started: HashSet::new(),
             losses: HashMap::new(),
             refused: HashMap::new(),
+            waiting: Vec::new(),
         }
     }
 
@@ -157,7 +162,9 @@ impl<'a> Run<'a> {
                 rest = others;
                 self.batch(batch, stale).await;
             }
+            self.retry_conflicts().await;
         }
+        self.give_up_conflicts();
         self.outcomes
     }
 
@@ -228,7 +235,7 @@ impl<'a> Run<'a> {
     async fn send(&mut self, calls: Vec<(&'a Call, Request)>, until: Instant) -> Unsent<'a> {
         let sent = self.transmit(calls, until).await;
         let mut open: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
-        let mut doubted: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
+        let mut refused = Vec::new();
         let mut requests: HashMap<&ResourceId, (&Call, Request)> = HashMap::new();
         let mut late = Vec::new();
         for (call, request, sending, took) in sent {
@@ -248,8 +255,9 @@ impl<'a> Run<'a> {
                     continue;
                 };
                 match self.sent(id, answer) {
-                    Sent::Refused(refusal) if self.is_create(id) => doubted.push((id, None, Some(refusal), took)),
-                    Sent::Refused(refusal) => self.finish(id, Outcome::Refused(refusal), took),
+                    Sent::Refused(refusal) => {
+                        refused.push(Refused { id, call, request: request.clone(), refusal, took });
+                    }
                     Sent::Done(handle, live) => {
                         if let Some(handle) = &handle {
                             self.handles.insert(id.to_string(), handle.clone());
@@ -275,7 +283,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        self.settle_refused(doubted).await;
+        self.settle_refused(refused).await;
         let sights = self.read_back_patiently(&open).await;
         let mut again = Vec::new();
         for (id, _, lost, took) in open {
@@ -317,27 +325,6 @@ impl<'a> Run<'a> {
             }
         }
         Unsent { lost: again, late }
-    }
-
-    /// A create that was refused may have been made by somebody else meanwhile, and the code does not always say so.
-    async fn settle_refused(&mut self, refused: Vec<(&'a ResourceId, Option<Value>, Option<Refusal>, Duration)>) {
-        let sights = self.read_back(&refused).await;
-        for (id, _, refusal, took) in refused {
-            let there = match sights.get(id) {
-                Some(Sight::Found(live)) => Some((live, self.judged(id, live))).filter(|(_, one)| one.converged()),
-                _ => None,
-            };
-            if let Some((live, outcome)) = there {
-                self.handles.insert(id.to_string(), live.handle.clone());
-                self.finish(id, outcome, took);
-            } else if let Some(refusal) = refusal {
-                self.finish(id, Outcome::Refused(refusal), took);
-            }
-        }
-    }
-
-    fn is_create(&self, id: &ResourceId) -> bool {
-        self.changes.get(id).is_some_and(|change| change.action == Action::Create)
     }
 
     fn sent(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Sent {

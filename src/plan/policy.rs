@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Cause, Scene};
 use crate::{
-    kind::Kind,
+    kind::{Facts, Kind},
     model::{
         Action, Change, Desired, Ensure, FieldChange, Live, Sight,
         policy::{Policies, Policy},
@@ -25,7 +25,7 @@ impl<'a> Scene<'a> {
                 continue;
             }
             if let Some(Sight::Found(live)) = self.facts.sight(&one.id) {
-                let live = Sight::Found(eased(one, live, self.kind(&one.id)));
+                let live = Sight::Found(eased(one, live, self.kind(&one.id), &self.facts));
                 self.facts.see(one.id.clone(), live);
                 self.enforced.insert(one.id.clone(), of_policy(one, Policy::Enforce));
             }
@@ -39,8 +39,8 @@ impl<'a> Scene<'a> {
 }
 
 /// The live object without rivals for unique values that are not enforced.
-fn eased(one: &Desired, live: &Live, kind: Option<&dyn Kind>) -> Live {
-    let claims = kind.map(|kind| kind.claims(&of_policy(one, Policy::Enforce), Some(live), &Value::Null));
+fn eased(one: &Desired, live: &Live, kind: Option<&dyn Kind>, facts: &Facts) -> Live {
+    let claims = kind.map(|kind| kind.claims(&of_policy(one, Policy::Enforce), Some(live), &Value::Null, facts));
     let mut live = live.clone();
     live.rivals.retain(|rival| claims.as_ref().is_none_or(|claims| claims.wanted.contains(&rival.claim)));
     live

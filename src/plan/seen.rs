@@ -184,7 +184,8 @@ fn is_part(value: &Value, handle: &Value) -> bool {
     value == handle || handle.as_object().is_some_and(|parts| parts.values().any(|part| part == value))
 }
 
-fn is_true(kind: &dyn Kind, desired: &Desired, change: &Change, sight: &Sight, scene: &Scene<'_>) -> bool {
+/// Returns true if an object is already as a change would make it.
+pub fn is_true(kind: &dyn Kind, desired: &Desired, change: &Change, sight: &Sight, scene: &Scene<'_>) -> bool {
     let is_enforced = |field: &FieldChange| desired.policies.of(&field.path) == Policy::Enforce;
     match (change.action, sight) {
         (Action::Delete, Sight::Absent { .. }) => true,

@@ -10,11 +10,20 @@ use crate::{
     model::{Action, ResourceId},
 };
 
+/// Which objects hold what others may want.
+#[derive(Default)]
+pub(super) struct Held<'s> {
+    /// Objects by the unique values that they hold.
+    pub(super) claims: HashMap<String, &'s ResourceId>,
+    /// Objects by the labels of their live ones: of one that is removed no values need to be known.
+    pub(super) labels: HashMap<&'s str, &'s ResourceId>,
+}
+
 /// Unique values: who wants one that another object holds waits until that object has given it up, and is blocked
 /// where it never does.
 pub(super) fn settle_claims<'s>(
     candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
-    held: &HashMap<String, &'s ResourceId>,
+    held: &Held<'s>,
     blocked: &mut BTreeMap<&'s ResourceId, Cause>,
 ) {
     let mut wanted: HashMap<&str, Vec<&ResourceId>> = HashMap::new();
@@ -27,7 +36,8 @@ pub(super) fn settle_claims<'s>(
         let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
         for rival in one.rivals {
             let (claim, holder) = (&rival.claim, &rival.holder);
-            match held.get(claim).filter(|holder| *holder != id) {
+            let other = held.claims.get(claim).or_else(|| held.labels.get(holder.as_str()));
+            match other.filter(|holder| *holder != id) {
                 Some(other) if candidates.get(other).is_some_and(|other| !other.wanted.contains(claim)) => {
                     after.push((id, (*other).clone()));
                 }
@@ -157,8 +167,8 @@ pub(super) fn block_cycles<'s>(
         for id in cycle {
             let Some((id, one)) = candidates.remove_entry(id) else { continue };
             let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
-            let message = format!("each waits for the name of the next: {}", names.join(" → "));
-            let hint = "a swap of names takes two applies with a third name between them";
+            let message = format!("each waits for a unique value of the next: {}", names.join(" → "));
+            let hint = "a swap takes two applies with a third value between them";
             blocked.insert(id, Cause::Wrong(vec![Diagnostic::error("P132", message, origin).hint(hint)]));
         }
         let waiting = cycle.iter().filter_map(|id| waiters.get(id)).flatten().copied().collect();

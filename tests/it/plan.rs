@@ -215,7 +215,7 @@ fn what_matches_several_objects_is_an_error() {
     6 |   match: {operator: alice, ports: 24}
       |                     ^^^^^
       |
-      = help: give its id; a swap of names takes two applies with a third name between them
+      = help: give its id; a swap takes two applies with a third value between them
 
     error[P105]: Instance/one means the same live object as another document
       --> all.yaml:10:1

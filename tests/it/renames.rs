@@ -64,7 +64,7 @@ fn a_swap_is_refused() {
     6 |   match: {bk_inst_name: sw-1}
       |                         ^^^^
       |
-      = help: give its id; a swap of names takes two applies with a third name between them
+      = help: give its id; a swap takes two applies with a third value between them
 
     error[P105]: Instance/b could mean several live objects: bk_switch #1, bk_switch #2
       --> swap.yaml:14:25
@@ -72,7 +72,7 @@ fn a_swap_is_refused() {
     14 |   match: {bk_inst_name: sw-2}
        |                         ^^^^
        |
-       = help: give its id; a swap of names takes two applies with a third name between them
+       = help: give its id; a swap takes two applies with a third value between them
     [exit status: 1]
     ");
     let output = site.run(&["apply", "-y"]);
@@ -89,21 +89,21 @@ fn a_swap_of_objects_given_by_id_is_refused_too() {
     insta::assert_snapshot!(site.plan(), @"
     Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 left alone.   0 calls (lower bound 0), 3 reads, [time]
     ------- stderr -------
-    error[P132]: each waits for the name of the next: Instance/id-1 → Instance/id-2 → Instance/id-1
+    error[P132]: each waits for a unique value of the next: Instance/id-1 → Instance/id-2 → Instance/id-1
      --> swap.yaml:7:26
       |
     7 |   fields: {bk_inst_name: sw-2}
       |                          ^^^^
       |
-      = help: a swap of names takes two applies with a third name between them
+      = help: a swap takes two applies with a third value between them
 
-    error[P132]: each waits for the name of the next: Instance/id-1 → Instance/id-2 → Instance/id-1
+    error[P132]: each waits for a unique value of the next: Instance/id-1 → Instance/id-2 → Instance/id-1
       --> swap.yaml:15:26
        |
     15 |   fields: {bk_inst_name: sw-1}
        |                          ^^^^
        |
-       = help: a swap of names takes two applies with a third name between them
+       = help: a swap takes two applies with a third value between them
     [exit status: 1]
     ");
 }

@@ -419,7 +419,7 @@ fn the_first_of_several_exit_codes_is_that_of_the_table() {
     assert_eq!(site.run(&["apply", "plan.json", "-y"]).code, Some(0));
     let output = site.run(&["apply", "plan.json", "--dry-run", "--detailed-exitcode"]);
     assert_eq!(output.code, Some(0), "{output}");
-    assert!(output.stdout.contains("Applied: 0 of 6, 6 so already."), "{output}");
+    assert!(output.stdout.contains("Applied: 0 of 6, 6 already as declared."), "{output}");
 }
 
 #[test]

@@ -276,7 +276,7 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        let so = if so == 0 { String::new() } else { format!(", {so} so already") };
+        let so = if so == 0 { String::new() } else { format!(", {so} already as declared") };
         let others = others.iter().fold(so, |text, (what, count)| format!("{text}, {count} {what}"));
         let head = self.styled("Applied:", STRONG);
         let _ = writeln!(self.out, "{head} {applied} of {}{others}.   {:.2} s", outcomes.len(), took.as_secs_f64());

@@ -69,7 +69,7 @@ impl<'a> Run<'a> {
                 Some(Outcome::Unknown(format!("not sent, for it could not be read again: {why}")))
             }
             (_, None) => Some(Outcome::Unknown("not sent, for it could not be read again".to_owned())),
-            _ => Some(Outcome::Stale),
+            _ => Some(self.already(id, now).unwrap_or(Outcome::Stale)),
         }
     }
 }

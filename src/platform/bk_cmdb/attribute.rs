@@ -138,6 +138,11 @@ impl Attribute<'_> {
         options.iter().find(|option| option["id"].as_str() == Some(id))?["name"].as_str()
     }
 
+    /// Returns its type, such as `singlechar`.
+    pub(super) fn kind(&self) -> &str {
+        self.kind
+    }
+
     /// Returns its number, by which unique rules name it.
     pub(super) fn id(&self) -> Option<i64> {
         self.row["id"].as_i64()

@@ -3,6 +3,7 @@
 mod author;
 mod beneath;
 mod check;
+mod claims;
 mod observe;
 mod prune;
 mod unique;
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, Refusal, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
@@ -34,6 +35,9 @@ use crate::{
 
 /// The field that names an instance; unique within its model.
 const NAME: &str = "bk_inst_name";
+
+/// Code of a write whose unique value another object holds.
+pub(super) const DUPLICATED: i64 = 1_199_014;
 
 /// Models that the common API refuses (code 1199084), and what to use instead.
 pub(super) const BUILT_IN: &[(&str, Option<&str>)] = &[
@@ -180,11 +184,12 @@ impl Kind for Instance {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, _place: &Value) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, _place: &Value, facts: &Facts) -> Claims {
         let held = live.and_then(|live| live.field(NAME).as_str());
         let wanted = wanted_name(desired).or(held);
-        let claim = |name: Option<&str>| name.map(|name| claim(desired, name)).into_iter().collect();
-        Claims { held: claim(held), wanted: claim(wanted) }
+        let claim = |name: Option<&str>| name.map(|name| claim(desired, name)).into_iter();
+        let (held_keys, wanted_keys) = claims::claims(model_of(desired), desired, live, facts);
+        Claims { held: claim(held).chain(held_keys).collect(), wanted: claim(wanted).chain(wanted_keys).collect() }
     }
 
     fn rests_on(&self) -> Option<&'static [&'static str]> {
@@ -232,6 +237,10 @@ impl Kind for Instance {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
         author::changed(planned, facts)
+    }
+
+    fn is_conflict(&self, refusal: &Refusal) -> bool {
+        refusal.number() == Some(DUPLICATED)
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.

@@ -170,7 +170,7 @@ impl Kind for InstanceAssociation {
         Ok(Vec::new())
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> Claims {
         // Found or to be made, the ends are the same ones: a row never changes.
         let ends = live.map_or(place, |live| &live.handle);
         let claims = links::claims(desired.locate("association").and_then(Value::as_str).unwrap_or_default(), ends);

@@ -17,13 +17,13 @@ use serde_json::{Map, Value, json};
 use self::observe::Services;
 use super::{
     below::{HOSTS, SERVICE_INSTANCES},
-    instance::attribute_changes,
+    instance::{DUPLICATED, attribute_changes},
     spec::{self, placed, spread},
 };
 use crate::{
     diagnostic::Diagnostic,
     kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, Refusal, Request, Sight},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
@@ -179,7 +179,7 @@ impl Kind for Module {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> Claims {
         let at = live.map_or(place, |live| &live.handle);
         let held = live.and_then(|live| live.field(NAME).as_str());
         let given = desired.locate("module").and_then(Value::as_str);
@@ -212,6 +212,10 @@ impl Kind for Module {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
         author::changed(planned, facts)
+    }
+
+    fn is_conflict(&self, refusal: &Refusal) -> bool {
+        refusal.number() == Some(DUPLICATED)
     }
 
     /// `create_module` returns the full row; `update_module` returns nothing.

@@ -113,7 +113,7 @@ pub(super) fn open(
             let labels: Vec<_> = ids.iter().map(|id| label(*id)).collect();
             let message = format!("{} could mean several live objects: {}", desired.id, labels.join(", "));
             Diagnostic::error("P105", message, place)
-                .hint("give its id; a swap of names takes two applies with a third name between them")
+                .hint("give its id; a swap takes two applies with a third value between them")
         }
         Assigned::Shared(others) => {
             let message = format!("{} means the same live object as another document", desired.id);

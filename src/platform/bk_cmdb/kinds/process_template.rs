@@ -193,7 +193,7 @@ impl Kind for ProcessTemplate {
         }
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> Claims {
         let at = live.map_or(place, |live| &live.handle);
         let held = live.and_then(|live| live.field(NAME)["value"].as_str());
         let wanted = wanted_name(desired).or(held);

@@ -28,6 +28,11 @@ impl Key {
         };
         Self { text, value: value.clone() }
     }
+
+    /// Returns the value itself.
+    pub(in crate::platform::bk_cmdb) fn value(&self) -> &Value {
+        &self.value
+    }
 }
 
 impl PartialEq for Key {

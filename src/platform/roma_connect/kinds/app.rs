@@ -181,7 +181,7 @@ impl Kind for App {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> Claims {
         if member::is_members(desired) {
             return Claims::default();
         }

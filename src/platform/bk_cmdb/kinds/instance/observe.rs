@@ -4,7 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use super::{NAME, claim, live, unique, wanted_name};
+use super::{
+    NAME, claim,
+    claims::{self, Group},
+    live, unique, wanted_name,
+};
 use crate::{
     diff::identity::{self, Assigned},
     kind::{Facts, Observation, Read},
@@ -51,10 +55,24 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
             }
         }
         let rows = lookup::instances(model, business, &gathered.selectors, &gathered.fields, observation, facts)?;
-        Ok((picks, rows))
+        Ok((definition, picks, rows))
     });
     match known {
-        Ok((picks, rows)) => assign(model, group, &picks, &rows, facts, observation),
+        Ok((definition, picks, rows)) => {
+            let documents: Vec<&Desired> = group.iter().copied().filter(|one| picks.contains_key(&one.id)).collect();
+            let candidates =
+                documents.iter().map(|one| picks[&one.id].iter().flat_map(|pick| rows.find(pick)).collect());
+            let assigned = identity::assign(candidates.collect());
+            let group = Group {
+                model,
+                business,
+                definition: &definition,
+                documents: &documents,
+                assigned: &assigned,
+                rows: &rows,
+            };
+            assign(&group, facts, observation);
+        }
         Err(trouble) => {
             for one in group {
                 if let Some(sight) = troubled(&trouble, one) {
@@ -78,33 +96,30 @@ pub(super) fn business_of(
 
 /// Gives each document its live object: who has one candidate takes it, and so on. So chains of renames are told
 /// apart, and what stays open is an error.
-fn assign(
-    model: &str,
-    group: &[&Desired],
-    picks: &HashMap<&ResourceId, Vec<Selector>>,
-    rows: &Rows<'_>,
-    facts: &Facts,
-    observation: &mut Observation,
-) {
-    let documents: Vec<&Desired> = group.iter().copied().filter(|one| picks.contains_key(&one.id)).collect();
-    let candidates = documents.iter().map(|one| picks[&one.id].iter().flat_map(|pick| rows.find(pick)).collect());
-    let assigned = identity::assign(candidates.collect());
+fn assign(group: &Group<'_, '_, '_>, facts: &Facts, observation: &mut Observation) {
+    let Group { model, documents, assigned, rows, .. } = *group;
     let names_needed = documents
         .iter()
-        .zip(&assigned)
+        .zip(assigned)
         .any(|(one, assigned)| one.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing));
     let names = if names_needed { lookup::some_names(model, observation, facts) } else { Some(Vec::new()) };
     let Some(names) = names else { return };
-    let taken = taken_names(model, &documents, &assigned, rows, facts, observation);
+    let taken = taken_names(model, documents, assigned, rows, facts, observation).and_then(|names| {
+        let conflicts = claims::conflicts(group, observation, facts)?;
+        Ok((names, conflicts))
+    });
     let label = |id: i64| format!("{model} #{id}");
-    let going = documents.iter().zip(&assigned).filter_map(|(one, assigned)| match assigned {
+    let going = documents.iter().zip(assigned).filter_map(|(one, assigned)| match assigned {
         Assigned::One(id) if one.ensure == Ensure::Absent => Some(*id),
         _ => None,
     });
     let holds = associations(model, &going.collect(), observation, facts);
-    for (one, assigned) in documents.iter().zip(&assigned) {
+    for (one, assigned) in documents.iter().zip(assigned) {
         let rivals = match &taken {
-            Ok(taken) => taken.get(&one.id).cloned().unwrap_or_default(),
+            Ok((names, conflicts)) => {
+                let found = names.get(&one.id).into_iter().chain(conflicts.rivals.get(&one.id));
+                found.flatten().cloned().collect()
+            }
             Err(Trouble::Pending) => return,
             Err(trouble) => {
                 observation.known.extend(troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
@@ -117,14 +132,19 @@ fn assign(
                 Some(row) => match &holds {
                     Ok(holds) => {
                         let holds = holds.get(id).cloned().unwrap_or_default();
-                        Sight::Found(Live { rivals, holds, ..live(one, row) })
+                        let mut live = Live { rivals, holds, ..live(one, row) };
+                        let keys = taken.as_ref().ok().and_then(|(_, conflicts)| conflicts.fields.get(id));
+                        for (field, value) in keys.into_iter().flatten() {
+                            live.fields.entry(field.as_str().into()).or_insert_with(|| value.clone());
+                        }
+                        Sight::Found(live)
                     }
                     Err(Trouble::Pending) => return,
                     Err(trouble) => troubled(trouble, one).unwrap_or_else(Sight::absent),
                 },
                 None => Sight::absent(),
             },
-            open => pick::open(one, open, &documents, label),
+            open => pick::open(one, open, documents, label),
         };
         observation.know(&one.id, sight);
     }

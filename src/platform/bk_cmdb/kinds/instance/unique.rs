@@ -1,4 +1,4 @@
-//! Whether what a document matches by can fit one instance only.
+//! A model's own unique rules, and warnings of documents that match by no unique key.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation, Read},
     model::{Desired, Ensure, Request},
-    platform::bk_cmdb::kinds::pick::Definition,
+    platform::bk_cmdb::{kinds::pick::Definition, lookup::Trouble},
 };
 
 /// Warns of documents that may create instances and match by what is no unique key. Where all match by the name, which
@@ -26,12 +26,10 @@ pub(super) fn remarks(
     if open.is_empty() {
         return;
     }
-    let request =
-        Request { operation: "search_object_unique", arguments: json!({"bk_obj_id": model}), repeatable: true };
-    let keys = match observation.read(request, facts) {
-        Read::Pending => return,
-        Read::Failed(_) => None,
-        Read::Value(rules) => Some(keys(rules, definition)),
+    let keys = match rules(model, definition, observation, facts) {
+        Err(Trouble::Pending) => return,
+        Err(Trouble::Failed(_) | Trouble::NoModel) => None,
+        Ok(keys) => Some(keys),
     };
     for (one, fields) in open {
         if keys.as_ref().is_some_and(|keys| keys.iter().any(|key| key.is_subset(&fields))) {
@@ -54,12 +52,28 @@ pub(super) fn remarks(
     }
 }
 
+/// Returns the fields of each unique rule of a model. The ESB cannot read them.
+pub(super) fn rules<'f>(
+    model: &str,
+    definition: &Definition<'f>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Vec<BTreeSet<&'f str>>, Trouble> {
+    let request =
+        Request { operation: "search_object_unique", arguments: json!({"bk_obj_id": model}), repeatable: true };
+    match observation.read(request, facts) {
+        Read::Pending => Err(Trouble::Pending),
+        Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
+        Read::Value(rules) => Ok(keys(rules, definition)),
+    }
+}
+
 fn matched(desired: &Desired) -> BTreeSet<&str> {
     desired.locator.keys().filter_map(|path| path.strip_prefix("match.")).collect()
 }
 
 /// The fields of each rule. A rule with something else among its keys does not help here.
-fn keys<'f>(rules: &'f Value, definition: &Definition<'f>) -> Vec<BTreeSet<&'f str>> {
+fn keys<'f>(rules: &Value, definition: &Definition<'f>) -> Vec<BTreeSet<&'f str>> {
     let field = |key: &Value| {
         let id = key["key_id"].as_i64().filter(|_| key["key_kind"] == "property")?;
         definition.iter().find(|(_, attribute)| attribute.id() == Some(id)).map(|(name, _)| *name)

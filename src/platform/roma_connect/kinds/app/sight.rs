@@ -93,7 +93,7 @@ fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: 
                 let message = format!("{} could mean several apps: {}", one.id, ids.join(", "));
                 Ok(Some(Sight::Ambiguous(Box::new(
                     Diagnostic::error("P105", message, &one.origin)
-                        .hint("give its id; a swap of names takes two applies with a third name between them"),
+                        .hint("give its id; a swap takes two applies with a third value between them"),
                 ))))
             }
             Assigned::Shared(others) => {

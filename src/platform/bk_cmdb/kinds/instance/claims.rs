@@ -1,0 +1,191 @@
+//! Values that have to be unique by the model's own rules: which documents want one, and who holds it.
+//!
+//! A key counts only where each of its fields holds text or a number: rows with `null` never collide (contract section
+//! 4.1). The name is no part of it: it always is unique.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::{NAME, unique};
+use crate::{
+    diff::identity::Assigned,
+    kind::{Facts, Observation},
+    model::{Desired, Ensure, Live, ResourceId, Rival},
+    platform::bk_cmdb::{
+        kinds::pick::Definition,
+        lookup::{self, Key, Rows, Selector, Trouble},
+    },
+};
+
+/// Types of attributes that a unique rule may name.
+const UNIQUE: &[&str] = &["singlechar", "longchar", "enum", "date", "list", "int", "float"];
+
+/// The rules of a model whose keys matter to a plan.
+type Rules<'f> = Vec<BTreeSet<&'f str>>;
+
+/// Objects that change, each with the live rows that they are to be compared with.
+#[derive(Default)]
+pub(super) struct Conflicts<'d> {
+    /// Keys that documents want and that other instances hold.
+    pub(super) rivals: HashMap<&'d ResourceId, Vec<Rival>>,
+    /// Fields of unique keys, by instance.
+    pub(super) fields: HashMap<i64, BTreeMap<String, Value>>,
+}
+
+/// The instances of one model that documents were assigned to.
+pub(super) struct Group<'a, 'd, 'f> {
+    pub(super) model: &'a str,
+    pub(super) business: Option<i64>,
+    pub(super) definition: &'a Definition<'f>,
+    pub(super) documents: &'a [&'d Desired],
+    pub(super) assigned: &'a [Assigned<i64>],
+    pub(super) rows: &'a Rows<'f>,
+}
+
+/// Finds who holds the unique keys that documents want. Where nothing that could be one changes, nothing is asked.
+pub(super) fn conflicts<'d>(
+    group: &Group<'_, 'd, '_>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Conflicts<'d>, Trouble> {
+    let Group { model, business, definition, .. } = group;
+    let changing = changing(group, facts);
+    let is_candidate =
+        |name: &&str| *name != NAME && definition.get(name).is_some_and(|attribute| UNIQUE.contains(&attribute.kind()));
+    let changed: BTreeSet<&str> =
+        changing.iter().flat_map(|(_, _, fields)| fields).copied().filter(is_candidate).collect();
+    if changed.is_empty() {
+        return Ok(Conflicts::default());
+    }
+    let rules: Rules<'_> = match unique::rules(model, definition, observation, facts) {
+        Ok(rules) => rules.into_iter().filter(|rule| rule.iter().any(|field| changed.contains(field))).collect(),
+        Err(Trouble::Pending) => return Err(Trouble::Pending),
+        // What is not known to be unique is left to the server.
+        Err(Trouble::Failed(_) | Trouble::NoModel) => Rules::new(),
+    };
+    if rules.is_empty() {
+        return Ok(Conflicts::default());
+    }
+    let fields: BTreeSet<String> = rules.iter().flatten().map(|field| (*field).to_owned()).collect();
+    let ids: BTreeSet<Selector> = changing.iter().filter_map(|(_, own, _)| own.map(Selector::Id)).collect();
+    let whole = lookup::instances(model, *business, &ids, &fields, observation, facts)?;
+    let mut wanted: Vec<(&'d Desired, Option<i64>, BTreeMap<String, Key>)> = Vec::new();
+    for (one, own, _) in &changing {
+        let row = own.and_then(|id| whole.row(id));
+        for rule in &rules {
+            let held = row.and_then(|row| key(rule, |field| Some(row[field].clone())));
+            let key = key(rule, |field| value(one, field, row.map(|row| &row[field]), definition, facts));
+            wanted.extend(key.filter(|key| held.as_ref() != Some(key)).map(|key| (*one, *own, key)));
+        }
+    }
+    let asked: BTreeSet<Selector> = wanted.iter().map(|(_, _, key)| Selector::Fields(key.clone())).collect();
+    let holders = lookup::instances(model, *business, &asked, &fields, observation, facts)?;
+    let mut conflicts = Conflicts::default();
+    for (one, own, key) in wanted {
+        let claim = claim(model, &key);
+        let others = holders.find(&Selector::Fields(key)).into_iter().filter(|id| Some(*id) != own);
+        let rivals = others.map(|id| Rival { claim: claim.clone(), holder: format!("{model} #{id}") });
+        conflicts.rivals.entry(&one.id).or_default().extend(rivals);
+    }
+    for id in changing.iter().filter_map(|(_, own, _)| *own) {
+        let Some(row) = whole.row(id) else { continue };
+        let cells = fields.iter().map(|field| (field.clone(), row[field].clone()));
+        conflicts.fields.insert(id, cells.collect());
+    }
+    Ok(conflicts)
+}
+
+/// Returns the documents whose instances change, with those instances and the fields that differ.
+fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desired, Option<i64>, Vec<&'d str>)> {
+    let time_zone = facts.settings.get("timeZone").map(String::as_str);
+    let differs = |one: &'d Desired, row: &Value| -> Vec<&'d str> {
+        let differs = |(name, value): &(&'d std::sync::Arc<str>, &crate::source::Located<Value>)| {
+            let attribute = group.definition.get(&***name);
+            attribute.is_some_and(|attribute| {
+                attribute
+                    .wire(&value.value, time_zone)
+                    .is_ok_and(|wire| !attribute.same(&wire, &row[&***name], time_zone))
+            })
+        };
+        one.fields.iter().filter(differs).map(|(name, _)| &**name).collect()
+    };
+    let mut changing = Vec::new();
+    for (one, assigned) in group.documents.iter().zip(group.assigned) {
+        if !one.selected || one.ensure == Ensure::Absent {
+            continue;
+        }
+        let (own, fields) = match assigned {
+            Assigned::One(id) => match group.rows.row(*id) {
+                Some(row) => (Some(*id), differs(one, row)),
+                None => continue,
+            },
+            Assigned::Nothing if one.ensure == Ensure::Present => {
+                (None, super::super::pick::wanted_fields(one).filter(|name| *name != NAME).collect())
+            }
+            _ => continue,
+        };
+        if !fields.is_empty() {
+            changing.push((*one, own, fields));
+        }
+    }
+    changing
+}
+
+/// Returns the value that a field of an instance will have; none where it is not known.
+fn value(
+    one: &Desired,
+    field: &str,
+    live: Option<&Value>,
+    definition: &Definition<'_>,
+    facts: &Facts,
+) -> Option<Value> {
+    let time_zone = facts.settings.get("timeZone").map(String::as_str);
+    let given = one.fields.get(field).or_else(|| {
+        let matched = one.locator.get(&*format!("match.{field}"));
+        matched.filter(|_| live.is_none())
+    });
+    match given {
+        Some(given) if given.value.is_null() => None,
+        Some(given) => definition.get(field)?.key(&given.value, time_zone).ok(),
+        None => live.cloned(),
+    }
+}
+
+/// Returns a key of a rule; none where one of its fields holds neither text nor a number.
+fn key(rule: &BTreeSet<&str>, value: impl Fn(&str) -> Option<Value>) -> Option<BTreeMap<String, Key>> {
+    // The name alone is everybody's key.
+    if rule.iter().eq([&NAME]) {
+        return None;
+    }
+    rule.iter()
+        .map(|field| {
+            let value = value(field).filter(|value| value.is_string() || value.is_number())?;
+            Some(((*field).to_owned(), Key::of(&value)))
+        })
+        .collect()
+}
+
+/// Says a key in words.
+fn claim(model: &str, key: &BTreeMap<String, Key>) -> String {
+    let parts = key.iter().map(|(field, key)| match key.value() {
+        Value::String(text) => format!("{field} `{text}`"),
+        other => format!("{field} `{other}`"),
+    });
+    format!("the {} in {model}", parts.collect::<Vec<_>>().join(" with "))
+}
+
+/// Returns the unique keys that an instance holds, and those that it will hold, as far as the rules of its model were
+/// read.
+pub(super) fn claims(model: &str, desired: &Desired, live: Option<&Live>, facts: &Facts) -> (Vec<String>, Vec<String>) {
+    let mut unasked = Observation::default();
+    let Ok(definition) = lookup::definition(model, &mut unasked, facts) else { return Default::default() };
+    let rules = unique::rules(model, &definition, &mut unasked, facts).unwrap_or_default();
+    let said = |key: BTreeMap<String, Key>| claim(model, &key);
+    let held = rules.iter().filter_map(|rule| key(rule, |field| live?.fields.get(field).cloned())).map(said);
+    let wanted = rules.iter().filter_map(|rule| {
+        let live = |field: &str| live.map(|live| live.field(field));
+        key(rule, |field| value(desired, field, live(field), &definition, facts))
+    });
+    (held.collect(), wanted.map(said).collect())
+}
