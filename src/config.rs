@@ -6,6 +6,7 @@
 mod duration;
 mod huawei;
 mod lookup;
+mod program;
 mod prune;
 mod read;
 mod resolve;
@@ -21,6 +22,7 @@ use std::{
 
 pub use duration::duration;
 pub use lookup::{Found, PassedOver, beneath, find};
+pub use program::end_programs;
 pub use prune::Scope;
 pub use read::decode;
 pub use resolve::{Problem, ResolveError, Resolved};

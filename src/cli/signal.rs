@@ -28,9 +28,12 @@ impl Stop {
             let Ok(mut signals) = signal(kind) else { continue };
             tokio::spawn(async move {
                 signals.recv().await;
+                // They run in groups of their own, and nobody needs what they would print.
+                crate::config::end_programs();
                 let _ = heard.code.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
                 heard.token.cancel();
                 signals.recv().await;
+                crate::config::end_programs();
                 std::process::exit(i32::from(code));
             });
         }

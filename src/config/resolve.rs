@@ -4,19 +4,16 @@ use std::{
     collections::HashMap,
     env, fs,
     io::{self, Read},
-    path::PathBuf,
-    process::{Command, ExitStatus, Stdio},
+    path::{Path, PathBuf},
+    process::ExitStatus,
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use secrecy::SecretString;
 
+use super::program::{self, MAX_BYTES};
 use crate::config::{Setting, Source, Target};
-
-/// How long a program may take.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The values of a target, all fetched.
 #[derive(Debug, Clone, Default)]
@@ -70,11 +67,16 @@ pub enum Problem {
         status: ExitStatus,
     },
     /// The program did not end.
-    #[error("{program} did not end within {} seconds", PATIENCE.as_secs())]
+    #[error("{program} did not end within {limit:?}")]
     Slow {
         /// The program.
         program: String,
+        /// The time that it had.
+        limit: Duration,
     },
+    /// The program prints without end.
+    #[error("{0} printed more than 1 MB")]
+    Large(String),
     /// Half of a pair of environment variables.
     #[error("the environment variable {set} is set, but not {missing}, which belongs to it")]
     Half {
@@ -144,10 +146,10 @@ fn fetch(source: &Source) -> Result<String, Problem> {
             .into_string()
             .map_err(|_| Problem::Encoding)?,
         Source::File(path) => {
-            let bytes = fs::read(path).map_err(|source| Problem::File { path: path.clone(), source })?;
+            let bytes = read(path).map_err(|source| Problem::File { path: path.clone(), source })?;
             String::from_utf8(bytes).map_err(|_| Problem::Encoding)?
         }
-        Source::Command(words) => String::from_utf8(output(words)?).map_err(|_| Problem::Encoding)?,
+        Source::Command(words) => String::from_utf8(program::output(words, program::TIMEOUT)?).map_err(|_| Problem::Encoding)?,
     };
     // One line break at the end is the editor's, or the program's.
     let end = value.strip_suffix('\n').map_or(value.len(), |rest| rest.strip_suffix('\r').unwrap_or(rest).len());
@@ -155,31 +157,12 @@ fn fetch(source: &Source) -> Result<String, Problem> {
     if value.is_empty() { Err(Problem::Empty) } else { Ok(value) }
 }
 
-/// Returns what a program prints. What it says on its error stream goes to ours: it talks to the person who runs us.
-fn output(words: &[String]) -> Result<Vec<u8>, Problem> {
-    let program = words.first().cloned().unwrap_or_default();
-    let failed = |source| Problem::Run { program: program.clone(), source };
-    let mut child =
-        Command::new(&program).args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(failed)?;
-    let stdout = child.stdout.take();
-    let reader = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut bytes)).map(|_| bytes)
-    });
-    let deadline = Instant::now() + PATIENCE;
-    let status = loop {
-        match child.try_wait().map_err(failed)? {
-            Some(status) => break status,
-            None if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
-            None => {
-                // It may have ended just now; either way it is over.
-                let _ = child.kill().and_then(|()| child.wait());
-                return Err(Problem::Slow { program });
-            }
-        }
-    };
-    if !status.success() {
-        return Err(Problem::Failed { program, status });
+/// Returns the content of a file. A pipe or a device could keep the target waiting for ever, so it is refused.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
     }
-    reader.join().unwrap_or_else(|_| Err(io::Error::other("reading its output failed"))).map_err(failed)
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES { Err(io::Error::other("it is larger than 1 MB")) } else { Ok(bytes) }
 }
