@@ -10,6 +10,7 @@ mod leave;
 mod limit;
 pub mod observe;
 pub mod prune;
+mod redirect;
 mod retry;
 pub mod seal;
 mod session;

@@ -372,6 +372,11 @@ pub trait Platform: Sync {
         Standing::Sound
     }
 
+    /// Returns the settings that a refusal points at, such as `auth.appSecret`. None for most refusals.
+    fn settings_to_check(&self, _endpoint: &Endpoint, _refusal: &Refusal) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the name of a key that the platform locks after some failures, for everybody who uses it. Until such a
     /// key has worked, requests with it are sent one at a time.
     fn locked_key(&self, _endpoint: &Endpoint) -> Option<String> {

@@ -302,6 +302,8 @@ pub enum Retry {
     Never,
     /// When the platform has had a moment.
     Soon,
+    /// After a moment, but not more than once where nothing has answered there yet.
+    Once,
     /// After the time the platform asked for.
     After(Duration),
     /// When fewer requests go out, and after the time the platform asked for, where it did: it limits their rate.

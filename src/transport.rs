@@ -1,12 +1,14 @@
 //! The one way out: sends a prepared request over HTTP and returns the answer. The only module that names an HTTP
 //! client.
 
-use std::{error::Error, fmt::Write as _, time::Duration};
+mod failure;
+mod proxy;
 
-use crate::{
-    kind::Prepared,
-    model::{Refusal, Retry},
-};
+use std::time::Duration;
+
+pub use proxy::Proxies;
+
+use crate::{kind::Prepared, model::Refusal};
 
 /// How requests are sent.
 #[derive(Debug, Clone)]
@@ -17,12 +19,14 @@ pub struct Options {
     pub authorities: Option<Vec<u8>>,
     /// Accept any certificate.
     pub insecure: bool,
+    /// The way out, where it is not direct.
+    pub proxies: Proxies,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // The doors give the service behind them 30 s.
-        Self { timeout: Duration::from_secs(40), authorities: None, insecure: false }
+        Self { timeout: Duration::from_secs(40), authorities: None, insecure: false, proxies: Proxies::default() }
     }
 }
 
@@ -30,6 +34,7 @@ impl Default for Options {
 #[derive(Debug, Clone)]
 pub struct Transport {
     client: reqwest::Client,
+    proxies: std::sync::Arc<[String]>,
 }
 
 /// An answer.
@@ -48,6 +53,12 @@ pub enum TransportError {
     /// The certificates that were given cannot be read.
     #[error("the CA certificates cannot be read: {0}")]
     Authorities(String),
+    /// The file of certificates holds none.
+    #[error("the file of CA certificates holds no certificate (a block that begins with -----BEGIN CERTIFICATE-----)")]
+    NoAuthority,
+    /// The variable that this names holds no address of a proxy. The value may hold a password.
+    #[error("the environment variable {0} is no address of a proxy such as http://proxy.example.com:3128")]
+    Proxy(String),
     /// The TLS library refused its settings.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
@@ -66,7 +77,8 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("reconcile/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(tls(options)?);
-        Ok(Self { client: builder.build()? })
+        let client = options.proxies.apply(builder)?.build()?;
+        Ok(Self { client, proxies: options.proxies.variables().into() })
     }
 
     /// Sends a request. What went wrong on the way says whether the request may have arrived.
@@ -85,27 +97,13 @@ impl Transport {
         if !prepared.body.is_empty() {
             request = request.body(prepared.body);
         }
-        let response = request.send().await.map_err(refusal)?;
+        let response = request.send().await.map_err(|error| failure::refusal(error, &self.proxies))?;
         let status = response.status().as_u16();
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        let body = response.bytes().await.map_err(refusal)?.to_vec();
+        let body = response.bytes().await.map_err(|error| failure::refusal(error, &self.proxies))?.to_vec();
         Ok(Answer { status, headers, body })
     }
-}
-
-/// The URL is left out of the message: it may hold what is secret.
-fn refusal(error: reqwest::Error) -> Refusal {
-    let error = error.without_url();
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(message, ": {cause}");
-        source = cause.source();
-    }
-    let unsent = error.is_connect() || error.is_builder();
-    let retry = if error.is_builder() { Retry::Never } else { Retry::Soon };
-    Refusal { code: None, message, retry, lost: !unsent, request_id: None }
 }
 
 fn tls(options: &Options) -> Result<rustls::ClientConfig, TransportError> {
@@ -116,9 +114,14 @@ fn tls(options: &Options) -> Result<rustls::ClientConfig, TransportError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(pem) = &options.authorities {
+        let mut known = 0;
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| TransportError::Authorities(error.to_string()))?;
             roots.add(certificate)?;
+            known += 1;
+        }
+        if known == 0 {
+            return Err(TransportError::NoAuthority);
         }
     }
     let mut config = if options.insecure {

@@ -26,7 +26,7 @@ use crate::{
     model::{Desired, Ensure, Fields, ResourceId, policy::Policies},
     platform,
     source::Sources,
-    transport::{Options, Transport},
+    transport::{Options, Proxies, Transport, TransportError},
 };
 
 /// Parses a duration of the command line.
@@ -181,6 +181,11 @@ impl Connected {
     }
 }
 
+/// Returns the proxies that the environment names.
+pub(super) fn proxies() -> Result<Proxies, String> {
+    Proxies::from_variables(&|name| std::env::var(name).ok()).map_err(|error| explain(&error))
+}
+
 /// Prepares connections to the targets that are in use. Nothing is sent.
 pub(super) async fn connect(
     network: &Network,
@@ -191,8 +196,14 @@ pub(super) async fn connect(
         Some(path) => Some(read_file(path, files::SETTINGS)?),
         None => None,
     };
-    let options = Options { timeout: network.timeout, authorities, insecure: network.tls_skip_verify };
-    let transport = Transport::new(&options).map_err(|error| explain(&error))?;
+    let options =
+        Options { timeout: network.timeout, authorities, insecure: network.tls_skip_verify, proxies: proxies()? };
+    let transport = Transport::new(&options).map_err(|error| match (&error, &network.ca_cert_file) {
+        (TransportError::NoAuthority | TransportError::Authorities(_), Some(path)) => {
+            format!("{}: {}", path.display(), explain(&error))
+        }
+        _ => explain(&error),
+    })?;
     let shared = Shared::new(transport, network.parallelism, network.rate);
     let Some(config) = config else {
         if used.is_empty() && !network.sandbox {

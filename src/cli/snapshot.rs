@@ -29,7 +29,7 @@ use crate::{
     plan::{plan, select},
     platform,
     snapshot::{Sealed, Snapshot},
-    transport::{Options, Transport},
+    transport::{Options, Proxies, Transport},
 };
 
 /// Seals what the manifests touch.
@@ -134,7 +134,7 @@ pub(super) fn open(
     if !snapshot.missing.is_empty() {
         screen.say(&format!("warning: the snapshot is incomplete: it lacks {}", snapshot.missing.join(", ")));
     }
-    let options = Options { timeout: network.timeout, authorities: None, insecure: false };
+    let options = Options { timeout: network.timeout, authorities: None, insecure: false, proxies: Proxies::default() };
     let transport = Transport::new(&options).map_err(|error| setup::explain(&error))?;
     let shared = Shared::new(transport, network.parallelism, network.rate);
     let (mut connections, mut seals) = (Vec::new(), BTreeMap::new());

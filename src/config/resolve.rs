@@ -149,7 +149,9 @@ fn fetch(source: &Source) -> Result<String, Problem> {
             let bytes = read(path).map_err(|source| Problem::File { path: path.clone(), source })?;
             String::from_utf8(bytes).map_err(|_| Problem::Encoding)?
         }
-        Source::Command(words) => String::from_utf8(program::output(words, program::TIMEOUT)?).map_err(|_| Problem::Encoding)?,
+        Source::Command(words) => {
+            String::from_utf8(program::output(words, program::TIMEOUT)?).map_err(|_| Problem::Encoding)?
+        }
     };
     // One line break at the end is the editor's, or the program's.
     let end = value.strip_suffix('\n').map_or(value.len(), |rest| rest.strip_suffix('\r').unwrap_or(rest).len());

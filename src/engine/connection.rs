@@ -1,21 +1,27 @@
 //! A connection to one target, and the two ways to use it: a [`Reader`] cannot write.
 
+mod access;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
+pub use self::access::{Reader, Writer};
 use super::{
     gate::Gates,
     leave::Leave,
     limit::{Adaptive, Pace},
+    redirect,
     retry::{Patience, wait, waits},
     seal::Seal,
     session::{Held, Session, Source, Turnstiles},
@@ -93,6 +99,8 @@ pub struct Connection {
     own: Semaphore,
     pace: Option<Pace>,
     given_up: Mutex<HashSet<String>>,
+    /// Something has answered there.
+    reached: AtomicBool,
     /// The rate that the platform's refusals tell.
     limit: Adaptive,
     gates: Gates,
@@ -110,7 +118,17 @@ impl Connection {
         let own = Semaphore::new(target.concurrency.map_or(Semaphore::MAX_PERMITS, |most| most.max(1)));
         let pace = target.rate.map(Pace::per_second);
         let (session, gates, limit) = (Session::default(), Gates::default(), Adaptive::new());
-        Arc::new(Self { target, shared, session, own, pace, limit, gates, given_up: Mutex::default() })
+        Arc::new(Self {
+            target,
+            shared,
+            session,
+            own,
+            pace,
+            limit,
+            gates,
+            given_up: Mutex::default(),
+            reached: AtomicBool::new(false),
+        })
     }
 
     /// Returns the target.
@@ -236,13 +254,25 @@ impl Connection {
         let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
         let start = Instant::now();
         self.shared.tally.count(operation, write);
-        let answer = self.shared.transport.send(prepared).await.map_err(|refusal| self.unreachable(refusal, endpoint));
+        let answer = self.shared.transport.send(prepared).await;
         let answered = answer.is_ok();
-        let outcome =
-            answer.and_then(|Answer { status, headers, body }| read(&Reply { status, headers: &headers, body: &body }));
+        if answered {
+            self.reached.store(true, Ordering::Relaxed);
+        }
+        let outcome = answer
+            .and_then(redirect::checked)
+            .map_err(|refusal| self.unreachable(refusal, endpoint))
+            .and_then(|Answer { status, headers, body }| read(&Reply { status, headers: &headers, body: &body }));
         let outcome = outcome.map_err(|refusal| {
             let request_id = Some(both(&request_id, &refusal));
-            Refusal { message: without_secrets(refusal.message, endpoint), request_id, ..refusal }
+            // What has answered before may be starting anew.
+            let is_known = refusal.retry == Retry::Once && self.reached.load(Ordering::Relaxed);
+            let retry = if is_known { Retry::Soon } else { refusal.retry };
+            let message = match self.target.platform.settings_to_check(endpoint, &refusal).as_slice() {
+                [] => refusal.message,
+                keys => format!("{}; check {} of target `{}`", refusal.message, keys.join(" and "), self.target.name),
+            };
+            Refusal { message: without_secrets(message, endpoint), request_id, retry, ..refusal }
         });
         self.log(operation, start.elapsed(), outcome.as_ref().err());
         let standing = outcome.as_ref().err().map(|refusal| self.target.platform.standing(endpoint, refusal));
@@ -363,77 +393,5 @@ fn both(ours: &str, refusal: &Refusal) -> Arc<str> {
     match &refusal.request_id {
         Some(theirs) if **theirs != *ours => format!("{ours}, theirs {theirs}").into(),
         _ => ours.into(),
-    }
-}
-
-/// Reads from a target. It has no method that writes.
-#[derive(Debug, Clone)]
-pub struct Reader {
-    connection: Arc<Connection>,
-    seal: Option<Arc<Seal>>,
-}
-
-impl Reader {
-    /// Returns the target.
-    pub fn target(&self) -> &Target {
-        &self.connection.target
-    }
-
-    /// Returns a reader that has everything answered by a seal.
-    #[must_use]
-    pub fn through(self, seal: Arc<Seal>) -> Self {
-        Self { seal: Some(seal), ..self }
-    }
-
-    /// Returns the settings of the target that are not secret, such as `timeZone`. Where they cannot be had, no request
-    /// would be answered either.
-    pub async fn settings(&self) -> Result<HashMap<String, String>, Refusal> {
-        if let Some(settings) = self.seal.as_ref().and_then(|seal| seal.settings()) {
-            return settings;
-        }
-        let held = self.connection.session.get(&*self.connection).await?;
-        Ok(held.endpoint.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
-    }
-
-    /// Returns the changes that are not tried again (see [`Writer::give_up`]).
-    pub fn given_up(&self) -> HashSet<String> {
-        self.connection.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Sends an operation that the platform lists as a read; anything else is refused and not sent.
-    pub async fn read(&self, request: &Request) -> Result<Value, Refusal> {
-        if !self.connection.target.platform.is_read(request.operation) {
-            return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
-        }
-        if let Some(seal) = &self.seal {
-            return seal.answer(request).await;
-        }
-        match self.connection.settle(request, None).await {
-            Sending::Answered(answer) => answer,
-            Sending::Stopped | Sending::Late(_) => Err(Refusal::new(None, "it was not sent")),
-        }
-    }
-}
-
-/// Reads from a target and writes to it.
-#[derive(Debug, Clone)]
-pub struct Writer(Arc<Connection>);
-
-impl Writer {
-    /// Returns the part of it that cannot write.
-    pub fn reader(&self) -> Reader {
-        self.0.reader()
-    }
-
-    /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not
-    /// sent at all once `stop` is cancelled, or after `until`, however long it had to wait for its turn.
-    pub async fn write(&self, request: &Request, stop: &CancellationToken, until: Instant) -> Sending {
-        self.0.settle(request, Some(Leave { stop, until })).await
-    }
-
-    /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::mark`]. As long as
-    /// this process runs it is not tried again.
-    pub fn give_up(&self, mark: String) {
-        self.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(mark);
     }
 }

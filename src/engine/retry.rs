@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
 use super::limit::PATIENCE;
@@ -18,17 +18,33 @@ const ATTEMPTS: usize = 6;
 const REFUSALS: usize = 20;
 
 /// The waits between attempts: doubling from 0.5 s to 30 s, with jitter, so that clients spread.
-pub(super) fn waits() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
+pub(super) fn waits() -> Waits {
+    let backoff = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
         .with_max_delay(Duration::from_secs(30))
         .with_max_times(ATTEMPTS - 1)
         .with_jitter()
-        .build()
+        .build();
+    Waits { backoff, taken: 0 }
+}
+
+/// The waits that are left for one request.
+pub(super) struct Waits {
+    backoff: ExponentialBackoff,
+    taken: usize,
+}
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.taken += 1;
+        self.backoff.next()
+    }
 }
 
 /// Returns how long to wait before a refused request is sent again; none where it is not to be.
-pub(super) fn wait(refusal: &Refusal, waits: &mut impl Iterator<Item = Duration>, read: bool) -> Option<Duration> {
+pub(super) fn wait(refusal: &Refusal, waits: &mut Waits, read: bool) -> Option<Duration> {
     if refusal.lost && !read {
         return None;
     }
@@ -37,6 +53,7 @@ pub(super) fn wait(refusal: &Refusal, waits: &mut impl Iterator<Item = Duration>
         // Its time is up, see [`Patience`].
         Retry::Never | Retry::Slower(_) => None,
         Retry::Soon => Some(next),
+        Retry::Once => (waits.taken == 1).then_some(next),
         Retry::After(asked) => Some(asked.max(Duration::from_millis(1))),
     }
 }
@@ -76,8 +93,17 @@ mod tests {
         check(Retry::Soon, false, false, true);
         check(Retry::After(Duration::from_secs(3)), false, false, true);
         check(Retry::Never, false, true, false);
+        check(Retry::Once, false, true, true);
         check(Retry::Slower(None), false, true, false);
         assert_eq!(waits().count(), ATTEMPTS - 1);
+    }
+
+    #[test]
+    fn where_nothing_ever_answered_one_more_attempt_is_enough() {
+        let refusal = Refusal { retry: Retry::Once, ..Refusal::new(None, "cannot connect") };
+        let mut waits = waits();
+        assert!(wait(&refusal, &mut waits, true).is_some());
+        assert!(wait(&refusal, &mut waits, true).is_none());
     }
 
     #[tokio::test(start_paused = true)]

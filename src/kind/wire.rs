@@ -13,6 +13,15 @@ pub struct Endpoint {
     pub secrets: HashMap<&'static str, secrecy::SecretString>,
 }
 
+impl Endpoint {
+    /// Returns the settings of `reconcile.yaml` that name its secrets, in the order of the alphabet.
+    pub fn secret_settings(&self) -> Vec<String> {
+        let mut keys: Vec<_> = self.secrets.keys().map(|key| format!("`auth.{key}`")).collect();
+        keys.sort();
+        keys
+    }
+}
+
 /// A request as it goes over the wire. Its `Debug` shows neither headers nor body.
 pub struct Prepared {
     /// HTTP method.

@@ -66,6 +66,19 @@ impl Platform for BkCmdb {
         Some(&sealed::Scopes)
     }
 
+    fn settings_to_check(&self, endpoint: &Endpoint, refusal: &Refusal) -> Vec<String> {
+        match refusal.number() {
+            // Bad arguments: the path variables are always there, so it is the application that is wrong
+            // (contract sections 1.1 and 1.2).
+            Some(1_306_406 | 1_640_001) => {
+                std::iter::once("`auth.appCode`".to_owned()).chain(endpoint.secret_settings()).collect()
+            }
+            // No user, or an unknown one.
+            Some(1_306_401 | 1_100_004) => vec!["`auth.username`".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
         door::prepare(request, endpoint, stamp)
     }

@@ -78,6 +78,10 @@ impl Platform for RomaConnect {
     }
 
     /// After five failures in a row an access key is locked for five minutes (contract section 6).
+    fn settings_to_check(&self, endpoint: &Endpoint, refusal: &Refusal) -> Vec<String> {
+        if door::standing(endpoint, refusal) == Standing::Sound { Vec::new() } else { endpoint.secret_settings() }
+    }
+
     fn locked_key(&self, endpoint: &Endpoint) -> Option<String> {
         endpoint.secrets.get("ak").map(|key| key.expose_secret().to_owned())
     }

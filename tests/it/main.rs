@@ -17,6 +17,7 @@ mod inputs;
 mod language;
 mod life_cycle;
 mod mutation;
+mod network;
 mod online;
 mod overlays;
 mod plan;

@@ -24,6 +24,8 @@ const NO_JSON: i64 = 1_306_000;
 /// Code for what has no code of its own. With HTTP 500 it is the server's front: it does not know the path, or could
 /// not reach the service behind it.
 const UNCODED: i64 = 1_199_998;
+/// The server's front on a path that it does not know. Its code does not tell that from a service it cannot reach.
+const NO_PATH: &str = "rewrite request failed";
 /// Code for a missing permission.
 const FORBIDDEN: i64 = 9_900_403;
 
@@ -51,6 +53,10 @@ pub(in crate::platform::bk_cmdb) fn interpret(request: &Request, reply: &Reply<'
     if is_absent {
         let code = code.unwrap_or_default();
         return Err(Refusal { request_id, ..Refusal::absent(request.operation, &format!("{message} (code {code})")) });
+    }
+    if code == Some(UNCODED) && message.starts_with(NO_PATH) {
+        let message = format!("{message}; check `endpoint`: it is the root of the server, without a path");
+        return Err(Refusal { request_id, ..Refusal::new(Some(UNCODED.to_string().into()), message) });
     }
     let front = code == Some(UNCODED) && (reply.status >= 500 || envelope.is_esb());
     let known = |codes: &[i64]| code.is_some_and(|code| codes.contains(&code));

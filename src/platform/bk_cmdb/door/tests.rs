@@ -85,6 +85,12 @@ fn answers() {
         "proxy request failed (code 1199998); Soon, lost: true",
     );
     check(
+        500,
+        r#"{"result":false,"bk_error_code":1199998,"bk_error_msg":"rewrite request failed, unknown requested with backend process"}"#,
+        "rewrite request failed, unknown requested with backend process; check `endpoint`: it is the root of the server, \
+         without a path (code 1199998); Never, lost: false",
+    );
+    check(
         200,
         r#"{"result":false,"bk_error_code":1199998,"bk_error_msg":"field x contains space"}"#,
         "field x contains space (code 1199998); Never, lost: false",

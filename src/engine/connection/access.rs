@@ -1,0 +1,85 @@
+//! The two ways to use a connection.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{Connection, Leave, Seal, Sending, Target};
+use crate::model::{Refusal, Request};
+
+/// Reads from a target. It has no method that writes.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub(super) connection: Arc<Connection>,
+    pub(super) seal: Option<Arc<Seal>>,
+}
+
+impl Reader {
+    /// Returns the target.
+    pub fn target(&self) -> &Target {
+        &self.connection.target
+    }
+
+    /// Returns a reader that has everything answered by a seal.
+    #[must_use]
+    pub fn through(self, seal: Arc<Seal>) -> Self {
+        Self { seal: Some(seal), ..self }
+    }
+
+    /// Returns the settings of the target that are not secret, such as `timeZone`. Where they cannot be had, no request
+    /// would be answered either.
+    pub async fn settings(&self) -> Result<HashMap<String, String>, Refusal> {
+        if let Some(settings) = self.seal.as_ref().and_then(|seal| seal.settings()) {
+            return settings;
+        }
+        let held = self.connection.session.get(&*self.connection).await?;
+        Ok(held.endpoint.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
+    }
+
+    /// Returns the changes that are not tried again (see [`Writer::give_up`]).
+    pub fn given_up(&self) -> HashSet<String> {
+        self.connection.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends an operation that the platform lists as a read; anything else is refused and not sent.
+    pub async fn read(&self, request: &Request) -> Result<Value, Refusal> {
+        if !self.connection.target.platform.is_read(request.operation) {
+            return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
+        }
+        if let Some(seal) = &self.seal {
+            return seal.answer(request).await;
+        }
+        match self.connection.settle(request, None).await {
+            Sending::Answered(answer) => answer,
+            Sending::Stopped | Sending::Late(_) => Err(Refusal::new(None, "it was not sent")),
+        }
+    }
+}
+
+/// Reads from a target and writes to it.
+#[derive(Debug, Clone)]
+pub struct Writer(pub(super) Arc<Connection>);
+
+impl Writer {
+    /// Returns the part of it that cannot write.
+    pub fn reader(&self) -> Reader {
+        self.0.reader()
+    }
+
+    /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not
+    /// sent at all once `stop` is cancelled, or after `until`, however long it had to wait for its turn.
+    pub async fn write(&self, request: &Request, stop: &CancellationToken, until: Instant) -> Sending {
+        self.0.settle(request, Some(Leave { stop, until })).await
+    }
+
+    /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::mark`]. As long as
+    /// this process runs it is not tried again.
+    pub fn give_up(&self, mark: String) {
+        self.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(mark);
+    }
+}
