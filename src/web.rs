@@ -1,11 +1,14 @@
 //! What the agent shows over HTTP: whether it lives, whether it is ready, and its numbers.
 
+mod server;
+
 use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -14,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::server::Limits;
 use crate::agent::{Snapshot, Status};
 
 /// A loop that gave no sign of life for this long is dead; it gives one every few seconds.
@@ -38,13 +42,32 @@ pub async fn serve(
     registry: Arc<Registry>,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let ended = stop.clone();
-    let server = axum::serve(listener, router(status, registry)).with_graceful_shutdown(stop.cancelled_owned());
+    serve_within(listener, status, registry, stop, Limits::default()).await
+}
+
+async fn serve_within(
+    listener: TcpListener,
+    status: Status,
+    registry: Arc<Registry>,
+    stop: CancellationToken,
+    limits: Limits,
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    let check = move |request: Request, next: Next| async move {
+        let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+        if server::is_host_allowed(host, address) {
+            next.run(request).await
+        } else {
+            (StatusCode::MISDIRECTED_REQUEST, "this server has another name\n").into_response()
+        }
+    };
+    let router = router(status, registry).layer(middleware::from_fn(check));
     tokio::select! {
-        served = async { server.await } => served,
+        () = server::serve(listener, router, limits, &stop) => {}
         // A client that does not read its answer must not keep the agent.
-        () = async { ended.cancelled().await; tokio::time::sleep(LAST_ANSWERS).await } => Ok(()),
+        () = async { stop.cancelled().await; tokio::time::sleep(LAST_ANSWERS).await } => {}
     }
+    Ok(())
 }
 
 /// Returns the routes.

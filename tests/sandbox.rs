@@ -37,7 +37,7 @@ async fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> io::
     let mut stream = TcpStream::connect(address).await?;
     let length = body.len();
     let head =
-        format!("{method} {path} HTTP/1.1\r\nhost: sandbox\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(format!("{head}{body}").as_bytes()).await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
@@ -475,4 +475,31 @@ async fn front_doors_verify_credentials() {
     let calls = json_of(at, "GET", "/_sandbox/calls", &Value::Null).await;
     assert!(!calls.to_string().contains("hush") && !calls.to_string().contains("loud"));
     running.shutdown().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn no_web_page_steers_the_sandbox() {
+    let running = started().await;
+    let at = running.address;
+    let check = async |headers: &str, expected: u16| {
+        let mut stream = TcpStream::connect(at).await.expect("it listens");
+        let body = r#"{"user": "eve", "operation": "update_inst", "body": {}}"#;
+        let length = body.len();
+        let request = format!(
+            "POST /_sandbox/edit HTTP/1.1\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("answered");
+        let status = text.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
+        assert_eq!(status == Some(403), expected == 403, "{headers:?}: {text}");
+    };
+    let port = at.port();
+    check(&format!("host: 127.0.0.1:{port}\r\n"), 200).await;
+    check(&format!("host: localhost:{port}\r\norigin: http://localhost:{port}\r\n"), 200).await;
+    check(&format!("host: localhost:{port}\r\norigin: https://evil.example.com\r\n"), 403).await;
+    check(&format!("host: localhost:{port}\r\norigin: null\r\n"), 403).await;
+    check(&format!("host: evil.example.com:{port}\r\n"), 403).await;
+    check(&format!("host: evil.example.com:{port}\r\norigin: http://evil.example.com:{port}\r\n"), 403).await;
+    running.shutdown().await.expect("it ends");
 }

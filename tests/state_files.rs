@@ -39,7 +39,7 @@ fn state(files: &[(&str, &str)]) -> Value {
     let address = line.trim().strip_prefix("sandbox listening on http://").expect("the address").to_owned();
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream
-        .write_all(b"GET /_sandbox/state HTTP/1.1\r\nhost: sandbox\r\nconnection: close\r\n\r\n")
+        .write_all(b"GET /_sandbox/state HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .expect("a request is sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");

@@ -27,6 +27,12 @@ pub(super) async fn run(args: &SandboxArgs, screen: &Screen) -> u8 {
             return exit::ERROR;
         }
     };
+    if !args.listen.ip().is_loopback() {
+        screen.always(&format!(
+            "warning: {} can be reached from other machines, and whoever reaches it can change its state",
+            args.listen
+        ));
+    }
     let stop = Stop::listen();
     let running = match sandbox.start(args.listen).await {
         Ok(running) => running,

@@ -53,6 +53,7 @@ impl Running {
 #[derive(Clone)]
 struct Context {
     sandbox: Sandbox,
+    address: SocketAddr,
     stop: CancellationToken,
 }
 
@@ -61,7 +62,7 @@ pub(super) async fn start(sandbox: Sandbox, listen: SocketAddr) -> io::Result<Ru
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
-    let context = Context { sandbox: sandbox.clone(), stop: stop.clone() };
+    let context = Context { sandbox: sandbox.clone(), address, stop: stop.clone() };
     let router = Router::new().fallback(handle).with_state(context);
     let service = router.into_make_service_with_connect_info::<Fate>();
     let stopped = stop.clone();
@@ -90,6 +91,9 @@ async fn handle(State(context): State<Context>, ConnectInfo(fate): ConnectInfo<F
         Ok(bytes) => arrival.body = bytes.into(),
         Err(_) => return respond(plain(413, "the body is too long or broke off")),
     }
+    if arrival.path.starts_with("/_sandbox/") && !is_local(&arrival, context.address) {
+        return respond(plain(403, "403: the sandbox is steered from this machine alone, and by no web page"));
+    }
     if arrival.path.starts_with("/_sandbox/") {
         return respond(control::answer(&context.sandbox, arrival).await);
     }
@@ -98,6 +102,25 @@ async fn handle(State(context): State<Context>, ConnectInfo(fate): ConnectInfo<F
         Some(simulator) => serve(&context, simulator.as_ref(), &arrival, &fate).await,
         None => respond(plain(404, "404: no platform serves this path")),
     }
+}
+
+/// Returns false for requests that a web page had a browser send.
+///
+/// Such a request names its page in `Origin`; and a page can give a loopback address a name of its own, which is then
+/// the `Host`. Where the sandbox listens on other addresses, it may have any name.
+fn is_local(arrival: &Arrival, listening: SocketAddr) -> bool {
+    let header = |name: &str| {
+        let found = arrival.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    };
+    let (host, origin) = (header("host"), header("origin"));
+    let is_own = |origin: &str| host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, of)| of == host));
+    let is_loopback = |host: &str| {
+        let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+        let name = name.trim_matches(['[', ']']);
+        name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    };
+    origin.is_none_or(is_own) && (!listening.ip().is_loopback() || host.is_none_or(is_loopback))
 }
 
 /// Answers a platform's request, faults included, and notes the call.

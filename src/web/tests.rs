@@ -14,18 +14,22 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::within(Limits::default()).await
+    }
+
+    async fn within(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (status, stop) = (Status::default(), CancellationToken::new());
         let registry = Arc::new(Metrics::default().registry(Some(Arc::default())));
-        tokio::spawn(serve(listener, status.clone(), registry, stop.clone()));
+        tokio::spawn(serve_within(listener, status.clone(), registry, stop.clone(), limits));
         Self { address, status, stop }
     }
 
     /// Returns the status line's code, and the body.
     async fn get(&self, path: &str) -> (u16, String) {
         let mut stream = tokio::net::TcpStream::connect(self.address).await.expect("it listens");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut text = String::new();
         stream.read_to_string(&mut text).await.expect("answered");
@@ -94,4 +98,47 @@ async fn a_loop_that_hangs_is_not_healthy() {
     assert_eq!(healthz(State(shown.clone())).await.0, StatusCode::OK);
     tokio::time::advance(DEAD).await;
     assert_eq!(healthz(State(shown)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn slow_clients_give_way() {
+    let limits = Limits { connections: 2, head: Duration::from_millis(200), connection: Duration::from_secs(5) };
+    let server = Server::within(limits).await;
+    let mut slow = Vec::new();
+    for _ in 0..6 {
+        let mut stream = tokio::net::TcpStream::connect(server.address).await.expect("it listens");
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: local").await.expect("half a head");
+        slow.push(stream);
+    }
+    // It waits for its turn behind all of them.
+    assert_eq!(server.get("/healthz").await, (200, "ok\n".to_owned()));
+    server.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_connection_does_not_last_for_ever() {
+    let limits = Limits { connections: 1, head: Duration::from_secs(30), connection: Duration::from_millis(300) };
+    let server = Server::within(limits).await;
+    let mut held = tokio::net::TcpStream::connect(server.address).await.expect("it listens");
+    held.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("sent");
+    assert_eq!(server.get("/healthz").await, (200, "ok\n".to_owned()));
+    server.stop.cancel();
+}
+
+#[test]
+fn a_loopback_server_answers_to_its_own_names_alone() {
+    let check = |host: Option<&str>, listening: &str, expected: bool| {
+        let listening = listening.parse().expect("an address");
+        assert_eq!(server::is_host_allowed(host, listening), expected, "{host:?} on {listening}");
+    };
+    for local in ["localhost", "LocalHost:8321", "127.0.0.1:8321", "127.9.9.9", "[::1]:8321"] {
+        check(Some(local), "127.0.0.1:8321", true);
+    }
+    for foreign in ["evil.example.com", "localhost.evil.example.com:8321", "10.0.0.1", "[::2]", ""] {
+        check(Some(foreign), "127.0.0.1:8321", false);
+        check(Some(foreign), "[::1]:8321", false);
+    }
+    // Without a name it is no browser.
+    check(None, "127.0.0.1:8321", true);
+    check(Some("reconcile.ops.svc:8321"), "0.0.0.0:8321", true);
 }
