@@ -94,14 +94,28 @@ fn recordings() {
     for (name, path) in scenarios() {
         let scenario = read(&path);
         let state = path.parent().expect("a file has a folder").join(scenario["state"].as_str().expect("a state"));
-        let loaded = states.entry(state).or_insert_with_key(|path| {
+        let open = format!("- {name}: ");
+        let is_open = known.lines().any(|line| line.starts_with(&open) && line.len() > open.len());
+        if !states.contains_key(&state) {
             let simulator = Simulator::new();
-            let loaded = simulator.load(&read(path)["bk-cmdb"]);
-            loaded.unwrap_or_else(|mistakes| panic!("{}: {mistakes:?}", path.display()));
-            simulator
-        });
-        let simulator = loaded.fork();
-        let (all, differences) = replay(&simulator, &scenario);
+            match simulator.load(&read(&state)["bk-cmdb"]) {
+                Ok(()) => {
+                    states.insert(state.clone(), simulator);
+                }
+                Err(mistakes) => assert!(is_open, "{name} is not open, but {}: {mistakes:?}", state.display()),
+            }
+        }
+        let Some(loaded) = states.get(&state) else {
+            // A state that the simulator does not take in has no equal step.
+            listed.push(open);
+            continue;
+        };
+        let (all, differences) = replay(&loaded.fork(), &scenario);
+        if is_open {
+            // An open scenario that has become equal makes its line untrue.
+            listed.extend(Some(open).filter(|_| !differences.is_empty()));
+            continue;
+        }
         steps += all;
         equal += all - differences.len();
         for (step, found) in differences {
@@ -116,7 +130,7 @@ fn recordings() {
     }
     assert!(unknown.is_empty(), "{equal} of {steps} steps are equal; not listed:\n{}", unknown.join("\n"));
     assert!(equal * 100 >= steps * LEAST, "only {equal} of {steps} steps are equal");
-    assert_eq!(steps, 1488, "a scenario is missing");
+    assert_eq!(scenarios().len(), 161, "a scenario is missing");
     let stale: Vec<&str> = known
         .lines()
         .filter(|line| line.starts_with("- ") && !listed.iter().any(|key| line.starts_with(key)))
@@ -126,7 +140,7 @@ fn recordings() {
 
 #[test]
 fn states_are_lossless() {
-    for name in ["base.json", "bulk.json"] {
+    for name in ["base.json", "bulk.json", "facts.json", "east.json", "tower.json"] {
         let state = read(&root().join("bk-cmdb/state").join(name));
         let simulator = Simulator::new();
         simulator.load(&state["bk-cmdb"]).expect("a recorded state loads");

@@ -217,12 +217,14 @@ fn rule_operators() {
         ("int", "in", json!([]), None, Some(&[])), ("int", "in", json!([5, "7"]), None, None), ("int", "in", json!(vec![5; 500]), Some(&[1]), Some(&[1])), ("int", "in", json!(vec![5; 501]), None, None),
         ("int", "less", json!(7), Some(&[1]), Some(&[1])), ("int", "less_or_equal", json!(7), Some(&[1, 2]), Some(&[1, 2])), ("int", "greater", json!(5), Some(&[2]), Some(&[2])), ("int", "greater_or_equal", json!(8), Some(&[]), Some(&[])),
         ("int", "less", json!("7"), None, None), ("char", "greater", json!("a"), None, None),
-        ("time", "datetime_less", json!("2024-03-01 00:00:00"), Some(&[1]), Some(&[1])), ("time", "datetime_greater_or_equal", json!(1_717_200_000), Some(&[2]), Some(&[2])),
+        // A moment is no text, and nothing compares with it.
+        ("time", "datetime_less", json!("2024-03-01 00:00:00"), Some(&[]), Some(&[])), ("time", "datetime_greater_or_equal", json!(1_717_200_000), Some(&[]), Some(&[])),
+        ("time", "equal", json!("2024-01-01T00:00:00Z"), Some(&[]), Some(&[])), ("time", "in", json!(["2024-01-01T00:00:00Z"]), Some(&[]), Some(&[])), ("time", "not_equal", json!("2024-01-01T00:00:00Z"), Some(&[1, 2, 3]), Some(&[1, 2, 3])),
+        ("time", "begins_with", json!("2024"), Some(&[]), Some(&[])), ("time", "is_not_null", Value::Null, Some(&[1, 2]), Some(&[1, 2])),
         ("char", "begins_with", json!("Al"), Some(&[1]), Some(&[1])), ("char", "begins_with", json!("al"), Some(&[]), Some(&[])), ("char", "not_begins_with", json!("Al"), Some(&[2, 3]), Some(&[2, 3])),
         ("char", "ends_with", json!("ta"), Some(&[2]), Some(&[2])), ("char", "not_ends_with", json!("ta"), Some(&[1, 3]), Some(&[1, 3])),
         ("char", "contains", json!("ALPHA"), Some(&[1]), Some(&[1])), ("char", "contains", json!(""), None, None), ("char", "contains", json!(5), None, None),
-        // The old builder takes the text as a pattern.
-        ("char", "contains", json!("a.p"), Some(&[]), Some(&[1])),
+        ("char", "contains", json!("a.p"), Some(&[1]), Some(&[1])), ("char", "contains", json!("alpha|beta"), Some(&[1, 2]), Some(&[1, 2])), ("char", "not_contains", json!("."), Some(&[3]), Some(&[3])),
         ("char", "contains_s", json!("Alpha"), Some(&[1]), None), ("char", "contains_s", json!("alpha"), Some(&[]), None), ("char", "begins_with_i", json!("al"), Some(&[1]), None), ("char", "not_begins_with_i", json!("al"), Some(&[2, 3]), None),
         ("char", "ends_with_i", json!("TA"), Some(&[2]), None), ("char", "not_ends_with_i", json!("TA"), Some(&[1, 3]), None), ("char", "not_contains_i", json!("ET"), Some(&[1, 3]), None),
         ("multi", "is_empty", Value::Null, Some(&[2]), Some(&[2])), ("multi", "is_not_empty", Value::Null, Some(&[1, 3]), Some(&[1, 3])), ("multi", "size", json!(2), Some(&[3]), None),

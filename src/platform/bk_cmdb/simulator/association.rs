@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     audit::Record,
-    call::Call,
+    call::{Call, Payload},
     filter::Filter,
     instance_write::exists,
     page::matching,
@@ -93,11 +93,18 @@ fn note(world: &mut World, call: &Call, action: &'static str, row: &Row) {
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     // A wrong type has the text of 1199000 under another code.
     let decode = |refusal: Refusal| Refusal::new(1_199_006, refusal.text);
-    let args = call.args()?;
+    let args = match &call.payload {
+        Payload::Broken => return Err(Refusal::decode()),
+        Payload::Json(_) | Payload::Empty => call.args().map_err(decode)?,
+    };
     let id = args.text("bk_obj_asst_id").map_err(decode)?;
     let source = args.int("bk_inst_id").map_err(decode)?;
     let target = args.int("bk_asst_inst_id").map_err(decode)?;
     let definition = definition(world, id)?;
+    if source < 0 || target < 0 {
+        // The store takes the ids as numbers without a sign.
+        return Err(Refusal::unknown());
+    }
     check_mapping(world, &definition, source, target)?;
     if taken(world, &definition, &[("bk_inst_id", source), ("bk_asst_inst_id", target)]) {
         return Err(Refusal::duplicated("association"));

@@ -22,16 +22,17 @@ fn either_end(model: &str) -> Filter {
 }
 
 /// `search_instance_associations`.
-pub(super) fn search(_: &World, tables: &Tables, call: &Call) -> Outcome {
+pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let page = Page::of(&args)?.bounded()?;
-    let filter = conditions(&args, Engine::Builder)?.and(either_end(call.var("bk_obj_id")));
+    let filter = conditions(world, &args, Engine::Builder, "")?.and(either_end(call.var("bk_obj_id")));
     Ok(uncounted(&page_of(&tables.associations, &filter, &page), &Projection::on(args.texts("fields")?), "[]"))
 }
 
 /// `count_instance_associations`, which counts only rows whose source is the model.
-pub(super) fn count(_: &World, tables: &Tables, call: &Call) -> Outcome {
-    let filter = conditions(&call.args()?, Engine::Builder)?.and(Filter::equal("bk_obj_id", call.var("bk_obj_id")));
+pub(super) fn count(world: &World, tables: &Tables, call: &Call) -> Outcome {
+    let filter =
+        conditions(world, &call.args()?, Engine::Builder, "")?.and(Filter::equal("bk_obj_id", call.var("bk_obj_id")));
     Ok(Reply::Text(format!("{{\"count\":{}}}", matching(&tables.associations, &filter).len())))
 }
 
@@ -92,7 +93,7 @@ pub(super) fn with_instances(_: &World, tables: &Tables, call: &Call) -> Outcome
     // The server reads the models out of the rows it has just cut down to the fields.
     let needed = |field: &str| fields.is_empty() || fields.iter().any(|one| one == field);
     if (source || target) && !(needed("bk_obj_id") && needed("bk_asst_obj_id")) {
-        return Err(Refusal::new(1_199_002, "http request failed"));
+        return Err(Refusal::no_answer());
     }
     let found = select(&tables.associations, &filter, &page);
     let ends = |wanted: bool, model: &str, id: &str, fields: &str| -> Result<String, Refusal> {

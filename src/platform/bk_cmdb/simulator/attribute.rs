@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use regex::Regex;
 use serde_json::Value;
 
-use super::{moment, refusal::Refusal, row::Row, table::Table};
+use super::{lenient, moment, pattern, refusal::Refusal, row::Row, table::Table};
 
 /// One attribute of a model.
 #[derive(Debug, Clone)]
@@ -55,6 +55,17 @@ impl Schema {
         found.find(|attribute| attribute.business == 0 || attribute.business == business)
     }
 
+    /// Says whether a field of the model's rows holds a moment, which is no text in the store.
+    pub(super) fn is_moment(&self, field: &str) -> bool {
+        let of = |places: &Vec<usize>| places.iter().any(|place| self.attributes[*place].kind == "time");
+        matches!(field, "create_time" | "last_time") || self.places.get(field).is_some_and(of)
+    }
+
+    /// Returns the attributes that hold a moment.
+    pub(super) fn moments(&self) -> impl Iterator<Item = &Attribute> {
+        self.attributes.iter().filter(|attribute| attribute.kind == "time")
+    }
+
     /// Returns the attributes that rows of a business have.
     pub(super) fn of_business(&self, business: i64) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(move |attribute| attribute.business == 0 || attribute.business == business)
@@ -69,34 +80,11 @@ pub(super) struct Context<'a> {
     pub(super) instances: &'a std::collections::BTreeMap<String, Table>,
 }
 
-static TIMEZONE: LazyLock<Regex> = LazyLock::new(|| pattern("^[a-zA-Z0-9\\-−_/+]+$"));
-static USERS: LazyLock<Regex> = LazyLock::new(|| pattern("^(\\d|[a-zA-Z])([a-zA-Z0-9@.,_-])*$"));
+static TIMEZONE: LazyLock<Regex> = LazyLock::new(|| constant("^[a-zA-Z0-9\\-−_/+]+$"));
+static USERS: LazyLock<Regex> = LazyLock::new(|| constant("^([0-9]|[a-zA-Z])([a-zA-Z0-9@.,_-])*$"));
 
-fn pattern(text: &str) -> Regex {
-    with_ascii_classes(text).expect("the pattern is a constant of this file")
-}
-
-/// Compiles a pattern of an attribute, in which `\d`, `\w`, `\s` and `\b` know ASCII alone, as in Go.
-fn with_ascii_classes(text: &str) -> Option<Regex> {
-    let mut written = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
-        written.push_str(before);
-        let class = after.chars().next()?;
-        rest = &after[class.len_utf8()..];
-        match class {
-            'd' => written.push_str("[[:digit:]]"),
-            'D' => written.push_str("[[:^digit:]]"),
-            'w' => written.push_str("[[:word:]]"),
-            'W' => written.push_str("[[:^word:]]"),
-            's' => written.push_str("[\\t\\n\\f\\r ]"),
-            'S' => written.push_str("[^\\t\\n\\f\\r ]"),
-            'b' => written.push_str("(?-u:\\b)"),
-            other => written.extend(['\\', other]),
-        }
-    }
-    written.push_str(rest);
-    Regex::new(&written).ok()
+fn constant(text: &str) -> Regex {
+    Regex::new(text).expect("the pattern is a constant of this file")
 }
 
 /// What a float without a bound of its own is bound by: 2⁶³.
@@ -118,7 +106,7 @@ impl Attribute {
             required: flag("isrequired", false),
             multiple: flag("ismultiple", true),
             business: row.int("bk_biz_id"),
-            pattern: regex.and_then(with_ascii_classes),
+            pattern: regex.and_then(|text| Regex::new(&pattern::translated(text)).ok()),
             kind,
             option,
         }
@@ -173,6 +161,9 @@ impl Attribute {
                 _ => Ok(value),
             };
         }
+        if let Some(number) = lenient::odd_number(&value) {
+            self.check_odd_number(number)?;
+        }
         match self.kind.as_str() {
             "singlechar" => self.text(value, 256),
             "longchar" => self.text(value, 2000),
@@ -221,6 +212,17 @@ impl Attribute {
         }
     }
 
+    /// Refuses a number that JSON does not have where the type takes numbers: the service that reads it is lenient, those
+    /// behind it are not.
+    fn check_odd_number(&self, number: &str) -> Result<(), Refusal> {
+        let beyond = lenient::is_beyond(number);
+        match self.kind.as_str() {
+            "int" if beyond => Err(Refusal::new(1_199_020, "Failed to update data")),
+            "int" | "float" if !beyond => Err(Refusal::new(1_109_001, "save audit log failed")),
+            _ => Ok(()),
+        }
+    }
+
     /// Says whether a value is a row of a table whose columns the option names, where it names any.
     fn is_row(&self, value: &Value) -> bool {
         let columns: Vec<&str> =
@@ -258,7 +260,10 @@ impl Attribute {
     }
 
     fn in_float_range(&self, number: f64) -> bool {
-        number >= self.bound("min").unwrap_or(-FAR) && number <= self.bound("max").unwrap_or(FAR)
+        // What is no number passes, since it is neither below nor above anything.
+        let below = number < self.bound("min").unwrap_or(-FAR);
+        let above = number > self.bound("max").unwrap_or(FAR);
+        !below && !above
     }
 
     fn int(&self, value: Value) -> Result<Value, Refusal> {
@@ -272,7 +277,7 @@ impl Attribute {
     fn float(&self, value: Value) -> Result<Value, Refusal> {
         let number = match &value {
             Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.parse::<f64>().ok().filter(|number| number.is_finite()),
+            Value::String(text) => float_text(text).filter(|number| !number.is_infinite()),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
         match number {
@@ -328,6 +333,17 @@ impl Attribute {
         }
         if self.single(items) { Ok(value) } else { Err(self.invalid()) }
     }
+}
+
+/// Reads a number as the server's language writes it: an underscore may stand between two digits.
+fn float_text(text: &str) -> Option<f64> {
+    let bytes = text.as_bytes();
+    let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let placed = |at: usize| digit(at.checked_sub(1)) && digit(at.checked_add(1));
+    if !bytes.iter().enumerate().all(|(at, byte)| *byte != b'_' || placed(at)) {
+        return None;
+    }
+    text.replace('_', "").parse().ok()
 }
 
 /// The display name that refusals use: that of the module model is not translated there.

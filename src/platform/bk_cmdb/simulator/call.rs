@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{args::Args, refusal::Refusal};
+use super::{args::Args, lenient, refusal::Refusal};
 
 /// The body of a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,8 @@ impl Payload {
         if bytes.is_empty() {
             return Self::Empty;
         }
-        serde_json::from_slice(bytes).map_or(Self::Broken, Self::Json)
+        let read = serde_json::from_slice(bytes).ok().or_else(|| lenient::read(bytes));
+        read.map_or(Self::Broken, Self::Json)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, collections::HashSet};
 
+use jiff::civil::DateTime;
 use regex::Regex;
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ pub(super) enum Test {
     In(Vec<Value>, HashSet<Atom>),
     Compare(Ordering, bool, Value),
     /// Compares instants; texts that are no time never match.
-    Moment(Ordering, bool, jiff::Timestamp),
+    Moment(Ordering, bool, DateTime),
     Regex(Regex),
     Exists(bool),
     Size(usize),
@@ -72,6 +73,36 @@ impl Filter {
                 Self::All(parts)
             }
             one @ (Self::Any(_) | Self::Not(_) | Self::Field(..)) => Self::All(vec![one, other]),
+        }
+    }
+
+    /// Matches nothing.
+    fn nothing() -> Self {
+        Self::Any(Vec::new())
+    }
+
+    /// Takes the store's types into account: a field that holds a moment is neither equal to a text nor before or after
+    /// one, whatever the text says.
+    pub(super) fn typed(self, is_moment: &dyn Fn(&str) -> bool) -> Self {
+        let each = |parts: Vec<Self>| parts.into_iter().map(|part| part.typed(is_moment)).collect();
+        match self {
+            Self::All(parts) => Self::All(each(parts)),
+            Self::Any(parts) => Self::Any(each(parts)),
+            Self::Not(part) => Self::Not(Box::new(part.typed(is_moment))),
+            Self::Field(name, test) if is_moment(&name) => match test {
+                Test::Equal(Value::String(_))
+                | Test::Compare(_, _, Value::String(_))
+                | Test::Moment(..)
+                | Test::Regex(_)
+                | Test::User(_) => Self::nothing(),
+                Test::In(values, _) => {
+                    Self::within(&name, values.into_iter().filter(|value| !value.is_string()).collect())
+                }
+                Test::Equal(_) | Test::Compare(..) | Test::Exists(_) | Test::Size(_) | Test::Element(_) => {
+                    Self::Field(name, test)
+                }
+            },
+            Self::Field(..) => self,
         }
     }
 
@@ -159,7 +190,7 @@ impl Test {
                     .is_some_and(|found| found == *order || (*or_equal && found == Ordering::Equal))
             }),
             Self::Moment(order, or_equal, wanted) => {
-                value.and_then(Value::as_str).and_then(moment::parse).is_some_and(|found| {
+                value.and_then(Value::as_str).and_then(moment::utc).is_some_and(|found| {
                     let found = found.cmp(wanted);
                     found == *order || (*or_equal && found == Ordering::Equal)
                 })

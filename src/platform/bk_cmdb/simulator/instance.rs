@@ -8,6 +8,7 @@ use super::{
     args::Args,
     call::Call,
     filter::Filter,
+    moment,
     page::{Page, Selection, matching, page_of, select},
     raw,
     refusal::{Outcome, Refusal, Reply},
@@ -28,13 +29,36 @@ pub(super) fn engine(world: &World) -> Engine {
     if world.version >= Version::V3_14 { Engine::Filter } else { Engine::Builder }
 }
 
-/// Reads `conditions` and `time_condition`.
-pub(super) fn conditions(args: &Args, engine: Engine) -> Result<Filter, Refusal> {
-    let time = raw::time_condition(args)?;
+/// Reads `conditions` and `time_condition` on rows of a model.
+pub(super) fn conditions(world: &World, args: &Args, engine: Engine, model: &str) -> Result<Filter, Refusal> {
+    let time = raw::time_condition(args, &world.zone)?;
     match args.get("conditions") {
         None => Ok(time),
-        Some(tree) => Ok(time.and(rule::parse(tree, engine, "conditions")?)),
+        Some(tree) => Ok(time.and(typed(&world.tables, model, rule::parse(tree, engine, "conditions")?))),
     }
+}
+
+/// A condition as the store evaluates it on rows of a model.
+pub(super) fn typed(tables: &Tables, model: &str, filter: Filter) -> Filter {
+    let schema = tables.schema(model);
+    filter.typed(&|field| schema.is_moment(field))
+}
+
+/// Refuses rows with a moment that the server cannot write; the refusal has neither code nor text.
+pub(super) fn readable(
+    tables: &Tables,
+    model: &str,
+    rows: &[&Arc<Row>],
+    projection: &Projection,
+) -> Result<(), Refusal> {
+    let shown: Vec<_> = tables.schema(model).moments().filter(|moment| projection.names(&moment.id)).collect();
+    let broken = |row: &&Arc<Row>| shown.iter().any(|moment| moment::is_unreadable(row.text(&moment.id)));
+    if rows.iter().any(broken) { Err(Refusal::unwritable()) } else { Ok(()) }
+}
+
+/// Says whether a row has a moment that the server cannot write.
+pub(super) fn is_unreadable(tables: &Tables, model: &str, row: &Row) -> bool {
+    tables.schema(model).moments().any(|moment| moment::is_unreadable(row.text(&moment.id)))
 }
 
 /// `{"count":n,"info":[…]}`; nothing found is `[]`.
@@ -61,15 +85,17 @@ pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let args = call.args()?;
     let page = Page::of(&args)?.bounded()?;
-    let filter = conditions(&args, engine(world))?;
+    let filter = conditions(world, &args, engine(world), model)?;
     let found = tables.instances.get(model).map(|table| page_of(table, &filter, &page)).unwrap_or_default();
-    Ok(uncounted(&found, &Projection::on(args.texts("fields")?), "null"))
+    let projection = Projection::on(args.texts("fields")?);
+    readable(tables, model, &found, &projection)?;
+    Ok(uncounted(&found, &projection, "null"))
 }
 
 /// `count_object_instances`.
 pub(super) fn count(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let model = common_model(call)?;
-    let filter = conditions(&call.args()?, engine(world))?;
+    let filter = conditions(world, &call.args()?, engine(world), model)?;
     let count = match (tables.instances.get(model), &filter) {
         (Some(table), Filter::All(parts)) if parts.is_empty() => table.len(),
         (table, _) => table.map_or(0, |table| matching(table, &filter).len()),
@@ -81,22 +107,24 @@ pub(super) fn count(world: &World, tables: &Tables, call: &Call) -> Outcome {
 pub(super) fn search_by_object(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let args = call.args()?;
-    let filter = raw::parse(&args.object("condition")?)?;
+    let filter = typed(tables, model, raw::parse(&args.object("condition")?)?);
     let found = select_from(tables.instances.get(model), &filter, &Page::of(&args)?);
-    Ok(counted(&found, &Projection::on(args.texts("fields")?)))
+    let projection = Projection::on(args.texts("fields")?);
+    readable(tables, model, &found.rows, &projection)?;
+    Ok(counted(&found, &projection))
 }
 
 /// `search_inst`, whose conditions are lists by model.
-pub(super) fn search_associated(_: &World, tables: &Tables, call: &Call) -> Outcome {
+pub(super) fn search_associated(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let model = common_model(call)?;
     let args = call.args()?;
     let page = Page::of(&args)?;
     let fields = args.object("fields")?.texts(model)?;
     let condition = args.object("condition")?;
-    let mut filter = raw::time_condition(&args)?;
+    let mut filter = raw::time_condition(&args, &world.zone)?;
     let own = condition.get(model).is_some();
     for other in condition.0.keys() {
-        let rules = rules(&condition, other)?;
+        let rules = typed(tables, other, rules(&condition, other)?);
         if other == model {
             filter = filter.and(rules);
             continue;
@@ -109,7 +137,10 @@ pub(super) fn search_associated(_: &World, tables: &Tables, call: &Call) -> Outc
             return Ok(Reply::Text("{\"count\":0,\"info\":null}".to_owned()));
         }
     }
-    Ok(counted(&select_from(tables.instances.get(model), &filter, &page), &Projection::on(fields)))
+    let found = select_from(tables.instances.get(model), &filter, &page);
+    let projection = Projection::on(fields);
+    readable(tables, model, &found.rows, &projection)?;
+    Ok(counted(&found, &projection))
 }
 
 /// The sources among `model` of associations whose target is an instance of `other` that fits.
@@ -132,6 +163,11 @@ fn rules(condition: &Args, model: &str) -> Result<Filter, Refusal> {
             ("$eq" | "$ne" | "$in" | "$nin" | "$gt" | "$gte" | "$lt" | "$lte" | "$exists", value) => value,
             // The value of a pattern is taken literally.
             ("$regex" | "$like", Value::String(text)) => Value::from(regex::escape(&text)),
+            // What is no operator is the key of an object that no row holds.
+            (operator, _) if !operator.starts_with('$') => {
+                filter = filter.and(Filter::Any(Vec::new()));
+                continue;
+            }
             _ => return Err(Refusal::unknown()),
         };
         let one = serde_json::Map::from_iter([(operator.to_owned(), value)]);

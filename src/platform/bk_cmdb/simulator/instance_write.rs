@@ -9,8 +9,9 @@ use super::{
     audit::{Record, Subject},
     call::Call,
     filter::Filter,
-    instance::common_model,
+    instance::{common_model, is_unreadable},
     module::{check_name, updated},
+    moment,
     page::matching,
     refusal::{Outcome, Refusal, Reply},
     row::Row,
@@ -71,6 +72,9 @@ pub(super) fn fresh(world: &World, call: &Call, model: &str, sent: &Map<String, 
             Some(value) => attribute.accept(value, &world.context())?,
             None => attribute.initial(),
         };
+        if attribute.kind == "time" && value.as_str().is_some_and(moment::is_unreadable) {
+            return Err(Refusal::unwritable());
+        }
         row.set(attribute.id.clone(), value);
     }
     let now = world.now_text();
@@ -83,6 +87,18 @@ pub(super) fn fresh(world: &World, call: &Call, model: &str, sent: &Map<String, 
     Ok(row)
 }
 
+/// Keys that are no attributes and that a create stores as they are sent.
+const FOREIGN: [&str; 3] = ["bk_biz_id", "bk_parent_id", "default"];
+
+/// An instance of a custom layer needs a parent; whether there is one of that id is not looked at.
+fn check_parent(sent: &Map<String, Value>) -> Result<(), Refusal> {
+    let parent = sent.get("bk_parent_id").ok_or_else(|| Refusal::unassigned("bk_parent_id"))?;
+    if parent.as_i64().is_none_or(|id| id <= 0) {
+        return Err(Refusal::wrapped("'bk_parent_id' data parameter verification does not pass"));
+    }
+    Ok(())
+}
+
 fn create_one(world: &mut World, call: &Call, model: &str, sent: &Map<String, Value>) -> Result<Row, Refusal> {
     let layer = world.tables.layers.contains(model);
     let mut sent = Cow::Borrowed(sent);
@@ -90,12 +106,14 @@ fn create_one(world: &mut World, call: &Call, model: &str, sent: &Map<String, Va
         let name = check_name("bk_inst_name", value)?;
         sent.to_mut().insert("bk_inst_name".to_owned(), name.into());
     }
+    if layer {
+        check_parent(&sent)?;
+    }
     let mut row = fresh(world, call, model, &sent)?;
     row.set("bk_obj_id", model);
-    if layer {
-        row.set("default", 0);
-        for name in ["bk_biz_id", "bk_parent_id"] {
-            row.set(name, sent.get(name).and_then(Value::as_i64).unwrap_or(0));
+    for name in FOREIGN {
+        if let Some(value) = sent.get(name) {
+            row.set(name, value.clone());
         }
     }
     if let Some(table) = world.tables.instances.get(model)
@@ -158,6 +176,9 @@ fn update_one(
 ) -> Result<(), Refusal> {
     let row = world.tables.instances.get(model).and_then(|table| table.get(id)).ok_or_else(Refusal::not_found)?;
     let old = Arc::clone(row);
+    if is_unreadable(&world.tables, model, &old) {
+        return Err(Refusal::no_answer());
+    }
     // A missing object reaches the service behind as a null map, into which it then writes.
     let mut sent = sent.ok_or_else(|| Refusal::crash("coreservice"))?;
     for name in ["bk_parent_id", "bk_biz_id", "bk_inst_id"] {
@@ -217,8 +238,9 @@ pub(super) fn update_many(world: &mut World, call: &Call) -> Outcome {
 fn delete_all(world: &mut World, call: &Call, model: &str, ids: &[i64]) -> Result<(), Refusal> {
     let mut stale = Vec::new();
     for id in ids {
-        if world.tables.instances.get(model).and_then(|table| table.get(*id)).is_none() {
-            continue;
+        let Some(row) = world.tables.instances.get(model).and_then(|table| table.get(*id)) else { continue };
+        if is_unreadable(&world.tables, model, row) {
+            return Err(Refusal::unwritable());
         }
         for (near_model, near, far_model, far) in [
             ("bk_obj_id", "bk_inst_id", "bk_asst_obj_id", "bk_asst_inst_id"),

@@ -11,7 +11,7 @@ use super::{
     built_in,
     call::Call,
     filter::Filter,
-    instance::counted,
+    instance::{counted, readable, typed},
     instance_write::{accepted, fresh, touch},
     page::{Page, matching, select},
     raw,
@@ -24,7 +24,7 @@ use super::{
 pub(super) const UNCHECKED: [&str; 3] = ["default", "bk_supplier_account", "bk_data_status"];
 
 static NAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"^[^\\|/:*,<>"?#\s]+$"#).expect("the pattern is a constant of this file"));
+    LazyLock::new(|| Regex::new(r#"^[^\\|/:*,<>"?#\t\n\f\r ]+$"#).expect("the pattern is a constant of this file"));
 
 /// The cells of module and set rows that an answer shows.
 pub(super) fn projection(fields: Vec<String>, name: &'static str, call: &Call) -> Projection {
@@ -54,9 +54,11 @@ fn below(filter: Filter, business: i64, set: i64) -> Filter {
 }
 
 fn find(tables: &Tables, args: &Args, business: i64, set: i64, call: &Call) -> Outcome {
-    let filter = below(raw::parse(&args.object("condition")?)?, business, set);
+    let filter = below(typed(tables, "module", raw::parse(&args.object("condition")?)?), business, set);
     let found = select(&tables.modules, &filter, &Page::of(args)?);
-    Ok(counted(&found, &projection(args.texts("fields")?, "bk_module_name", call)))
+    let projection = projection(args.texts("fields")?, "bk_module_name", call);
+    readable(tables, "module", &found.rows, &projection)?;
+    Ok(counted(&found, &projection))
 }
 
 /// `search_module` with the set in the path; 0 is the whole business.
@@ -182,17 +184,24 @@ fn check_templates(old: &Row, sent: &mut Map<String, Value>) -> Result<(), Refus
     Ok(())
 }
 
+/// The attributes that a service template configures, with their values.
+fn configured(world: &World, template: i64) -> impl Iterator<Item = (String, Value)> {
+    let rows = world.tables.template_attributes.iter().filter(move |row| row.int("service_template_id") == template);
+    rows.filter_map(|row| {
+        let attribute = world.tables.attributes.get(row.int("bk_attribute_id"))?;
+        Some((attribute.text("bk_property_id").to_owned(), row.get("bk_property_value").cloned()?))
+    })
+}
+
 /// Refuses other values of attributes that the module's service template configures, since 3.10 (section 4.2).
 fn check_configured(world: &World, old: &Row, sent: &Map<String, Value>) -> Result<(), Refusal> {
     let template = old.int("service_template_id");
     if template == 0 || world.version < Version::V3_10 {
         return Ok(());
     }
-    let configured = world.tables.template_attributes.iter().filter(|row| row.int("service_template_id") == template);
-    let changed: Vec<&str> = configured
-        .filter_map(|row| world.tables.attributes.get(row.int("bk_attribute_id")))
-        .map(|attribute| attribute.text("bk_property_id"))
-        .filter(|name| sent.get(*name).is_some_and(|value| Some(value) != old.get(name)))
+    let changed: Vec<String> = configured(world, template)
+        .map(|(name, _)| name)
+        .filter(|name| sent.get(name).is_some_and(|value| Some(value) != old.get(name)))
         .collect();
     if changed.is_empty() { Ok(()) } else { Err(Refusal::forbidden_field(&changed.join(","))) }
 }
@@ -213,8 +222,15 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let old = found
         .filter(|row| row.int("bk_biz_id") == business && row.int("bk_set_id") == parent)
         .ok_or_else(Refusal::not_found)?;
+    // Once stored, a fraction breaks every later update.
+    if old.get("service_category_id").is_some_and(Value::is_f64) {
+        return Err(Refusal::decode());
+    }
     let mut sent = sent.ok_or_else(|| Refusal::crash("topo"))?;
     check_templates(&old, &mut sent)?;
+    if sent.get("service_category_id").is_some_and(Value::is_null) {
+        return Err(Refusal::wrapped("'service_category_id' unassigned"));
+    }
     check_configured(world, &old, &sent)?;
     for name in ["bk_biz_id", "bk_set_id", "bk_module_id", "bk_parent_id", "metadata"] {
         sent.remove(name);
@@ -226,7 +242,9 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let name = old.text("bk_module_name");
     let subject = Subject { model: "module", id, name, business: Some(business) };
     world.note(Record::update(world, call, &subject, &old, &sent));
-    world.put(Place::Modules, id, Some(row));
+    // A module of another supplier account is gone for everybody of this one.
+    let own = row.text("bk_supplier_account") == "0";
+    world.put(Place::Modules, id, Some(row).filter(|_| own));
     Ok(Reply::Nothing)
 }
 
@@ -259,12 +277,16 @@ pub(super) fn updated(
 /// The category and template of a new module.
 fn template(world: &World, sent: &Args, business: i64) -> Result<(i64, i64, Option<String>), Refusal> {
     let id = |field: &str| sent.maybe_int(field).map_err(|_| Refusal::invalid(field));
+    if sent.0.get("service_category_id").is_some_and(Value::is_null) {
+        return Err(Refusal::invalid("service_category_id"));
+    }
     let (template, category) = (id("service_template_id")?.unwrap_or(0), id("service_category_id")?.unwrap_or(0));
     if template == 0 {
         if category == 0 {
             return Ok((0, default_category(&world.tables), None));
         }
-        if world.tables.service_categories.get(category).is_none() {
+        let found = world.tables.service_categories.get(category).ok_or_else(Refusal::not_found)?;
+        if ![0, business].contains(&found.int("bk_biz_id")) {
             return Err(Refusal::invalid("service_category_id"));
         }
         return Ok((0, category, None));
@@ -296,8 +318,10 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let mut sent = Args(call.map()?.ok_or_else(|| Refusal::crash("topo"))?);
     let business = call.id("bk_biz_id", "business id")?;
     let set_id = call.id("bk_set_id", "set id")?;
-    let owned = |row: &&Arc<Row>| row.int("bk_biz_id") == business;
-    let parent = world.tables.sets.get(set_id).filter(owned).cloned().ok_or_else(Refusal::not_found)?;
+    let parent = world.tables.sets.get(set_id).cloned().ok_or_else(|| Refusal::wrapped("bk_set_id"))?;
+    if parent.int("bk_biz_id") != business {
+        return Err(Refusal::wrapped("bk_biz_id/bk_set_id"));
+    }
     if parent.int("set_template_id") != 0 {
         return Err(Refusal::new(1_101_097, "forbidden add/remove module on set initialized by set template"));
     }
@@ -320,6 +344,12 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     for field in ["service_category_id", "host_apply_enabled"] {
         sent.0.remove(field);
     }
+    // What the template configures counts, whatever is sent.
+    for (name, value) in configured(world, template_id) {
+        sent.0.insert(name, value);
+    }
+    // The private attributes of the business take part.
+    sent.0.insert("bk_biz_id".to_owned(), business.into());
     let mut row = fresh(world, call, "module", &sent.0)?;
     for (name, value) in [
         ("bk_biz_id", business),

@@ -280,6 +280,15 @@ pub(super) fn route(gateway: bool, method: &str, segments: &[String], version: V
     }
 }
 
+/// Says whether some path begins with the same two segments.
+pub(super) fn begins_known(segments: &[String]) -> bool {
+    DIRECT.iter().any(|pattern| {
+        let pairs = pattern.segments.iter().zip(segments).take(2);
+        segments.len() > 1
+            && pairs.fold(true, |all, (wanted, found)| all && (wanted.is_err() || *wanted == Ok(found.as_str())))
+    })
+}
+
 /// Finds the operation of an ESB component with the names of the variables in its target's path.
 pub(super) fn component(name: &str, version: Version) -> Option<(&'static Operation, Vec<&'static str>)> {
     let pattern = DIRECT.iter().find(|pattern| {

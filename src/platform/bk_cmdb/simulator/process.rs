@@ -168,7 +168,12 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
 
 /// `delete_proc_template`: one missing id refuses all.
 pub(super) fn delete_many(world: &mut World, call: &Call) -> Outcome {
-    let ids = call.args()?.ints("process_templates")?;
+    let args = call.args()?;
+    if args.int("bk_biz_id")? <= 0 {
+        return Err(Refusal::invalid("bk_biz_id"));
+    }
+    // Whose templates they are is not looked at.
+    let ids = args.ints("process_templates")?;
     match ids.len() {
         0 => return Err(Refusal::unassigned("process_templates")),
         1..=500 => {}

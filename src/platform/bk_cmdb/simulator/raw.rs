@@ -2,12 +2,14 @@
 
 use std::cmp::Ordering;
 
+use jiff::tz::TimeZone;
 use regex::RegexBuilder;
 use serde_json::{Map, Value};
 
 use super::{
     args::Args,
     filter::{Filter, Test},
+    pattern,
     refusal::Refusal,
     rule,
 };
@@ -75,7 +77,7 @@ fn test(name: &str, operator: &str, operand: &Value, siblings: &Map<String, Valu
         "$not" => not(field(name, operand)?),
         "$like" | "$regex" => {
             let options = siblings.get("$options").and_then(Value::as_str).unwrap_or("");
-            let regex = RegexBuilder::new(operand.as_str().ok_or_else(failed)?)
+            let regex = RegexBuilder::new(&pattern::translated(operand.as_str().ok_or_else(failed)?))
                 .case_insensitive(options.contains('i'))
                 .multi_line(options.contains('m'))
                 .dot_matches_new_line(options.contains('s'))
@@ -89,11 +91,13 @@ fn test(name: &str, operator: &str, operand: &Value, siblings: &Map<String, Valu
 
 /// The document store does not understand the condition.
 fn failed() -> Refusal {
-    Refusal::new(1_199_017, "Failed to query data")
+    Refusal::unknown()
 }
 
 /// Reads `time_condition`: `{"oper":"and","rules":[{"field":"create_time","start":"…","end":"…"}]}`.
-pub(super) fn time_condition(args: &Args) -> Result<Filter, Refusal> {
+///
+/// A time without zone is one of the server's.
+pub(super) fn time_condition(args: &Args, zone: &TimeZone) -> Result<Filter, Refusal> {
     let Some(condition) = args.maybe_object("time_condition")? else { return Ok(Filter::everything()) };
     let oper = condition.text("oper")?;
     if !matches!(oper, "and" | "") {
@@ -104,7 +108,7 @@ pub(super) fn time_condition(args: &Args) -> Result<Filter, Refusal> {
         let field = rule.text("field")?.to_owned();
         for (name, order) in [("start", Ordering::Greater), ("end", Ordering::Less)] {
             if let Some(value) = rule.get(name) {
-                let instant = rule::instant(value).ok_or_else(|| Refusal::invalid("time_condition"))?;
+                let instant = rule::instant(value, zone).ok_or_else(|| Refusal::invalid("time_condition"))?;
                 parts.push(Filter::Field(field.clone(), Test::Moment(order, true, instant)));
             }
         }

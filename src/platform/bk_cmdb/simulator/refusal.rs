@@ -104,6 +104,16 @@ impl Refusal {
         Self::new(1_199_089, text)
     }
 
+    /// A refusal without code and text: the answer could not be written.
+    pub(super) fn unwritable() -> Self {
+        Self::new(0, "")
+    }
+
+    /// 1199002: a service behind did not answer.
+    pub(super) fn no_answer() -> Self {
+        Self::new(1_199_002, "http request failed")
+    }
+
     /// 1199998: an error without a code.
     pub(super) fn unknown() -> Self {
         Self::new(1_199_998, "Unknown or unrecognized error")

@@ -115,10 +115,14 @@ impl Projection {
         Self { fields, ..Self::default() }
     }
 
+    /// Says whether an answer shows cells of this name.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.fields.is_empty() || self.fields.iter().any(|field| field == name)
+    }
+
     /// Says whether a cell of this row is shown.
     fn shows(&self, row: &Row, name: &str) -> bool {
-        self.fields.is_empty()
-            || self.fields.iter().any(|field| field == name)
+        self.names(name)
             || (self.default && (name == "default" || (self.name == Some(name) && row.int("default") != 0)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
@@ -39,12 +39,15 @@ pub(super) fn parse(tree: &Value, engine: Engine, name: &str) -> Result<Filter, 
     };
     node(tree, engine, name, 1, "").map_err(|wrong| match wrong {
         Wrong::Type => Refusal::decode(),
+        Wrong::Pattern => Refusal::unknown(),
         Wrong::Place(at) => refuse(at),
     })
 }
 
 enum Wrong {
     Type,
+    /// The store refuses a pattern.
+    Pattern,
     Place(String),
 }
 
@@ -53,7 +56,14 @@ fn node(tree: &Value, engine: Engine, at: &str, level: usize, prefix: &str) -> R
     if level > DEPTH {
         return Err(Wrong::Place(at.to_owned()));
     }
+    if object.is_empty() {
+        return Err(Wrong::Type);
+    }
     if !object.contains_key("condition") && !object.contains_key("rules") {
+        if engine == Engine::Builder && level == 1 {
+            // The old builder wants a group at the top.
+            return Err(Wrong::Place(format!("{at}.")));
+        }
         return leaf(tree, engine, at, level, prefix);
     }
     let all = match object.get("condition").and_then(Value::as_str) {
@@ -90,6 +100,9 @@ fn leaf(tree: &Value, engine: Engine, at: &str, level: usize, prefix: &str) -> R
         Some(_) => Err(Wrong::Type),
     };
     let (field, operator) = (text("field")?, text("operator")?);
+    if operator.is_empty() {
+        return Err(Wrong::Type);
+    }
     let value = tree.get("value").unwrap_or(&Value::Null);
     let fits = match engine {
         Engine::Filter => !field.is_empty(),
@@ -117,6 +130,7 @@ fn leaf(tree: &Value, engine: Engine, at: &str, level: usize, prefix: &str) -> R
         Bad::Operator => place("operator"),
         Bad::Value => place("value"),
         Bad::Type => Wrong::Type,
+        Bad::Pattern => Wrong::Pattern,
     })?;
     let found = Filter::Field(name, check);
     Ok(if negated { Filter::Not(Box::new(found)) } else { found })
@@ -126,13 +140,17 @@ enum Bad {
     Operator,
     Value,
     Type,
+    Pattern,
 }
 
 /// Returns the test of an operator and whether its result is turned round.
 fn test(operator: &str, value: &Value, engine: Engine) -> Result<(bool, Test), Bad> {
     let number = || if value.is_number() { Ok(value.clone()) } else { Err(Bad::Value) };
     let compare = |order, or_equal| Ok((false, Test::Compare(order, or_equal, number()?)));
-    let moment = |order, or_equal| Ok((false, Test::Moment(order, or_equal, instant(value).ok_or(Bad::Value)?)));
+    let moment = |order, or_equal| {
+        let moment = instant(value, &TimeZone::UTC).ok_or(Bad::Value)?;
+        Ok((false, Test::Moment(order, or_equal, moment)))
+    };
     let new_only = |made: Result<Test, Bad>, negated| match engine {
         Engine::Filter => Ok((negated, made?)),
         Engine::Builder => Err(Bad::Operator),
@@ -154,18 +172,14 @@ fn test(operator: &str, value: &Value, engine: Engine) -> Result<(bool, Test), B
         "datetime_less_or_equal" => moment(Ordering::Less, true),
         "datetime_greater" => moment(Ordering::Greater, false),
         "datetime_greater_or_equal" => moment(Ordering::Greater, true),
-        "begins_with" | "not_begins_with" => Ok((operator.starts_with("not"), pattern(value, engine, "^", "", false)?)),
-        "ends_with" | "not_ends_with" => Ok((operator.starts_with("not"), pattern(value, engine, "", "$", false)?)),
-        "contains" => Ok((false, pattern(value, engine, "", "", true)?)),
-        "not_contains" => Ok((true, pattern(value, engine, "", "", engine == Engine::Builder)?)),
-        "begins_with_i" | "not_begins_with_i" => {
-            new_only(pattern(value, engine, "^", "", true), operator.starts_with("not"))
-        }
-        "ends_with_i" | "not_ends_with_i" => {
-            new_only(pattern(value, engine, "", "$", true), operator.starts_with("not"))
-        }
-        "contains_s" => new_only(pattern(value, engine, "", "", false), false),
-        "not_contains_i" => new_only(pattern(value, engine, "", "", true), true),
+        "begins_with" | "not_begins_with" => Ok((operator.starts_with("not"), pattern(value, "^", "", false)?)),
+        "ends_with" | "not_ends_with" => Ok((operator.starts_with("not"), pattern(value, "", "$", false)?)),
+        "contains" => Ok((false, pattern(value, "", "", true)?)),
+        "not_contains" => Ok((true, pattern(value, "", "", engine == Engine::Builder)?)),
+        "begins_with_i" | "not_begins_with_i" => new_only(pattern(value, "^", "", true), operator.starts_with("not")),
+        "ends_with_i" | "not_ends_with_i" => new_only(pattern(value, "", "$", true), operator.starts_with("not")),
+        "contains_s" => new_only(pattern(value, "", "", false), false),
+        "not_contains_i" => new_only(pattern(value, "", "", true), true),
         "size" => {
             let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
             new_only(size.map(Test::Size).ok_or(Bad::Value), false)
@@ -193,23 +207,21 @@ fn list(value: &Value, engine: Engine) -> Result<Vec<Value>, Bad> {
     Ok(items.clone())
 }
 
-/// A text operator. The old builder hands the text on as a regular expression, the new engine escapes it.
-fn pattern(value: &Value, engine: Engine, before: &str, after: &str, any_case: bool) -> Result<Test, Bad> {
+/// A text operator: the text is handed on as a pattern, by both engines.
+fn pattern(value: &Value, before: &str, after: &str, any_case: bool) -> Result<Test, Bad> {
     let text = value.as_str().filter(|text| !text.is_empty()).ok_or(Bad::Value)?;
-    let text = match engine {
-        Engine::Filter => regex::escape(text),
-        Engine::Builder => text.to_owned(),
-    };
+    let text = super::pattern::translated(text);
     let made: Result<Regex, _> =
         RegexBuilder::new(&format!("{before}{text}{after}")).case_insensitive(any_case).build();
-    made.map(Test::Regex).map_err(|_| Bad::Value)
+    made.map(Test::Regex).map_err(|_| Bad::Pattern)
 }
 
-/// Reads unix seconds or a text.
-pub(super) fn instant(value: &Value) -> Option<Timestamp> {
-    match value {
+/// Reads unix seconds or a text, which is one of a zone where it names none; returns a time of UTC.
+pub(super) fn instant(value: &Value, zone: &TimeZone) -> Option<DateTime> {
+    let moment = match value {
         Value::Number(number) => Timestamp::from_second(number.as_i64()?).ok(),
-        Value::String(text) => moment::parse(text),
+        Value::String(text) => moment::parse_in(text, zone),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
+    };
+    moment.map(|moment| TimeZone::UTC.to_datetime(moment))
 }

@@ -10,7 +10,7 @@ use super::{
     audit::{Record, Subject},
     call::Call,
     filter::{Filter, Test},
-    instance::counted,
+    instance::{counted, readable, typed},
     instance_write::{accepted, fresh, touch},
     module::{batch, check_name, default_category, is_built_in, projection, remove, updated},
     page::{Page, matching, select},
@@ -18,7 +18,8 @@ use super::{
     refusal::{Outcome, Refusal, Reply},
     row::{Row, list_text},
     rule::{self, Engine},
-    world::{Place, Tables, Version, World},
+    table::Table,
+    world::{MAIN_LINE, Place, Tables, Version, World},
 };
 
 /// `search_business`. A plain text in `condition` finds every business whose value contains it, in any case.
@@ -72,11 +73,11 @@ pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
         Some(tree) => rule::parse(tree, Engine::Builder, "filter")?,
         None => raw::parse(&condition)?,
     };
-    let filter = filter.and(Filter::equal("bk_biz_id", business));
-    Ok(counted(
-        &select(&tables.sets, &filter, &Page::of(&args)?),
-        &projection(args.texts("fields")?, "bk_set_name", call),
-    ))
+    let filter = typed(tables, "set", filter).and(Filter::equal("bk_biz_id", business));
+    let found = select(&tables.sets, &filter, &Page::of(&args)?);
+    let projection = projection(args.texts("fields")?, "bk_set_name", call);
+    readable(tables, "set", &found.rows, &projection)?;
+    Ok(counted(&found, &projection))
 }
 
 /// `find_set_batch`.
@@ -92,7 +93,14 @@ fn same_name() -> Refusal {
     Refusal::new(1_101_108, "the same set name exist")
 }
 
-/// `create_set`. The parent is not checked.
+/// The instances of the custom layer right above the sets; none where that is the business.
+fn layer_above_sets(tables: &Tables) -> Option<&Table> {
+    let above = Filter::equal("bk_obj_id", "set").and(Filter::equal("bk_asst_id", MAIN_LINE));
+    let layer = matching(&tables.object_associations, &above).first()?.text("bk_asst_obj_id");
+    tables.instances.get(layer).filter(|_| tables.layers.contains(layer))
+}
+
+/// `create_set`. The parent is only looked at where a custom layer lies between the business and its sets.
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let mut sent = call.map()?.ok_or_else(|| Refusal::crash("topo"))?;
     let business = call.id("bk_biz_id", "business id")?;
@@ -103,7 +111,13 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let name = check_name("bk_set_name", value)?;
     sent.insert("bk_set_name".to_owned(), name.into());
     let parent = sent.get("bk_parent_id").and_then(Value::as_i64).unwrap_or(business);
+    if let Some(layer) = layer_above_sets(&world.tables)
+        && !layer.get(parent).is_some_and(|row| row.int("bk_biz_id") == business)
+    {
+        return Err(Refusal::wrapped("bk_parent_id"));
+    }
     let template = sent.get("set_template_id").and_then(Value::as_i64).unwrap_or(0);
+    sent.insert("bk_biz_id".to_owned(), business.into());
     let mut row = fresh(world, call, "set", &sent)?;
     for (name, value) in
         [("bk_biz_id", business), ("bk_parent_id", parent), ("default", 0), ("set_template_id", template)]

@@ -4,31 +4,10 @@ use serde_json::{Value, json};
 
 use super::super::{
     call::{Call, Language, Payload},
-    operation::{Route, route},
+    operation::{Route, begins_known, route},
     world::Version,
 };
 use super::{Admitted, Arrival, Envelope, Keys, Turned, note, segments};
-
-/// First segments of the paths that the api-server hands to some service, which then may not know the rest.
-const SERVICES: [&str; 17] = [
-    "biz",
-    "set",
-    "module",
-    "topo",
-    "inst",
-    "find",
-    "findmany",
-    "create",
-    "createmany",
-    "update",
-    "updatemany",
-    "delete",
-    "deletemany",
-    "search",
-    "count",
-    "hosts",
-    "event",
-];
 
 /// The header with its legacy name.
 fn header<'a>(arrival: &'a Arrival, version: Version, new: &str, legacy: &[&str]) -> Option<&'a str> {
@@ -74,12 +53,17 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
     if !(accept.is_empty() || accept.contains("json") || accept.contains("*/*") || accept.contains("application/*")) {
         return Err(Turned::text(406, "406: Not Acceptable"));
     }
+    if arrival.method == "HEAD" {
+        return Err(Turned::text(405, ""));
+    }
     if arrival.method == "PATCH" {
         return Err(Turned::text(405, "405: Method Not Allowed"));
     }
     let segments = segments(path);
     let route = route(false, &arrival.method, &segments, keys.version);
-    if matches!(route, Route::Unknown) && !segments.first().is_some_and(|first| SERVICES.contains(&first.as_str())) {
+    // By its beginning a path goes to some service, which then may not know the rest. Nor is the root looked for.
+    let handed_on = segments.first().is_some_and(|first| first == "api") || begins_known(&segments);
+    if matches!(route, Route::Unknown) && !handed_on {
         return Err(refused(1_199_998, "rewrite request failed, unknown requested with backend process"));
     }
     let operation = if let Route::Found(operation, _) = &route { Some(*operation) } else { None };

@@ -210,7 +210,7 @@ impl Loader<'_> {
             if !inner {
                 let name = self.world.names.share(name_field(&model));
                 let id = self.attribute_id(&model, &name);
-                if let Some(id) = id {
+                if let Some(id) = id.filter(|_| !layer) {
                     self.name_rule(&model, id);
                 }
                 if layer {
