@@ -140,7 +140,7 @@ fn recordings() {
 
 #[test]
 fn states_are_lossless() {
-    for name in ["base.json", "bulk.json", "facts.json", "east.json", "tower.json"] {
+    for name in ["base.json", "bulk.json", "facts.json", "east.json", "tower.json", "locks.json", "topology.json"] {
         let state = read(&root().join("bk-cmdb/state").join(name));
         let simulator = Simulator::new();
         simulator.load(&state["bk-cmdb"]).expect("a recorded state loads");

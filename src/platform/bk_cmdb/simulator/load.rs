@@ -20,7 +20,7 @@ mod object;
 mod process;
 
 /// All sections of a state.
-const SECTIONS: [&str; 20] = [
+const SECTIONS: [&str; 23] = [
     "version",
     "businesses",
     "sets",
@@ -36,6 +36,9 @@ const SECTIONS: [&str; 20] = [
     "service_templates",
     "process_templates",
     "host_relations",
+    "service_instances",
+    "set_templates",
+    "set_template_service_templates",
     "quoted_instances",
     "service_template_attributes",
     "next_ids",
@@ -72,9 +75,17 @@ pub(super) fn load(state: &Value, now: Timestamp, version: Version) -> Result<Wo
     loader.associations();
     loader.processes();
     loader.template_attributes();
+    loader.set_templates();
+    loader.service_instances();
     loader.credentials();
     loader.next_ids();
     if loader.errors.is_empty() { Ok(loader.world) } else { Err(loader.errors) }
+}
+
+/// The ids of the processes of a service instance.
+fn process_ids(row: &Row) -> impl Iterator<Item = i64> {
+    let processes = row.get("process_instances").and_then(Value::as_array).into_iter().flatten();
+    processes.filter_map(|one| one.pointer("/process/bk_process_id")?.as_i64())
 }
 
 /// Reads credentials alone; pointers start at them.
@@ -246,6 +257,15 @@ impl<'a> Loader<'a> {
         ] {
             least.insert(name.to_owned(), above(table));
         }
+        let above_rows = |rows: &[Arc<Row>], key: &str| rows.iter().map(|row| row.int(key) + 1).max().unwrap_or(1);
+        let services = tables.service_instances.as_deref().unwrap_or_default();
+        let processes = services.iter().flat_map(|row| process_ids(row)).max().unwrap_or(0);
+        least.insert("attribute".to_owned(), above(&tables.attributes));
+        least.insert("object".to_owned(), above(&tables.objects));
+        least.insert("set_template".to_owned(), above_rows(&tables.set_templates, "id"));
+        least.insert("service_template_attribute".to_owned(), above_rows(&tables.template_attributes, "id"));
+        least.insert("service_instance".to_owned(), above_rows(services, "id"));
+        least.insert("process".to_owned(), processes + 1);
         let common = |model: &str| !INNER.contains(&model);
         for (model, table) in &tables.instances {
             least.insert(model.clone(), above(table));

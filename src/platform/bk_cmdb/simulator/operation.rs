@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use super::{
-    association, association_read, audit,
+    association, association_read, attribute_write, audit,
     call::Call,
-    definition, instance, instance_write, module, process, quoted,
+    definition, host, instance, instance_write, module, process, quoted,
     refusal::Outcome,
     service, set, topology,
     world::{Tables, Version, World},
@@ -158,6 +158,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     delete("batch_delete_inst", "/deletemany/instance/object/{bk_obj_id}", instance_write::delete_many),
     read("search_objects", "/find/object", definition::objects),
     read("search_object_attribute", "/find/objectattr", definition::attributes),
+    post("create_object_attribute", "/create/objectattr", attribute_write::create),
     read("search_object_unique", "/find/objectunique/object/{bk_obj_id}", definition::uniques).esb(Component::None),
     read("find_object_association", "/find/objectassociation", definition::object_associations),
     read("find_instance_association", "/find/instassociation", association_read::find).secondary(),
@@ -205,6 +206,12 @@ pub(super) static OPERATIONS: &[Operation] = &[
         "/findmany/hosts/by_service_templates/biz/{bk_biz_id}",
         topology::hosts_of_templates,
     ),
+    post("transfer_host_to_idlemodule", "/hosts/modules/idle", host::to_idle),
+    post("transfer_host_to_faultmodule", "/hosts/modules/fault", host::to_fault),
+    post("transfer_host_to_recyclemodule", "/hosts/modules/recycle", host::to_recycle),
+    post("transfer_host_to_resourcemodule", "/hosts/modules/resource", host::to_pool),
+    post("transfer_resourcehost_to_idlemodule", "/hosts/modules/resource/idle", host::from_pool),
+    post("transfer_sethost_to_idle_module", "/hosts/modules/idle/set", host::of_set_to_idle),
     read("find_host_topo_relation", "/host/topo/relation/read", topology::host_relations),
     read("list_service_instance", "/findmany/proc/service_instance", topology::service_instances),
     Operation::new("resource_watch", "POST", "/event/watch/resource/{bk_resource}", Run::Watch),

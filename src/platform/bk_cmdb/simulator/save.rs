@@ -48,9 +48,17 @@ pub(super) fn save(world: &World) -> Value {
         let pairs = tables.host_relations.iter().map(|row| row.to_value()).collect();
         state.insert("host_relations".to_owned(), Value::Array(pairs));
     }
-    if !tables.template_attributes.is_empty() {
-        let rows = tables.template_attributes.iter().map(|row| row.to_value()).collect();
-        state.insert("service_template_attributes".to_owned(), Value::Array(rows));
+    for (name, rows) in [
+        ("service_template_attributes", &tables.template_attributes),
+        ("set_templates", &tables.set_templates),
+        ("set_template_service_templates", &tables.set_template_members),
+    ] {
+        if !rows.is_empty() {
+            state.insert(name.to_owned(), rows.iter().map(|row| row.to_value()).collect());
+        }
+    }
+    if let Some(rows) = &tables.service_instances {
+        state.insert("service_instances".to_owned(), rows.iter().map(|row| row.to_value()).collect());
     }
     let mut quoted: Map<String, Value> = Map::new();
     for ((model, property), rows_of) in tables.quoted.iter().filter(|(_, quoted)| quoted.table.len() > 0) {

@@ -112,7 +112,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     sent.insert("bk_set_name".to_owned(), name.into());
     let parent = sent.get("bk_parent_id").and_then(Value::as_i64).unwrap_or(business);
     if let Some(layer) = layer_above_sets(&world.tables)
-        && !layer.get(parent).is_some_and(|row| row.int("bk_biz_id") == business)
+        && layer.get(parent).is_none_or(|row| row.int("bk_biz_id") != business)
     {
         return Err(Refusal::wrapped("bk_parent_id"));
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     args::Args,
     call::Call,
+    host,
     page::Page,
     refusal::{Outcome, Refusal, Reply},
     row::{Projection, Row, Shown},
@@ -107,18 +108,25 @@ pub(super) fn host_relations(_: &World, tables: &Tables, call: &Call) -> Outcome
         return Err(Refusal::exceeds("bk_module_ids", 500));
     }
     let sets: BTreeSet<i64> = args.ints("bk_set_ids")?.into_iter().collect();
+    let named: BTreeSet<i64> = args.ints("bk_host_ids")?.into_iter().collect();
     let business = args.int("bk_biz_id")?;
-    let pairs: Vec<&Arc<Row>> = tables
+    let mut pairs: Vec<&Arc<Row>> = tables
         .host_relations
         .iter()
         .filter(|pair| business == 0 || pair.int("bk_biz_id") == business)
         .filter(|pair| modules.is_empty() || modules.contains(&pair.int("bk_module_id")))
         .filter(|pair| sets.is_empty() || sets.contains(&pair.int("bk_set_id")))
+        .filter(|pair| named.is_empty() || named.contains(&pair.int("bk_host_id")))
         .collect();
+    pairs.sort_by(|one, other| page.compare(one, other));
     let count = pairs.len();
-    let rows: Vec<Value> = page.cut(pairs.into_iter()).into_iter().map(|pair| pair.to_value()).collect();
+    let rows: Vec<Value> = page.cut(pairs.into_iter()).into_iter().map(|pair| host::shown(pair)).collect();
     let page = args.get("page").cloned().unwrap_or(Value::Null);
     Ok(Reply::Json(json!({"count": count, "data": rows, "page": page})))
+}
+
+fn owned((name, value): (&str, &Value)) -> (String, Value) {
+    (name.to_owned(), value.clone())
 }
 
 /// `list_service_instance`: a module made from a template has one service instance per host.
@@ -133,7 +141,14 @@ pub(super) fn service_instances(_: &World, tables: &Tables, call: &Call) -> Outc
     if page.limit > 1000 {
         return Err(Refusal::page());
     }
-    let mut instances = Vec::new();
+    let known = tables.service_instances.iter().flatten();
+    let fits = |row: &&Arc<Row>| row.int("bk_biz_id") == business && (module == 0 || row.int("bk_module_id") == module);
+    let cells = |row: &Arc<Row>| row.cells().filter(|(name, _)| *name != "process_instances").map(owned).collect();
+    let mut instances: Vec<Value> = known.filter(fits).map(cells).collect();
+    if tables.service_instances.is_some() {
+        let count = instances.len();
+        return Ok(Reply::Json(json!({"count": count, "info": page.cut(instances.into_iter())})));
+    }
     for (position, pair) in tables.host_relations.iter().enumerate() {
         let (own, host) = (pair.int("bk_module_id"), pair.int("bk_host_id"));
         let template = tables.modules.get(own).map_or(0, |row| row.int("service_template_id"));

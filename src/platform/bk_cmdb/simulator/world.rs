@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     attribute::{Attribute, Context, Schema},
     audit::Record,
+    replica::Replica,
     row::{Names, Row},
     table::{KeyType, Table, Unique},
 };
@@ -32,6 +33,7 @@ pub(super) enum Place {
     /// Rows of an inner-table attribute of a model.
     Quoted(String, String),
     Associations,
+    Attributes,
     ServiceTemplates,
     ProcessTemplates,
 }
@@ -67,6 +69,11 @@ pub(super) struct Tables {
     pub(super) layers: BTreeSet<String>,
     /// Pairs of host and module; only read.
     pub(super) host_relations: Vec<Arc<Row>>,
+    /// The service instances of a state that lists them; without, every host in a module of a template has one.
+    pub(super) service_instances: Option<Vec<Arc<Row>>>,
+    pub(super) set_templates: Vec<Arc<Row>>,
+    /// Which service templates a set template has.
+    pub(super) set_template_members: Vec<Arc<Row>>,
     /// Parsed attributes by model.
     pub(super) schemas: HashMap<String, Schema>,
 }
@@ -107,6 +114,9 @@ impl Default for Tables {
             template_attributes: Vec::new(),
             layers: BTreeSet::new(),
             host_relations: Vec::new(),
+            service_instances: None,
+            set_templates: Vec::new(),
+            set_template_members: Vec::new(),
             schemas: HashMap::new(),
         }
     }
@@ -122,6 +132,7 @@ impl Tables {
             Place::Instances(model) => return self.instances.get(model),
             Place::Quoted(model, property) => &self.quoted.get(&(model.clone(), property.clone()))?.table,
             Place::Associations => &self.associations,
+            Place::Attributes => &self.attributes,
             Place::ServiceTemplates => &self.service_templates,
             Place::ProcessTemplates => &self.process_templates,
         })
@@ -136,6 +147,7 @@ impl Tables {
             Place::Instances(model) => self.instances.get_mut(model)?,
             Place::Quoted(model, property) => &mut self.quoted.get_mut(&(model.clone(), property.clone()))?.table,
             Place::Associations => &mut self.associations,
+            Place::Attributes => return self.put_attribute(id, row),
             Place::ServiceTemplates => &mut self.service_templates,
             Place::ProcessTemplates => &mut self.process_templates,
         };
@@ -162,6 +174,19 @@ impl Tables {
     pub(super) fn schema(&self, model: &str) -> &Schema {
         static EMPTY: std::sync::LazyLock<Schema> = std::sync::LazyLock::new(Schema::default);
         self.schemas.get(model).unwrap_or(&EMPTY)
+    }
+
+    /// Stores or removes an attribute and learns its model's schema anew.
+    fn put_attribute(&mut self, id: i64, row: Option<Arc<Row>>) -> Option<Arc<Row>> {
+        let model = row.as_ref().map(|row| row.text("bk_obj_id").to_owned());
+        let before = self.attributes.put(id, row);
+        let model = model.or_else(|| before.as_ref().map(|row| row.text("bk_obj_id").to_owned()))?;
+        self.schemas.remove(&model);
+        let ids = self.attributes.ids("bk_obj_id", &[model.as_str().into()]).unwrap_or_default();
+        let rows: Vec<Arc<Row>> = ids.into_iter().filter_map(|id| self.attributes.get(id).cloned()).collect();
+        rows.iter().for_each(|row| self.learn(row));
+        super::built_in::hidden(&model).iter().for_each(|row| self.learn(row));
+        before
     }
 
     /// Adds an attribute to its model's schema.
@@ -230,6 +255,9 @@ pub(super) enum Version {
     V3_14,
 }
 
+/// Where hosts are, and their service instances.
+type Housing = (Vec<Arc<Row>>, Option<Vec<Arc<Row>>>);
+
 /// The whole state.
 #[derive(Debug, Clone)]
 pub(super) struct World {
@@ -249,38 +277,9 @@ pub(super) struct World {
     pub(super) first_change: u64,
     pending: Vec<Change>,
     pending_audit: Vec<Record>,
+    /// Where hosts and their service instances were before the write under way.
+    pending_hosts: Option<Housing>,
     now: Timestamp,
-}
-
-/// A copy of the tables that follows some time behind.
-#[derive(Debug, Clone)]
-pub(super) struct Replica {
-    pub(super) tables: Tables,
-    waiting: VecDeque<Change>,
-    pub(super) lag: jiff::SignedDuration,
-}
-
-impl Replica {
-    /// A replica that starts equal.
-    pub(super) fn new(tables: &Tables, lag: jiff::SignedDuration) -> Self {
-        Self { tables: tables.clone(), waiting: VecDeque::new(), lag }
-    }
-
-    /// Takes over the changes that are old enough.
-    pub(super) fn catch_up(&mut self, now: Timestamp) {
-        while let Some(change) = self.waiting.front()
-            && now.duration_since(change.time) >= self.lag
-        {
-            if let Some(change) = self.waiting.pop_front() {
-                self.tables.put(&change.place, change.id, change.after);
-            }
-        }
-    }
-
-    /// Says whether a change still waits.
-    pub(super) fn is_behind(&self, now: Timestamp) -> bool {
-        self.waiting.front().is_some_and(|change| now.duration_since(change.time) >= self.lag)
-    }
 }
 
 /// How many changes are kept for watches.
@@ -303,6 +302,7 @@ impl World {
             first_change: 0,
             pending: Vec::new(),
             pending_audit: Vec::new(),
+            pending_hosts: None,
             now: Timestamp::UNIX_EPOCH,
         }
     }
@@ -340,6 +340,13 @@ impl World {
         self.pending.push(Change { place, id, before, after, time: self.now, number: 0 });
     }
 
+    /// Stores where hosts are and which service instances they have, as part of the write under way.
+    pub(super) fn rehouse(&mut self, relations: Vec<Arc<Row>>, services: Option<Vec<Arc<Row>>>) {
+        let relations = std::mem::replace(&mut self.tables.host_relations, relations);
+        let services = std::mem::replace(&mut self.tables.service_instances, services);
+        self.pending_hosts.get_or_insert((relations, services));
+    }
+
     /// Notes an audit record as part of the write under way.
     pub(super) fn note(&mut self, record: Record) {
         self.pending_audit.push(record);
@@ -347,11 +354,18 @@ impl World {
 
     /// Makes the write under way final.
     pub(super) fn commit(&mut self) {
+        if self.pending_hosts.take().is_some()
+            && let Some(replica) = &mut self.replica
+        {
+            // No read of a secondary looks at them.
+            replica.tables.host_relations.clone_from(&self.tables.host_relations);
+            replica.tables.service_instances.clone_from(&self.tables.service_instances);
+        }
         for mut change in std::mem::take(&mut self.pending) {
             self.change_count += 1;
             change.number = self.change_count;
             if let Some(replica) = &mut self.replica {
-                replica.waiting.push_back(change.clone());
+                replica.follow(change.clone());
             }
             if self.changes.len() == CHANGES {
                 self.first_change = self.changes.pop_front().map_or(0, |change| change.number);
@@ -366,6 +380,10 @@ impl World {
 
     /// Takes back the write under way.
     pub(super) fn roll_back(&mut self) {
+        if let Some((relations, services)) = self.pending_hosts.take() {
+            self.tables.host_relations = relations;
+            self.tables.service_instances = services;
+        }
         for change in std::mem::take(&mut self.pending).into_iter().rev() {
             self.tables.put(&change.place, change.id, change.before);
         }

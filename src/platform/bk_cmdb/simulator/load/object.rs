@@ -178,6 +178,48 @@ impl Loader<'_> {
         }
     }
 
+    /// Reads set templates with the service templates that they have.
+    pub(super) fn set_templates(&mut self) {
+        for (pointer, map) in self.section("set_templates") {
+            let row = self.row(map);
+            if self.id(&pointer, &row, "id").is_some() && self.text(&pointer, &row, "name") {
+                self.world.tables.set_templates.push(Arc::new(row));
+            }
+        }
+        for (pointer, map) in self.section("set_template_service_templates") {
+            let row = self.row(map);
+            let tables = &self.world.tables;
+            let set = tables.set_templates.iter().any(|one| one.int("id") == row.int("set_template_id"));
+            let service = tables.service_templates.get(row.int("service_template_id")).is_some();
+            for (field, known) in [("set_template_id", set), ("service_template_id", service)] {
+                if !known {
+                    self.error(&format!("{pointer}/{field}"), format!("there is no template {}", row.int(field)));
+                }
+            }
+            self.world.tables.set_template_members.push(Arc::new(row));
+        }
+    }
+
+    /// Reads service instances with their processes, as the server lists them.
+    pub(super) fn service_instances(&mut self) {
+        if !self.state.contains_key("service_instances") {
+            return;
+        }
+        let mut rows = Vec::new();
+        for (pointer, map) in self.section("service_instances") {
+            let row = self.row(map);
+            let known = self.world.tables.modules.get(row.int("bk_module_id")).is_some();
+            if !known {
+                let message = format!("there is no module {}", row.int("bk_module_id"));
+                self.error(&format!("{pointer}/bk_module_id"), message);
+            }
+            if self.id(&pointer, &row, "id").is_some() && self.id(&pointer, &row, "bk_host_id").is_some() {
+                rows.push(Arc::new(row));
+            }
+        }
+        self.world.tables.service_instances = Some(rows);
+    }
+
     /// Reads which attributes service templates configure: rows as the server lists them.
     pub(super) fn template_attributes(&mut self) {
         for (pointer, map) in self.section("service_template_attributes") {

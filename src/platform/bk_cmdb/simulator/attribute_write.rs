@@ -1,0 +1,165 @@
+//! Writes of model attributes.
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::{
+    call::Call,
+    filter::Filter,
+    moment,
+    page::matching,
+    pattern,
+    refusal::{Outcome, Refusal, Reply},
+    row::Row,
+    world::{Place, World},
+};
+
+/// The types that an attribute can be given.
+const KINDS: [&str; 16] = [
+    "singlechar",
+    "longchar",
+    "int",
+    "float",
+    "enum",
+    "enummulti",
+    "enumquote",
+    "date",
+    "time",
+    "objuser",
+    "organization",
+    "timezone",
+    "bool",
+    "list",
+    "table",
+    "innertable",
+];
+
+/// The most characters of an id.
+const ID: usize = 128;
+
+/// The models of the topology, whose attributes are never required.
+fn is_main_line(world: &World, model: &str) -> bool {
+    matches!(model, "biz" | "set" | "module" | "host") || world.tables.layers.contains(model)
+}
+
+fn of_model<'a>(world: &'a World, model: &str) -> Vec<&'a std::sync::Arc<Row>> {
+    matching(&world.tables.attributes, &Filter::equal("bk_obj_id", model))
+}
+
+fn name_is_taken(world: &World, model: &str, id: i64, name: &str) -> bool {
+    of_model(world, model).iter().any(|row| row.int("id") != id && row.text("bk_property_name") == name)
+}
+
+/// Checks an option against its type.
+fn check_option(kind: &str, option: &Value) -> Result<(), Refusal> {
+    let bound = |name: &str| {
+        let bound = option.get(name)?;
+        bound.as_f64().or_else(|| bound.as_str()?.parse().ok())
+    };
+    match kind {
+        "singlechar" | "longchar" => {
+            let wrong = option.as_str().is_some_and(|text| Regex::new(&pattern::translated(text)).is_err());
+            if wrong {
+                return Err(Refusal::new(1_101_109, "regular expression is invalid%!(EXTRA string=regular is wrong)"));
+            }
+        }
+        "int" | "float" if bound("min").zip(bound("max")).is_some_and(|(min, max)| min > max) => {
+            return Err(Refusal::wrapped_name("option"));
+        }
+        "enum" => {
+            let options = option.as_array().into_iter().flatten();
+            let defaults = options.filter(|one| one.get("is_default") == Some(&Value::Bool(true))).count();
+            if defaults != 1 {
+                let text = "current field type status is single choice, please set reasonable data";
+                return Err(Refusal::new(1_199_092, text));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn check_id(id: &str) -> Result<(), Refusal> {
+    if id.len() > ID {
+        return Err(Refusal::new(1_199_073, "ID field exceeds maximum value %!s(int=128)"));
+    }
+    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if !id.starts_with(|first: char| first.is_ascii_lowercase()) || !id.bytes().all(letters) {
+        return Err(Refusal::wrapped_name(id));
+    }
+    if id.starts_with("bk_") {
+        return Err(Refusal::wrapped_name("bk_property_id"));
+    }
+    Ok(())
+}
+
+/// `create_object_attribute`. Rows that are there already do not get the attribute.
+pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
+    let args = call.args()?;
+    let (model, id) = (args.text("bk_obj_id")?, args.text("bk_property_id")?);
+    let (name, kind) = (args.text("bk_property_name")?, args.text("bk_property_type")?);
+    let option = args.get("option").cloned().unwrap_or(Value::Null);
+    if world.tables.object(model).is_none() {
+        return Err(Refusal::wrapped_name("bk_obj_id"));
+    }
+    check_id(id)?;
+    if name.is_empty() {
+        return Err(Refusal::unassigned("bk_property_name"));
+    }
+    if !KINDS.contains(&kind) {
+        return Err(Refusal::wrapped_name("bk_property_type"));
+    }
+    check_option(kind, &option)?;
+    let required = args.flag("isrequired")?;
+    if required && is_main_line(world, model) {
+        return Err(Refusal::new(1_101_092, "can not add required attribute field for a mainline model"));
+    }
+    if of_model(world, model).iter().any(|row| row.text("bk_property_id") == id) {
+        return Err(Refusal::new(1_101_107, "the same attribute unique id exist"));
+    }
+    if name_is_taken(world, model, 0, name) {
+        return Err(Refusal::duplicated("Name"));
+    }
+    let index = of_model(world, model).iter().map(|row| row.int("bk_property_index") + 1).max().unwrap_or(0);
+    let next = world.next_id("attribute");
+    let now = moment::plain_text(world.now());
+    let multiple = match args.get("ismultiple").and_then(Value::as_bool) {
+        Some(multiple) => multiple,
+        None => matches!(kind, "objuser" | "organization" | "enummulti" | "enumquote"),
+    };
+    let mut row = Row::of([
+        ("bk_biz_id", args.int("bk_biz_id")?.into()),
+        ("id", next.into()),
+        ("bk_supplier_account", "0".into()),
+        ("bk_obj_id", model.into()),
+        ("bk_property_id", id.into()),
+        ("bk_property_name", name.into()),
+        // A group that is not there counts as the default one.
+        ("bk_property_group", "default".into()),
+        ("bk_property_index", index.into()),
+        ("unit", args.text("unit")?.into()),
+        ("placeholder", args.text("placeholder")?.into()),
+        ("editable", args.flag("editable")?.into()),
+        ("ispre", false.into()),
+        ("isrequired", required.into()),
+        ("isreadonly", args.flag("isreadonly")?.into()),
+        ("isonly", false.into()),
+        ("bk_issystem", false.into()),
+        ("bk_isapi", false.into()),
+        ("bk_property_type", kind.into()),
+        ("option", option),
+        ("ismultiple", multiple.into()),
+        ("description", args.text("description")?.into()),
+        ("bk_template_id", 0.into()),
+        ("creator", args.text("creator")?.into()),
+        ("create_time", now.as_str().into()),
+        ("last_time", now.as_str().into()),
+        ("bk_property_group_name", "default".into()),
+    ]);
+    if let Some(default) = args.get("default") {
+        row.set("default", default.clone());
+    }
+    world.put(Place::Attributes, next, Some(row.clone()));
+    row.set("bk_property_group_name", "");
+    Ok(Reply::Json(row.to_value()))
+}
