@@ -148,6 +148,7 @@ pub(super) fn hidden(model: &str) -> Vec<Row> {
         ])
     };
     match model {
+        "set" => vec![row("set_template_version", "int")],
         "module" => vec![row("service_category_id", "int"), row("host_apply_enabled", "bool")],
         _ => Vec::new(),
     }

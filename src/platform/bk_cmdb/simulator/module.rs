@@ -129,7 +129,9 @@ pub(super) fn internal(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let own = below(Filter::everything(), business, 0);
     let set = matching(&tables.sets, &own.clone().and(Filter::equal("default", 1))).into_iter().next();
-    let set = set.ok_or_else(Refusal::not_found)?;
+    let Some(set) = set else {
+        return Ok(Reply::Json(json!({"bk_set_id": 0, "bk_set_name": "", "module": null})));
+    };
     let inner = own.and(Filter::equal("bk_set_id", set.int("bk_set_id")));
     let modules: Vec<Value> = matching(&tables.modules, &inner)
         .into_iter()
@@ -334,31 +336,48 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
         Some(_) => {}
     }
     let (template_id, category, name) = template(world, &sent, business)?;
-    if let Some(name) = name {
-        sent.0.insert("bk_module_name".to_owned(), name.into());
-    } else {
-        let value = sent.0.get("bk_module_name").ok_or_else(|| Refusal::unassigned("bk_module_name"))?;
-        let name = check_name("bk_module_name", value)?;
-        sent.0.insert("bk_module_name".to_owned(), name.into());
-    }
+    let value = sent.0.get("bk_module_name").ok_or_else(|| Refusal::unassigned("bk_module_name"))?;
+    // The template's name counts, whatever is sent.
+    let name = name.map_or_else(|| check_name("bk_module_name", value), Ok)?;
+    sent.0.insert("bk_module_name".to_owned(), name.into());
+    let row = insert(world, call, &parent, sent.0, (template_id, category))?;
+    Ok(Reply::Json(row.to_value()))
+}
+
+/// Makes the module that a set template gives a new set.
+pub(super) fn insert_of_template(world: &mut World, call: &Call, set: &Row, template: i64) -> Result<(), Refusal> {
+    let row = world.tables.service_templates.get(template).cloned().ok_or_else(Refusal::not_found)?;
+    let sent = Map::from_iter([("bk_module_name".to_owned(), row.text("name").into())]);
+    insert(world, call, set, sent, (template, row.int("service_category_id"))).map(|_| ())
+}
+
+/// Stores a module of a set with its template and category.
+fn insert(
+    world: &mut World,
+    call: &Call,
+    set: &Row,
+    mut sent: Map<String, Value>,
+    (template, category): (i64, i64),
+) -> Result<Row, Refusal> {
+    let (business, set_id) = (set.int("bk_biz_id"), set.int("bk_set_id"));
     for field in ["service_category_id", "host_apply_enabled"] {
-        sent.0.remove(field);
+        sent.remove(field);
     }
     // What the template configures counts, whatever is sent.
-    for (name, value) in configured(world, template_id) {
-        sent.0.insert(name, value);
+    for (name, value) in configured(world, template) {
+        sent.insert(name, value);
     }
     // The private attributes of the business take part.
-    sent.0.insert("bk_biz_id".to_owned(), business.into());
-    let mut row = fresh(world, call, "module", &sent.0)?;
+    sent.insert("bk_biz_id".to_owned(), business.into());
+    let mut row = fresh(world, call, "module", &sent)?;
     for (name, value) in [
         ("bk_biz_id", business),
         ("bk_set_id", set_id),
         ("bk_parent_id", set_id),
         ("default", 0),
         ("service_category_id", category),
-        ("service_template_id", template_id),
-        ("set_template_id", 0),
+        ("service_template_id", template),
+        ("set_template_id", set.int("set_template_id")),
     ] {
         row.set(name, value);
     }
@@ -371,7 +390,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let subject = Subject { model: "module", id, name: row.text("bk_module_name"), business: Some(business) };
     world.note(Record::create(world, call, &subject, &row));
     world.put(Place::Modules, id, Some(row.clone()));
-    Ok(Reply::Json(row.to_value()))
+    Ok(row)
 }
 
 /// Removes a module: refused for built-in ones and over hosts; a missing one is a success.

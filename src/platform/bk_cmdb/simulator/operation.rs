@@ -118,6 +118,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     read("find_set_batch", "/findmany/set/bk_biz_id/{bk_biz_id}", set::find_batch),
     post("create_set", "/set/{bk_biz_id}", set::create).esb(Component::Data),
     put("update_set", "/set/{bk_biz_id}/{bk_set_id}", set::update).esb(Component::Data),
+    delete("batch_delete_set", "/set/{bk_biz_id}/batch", set::delete_many),
     delete("delete_set", "/set/{bk_biz_id}/{bk_set_id}", set::delete),
     read("search_module", "/module/search/{bk_supplier_account}/{bk_biz_id}/{bk_set_id}", module::search)
         .esb(Component::None),

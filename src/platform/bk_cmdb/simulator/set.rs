@@ -12,7 +12,7 @@ use super::{
     filter::{Filter, Test},
     instance::{counted, readable, typed},
     instance_write::{accepted, fresh, touch},
-    module::{batch, check_name, default_category, is_built_in, projection, remove, updated},
+    module::{batch, check_name, default_category, insert_of_template, is_built_in, projection, remove, updated},
     page::{Page, matching, select},
     raw,
     refusal::{Outcome, Refusal, Reply},
@@ -60,20 +60,29 @@ fn loose(tables: &Tables, condition: &Args) -> Result<Filter, Refusal> {
     Ok(filter)
 }
 
+/// The sets of a business that its users see: those of another supplier account are only known to the unique names.
+fn own(business: i64) -> Filter {
+    Filter::equal("bk_biz_id", business).and(Filter::equal("bk_supplier_account", "0"))
+}
+
 /// `search_set`.
 pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let args = call.args()?;
-    let condition = args.object("condition")?;
+    let mut condition = args.object("condition")?;
     // Older servers do not know the argument and ignore it.
     let filter = match args.get("filter").filter(|_| world.version >= Version::V3_14) {
         Some(_) if !condition.0.is_empty() => {
             return Err(Refusal::wrapped("condition and filter cannot be set at the same time"));
         }
         Some(tree) => rule::parse(tree, Engine::Builder, "filter")?,
-        None => raw::parse(&condition)?,
+        None => {
+            // The business of the path counts.
+            condition.0.remove("bk_biz_id");
+            raw::parse(&condition)?
+        }
     };
-    let filter = typed(tables, "set", filter).and(Filter::equal("bk_biz_id", business));
+    let filter = typed(tables, "set", filter).and(own(business));
     let found = select(&tables.sets, &filter, &Page::of(&args)?);
     let projection = projection(args.texts("fields")?, "bk_set_name", call);
     readable(tables, "set", &found.rows, &projection)?;
@@ -84,7 +93,7 @@ pub(super) fn search(world: &World, tables: &Tables, call: &Call) -> Outcome {
 pub(super) fn find_batch(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let (ids, fields) = batch(&call.args()?)?;
-    let filter = Filter::within("bk_set_id", ids).and(Filter::equal("bk_biz_id", business));
+    let filter = Filter::within("bk_set_id", ids).and(own(business));
     let rows = matching(&tables.sets, &filter);
     Ok(Reply::Text(list_text(rows.into_iter(), &projection(fields, "bk_set_name", call))))
 }
@@ -100,27 +109,41 @@ fn layer_above_sets(tables: &Tables) -> Option<&Table> {
     tables.instances.get(layer).filter(|_| tables.layers.contains(layer))
 }
 
+/// Returns the parent of a new set.
+fn check_parent(tables: &Tables, business: i64, sent: Option<&Value>) -> Result<i64, Refusal> {
+    let parent = sent.and_then(Value::as_i64).filter(|id| *id > 0);
+    if let Some(layer) = layer_above_sets(tables) {
+        let fits = |id: &i64| layer.get(*id).is_some_and(|row| row.int("bk_biz_id") == business);
+        return parent.filter(fits).ok_or_else(|| Refusal::wrapped("bk_parent_id"));
+    }
+    sent.ok_or_else(|| Refusal::unassigned("bk_parent_id"))?;
+    parent.ok_or_else(|| Refusal::wrapped("'bk_parent_id' data parameter verification does not pass"))
+}
+
 /// `create_set`. The parent is only looked at where a custom layer lies between the business and its sets.
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let mut sent = call.map()?.ok_or_else(|| Refusal::crash("topo"))?;
     let business = call.id("bk_biz_id", "business id")?;
     if world.tables.businesses.get(business).is_none() {
-        return Err(Refusal::not_found());
+        return Err(Refusal::wrapped("bk_biz_id"));
     }
     let value = sent.get("bk_set_name").ok_or_else(|| Refusal::unassigned("bk_set_name"))?;
     let name = check_name("bk_set_name", value)?;
     sent.insert("bk_set_name".to_owned(), name.into());
-    let parent = sent.get("bk_parent_id").and_then(Value::as_i64).unwrap_or(business);
-    if let Some(layer) = layer_above_sets(&world.tables)
-        && layer.get(parent).is_none_or(|row| row.int("bk_biz_id") != business)
-    {
-        return Err(Refusal::wrapped("bk_parent_id"));
+    let parent = check_parent(&world.tables, business, sent.get("bk_parent_id"))?;
+    let template = match sent.get("set_template_id") {
+        None | Some(Value::Null) => 0,
+        Some(id) => id.as_i64().ok_or_else(|| Refusal::invalid("Set template ID"))?,
+    };
+    if template != 0 && !world.tables.set_templates.iter().any(|row| row.int("id") == template) {
+        return Err(Refusal::not_found());
     }
-    let template = sent.get("set_template_id").and_then(Value::as_i64).unwrap_or(0);
+    // The built-in flag is stored as it is sent.
+    let default = sent.get("default").and_then(Value::as_i64).unwrap_or(0);
     sent.insert("bk_biz_id".to_owned(), business.into());
     let mut row = fresh(world, call, "set", &sent)?;
     for (name, value) in
-        [("bk_biz_id", business), ("bk_parent_id", parent), ("default", 0), ("set_template_id", template)]
+        [("bk_biz_id", business), ("bk_parent_id", parent), ("default", default), ("set_template_id", template)]
     {
         row.set(name, value);
     }
@@ -133,6 +156,11 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let subject = Subject { model: "set", id, name: row.text("bk_set_name"), business: Some(business) };
     world.note(Record::create(world, call, &subject, &row));
     world.put(Place::Sets, id, Some(row.clone()));
+    let members = world.tables.set_template_members.iter().filter(|member| member.int("set_template_id") == template);
+    let services: Vec<i64> = members.map(|member| member.int("service_template_id")).collect();
+    for service in services {
+        insert_of_template(world, call, &row, service)?;
+    }
     Ok(Reply::Json(row.to_value()))
 }
 
@@ -141,17 +169,16 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let sent = call.map()?;
     let business = call.id("bk_biz_id", "business id")?;
     let id = call.id("bk_set_id", "set id")?;
-    let old = world.tables.sets.get(id).filter(|row| row.int("bk_biz_id") == business).cloned();
-    let old = old.ok_or_else(Refusal::not_found)?;
+    let old = world.tables.sets.get(id).cloned().ok_or_else(Refusal::not_found)?;
     if is_built_in(&old) {
         return Err(Refusal::built_in());
     }
-    let mut sent = sent.ok_or_else(|| Refusal::crash("topo"))?;
-    for name in ["bk_biz_id", "bk_set_id", "bk_parent_id", "metadata"] {
-        sent.remove(name);
+    if !own(business).matches(&old) {
+        return Err(Refusal::not_found());
     }
-    if sent.get("set_template_id").is_some_and(|value| value.as_i64() != Some(old.int("set_template_id"))) {
-        return Err(Refusal::forbidden_field("set_template_id"));
+    let mut sent = sent.ok_or_else(|| Refusal::crash("topo"))?;
+    for name in ["bk_biz_id", "bk_set_id", "bk_parent_id", "set_template_id", "metadata"] {
+        sent.remove(name);
     }
     let row = updated(world, call, "set", &old, &sent)?;
     if world.tables.sets.conflict(id, &row).is_some() {
@@ -167,12 +194,32 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
 pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     let business = call.id("bk_biz_id", "business id")?;
     let id = call.id("bk_set_id", "set id")?;
-    let old = world.tables.sets.get(id).filter(|row| row.int("bk_biz_id") == business).cloned();
+    let old = world.tables.sets.get(id).filter(|row| own(business).matches(row)).cloned();
     let Some(old) = old else { return Ok(Reply::Nothing) };
     if is_built_in(&old) {
         return Err(Refusal::built_in());
     }
     remove_set(world, call, &old)?;
+    Ok(Reply::Nothing)
+}
+
+/// `batch_delete_set`, all or nothing: an empty list is every set of the business, the built-in one included.
+pub(super) fn delete_many(world: &mut World, call: &Call) -> Outcome {
+    let business = call.id("bk_biz_id", "business id")?;
+    let named = call.args()?.object("delete")?;
+    let ids = named.ints("inst_ids")?;
+    if named.get("inst_ids").is_none() {
+        return Err(Refusal::unknown());
+    }
+    let of_business: Vec<Arc<Row>> = matching(&world.tables.sets, &own(business)).into_iter().cloned().collect();
+    let wanted = |set: &Arc<Row>| ids.is_empty() || ids.contains(&set.int("bk_set_id"));
+    let sets: Vec<Arc<Row>> = of_business.into_iter().filter(wanted).collect();
+    if !ids.is_empty() && sets.iter().any(|set| is_built_in(set)) {
+        return Err(Refusal::built_in());
+    }
+    for set in sets {
+        remove_set(world, call, &set)?;
+    }
     Ok(Reply::Nothing)
 }
 

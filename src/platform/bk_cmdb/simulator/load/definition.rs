@@ -16,10 +16,10 @@ impl Loader<'_> {
     pub(super) fn definitions(&mut self) {
         self.models();
         self.attributes();
-        self.unique_rules();
         self.object_associations();
         self.kinds();
         self.layers();
+        self.unique_rules();
         self.instance_tables();
         self.inner_tables();
     }
@@ -181,8 +181,9 @@ impl Loader<'_> {
                 id.and_then(|id| self.world.tables.attributes.get(id))
                     .is_some_and(|attribute| attribute.text("bk_obj_id") == row.text("bk_obj_id"))
             };
-            // Keys of built-in models may name hidden attributes.
-            let inner = INNER.contains(&row.text("bk_obj_id"));
+            // Keys of built-in models and of layers may name hidden attributes.
+            let model = row.text("bk_obj_id");
+            let inner = INNER.contains(&model) || self.world.tables.layers.contains(model);
             let wrong = keys.iter().position(|key| !inner && !known(key));
             if keys.is_empty() {
                 self.error(&format!("{pointer}/keys"), "expected a list of keys");
@@ -284,7 +285,8 @@ impl Loader<'_> {
         for rule in rules.into_iter().filter_map(|id| tables.uniques.get(id)) {
             let keys = rule.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
             let ids: Vec<i64> = keys.iter().filter_map(|key| key.get("key_id").and_then(Value::as_i64)).collect();
-            if ids.iter().copied().eq(name) {
+            let hidden = ids.iter().any(|id| tables.attributes.get(*id).is_none());
+            if hidden || ids.iter().copied().eq(name) {
                 continue;
             }
             let fields: Vec<(Arc<str>, KeyType)> = ids

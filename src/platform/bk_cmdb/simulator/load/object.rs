@@ -35,6 +35,7 @@ impl Loader<'_> {
             row.fill("bk_parent_id", business);
             row.fill("default", 0);
             row.fill("set_template_id", 0);
+            row.fill("bk_supplier_account", "0");
             if row.get("last_time").is_none() {
                 self.complete("set", &mut row);
                 row.fill("set_template_version", Value::Null);
