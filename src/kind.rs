@@ -295,8 +295,10 @@ pub trait Kind: Sync {
 pub struct Notes {
     /// Reads to be made before it can say more.
     pub ask: Vec<Request>,
-    /// What it says.
+    /// Manual follow-ups, by object.
     pub notes: Vec<(ResourceId, String)>,
+    /// Remarks on single fields: the object, the path of the field, the remark.
+    pub fields: Vec<(ResourceId, String, String)>,
 }
 
 /// Unique values of an object, before and after its change.

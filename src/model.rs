@@ -265,6 +265,8 @@ pub struct Change {
     pub beneath: BTreeMap<&'static str, Option<u64>>,
     /// What people have to do once it is made, such as a sync that the platform does not make by itself.
     pub notes: Vec<String>,
+    /// Remarks on single fields, by their paths.
+    pub field_notes: BTreeMap<String, String>,
     /// Changes that have to be applied before this one.
     pub after: Vec<ResourceId>,
     /// Digest of what its call rests on: the live object as far as it matters to it, or its absence.

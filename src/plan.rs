@@ -378,6 +378,7 @@ fn finish_level(
                     fields: std::mem::take(&mut one.fields),
                     beneath: BTreeMap::new(),
                     notes: Vec::new(),
+                    field_notes: BTreeMap::new(),
                     after: one.after.iter().cloned().collect(),
                     seen: scene
                         .facts

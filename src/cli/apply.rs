@@ -14,7 +14,7 @@ use super::{
     saved,
     setup::Connected,
     signal::Stop,
-    view::{Screen, progress::Progress, report::Report, text},
+    view::{Screen, follow_up::follow_ups, progress::Progress, report::Report, text},
 };
 use crate::{
     engine::{
@@ -117,6 +117,7 @@ pub(super) async fn carry_out(
     } else if let Some(outcomes) = &outcomes {
         let mut writer = text::Writer::new(screen, report.sources);
         writer.outcomes(outcomes, connected.shared.tally(), start.elapsed());
+        writer.follow_ups(&follow_ups(&seen.plan, Some(outcomes)));
         Screen::out(&format!("\n{}", writer.finish()));
     }
     plan::write(&report, &args.output.forms, code, screen)

@@ -4,6 +4,7 @@ pub(super) mod drift;
 pub(super) mod events;
 pub(super) mod explain;
 mod finding;
+pub(super) mod follow_up;
 mod github;
 mod gitlab;
 pub(super) mod json;

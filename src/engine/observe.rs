@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::connection::Reader;
 use crate::{
     kind::{Facts, Freshness},
-    model::{Desired, Request, ResourceId, Sight},
+    model::{Change, Desired, Request, ResourceId, Sight},
     plan::{Plan, Scene},
 };
 
@@ -115,16 +115,19 @@ pub async fn note(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &mut Plan)
                     changes.filter_map(|change| Some(scene.planned(objects.get(&change.id)?, change))).collect();
                 let notes = kind.notes(&planned, &scene.facts);
                 if notes.ask.is_empty() {
-                    break notes.notes;
+                    break notes;
                 }
                 round(reader, notes.ask, &mut scene.facts).await;
             };
-            let mut by_id: HashMap<ResourceId, Vec<String>> = HashMap::new();
-            for (id, note) in notes {
-                by_id.entry(id).or_default().push(note);
-            }
+            let mut by_id: HashMap<ResourceId, &mut Change> = HashMap::new();
             for change in plan.changes.iter_mut().filter(|change| change.id.kind == kind.name()) {
-                change.notes.extend(by_id.get(&change.id).into_iter().flatten().cloned());
+                by_id.insert(change.id.clone(), change);
+            }
+            for (id, note) in notes.notes {
+                by_id.entry(id).and_modify(|change| change.notes.push(note));
+            }
+            for (id, path, note) in notes.fields {
+                by_id.entry(id).and_modify(|change| drop(change.field_notes.insert(path, note)));
             }
         }
     }

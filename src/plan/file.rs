@@ -275,6 +275,8 @@ impl Reading<'_> {
     fn change(&mut self, change: document::Change) -> Result<Change, FileError> {
         let action =
             [Action::Create, Action::Update, Action::Delete].into_iter().find(|one| one.name() == change.action);
+        let field_notes =
+            change.fields.iter().filter_map(|field| Some((field.path.clone(), field.note.clone()?))).collect();
         let fields = change.fields.into_iter().map(|field| FieldChange {
             display: field.display.and_then(display),
             because: self.origin(&field.at),
@@ -293,6 +295,7 @@ impl Reading<'_> {
             unasked: change.unasked,
             fields,
             notes: change.notes,
+            field_notes,
             beneath: self.beneath(change.beneath),
             after: change.after.iter().map(|one| self.id(one)).collect::<Result<_, _>>()?,
             seen: change.seen.into(),

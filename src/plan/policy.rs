@@ -80,6 +80,7 @@ pub(super) fn reported(
         unasked,
         fields,
         notes: Vec::new(),
+        field_notes: BTreeMap::new(),
         beneath: BTreeMap::new(),
         after: Vec::new(),
         seen: Arc::default(),

@@ -136,6 +136,7 @@ fn what_hangs_below_is_counted_for_each_change_and_for_all_of_a_kind() {
         to do by hand: sync the modules of the service template: m0 (#100), m1 (#101), m2 (#102), m3 (#103), m4 (#104), m5 (#105), m6 (#106), m7 (#107), m8 (#108), m9 (#109), m10 (#110), m11 (#111)
 
     Plan: 0 to add, 3 to update, 0 to delete, 0 unchanged.   3 calls (lower bound 3), 14 reads, [time]
+    1 step is left to do by hand: sync the modules of the service template: m0 (#100), m1 (#101), m2 (#102), m3 (#103), m4 (#104), m5 (#105), m6 (#106), m7 (#107), m8 (#108), m9 (#109), m10 (#110), m11 (#111)
     "#);
 }
 

@@ -142,6 +142,7 @@ spec:
                        order [1, 3] → [3, 1]                            nginx.yaml:11:7
                        row 1  port "80" → "8080"                        nginx.yaml:12:29
                      + row 4  [::]:8443 tcp6                            nginx.yaml:13:9
+                       enable not set: the process will be disabled; `enable: true` enables it
 
     Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged.   1 call (lower bound 1), 4 reads, [time]
     [exit status: 2]

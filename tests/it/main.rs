@@ -16,6 +16,7 @@ mod harness;
 mod inputs;
 mod language;
 mod life_cycle;
+mod locks;
 mod mutation;
 mod network;
 mod online;

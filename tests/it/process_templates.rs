@@ -70,16 +70,17 @@ fn every_property_converges_in_both_forms() {
         let (is_name, is_fixed) = (["bk_process_name", "bk_func_name"].contains(name), *name == "bk_func_name");
         let sent = |value: &Value, lock: bool| vec![json!({*name: {"value": value, "as_default_value": lock}})];
         let none = |one: Vec<Value>| if is_fixed { Vec::new() } else { one };
-        // The short form keeps the lock: of the names it is always set, of a property without any it counts as unset.
-        let site = check(&bare(), &format!("{name}: {text}"), &none(sent(value, is_name)));
-        let there = site.sandbox().state();
-        check(&bare(), &format!("{name}: {{value: {text}}}"), &none(sent(value, is_name)));
+        // Where no lock was it is set, or the value would never reach a process that exists.
+        check(&bare(), &format!("{name}: {text}"), &none(sent(value, true)));
+        check(&bare(), &format!("{name}: {{value: {text}}}"), &none(sent(value, true)));
         check(&bare(), &format!("{name}: {{value: {text}, as_default_value: true}}"), &none(sent(value, true)));
         // One half alone takes the other as it is.
         if is_name {
             check(&bare(), &format!("{name}: {{as_default_value: true}}"), &[]);
             continue;
         }
+        let open = format!("{name}: {{value: {text}, as_default_value: false}}");
+        let there = check(&bare(), &open, &sent(value, false)).sandbox().state();
         let stored = &there["bk-cmdb"]["process_templates"][0]["property"][name]["value"];
         let lock = format!("{name}: {{as_default_value: true}}");
         let locked = check(&there, &lock, &sent(stored, true)).sandbox().state();

@@ -439,7 +439,7 @@ fn same(field: &str, left: &Value, right: &Value) -> bool {
     if field.ends_with("operator") { users(left) == users(right) } else { left == right }
 }
 
-/// Lays a declared property over a live one: a lock that is not declared stays, null counts as false.
+/// Lays a declared property over a live one: a lock that is not declared stays, and where there is none it is set.
 fn lay_envelope(live: &mut Value, declared: &Value) -> bool {
     let is_long = declared.is_object();
     let value = if is_long { declared.get("value") } else { Some(declared) };
@@ -448,7 +448,7 @@ fn lay_envelope(live: &mut Value, declared: &Value) -> bool {
     let changed = value.is_some_and(|value| *value != live["value"]) || lock.is_some_and(|lock| *lock != old_lock);
     if changed {
         let value = value.unwrap_or(&live["value"]);
-        *live = json!({"value": value, "as_default_value": lock.unwrap_or(&old_lock)});
+        *live = json!({"value": value, "as_default_value": lock.cloned().unwrap_or_else(|| json!(live["as_default_value"].as_bool().unwrap_or(true)))});
     }
     changed
 }
@@ -516,10 +516,12 @@ fn check_rows(written: &[Value], before: &[Value], stored: &[Value]) -> Result<(
             prop_assert!(id > top, "the new row {} took an id of before", id);
             continue;
         };
-        // What is not declared, and the locks, stay; a lock that is null may become false with its cell.
+        // What is not declared, and the locks, stay; a lock that is null is set with its cell.
         for cell in ["ip", "port", "protocol", "enable"] {
             let locked = |row: &Value| row[cell]["as_default_value"].as_bool().unwrap_or(false);
-            prop_assert_eq!(locked(old), locked(stored), "the lock of {} in row {}", cell, id);
+            let is_set = old[cell]["as_default_value"].is_null() && old[cell]["value"] != stored[cell]["value"];
+            let expected = if is_set { cell != "enable" || !stored[cell]["value"].is_null() } else { locked(old) };
+            prop_assert_eq!(expected, locked(stored), "the lock of {} in row {}", cell, id);
         }
         let enable = written.get("enable").unwrap_or(&old["enable"]["value"]);
         prop_assert_eq!(enable, &stored["enable"]["value"]);

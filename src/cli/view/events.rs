@@ -3,7 +3,7 @@
 //! Programs that watch a run read it; `docs/schema/events.json` describes it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::File,
     io::Write as _,
     path::Path,
@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{
     drift,
     finding::{authors, summary},
+    follow_up::follow_ups,
     report::Report,
     text::trouble,
 };
@@ -47,6 +48,8 @@ struct Sink {
     reading: Option<Instant>,
     total: usize,
     outcomes: BTreeMap<&'static str, usize>,
+    /// The steps that are left to people.
+    steps: BTreeSet<String>,
     failure: Option<String>,
 }
 
@@ -55,7 +58,8 @@ impl Events {
     pub(in crate::cli) fn create(path: &Path, command: &'static str) -> Result<Self, String> {
         let file = File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         let start = Instant::now();
-        let sink = Sink { file, command, start, reading: None, total: 0, outcomes: BTreeMap::new(), failure: None };
+        let (outcomes, steps) = (BTreeMap::new(), BTreeSet::new());
+        let sink = Sink { file, command, start, reading: None, total: 0, outcomes, steps, failure: None };
         let events = Self { sink: Some(Mutex::new(sink)) };
         events.with(|sink| {
             let version = env!("CARGO_PKG_VERSION");
@@ -135,6 +139,7 @@ impl Events {
                     "blocked": plan.blocked.len(),
                     "reported": plan.reported.len(),
                     "calls": plan.calls.len(),
+                    "follow_ups": follow_ups(plan, None).iter().map(|step| step.text).collect::<Vec<_>>(),
                 }),
             );
         });
@@ -172,6 +177,7 @@ impl Events {
                 "run_summary",
                 &json!({
                     "command": command, "exit_code": code, "outcomes": outcomes, "seconds": seconds,
+                    "follow_ups": sink.steps,
                 }),
             );
             failure = sink.failure.take();
@@ -197,6 +203,9 @@ impl Sink {
         let more =
             [("outcome", json!(outcome.name())), ("message", json!(trouble)), ("seconds", json!(took.as_secs_f64()))];
         self.put(kind, &about(change, sources, &more));
+        if outcome.converged() {
+            self.steps.extend(change.notes.iter().cloned());
+        }
         let step = |done: usize| done * STEPS / self.total.max(1);
         let done = self.outcomes.values().sum::<usize>() + 1;
         let is_step = step(done) > step(done - 1);

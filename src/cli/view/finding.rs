@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     drift::{self, told},
+    follow_up::follow_ups,
     plain::{cut, line},
     report::Report,
     text::{beneath, count, trouble},
@@ -33,6 +34,8 @@ const MESSAGE: usize = 1_000;
 const FIELDS: usize = 20;
 /// What is said of a delete that no document spells out.
 pub(super) const UNASKED: &str = "no document declares it";
+/// The rule of a step that is left to people.
+pub(super) const FOLLOW_UP: &str = "follow-up";
 /// What is said of what is only reported, and the rule that it is an instance of.
 pub(super) const ONLY: &str = "reported only";
 pub(super) const REPORTED: &str = "reported";
@@ -118,6 +121,11 @@ pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
             Some(trace) => list.difference(change, is_reported, trace),
             None if is_reported => list.reported(change),
             None => list.change(change, outcomes.get(&change.id).copied()),
+        }
+    }
+    if let Some(plan) = report.plan.filter(|_| report.trace.is_none()) {
+        for step in follow_ups(plan, report.outcomes) {
+            list.add(Rank::Notice, FOLLOW_UP, "left to do by hand", step.text, None, step.text);
         }
     }
     list.found.sort_by_key(|one| one.rank);
@@ -266,6 +274,10 @@ pub(super) fn told_of(change: &Change) -> String {
         parts.push(UNASKED.to_owned());
     }
     parts.extend(beneath(change).map(|beneath| format!("beneath: {beneath}")));
+    let remarks = change.fields.iter().filter_map(|field| Some((field, change.field_notes.get(&field.path)?)));
+    parts.extend(
+        remarks.take(3).map(|(field, note)| cut(&line(&format!("{}: {note}", field.path)), VALUE).into_owned()),
+    );
     parts.extend(change.notes.iter().take(3).map(|note| format!("to do by hand: {}", cut(&line(note), VALUE))));
     parts.join("; ")
 }

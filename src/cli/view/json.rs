@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    origin,
+    follow_up, origin,
     report::{Record, Report},
     text::{needed, trouble},
 };
@@ -45,6 +45,7 @@ pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
         add_record(&mut document, record, report.sources);
     }
     if let Some(outcomes) = report.outcomes {
+        document["follow_ups"] = follow_up::json(&follow_up::follow_ups(plan, report.outcomes));
         add_outcomes(&mut document, outcomes, report.tally);
     }
     file::seal(&mut document);
@@ -108,6 +109,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
         })).collect::<Vec<_>>(),
         "changes": plan.changes.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
         "reported": plan.reported.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
+        "follow_ups": follow_up::json(&follow_up::follow_ups(plan, None)),
         "calls": plan.calls.iter().map(|call| json!({
             "operation": call.request.operation,
             "target": *call.target,
@@ -186,7 +188,7 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
             Action::Delete if change.unasked => "no document declares it",
             Action::Delete => "it is not to be there",
         },
-        "fields": change.fields.iter().map(|one| field(one, sources)).collect::<Vec<_>>(),
+        "fields": change.fields.iter().map(|one| field(one, change, sources)).collect::<Vec<_>>(),
         "unasked": change.unasked,
         "beneath": change.beneath,
         "notes": change.notes,
@@ -197,8 +199,11 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
     })
 }
 
-fn field(field: &FieldChange, sources: &Sources) -> Value {
+fn field(field: &FieldChange, change: &Change, sources: &Sources) -> Value {
     let mut shown = values(field);
+    if let Some(note) = change.field_notes.get(&field.path) {
+        shown["note"] = json!(note);
+    }
     shown["owner"] = json!("manifest");
     shown["at"] = place(&field.because, sources);
     shown

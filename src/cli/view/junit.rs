@@ -10,6 +10,7 @@ use std::{
 use super::{
     drift,
     finding::{Finder, ONLY, authors, sides, told_of},
+    follow_up::{follow_ups, headline},
     plain::{cut, line, visible},
     report::Report,
     text::{count, trouble},
@@ -185,11 +186,16 @@ fn run(report: &Report<'_>, cut: usize, finder: &Finder<'_>) -> Suite {
         }
     }
     let mut suite = Suite::default();
+    let steps = report.plan.filter(|_| report.trace.is_none()).map(|plan| follow_ups(plan, report.outcomes));
+    let steps = steps.unwrap_or_default();
     if let Some(plan) = report.plan {
         let property = |name: &str, value: usize| format!("      <property name=\"{name}\" value=\"{value}\"/>\n");
         let mut properties = property("unchanged", plan.unchanged) + &property("calls", plan.calls.len());
         if !plan.reported.is_empty() {
             properties += &property("reported", plan.reported.len());
+        }
+        if !steps.is_empty() {
+            properties += &property("follow_ups", steps.len());
         }
         suite.cases = format!("    <properties>\n{properties}    </properties>\n");
     }
@@ -202,6 +208,10 @@ fn run(report: &Report<'_>, cut: usize, finder: &Finder<'_>) -> Suite {
         })
         .collect();
     words.extend(report.plan.map(|plan| format!("{} as declared", count(plan.unchanged, "object"))));
+    if !steps.is_empty() {
+        words.push(headline(steps.len()));
+        words.extend(steps.iter().map(|step| step.text.to_owned()));
+    }
     if cut > 0 {
         words.push(format!("{} left out: the file would be too large", count(cut, "more case")));
     }

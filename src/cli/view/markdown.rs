@@ -11,6 +11,7 @@ use self::change::Writer;
 use super::{
     drift,
     finding::Finder,
+    follow_up::{follow_ups, headline},
     plain::{cut, line, visible},
     report::Report,
     text::{count, things},
@@ -71,6 +72,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
     if let Some(plan) = report.plan {
         page.put(&sum(plan, report));
         page.put(&limits(plan, report));
+        page.put(&steps(plan, report));
     }
     let problems = problems(report, &finder);
     let all = problems.len();
@@ -189,6 +191,19 @@ fn limits(plan: &Plan, report: &Report<'_>) -> String {
     }
     let pass = fenced("sh", &format!("--ack '{}'", guard::acknowledgement(plan, report.excesses)));
     format!("### Refused by a limit\n\n{lines}This lets the plan pass, and no other:\n\n{pass}")
+}
+
+/// Names the steps that are left to people.
+fn steps(plan: &Plan, report: &Report<'_>) -> String {
+    let steps = if report.trace.is_some() { Vec::new() } else { follow_ups(plan, report.outcomes) };
+    if steps.is_empty() {
+        return String::new();
+    }
+    let mut lines: Vec<_> = steps.iter().take(20).map(|step| cut(&line(step.text), VALUE).into_owned()).collect();
+    if steps.len() > lines.len() {
+        lines.push(format!("{} more", steps.len() - lines.len()));
+    }
+    format!("**{}:**\n\n{}", headline(steps.len()), fenced("text", &lines.join("\n")))
 }
 
 /// Everything that went wrong beside the changes, each in a block.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde_json::{Value, json};
 
 use super::{
-    finding::{Finding, Place, REPORTED, Rank, findings},
+    finding::{FOLLOW_UP, Finding, Place, REPORTED, Rank, findings},
     report::Report,
     text::count,
 };
@@ -77,6 +77,7 @@ fn about(rule: &str) -> String {
         "create" => "An object that manifests declare does not exist".to_owned(),
         "update" => "Fields of an object differ from what manifests declare".to_owned(),
         "delete" => "An object is there that is not to be".to_owned(),
+        FOLLOW_UP => "A step that is left to people once changes are made".to_owned(),
         REPORTED => "What differs and is left so: its policy is to report it".to_owned(),
         "drift" => "A live value that somebody else changed".to_owned(),
         "edit" => "A manifest that says something new".to_owned(),

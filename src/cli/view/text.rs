@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     Screen,
+    follow_up::follow_ups,
     report::Report,
     value::{Sides, distinct_line, is_long, row, short},
 };
@@ -26,7 +27,7 @@ const ADDED: Style = AnsiColor::Green.on_default();
 const UPDATED: Style = AnsiColor::Yellow.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
 const QUIET: Style = Style::new().dimmed();
-const STRONG: Style = Style::new().bold();
+pub(super) const STRONG: Style = Style::new().bold();
 
 /// Writes plans; knows what the terminal can show.
 pub(in crate::cli) struct Writer<'a> {
@@ -54,6 +55,7 @@ pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
     if let Some(outcomes) = report.outcomes {
         writer.out.push('\n');
         writer.outcomes(outcomes, report.tally.unwrap_or(&Tally::default()), report.took);
+        report.plan.into_iter().for_each(|plan| writer.follow_ups(&follow_ups(plan, Some(outcomes))));
     }
     if !diagnostics.is_empty() {
         writer.out.push('\n');
@@ -93,6 +95,7 @@ impl<'a> Writer<'a> {
         self.reported(plan);
         self.blocked(plan);
         self.sum(plan, tally, took);
+        self.follow_ups(&follow_ups(plan, None));
     }
 
     /// Writes what differs and is left so, because its policy is to report it.
@@ -176,6 +179,10 @@ impl<'a> Writer<'a> {
         self.line(&body, &place);
         if lines {
             self.lines(field);
+        }
+        if let Some(note) = change.field_notes.get(&field.path) {
+            let note = self.styled(&format!("    {}   {note}", " ".repeat(width)), QUIET);
+            let _ = writeln!(self.out, "{note}");
         }
     }
 

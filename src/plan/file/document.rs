@@ -54,6 +54,7 @@ pub(super) struct FieldChange {
     pub(super) before: Option<Value>,
     pub(super) after: Option<Value>,
     pub(super) display: Option<Display>,
+    pub(super) note: Option<String>,
     pub(super) at: Place,
 }
 

@@ -122,6 +122,13 @@ impl<'a> Writer<'a> {
     /// Writes a field: the live side and the desired one, and at the one that is written where that is and how it came
     /// about.
     fn field(&self, body: &mut String, change: &Change, field: &FieldChange) {
+        self.values(body, change, field);
+        if let Some(note) = change.field_notes.get(&field.path) {
+            let _ = writeln!(body, "! {}: {}", cut(&line(&field.path), VALUE), cut(&line(note), VALUE));
+        }
+    }
+
+    fn values(&self, body: &mut String, change: &Change, field: &FieldChange) {
         let path = line(&field.path);
         let path = cut(&path, VALUE);
         let mut place = self.finder.words(&field.because);

@@ -6,6 +6,8 @@
 mod author;
 mod check;
 mod creation;
+mod find;
+mod lock;
 mod pair;
 mod property;
 mod prune;
@@ -13,27 +15,19 @@ mod read;
 mod rows;
 mod sync;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
 use super::{
     below::{HOSTS, MODULES, SERVICE_INSTANCES},
-    pick,
-    spec::{self, nearest, placed, spread},
+    spec::{self, placed, spread},
 };
 use crate::{
     diagnostic::Diagnostic,
-    diff::identity::{self, Assigned},
     kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Rival, Sight},
-    platform::bk_cmdb::{
-        lookup::{Businesses, Trouble, read_rows, service_templates},
-        version::Version,
-    },
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
+    platform::bk_cmdb::{lookup::Businesses, version::Version},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -94,6 +88,11 @@ impl Kind for ProcessTemplate {
         if let Some(node) = properties {
             property::decode(node, &mut desired.fields, diagnostics);
         }
+        if let Some(node) = section.get("as_default_value")
+            && let Some(locked) = yaml::boolean(node, "`as_default_value`", diagnostics)
+        {
+            property::lock_all(&Located::new(json!(locked), node.origin.clone()), &mut desired.fields);
+        }
         section.finish(diagnostics);
         if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
     }
@@ -116,7 +115,7 @@ impl Kind for ProcessTemplate {
             }
         }
         for (business, group) in by_business {
-            observe_business(business, &group, facts, &mut observation);
+            find::observe_business(business, &group, facts, &mut observation);
         }
         observation
     }
@@ -143,7 +142,8 @@ impl Kind for ProcessTemplate {
                     let rows: HashMap<i64, &Value> =
                         rows.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect();
                     for (desired, id) in group {
-                        let sight = rows.get(&id).map_or_else(Sight::absent, |row| Sight::Found(live(desired, row)));
+                        let sight =
+                            rows.get(&id).map_or_else(Sight::absent, |row| Sight::Found(find::live(desired, row)));
                         observation.know(&desired.id, sight);
                     }
                 }
@@ -296,153 +296,4 @@ fn template_label(id: i64) -> String {
 
 fn claim(handle: &Value, name: &str) -> String {
     format!("the name `{name}` in service template #{}", handle["serviceTemplate"])
-}
-
-fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {
-    let by_name = group.iter().any(|one| one.locate("serviceTemplate").is_some_and(Value::is_string));
-    let templates = if by_name { service_templates(business, observation, facts) } else { Ok(Vec::new()) };
-    let ids = group.iter().filter_map(|one| one.locate("id")?.as_i64()).collect();
-    let by_id = read::by_ids(business, &ids, observation, facts);
-    let templates = match templates {
-        Ok(templates) => templates,
-        Err(trouble) => return spread(&trouble, group, observation),
-    };
-    let mut placed = Vec::new();
-    for one in group {
-        match template_of(one, &templates) {
-            Ok(template) => placed.push((*one, template)),
-            Err(sight) => observation.know(&one.id, sight),
-        }
-    }
-    let mut rows: BTreeMap<i64, &Value> = BTreeMap::new();
-    match by_id {
-        Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
-        Err(trouble) => placed.retain(|(one, _)| keep(one.locate("id").is_none(), one, &trouble, observation)),
-    }
-    for template in to_list(&placed, &rows) {
-        let arguments = json!({"bk_biz_id": business, "service_template_id": template});
-        let request = Request { operation: "list_proc_template", arguments, repeatable: true };
-        match read_rows(request, "info", observation, facts) {
-            Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
-            Err(trouble) => {
-                placed.retain(|(one, of)| {
-                    let is_other = *of != Some(template) || one.locate("id").is_some();
-                    keep(is_other, one, &trouble, observation)
-                });
-            }
-        }
-    }
-    assign(business, &placed, &rows, observation);
-}
-
-/// Says of a document that cannot be read why, unless it is to be kept.
-fn keep(kept: bool, one: &Desired, trouble: &Trouble, observation: &mut Observation) -> bool {
-    if !kept {
-        spread(trouble, &[one], observation);
-    }
-    kept
-}
-
-/// The service templates whose processes have to be known: those in which a process is named, or gets another name or
-/// start parameter regex.
-fn to_list(placed: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>) -> BTreeSet<i64> {
-    let template = |(one, template): &(&Desired, Option<i64>)| match one.locate("id").and_then(Value::as_i64) {
-        None => *template,
-        Some(id) => {
-            let row = rows.get(&id)?;
-            let changes = |name| one.field(name).is_some_and(|value| *value != row["property"][name]["value"]);
-            row["service_template_id"].as_i64().filter(|_| changes(NAME) || changes(pair::REGEX))
-        }
-    };
-    placed.iter().filter_map(template).collect()
-}
-
-/// Gives each document its live process. All documents of a business at once: what one means, no other can mean.
-fn assign(
-    business: i64,
-    placed: &[(&Desired, Option<i64>)],
-    rows: &BTreeMap<i64, &Value>,
-    observation: &mut Observation,
-) {
-    let template_of = |row: &Value| row["service_template_id"].as_i64();
-    let mut by_name: HashMap<(Option<i64>, &str), Vec<i64>> = HashMap::new();
-    let mut names: HashMap<Option<i64>, Vec<&str>> = HashMap::new();
-    for (id, row) in rows {
-        let Some(name) = row[NAME].as_str() else { continue };
-        by_name.entry((template_of(row), name)).or_default().push(*id);
-        names.entry(template_of(row)).or_default().push(name);
-    }
-    let named = |template: Option<i64>, name: &str| by_name.get(&(template, name)).cloned().unwrap_or_default();
-    let pairs = pair::Holders::of(rows);
-    let candidates = placed.iter().map(|(one, template)| {
-        if let Some(id) = one.locate("id").and_then(Value::as_i64) {
-            let fits = rows.get(&id).is_some_and(|row| template.is_none() || template_of(row) == *template);
-            return fits.then_some(id).into_iter().collect();
-        }
-        let mut found = named(*template, one.locate("process").and_then(Value::as_str).unwrap_or_default());
-        found.extend(one.field(NAME).and_then(Value::as_str).map(|name| named(*template, name)).unwrap_or_default());
-        found
-    });
-    let assigned = identity::assign(candidates.collect());
-    let documents: Vec<_> = placed.iter().map(|(one, _)| *one).collect();
-    for ((one, template), assigned) in placed.iter().zip(&assigned) {
-        let sight = match assigned {
-            Assigned::One(id) => {
-                let mut found = live(one, rows[id]);
-                if let Some(name) = one.field(NAME).and_then(Value::as_str) {
-                    let holders = named(template_of(rows[id]), name).into_iter().filter(|holder| holder != id);
-                    let claim = claim(&found.handle, name);
-                    found.rivals =
-                        holders.map(|holder| Rival { claim: claim.clone(), holder: template_label(holder) }).collect();
-                }
-                found.rivals.extend(pairs.rivals(one, Some(&found), &found.handle));
-                Sight::Found(found)
-            }
-            Assigned::Nothing => {
-                // Only one that has to be there is told which names there are.
-                let near = names.get(template).filter(|_| one.ensure == Ensure::Existing);
-                let nearest = near.into_iter().flatten().map(|name| (*name).to_owned()).collect();
-                let place = json!({"business": business, "serviceTemplate": template});
-                // Its own name is free, or it would have been found by it; the one it is to get may not be.
-                let holders = rename(one).map(|name| (claim(&place, name), named(*template, name)));
-                let rivals = holders.into_iter().flat_map(|(claim, holders)| {
-                    holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: template_label(id) })
-                });
-                let rivals = rivals.chain(pairs.rivals(one, None, &place)).collect();
-                Sight::Absent { nearest, rivals, place }
-            }
-            open => pick::open(one, open, &documents, template_label),
-        };
-        observation.know(&one.id, sight);
-    }
-}
-
-fn template_of(desired: &Desired, templates: &[&Value]) -> Result<Option<i64>, Sight> {
-    let Some(given) = desired.locator.get("serviceTemplate") else { return Ok(None) };
-    let Some(wanted) = given.value.as_str() else { return Ok(given.value.as_i64()) };
-    let mut found = templates.iter().filter(|row| row["name"].as_str() == Some(wanted));
-    let said = |message: String| Diagnostic::error("P111", message, &given.origin);
-    match (found.next().and_then(|row| row["id"].as_i64()), found.next()) {
-        (Some(id), None) => Ok(Some(id)),
-        (Some(_), Some(_)) => {
-            let diagnostic = said(format!("several service templates are named `{wanted}`")).hint("give the id");
-            Err(Sight::Ambiguous(Box::new(diagnostic)))
-        }
-        (None, _) => {
-            let known: Vec<_> = templates.iter().filter_map(|row| row["name"].as_str().map(str::to_owned)).collect();
-            let diagnostic = nearest(said(format!("no service template is named `{wanted}`")), wanted, &known);
-            Err(Sight::Impossible(Box::new(diagnostic)))
-        }
-    }
-}
-
-fn live(desired: &Desired, row: &Value) -> Live {
-    let fields = row["property"].as_object().into_iter().flatten();
-    let place = |key: &str| desired.locate(key).and_then(Value::as_str).map(str::to_owned);
-    let path: Vec<_> = [place("business"), place("serviceTemplate")].into_iter().flatten().collect();
-    let path = if path.is_empty() { "process template".to_owned() } else { path.join("/") };
-    let handle = json!({"business": row["bk_biz_id"], "serviceTemplate": row["service_template_id"],
-            "process": row["id"]});
-    let label = format!("{path} #{}", row["id"]);
-    Live::new(handle, label, fields.map(|(name, value)| (Arc::from(name.as_str()), value.clone())).collect())
 }

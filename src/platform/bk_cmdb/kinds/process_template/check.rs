@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{rows, template_of};
+use super::{find::template_of, rows};
 use crate::{
     kind::{Facts, Observation},
     model::Desired,

@@ -1,5 +1,5 @@
 //! A process template that is to be made, by `batch_create_proc_template`: nothing is live, so what is not declared is
-//! left to the server, and locks are as in the vendor's example: set in rows and for the two names, else not.
+//! left to the server, and all that is declared is locked, as by the vendor's page, unless it says otherwise.
 
 use serde_json::{Map, Value, json};
 

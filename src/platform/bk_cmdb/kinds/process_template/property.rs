@@ -7,7 +7,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::values::same,
     model::{Desired, FieldChange, Fields, Live},
-    source::Located,
+    source::{Located, Origin},
     yaml::{self, Content, Node, Section},
 };
 
@@ -161,7 +161,7 @@ fn read(name: &str, kind: Type, node: &Node<'_>, diagnostics: &mut Vec<Diagnosti
     }
 }
 
-/// Returns what differs in a property: its value, its lock, or both. A lock that is null counts as false.
+/// Returns the changes of a property: of its value, its lock, or both. A lock that is null counts as false.
 pub(super) fn changes(name: &str, desired: &Desired, live: &Live) -> Vec<FieldChange> {
     let envelope = live.field(name);
     let mut changes = Vec::new();
@@ -174,8 +174,24 @@ pub(super) fn changes(name: &str, desired: &Desired, live: &Live) -> Vec<FieldCh
             because: value.origin.clone(),
         });
     }
-    changes.extend(lock_change(&format!("{name}.as_default_value"), desired, &envelope["as_default_value"]));
+    let path = format!("{name}.as_default_value");
+    let locked = changes.first().and_then(|change| implied_lock(&path, desired, envelope, &change.because));
+    changes.extend(locked.or_else(|| lock_change(&path, desired, &envelope["as_default_value"])));
     changes
+}
+
+/// Returns the change of a lock that nobody set or declared, beside a change of its value. Of a value that was never set
+/// the lock is no news.
+pub(super) fn implied_lock(path: &str, desired: &Desired, live: &Value, because: &Origin) -> Option<FieldChange> {
+    let is_open = live["as_default_value"].is_null() && desired.field(path).is_none();
+    let is_set = !live["value"].is_null() && live["value"].as_array().is_none_or(|rows| !rows.is_empty());
+    (is_open && is_set).then(|| FieldChange {
+        path: path.to_owned(),
+        from: Some(Value::Null),
+        to: Some(json!(true)),
+        display: None,
+        because: because.clone(),
+    })
 }
 
 /// Returns the change of a lock that is declared under its path; `live` is the lock that was read.
@@ -197,10 +213,26 @@ pub(super) fn envelope(name: &str, desired: &Desired, live: &Live) -> Value {
     json!({"value": value, "as_default_value": lock(name, desired, live)})
 }
 
-/// Returns the lock to be sent with a property.
+/// Returns the lock to be sent with a property: the declared one, else the live one, else true. Only locked values reach
+/// processes that exist, so the vendor's page too locks all that it sets (measured page, "Locks").
 pub(super) fn lock(name: &str, desired: &Desired, live: &Live) -> Value {
     let declared = desired.field(&format!("{name}.as_default_value")).cloned();
-    declared.unwrap_or_else(|| locked(&live.field(name)["as_default_value"]))
+    declared.unwrap_or_else(|| json!(live.field(name)["as_default_value"].as_bool().unwrap_or(true)))
+}
+
+/// Gives the same lock to all that is declared without one.
+pub(super) fn lock_all(lock: &Located<Value>, fields: &mut Fields) {
+    let is_name = |path: &str| {
+        PROPERTIES.iter().any(|(name, kind)| *name == path && matches!(kind, Type::Name)) && lock.value == json!(false)
+    };
+    let takes_lock = |path: &str| !path.ends_with([']']) && !path.ends_with(".row_id") && !is_name(path);
+    let open: Vec<String> = fields
+        .keys()
+        .filter(|path| !path.ends_with(".as_default_value") && takes_lock(path))
+        .map(|path| format!("{path}.as_default_value"))
+        .filter(|path| !fields.contains_key(path.as_str()))
+        .collect();
+    fields.extend(open.into_iter().map(|path| (path.into(), lock.clone())));
 }
 
 fn locked(lock: &Value) -> Value {

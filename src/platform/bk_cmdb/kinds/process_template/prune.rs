@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{live, template_of};
+use super::find::{live, template_of};
 use crate::{
     kind::{Facts, Observation},
     model::{Desired, Request},

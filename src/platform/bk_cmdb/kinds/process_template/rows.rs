@@ -255,7 +255,8 @@ pub(super) fn merge(desired: &Desired, live: &Live) -> Result<Merged, Vec<Diagno
         }
     }
     changes.extend(order_change(&pairs, &rows, list));
-    changes.extend(lock_change);
+    let implied = || property::implied_lock("bind_info.as_default_value", desired, current, &list.origin);
+    changes.extend(if changes.is_empty() { lock_change } else { implied().or(lock_change) });
     Ok(Merged { envelope: json!({"value": merged, "as_default_value": lock}), changes })
 }
 
@@ -342,13 +343,16 @@ impl Declared<'_> {
             let path = format!("bind_info[{}].{name}", row["row_id"]);
             let value = self.cell(at, name).filter(|cell| !same_cell(&cell.value, &live["value"]));
             let lock_path = format!("bind_info[{at}].{name}.as_default_value");
-            let lock = property::lock_change(&lock_path, self.desired, &live["as_default_value"]);
+            let lock = value.and_then(|cell| property::implied_lock(&lock_path, self.desired, live, &cell.origin));
+            let lock = lock.or_else(|| property::lock_change(&lock_path, self.desired, &live["as_default_value"]));
             if value.is_none() && lock.is_none() {
                 continue;
             }
             let locked = lock.as_ref().and_then(|lock| lock.to.clone());
-            let locked = locked.unwrap_or_else(|| json!(live["as_default_value"].as_bool().unwrap_or(false)));
             let kept = value.map_or(&live["value"], |cell| &cell.value);
+            let open =
+                || self.value(at, &format!("{name}.as_default_value")).cloned().unwrap_or_else(|| unset(name, kept));
+            let locked = locked.unwrap_or_else(|| live["as_default_value"].as_bool().map_or_else(open, Value::from));
             edited[name] = json!({"value": kept, "as_default_value": locked});
             changes.extend(value.map(|cell| FieldChange {
                 path: path.clone(),
@@ -368,7 +372,7 @@ impl Declared<'_> {
         for name in CELLS {
             let lock = self.value(at, &format!("{name}.as_default_value"));
             if let Some(cell) = self.cell(at, name) {
-                let lock = lock.cloned().unwrap_or(json!(true));
+                let lock = lock.cloned().unwrap_or_else(|| unset(name, &cell.value));
                 row.insert((*name).to_owned(), json!({"value": cell.value, "as_default_value": lock}));
             } else if matches!(*name, "port" | "protocol") {
                 let message = format!("this row is like no live one, and as a new row it needs `{name}`");
@@ -385,6 +389,12 @@ impl Declared<'_> {
         });
         row
     }
+}
+
+/// Returns the lock of a cell that has none: set, but for an `enable` of null, which the server would hold against each
+/// process for ever (measured page, "Locks").
+fn unset(cell: &str, value: &Value) -> Value {
+    json!(cell != "enable" || !value.is_null())
 }
 
 /// A cell that is null and one that is empty mean the same.

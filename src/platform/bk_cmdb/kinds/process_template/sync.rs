@@ -6,12 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::json;
-
-use super::property::{self, BIND_INFO};
+use super::lock::{self, needs_sync};
 use crate::{
     kind::{Beneath, Facts, Notes, Observation, Planned, Things},
-    model::{Action, FieldChange},
     platform::bk_cmdb::{
         kinds::below::{self, HOSTS, MODULES, SERVICE_INSTANCES},
         lookup::Trouble,
@@ -20,9 +17,9 @@ use crate::{
 
 /// Names the modules whose processes do not follow by themselves, for each change that a sync would carry over.
 pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Notes {
-    // All that change and not only those that reach instances: what hangs below them takes the same question.
+    // All that change and not only those that need a sync: what hangs below them takes the same question.
     let mut templates = templates(planned);
-    let reached: BTreeSet<_> = planned.iter().filter(|one| reaches_instances(one)).map(|one| place(one).0).collect();
+    let reached: BTreeSet<_> = planned.iter().filter(|one| needs_sync(one)).map(|one| place(one).0).collect();
     templates.retain(|business, _| reached.contains(&Some(*business)));
     let (mut notes, mut observation) = (Notes::default(), Observation::default());
     let mut modules: BTreeMap<i64, Vec<String>> = BTreeMap::new();
@@ -37,27 +34,23 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Notes {
         }
     }
     notes.ask = observation.ask;
-    for one in planned.iter().filter(|one| reaches_instances(one)) {
+    for one in planned {
+        let remarks =
+            one.change.fields.iter().filter_map(|field| Some((field.path.clone(), lock::remark(field, one)?)));
+        notes.fields.extend(remarks.map(|(path, remark)| (one.desired.id.clone(), path, remark)));
+    }
+    for one in planned.iter().filter(|one| needs_sync(one)) {
         let (Some(business), Some(template)) = place(one) else { continue };
         let note = match modules.get(&template) {
-            _ if failed.contains(&business) => Some("which modules need a sync could not be read".to_owned()),
+            _ if failed.contains(&business) => {
+                Some("sync the modules of the service template; which they are could not be read".to_owned())
+            }
             Some(names) => Some(format!("sync the modules of the service template: {}", names.join(", "))),
             None => None,
         };
         notes.notes.extend(note.map(|note| (one.desired.id.clone(), note)));
     }
     notes
-}
-
-/// Only what is locked is carried over, and the coming, going and renaming of processes and rows.
-fn reaches_instances(one: &Planned<'_>) -> bool {
-    let Some(live) = one.live else { return true };
-    let locked = |field: &FieldChange| match field.path.split_once('.') {
-        Some((_, "as_default_value")) => field.to == Some(json!(true)),
-        _ if field.path.starts_with(BIND_INFO) => true,
-        _ => property::lock(&field.path, one.desired, live) == json!(true),
-    };
-    one.change.action == Action::Delete || one.change.fields.iter().any(locked)
 }
 
 fn place(one: &Planned<'_>) -> (Option<i64>, Option<i64>) {

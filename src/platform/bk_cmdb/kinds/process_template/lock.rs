@@ -1,0 +1,116 @@
+//! Locks (`as_default_value`): only what is locked reaches processes that exist, and `bind_info` is compared at all only
+//! where it is locked itself (measured page, "Locks").
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{
+    NAME, declared,
+    property::{self, BIND_INFO},
+    rows,
+};
+use crate::{
+    diagnostic::Diagnostic,
+    kind::Planned,
+    model::{Action, Desired, FieldChange, Live},
+};
+
+/// How far a change of a field gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To all processes, by a sync that the server asks for.
+    Sync,
+    /// To new processes only.
+    New,
+    /// To new processes, and to others by a sync that the server does not ask for.
+    Unseen,
+    /// Nowhere: it is about the template alone.
+    Template,
+}
+
+impl Reach {
+    /// Returns the remark on a field that does not reach all processes.
+    pub(super) fn remark(self) -> Option<&'static str> {
+        match self {
+            Self::New => Some("not locked: reaches new processes only"),
+            Self::Unseen => {
+                Some("`bind_info` is not locked: the server asks for no sync, so this reaches new processes only")
+            }
+            Self::Sync | Self::Template => None,
+        }
+    }
+}
+
+/// Returns how far a change of a field of a live process template gets.
+pub(super) fn reach(field: &FieldChange, desired: &Desired, live: &Live) -> Reach {
+    let is_locked = |name: &str| property::lock(name, desired, live) == json!(true);
+    let lock_of = field.path.strip_suffix(".as_default_value");
+    let path = lock_of.unwrap_or(&field.path);
+    if lock_of.is_some() && field.to != Some(json!(true)) {
+        return Reach::Template;
+    }
+    let Some(row) = path.strip_prefix(BIND_INFO) else {
+        return if path == NAME || is_locked(path) { Reach::Sync } else { Reach::New };
+    };
+    let cell = row.strip_prefix('[').and_then(|row| row.split_once("]."));
+    let is_cell_locked = |(id, cell): (&str, &str)| {
+        let rows = rows::merge(desired, live).map(|merged| merged.envelope["value"].clone()).unwrap_or_default();
+        let row = rows.as_array().into_iter().flatten().find(|row| row["row_id"].as_i64() == id.parse().ok());
+        row.is_some_and(|row| row[cell]["as_default_value"] == json!(true))
+    };
+    match (row, cell) {
+        // The server looks at no order.
+        (".order", _) => Reach::Template,
+        (_, Some(cell)) if !is_cell_locked(cell) => Reach::New,
+        _ if is_locked(BIND_INFO) => Reach::Sync,
+        _ => Reach::Unseen,
+    }
+}
+
+/// Returns true if running processes differ from the template once a change is made, until they are synced.
+pub(super) fn needs_sync(one: &Planned<'_>) -> bool {
+    let Some(live) = one.live else { return true };
+    one.change.action == Action::Delete
+        || one.change.fields.iter().any(|field| reach(field, one.desired, live) == Reach::Sync)
+}
+
+/// Returns the remark on a changed field, if there is one.
+pub(super) fn remark(field: &FieldChange, one: &Planned<'_>) -> Option<String> {
+    let is_new_row = field.path.starts_with("bind_info[") && field.path.ends_with(']') && field.to.is_some();
+    let enable = field.to.as_ref().filter(|row| is_new_row && row["enable"].is_null());
+    let enable = enable.map(|_| "enable not set: the process will be disabled; `enable: true` enables it".to_owned());
+    let reach = one.live.filter(|_| one.change.action == Action::Update).map(|live| reach(field, one.desired, live));
+    let reach = reach.and_then(Reach::remark).map(str::to_owned);
+    let remarks: Vec<String> = enable.into_iter().chain(reach).collect();
+    (!remarks.is_empty()).then(|| remarks.join("; "))
+}
+
+/// Returns a warning about a live template that has no lock at all, or a `bind_info` without one around locked rows: no
+/// page of the vendor's makes such templates, older versions of this program did.
+pub(super) fn unlocked(desired: &Desired, live: &Live) -> Option<Diagnostic> {
+    let is_set = |envelope: &Value| {
+        !envelope["value"].is_null() && envelope["value"].as_array().is_none_or(|rows| !rows.is_empty())
+    };
+    let is_open = |name: &str| is_set(live.field(name)) && live.field(name)["as_default_value"] != json!(true);
+    let others = live.fields.iter().filter(|(name, _)| ![NAME, "bk_func_name"].contains(&&***name));
+    let set: BTreeSet<&str> = others.filter(|(_, value)| is_set(value)).map(|(name, _)| &**name).collect();
+    let rows = live.field(BIND_INFO)["value"].as_array().into_iter().flatten();
+    let has_locked_cell = rows
+        .flat_map(|row| row.as_object().into_iter().flatten())
+        .any(|(_, cell)| cell["as_default_value"] == json!(true));
+    let is_odd =
+        |name: &str| is_open(name) && (set.iter().all(|name| is_open(name)) || (name == BIND_INFO && has_locked_cell));
+    let says_nothing = |name: &str| desired.field(&format!("{name}.as_default_value")).is_none();
+    let odd: Vec<_> = declared(desired).into_iter().filter(|name| is_odd(name) && says_nothing(name)).collect();
+    if odd.is_empty() {
+        return None;
+    }
+    let names: Vec<_> = odd.iter().map(|name| format!("`{name}`")).collect();
+    let message = format!("{} of {} not locked: what is declared reaches new processes only", names.join(", "), {
+        let is = if odd.len() == 1 { "is" } else { "are" };
+        format!("{} {is}", live.label)
+    });
+    let hint = "`as_default_value: true` in the spec locks all that is declared; `false` leaves it so";
+    Some(Diagnostic::warning("P160", message, &desired.origin).hint(hint))
+}
