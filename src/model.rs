@@ -107,6 +107,17 @@ pub struct Live {
     pub hangs_on: Vec<String>,
     /// Labels of live objects that hang on it, where its removal was asked for.
     pub holds: Vec<String>,
+    /// Why its removal is refused, where it was asked for.
+    pub undeletable: Option<Undeletable>,
+}
+
+/// A reason why a live object is not removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undeletable {
+    /// The reason, such as `3 hosts lie in it`.
+    pub reason: String,
+    /// What can be done about it.
+    pub hint: &'static str,
 }
 
 /// A live object that holds a unique value which another one is to get.
@@ -121,7 +132,7 @@ pub struct Rival {
 impl Live {
     /// Returns a live object with nothing known about its relations to others.
     pub fn new(handle: Value, label: String, fields: BTreeMap<Arc<str>, Value>) -> Self {
-        Self { handle, label, fields, rivals: Vec::new(), hangs_on: Vec::new(), holds: Vec::new() }
+        Self { handle, label, fields, rivals: Vec::new(), hangs_on: Vec::new(), holds: Vec::new(), undeletable: None }
     }
 
     /// Returns a field that was read, null where it was not.

@@ -23,7 +23,9 @@ use serde_json::Value;
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Kind, Planned, Platform},
-    model::{Action, Call, Change, Desired, Ensure, FieldChange, Live, ResourceId, Rival, Sight, policy::Policy},
+    model::{
+        Action, Call, Change, Desired, Ensure, FieldChange, Live, ResourceId, Rival, Sight, Undeletable, policy::Policy,
+    },
 };
 
 /// One target, what is wanted of it and what was read from it.
@@ -304,6 +306,10 @@ fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) ->
         if desired.protect && live.is_some() {
             let message = format!("{} is protected: it is not removed", desired.id);
             return Err(Cause::Wrong(vec![Diagnostic::error("P140", message, &desired.origin)]));
+        }
+        if let Some(Undeletable { reason, hint }) = live.and_then(|live| live.undeletable.as_ref()) {
+            let message = format!("{} cannot be removed: {reason}", desired.id);
+            return Err(Cause::Wrong(vec![Diagnostic::error("P143", message, &desired.origin).hint(*hint)]));
         }
         let after = BTreeSet::new();
         let (action, rivals) = (Action::Delete, [].as_slice());

@@ -27,6 +27,7 @@ mod process_templates;
 mod property;
 mod prune;
 mod reads;
+mod removals;
 mod renames;
 mod reports;
 mod roma;

@@ -4,6 +4,7 @@ mod author;
 mod beneath;
 mod check;
 mod claims;
+mod layer;
 mod observe;
 mod prune;
 mod unique;
@@ -74,11 +75,15 @@ impl Kind for Instance {
             && let Some(business) = spec::name_or_id(node, "`business`", diagnostics)
         {
             desired.locator.insert("business".into(), business);
-            if ensure == Ensure::Absent {
-                // The server removes all sets and modules beneath it too (contract section 4.1).
-                let message = "a layer of the topology is not removed: everything beneath it would go with it";
+        }
+        if let Some(node) = section.get(layer::CASCADE)
+            && let Some(cascade) = yaml::boolean(node, "`cascade`", diagnostics)
+        {
+            if ensure != Ensure::Absent {
+                let message = "`cascade` goes with `ensure: absent` only";
                 diagnostics.push(Diagnostic::error("M308", message, &node.origin));
             }
+            desired.locator.insert(layer::CASCADE.into(), Located::new(json!(cascade), node.origin.clone()));
         }
         match (section.get("match"), section.get("id")) {
             (Some(node), None) => desired.locator.extend(spec::matching(node, "match.", diagnostics)),

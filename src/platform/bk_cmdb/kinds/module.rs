@@ -6,6 +6,7 @@ mod check;
 mod names;
 mod observe;
 mod prune;
+mod removal;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -72,7 +72,7 @@ fn keys(operation: &str) -> Option<&'static [&'static str]> {
         "search_instance_associations" | "find_instance_association" => ASSOCIATION,
         "find_object_association" => &["id", "bk_obj_asst_id", "bk_obj_id", "bk_asst_obj_id", "mapping"],
         "search_business" => &["bk_biz_id", "bk_biz_name"],
-        "search_set" => &["bk_set_id", "bk_set_name", "default"],
+        "search_set" => &["bk_set_id", "bk_set_name", "bk_parent_id", "default"],
         "list_service_template" => &["id", "name", "service_category_id"],
         "list_service_category" => &["id", "name", "bk_parent_id"],
         "find_module_with_relation" => TEMPLATED,

@@ -7,11 +7,11 @@ use std::{
 
 use super::{
     super::below::{ASSOCIATIONS, HOSTS, MODULES},
-    model_of, observe,
+    layer, model_of, observe,
 };
 use crate::{
     kind::{Beneath, Facts, Observation, Planned, Things},
-    model::Action,
+    model::{Action, ResourceId},
     platform::bk_cmdb::lookup::{PARENT, is_layer},
 };
 
@@ -19,23 +19,31 @@ use crate::{
 pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
     let mut beneath = Beneath::default();
     let mut by_model: BTreeMap<&str, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
+    let mut layers: BTreeMap<&str, BTreeMap<i64, &ResourceId>> = BTreeMap::new();
     for one in planned {
         let Some(live) = one.live else { continue };
         let id = &one.desired.id;
-        // No page tells how to count what lies below a layer of the topology.
-        let is_layer = one.desired.locate("business").is_some() || is_layer(live.field(PARENT));
-        for noun in [MODULES, HOSTS] {
-            if is_layer {
-                beneath.tell(id, noun, None);
-            } else {
-                beneath.tell_nothing(id, noun);
-            }
+        if one.desired.locate("business").is_some() || is_layer(live.field(PARENT)) {
+            layers.entry(model_of(one.desired)).or_default().extend(live.handle.as_i64().map(|at| (at, id)));
+        } else {
+            beneath.tell_nothing(id, MODULES);
+            beneath.tell_nothing(id, HOSTS);
         }
         if one.change.action == Action::Delete {
             // They were read to see whether it can go.
             beneath.tell(id, ASSOCIATIONS, Some(Arc::new(things(&live.holds))));
         } else if let Some(instance) = live.handle.as_i64() {
             by_model.entry(model_of(one.desired)).or_default().push((one, instance));
+        }
+    }
+    for (model, group) in layers {
+        let mut observation = Observation::default();
+        let below = layer::below(model, &group.keys().copied().collect(), &mut observation, facts);
+        beneath.ask.append(&mut observation.ask);
+        for (at, id) in group {
+            let below = below.as_ref().ok().and_then(|all| all.get(&at));
+            beneath.tell(id, MODULES, below.map(|below| below.modules.clone()));
+            beneath.tell(id, HOSTS, below.map(|below| below.hosts.clone()));
         }
     }
     for (model, group) in by_model {

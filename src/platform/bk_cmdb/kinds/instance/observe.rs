@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     NAME, claim,
     claims::{self, Group},
-    live, unique, wanted_name,
+    layer, live, unique, wanted_name,
 };
 use crate::{
     diff::identity::{self, Assigned},
@@ -18,7 +18,7 @@ use crate::{
             pick::{self, Gathered, wanted_fields},
             spec::{placed, troubled},
         },
-        lookup::{self, Businesses, Key, Rows, Selector, Trouble, read_rows},
+        lookup::{self, Businesses, Key, PARENT, Rows, Selector, Trouble, is_layer, read_rows},
     },
 };
 
@@ -113,7 +113,13 @@ fn assign(group: &Group<'_, '_, '_>, facts: &Facts, observation: &mut Observatio
         Assigned::One(id) if one.ensure == Ensure::Absent => Some(*id),
         _ => None,
     });
-    let holds = associations(model, &going.collect(), observation, facts);
+    let going: BTreeSet<i64> = going.collect();
+    let holds = associations(model, &going, observation, facts);
+    let layers = going.iter().copied().filter(|id| rows.row(*id).is_some_and(|row| is_layer(&row[PARENT])));
+    let below = layer::below(model, &layers.collect(), observation, facts);
+    if matches!(below, Err(Trouble::Pending)) {
+        return;
+    }
     for (one, assigned) in documents.iter().zip(assigned) {
         let rivals = match &taken {
             Ok((names, conflicts)) => {
@@ -133,6 +139,9 @@ fn assign(group: &Group<'_, '_, '_>, facts: &Facts, observation: &mut Observatio
                     Ok(holds) => {
                         let holds = holds.get(id).cloned().unwrap_or_default();
                         let mut live = Live { rivals, holds, ..live(one, row) };
+                        if one.ensure == Ensure::Absent && is_layer(&row[PARENT]) {
+                            live.undeletable = layer::undeletable(one, below.as_ref().ok().and_then(|all| all.get(id)));
+                        }
                         let keys = taken.as_ref().ok().and_then(|(_, conflicts)| conflicts.fields.get(id));
                         for (field, value) in keys.into_iter().flatten() {
                             live.fields.entry(field.as_str().into()).or_insert_with(|| value.clone());

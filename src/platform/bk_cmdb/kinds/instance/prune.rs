@@ -62,7 +62,7 @@ fn surplus(
     let rows = lookup::all_instances(model, business, &fields, observation, facts).map_err(in_trouble)?;
     if rows.iter().any(|row| is_layer(&row[PARENT])) {
         let message = format!("`{model}` is a layer of the topology: with an instance all beneath it would go");
-        let hint = "remove its instances one by one, by documents with `ensure: absent`";
+        let hint = "remove its instances one by one, by documents with `ensure: absent` and `cascade: true`";
         return Err(refused(message).map(|sight| match sight {
             Sight::Impossible(diagnostic) => Sight::Impossible(Box::new(diagnostic.hint(hint))),
             other => other,

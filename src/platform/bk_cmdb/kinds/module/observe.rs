@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     CATEGORY, NAME, TEMPLATE, WANTED, claim, live,
     names::{Modules, Sets, is_built_in},
-    wanted_name,
+    removal, wanted_name,
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -99,10 +99,14 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         Ok(services) => services,
         Err(trouble) => return spread(&trouble, &documents, observation),
     };
+    let Ok(hosts) = removal::hosts(business, &removal::going(&documents, &assigned), observation, facts) else {
+        return;
+    };
     for ((one, set), assigned) in placed.iter().zip(&assigned) {
         let sight = match assigned {
             Assigned::One(id) => {
                 let mut found = live(one, rows[id]);
+                found.undeletable = removal::undeletable(rows[id], &hosts).filter(|_| one.ensure == Ensure::Absent);
                 if let Some(name) = wanted_name(one) {
                     let holders = named(*set, name).into_iter().filter(|holder| holder != id);
                     found.rivals = holders

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{live, observe};
+use serde_json::Value;
+
+use super::{live, observe, removal};
 use crate::{
     kind::{Facts, Observation},
-    model::Desired,
+    model::{Desired, Live},
     platform::bk_cmdb::{
         kinds::surplus::{in_businesses, meant, pruned},
         lookup::Trouble,
@@ -27,14 +29,18 @@ fn search(
     let sets = observe::sets(business, &[scope], observation, facts)?;
     let Some(set) = observe::set_of(scope, &sets, observation) else { return Ok(()) };
     let rows = observe::modules(business, &[set].into(), None, &observe::fields(&[]), observation, facts)?;
-    for row in rows {
+    let goes = |row: &&Value| {
         let is_there = row["bk_set_id"].as_i64() == Some(set) && row["bk_biz_id"].as_i64() == Some(business);
         // Nobody may remove a built-in one.
         let is_ours = row["default"].as_i64() == Some(0);
-        let is_meant = row["bk_module_id"].as_i64().is_none_or(|id| kept.contains(&id));
-        if is_there && is_ours && !is_meant {
-            observation.surplus.push(pruned(scope, live(scope, row)));
-        }
+        is_there && is_ours && row["bk_module_id"].as_i64().is_some_and(|id| !kept.contains(&id))
+    };
+    let rows: Vec<&Value> = rows.into_iter().filter(goes).collect();
+    let going = rows.iter().filter_map(|row| row["bk_module_id"].as_i64()).collect();
+    let hosts = removal::hosts(business, &going, observation, facts)?;
+    for row in rows {
+        let undeletable = removal::undeletable(row, &hosts);
+        observation.surplus.push(pruned(scope, Live { undeletable, ..live(scope, row) }));
     }
     Ok(())
 }

@@ -1,0 +1,153 @@
+//! Instances of custom layers of the topology: what lies below them goes with them (contract section 4.1).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    kind::{Facts, Observation, Things},
+    model::{Desired, Request, Undeletable},
+    platform::bk_cmdb::{
+        kinds::below,
+        lookup::{self, PARENT, Selector, Trouble, read_rows},
+    },
+};
+
+/// The longest chain of custom layers that is followed.
+const DEPTH: usize = 16;
+/// Most layers, sets or modules of one question.
+const IDS: usize = 500;
+/// The key by which a document agrees to the removal of what lies below.
+pub(super) const CASCADE: &str = "cascade";
+
+/// What lies below an instance of a layer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Below {
+    /// Instances of lower layers.
+    pub(super) layers: Arc<Things>,
+    /// Sets.
+    pub(super) sets: Arc<Things>,
+    /// Modules.
+    pub(super) modules: Arc<Things>,
+    /// Hosts in the modules.
+    pub(super) hosts: Arc<Things>,
+}
+
+/// Reads what lies below instances of a layer, by instance.
+pub(super) fn below(
+    model: &str,
+    ids: &BTreeSet<i64>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<BTreeMap<i64, Below>, Trouble> {
+    let mut found = BTreeMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let selectors: BTreeSet<Selector> = ids.iter().copied().map(Selector::Id).collect();
+    let rows = lookup::instances(model, None, &selectors, &["bk_biz_id".to_owned()].into(), observation, facts)?;
+    let mut trouble = None;
+    for id in ids {
+        // One without a business holds nothing (contract, "Edges measured later").
+        let business = rows.row(*id).and_then(|row| row["bk_biz_id"].as_i64()).filter(|business| *business > 0);
+        let below = business.map_or(Ok(Below::default()), |business| one(model, *id, business, observation, facts));
+        match below {
+            Ok(below) => _ = found.insert(*id, below),
+            Err(Trouble::Pending) => trouble = trouble.or(Some(Trouble::Pending)),
+            Err(other) => return Err(other),
+        }
+    }
+    trouble.map_or(Ok(found), Err)
+}
+
+fn one(model: &str, id: i64, business: i64, observation: &mut Observation, facts: &Facts) -> Result<Below, Trouble> {
+    let (mut layers, mut sets, mut modules, mut hosts) = <(Things, Things, Things, Things)>::default();
+    let (mut level, mut parents) = (model.to_owned(), BTreeSet::from([id]));
+    for _ in 0..DEPTH {
+        // Below each layer there is another, or the sets.
+        let Some(child) = child(&level, observation, facts)? else {
+            return Err(Trouble::Failed(format!("no layer below `{level}` is defined")));
+        };
+        let key = if child == "set" { "bk_set_id" } else { "bk_inst_id" };
+        let mut children = BTreeSet::new();
+        for chunk in parents.iter().collect::<Vec<_>>().chunks(IDS) {
+            let condition = json!({PARENT: {"$in": chunk}});
+            let request = if child == "set" {
+                search("search_set", json!({"bk_biz_id": business}), condition, &[key, "bk_set_name", PARENT])
+            } else {
+                search("search_inst_by_object", json!({"bk_obj_id": child}), condition, &[key, "bk_inst_name", PARENT])
+            };
+            children.extend(read_rows(request, "info", observation, facts)?.iter().filter_map(|row| row[key].as_i64()));
+        }
+        if child != "set" {
+            children.iter().for_each(|id| layers.add(format!("{child} #{id}")));
+            (level, parents) = (child, children);
+            continue;
+        }
+        children.iter().for_each(|id| sets.add(format!("set #{id}")));
+        let mut ids = BTreeSet::new();
+        for chunk in children.iter().collect::<Vec<_>>().chunks(IDS) {
+            let place = json!({"bk_biz_id": business, "bk_set_id": 0});
+            let condition = json!({"bk_set_id": {"$in": chunk}});
+            let request = search("search_module", place, condition, &["bk_module_id"]);
+            let rows = read_rows(request, "info", observation, facts)?;
+            ids.extend(rows.iter().filter_map(|row| row["bk_module_id"].as_i64()));
+        }
+        ids.iter().for_each(|id| modules.add(format!("module #{id}")));
+        if !ids.is_empty() {
+            below::hosts(business, &ids, observation, facts)?.values().for_each(|more| hosts.join(more));
+        }
+        break;
+    }
+    let [layers, sets, modules, hosts] = [layers, sets, modules, hosts].map(Arc::new);
+    Ok(Below { layers, sets, modules, hosts })
+}
+
+/// A read of all rows that fit a condition.
+fn search(operation: &'static str, mut arguments: Value, condition: Value, fields: &[&str]) -> Request {
+    arguments["condition"] = condition;
+    arguments["fields"] = json!(fields);
+    arguments["page"] = json!({"start": 0, "limit": 0, "sort": fields[0]});
+    Request { operation, arguments, repeatable: true }
+}
+
+/// Returns the model of the layer below another.
+fn child(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Option<String>, Trouble> {
+    let arguments = json!({"condition": {"bk_asst_obj_id": model}});
+    let request = Request { operation: "find_object_association", arguments, repeatable: true };
+    let rows = read_rows(request, "", observation, facts)?;
+    let is_main_line = |row: &&&Value| {
+        row["bk_asst_id"] == "bk_mainline"
+            || row["bk_obj_asst_id"].as_str().is_some_and(|name| name.contains("_bk_mainline_"))
+    };
+    Ok(rows.iter().find(is_main_line).and_then(|row| row["bk_obj_id"].as_str()).map(str::to_owned))
+}
+
+/// Returns why an instance of a layer is not removed; none where it can be. `below` is none where it is unknown.
+pub(super) fn undeletable(desired: &Desired, below: Option<&Below>) -> Option<Undeletable> {
+    let agreed = desired.locate(CASCADE) == Some(&json!(true));
+    let Some(below) = below else {
+        let reason = "what lies below it goes with it, and could not be counted".to_owned();
+        return (!agreed)
+            .then_some(Undeletable { reason, hint: "`cascade: true` removes it with all that lies below" });
+    };
+    let said = |noun: &str, count: u64| match count {
+        0 => None,
+        1 => Some(format!("1 {noun}")),
+        count => Some(format!("{count} {noun}s")),
+    };
+    if let Some(hosts) = said("host", below.hosts.count()) {
+        let reason = format!("{hosts} below it");
+        return Some(Undeletable { reason, hint: "the server removes no layer over hosts: move them away first" });
+    }
+    let nouns = [("layer", &below.layers), ("set", &below.sets), ("module", &below.modules)];
+    let goes: Vec<_> = nouns.iter().filter_map(|(noun, things)| said(noun, things.count())).collect();
+    if goes.is_empty() || agreed {
+        return None;
+    }
+    let reason = format!("{} below it would go with it", goes.join(", "));
+    Some(Undeletable { reason, hint: "`cascade: true` removes it with all that lies below" })
+}
