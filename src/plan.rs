@@ -355,8 +355,8 @@ fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {
     let origin = place.map_or(&desired.origin, |value| &value.origin);
     let wanted = place.and_then(|value| value.value.as_str()).unwrap_or_default();
     let diagnostic = Diagnostic::error("P100", format!("{} does not exist", desired.id), origin);
-    match crate::yaml::nearest(wanted, nearest.iter().map(String::as_str)) {
-        Some(name) => diagnostic.hint(format!("did you mean `{name}`?")),
+    match crate::yaml::suggestion(wanted, nearest.iter().map(String::as_str)) {
+        Some(question) => diagnostic.hint(question),
         None => diagnostic.hint("`ensure: existing` is the default: the object has to be there"),
     }
 }

@@ -47,12 +47,25 @@ pub struct Located<T> {
     pub value: T,
     /// Where it was written.
     pub origin: Origin,
+    /// Where its key was written, if a wrong name is to be shown there.
+    pub key: Option<Origin>,
 }
 
 impl<T> Located<T> {
+    /// Adds the place of the key.
+    #[must_use]
+    pub fn with_key(self, key: Origin) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// Returns the place of the key, or of the value where that is not known.
+    pub fn name_origin(&self) -> &Origin {
+        self.key.as_ref().unwrap_or(&self.origin)
+    }
+
     /// Returns the value with its place.
     pub fn new(value: T, origin: Origin) -> Self {
-        Self { value, origin }
+        Self { value, origin, key: None }
     }
 }
 

@@ -11,11 +11,12 @@ mod node;
 mod report;
 mod scalar;
 mod section;
+mod slip;
 mod tag;
 mod value;
 
 pub use load::load;
-pub use nearest::nearest;
+pub use nearest::{nearest, suggestion};
 pub use node::{Content, Node, Scalar, Typed};
 pub use section::Section;
 pub use value::{boolean, integer, json, list, one_of, text};

@@ -225,7 +225,10 @@ fn carry(object: &Desired, from: &Sources, into: &mut Sources, moved: &mut HashM
     place(&mut object.origin);
     object.references.iter_mut().for_each(|reference| place(&mut reference.origin));
     let values = |fields: &mut Fields, place: &mut dyn FnMut(&mut Origin)| {
-        fields.values_mut().for_each(|Located { origin, .. }| place(origin));
+        fields.values_mut().for_each(|Located { origin, key, .. }| {
+            place(origin);
+            key.iter_mut().for_each(&mut *place);
+        });
     };
     values(&mut object.locator, &mut place);
     values(&mut object.fields, &mut place);

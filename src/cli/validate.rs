@@ -1,5 +1,7 @@
 //! `reconcile validate`.
 
+use std::collections::BTreeSet;
+
 use super::{
     args::{Format, ValidateArgs},
     configuration, exit, plan, saved, selection,
@@ -50,6 +52,11 @@ pub(super) async fn run(args: &ValidateArgs, screen: &Screen) -> u8 {
     }
     plan::unplanned("validate", &written.sources, &written.diagnostics, &written.unread, &args.forms, screen);
     setup::report(&written, screen);
+    let wrong: Vec<_> = written.diagnostics.iter().filter(|one| one.is_error()).collect();
+    if !wrong.is_empty() && args.forms.format == Format::Text {
+        let files: BTreeSet<_> = wrong.iter().filter_map(|one| one.origin()).map(|origin| origin.file).collect();
+        screen.say(&format!("{} in {}", count(wrong.len(), "error"), count(files.len(), "file")));
+    }
     if code == exit::OK && args.forms.format == Format::Text {
         let documents = written.set.documents;
         Screen::out(&format!("valid: {} in {}\n", count(objects, "object"), count(documents, "document")));

@@ -205,7 +205,7 @@ impl Reader<'_> {
 
     /// Checks a setting that is written in the file; one that is fetched is not known yet.
     fn check(&mut self, key: &'static str, wanted: &str, fits: impl Fn(&str) -> bool) {
-        let Some(Located { value: Setting::Literal(text), origin }) = self.target.settings.get(key) else { return };
+        let Some(Located { value: Setting::Literal(text), origin, .. }) = self.target.settings.get(key) else { return };
         if !fits(text) {
             self.diagnostics.push(Diagnostic::error("C004", format!("{key} has to be {wanted}"), origin));
         }

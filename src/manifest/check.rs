@@ -6,17 +6,26 @@ use crate::{
     diagnostic::Diagnostic,
     manifest::Set,
     model::{Desired, Reference, ResourceId},
-    source::Origin,
-    yaml::nearest,
+    source::{Origin, Sources},
+    yaml::suggestion,
 };
 
 /// Returns the error about a second document with the same kind and name.
-pub(super) fn repeated_name(id: &ResourceId, again: &Origin, first: &Origin) -> Diagnostic {
+/// A directory beside that of the first is most often an overlay that was not named.
+pub(super) fn repeated_name(id: &ResourceId, again: &Origin, first: &Origin, sources: &Sources) -> Diagnostic {
     let message = format!("there is another {} called `{}`", id.kind, id.key);
-    Diagnostic::error("M010", message, again)
-        .label("again")
-        .also(first, "first here")
-        .hint("metadata.name is unique per kind; it can be chosen freely")
+    Diagnostic::error("M010", message, again).label("again").also(first, "first here").hint(
+        match (directory(again, sources), directory(first, sources)) {
+            (Some(again), first) if first != Some(again) => {
+                format!("metadata.name is unique per kind; if {again} is an overlay, name it: --overlay {again}")
+            }
+            _ => "metadata.name is unique per kind; it can be chosen freely".to_owned(),
+        },
+    )
+}
+
+fn directory<'s>(origin: &Origin, sources: &'s Sources) -> Option<&'s str> {
+    sources.path(origin.file).rsplit_once('/').map(|(directory, _)| directory)
 }
 
 /// Drops objects whose address another one has, such as a row that is listed twice.
@@ -84,8 +93,8 @@ fn dangling(reference: &Reference, declared: &HashMap<ResourceId, Origin>, unrea
     let diagnostic = Diagnostic::error("M012", format!("there is no {kind} called `{key}`"), &reference.origin);
     let mut names: Vec<&str> = declared.keys().filter(|id| id.kind == *kind).map(|id| &*id.key).collect();
     names.sort_unstable();
-    if let Some(near) = nearest(key, names) {
-        return diagnostic.hint(format!("did you mean `{near}`?"));
+    if let Some(question) = suggestion(key, names) {
+        return diagnostic.hint(question);
     }
     if let Some(other) = declared.keys().filter(|id| id.key == *key).map(|id| id.kind).min() {
         return diagnostic.hint(format!("`{key}` is of kind {other}"));

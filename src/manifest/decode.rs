@@ -55,6 +55,7 @@ pub fn decode(
     check::same_address(&mut set.desired, &mut diagnostics);
     check::same_object(&mut set, &mut diagnostics);
     check::references(&mut set, &declared, unread, &mut diagnostics);
+    without_doubled(&mut diagnostics);
     if set.unplaced {
         // Any of them may be meant, and what the base says may be what the overlay is there to prevent.
         let desired = std::mem::take(&mut set.desired);
@@ -181,7 +182,7 @@ impl<'a> Decoder<'a> {
         };
         if let (Some(id), Some(name)) = (&id, &head.name) {
             match self.declared.get(id) {
-                Some(first) => found.push(check::repeated_name(id, &name.origin, first)),
+                Some(first) => found.push(check::repeated_name(id, &name.origin, first, self.sources)),
                 None => {
                     self.declared.insert(id.clone(), name.origin.clone());
                 }
@@ -189,6 +190,7 @@ impl<'a> Decoder<'a> {
         }
         let mut desired = Vec::new();
         let settings = Settings::of(&root);
+        let root_keys: Vec<String> = root.entries().iter().map(|(key, _)| key.key().to_owned()).collect();
         if let (Some(kind), Some(spec)) = (head.kind, spec_of(&mut root)) {
             let policy = policy::take(spec, &mut found);
             // Without a name or a target, which was reported, the rest of the document is still worth a look.
@@ -199,6 +201,7 @@ impl<'a> Decoder<'a> {
                 origin,
             };
             desired = kind.decode(&envelope, spec, &mut found);
+            too_far_left(&root_keys, &mut found);
             policy.put_on(&mut desired, &envelope.name, spec, &mut found);
         }
         let sound = sound && !found.iter().any(Diagnostic::is_error);
@@ -221,6 +224,28 @@ impl<'a> Decoder<'a> {
             self.set.broken.extend(id);
         }
     }
+}
+
+/// Makes one mistake of a key that stands beside `spec` and is missing in it.
+fn too_far_left(root_keys: &[String], found: &mut Vec<Diagnostic>) {
+    for key in root_keys {
+        let unknown = format!("unknown key `{key}` in the document");
+        let missing = |one: &Diagnostic| one.code == "Y203" && one.message.ends_with(&format!(" needs `{key}`"));
+        if found.iter().any(missing) && found.iter().any(|one| one.message == unknown) {
+            found.retain(|one| !missing(one));
+            for one in found.iter_mut().filter(|one| one.message == unknown) {
+                one.hint = Some("indent it: it belongs below `spec`".to_owned());
+            }
+        }
+    }
+}
+
+/// Drops warnings about scalars that an error is about too.
+fn without_doubled(diagnostics: &mut Vec<Diagnostic>) {
+    let wrong: HashSet<Origin> =
+        diagnostics.iter().filter(|one| one.is_error()).filter_map(|one| one.origin().cloned()).collect();
+    let is_doubled = |one: &Diagnostic| one.code.starts_with("Y1") && one.origin().is_some_and(|at| wrong.contains(at));
+    diagnostics.retain(|one| !is_doubled(one));
 }
 
 /// Says whether a diagnostic is about something within places.

@@ -36,6 +36,11 @@ pub(super) fn read(
         diagnostics.push(Diagnostic::error("M015", message, &key.origin).hint(hint));
         return Head::default();
     }
+    if let (Some(kind), true) = (root.get("kind").filter(|kind| kind.key() == "List"), root.get("items").is_some()) {
+        let diagnostic = Diagnostic::error("M003", "`kind: List` is not read", &kind.origin);
+        diagnostics.push(diagnostic.hint("make each item a document of its own, with `---` between them"));
+        return Head::default();
+    }
     let mut head = Head::default();
     let Some(section) = Section::open(root, "the document", diagnostics) else { return head };
     let version = section.require("apiVersion", diagnostics);

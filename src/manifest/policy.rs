@@ -28,13 +28,13 @@ pub(super) struct ForAllKinds {
 pub(super) fn take(spec: &mut Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> ForAllKinds {
     let mut found = ForAllKinds::default();
     if let Some(node) = spec.get("policy") {
-        found.policies.object = word(node, "policy", diagnostics).unwrap_or_default();
+        found.policies.object = word(node, "`policy`", diagnostics).unwrap_or_default();
     }
     if let Some(node) = spec.get("fieldPolicy")
         && let Some(section) = Section::open(node, "`fieldPolicy`", diagnostics)
     {
         for (key, value) in section.node().entries() {
-            if let Some(policy) = word(value, &format!("fieldPolicy.{}", key.key()), diagnostics) {
+            if let Some(policy) = word(value, &format!("`fieldPolicy.{}`", key.key()), diagnostics) {
                 let path: Arc<str> = key.key().into();
                 found.policies.fields.insert(path.clone(), policy);
                 found.places.push((path, key.origin.clone()));
@@ -42,7 +42,7 @@ pub(super) fn take(spec: &mut Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Fo
         }
     }
     if let Some(node) = spec.get("protect") {
-        found.protect = yaml::boolean(node, "protect", diagnostics).unwrap_or_default();
+        found.protect = yaml::boolean(node, "`protect`", diagnostics).unwrap_or_default();
     }
     if let Content::Mapping(entries) = &mut spec.content {
         entries.retain(|(key, _)| !KEYS.contains(&key.key()));

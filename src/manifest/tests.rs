@@ -327,7 +327,7 @@ fn ten_mistakes_in_one_file() {
     15 |   labels: {'a,b': c, d: [e], f: 'g,h'}
        |                                 ^^^^^
 
-    error[Y207]: policy cannot be `reprot`
+    error[Y207]: `policy` cannot be `reprot`
       --> a.yaml:16:27
        |
     16 | spec: {serial: 2, policy: reprot, fieldPolicy: [], protect: maybe}
@@ -341,7 +341,7 @@ fn ten_mistakes_in_one_file() {
     16 | spec: {serial: 2, policy: reprot, fieldPolicy: [], protect: maybe}
        |                                                ^^
 
-    error[Y206]: protect has to be true or false, not a text
+    error[Y206]: `protect` has to be true or false, not a text
       --> a.yaml:16:61
        |
     16 | spec: {serial: 2, policy: reprot, fieldPolicy: [], protect: maybe}

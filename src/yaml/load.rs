@@ -8,7 +8,7 @@ use crate::{
     diagnostic::Diagnostic,
     source::{FileId, Origin},
     yaml::{
-        Content, Document, Node, Scalar, mapping, report,
+        Content, Document, Node, Scalar, mapping, report, slip,
         tag::{self, Refused},
     },
 };
@@ -107,11 +107,10 @@ impl<'s> Loader<'s, '_> {
             Event::DocumentEnd => self.end_document(),
             Event::Alias(anchor) => self.alias(anchor, range)?,
             Event::UnresolvedAlias(name) => {
-                self.error(Diagnostic::error(
-                    "Y002",
-                    format!("no anchor `&{name}` before this alias"),
-                    &self.at(range.clone()),
-                ));
+                let message = format!("no anchor `&{name}` before this alias");
+                let error = Diagnostic::error("Y002", message, &self.at(range.clone()));
+                let is_earlier = self.text[..range.start].contains(&format!("&{name}"));
+                self.error(if is_earlier { error.hint("anchors end with their document, at `---`") } else { error });
                 self.attach(self.null(range));
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -215,7 +214,11 @@ impl<'s> Loader<'s, '_> {
                 None => *key = Key::Seen(node),
                 Some(diagnostic) => {
                     *key = Key::Refused;
-                    self.error(diagnostic);
+                    let start = node.origin.range().start;
+                    // In `{{ x }}` a mapping is the key of another.
+                    let is_template = start > 0 && self.text.get(start - 1..=start) == Some("{{");
+                    let template = || slip::unrendered(self.file, self.text, start - 1);
+                    self.error(if is_template { template() } else { diagnostic });
                 }
             },
             Key::Seen(name) => {
@@ -297,7 +300,10 @@ impl<'s> Loader<'s, '_> {
                 Ok(typed) => plain = typed,
                 Err(refused) => self.refuse_tag(tag, refused, span, &range),
             },
-            None if plain && !self.awaits_key() => self.diagnostics.extend(report::doubt(&text, &origin)),
+            None if !self.awaits_key() => {
+                let doubt = plain.then(|| report::doubt(&text, &origin)).flatten();
+                self.diagnostics.extend(report::suspicion(&text, &origin).or(doubt));
+            }
             None => {}
         }
         Node { origin, content: Content::Scalar(Scalar { text, plain }) }

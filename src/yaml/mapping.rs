@@ -89,6 +89,10 @@ fn merge<'s>(entries: &mut Vec<Entry<'s>>, value: Node<'s>, diagnostics: &mut Ve
     let mut known: HashSet<String> = entries.iter().map(|(key, _)| key.key().to_owned()).collect();
     for source in sources {
         let Content::Mapping(added) = source.content else {
+            // An alias without an anchor was told.
+            if diagnostics.iter().any(|told| told.is_error() && told.origin() == Some(&source.origin)) {
+                continue;
+            }
             let message = "`<<` takes a mapping or a list of mappings";
             diagnostics.push(Diagnostic::error("Y008", message, &source.origin));
             continue;

@@ -1,5 +1,26 @@
 //! "Did you mean": the candidate that is spelt most like a word.
 
+use unicode_security::confusable_detection::skeleton;
+
+/// Returns true if two different texts look the same, such as `é` in one character and in two.
+fn look_alike(one: &str, other: &str) -> bool {
+    one != other && !(one.is_ascii() && other.is_ascii()) && skeleton(one).eq(skeleton(other))
+}
+
+/// Returns the question whether the candidate nearest to a word is meant; where both look the same, how they differ.
+pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let near = nearest(word, candidates)?;
+    if !look_alike(word, near) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let spelt = |text: &str, beside: &str| -> String {
+        let is_plain = |one: char| one.is_ascii() || beside.contains(one);
+        text.chars().map(|one| if is_plain(one) { one.to_string() } else { one.escape_unicode().to_string() }).collect()
+    };
+    let (written, known) = (spelt(word, near), spelt(near, word));
+    Some(format!("did you mean `{near}`? It looks the same, but is written `{known}`, and this `{written}`"))
+}
+
 /// Returns the candidate nearest to a word, where one is near enough to be meant. Case does not count.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted: Vec<char> = word.to_lowercase().chars().collect();
@@ -8,6 +29,9 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .filter_map(|candidate| {
+            if look_alike(word, candidate) {
+                return Some((0, candidate));
+            }
             let letters: Vec<char> = candidate.to_lowercase().chars().collect();
             if letters.len().abs_diff(wanted.len()) > limit {
                 return None;
@@ -60,5 +84,27 @@ mod tests {
         check("", &["a"], None);
         check("交换机一", &["交换机二", "路由器"], Some("交换机二"));
         check("核心交换", &["核心交换机"], Some("核心交换机"));
+        check("cafe\u{301}", &["caff", "caf\u{e9}"], Some("caf\u{e9}"));
+    }
+
+    #[test]
+    fn what_looks_the_same_is_spelt_out() {
+        let check = |word: &str, candidate: &str, expected: Option<&str>| {
+            assert_eq!(suggestion(word, [candidate]).as_deref(), expected, "{word}");
+        };
+        check("modle", "model", Some("did you mean `model`?"));
+        check("colour", "model", None);
+        check(
+            "cafe\u{301}-1",
+            "caf\u{e9}-1",
+            Some(
+                "did you mean `caf\u{e9}-1`? It looks the same, but is written `caf\\u{e9}-1`, and this `cafe\\u{301}-1`",
+            ),
+        );
+        check(
+            "s\u{ff57}-1",
+            "sw-1",
+            Some("did you mean `sw-1`? It looks the same, but is written `sw-1`, and this `s\\u{ff57}-1`"),
+        );
     }
 }

@@ -5,12 +5,18 @@ use granit_parser::{ErrorKind, ScanError};
 use crate::{
     diagnostic::Diagnostic,
     source::{FileId, Origin},
-    yaml::scalar::{self, Doubt},
+    yaml::{
+        scalar::{self, Doubt},
+        slip,
+    },
 };
 
 /// Returns the message about an error of syntax.
 pub(super) fn syntax(error: &ScanError, file: FileId, text: &str) -> Diagnostic {
     let start = error.marker().byte_offset().unwrap_or_default().min(text.len());
+    if let Some(cause) = slip::cause(file, text, start) {
+        return cause;
+    }
     let (before, rest) = text.split_at_checked(start).unwrap_or((text, ""));
     let length = rest.chars().next().filter(|next| !matches!(next, '\n' | '\r')).map_or(0, char::len_utf8);
     let diagnostic = Diagnostic::error("Y001", error.info(), &Origin::new(file, before.len()..before.len() + length));
@@ -33,6 +39,29 @@ fn hint(kind: &ErrorKind, before: &str, rest: &str) -> Option<&'static str> {
     }
     matches!(kind, ErrorKind::MappingValueNotAllowed)
         .then_some("put a text that holds `: ` in quotes; check the indentation")
+}
+
+/// Returns the warning about a text that is most likely not what was meant, with quotes or without.
+pub(super) fn suspicion(text: &str, origin: &Origin) -> Option<Diagnostic> {
+    if text.is_ascii() {
+        return slip::is_helm(text).then(|| {
+            let message = "this looks like a template that was not rendered: it is taken as a text";
+            Diagnostic::warning("Y105", message, origin).hint("variables here are ${NAME}")
+        });
+    }
+    if unicode_normalization::is_nfc(text) {
+        return None;
+    }
+    let composed: String = unicode_normalization::UnicodeNormalization::nfc(text).collect();
+    let message = "this text has decomposed characters, as file names on macOS do: servers take it for another than the \
+                   composed one, which looks the same";
+    let spelt: String = composed
+        .chars()
+        .map(
+            |one| if one.is_ascii() || text.contains(one) { one.to_string() } else { one.escape_unicode().to_string() },
+        )
+        .collect();
+    Some(Diagnostic::warning("Y104", message, origin).hint(format!("composed it is \"{spelt}\"")))
 }
 
 /// Returns the warning about a scalar without quotes that other readers take otherwise.

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeSet};
 use crate::{
     diagnostic::Diagnostic,
     source::Origin,
-    yaml::{Content, Node, nearest},
+    yaml::{Content, Node, nearest, slip::WIDE_COLON},
 };
 
 /// The cursor of all decoders: every key asked for is known, and [`Section::finish`] reports the others.
@@ -24,7 +24,13 @@ impl<'a, 's> Section<'a, 's> {
             return Some(Self { node, what: what.to_owned(), known: RefCell::default(), missing: RefCell::default() });
         }
         let message = format!("{what} has to be a mapping, not {}", node.describe());
-        diagnostics.push(Diagnostic::error("Y201", message, &node.origin));
+        let diagnostic = Diagnostic::error("Y201", message, &node.origin);
+        let is_slip = node.as_scalar().is_some_and(|scalar| scalar.plain && scalar.text.contains(WIDE_COLON));
+        diagnostics.push(if is_slip {
+            diagnostic.hint(format!("`{WIDE_COLON}` is a full-width colon, write `:` and a blank"))
+        } else {
+            diagnostic
+        });
         None
     }
 
@@ -71,6 +77,21 @@ impl<'a, 's> Section<'a, 's> {
             let meant = nearest(key.key(), known.iter().copied());
             if let Some((_, needless)) = missing.iter().find(|(name, _)| meant == Some(*name)) {
                 diagnostics.retain(|diagnostic| diagnostic != needless);
+            }
+            if key.key().contains(WIDE_COLON) {
+                diagnostics
+                    .push(diagnostic.hint(format!("`{WIDE_COLON}` is a full-width colon, write `:` and a blank")));
+                continue;
+            }
+            if key.key().bytes().all(|one| one.is_ascii_digit() || one == b'-') && !key.key().is_empty() {
+                diagnostics.push(diagnostic.hint("within {} a text with a comma has to be quoted, such as \"80,443\""));
+                continue;
+            }
+            if key.key().trim() != key.key() {
+                // YAML takes only the blanks of ASCII for indentation.
+                let blank = key.key().chars().find(|one| one.is_whitespace()).unwrap_or_default().escape_unicode();
+                diagnostics.push(diagnostic.hint(format!("it begins or ends with `{blank}`: write ordinary spaces")));
+                continue;
             }
             diagnostics.push(match meant {
                 Some(word) => diagnostic.hint(format!("did you mean `{word}`?")),

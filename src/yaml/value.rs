@@ -115,8 +115,14 @@ fn refuse_numbers(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>
                 diagnostics.push(Diagnostic::error("Y209", message, &node.origin).hint(hint));
             }
             Typed::Float(value) if !value.is_finite() => {
-                let message = format!("{what} cannot be {}", scalar.text);
-                diagnostics.push(Diagnostic::error("Y209", message, &node.origin));
+                let text = &scalar.text;
+                let is_number = text.contains(|one: char| one.is_ascii_digit());
+                diagnostics.push(if is_number {
+                    let message = format!("{what} is too large: {text} is beyond what JSON numbers hold");
+                    Diagnostic::error("Y209", message, &node.origin).hint(format!("write \"{text}\" for the text"))
+                } else {
+                    Diagnostic::error("Y209", format!("{what} cannot be {text}"), &node.origin)
+                });
             }
             Typed::Null | Typed::Bool(_) | Typed::Int(_) | Typed::Float(_) | Typed::Text(_) => {}
         },

@@ -48,3 +48,4 @@ mod unique_chains;
 mod validate;
 mod values;
 mod watch;
+mod wordings;

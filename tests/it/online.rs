@@ -97,7 +97,7 @@ fn every_mistake_is_told_at_its_line_although_nothing_exists() {
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"), @"
-    8:14 P103 the model has no attribute `no_such`
+    8:5 P103 the model has no attribute `no_such`
     9:12 P104 `slots` is at most 9, not 10
     10:12 P104 `ports` takes a whole number, not `many`
     11:12 P104 `fixed` is not editable: the server would drop it without a word
@@ -107,12 +107,12 @@ fn every_mistake_is_told_at_its_line_although_nothing_exists() {
     15:12 P104 `bk_sn` takes at most 256 bytes, not 257
     20:15 P102 the model `no_such` does not exist
     25:29 P109 no set is named `publik`
-    25:66 P103 the model has no attribute `no_such`
+    25:57 P103 the model has no attribute `no_such`
     30:82 P111 there is no service template `ngin`
     35:18 P101 no business is named `dem`
     40:41 P111 no service template is named `redis`
     46:16 P122 no association between models is named `no_such`
-    56:46 P103 the model has no attribute `nope`
+    56:40 P103 the model has no attribute `nope`
     56:51 P123 `switch_rack` goes from `bk_switch` to `bk_rack`, not from `bk_rack` to `bk_switch`
     ");
 }
@@ -143,5 +143,8 @@ fn what_cannot_be_read_is_not_valid() {
     let output = site.run(&["validate", "--online", "-o", "json"]);
     assert_eq!(output.json()["valid"], false);
     // Only the other target was asked for.
+    let app =
+        "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: orders}\nspec: {app: orders, fields: {remark: x}}\n";
+    site.write("b.yaml", app);
     assert_eq!(site.run(&["validate", "--online", "--target", "roma"]).code, Some(0));
 }

@@ -122,10 +122,10 @@ fn names_that_match_nothing_come_with_the_nearest() {
       = help: did you mean `sw-1`?
 
     error[P103]: the model has no attribute `port`
-      --> all.yaml:16:18
+      --> all.yaml:16:12
        |
     16 |   fields: {port: 48}
-       |                  ^^
+       |            ^^^^
        |
        = help: did you mean `ports`?
 

@@ -303,7 +303,7 @@ fn slips_in_policies() {
       |
       = help: did you mean `operator`?
 
-    error[Y207]: fieldPolicy.port cannot be `ignroe`
+    error[Y207]: `fieldPolicy.port` cannot be `ignroe`
      --> a.yaml:4:128
       |
     4 | ...48}, fieldPolicy: {oprator: report, port: ignroe}}
@@ -326,6 +326,7 @@ fn slips_in_policies() {
       |                                               ^^^^
       |
       = help: it declares bind_info
+    4 errors in 1 file
     [exit status: 1]
     "#);
 }

@@ -130,6 +130,7 @@ fn ten_mistakes_are_ten_diagnostics_and_no_call() {
        |
     50 | spec: {app: 订单/服务, fields: {remark: x}}
        |             ^^^^^^^^^
+    10 errors in 1 file
     [exit status: 1]
     ");
     for command in [&["validate"][..], &["plan"], &["apply", "-y"]] {
@@ -166,6 +167,7 @@ spec: {app: 订单服务, fields: {remark: 开票与对账, 备注: x, favorite:
       |
     4 | spec: {app: 订单服务, fields: {remark: 开票与对账, 备注: x, favorite: 是}}
       |                                                                       ^^
+    2 errors in 1 file
     [exit status: 1]
     ");
     let report = site.run(&["validate", "-o", "json"]).json();
@@ -189,6 +191,7 @@ fn what_is_not_yaml_is_told_with_its_place() {
       |
     2 | kind: Instance
       |     ^
+    1 error in 1 file
     [exit status: 1]
     ");
 }
@@ -255,6 +258,7 @@ spec:
       |                          ^^^^^^^^^
       |
       = help: give it by --set NOBODY=…, --values FILE or RECONCILE_VAR_NOBODY, or write a default: ${NOBODY:-…}
+    1 error in 1 file
     [exit status: 1]
     "#);
     let output = site.run(&["validate", "--set", "NOBODY=x"]);

@@ -177,10 +177,10 @@ impl Attribute<'_> {
     }
 
     fn integer(&self, declared: &Value) -> Result<Value, String> {
-        let number: i64 = one(declared, "a whole number")?
-            .trim()
-            .parse()
-            .map_err(|_| format!("takes a whole number, not {}", shown(declared)))?;
+        let number: i64 = one(declared, "a whole number")?.trim().parse().map_err(|_| match text(declared) {
+            Some(text) if is_whole(text) => format!("takes whole numbers of 64 bits: `{text}` is too large"),
+            _ => format!("takes a whole number, not {}", shown(declared)),
+        })?;
         #[expect(clippy::cast_precision_loss, reason = "limits are compared as the server compares them")]
         self.within(number as f64).map(|()| json!(number))
     }
@@ -349,6 +349,12 @@ fn unwrap_plain(value: &Value) -> Value {
         Value::Object(entries) => entries.iter().map(|(key, value)| (key.clone(), unwrap_plain(value))).collect(),
         other => other.clone(),
     }
+}
+
+/// Returns true if a text is a decimal number, of however many digits.
+fn is_whole(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches(['+', '-']);
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 fn shown(value: &Value) -> String {

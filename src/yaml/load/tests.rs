@@ -136,7 +136,7 @@ fn aliases() {
     a.yaml:7:1 {"f":null} (not sound)
     Y002 no anchor `&y` before this alias | a.yaml:3:4 "*y" 
     Y003 this alias stands for a node that it lies in | a.yaml:5:6 "*z" 
-    Y002 no anchor `&x` before this alias | a.yaml:7:4 "*x"
+    Y002 no anchor `&x` before this alias | a.yaml:7:4 "*x"  | hint: anchors end with their document, at `---`
     "#);
 }
 

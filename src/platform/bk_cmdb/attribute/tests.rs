@@ -22,6 +22,9 @@ fn what_is_sent() {
     check("int", json!({"min": "1", "max": 9}), plain("7"), "7");
     check("int", json!({"min": "1", "max": 9}), plain("10"), "is at most 9, not 10");
     check("int", json!(""), json!("x"), "takes a whole number, not `x`");
+    check("int", json!(""), json!("1e400"), "takes a whole number, not `1e400`");
+    let huge = "99999999999999999999";
+    check("int", json!(""), json!(huge), "takes whole numbers of 64 bits: `99999999999999999999` is too large");
     check("float", json!(""), json!("3.5"), "3.5");
     check("float", json!(""), json!("9223372036854775808"), "9.223372036854776e+18");
     check(

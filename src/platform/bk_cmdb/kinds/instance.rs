@@ -290,7 +290,8 @@ pub(super) fn attribute_changes(
     let (mut changes, mut problems) = (Vec::new(), Vec::new());
     for (name, value) in declared {
         let Some(attribute) = definition.get(name) else {
-            let diagnostic = Diagnostic::error("P103", format!("the model has no attribute `{name}`"), &value.origin);
+            let diagnostic =
+                Diagnostic::error("P103", format!("the model has no attribute `{name}`"), value.name_origin());
             let ids: Vec<_> = definition.keys().map(|id| (*id).to_owned()).collect();
             problems.push(match definition.iter().find(|(_, attribute)| attribute.display_name() == *name) {
                 Some((id, _)) => diagnostic.hint(format!("`{name}` is the display name of `{id}`")),

@@ -225,6 +225,15 @@ impl Kind for InstanceAssociation {
 /// Reads one end and returns how people call it.
 fn end(prefix: &str, node: &Node<'_>, desired: &mut Desired, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
     let what = prefix.trim_end_matches('.');
+    if node.get("ref").or_else(|| node.get("model")).is_none() {
+        let message = format!("`{what}` has to name an instance");
+        let hint = match node.as_text() {
+            Some(name) => format!("write {{ref: {name}}}, or {{model: MODEL, match: {{FIELD: VALUE}}}}"),
+            None => "write {ref: NAME}, or {model: MODEL, match: {FIELD: VALUE}}".to_owned(),
+        };
+        diagnostics.push(Diagnostic::error("M343", message, &node.origin).hint(hint));
+        return None;
+    }
     let section = Section::open(node, &format!("`{what}`"), diagnostics)?;
     let before = diagnostics.len();
     let mut label = String::new();

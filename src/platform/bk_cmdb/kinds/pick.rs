@@ -78,7 +78,7 @@ pub(super) fn selectors(
         let Some(attribute) = definition.get(name) else {
             let ids: Vec<_> = definition.keys().map(|id| (*id).to_owned()).collect();
             let message = format!("the model has no attribute `{name}`");
-            return Err(Box::new(spec::nearest(Diagnostic::error("P103", message, &value.origin), name, &ids)));
+            return Err(Box::new(spec::nearest(Diagnostic::error("P103", message, value.name_origin()), name, &ids)));
         };
         if let Some(why) = attribute.no_key() {
             let message = format!("`match` cannot hold `{name}`, which is {why}");

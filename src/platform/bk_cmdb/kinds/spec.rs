@@ -140,7 +140,7 @@ pub(super) fn attributes(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> 
             diagnostics.push(Diagnostic::error("M304", format!("`{name}` cannot be set: {why}"), &key.origin));
             continue;
         }
-        fields.insert(name.into(), Located::new(declared(value), value.origin.clone()));
+        fields.insert(name.into(), Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone()));
     }
     fields
 }
@@ -159,7 +159,7 @@ pub(super) fn matching(node: &Node<'_>, prefix: &str, diagnostics: &mut Vec<Diag
             continue;
         }
         let path: Arc<str> = format!("{prefix}{}", key.key()).into();
-        fields.insert(path, Located::new(declared(value), value.origin.clone()));
+        fields.insert(path, Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone()));
     }
     fields
 }
@@ -184,8 +184,8 @@ pub(super) fn placed(place: Option<Place>, desired: &Desired) -> Result<i64, Opt
 
 /// Adds the names that lie nearest as a hint.
 pub(super) fn nearest(diagnostic: Diagnostic, wanted: &str, names: &[String]) -> Diagnostic {
-    match yaml::nearest(wanted, names.iter().map(String::as_str)) {
-        Some(name) => diagnostic.hint(format!("did you mean `{name}`?")),
+    match yaml::suggestion(wanted, names.iter().map(String::as_str)) {
+        Some(question) => diagnostic.hint(question),
         None if names.is_empty() => diagnostic,
         None => {
             let some: Vec<_> = names.iter().take(8).map(String::as_str).collect();

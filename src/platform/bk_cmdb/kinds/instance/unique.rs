@@ -10,6 +10,7 @@ use crate::{
     kind::{Facts, Observation, Read},
     model::{Desired, Ensure, Request},
     platform::bk_cmdb::{kinds::pick::Definition, lookup::Trouble},
+    source::Origin,
 };
 
 /// Warns of documents that may create instances and match by what is no unique key. Where all match by the name, which
@@ -31,6 +32,7 @@ pub(super) fn remarks(
         Err(Trouble::Failed(_) | Trouble::NoModel) => None,
         Ok(keys) => Some(keys),
     };
+    let mut unknown: Vec<(String, &Origin)> = Vec::new();
     for (one, fields) in open {
         if keys.as_ref().is_some_and(|keys| keys.iter().any(|key| key.is_subset(&fields))) {
             continue;
@@ -38,18 +40,38 @@ pub(super) fn remarks(
         let place = one.locator.iter().find(|(path, _)| path.starts_with("match."));
         let origin = place.map_or(&one.origin, |(_, value)| &value.origin);
         let shown = shown(&fields);
-        observation.remarks.push(if let Some(keys) = &keys {
+        if let Some(keys) = &keys {
             let mut known: BTreeSet<String> = keys.iter().map(self::shown).collect();
             known.insert(format!("`{NAME}`"));
             let known: Vec<_> = known.into_iter().collect();
             let message = format!("{shown} is no unique key of `{model}`: a second instance could get the same");
-            Diagnostic::warning("P153", message, origin).hint(format!("unique: {}", known.join(", ")))
+            let remark = Diagnostic::warning("P153", message, origin).hint(format!("unique: {}", known.join(", ")));
+            observation.remarks.push(remark);
         } else {
-            let message = format!("it cannot be known whether {shown} is a unique key of `{model}`");
-            let hint = format!("the rules could not be read through this door; `{NAME}` always is one");
-            Diagnostic::warning("P154", message, origin).hint(hint)
-        });
+            unknown.push((shown, origin));
+        }
     }
+    observation.remarks.extend(unknowable(model, &unknown));
+}
+
+/// Returns the warning about all documents of a model whose rules could not be read, at the first of them: the reason
+/// is the same for all.
+fn unknowable(model: &str, documents: &[(String, &Origin)]) -> Option<Diagnostic> {
+    let (first, origin) = documents.iter().min_by_key(|(_, origin)| origin.order())?;
+    let fields: BTreeSet<&str> = documents.iter().map(|(fields, _)| &**fields).collect();
+    let others = match documents.len() - 1 {
+        0 => String::new(),
+        1 => " (here and in 1 more document)".to_owned(),
+        more => format!(" (here and in {more} more documents)"),
+    };
+    let message = if fields.len() == 1 {
+        format!("it cannot be known whether {first} is a unique key of `{model}`{others}")
+    } else {
+        let fields: Vec<_> = fields.into_iter().collect();
+        format!("it cannot be known whether each of these is a unique key of `{model}`: {}{others}", fields.join("; "))
+    };
+    let hint = format!("the rules could not be read through this door; `{NAME}` always is one");
+    Some(Diagnostic::warning("P154", message, origin).hint(hint))
 }
 
 /// Returns the fields of each unique rule of a model. The ESB cannot read them.

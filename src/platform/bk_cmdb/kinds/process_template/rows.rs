@@ -127,7 +127,14 @@ fn read(cell: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Optio
     match cell {
         "enable" => yaml::boolean(node, "`enable`", diagnostics).map(|truth| json!(truth)),
         "port" => {
-            let text = yaml::text(node, "`port`", diagnostics)?;
+            let Some(text) = node.as_text() else {
+                let message = format!("`port` has to be a text, not {}", node.describe());
+                let ports: Vec<&str> = node.items().iter().filter_map(Node::as_text).collect();
+                let example = if ports.is_empty() { "80,443".to_owned() } else { ports.join(",") };
+                diagnostics
+                    .push(Diagnostic::error("Y204", message, &node.origin).hint(format!("such as \"{example}\"")));
+                return None;
+            };
             match ports(text) {
                 Ok(()) => Some(json!(text)),
                 Err(problem) => {
