@@ -8,6 +8,7 @@ pub mod connection;
 mod gate;
 mod leave;
 mod limit;
+mod mask;
 pub mod observe;
 pub mod prune;
 mod redirect;

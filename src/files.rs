@@ -1,5 +1,7 @@
 //! Files that people name: regular, of bounded size, and UTF-8.
 
+pub mod write;
+
 use std::{
     fmt, fs,
     io::{self, Read},

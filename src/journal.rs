@@ -3,12 +3,13 @@
 //! It holds addresses, counts, names of outcomes and of who ran it, no values: nothing in it is secret.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
+
+use crate::files::write;
 
 /// The name of the file below the directory of the state.
 pub const FILE: &str = "journal.ndjson";
@@ -90,19 +91,8 @@ impl Journal {
     pub fn write(&self, event: &Event) -> io::Result<()> {
         let time = jiff::Timestamp::now().to_string();
         let line = Line { format_version: FORMAT_VERSION, time, run: &self.run, event };
-        let mut text = serde_json::to_string(&line)?;
-        text.push('\n');
-        let mut file = self.open()?;
         // One write: lines of several runs do not mix.
-        file.write_all(text.as_bytes())?;
-        file.sync_data()
-    }
-
-    fn open(&self) -> io::Result<File> {
-        if let Some(directory) = self.path.parent() {
-            std::fs::create_dir_all(directory)?;
-        }
-        OpenOptions::new().create(true).append(true).open(&self.path)
+        write::append(&self.path, &serde_json::to_string(&line)?)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod kind;
 pub mod manifest;
 pub mod model;
+pub mod plain;
 pub mod plan;
 pub mod platform;
 pub mod sandbox;

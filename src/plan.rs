@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod guard;
+pub mod integrity;
 mod moved;
 pub mod order;
 mod policy;

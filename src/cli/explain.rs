@@ -62,7 +62,7 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
     });
     let code = match decided {
         Err(why) => {
-            show(args, &view::nothing(&args.place, &why), &format!("{}: {why}\n", view::name(&args.place)));
+            show(args, &view::nothing(&args.place, &why), &format!("{}: {why}\n", view::name(&args.place)), screen);
             exit::ERROR
         }
         Ok(decided) => {
@@ -71,7 +71,7 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
             let explained: Vec<_> =
                 decided.objects.iter().map(|one| Explained::new(one, &seen.plan, &seen.scenes, provenance)).collect();
             let writer = view::Writer { sources, provenance };
-            show(args, &writer.json(&args.place, &decided, &explained), &writer.text(&decided, &explained));
+            show(args, &writer.json(&args.place, &decided, &explained), &writer.text(&decided, &explained), screen);
             let wrong = explained.iter().filter_map(|one| match one.state {
                 State::Blocked(Cause::Wrong(problems)) => Some(problems.clone()),
                 _ => None,
@@ -84,9 +84,9 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
     code
 }
 
-fn show(args: &ExplainArgs, document: &Value, text: &str) {
+fn show(args: &ExplainArgs, document: &Value, text: &str, screen: &Screen) {
     match args.output {
-        Told::Text => Screen::out(text),
+        Told::Text => Screen::out(&screen.guard(text)),
         Told::Json => Screen::out(&format!("{document:#}\n")),
     }
 }

@@ -24,11 +24,12 @@ use super::{
 use crate::{
     config::Config,
     engine::{beneath::beneath, connection::Connection, observe::recall},
+    files::write::{self, Readers},
     model::{Desired, ResourceId},
     plan::{
         Plan, Scene,
         file::{self, Saved, Setup},
-        guard, moved, part,
+        guard, integrity, moved, part,
         seen::{self, Standing},
     },
     platform,
@@ -74,16 +75,16 @@ fn setups(config: &Config, used: &BTreeSet<&Arc<str>>, is_sandbox: bool) -> Vec<
 /// Writes a plan to a file, whole or not at all.
 pub(super) fn save(report: &Report<'_>, path: &Path) -> Result<(), String> {
     let problem = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    let part = PathBuf::from(name);
-    std::fs::write(&part, report.form(Format::Json)).map_err(problem)?;
-    std::fs::rename(&part, path).map_err(problem)
+    write::replace(path, report.form(Format::Json).as_bytes(), Readers::Owner).map_err(problem)
 }
 
 /// Returns the saved plan that a command was given instead of manifests; an error where both were.
 pub(super) fn given(inputs: &Inputs) -> Result<Option<PathBuf>, String> {
     let paths = setup::paths(inputs);
+    if let Some(path) = paths.iter().find(|path| is_empty(path)) {
+        let message = "the file is empty: a plan or a manifest that was not written whole; write it again";
+        return Err(format!("{}: {message}", path.display()));
+    }
     let Some(path) = paths.iter().find(|path| is_saved(path)) else { return Ok(None) };
     let is_more = !inputs.set.is_empty() || !inputs.values.is_empty() || !inputs.overlays.is_empty();
     if paths.len() > 1 || is_more || selection::is_partial(inputs) {
@@ -103,6 +104,11 @@ pub(super) fn mistaken(inputs: &Inputs, sources: &Sources) -> Option<String> {
         "{path} holds no manifests: it was written by this program; `apply FILE` takes a saved plan as a file, `plan \
          --against FILE` a snapshot"
     ))
+}
+
+/// Returns true for a file without a letter.
+fn is_empty(path: &Path) -> bool {
+    path.is_file() && std::fs::read_to_string(path).is_ok_and(|text| text.trim().is_empty())
 }
 
 /// Says whether a file is a document of this program other than a manifest.
@@ -141,6 +147,9 @@ pub(super) fn show(args: &ShowArgs, screen: &Screen) -> u8 {
     if args.forms.format == Format::Text {
         plan::preview(&report, screen);
         plan::blocked(&report, screen);
+        if let Some(config) = &saved.config {
+            screen.say(&format!("made with the configuration {}", crate::plain::line(config)));
+        }
     } else {
         Screen::out(&report.form(args.forms.format));
     }
@@ -185,14 +194,9 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         Ok(saved) => saved,
         Err(problem) => return fail(problem, exit::ERROR),
     };
-    let mut inputs_config = args.inputs.config.clone();
-    if inputs_config.is_none() {
-        // The one that it was made with, where it lies there still.
-        inputs_config = saved.config.as_ref().map(PathBuf::from).filter(|config| config.is_file());
-    }
     let mut diagnostics = Vec::new();
     let config =
-        configuration::read(inputs_config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics);
+        configuration::read(args.inputs.config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics);
     let config = match config {
         Ok(config) => config,
         Err(problem) => return fail(problem, exit::ERROR),
@@ -203,6 +207,12 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         errors.iter().for_each(|problem| screen.error(problem));
         plan::unplanned("apply", &sources, &diagnostics, &errors, &args.output.forms, screen);
         return exit::ERROR;
+    }
+    if config.is_none() && !saved.setups.is_empty() {
+        // A file may name any configuration, and a configuration runs programs.
+        let made = saved.config.as_ref().map(|made| format!(" (it was made with {made})")).unwrap_or_default();
+        let message = format!("no {} beside it or above: name one by `--config`{made}", crate::config::FILE);
+        return fail(format!("{}: {message}", path.display()), exit::ERROR);
     }
     let used: BTreeSet<&Arc<str>> = saved.objects.iter().map(|one| &one.target).collect();
     let here = config.as_ref().map(|config| setups(config, &used, args.network.sandbox)).unwrap_or_default();
@@ -224,6 +234,9 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     let standings = seen::standings(&saved.plan, &scenes);
     for (change, (id, _)) in saved.plan.changes.iter().zip(&standings).filter(|(_, (_, one))| *one == Standing::Stale) {
         screen.say(&format!("{id} has moved since this was planned: {}", moved(change, &scenes)));
+    }
+    if let Some(problem) = integrity::mismatch(&saved.plan, &scenes, &standings) {
+        return fail(format!("{}: {problem}: nothing was sent; plan again", path.display()), exit::ERROR);
     }
     let settled = standings.iter().filter_map(|(id, standing)| Some((id.clone(), standing.outcome()?))).collect();
     let mut plan = std::mem::take(&mut saved.plan);

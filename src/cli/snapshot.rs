@@ -24,6 +24,7 @@ use crate::{
         prune::prune,
         seal::Seal,
     },
+    files::write::{self, Readers},
     kind::{Platform, seal::Seals},
     model::{Desired, Refusal},
     plan::{plan, select},
@@ -79,7 +80,7 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
     let text = snapshot.to_text();
     match &args.out {
         None => Screen::out(&text),
-        Some(file) => std::fs::write(file, text)
+        Some(file) => write::replace(file, text.as_bytes(), Readers::Owner)
             .map_err(|error| format!("cannot write {}: {error}", file.display()))
             .map_err(failed(exit::ERROR))?,
     }

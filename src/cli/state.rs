@@ -33,7 +33,12 @@ pub(super) fn load(files: &[PathBuf]) -> Result<(Sandbox, Value), Vec<String>> {
     let mut diagnostics = Vec::new();
     let documents: Vec<_> = texts.iter().flat_map(|(file, text)| yaml::load(*file, text, &mut diagnostics)).collect();
     if diagnostics.iter().any(Diagnostic::is_error) {
-        return Err(vec![render::text(&diagnostics, &sources, false, 120)]);
+        let told = |one: &Diagnostic| {
+            let place = one.origin().map(|origin| format!("{}: ", sources.position(origin))).unwrap_or_default();
+            let hint = one.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            format!("{place}{}{hint} ({})", one.message, one.code)
+        };
+        return Err(render::sorted(&diagnostics).into_iter().map(told).collect());
     }
     let roots: Vec<&Node<'_>> = documents.iter().map(|document| &document.root).collect();
     let mut clashes = Vec::new();

@@ -87,21 +87,21 @@ impl Screen {
     /// Writes a line to stderr, unless only errors are wanted.
     pub(super) fn say(&self, text: &str) {
         if !self.quiet {
-            Self::err(&format!("{text}\n"));
+            Self::err(&plain::guarded(&format!("{text}\n"), self.errors_in_colour));
         }
     }
 
     /// Writes a line to stderr that other programs wait for.
-    #[expect(clippy::unused_self, reason = "all output goes through the screen")]
     pub(super) fn always(&self, text: &str) {
-        Self::err(&format!("{text}\n"));
+        Self::err(&plain::guarded(&format!("{text}\n"), self.errors_in_colour));
     }
 
     /// Writes an error to stderr.
     pub(super) fn error(&self, text: &str) {
         self.events.error(text);
         let (start, end) = if self.errors_in_colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        Self::err(&format!("{start}error{end}: {text}\n"));
+        let text = format!("{start}error{end}: {}\n", plain::line(text));
+        Self::err(&plain::guarded(&text, self.errors_in_colour));
     }
 
     /// Writes diagnostics to stderr, each with its line and a caret.
@@ -109,8 +109,14 @@ impl Screen {
         self.events.diagnostics(diagnostics, sources);
         let shown: Vec<_> = diagnostics.iter().filter(|one| !self.quiet || one.is_error()).cloned().collect();
         if !shown.is_empty() {
-            Self::err(&render::text(&shown, sources, self.errors_in_colour, self.width));
+            let text = render::text(&shown, sources, self.errors_in_colour, self.width);
+            Self::err(&plain::guarded(&text, self.errors_in_colour));
         }
+    }
+
+    /// Returns text for people as the screen's stdout may have it.
+    pub(super) fn guard(&self, text: &str) -> String {
+        plain::guarded(text, self.colour)
     }
 
     fn err(text: &str) {

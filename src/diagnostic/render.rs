@@ -1,15 +1,21 @@
 //! Diagnostics as terminal text and as JSON.
 
+use std::fmt::Write as _;
+
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin as Place, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use crate::{
     diagnostic::{Diagnostic, Label, Severity},
+    plain::line,
     source::{Origin, Position, Sources},
 };
 
 /// Labels further apart than this are shown apart: what lies between is read by nobody, but costs time.
 const APART: usize = 100;
+
+/// Diagnostics that are shown at most: nobody reads more.
+const MOST: usize = 100;
 
 /// A line longer than this many bytes is not shown, only named.
 const LONG: usize = 4096;
@@ -18,13 +24,26 @@ const LONG: usize = 4096;
 pub fn text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool, width: usize) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(width);
     let mut shown = String::new();
-    for diagnostic in sorted(diagnostics) {
+    for diagnostic in sorted(diagnostics).into_iter().take(MOST) {
         if !shown.is_empty() {
             shown.push('\n');
         }
-        shown.push_str(&renderer.render(&[report(diagnostic, sources)]));
+        shown.push_str(&renderer.render(&[report(&harmless(diagnostic), sources)]));
         shown.push('\n');
     }
+    let rest = diagnostics.len().saturating_sub(MOST);
+    if rest > 0 {
+        let _ = writeln!(shown, "\n… and {rest} more: `-o json` lists them all");
+    }
+    shown
+}
+
+/// Returns a diagnostic whose texts quote nothing that breaks a line or does not show.
+fn harmless(diagnostic: &Diagnostic) -> Diagnostic {
+    let mut shown = diagnostic.clone();
+    shown.message = line(&shown.message);
+    shown.labels.iter_mut().for_each(|label| label.text = line(&label.text));
+    shown.hint = shown.hint.map(|hint| line(&hint));
     shown
 }
 
@@ -118,13 +137,13 @@ fn snippet<'a>(
         let annotation = kind.span(start..start + line.min(range.len()));
         if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
     });
-    let path: &str = sources.path(file);
+    let path = line(sources.path(file));
     Some(Snippet::source(shown).line_start(first).path(path).annotations(annotations))
 }
 
 fn place<'a>(origin: &Origin, sources: &'a Sources) -> Place<'a> {
     let position = sources.position(origin);
-    let path: &str = sources.path(origin.file);
+    let path = line(sources.path(origin.file));
     Place::path(path).line(position.line).char_column(position.column)
 }
 
@@ -219,6 +238,31 @@ mod tests {
         --> a.json:1:10004
         ");
         insta::assert_snapshot!(json(&diagnostics[1], &sources), @r#"{"at":null,"code":"C001","hint":null,"message":"no target","severity":"error"}"#);
+    }
+
+    #[test]
+    fn what_strangers_wrote_breaks_no_line() {
+        let mut sources = Sources::default();
+        let file = sources.add("x\n::error::pwned\u{9b}.yaml", "a: b\u{200b}\n");
+        let place = find(&sources, file, "b");
+        let wrong = Diagnostic::error("Y1", "`a\n::stop::\u{202e}`", &place).label("c\r").hint("d\n::e");
+        let shown = text(&[wrong], &sources, false, 100);
+        assert!(shown.lines().all(|line| !line.trim_start().starts_with("::")), "{shown}");
+        for expected in ["a\\n::stop::\\u{202e}", "x\\n::error::pwned\\u{9b}.yaml:1:4", "c\\u{d}", "d\\n::e"] {
+            assert!(shown.contains(expected), "{expected}: {shown}");
+        }
+    }
+
+    #[test]
+    fn more_than_a_hundred_end_with_a_count() {
+        let mut sources = Sources::default();
+        let file = sources.add("a.yaml", "a: b\n".repeat(3000));
+        let all: Vec<_> =
+            (0..3000).map(|at| Diagnostic::error("Y1", "wrong", &Origin::new(file, at * 5..at * 5 + 1))).collect();
+        let shown = text(&all, &sources, false, 100);
+        assert_eq!(shown.matches("error[Y1]").count(), MOST);
+        assert!(shown.ends_with("\n… and 2900 more: `-o json` lists them all\n"), "{shown}");
+        assert!(!text(&all[..MOST], &sources, false, 100).contains("more"));
     }
 
     #[test]

@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -21,6 +20,7 @@ use super::{
     gate::Gates,
     leave::Leave,
     limit::{Adaptive, Pace},
+    mask::{self, Mask},
     redirect,
     retry::{Patience, wait, waits},
     seal::Seal,
@@ -30,6 +30,7 @@ pub use super::{leave::Sending, tally::Tally};
 use crate::{
     kind::{Endpoint, Grant, Lane, Platform, Prepared, Reply, Stamp, Standing},
     model::{Refusal, Request, Retry},
+    plain::line,
     transport::{Answer, Transport},
 };
 
@@ -259,20 +260,20 @@ impl Connection {
         if answered {
             self.reached.store(true, Ordering::Relaxed);
         }
-        let outcome = answer
-            .and_then(redirect::checked)
-            .map_err(|refusal| self.unreachable(refusal, endpoint))
-            .and_then(|Answer { status, headers, body }| read(&Reply { status, headers: &headers, body: &body }));
+        let answer = answer.and_then(redirect::checked).map_err(|refusal| self.unreachable(refusal, endpoint));
+        let outcome = answer.and_then(|Answer { status, headers, body }| {
+            let reply = Reply { status, headers: &headers, body: &body };
+            read(&reply).map_err(|refusal| masked(refusal, &reply, endpoint, read))
+        });
         let outcome = outcome.map_err(|refusal| {
-            let request_id = Some(both(&request_id, &refusal));
             // What has answered before may be starting anew.
             let is_known = refusal.retry == Retry::Once && self.reached.load(Ordering::Relaxed);
             let retry = if is_known { Retry::Soon } else { refusal.retry };
             let message = match self.target.platform.settings_to_check(endpoint, &refusal).as_slice() {
-                [] => refusal.message,
+                [] => refusal.message.clone(),
                 keys => format!("{}; check {} of target `{}`", refusal.message, keys.join(" and "), self.target.name),
             };
-            Refusal { message: without_secrets(message, endpoint), request_id, retry, ..refusal }
+            harmless(&Refusal { message, retry, ..refusal }, &request_id, endpoint)
         });
         self.log(operation, start.elapsed(), outcome.as_ref().err());
         let standing = outcome.as_ref().err().map(|refusal| self.target.platform.standing(endpoint, refusal));
@@ -354,7 +355,12 @@ impl Source for Connection {
         let resolve = self.target.resolve.clone();
         let resolved = tokio::task::spawn_blocking(move || resolve()).await;
         let resolved = resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")));
-        resolved.map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))
+        let endpoint = resolved.map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))?;
+        let target = &*self.target.name;
+        for secret in mask::unmasked(&endpoint) {
+            tracing::warn!(target, "`{secret}` is too short to be hidden: messages of the server may show it");
+        }
+        Ok(endpoint)
     }
 
     async fn login(&self, endpoint: &Endpoint) -> Result<Option<Grant>, Refusal> {
@@ -377,10 +383,28 @@ impl Source for Connection {
     }
 }
 
-/// A platform may quote what it was sent.
-fn without_secrets(message: String, endpoint: &Endpoint) -> String {
-    let secrets = endpoint.secrets.values().map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty());
-    secrets.fold(message, |message, secret| message.replace(secret, "***"))
+/// Returns a refusal as the platform's answer without secrets tells it: an answer may quote what was sent, and is cut
+/// where it is long, which would leave the half of a secret. What the refusal proves is untouched.
+fn masked<T>(
+    refusal: Refusal,
+    reply: &Reply<'_>,
+    endpoint: &Endpoint,
+    read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
+) -> Refusal {
+    let body = Mask::of(endpoint).body(reply.body);
+    match read(&Reply { body: &body, ..*reply }) {
+        Err(shown) => Refusal { message: shown.message, ..refusal },
+        Ok(_) => refusal,
+    }
+}
+
+/// Returns a refusal without secrets in any of its texts, each in one line of characters that show.
+fn harmless(refusal: &Refusal, ours: &str, endpoint: &Endpoint) -> Refusal {
+    let mask = Mask::of(endpoint);
+    let shown = |text: &str| line(&mask.text(text));
+    let request_id = Some(shown(&both(ours, refusal)).into());
+    let code = refusal.code.as_deref().map(|code| shown(code).into());
+    Refusal { message: shown(&refusal.message), code, request_id, ..*refusal }
 }
 
 /// Returns an id that is ours to see and new for every attempt.

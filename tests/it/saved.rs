@@ -138,6 +138,7 @@ fn show_tells_what_was_left_alone() {
     error[P100]: Instance/gone does not exist
     --> net.yaml:6:24
      = help: `ensure: existing` is the default: the object has to be there
+    made with the configuration reconcile.yaml
     "#);
 }
 
@@ -266,6 +267,126 @@ fn a_file_that_cannot_be_trusted_is_refused_by_name() {
     check(&|text| text.replace(r#""format_version": "1.1""#, r#""format_version": "2.0""#), "its format is 2.0");
     check(&|text| text.replace(r#""kind": "Plan""#, r#""kind": "Snapshot""#), "it is a Snapshot, no saved plan");
     check(&|_| r#"{"apiVersion": "reconcile/v1", "kind": "Plan"}"#.to_owned(), "its format is unknown");
+}
+
+/// Puts the right digest into an edited plan, as anybody can.
+fn forge(site: &Site, edit: &dyn Fn(&mut Value)) {
+    let mut document = document(site);
+    edit(&mut document);
+    reconcile::plan::file::seal(&mut document);
+    site.write("plan.json", &format!("{document:#}\n"));
+}
+
+/// The call of an operation in a document.
+fn at<'v>(document: &'v mut Value, operation: &str) -> &'v mut Value {
+    let calls = document["calls"].as_array_mut().into_iter().flatten();
+    calls.into_iter().find(|call| call["operation"] == operation).expect("there is such a call")
+}
+
+#[test]
+fn calls_that_the_objects_do_not_give_are_refused() {
+    let check = |edit: &dyn Fn(&mut Value), reason: &str| {
+        let site = saved();
+        forge(&site, edit);
+        let output = site.run(&["apply", "plan.json", "-y"]);
+        assert_eq!(output.code, Some(1), "{output}");
+        assert!(output.stderr.contains(reason), "{reason}: {output}");
+        assert_eq!(operations(&site.writes()), json!({}), "nothing was sent");
+    };
+    check(
+        &|document| {
+            let mut call = at(document, "update_module").clone();
+            call["operation"] = json!("delete_inst");
+            call["arguments"] = json!({"bk_obj_id": "bk_switch", "inst_id": 1});
+            document["calls"].as_array_mut().expect("a list").push(call);
+        },
+        "its call `delete_inst` is not what Module/web gives now",
+    );
+    check(
+        &|document| at(document, "update_module")["arguments"]["data"]["bk_module_name"] = json!("gone"),
+        "its call `update_module` is not what Module/web gives now",
+    );
+    check(
+        &|document| {
+            let calls = document["calls"].as_array_mut().expect("a list");
+            calls.retain(|call| call["operation"] != "update_module");
+        },
+        "it lacks the call `update_module` that Module/web needs",
+    );
+    // As it was, a file written anew is what it was.
+    let site = saved();
+    forge(&site, &|_| {});
+    assert_eq!(site.run(&["apply", "plan.json", "-y"]).code, Some(0));
+}
+
+#[test]
+fn an_added_call_is_refused_beside_what_moved_too() {
+    let site = saved();
+    assert_eq!(site.run(&["apply", "app.yaml", "-y"]).code, Some(0));
+    site.sandbox().clear_calls();
+    forge(&site, &|document| {
+        let serves = json!(["Module/web"]);
+        let arguments = json!({"bk_obj_id": "bk_switch", "inst_id": 1});
+        let mut call = document["calls"][0].clone();
+        call["operation"] = json!("delete_inst");
+        call["arguments"] = arguments;
+        call["target"] = json!("cmdb");
+        call["serves"] = serves;
+        document["calls"].as_array_mut().expect("a list").push(call);
+    });
+    let output = site.run(&["apply", "plan.json", "-y", "--partial-stale=skip"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert_eq!(operations(&site.writes()), json!({}));
+}
+
+#[test]
+fn an_empty_file_is_no_plan() {
+    let site = site();
+    for text in ["", "\n"] {
+        site.write("plan.json", text);
+        let output = site.run(&["apply", "plan.json", "-y"]);
+        assert!(output.code == Some(64) && output.stderr.contains("plan.json: the file is empty"), "{output}");
+    }
+}
+
+#[test]
+fn the_configuration_in_a_plan_is_never_followed() {
+    let site = site();
+    let elsewhere = tempfile::tempdir().expect("a directory can be made");
+    let plan = elsewhere.path().join("plan.json").display().to_string();
+    assert_eq!(site.run(&["plan", "--out", &plan]).code, Some(0));
+    site.sandbox().clear_calls();
+    let output = site.run(&["apply", &plan, "-y"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(output.stderr.contains("no reconcile.yaml beside it or above: name one by `--config`"), "{output}");
+    assert_eq!(site.sandbox().calls().len(), 0);
+    assert!(site.run(&["show", &plan]).stderr.contains("made with the configuration reconcile.yaml"));
+    // Beside the file or above it, from any directory.
+    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+    let path = site.path().join("plan.json").display().to_string();
+    let mut command = site.command(&["apply", &path, "-y"]);
+    command.current_dir(elsewhere.path());
+    let output = site.end(command, "");
+    assert_eq!(output.code, Some(0), "{output}");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_with_live_values_are_for_their_owner_and_written_through_no_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let site = site();
+    site.write("precious", "kept");
+    for name in ["plan.out", "plan.out.part", "snapshot.out", "events.out"] {
+        symlink(site.path().join("precious"), site.path().join(name)).expect("a link");
+    }
+    assert_eq!(site.run(&["snapshot", "--out", "snapshot.out"]).code, Some(0));
+    assert_eq!(site.run(&["plan", "--out", "plan.out", "--events", "events.out"]).code, Some(0));
+    assert_eq!(site.run(&["apply", "plan.out", "-y", "--state-dir", "state"]).code, Some(0));
+    for name in ["plan.out", "snapshot.out", "events.out", "state/journal.ndjson"] {
+        let metadata = std::fs::symlink_metadata(site.path().join(name)).expect("it is there");
+        assert!(metadata.is_file() && metadata.permissions().mode() & 0o777 == 0o600, "{name}: {metadata:?}");
+    }
+    assert_eq!(std::fs::read_to_string(site.path().join("precious")).expect("it is there"), "kept");
 }
 
 #[test]

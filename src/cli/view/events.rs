@@ -23,6 +23,7 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, render},
     engine::{apply::Event, connection::Tally},
+    files::write,
     model::{Action, Change, Outcome, ResourceId},
     plan::{
         Plan,
@@ -56,7 +57,7 @@ struct Sink {
 impl Events {
     /// Starts a stream into a file, which is emptied.
     pub(in crate::cli) fn create(path: &Path, command: &'static str) -> Result<Self, String> {
-        let file = File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        let file = write::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         let start = Instant::now();
         let (outcomes, steps) = (BTreeMap::new(), BTreeSet::new());
         let sink = Sink { file, command, start, reading: None, total: 0, outcomes, steps, failure: None };

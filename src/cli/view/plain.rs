@@ -1,23 +1,11 @@
-//! What strangers wrote, made harmless: values of manifests and servers may hold anything.
+//! Text for people and logs of CI, made harmless; and cut.
 
 use std::borrow::Cow;
 
-/// Returns a text in which characters that do not show, or that reorder those that do, are spelled out, as in
-/// `\u{202e}`. Line breaks and tabs stay.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let spelled = |letter: char| if is_hidden(letter) { letter.escape_unicode().to_string() } else { letter.into() };
-    Cow::Owned(text.chars().map(spelled).collect())
-}
+pub(super) use crate::plain::{line, visible};
 
-/// Returns a text in one line, with what does not show spelled out.
-pub(super) fn line(text: &str) -> String {
-    let text = visible(text);
-    let text = text.trim_end_matches('\n');
-    if text.contains(['\n', '\t']) { text.replace('\n', "\\n").replace('\t', "\\t") } else { text.to_owned() }
-}
+/// Words that make a line of its output a command to a CI server, wherever they stand in the line.
+const COMMANDS: &[&str] = &["##[", "##vso[", "##teamcity["];
 
 /// Returns the first characters of a text, and says how many more there are.
 pub(super) fn cut(text: &str, most: usize) -> Cow<'_, str> {
@@ -30,31 +18,98 @@ pub(super) fn cut(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// Says whether a character is a control character, changes the direction of text, or takes up no place.
-fn is_hidden(letter: char) -> bool {
-    matches!(letter,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
-        | '\u{e0000}'..='\u{e007f}')
-        || (letter.is_control() && !matches!(letter, '\n' | '\t'))
+/// Returns text as terminals and logs of CI may have it: what does not show is spelled out, but for our own colours, and
+/// no line is a command to a CI server, such as `::error::`.
+pub(super) fn guarded(text: &str, colour: bool) -> String {
+    let guard = |text: &str| {
+        let text = if colour { between_colours(text) } else { visible(text).into_owned() };
+        without_commands(&text, colour)
+    };
+    text.split_inclusive('\n').map(guard).collect()
+}
+
+/// Spells out what does not show between the colours.
+fn between_colours(text: &str) -> String {
+    let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find('\u{1b}') {
+        shown.push_str(&visible(&rest[..start]));
+        let end = start + colour(&rest[start..]).unwrap_or(0).max(1);
+        let kept = &rest[start..end];
+        shown.push_str(&if end - start > 1 { Cow::Borrowed(kept) } else { visible(kept) });
+        rest = &rest[end..];
+    }
+    shown + &visible(rest)
+}
+
+/// Returns the length of a sequence that sets a colour or makes text bold, dim or as usual: none that hides it.
+fn colour(text: &str) -> Option<usize> {
+    let numbers = text.strip_prefix("\u{1b}[")?.split_once('m')?.0;
+    let is_plain = |number: &str| matches!(number.parse(), Ok(0..=4 | 22 | 31..=37 | 39 | 91..=97));
+    numbers.split(';').all(is_plain).then_some(numbers.len() + 3)
+}
+
+fn without_commands(text: &str, coloured: bool) -> String {
+    let mut start = text.len() - text.trim_start().len();
+    while let Some(length) = colour(&text[start..]).filter(|_| coloured) {
+        start += length;
+        start += text[start..].len() - text[start..].trim_start().len();
+    }
+    let text = match text[start..].strip_prefix("::") {
+        Some(rest) => format!("{}\\u{{3a}}:{rest}", &text[..start]),
+        None => text.to_owned(),
+    };
+    COMMANDS.iter().fold(text, |text, command| text.replace(command, &format!("\\u{{23}}{}", &command[1..])))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
 
-    #[test]
-    fn what_does_not_show_is_spelled_out() {
-        let check = |text: &str, expected: &str| assert_eq!(line(text), expected);
-        check("a b 机柜 👩\u{200d}💻", "a b 机柜 👩\u{200d}💻");
-        check("a\u{202e}b\u{0}c\u{7f}\u{85}\u{feff}", "a\\u{202e}b\\u{0}c\\u{7f}\\u{85}\\u{feff}");
-        check("a\r\nb\tc\n", "a\\u{d}\\nb\\tc");
-        check("\u{1b}[31m", "\\u{1b}[31m");
-    }
+    use super::*;
 
     #[test]
     fn long_texts_are_cut_by_characters() {
         assert_eq!(cut("机柜", 2), "机柜");
         assert_eq!(cut("机柜一二", 2), "机柜… (2 more characters)");
+    }
+
+    #[test]
+    fn no_line_is_a_command_and_only_our_colours_pass() {
+        let check = |text: &str, plain: &str, coloured: &str| {
+            assert_eq!(guarded(text, false), plain, "{text:?}");
+            assert_eq!(guarded(text, true), coloured, "{text:?}");
+        };
+        check(
+            "a\n::error::b\n  ::stop::\n",
+            "a\n\\u{3a}:error::b\n  \\u{3a}:stop::\n",
+            "a\n\\u{3a}:error::b\n  \\u{3a}:stop::\n",
+        );
+        check(
+            "[::]:80 ##vso[x] ##[y] a::b",
+            "[::]:80 \\u{23}#vso[x] \\u{23}#[y] a::b",
+            "[::]:80 \\u{23}#vso[x] \\u{23}#[y] a::b",
+        );
+        check("\u{1b}[1;31merror\u{1b}[0m", "\\u{1b}[1;31merror\\u{1b}[0m", "\u{1b}[1;31merror\u{1b}[0m");
+        check("\u{1b}[2m::error::\u{1b}[0m", "\\u{1b}[2m::error::\\u{1b}[0m", "\u{1b}[2m\\u{3a}:error::\u{1b}[0m");
+        check(
+            "\u{1b}[8mx\u{1b}]0;t\u{7}\u{9b}1m",
+            "\\u{1b}[8mx\\u{1b}]0;t\\u{7}\\u{9b}1m",
+            "\\u{1b}[8mx\\u{1b}]0;t\\u{7}\\u{9b}1m",
+        );
+        check("a\rb\u{8}", "a\\u{d}b\\u{8}", "a\\u{d}b\\u{8}");
+    }
+
+    proptest! {
+        /// Whatever a text holds, no control character passes but line breaks and tabs, and no line is a command.
+        #[test]
+        fn nothing_passes_but_what_shows(text in "[:#\\[ a\u{1b}\u{9b}\u{202e}\r\n\tm0-9;]{0,30}") {
+            let shown = guarded(&text, false);
+            prop_assert!(!shown.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t'));
+            let is_harmless = !shown.contains("##[") && !shown.contains('\u{202e}');
+            prop_assert!(is_harmless, "{}", shown);
+            for line in shown.lines() {
+                prop_assert!(!line.trim_start().starts_with("::"), "{}", line);
+            }
+        }
     }
 }

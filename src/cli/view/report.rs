@@ -9,6 +9,7 @@ use crate::{
     cli::args::{Format, Forms},
     diagnostic::Diagnostic,
     engine::{author::Trace, connection::Tally},
+    files::write::{self, Readers},
     manifest::Provenance,
     model::{Change, Desired, FieldChange, Outcome, ResourceId},
     plan::{Plan, Scene, file::Setup, guard::Excess},
@@ -126,7 +127,8 @@ impl Report<'_> {
     /// Writes the report to the files that were asked for, and returns what went wrong with that.
     pub(in crate::cli) fn write(&self, forms: &Forms) -> Vec<String> {
         let write = |format: Format, path: &Path| {
-            std::fs::write(path, self.form(format)).map_err(|error| format!("cannot write {}: {error}", path.display()))
+            let written = write::replace(path, self.form(format).as_bytes(), Readers::Mask);
+            written.map_err(|error| format!("cannot write {}: {error}", path.display()))
         };
         forms.output_files.iter().filter_map(|(format, path)| write(*format, path).err()).collect()
     }

@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     Screen,
     follow_up::follow_ups,
+    plain::line,
     report::Report,
     value::{Sides, distinct_line, is_long, row, short},
 };
@@ -42,7 +43,7 @@ pub(in crate::cli) struct Writer<'a> {
 pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
     let mut writer = Writer::new(screen, report.sources).explaining(report);
     for error in report.errors {
-        let _ = writeln!(writer.out, "error: {error}");
+        let _ = writeln!(writer.out, "error: {}", line(error));
     }
     let mut diagnostics = report.diagnostics.to_vec();
     if let Some(plan) = report.plan {
@@ -81,7 +82,7 @@ impl<'a> Writer<'a> {
 
     /// Returns what was written.
     pub(in crate::cli) fn finish(self) -> String {
-        self.out
+        self.screen.guard(&self.out)
     }
 
     /// Writes the changes of a plan, then what is left alone, then the sum.
@@ -141,7 +142,7 @@ impl<'a> Writer<'a> {
             self.field(field, shown, width, change);
         }
         for note in &change.notes {
-            let note = self.styled(&format!("    to do by hand: {note}"), QUIET);
+            let note = self.styled(&format!("    to do by hand: {}", line(note)), QUIET);
             let _ = writeln!(self.out, "{note}");
         }
     }
@@ -181,7 +182,7 @@ impl<'a> Writer<'a> {
             self.lines(field);
         }
         if let Some(note) = change.field_notes.get(&field.path) {
-            let note = self.styled(&format!("    {}   {note}", " ".repeat(width)), QUIET);
+            let note = self.styled(&format!("    {}   {}", " ".repeat(width), line(note)), QUIET);
             let _ = writeln!(self.out, "{note}");
         }
     }
@@ -231,7 +232,7 @@ impl<'a> Writer<'a> {
         }
         for (why, ids) in unread.into_values() {
             let sign = self.styled("?", REMOVED);
-            let _ = writeln!(self.out, "{sign} {} could not be read: {why}", some(&ids));
+            let _ = writeln!(self.out, "{sign} {} could not be read: {}", line(&some(&ids)), line(why));
         }
     }
 
@@ -262,7 +263,7 @@ impl<'a> Writer<'a> {
         let _ = writeln!(self.out, "\n{head}");
         for call in &plan.calls {
             let serves: Vec<_> = call.serves.iter().map(ToString::to_string).collect();
-            let for_whom = self.styled(&format!("# {} on {}", serves.join(", "), call.target), QUIET);
+            let for_whom = self.styled(&format!("# {} on {}", line(&serves.join(", ")), call.target), QUIET);
             let _ = writeln!(self.out, "  {} {}  {for_whom}", call.request.operation, call.request.arguments);
         }
     }
@@ -276,10 +277,16 @@ impl<'a> Writer<'a> {
             if let Some(what) = trouble(outcome) {
                 *others.entry(outcome.name()).or_default() += 1;
                 let sign = self.styled("✗", REMOVED);
-                let _ = writeln!(self.out, "{sign} {id}: {what}");
+                let _ = writeln!(self.out, "{sign} {}: {}", line(&id.to_string()), line(&what));
             } else if let Outcome::Normalised(fields) = outcome {
                 for field in fields {
-                    let _ = writeln!(self.out, "  {id}: {} is kept as {}", field.path, short(field.to.as_ref()));
+                    let _ = writeln!(
+                        self.out,
+                        "  {}: {} is kept as {}",
+                        line(&id.to_string()),
+                        line(&field.path),
+                        short(field.to.as_ref())
+                    );
                 }
             }
         }
@@ -296,9 +303,10 @@ impl<'a> Writer<'a> {
 
     /// Writes a line with a place at its end.
     pub(super) fn line(&mut self, text: &str, place: &str) {
-        let width = visible_width(text);
+        let (text, place) = (text.replace('\n', "\\n"), place.replace('\n', "\\n"));
+        let width = visible_width(&text);
         let pad = " ".repeat(PLACES.saturating_sub(width).max(2));
-        let place = self.styled(place, QUIET);
+        let place = self.styled(&place, QUIET);
         let _ = writeln!(self.out, "{text}{pad}{place}");
     }
 
@@ -333,16 +341,9 @@ pub(in crate::cli) fn finished(
 ) -> String {
     let sign = if outcome.converged() { "✓" } else { "✗" };
     let what = trouble(outcome).map(|what| format!(": {what}")).unwrap_or_default();
-    let place = sources.position(origin);
-    format!(
-        "{sign} {} {}  {} {:.2} s  {}:{}{what}",
-        change.action.sign(),
-        change.id,
-        outcome.name(),
-        took.as_secs_f64(),
-        place.file,
-        place.line
-    )
+    let (place, name, took) = (sources.position(origin), outcome.name(), took.as_secs_f64());
+    let change = format!("{} {}", change.action.sign(), change.id);
+    line(&format!("{sign} {change}  {name} {took:.2} s  {}:{}{what}", place.file, place.line))
 }
 
 /// Says what went wrong; nothing where all is well.

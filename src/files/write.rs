@@ -1,0 +1,185 @@
+//! Files that this program writes: whole or not at all, never through a link, and where they hold live values readable
+//! by their owner alone.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+/// The readers of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// The owner alone.
+    Owner,
+    /// Those that the user's mask allows.
+    Mask,
+}
+
+/// Writes a file, whole or not at all; when this returns it is on the disk. A link is replaced, a pipe or a device is
+/// written to.
+pub fn replace(path: &Path, text: &[u8], readers: Readers) -> io::Result<()> {
+    if is_stream(path) {
+        return OpenOptions::new().write(true).open(path)?.write_all(text);
+    }
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let part = beside(path);
+    let written = options(readers).write(true).create_new(true).open(&part).and_then(|mut file| {
+        file.write_all(text)?;
+        file.sync_all()
+    });
+    let replaced = written.and_then(|()| fs::rename(&part, path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    replaced?;
+    sync_parent(path);
+    Ok(())
+}
+
+/// Starts a file that grows, for its owner alone. A file or link of that name is removed, a pipe or a device is written
+/// to.
+pub fn create(path: &Path) -> io::Result<File> {
+    if is_stream(path) {
+        return OpenOptions::new().write(true).open(path);
+    }
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    options(Readers::Owner).write(true).create_new(true).open(path)
+}
+
+/// Adds a line to a file, in one write; when this returns it is on the disk. Where the last line was torn, such as by a
+/// full disk, the new one begins behind a line break. Files and directories that are not there are made for their owner
+/// alone; a link is refused, as is what is no regular file.
+pub fn append(path: &Path, line: &str) -> io::Result<()> {
+    let made = parent(path).filter(|parent| !parent.exists());
+    if let Some(directory) = made {
+        directories().create(directory)?;
+    }
+    let is_new = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => false,
+        Ok(_) => return Err(io::Error::other("it is a link or no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => return Err(error),
+    };
+    let mut file = options(Readers::Owner).read(true).append(true).create(true).open(path)?;
+    let mut text = String::with_capacity(line.len() + 2);
+    if is_torn(&mut file)? {
+        text.push('\n');
+    }
+    text.push_str(line);
+    text.push('\n');
+    file.write_all(text.as_bytes())?;
+    file.sync_data()?;
+    if is_new {
+        sync_parent(path);
+        made.into_iter().for_each(sync_parent);
+    }
+    Ok(())
+}
+
+/// Returns true for a file whose last line has no end.
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+/// Returns true for what is written to as it is: a pipe, a device, and names of open files such as `/dev/stdout`.
+fn is_stream(path: &Path) -> bool {
+    let is_system = ["/dev", "/proc"].iter().any(|root| path.starts_with(root));
+    is_system || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// Returns a new name in the directory of a file.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{:016x}.part", fastrand::u64(..)));
+    path.with_file_name(name)
+}
+
+fn parent(path: &Path) -> Option<&Path> {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty())
+}
+
+/// A name is on the disk when its directory is. Not every system can do that; the file itself is there all the same.
+fn sync_parent(path: &Path) {
+    let _ = File::open(parent(path).unwrap_or(Path::new("."))).and_then(|directory| directory.sync_all());
+}
+
+fn options(readers: Readers) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    if readers == Readers::Owner {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    options
+}
+
+fn directories() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn files_are_replaced_whole_and_never_through_a_link() {
+        let root = tempfile::tempdir().expect("a directory can be made");
+        let (path, other) = (root.path().join("p.json"), root.path().join("other"));
+        fs::write(&other, "kept").expect("written");
+        symlink(&other, &path).expect("a link");
+        replace(&path, b"one", Readers::Owner).expect("written");
+        assert_eq!((fs::read_to_string(&path).expect("read"), mode(&path)), ("one".to_owned(), 0o600));
+        drop(fs::remove_file(&path));
+        symlink(&other, &path).expect("a link");
+        create(&path).expect("made").write_all(b"two").expect("written");
+        assert_eq!((fs::read_to_string(&path).expect("read"), mode(&path)), ("two".to_owned(), 0o600));
+        assert_eq!(fs::read_to_string(&other).expect("read"), "kept");
+        // What cannot be written leaves nothing behind.
+        assert!(replace(root.path(), b"x", Readers::Owner).is_err());
+        assert!(replace(&root.path().join("gone/p.json"), b"x", Readers::Mask).is_err());
+        assert_eq!(fs::read_dir(root.path()).expect("read").count(), 2);
+        replace(Path::new("/dev/null"), b"x", Readers::Owner).expect("a device is written to");
+    }
+
+    #[test]
+    fn lines_are_added_behind_torn_ones_and_through_no_link() {
+        let root = tempfile::tempdir().expect("a directory can be made");
+        let path = root.path().join("a/b/journal");
+        append(&path, "one").expect("written");
+        OpenOptions::new().append(true).open(&path).and_then(|mut file| file.write_all(b"to")).expect("torn");
+        append(&path, "three").expect("written");
+        append(&path, "four").expect("written");
+        assert_eq!(fs::read_to_string(&path).expect("read"), "one\nto\nthree\nfour\n");
+        assert_eq!((mode(&path), mode(&root.path().join("a")), mode(&root.path().join("a/b"))), (0o600, 0o700, 0o700));
+        let link = root.path().join("link");
+        symlink(&path, &link).expect("a link");
+        assert!(append(&link, "five").is_err());
+        assert!(append(root.path(), "five").is_err());
+        assert_eq!(fs::read_to_string(&path).expect("read").lines().count(), 4);
+    }
+}
