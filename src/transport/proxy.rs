@@ -24,6 +24,9 @@ struct Proxy {
     url: String,
 }
 
+/// Makes a proxy of an address for one sort of requests.
+type MakeProxy = fn(&str) -> reqwest::Result<reqwest::Proxy>;
+
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.variable)
@@ -61,7 +64,7 @@ impl Proxies {
     pub(super) fn apply(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, TransportError> {
         let mut builder = builder.no_proxy();
         let direct = reqwest::NoProxy::from_string(&format!("{LOOPBACK},{}", self.direct));
-        let kinds: [(&Option<Proxy>, fn(&str) -> reqwest::Result<reqwest::Proxy>); 3] = [
+        let kinds: [(&Option<Proxy>, MakeProxy); 3] = [
             (&self.http, |url| reqwest::Proxy::http(url)),
             (&self.https, |url| reqwest::Proxy::https(url)),
             (&self.all, |url| reqwest::Proxy::all(url)),
