@@ -82,8 +82,9 @@ fn document(root: &Node<'_>, config: &mut Config, diagnostics: &mut Vec<Diagnost
 fn targets(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<Target> {
     let Some(section) = Section::open(node, "targets", diagnostics) else { return Vec::new() };
     let entries = section.node().entries().iter();
-    let targets: Vec<Target> =
+    let mut targets: Vec<Target> =
         entries.filter_map(|(key, node)| target::target(key, node, directory, diagnostics)).collect();
+    target::share_time_zone(&mut targets);
     let mut defaults: BTreeMap<&str, &Origin> = BTreeMap::new();
     for target in targets.iter().filter(|target| target.default) {
         if let Some(first) = defaults.insert(target.platform, &target.origin) {

@@ -50,6 +50,16 @@ fn language(variable: &dyn Fn(&str) -> Option<String>) -> &'static str {
     if locale.is_some_and(|locale| locale.starts_with("zh")) { LANGUAGES[1] } else { LANGUAGES[0] }
 }
 
+/// Gives the time zone on which targets agree to those of ROMA Connect that have none: there it only shows times, and
+/// what one run tells is in one zone.
+pub(super) fn share_time_zone(targets: &mut [Target]) {
+    let zones: Vec<_> = targets.iter().filter_map(|target| target.settings.get("timeZone").cloned()).collect();
+    let Some(zone) = zones.first().filter(|first| zones.iter().all(|zone| zone.value == first.value)) else { return };
+    for target in targets.iter_mut().filter(|target| target.platform == ROMA_CONNECT) {
+        target.settings.entry("timeZone").or_insert_with(|| zone.clone());
+    }
+}
+
 impl Target {
     /// Puts what the environment says in place of settings that are left out.
     pub fn complete(&self, settings: &mut HashMap<&'static str, String>, variable: &dyn Fn(&str) -> Option<String>) {
@@ -144,8 +154,7 @@ impl Reader<'_> {
         self.setting(section, "", "supplierAccount");
         self.setting(section, "", "version");
         self.check("version", "a version from 3.9 on, such as 3.14", is_supported);
-        self.setting(section, "", "timeZone");
-        self.check("timeZone", "a time zone such as Asia/Shanghai", |name| jiff::tz::TimeZone::get(name).is_ok());
+        self.time_zone(section);
         self.setting(section, "", "language");
         self.check("language", "en or zh-cn", |language| LANGUAGES.contains(&language));
         let Some(auth) = self.auth(section) else { return };
@@ -177,6 +186,11 @@ impl Reader<'_> {
             self.needs_one(&auth, "`username` and `token`");
         }
         auth.finish(self.diagnostics);
+    }
+
+    fn time_zone(&mut self, section: &Section<'_, '_>) {
+        self.setting(section, "", "timeZone");
+        self.check("timeZone", "a time zone such as Asia/Shanghai", |name| jiff::tz::TimeZone::get(name).is_ok());
     }
 
     fn auth<'a, 's>(&mut self, section: &Section<'a, 's>) -> Option<Section<'a, 's>> {

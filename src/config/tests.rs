@@ -98,6 +98,7 @@ sandbox: {state: [sandbox.yaml, /tmp/x.yaml]}
       instanceId = Literal("4f2")
       projectId = From(Env("HW_PROJECT_ID"))
       region = Literal("cn-north-4")
+      timeZone = Literal("Asia/Shanghai")
       token = Env("HW_TOKEN")
     Watch { mode: Report, resync: Some(300s), listen: Some(127.0.0.1:8321) } ["etc/sandbox.yaml", "/tmp/x.yaml"]
     "#);
@@ -321,8 +322,10 @@ targtes: {}
     two (roma-connect) default=true Limits { concurrency: None, requests_per_second: None }
       endpoint = Literal("http://127.0.0.1:1")
       region = Literal("cn-north-4/#")
+      timeZone = Literal("Asia/Shenzen")
     three (roma-connect) default=true Limits { concurrency: None, requests_per_second: None }
       region = Literal("cn-north-4")
+      timeZone = Literal("Asia/Shenzen")
     Watch { mode: Enforce, resync: None, listen: None } []
     "#);
 }
@@ -625,4 +628,32 @@ fn a_mistake_behind_the_last_blank_is_shown() {
         let (_, reported) = read(&(HEAD.to_owned() + text));
         assert!(reported.contains("error["), "{text:?}: {reported}");
     }
+}
+
+#[test]
+fn what_one_run_tells_is_in_one_zone() {
+    let check = |one: &str, other: &str, roma: &str, expected: Option<&str>| {
+        let zone = |zone: &str| if zone.is_empty() { String::new() } else { format!("timeZone: {zone}, ") };
+        let cmdb = |name: &str, set: &str| {
+            format!(
+                "  {name}: {{platform: bk-cmdb, door: direct, endpoint: \"http://h\", {}auth: {{username: admin}}}}\n",
+                zone(set)
+            )
+        };
+        let roma = format!(
+            "  roma: {{platform: roma-connect, region: cn-north-4, instanceId: i, {}auth: {{token: {{env: T}}}}}}\n",
+            zone(roma)
+        );
+        let (config, diagnostics) = read(&format!("{HEAD}targets:\n{}{roma}{}", cmdb("a", one), cmdb("b", other)));
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        let target = config.target("roma").expect("it is there");
+        let found = target.settings.get("timeZone").map(|zone| zone.value.clone());
+        assert_eq!(found, expected.map(|zone| Setting::Literal(zone.to_owned())));
+        assert_eq!(config.target("b").is_some_and(|b| b.settings.contains_key("timeZone")), !other.is_empty());
+    };
+    check("Asia/Shanghai", "", "", Some("Asia/Shanghai"));
+    check("Asia/Shanghai", "Asia/Shanghai", "", Some("Asia/Shanghai"));
+    check("Asia/Shanghai", "Europe/Berlin", "", None);
+    check("Asia/Shanghai", "Asia/Shanghai", "UTC", Some("UTC"));
+    check("", "", "", None);
 }

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::Value;
 
-use super::Action;
+use super::{Action, Display};
 
 /// What told it, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,8 @@ pub struct Changed {
     pub at: Option<String>,
     /// The value before.
     pub was: Option<Value>,
+    /// The value before as people read it; none where that is how it was stored.
+    pub was_display: Option<Display>,
     /// What told it.
     pub source: Source,
     /// Whether it was the account that the program itself uses; none where that is not known.
@@ -106,7 +108,15 @@ pub struct Changed {
 impl Changed {
     /// Returns what is said where nothing is known.
     pub fn unknown() -> Self {
-        Self { deed: Deed::Unknown, by: None, at: None, was: None, source: Source::Nothing, ours: None }
+        Self {
+            deed: Deed::Unknown,
+            by: None,
+            at: None,
+            was: None,
+            was_display: None,
+            source: Source::Nothing,
+            ours: None,
+        }
     }
 
     /// Says which side moved.
@@ -124,14 +134,14 @@ impl Changed {
     }
 }
 
-/// Returns a time as reports have it: in a zone, where one is given, else in that of the text, else as it is.
+/// Returns a time as reports have it: in a zone, where one is given, else in UTC; without an offset and a zone as it is.
 pub fn moment(text: &str, zone: Option<&str>) -> String {
     let zone = zone.and_then(|zone| TimeZone::get(zone).ok());
     let written = |moment: jiff::Zoned| moment.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
     if let Ok(moment) = text.parse::<Timestamp>() {
         return match zone {
             Some(zone) => written(moment.to_zoned(zone)),
-            None => text.to_owned(),
+            None => moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         };
     }
     let civil = text.parse::<DateTime>().ok().zip(zone);
@@ -147,8 +157,8 @@ mod tests {
     fn times_are_in_the_zone_of_the_target() {
         let check = |text: &str, zone: Option<&str>, expected: &str| assert_eq!(moment(text, zone), expected);
         check("2026-11-20T06:02:03.5Z", Some("Asia/Shanghai"), "2026-11-20T14:02:03+08:00");
-        check("2026-11-20T06:02:03.5Z", None, "2026-11-20T06:02:03.5Z");
-        check("2026-11-20T14:02:03+08:00", None, "2026-11-20T14:02:03+08:00");
+        check("2026-11-20T06:02:03.5Z", None, "2026-11-20T06:02:03Z");
+        check("2026-11-20T14:02:03+08:00", None, "2026-11-20T06:02:03Z");
         check("2026-11-20 14:02:03", Some("Asia/Shanghai"), "2026-11-20T14:02:03+08:00");
         check("2026-11-20 14:02:03", None, "2026-11-20 14:02:03");
         check("some day", Some("Asia/Shanghai"), "some day");

@@ -162,3 +162,27 @@ fn two_values_that_differ_never_look_the_same() {
         assert!(output.stdout.contains(line), "{form}: {output}");
     }
 }
+
+#[test]
+fn the_value_before_is_shown_by_its_name() {
+    let site =
+        site(&json!({"status": "1", "seen": "2026-10-31T22:00:00Z"}), "status: In stock, seen: '2026-11-01 06:00:00'");
+    let by = |values: &Value| {
+        let mut body = json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1});
+        body.as_object_mut().expect("an object").extend(values.as_object().cloned().unwrap_or_default());
+        site.edit("update_inst", &body);
+    };
+    by(&json!({"status": "2", "seen": "2026-11-02T00:00:00Z"}));
+    by(&json!({"status": "1", "seen": "2026-11-03T00:00:00Z"}));
+    site.write("one.yaml", &switch("s", "bk_asset_id: A1", "status: '2', seen: '2026-11-01 06:00:00'"));
+    let output = site.run(&["drift"]);
+    assert!(output.stdout.contains(" by zoe"), "{output}");
+    for told in ["live In stock (1), declared In use (2), changed", "before 2026-11-02 08:00:00 +08:00"] {
+        assert!(output.stdout.contains(told), "{told}: {output}");
+    }
+    site.write("one.yaml", &switch("s", "bk_asset_id: A1", "roles: [In stock]"));
+    by(&json!({"status": "2", "roles": ["2"]}));
+    by(&json!({"roles": ["1", "2"]}));
+    let output = site.run(&["drift"]);
+    assert!(output.stdout.contains("before [In use] ([2])"), "{output}");
+}

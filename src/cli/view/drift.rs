@@ -9,7 +9,7 @@ use super::{
     Screen, json as plan_json,
     report::Report,
     text::{self, Writer},
-    value::{Sides, is_long, short},
+    value::{Sides, is_long, shown},
 };
 use crate::{
     engine::author::Trace,
@@ -137,7 +137,8 @@ fn sentence(changed: &Changed, field: Option<&FieldChange>) -> String {
         (Deed::Changed, Source::Audit) => {
             let declared = field.and_then(|field| field.to.as_ref());
             let was = changed.was.as_ref().filter(|was| Some(*was) != declared && !is_long(Some(was)));
-            let was = was.map(|was| format!(", before {}", short(Some(was)))).unwrap_or_default();
+            let was =
+                was.map(|was| format!(", before {}", shown(changed.was_display.as_ref(), was))).unwrap_or_default();
             format!("changed {at}{by}{was}")
         }
         (Deed::Changed, _) => format!("its object last changed {at}{by}"),

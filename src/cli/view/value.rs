@@ -56,12 +56,10 @@ impl Sides {
     /// Returns the sides of a field.
     pub(super) fn of(field: &FieldChange) -> Self {
         let side = |display: fn(&Display) -> &Option<String>, value: &Option<Value>| {
-            let shown = field.display.as_ref().and_then(|one| Some((one.kind, display(one).as_ref()?)));
-            match (shown, value) {
-                (Some((DisplayKind::Option, name)), Some(id)) => (line(name), Some(bare(id))),
-                (Some((_, text)), _) => (line(text), None),
-                (None, Some(cells)) if field.path.ends_with(']') && cells.is_object() => (row(cells), None),
-                (None, value) => (short(value.as_ref()), None),
+            let shown = field.display.as_ref().and_then(|one| Some((one.kind, display(one).as_ref()?.as_str())));
+            match value {
+                Some(cells) if field.path.ends_with(']') && cells.is_object() => (row(cells), None),
+                value => side(shown, value.as_ref()),
             }
         };
         let (from, from_id) = side(|display| &display.from, &field.from);
@@ -99,6 +97,22 @@ impl Sides {
             _ => format!("{} → {}", self.named_from(), self.named_to()),
         }
     }
+}
+
+/// Returns the text of a value, and the stored value where the text is a name of it.
+fn side(display: Option<(DisplayKind, &str)>, value: Option<&Value>) -> (String, Option<String>) {
+    match (display, value) {
+        (Some((DisplayKind::Option, name)), Some(id)) => (line(name), Some(bare(id))),
+        (Some((_, text)), _) => (line(text), None),
+        (None, value) => (short(value), None),
+    }
+}
+
+/// Returns the value that a display calls the desired one.
+pub(super) fn shown(display: Option<&Display>, value: &Value) -> String {
+    let display = display.and_then(|display| Some((display.kind, display.to.as_deref()?)));
+    let (text, id) = side(display, Some(value));
+    named(&text, id.as_ref())
 }
 
 fn named(text: &str, id: Option<&String>) -> String {

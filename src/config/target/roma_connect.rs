@@ -25,6 +25,7 @@ impl Reader<'_> {
         // Left out, it is that of the token, or found by its name.
         self.setting(section, "", "projectId");
         self.required(section, "", "instanceId");
+        self.time_zone(section);
         if !has("auth") {
             return;
         }

@@ -14,7 +14,7 @@ use crate::{
         Action, Request,
         author::{Changed, Deed, Source, moment},
     },
-    platform::bk_cmdb::lookup::Trouble,
+    platform::bk_cmdb::lookup::{self, Trouble},
 };
 
 /// Most records that are read of one object, the latest first: each holds a whole row.
@@ -213,6 +213,7 @@ pub(super) fn told(record: &Value, deed: Deed, facts: &Facts) -> Changed {
         deed,
         at: record["operation_time"].as_str().map(|time| time_of(time, facts)),
         was: None,
+        was_display: None,
         source: Source::Audit,
         ours: ours(by.as_deref(), facts),
         by,
@@ -253,6 +254,15 @@ pub(super) fn last_change(trail: &Trail<'_>, field: &str, live: &Value, facts: &
     Some(Changed { by: None, ours: None, ..told(oldest, deed, facts) })
 }
 
+/// Adds how people read the value before a change of a field.
+fn with_display(changed: Changed, model: &str, field: &str, facts: &Facts) -> Changed {
+    let definition = lookup::definition(model, &mut Observation::default(), facts);
+    let time_zone = facts.settings.get("timeZone").map(String::as_str);
+    let attribute = definition.as_ref().ok().and_then(|definition| definition.get(field));
+    let was_display = attribute.zip(changed.was.as_ref()).and_then(|(one, was)| one.display(None, was, time_zone));
+    Changed { was_display, ..changed }
+}
+
 /// Returns who made an object, as far as records tell.
 pub(super) fn creation(trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
     let record = trail.as_ref()?.latest.iter().find(|record| record["action"] == "create")?;
@@ -289,6 +299,7 @@ pub(super) fn of_row(row: &Value, action: Action, facts: &Facts) -> Changed {
         by: by.map(str::to_owned),
         at: Some(time_of(at, facts)),
         was: None,
+        was_display: None,
         source: if by.is_some() { Source::Object } else { Source::Time },
         ours: ours(by, facts),
     }
@@ -322,7 +333,8 @@ pub(super) fn of_live<'p, 'f>(
             take("", creation(trail, facts));
         }
         for field in &one.change.fields {
-            take(&field.path, last_change(trail, &field.path, live.field(&field.path), facts));
+            let told = last_change(trail, &field.path, live.field(&field.path), facts);
+            take(&field.path, told.map(|told| with_display(told, subject.model, &field.path, facts)));
         }
     }
     if missing.is_empty() {

@@ -61,6 +61,7 @@ fn of_row(row: &Value, action: Action, own: Option<&Value>, facts: &Facts) -> Ch
         deed,
         at: Some(moment(at, facts.settings.get("timeZone").map(String::as_str))),
         was: None,
+        was_display: None,
         source: if by.is_some() { Source::Object } else { Source::Time },
         ours: is_own(user, own, facts),
         by,
