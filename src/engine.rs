@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod author;
 pub mod beneath;
+mod call_log;
 pub mod check;
 pub mod connection;
 mod gate;

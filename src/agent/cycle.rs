@@ -195,7 +195,7 @@ impl Cycle {
 fn log(report: &Report) {
     let Counts { in_sync, changed, drifted, failed, blocked, unknown } = report.counts;
     let (trigger, result, drift) = (report.trigger.name(), report.verdict.name(), report.drift);
-    let ms = report.end.duration_since(report.start).as_millis();
+    let ms = i64::try_from(report.end.duration_since(report.start).as_millis()).unwrap_or(i64::MAX);
     let error = report.error.as_deref().unwrap_or_default();
     if report.verdict == Verdict::Failed || report.verdict == Verdict::Panicked {
         tracing::error!(trigger, result, in_sync, changed, drifted, failed, blocked, unknown, drift, ms, "{error}");

@@ -23,8 +23,10 @@ mod yaml;
 
 use std::io::{self, IsTerminal, Write};
 
+use serde_json::{Value, json};
+
 use self::events::Events;
-use super::args::{Color, Talk};
+use super::args::{Color, LogFormat, Talk};
 use crate::{
     diagnostic::{Diagnostic, render},
     source::Sources,
@@ -44,6 +46,8 @@ pub(super) struct Screen {
     /// What programs are told of the run while it goes.
     pub(super) events: Events,
     errors_in_colour: bool,
+    /// Stderr holds nothing but lines of JSON.
+    json_log: bool,
 }
 
 impl Screen {
@@ -64,12 +68,21 @@ impl Screen {
             bars: terminal && !ci && !talk.quiet,
             quiet: talk.quiet,
             events: Events::default(),
+            json_log: talk.log_format == LogFormat::Json,
         }
     }
 
     /// Returns the screen of a file: no colours.
     pub(super) fn plain() -> Self {
-        Self { colour: false, width: 100, bars: false, quiet: true, events: Events::default(), errors_in_colour: false }
+        Self {
+            colour: false,
+            width: 100,
+            bars: false,
+            quiet: true,
+            events: Events::default(),
+            errors_in_colour: false,
+            json_log: false,
+        }
     }
 
     /// Writes to stdout. A reader that went away is no error.
@@ -87,18 +100,24 @@ impl Screen {
     /// Writes a line to stderr, unless only errors are wanted.
     pub(super) fn say(&self, text: &str) {
         if !self.quiet {
-            Self::err(&plain::guarded(&format!("{text}\n"), self.errors_in_colour));
+            self.always(text);
         }
     }
 
     /// Writes a line to stderr that other programs wait for.
     pub(super) fn always(&self, text: &str) {
+        if self.json_log {
+            return Self::err(&log::record("INFO", text, Value::Null));
+        }
         Self::err(&plain::guarded(&format!("{text}\n"), self.errors_in_colour));
     }
 
     /// Writes an error to stderr.
     pub(super) fn error(&self, text: &str) {
         self.events.error(text);
+        if self.json_log {
+            return Self::err(&log::record("ERROR", text, Value::Null));
+        }
         let (start, end) = if self.errors_in_colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
         let text = format!("{start}error{end}: {}\n", plain::line(text));
         Self::err(&plain::guarded(&text, self.errors_in_colour));
@@ -108,7 +127,12 @@ impl Screen {
     pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &Sources) {
         self.events.diagnostics(diagnostics, sources);
         let shown: Vec<_> = diagnostics.iter().filter(|one| !self.quiet || one.is_error()).cloned().collect();
-        if !shown.is_empty() {
+        if self.json_log {
+            for one in render::sorted(&shown) {
+                let level = if one.is_error() { "ERROR" } else { "WARN" };
+                Self::err(&log::record(level, &one.message, json!({"diagnostic": render::json(one, sources)})));
+            }
+        } else if !shown.is_empty() {
             let text = render::text(&shown, sources, self.errors_in_colour, self.width);
             Self::err(&plain::guarded(&text, self.errors_in_colour));
         }

@@ -66,14 +66,16 @@ pub(super) fn output(words: &[String], timeout: Duration) -> Result<Vec<u8>, Pro
         }
     };
     group.ended();
-    if !status.success() {
-        return Err(Problem::Failed { program, status });
-    }
+    // What it started may hold its output open without end.
     let end = deadline.min(Instant::now() + GRACE);
     while let Some(chunks) = chunks.as_ref().filter(|_| open && Instant::now() < end) {
         open = read_for(chunks, end.saturating_duration_since(Instant::now()), &mut bytes).map_err(failed)?;
     }
-    if bytes.len() as u64 > MAX_BYTES { Err(Problem::Large(program)) } else { Ok(bytes) }
+    // First, as a program fails when nobody reads on.
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Problem::Large(program));
+    }
+    if status.success() { Ok(bytes) } else { Err(Problem::Failed { program, status }) }
 }
 
 /// A running program with its process group, which ends with it.

@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 pub use self::access::{Reader, Writer};
 use super::{
+    call_log::{CallRecord, without_query},
     gate::Gates,
     leave::Leave,
     limit::{Adaptive, Pace},
@@ -253,10 +254,11 @@ impl Connection {
         // Behind all waiting: signatures hold the time.
         let stamp = Stamp { request_id: &request_id, now: jiff::Timestamp::now() };
         let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
-        let start = Instant::now();
+        let (start, method, url) = (Instant::now(), prepared.method, without_query(&prepared.url));
         self.shared.tally.count(operation, write);
         let answer = self.shared.transport.send(prepared).await;
-        let answered = answer.is_ok();
+        let status = answer.as_ref().ok().map(|answer| answer.status);
+        let answered = status.is_some();
         if answered {
             self.reached.store(true, Ordering::Relaxed);
         }
@@ -275,7 +277,17 @@ impl Connection {
             };
             harmless(&Refusal { message, retry, ..refusal }, &request_id, endpoint)
         });
-        self.log(operation, start.elapsed(), outcome.as_ref().err());
+        CallRecord {
+            target: &self.target.name,
+            operation,
+            method,
+            url: &line(&Mask::of(endpoint).text(&url)),
+            status,
+            request_id: &request_id,
+            took: start.elapsed(),
+            refusal: outcome.as_ref().err(),
+        }
+        .log();
         let standing = outcome.as_ref().err().map(|refusal| self.target.platform.standing(endpoint, refusal));
         match (pass, &outcome, standing) {
             (Some(pass), Err(refusal), Some(Standing::Rejected)) => pass.rejected(refusal).await,
@@ -291,15 +303,6 @@ impl Connection {
         let host = place.split('/').next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
         let message = format!("target `{}` at {host}: {}", self.target.name, refusal.message);
         Refusal { message, ..refusal }
-    }
-
-    /// Arguments and answers are not logged: they may hold what is secret.
-    fn log(&self, operation: &'static str, took: Duration, refusal: Option<&Refusal>) {
-        let (target, ms) = (&*self.target.name, took.as_millis());
-        match refusal {
-            None => tracing::debug!(target, operation, ms, "answered"),
-            Some(refusal) => tracing::debug!(target, operation, ms, %refusal, "refused"),
-        }
     }
 
     /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.

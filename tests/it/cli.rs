@@ -232,3 +232,45 @@ fn a_sandbox_serves_until_it_is_told_to_end() {
     assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
+
+#[test]
+fn each_call_is_told_on_demand() {
+    let site = Site::with(&state(), &[("a.yaml", &switch("core", "bk_asset_id: A1", "ports: 48"))]);
+    let calls = |arguments: &[&str]| -> Vec<String> {
+        let output = site.run(arguments);
+        assert_eq!(output.code, Some(0), "{output}");
+        output.stderr.lines().filter(|line| line.contains("search_object_attribute")).map(str::to_owned).collect()
+    };
+    assert_eq!(calls(&["plan"]), Vec::<String>::new());
+    let short = calls(&["plan", "-v"]);
+    assert_eq!(short.len(), 1, "{short:?}");
+    assert!(short[0].contains("search_object_attribute answered") && !short[0].contains("http://"), "{short:?}");
+    let long = calls(&["plan", "-vv"]);
+    assert_eq!(long.len(), 1, "{long:?}");
+    for part in ["method=\"POST\"", "url=\"http://127.0.0.1:", "status=200", "request_id=\"rec", "ms="] {
+        assert!(long[0].contains(part), "{part}: {long:?}");
+    }
+}
+
+#[test]
+fn a_log_in_json_is_json_from_the_first_line() {
+    let site = Site::with(&state(), &[("a.yaml", &switch("core", "bk_asset_id: A1", "ports: 48"))]);
+    site.write("b.yaml", "apiVersion: bk-cmdb/v1\nkind: Module\nmetadata: {name: x}\nspec: {}\n");
+    let records = |arguments: &[&str]| -> Vec<Value> {
+        let output = site.run(arguments);
+        let lines = output.stderr.lines();
+        let records: Vec<Value> =
+            lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+        for record in &records {
+            let message = record["message"].as_str().unwrap_or_default();
+            assert!(!message.is_empty() && record["level"].is_string() && record["timestamp"].is_string(), "{record}");
+        }
+        records
+    };
+    let broken = records(&["plan", "--log-format", "json"]);
+    assert!(broken.iter().any(|record| record["diagnostic"]["code"].is_string()), "{broken:?}");
+    site.write("b.yaml", "");
+    let calls = records(&["apply", "-y", "-vv", "--log-format", "json"]);
+    let call = calls.iter().find(|record| record["operation"] == "update_inst").expect("the write is there");
+    assert_eq!((&call["status"], call["ms"].is_u64(), &call["target"]), (&json!(200), true, &json!("cmdb")), "{call}");
+}

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use serde_json::{Map, Value, json};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::{Screen, plain};
@@ -10,12 +11,13 @@ use crate::cli::args::{LogFormat, Talk};
 /// Installs the log. `RECONCILE_LOG` chooses what is logged, above `-v` and `-q`.
 pub(in crate::cli) fn install(talk: &Talk, talkative: bool, screen: &Screen) {
     let level = match (talk.quiet, talk.verbose) {
-        (true, _) => "error",
-        (false, 0) if !talkative => "warn",
-        (false, 0 | 1) => "info",
-        (false, _) => "debug",
+        (true, _) => "reconcile=error",
+        (false, 0) if !talkative => "reconcile=warn",
+        (false, 0) => "reconcile=info",
+        (false, 1) => "reconcile=info,reconcile::calls=debug",
+        (false, _) => "reconcile=debug,reconcile::calls=trace",
     };
-    let filter = std::env::var("RECONCILE_LOG").unwrap_or_else(|_| format!("reconcile={level}"));
+    let filter = std::env::var("RECONCILE_LOG").unwrap_or_else(|_| level.to_owned());
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("reconcile=warn"));
     let registry = tracing_subscriber::registry().with(filter);
     let colour = screen.errors_in_colour;
@@ -24,8 +26,22 @@ pub(in crate::cli) fn install(talk: &Talk, talkative: bool, screen: &Screen) {
         LogFormat::Text => registry
             .with(fmt::layer().with_writer(move || Guarded { colour }).with_target(false).with_ansi(colour))
             .try_init(),
-        LogFormat::Json => registry.with(fmt::layer().json().with_writer(io::stderr)).try_init(),
+        LogFormat::Json => {
+            registry.with(fmt::layer().json().flatten_event(true).with_target(false).with_writer(io::stderr)).try_init()
+        }
     };
+}
+
+/// Returns one line of the log in JSON, as the layer above writes them, with more keys.
+pub(super) fn record(level: &str, message: &str, more: Value) -> String {
+    let mut record = Map::new();
+    record.insert("timestamp".to_owned(), json!(jiff::Timestamp::now().to_string()));
+    record.insert("level".to_owned(), json!(level));
+    record.insert("message".to_owned(), json!(plain::line(message)));
+    if let Value::Object(more) = more {
+        record.extend(more);
+    }
+    format!("{}\n", Value::Object(record))
 }
 
 /// Stderr for lines of the log, which may quote what strangers wrote.
