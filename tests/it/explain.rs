@@ -77,7 +77,7 @@ fn a_line_leads_to_fields_and_calls() {
         "m/web.yaml:12:29",
         "m/web.yaml:11",
     ];
-    let shown: Vec<_> = places.iter().map(|place| format!("{place}\n{}\n", explain(&site, place, &[]))).collect();
+    let shown: Vec<_> = places.iter().map(|place| format!("{place}\n{}\n", explain(&site, place, &["-q"]))).collect();
     let shown = shown.concat();
     insta::assert_snapshot!(shown, @r##"
     values.yaml:1

@@ -432,6 +432,7 @@ spec:
       |
     9 |     - {roles: []}
       |        ^^^^^
+    3 errors in 1 file
     [exit status: 1]
     "#);
 }

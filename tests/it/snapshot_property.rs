@@ -135,12 +135,12 @@ fn check(case: &Case, below: &Below, way: Way) -> Result<(), TestCaseError> {
         let prune: &[&str] = if way.prune { &["--prune"] } else { &[] };
         site.run(&[arguments, prune].concat())
     };
-    let live = run(&["plan", "many", "-o", "json"]);
+    let live = run(&["plan", "many", "--allow-empty", "-o", "json"]);
     for known in ["many", "few"] {
-        let taken = run(&["snapshot", known, "--out", "state.snapshot"]);
+        let taken = run(&["snapshot", known, "--allow-empty", "--out", "state.snapshot"]);
         prop_assert_eq!(taken.code, Some(0), "{}", taken);
         site.sandbox().clear_calls();
-        let sealed = run(&["plan", "many", "-o", "json", "--against", "state.snapshot"]);
+        let sealed = run(&["plan", "many", "--allow-empty", "-o", "json", "--against", "state.snapshot"]);
         prop_assert_eq!(operations(&site.sandbox().calls()), json!({}));
         prop_assert_eq!(sealed.code, live.code, "{}: {}", known, sealed);
         prop_assert!(
