@@ -146,7 +146,7 @@ impl Reader<'_> {
         }
         let is_direct = door.is_some_and(|(door, _)| door == "direct");
         self.required(section, "", "endpoint");
-        self.check("endpoint", "an address such as https://paas.example.com", is_root);
+        self.check_endpoint("https://paas.example.com");
         self.setting(section, "", "stage");
         self.check("stage", "a stage such as prod", |stage| {
             stage.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
@@ -221,7 +221,26 @@ impl Reader<'_> {
     fn check(&mut self, key: &'static str, wanted: &str, fits: impl Fn(&str) -> bool) {
         let Some(Located { value: Setting::Literal(text), origin, .. }) = self.target.settings.get(key) else { return };
         if !fits(text) {
-            self.diagnostics.push(Diagnostic::error("C004", format!("{key} has to be {wanted}"), origin));
+            let diagnostic = Diagnostic::error("C004", format!("{key} has to be {wanted}"), origin);
+            // What stands before an @ may be a password.
+            let diagnostic = if text.contains('@') {
+                diagnostic.hint("a user name and a password belong into `auth`").hide()
+            } else {
+                diagnostic
+            };
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Checks the root of an API.
+    fn check_endpoint(&mut self, example: &str) {
+        self.check("endpoint", &format!("an address such as {example}"), is_root);
+        let Some(Located { value: Setting::Literal(text), origin, .. }) = self.target.settings.get("endpoint") else {
+            return;
+        };
+        if let Some(root) = before_api(text).filter(|_| is_root(text)) {
+            let message = "endpoint is the root of the API, without the path behind it";
+            self.diagnostics.push(Diagnostic::error("C004", message, origin).hint(format!("write `{root}`")));
         }
     }
 
@@ -231,12 +250,33 @@ impl Reader<'_> {
     }
 }
 
-/// Says whether a text is the root of an address: scheme and host, perhaps a path, nothing behind it.
+/// Says whether a text is the root of an address: scheme and host, perhaps a port and a path, nothing behind it.
 fn is_root(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
-        !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@', ' ']) && !rest.contains("//")
+        let place = rest.split('/').next().unwrap_or_default();
+        is_host(place) && !rest.contains(['?', '#', '@', ' ']) && !rest.contains("//")
     })
+}
+
+/// Returns true for a host, perhaps with a port; an IPv6 address stands in brackets.
+fn is_host(place: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    if let Some(rest) = place.strip_prefix('[') {
+        return rest.split_once(']').is_some_and(|(address, behind)| {
+            let is_free = behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port);
+            is_free && address.parse::<std::net::Ipv6Addr>().is_ok()
+        });
+    }
+    match place.split_once(':') {
+        Some((host, port)) => !host.is_empty() && is_port(port),
+        None => !place.is_empty(),
+    }
+}
+
+/// Returns the root before the path of an API, where an address has one: paths are put behind the root.
+fn before_api(text: &str) -> Option<&str> {
+    ["/api/v3", "/api/c/", "/api/bk-cmdb", "/v2/"].iter().filter_map(|path| Some(&text[..text.find(path)?])).next()
 }
 
 /// Says whether a text is a version of BlueKing CMDB that can be talked to.

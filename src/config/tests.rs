@@ -331,6 +331,29 @@ targtes: {}
 }
 
 #[test]
+fn an_endpoint_is_a_root_and_never_shows_a_password() {
+    let check = |endpoint: &str, expected: Option<&str>| {
+        let target = format!("{{platform: bk-cmdb, door: direct, endpoint: '{endpoint}', auth: {{username: u}}}}");
+        let (_, reported) = read(&format!("{HEAD}targets:\n  t: {target}\n"));
+        assert!(!reported.contains("canary"), "{endpoint}: {reported}");
+        match expected {
+            Some(expected) => assert!(reported.contains(expected), "{endpoint}: {reported}"),
+            None => assert_eq!(reported, "", "{endpoint}"),
+        }
+    };
+    for fine in ["http://h", "https://h:8443/", "http://[::1]:8080", "https://h/cmdb", "http://10.0.0.1:8080/"] {
+        check(fine, None);
+    }
+    for wrong in ["h", "ftp://h", "http://", "http://h:99999", "http://h:0", "http://[::1", "http://[x]", "http://:80"]
+    {
+        check(wrong, Some("endpoint has to be an address such as https://paas.example.com"));
+    }
+    check("http://user:canary@h", Some("a user name and a password belong into `auth`"));
+    check("http://h:8080/api/v3", Some("write `http://h:8080`"));
+    check("https://paas.example.com/api/c/compapi/v2/cc/", Some("write `https://paas.example.com`"));
+}
+
+#[test]
 fn scopes_of_prune() {
     let target = |name: &str| {
         format!("  {name}: {{platform: bk-cmdb, door: direct, endpoint: 'http://c', auth: {{username: u}}}}\n")

@@ -15,7 +15,7 @@ impl Reader<'_> {
             region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         });
         self.setting(section, "", "endpoint");
-        self.check("endpoint", "an address such as https://roma.cn-north-4.myhuaweicloud.com", is_root);
+        self.check_endpoint("https://roma.cn-north-4.myhuaweicloud.com");
         let has = |key: &str| section.node().get(key).is_some();
         // Without `auth` all of it may come from the environment.
         if has("region") == has("endpoint") && (has("region") || has("auth")) {
