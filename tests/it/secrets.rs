@@ -148,3 +148,88 @@ fn a_sandbox_needs_no_secret() {
     assert_eq!(output.code, Some(0), "{output}");
     assert_eq!(site.sandbox().calls(), [], "the platforms themselves are left alone");
 }
+
+/// The part of the echoed secret that no encoding changes.
+const CORE: &str = "q7Zk93VbT1mW";
+
+/// Starts a server that gives every request the same answer, and returns its address.
+fn echo(answer: String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request: Vec<u8> = Vec::new();
+            let mut buffer = [0; 4096];
+            // The head, and the body as far as it came along: the answer is the same.
+            while !request.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+                match stream.read(&mut buffer) {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => request.extend(&buffer[..count]),
+                }
+            }
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn a_server_that_echoes_a_secret_does_not_spread_it() {
+    let secret = format!("x\"\\{CORE}/ y&z");
+    let json = json!(secret).to_string();
+    let (text, twice) = (&json[1..json.len() - 1], json!(json).to_string());
+    let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let partly =
+        secret.replace('"', "%22").replace('\\', "%5C").replace('/', "%2F").replace(' ', "%20").replace('&', "%26");
+    let envelope = |code: &str, message: &str| {
+        format!(r#"{{"result":false,"code":{code},"message":"{message}","data":null,"request_id":"r"}}"#)
+    };
+    let request_id = format!(r#"{{"result":false,"code":1199000,"message":"no","data":null,"request_id":{json}}}"#);
+    let echoes = [
+        ("a message", "", envelope("1199000", text)),
+        ("a message that is cut", "", format!("<html>{}{secret}</html>", "a".repeat(185))),
+        ("a code", "", envelope(&json, "no")),
+        ("an id in the body", "", request_id),
+        (
+            "an id in a header",
+            &*format!("X-Bkapi-Request-Id: {secret}\r\nX-Request-Id: {secret}\r\n"),
+            envelope("1199000", "no"),
+        ),
+        ("a page", "", format!("<html>bk_app_secret={secret}</html>")),
+        ("a body sent back", "", format!("<pre>{{\"bk_app_secret\":{json}}}</pre>")),
+        ("a body sent back in a message", "", envelope("1199000", &twice[1..twice.len() - 1])),
+        ("an address", "", envelope("1199000", &format!("GET /?secret={partly} and {encoded}"))),
+        ("where it leads", &*format!("Location: https://example.com/{partly}?s={partly}\r\n"), String::new()),
+    ];
+    for (what, headers, body) in echoes {
+        let status = if headers.starts_with("Location") { "302 Found" } else { "200 OK" };
+        let length = body.len();
+        let answer =
+            format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        let address = echo(answer);
+        let site = Site::with(&state(), &[("b.yaml", &switch("core", "bk_asset_id: A1", "ports: 48"))]);
+        site.write("secret.txt", &secret);
+        site.write(
+            "reconcile.yaml",
+            &format!(
+                "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, door: esb, endpoint: '{address}', \
+                 auth: {{appCode: reconcile, appSecret: {{file: secret.txt}}, username: admin}}}}\n"
+            ),
+        );
+        for arguments in [
+            &["plan", "-vv", "--calls"][..],
+            &["plan", "-vv", "--log-format", "json", "-o", "json", "--events", "events.json"],
+            &["apply", "-y", "-o", "markdown", "--output-file", "sarif=report.sarif"],
+        ] {
+            let output = site.run(arguments);
+            assert_eq!(output.code, Some(5), "{what} {arguments:?}: {output}");
+            assert!(!output.all().contains(CORE), "{what} {arguments:?}: {output}");
+        }
+        for file in ["events.json", "report.sarif", ".state/journal.ndjson"] {
+            let text = std::fs::read_to_string(site.path().join(file)).unwrap_or_default();
+            assert!(!text.contains(CORE), "{what} {file}: {text}");
+        }
+    }
+}
