@@ -41,6 +41,7 @@ mod snapshot;
 mod snapshot_beneath;
 mod snapshot_moved;
 mod snapshot_property;
+mod strangers;
 mod traps;
 mod two_applies;
 mod unique;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     finding::{Finding, ONLY, REPORTED, Rank, findings},
+    plain::visible,
     report::Report,
     text::count,
 };
@@ -45,7 +46,7 @@ fn data(text: &str) -> String {
 
 /// Escapes the value of a property.
 fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+    data(&visible(text)).replace(':', "%3A").replace(',', "%2C")
 }
 
 #[cfg(test)]
@@ -54,6 +55,7 @@ mod tests {
 
     #[test]
     fn commands_are_escaped() {
+        assert_eq!(property("x\u{1b}]0;y\u{7}"), "x\\u{1b}]0;y\\u{7}");
         assert_eq!(data("50 %\r\n::error::a,b:c"), "50 %25%0D%0A::error::a,b:c");
         assert_eq!(property("a:b,c%0A"), "a%3Ab%2Cc%250A");
     }
