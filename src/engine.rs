@@ -10,6 +10,7 @@ mod gate;
 mod leave;
 mod limit;
 mod mask;
+mod notice;
 pub mod observe;
 pub mod prune;
 mod redirect;

@@ -352,6 +352,11 @@ fn marks(code: Option<&str>, request_id: Option<&str>) -> String {
 }
 
 impl Refusal {
+    /// Returns true if a platform gave a code of its own. An HTTP status alone may come from anything on the way.
+    pub fn has_own_code(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| code.len() != 3 || code.parse::<u16>().is_err())
+    }
+
     /// Returns a refusal that says no for good.
     pub fn new(code: Option<Arc<str>>, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry: Retry::Never, lost: false, request_id: None }

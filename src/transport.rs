@@ -35,7 +35,11 @@ impl Default for Options {
 pub struct Transport {
     client: reqwest::Client,
     proxies: std::sync::Arc<[String]>,
+    timeout: Duration,
 }
+
+/// Longest body of an answer, decoded. A page of 500 large instances has a few megabytes.
+const LONGEST_BODY: usize = 64 << 20;
 
 /// An answer.
 pub struct Answer {
@@ -78,7 +82,12 @@ impl Transport {
             .user_agent(concat!("reconcile/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(tls(options)?);
         let client = options.proxies.apply(builder)?.build()?;
-        Ok(Self { client, proxies: options.proxies.variables().into() })
+        Ok(Self { client, proxies: options.proxies.variables().into(), timeout: options.timeout })
+    }
+
+    /// Returns the most time for one request, answer included.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Sends a request. What went wrong on the way says whether the request may have arrived.
@@ -97,11 +106,20 @@ impl Transport {
         if !prepared.body.is_empty() {
             request = request.body(prepared.body);
         }
-        let response = request.send().await.map_err(|error| failure::refusal(error, &self.proxies))?;
+        let refused = |error| failure::refusal(error, &self.proxies);
+        let mut response = request.send().await.map_err(refused)?;
         let status = response.status().as_u16();
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        let body = response.bytes().await.map_err(|error| failure::refusal(error, &self.proxies))?.to_vec();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(refused)? {
+            if body.len() + chunk.len() > LONGEST_BODY {
+                let message =
+                    format!("the answer is longer than {} MiB: it was not read to its end", LONGEST_BODY >> 20);
+                return Err(Refusal { lost: true, ..Refusal::new(None, message) });
+            }
+            body.extend_from_slice(&chunk);
+        }
         Ok(Answer { status, headers, body })
     }
 }

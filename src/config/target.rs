@@ -276,7 +276,7 @@ fn is_host(place: &str) -> bool {
 
 /// Returns the root before the path of an API, where an address has one: paths are put behind the root.
 fn before_api(text: &str) -> Option<&str> {
-    ["/api/v3", "/api/c/", "/api/bk-cmdb", "/v2/"].iter().filter_map(|path| Some(&text[..text.find(path)?])).next()
+    ["/api/v3", "/api/c/", "/api/bk-cmdb", "/v2/"].iter().find_map(|path| Some(&text[..text.find(path)?]))
 }
 
 /// Says whether a text is a version of BlueKing CMDB that can be talked to.

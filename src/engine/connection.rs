@@ -1,12 +1,14 @@
 //! A connection to one target, and the two ways to use it: a [`Reader`] cannot write.
 
 mod access;
+mod login;
+mod shared;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -16,23 +18,25 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub use self::access::{Reader, Writer};
+pub use self::shared::Shared;
 use super::{
     call_log::{CallRecord, without_query},
     gate::Gates,
     leave::Leave,
     limit::{Adaptive, Pace},
-    mask::{self, Mask},
+    mask::Mask,
+    notice::{NOTICEABLE, Notice, bounded, until},
     redirect,
     retry::{Patience, wait, waits},
     seal::Seal,
-    session::{Held, Session, Source, Turnstiles},
+    session::{Held, Session},
 };
 pub use super::{leave::Sending, tally::Tally};
 use crate::{
-    kind::{Endpoint, Grant, Lane, Platform, Prepared, Reply, Stamp, Standing},
+    kind::{Endpoint, Platform, Prepared, Reply, Stamp, Standing},
     model::{Refusal, Request, Retry},
     plain::line,
-    transport::{Answer, Transport},
+    transport::Answer,
 };
 
 /// Finds out where a target's requests go. Called when the first request is due, and again where that failed or what it
@@ -53,46 +57,6 @@ pub struct Target {
     pub rate: Option<f64>,
 }
 
-/// The turns of each lane of each platform.
-type Lanes = Mutex<HashMap<(&'static str, String), Arc<Semaphore>>>;
-
-/// What all connections of a run share.
-#[derive(Clone)]
-pub struct Shared {
-    transport: Transport,
-    all: Arc<Semaphore>,
-    pace: Option<Arc<Pace>>,
-    tally: Arc<Tally>,
-    turnstiles: Arc<Turnstiles>,
-    lanes: Arc<Lanes>,
-}
-
-impl Shared {
-    /// Returns what connections share: at most `parallelism` requests at once and `rate` a second in all.
-    pub fn new(transport: Transport, parallelism: usize, rate: Option<f64>) -> Self {
-        Self {
-            transport,
-            all: Arc::new(Semaphore::new(parallelism.max(1))),
-            pace: rate.map(|rate| Arc::new(Pace::per_second(rate))),
-            tally: Arc::default(),
-            turnstiles: Arc::default(),
-            lanes: Arc::default(),
-        }
-    }
-
-    /// Returns the turns of a lane; who comes first says how many there are.
-    fn lane(&self, platform: &'static str, lane: Lane, most: Option<usize>) -> Arc<Semaphore> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Semaphore::new(most.unwrap_or(lane.most).max(1)));
-        lanes.entry((platform, lane.key)).or_insert_with(new).clone()
-    }
-
-    /// Returns the count of what was sent.
-    pub fn tally(&self) -> &Arc<Tally> {
-        &self.tally
-    }
-}
-
 /// A target that can be talked to.
 pub struct Connection {
     target: Target,
@@ -106,6 +70,8 @@ pub struct Connection {
     /// The rate that the platform's refusals tell.
     limit: Adaptive,
     gates: Gates,
+    /// Answers that take long.
+    slow: Notice,
 }
 
 impl fmt::Debug for Connection {
@@ -117,9 +83,11 @@ impl fmt::Debug for Connection {
 impl Connection {
     /// Returns a connection; nothing is sent or resolved yet.
     pub fn new(target: Target, shared: Shared) -> Arc<Self> {
-        let own = Semaphore::new(target.concurrency.map_or(Semaphore::MAX_PERMITS, |most| most.max(1)));
+        // More would only stand in the line of all targets, in front of others.
+        let most = target.concurrency.unwrap_or(shared.parallelism).min(shared.parallelism);
+        let own = Semaphore::new(most.max(1));
         let pace = target.rate.map(Pace::per_second);
-        let (session, gates, limit) = (Session::default(), Gates::default(), Adaptive::new());
+        let (session, gates, limit) = (Session::default(), Gates::default(), Adaptive::new(target.name.clone()));
         Arc::new(Self {
             target,
             shared,
@@ -130,6 +98,7 @@ impl Connection {
             gates,
             given_up: Mutex::default(),
             reached: AtomicBool::new(false),
+            slow: Notice::default(),
         })
     }
 
@@ -158,11 +127,10 @@ impl Connection {
                 None => self.own.acquire().await,
             };
             let turn = self.limit.turn().await?;
-            let all = self.shared.all.acquire().await;
-            for pace in [self.pace.as_ref(), self.shared.pace.as_deref()].into_iter().flatten() {
-                pace.turn().await;
+            if let Some(pace) = &self.pace {
+                pace.turn(&self.target.name).await;
             }
-            Ok((turn, own, all, self.session.get(self).await?))
+            Ok((turn, own, self.session.get(self).await?))
         };
         let turn = match leave {
             None => turn.await,
@@ -173,12 +141,15 @@ impl Connection {
                 turn = turn => turn,
             },
         };
-        let (turn, _own, _all, held) = match turn {
+        let (turn, _own, held) = match turn {
             Ok(turn) => turn,
             Err(refusal) => return Sending::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
         };
         let answer = self.send(request, leave, held).await.transpose();
-        let Some(answer) = answer else { return Sending::Late(None) };
+        let Some(answer) = answer.map(|answer| answer.map_err(bounded)) else {
+            let is_stopped = leave.is_some_and(|leave| leave.stop.is_cancelled());
+            return if is_stopped { Sending::Stopped } else { Sending::Late(None) };
+        };
         match &answer {
             Err(refusal) if let Retry::Slower(asked) = refusal.retry => turn.refused(asked, refusal),
             // Without a code it may have come from anywhere on the way.
@@ -224,11 +195,11 @@ impl Connection {
         let platform = self.target.platform;
         // Asked behind all waiting.
         let prepare = |stamp: Stamp<'_>| match leave {
-            Some(leave) if leave.is_over() => Ok(None),
+            Some(leave) if leave.is_over() || leave.stop.is_cancelled() => Ok(None),
             _ => platform.prepare(request, &held.endpoint, stamp).map(Some),
         };
         let read = |reply: &Reply<'_>| platform.interpret(request, reply);
-        let outcome = self.attempt(&held.endpoint, request.operation, leave.is_some(), &prepare, &read).await;
+        let outcome = self.attempt(&held.endpoint, request.operation, leave, &prepare, &read).await;
         if matches!(outcome, Ok(Some(_))) {
             self.session.worked();
         }
@@ -240,23 +211,41 @@ impl Connection {
         &self,
         endpoint: &Endpoint,
         operation: &'static str,
-        write: bool,
+        leave: Option<Leave<'_>>,
         prepare: &(dyn Fn(Stamp<'_>) -> Result<Option<Prepared>, Refusal> + Sync),
         read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
     ) -> Result<Option<T>, (Refusal, Standing)> {
         let sound = |refusal: Refusal| (refusal, Standing::Sound);
         let turnstile = self.target.platform.locked_key(endpoint).map(|key| self.shared.turnstiles.of(key));
-        let pass = match &turnstile {
-            Some(turnstile) => Some(turnstile.pass().await.map_err(sound)?),
-            None => None,
+        let turn = async {
+            let pass = match &turnstile {
+                Some(turnstile) => Some(turnstile.pass().await?),
+                None => None,
+            };
+            // Last of all: who waits for anything of its own target holds nothing that others need.
+            let all = self.shared.all.acquire().await;
+            if let Some(pace) = &self.shared.pace {
+                pace.turn(&self.target.name).await;
+            }
+            Ok((pass, all))
         };
+        let turn = match leave {
+            None => turn.await,
+            Some(leave) => tokio::select! {
+                biased;
+                () = leave.stop.cancelled() => return Ok(None),
+                () = tokio::time::sleep_until(leave.until.into()) => return Ok(None),
+                turn = turn => turn,
+            },
+        };
+        let (pass, _all) = turn.map_err(sound)?;
         let request_id = request_id();
         // Behind all waiting: signatures hold the time.
         let stamp = Stamp { request_id: &request_id, now: jiff::Timestamp::now() };
         let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
         let (start, method, url) = (Instant::now(), prepared.method, without_query(&prepared.url));
-        self.shared.tally.count(operation, write);
-        let answer = self.shared.transport.send(prepared).await;
+        self.shared.tally.count(operation, leave.is_some());
+        let answer = self.transmit(operation, prepared).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);
         let answered = status.is_some();
         if answered {
@@ -295,6 +284,21 @@ impl Connection {
             _ => {}
         }
         outcome.map(Some).map_err(|refusal| (refusal, standing.unwrap_or(Standing::Sound)))
+    }
+
+    /// Sends what was prepared; an answer that takes long is announced.
+    async fn transmit(&self, operation: &'static str, prepared: Prepared) -> Result<Answer, Refusal> {
+        let start = tokio::time::Instant::now();
+        let answer = self.shared.transport.send(prepared);
+        tokio::pin!(answer);
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            () = tokio::time::sleep(NOTICEABLE) => {}
+        }
+        let end = start + self.shared.transport.timeout();
+        self.slow.wait(&self.target.name, end, &format_args!("`{operation}` is not answered yet"));
+        answer.await
     }
 
     /// Says which target it was that could not be reached, and where it was looked for.
@@ -340,7 +344,7 @@ impl Connection {
                 return Sending::Answered(Err(refusal));
             };
             let (target, operation) = (&*self.target.name, request.operation);
-            tracing::warn!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
+            tracing::warn!(target, operation, %refusal, "sent again in {}", until(pause));
             last = Some(refusal);
             match leave {
                 None => tokio::time::sleep(pause).await,
@@ -349,39 +353,6 @@ impl Connection {
                     () = tokio::time::sleep(pause) => {}
                 },
             }
-        }
-    }
-}
-
-impl Source for Connection {
-    async fn resolve(&self) -> Result<Endpoint, Refusal> {
-        let resolve = self.target.resolve.clone();
-        let resolved = tokio::task::spawn_blocking(move || resolve()).await;
-        let resolved = resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")));
-        let endpoint = resolved.map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))?;
-        let target = &*self.target.name;
-        for secret in mask::unmasked(&endpoint) {
-            tracing::warn!(target, "`{secret}` is too short to be hidden: messages of the server may show it");
-        }
-        Ok(endpoint)
-    }
-
-    async fn login(&self, endpoint: &Endpoint) -> Result<Option<Grant>, Refusal> {
-        let platform = self.target.platform;
-        let now = Stamp { request_id: "", now: jiff::Timestamp::now() };
-        let Some(operation) = platform.login(endpoint, now)?.map(|login| login.operation) else { return Ok(None) };
-        let prepare = |stamp: Stamp<'_>| platform.login(endpoint, stamp).map(|login| Some(login?.prepared));
-        let read = |reply: &Reply<'_>| platform.granted(endpoint, reply);
-        let mut waits = waits();
-        loop {
-            let refusal = match self.attempt(endpoint, operation, false, &prepare, &read).await {
-                Ok(grant) => return Ok(grant),
-                Err((refusal, _)) => refusal,
-            };
-            let Some(pause) = wait(&refusal, &mut waits, true) else { return Err(refusal) };
-            let target = &*self.target.name;
-            tracing::warn!(target, operation, %refusal, "sent again in {:.1} s", pause.as_secs_f64());
-            tokio::time::sleep(pause).await;
         }
     }
 }

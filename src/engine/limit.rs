@@ -4,6 +4,7 @@ mod adaptive;
 
 use std::time::Duration;
 
+use super::notice::Notice;
 pub(super) use adaptive::{Adaptive, PATIENCE};
 use tokio::{
     sync::Mutex,
@@ -15,20 +16,26 @@ use tokio::{
 pub(super) struct Pace {
     interval: Duration,
     next: Mutex<Option<Instant>>,
+    notice: Notice,
 }
 
 impl Pace {
     /// Returns a pace of so many requests a second; more than none.
     pub(super) fn per_second(rate: f64) -> Self {
-        Self { interval: Duration::from_secs_f64(1.0 / rate.max(0.001)), next: Mutex::new(None) }
+        Self {
+            interval: Duration::from_secs_f64(1.0 / rate.max(0.001)),
+            next: Mutex::new(None),
+            notice: Notice::default(),
+        }
     }
 
-    /// Waits for the next turn.
-    pub(super) async fn turn(&self) {
+    /// Waits for the next turn, of a request to `target`.
+    pub(super) async fn turn(&self, target: &str) {
         let mut next = self.next.lock().await;
         let now = Instant::now();
         let mine = next.map_or(now, |next| next.max(now));
         // Who gives up while it waits leaves its turn to the next.
+        self.notice.wait(target, mine, &"the configured rate spaces requests");
         sleep_until(mine).await;
         *next = Some(mine + self.interval);
     }
@@ -43,7 +50,7 @@ mod tests {
         let pace = Pace::per_second(10.0);
         let start = Instant::now();
         for _ in 0..11 {
-            pace.turn().await;
+            pace.turn("cmdb").await;
         }
         assert_eq!(start.elapsed(), Duration::from_secs(1));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
-use super::limit::PATIENCE;
+use super::{limit::PATIENCE, notice::LONGEST_WAIT};
 use crate::model::{Refusal, Retry};
 
 /// Most attempts at one request.
@@ -54,8 +54,18 @@ pub(super) fn wait(refusal: &Refusal, waits: &mut Waits, read: bool) -> Option<D
         Retry::Never | Retry::Slower(_) => None,
         Retry::Soon => Some(next),
         Retry::Once => (waits.taken == 1).then_some(next),
+        Retry::After(asked) if asked > LONGEST_WAIT => None,
         Retry::After(asked) => Some(asked.max(Duration::from_millis(1))),
     }
+}
+
+/// Returns the same for a login, which passes no limiter: a refusal for its rate is waited for like any other.
+pub(super) fn wait_for_login(refusal: &Refusal, waits: &mut Waits) -> Option<Duration> {
+    let retry = match refusal.retry {
+        Retry::Slower(asked) => asked.map_or(Retry::Soon, Retry::After),
+        other => other,
+    };
+    wait(&Refusal { retry, ..refusal.clone() }, waits, true)
 }
 
 /// How long a request is sent again that is refused for its rate. That is no fault of its own, so it costs none of its
@@ -92,6 +102,8 @@ mod tests {
         check(Retry::Soon, true, false, false);
         check(Retry::Soon, false, false, true);
         check(Retry::After(Duration::from_secs(3)), false, false, true);
+        check(Retry::After(LONGEST_WAIT), false, true, true);
+        check(Retry::After(LONGEST_WAIT + Duration::from_secs(1)), false, true, false);
         check(Retry::Never, false, true, false);
         check(Retry::Once, false, true, true);
         check(Retry::Slower(None), false, true, false);
@@ -104,6 +116,21 @@ mod tests {
         let mut waits = waits();
         assert!(wait(&refusal, &mut waits, true).is_some());
         assert!(wait(&refusal, &mut waits, true).is_none());
+    }
+
+    #[test]
+    fn a_login_that_is_refused_for_its_rate_is_made_again() {
+        let check = |asked: Option<u64>, expected: Option<u64>| {
+            let refusal = Refusal { retry: Retry::Slower(asked.map(Duration::from_secs)), ..Refusal::new(None, "no") };
+            let pause = wait_for_login(&refusal, &mut waits());
+            match expected {
+                Some(seconds) => assert_eq!(pause, Some(Duration::from_secs(seconds))),
+                None => assert_eq!(pause.is_some(), asked.is_none(), "{asked:?}"),
+            }
+        };
+        check(Some(7), Some(7));
+        check(Some(86_400), None);
+        check(None, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,6 +49,9 @@ pub struct Stamp<'a> {
     pub now: jiff::Timestamp,
 }
 
+/// Seconds of a century.
+const CENTURY: u64 = 100 * 365 * 24 * 3600;
+
 /// An answer as it came over the wire.
 pub struct Reply<'a> {
     /// HTTP status.
@@ -65,9 +68,15 @@ impl Reply<'_> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns `Retry-After`, where it is given in seconds.
+    /// Returns `Retry-After`, where it is given in seconds; more than a century is a century.
     pub fn retry_after(&self) -> Option<std::time::Duration> {
-        self.header("retry-after")?.trim().parse().ok().map(std::time::Duration::from_secs)
+        let text = self.header("retry-after")?.trim();
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        // Sums of times must not overflow, whatever a server says.
+        let seconds = text.parse().unwrap_or(u64::MAX).min(CENTURY);
+        Some(std::time::Duration::from_secs(seconds))
     }
 }
 

@@ -45,8 +45,11 @@ pub enum Fault {
     Cut,
     /// The call is made, the answer is no JSON.
     Garbage,
-    /// The call is made, the answer is a gateway's timeout.
-    Applied504,
+    /// The call is made, a proxy answers with an HTTP status instead.
+    Applied {
+        /// HTTP status.
+        status: u16,
+    },
     /// Somebody else's call is made right before.
     SecondWriter {
         /// The user.
@@ -162,14 +165,18 @@ fn number(map: &Map<String, Value>, name: &str) -> Result<Option<u64>, Mistake> 
     }
 }
 
+fn http_status(map: &Map<String, Value>) -> Result<u16, Mistake> {
+    let status = number(map, "status")?.and_then(|status| u16::try_from(status).ok());
+    let status = status.filter(|status| (100..=599).contains(status));
+    status.ok_or_else(|| mistake("status", "expected an HTTP status"))
+}
+
 fn fault(map: &Map<String, Value>) -> Result<Fault, Mistake> {
     let name = text(map, "fault")?.ok_or_else(|| mistake("fault", "expected the name of a fault"))?;
     let twist = |twist| Ok(Fault::Twist(twist));
     match name.as_str() {
         "status" => {
-            let status = number(map, "status")?.and_then(|status| u16::try_from(status).ok());
-            let status = status.filter(|status| (100..=599).contains(status));
-            let status = status.ok_or_else(|| mistake("status", "expected an HTTP status"))?;
+            let status = http_status(map)?;
             let headers = map.get("headers").and_then(Value::as_object).into_iter().flatten();
             let headers = headers
                 .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
@@ -190,7 +197,8 @@ fn fault(map: &Map<String, Value>) -> Result<Fault, Mistake> {
         "reset_after" => Ok(Fault::ResetAfter),
         "cut" => Ok(Fault::Cut),
         "garbage" => Ok(Fault::Garbage),
-        "applied_504" => Ok(Fault::Applied504),
+        "applied_504" => Ok(Fault::Applied { status: 504 }),
+        "applied_status" => Ok(Fault::Applied { status: http_status(map)? }),
         "second_writer" => {
             let edit = map.get("edit").and_then(Value::as_object);
             let edit = edit.ok_or_else(|| mistake("edit", "expected `operation` and `body` of the other call"))?;

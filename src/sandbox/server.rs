@@ -203,7 +203,7 @@ fn struck(simulator: &dyn Simulator, arrival: &Arrival, faults: &[Fault]) -> (An
             | Fault::ResetAfter
             | Fault::Cut
             | Fault::Garbage
-            | Fault::Applied504
+            | Fault::Applied { .. }
             | Fault::Twist(_) => {}
         }
     }
@@ -218,8 +218,8 @@ fn struck(simulator: &dyn Simulator, arrival: &Arrival, faults: &[Fault]) -> (An
             Fault::ResetAfter => ending = Ending::Reset,
             Fault::Cut => ending = Ending::Cut,
             Fault::Garbage => answer.body = b"<html><body>502 Bad Gateway</body></html>".to_vec(),
-            Fault::Applied504 => {
-                answer.status = 504;
+            Fault::Applied { status } => {
+                answer.status = *status;
                 answer.body = b"upstream request timeout".to_vec();
                 answer.headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
             }

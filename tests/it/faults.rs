@@ -66,6 +66,20 @@ fn a_lost_answer_is_looked_up_and_the_write_not_repeated() {
 }
 
 #[test]
+fn an_error_without_a_code_of_the_platform_is_looked_up() {
+    for (operation, manifest) in each_write() {
+        for status in [403, 408, 503, 520] {
+            let site = Site::with(&state(), &[("one.yaml", &manifest)]);
+            site.faults(&json!([{"operation": operation, "nth": 1, "fault": "applied_status", "status": status}]));
+            let output = site.run(&["apply", "-y"]);
+            assert_eq!(output.code, Some(0), "{operation} {status}: {output}");
+            assert_eq!(operations(&site.writes()), json!({operation: 1}), "{status}: {output}");
+            site.assert_converged();
+        }
+    }
+}
+
+#[test]
 fn an_update_that_did_not_arrive_is_sent_again_and_a_create_is_not() {
     for (operation, manifest) in each_write() {
         let site = Site::with(&state(), &[("one.yaml", &manifest)]);
@@ -291,7 +305,7 @@ fn a_write_that_had_to_wait_is_not_sent_over_what_others_wrote_meanwhile() {
     let slow = [
         json!({"operation": "update_inst", "nth": 1, "fault": "rate_limit", "retry_after": 6}),
         json!({"operation": "update_inst", "nth": 1, "fault": "status", "status": 503,
-            "headers": {"retry-after": "6"}, "body": {}}),
+            "headers": {"retry-after": "6"}, "body": {"result": false, "code": 1_113_053, "message": "locked"}}),
     ];
     for fault in slow {
         for moved in [false, true] {

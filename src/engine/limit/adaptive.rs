@@ -8,7 +8,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -17,7 +17,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::model::Refusal;
+use crate::{
+    engine::notice::{LONGEST_WAIT, NOTICEABLE, Notice},
+    model::Refusal,
+};
 
 /// How long a target may refuse everything before its requests fail.
 pub(in crate::engine) const PATIENCE: Duration = Duration::from_mins(5);
@@ -31,14 +34,20 @@ const PROBE_SHARE: f64 = 0.05;
 const SHORT: Duration = Duration::from_millis(500);
 /// Neither do those with fewer requests.
 const FEW: f64 = 8.0;
+/// From fewer, the probe included, no first rate is made.
+const FEW_AT_FIRST: f64 = 4.0;
 /// Most that a request may be late without being taken for a pause.
 const LATE: Duration = Duration::from_millis(5);
+/// Longest time between two requests: where less gets through, refusals say when to go on.
+const SPACING: Duration = Duration::from_secs(5);
 /// Most answers that are remembered.
 const KEPT: usize = 20_000;
 
 /// The rate of one target.
 #[derive(Debug)]
 pub(in crate::engine) struct Adaptive {
+    target: Arc<str>,
+    notice: Notice,
     state: Mutex<State>,
     changed: Notify,
     /// Who is at the head of the queue waits for its time; the others wait for it.
@@ -83,6 +92,8 @@ struct Closed {
     until: Instant,
     /// The server said how long to wait.
     asked: bool,
+    /// Until when requests fail at once, because the server asked for more time than a run waits.
+    shut: Option<Instant>,
     probing: bool,
     refusal: Refusal,
 }
@@ -108,7 +119,7 @@ impl Rate {
 
 impl Adaptive {
     /// Returns a target that was not called yet: there is no limit that is known.
-    pub(in crate::engine) fn new() -> Self {
+    pub(in crate::engine) fn new(target: Arc<str>) -> Self {
         let now = Instant::now();
         let state = State {
             rate: None,
@@ -120,11 +131,33 @@ impl Adaptive {
             busy: 0,
             idle: now,
         };
-        Self { state: Mutex::new(state), changed: Notify::new(), queue: tokio::sync::Mutex::default() }
+        Self {
+            target,
+            notice: Notice::default(),
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            queue: tokio::sync::Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Announces how long requests are held back.
+    fn announce(&self, state: &State, now: Instant) {
+        match &state.closed {
+            Some(closed) if closed.asked && closed.until > now + NOTICEABLE => {
+                let reason = "it refused a request for its rate and asked for this time";
+                self.notice.wait(&self.target, closed.until, &reason);
+            }
+            Some(closed) if now - closed.since >= NOTICEABLE => {
+                let reason = "it refuses all requests for their rate, one at a time is tried";
+                self.notice.wait(&self.target, closed.since + PATIENCE, &reason);
+            }
+            Some(_) => {}
+            None => self.notice.wait(&self.target, state.next, &"it takes few requests in a time"),
+        }
     }
 
     /// Waits for the turn of a request. The error is the target's last refusal, once it refused everything for long.
@@ -139,13 +172,18 @@ impl Adaptive {
                 let mut state = self.state();
                 let now = Instant::now();
                 turn.closings = state.closings;
+                self.announce(&state, now);
                 let next = state.next;
                 match &mut state.closed {
+                    Some(closed) if closed.shut.is_some_and(|shut| now < shut) => return Err(closed.refusal.clone()),
                     Some(closed) if now - closed.since > PATIENCE && now < closed.until + SULK => {
                         return Err(closed.refusal.clone());
                     }
                     Some(closed) if closed.probing => None,
-                    Some(closed) if now < closed.until => Some(closed.until),
+                    // Who waits is woken when the patience ends, too.
+                    Some(closed) if now < closed.until => {
+                        Some(closed.until.min(closed.since + PATIENCE + Duration::from_millis(1)).max(now))
+                    }
                     Some(closed) => {
                         closed.probing = true;
                         turn.probe = true;
@@ -182,7 +220,7 @@ impl State {
     fn leave(&mut self, now: Instant) {
         let Some(rate) = self.rate else { return };
         let late = now.checked_sub(LATE).unwrap_or(now);
-        self.next = self.next.max(late) + Duration::from_secs_f64(1.0 / rate.at(now).max(0.01));
+        self.next = self.next.max(late) + spacing(rate.at(now));
     }
 
     /// Says how many requests a second got through lately, closed time included.
@@ -205,6 +243,11 @@ impl State {
         let took = now - closed.since;
         let (open, cycle) = (closed.since - self.opened, now - self.opened);
         let measured = self.measured(now, took).max(0.01);
+        // A rate would be made up of nothing: somebody else may have used up what there was.
+        if closed.rate.is_none() && 1.0 + measured * cycle.as_secs_f64() < FEW_AT_FIRST {
+            self.next = now;
+            return;
+        }
         let is_short = cycle < SHORT || measured * cycle.as_secs_f64() < FEW;
         // A wait that was asked for is longer than the limiter's own: without it this would have got through.
         let without = measured * cycle.as_secs_f64() / took.max(open).as_secs_f64();
@@ -227,11 +270,16 @@ impl State {
             _ => (took.as_secs_f64() * 20.0).clamp(2.0, if closed.asked { 20.0 } else { 10.0 }),
         };
         self.rate = Some(Rate { base, wall: wall.max(base), climb, since: now });
-        self.next = now + Duration::from_secs_f64(1.0 / base);
+        self.next = now + spacing(base);
         if !is_short || closed.rate.is_none() && cycle >= SHORT {
             self.opened = now;
         }
     }
+}
+
+/// Returns the time between two requests at a rate.
+fn spacing(rate: f64) -> Duration {
+    Duration::from_secs_f64(1.0 / rate.max(0.01)).min(SPACING)
 }
 
 impl Turn<'_> {
@@ -243,6 +291,7 @@ impl Turn<'_> {
             && let Some(closed) = state.closed.take()
         {
             state.open(now, &closed);
+            self.limit.notice.clear();
             self.limit.changed.notify_waiters();
         }
         state.passed.push_back(now);
@@ -255,6 +304,8 @@ impl Turn<'_> {
     pub(in crate::engine) fn refused(self, asked: Option<Duration>, refusal: &Refusal) {
         let mut state = self.limit.state();
         let now = Instant::now();
+        let shut = asked.filter(|asked| *asked > LONGEST_WAIT).map(|_| now + LONGEST_WAIT);
+        let asked = asked.map(|asked| asked.min(LONGEST_WAIT));
         let wait = |closed: Duration| closed.mul_f64(PROBE_SHARE).clamp(PROBES.0, PROBES.1);
         let rate = state.rate.map(|rate| rate.at(now));
         let is_late = self.closings != state.closings;
@@ -263,6 +314,9 @@ impl Turn<'_> {
                 let pause = if self.probe { wait(now - closed.since) } else { Duration::ZERO };
                 closed.until = closed.until.max(now + asked.unwrap_or(pause).max(pause));
                 closed.asked |= asked.is_some();
+                if shut.is_some() {
+                    (closed.shut, closed.refusal) = (shut, refusal.clone());
+                }
             }
             // It left before the target was closed the last time, which has told already.
             None if is_late => {}
@@ -271,7 +325,7 @@ impl Turn<'_> {
                 let until = now + asked.unwrap_or_default().max(PROBES.0);
                 let refusal = refusal.clone();
                 state.closed =
-                    Some(Closed { since: now, rate, until, asked: asked.is_some(), probing: false, refusal });
+                    Some(Closed { since: now, rate, until, asked: asked.is_some(), shut, probing: false, refusal });
             }
         }
         drop(state);

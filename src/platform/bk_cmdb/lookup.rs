@@ -61,6 +61,19 @@ pub(super) fn definition<'f>(
     }
 }
 
+/// Most rows of one list.
+const MOST: usize = 1_000_000;
+
+/// Returns an error for a page that shows that a list never ends: it ends like the one before, or is one too many.
+pub(super) fn check_page(before: &[&Value], page: &[&Value]) -> Result<(), Trouble> {
+    let repeats = page.last().is_some_and(|last| before.last() == Some(last));
+    if repeats || before.len() + page.len() > MOST {
+        let why = if repeats { "the server sends the same rows again" } else { "there are more than a million rows" };
+        return Err(Trouble::Failed(format!("{why} behind row {}: the list cannot be read", before.len())));
+    }
+    Ok(())
+}
+
 /// The rows of one model that fit what was looked for.
 #[derive(Default)]
 pub(super) struct Rows<'f> {
@@ -123,7 +136,7 @@ pub(super) fn instances<'f>(
     fields.extend(indexed.iter().map(String::as_str));
     fields.extend(["bk_inst_id", PARENT]);
     while let Some(query) = queries.pop_front() {
-        let mut start = 0;
+        let (mut start, mut seen) = (0, Vec::new());
         loop {
             let ask = Ask { query: &query, model, business, fields: &fields, start };
             let read = match facts.freshness {
@@ -141,8 +154,10 @@ pub(super) fn instances<'f>(
                 Read::Failed(refusal) if is_too_wide(refusal) && query.is_wide() => queries.extend(query.narrowed()),
                 Read::Failed(refusal) => trouble = Some(Trouble::Failed(refusal.to_string())),
                 Read::Value(data) => {
-                    let page = data["info"].as_array().map(Vec::as_slice).unwrap_or_default();
+                    let page: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+                    check_page(&seen, &page)?;
                     page.iter().for_each(|row| rows.take(row, &indexed));
+                    seen.extend(&page);
                     start += page.len();
                     // Only the older operation counts; a server that cuts its pages shorter shows by that.
                     let more = match data["count"].as_u64() {

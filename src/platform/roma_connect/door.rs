@@ -166,14 +166,17 @@ pub(super) fn refusal(reply: &Reply<'_>, who: &str) -> Refusal {
     let told = body.as_ref().and_then(|body| {
         std::iter::once(body).chain(body.as_object().into_iter().flat_map(|body| body.values())).find_map(code)
     });
+    // The service and its gateway alone have codes with a prefix.
+    let is_own = told.as_ref().is_some_and(|(code, _)| code.contains('.'));
     let (code, message) = told.unwrap_or_else(|| (reply.status.to_string(), "without a message".to_owned()));
     let mut retry = match (reply.status, reply.retry_after()) {
         (429, asked) => Retry::Slower(asked),
-        (503, Some(pause)) => Retry::After(pause),
-        (500 | 502 | 503 | 504, _) => Retry::Soon,
+        (408 | 500.., Some(pause)) => Retry::After(pause),
+        (408 | 500.., None) => Retry::Soon,
         _ => Retry::Never,
     };
-    let mut lost = matches!(reply.status, 500 | 502 | 504);
+    // Without a code of theirs it may come from anything on the way, after the service did what it was told to.
+    let mut lost = matches!(reply.status, 500 | 502 | 504) || !is_own && matches!(reply.status, 408 | 500..);
     if code == "ROMA.11011" {
         // It could not write what it was told to.
         (retry, lost) = (Retry::Soon, true);
@@ -325,7 +328,21 @@ mod tests {
             "answered HTTP 401: verify aksk signature fail, GET|x-security-token:|x-sdk-date:1: the secret key is wrong, \
              or something on the way rewrites requests (code APIC.301); Never, lost: false",
         );
-        check(502, "<html>", "answered HTTP 502: without a message (code 502); Soon, lost: true");
+        for status in [408, 500, 502, 503, 504, 520, 522, 524, 599] {
+            let expected = format!("answered HTTP {status}: without a message (code {status}); Soon, lost: true");
+            check(status, "<html>", &expected);
+        }
+        check(
+            503,
+            r#"{"error_code":"APIG.0204","error_msg":"busy"}"#,
+            "answered HTTP 503: busy (code APIG.204); Soon, lost: false",
+        );
+        check(
+            504,
+            r#"{"error_code":"APIG.0201","error_msg":"Backend timeout"}"#,
+            "answered HTTP 504: Backend timeout (code APIG.201); Soon, lost: true",
+        );
+        check(404, "<html>", "answered HTTP 404: without a message (code 404); Never, lost: false");
     }
 
     #[test]

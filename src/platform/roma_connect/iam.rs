@@ -18,6 +18,9 @@ use crate::{
 /// How long before its end a token is renewed.
 const MARGIN: Duration = Duration::from_mins(30);
 
+/// Shortest time between two logins.
+const SHORTEST: Duration = Duration::from_mins(1);
+
 /// Returns the request that has to come first, if one has to: for a token where there is a password, for the project's
 /// id where only its name is known.
 pub(super) fn login(endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Option<Login>, Refusal> {
@@ -158,7 +161,8 @@ fn token(endpoint: &Endpoint, reply: &Reply<'_>, token: &Value) -> Result<Grant,
     Ok(Grant {
         settings: HashMap::from([("projectId", project.to_owned())]),
         secrets: HashMap::from([("token", text.into())]),
-        renew: Some(life.checked_sub(MARGIN).unwrap_or_default().max(life / 2)),
+        // A token that is over at once must not cost a login for each request.
+        renew: Some(life.checked_sub(MARGIN).unwrap_or_default().max(life / 2).max(SHORTEST)),
     })
 }
 

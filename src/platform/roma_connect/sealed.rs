@@ -174,7 +174,8 @@ fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result
             last = Some(total(page));
             apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
             offset += rows.len();
-            if rows.is_empty() || apps.len() >= total(page) {
+            // A server that repeats its rows must not be asked for ever.
+            if rows.is_empty() || apps.len() >= total(page) || offset >= total(page) {
                 break;
             }
         }

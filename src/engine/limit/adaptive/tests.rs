@@ -79,7 +79,7 @@ async fn run(limiter: Limiter, seconds: f64, retry_after: Option<u64>, at_once: 
     let random = Mutex::new(fastrand::Rng::with_seed(seed));
     let latency = |from: u64, to: u64| Duration::from_millis(random.lock().expect("whole").u64(from..to));
     let server = Mutex::new(Server::new(limiter, latency(0, 1000)));
-    let limit = Adaptive::new();
+    let limit = Adaptive::new("cmdb".into());
     let refusal = Refusal::new(Some("1199997".into()), "too many requests");
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is small")]
     let work = (limiter.rate() * seconds) as usize;
@@ -179,7 +179,7 @@ fn no_rate_is_an_exception() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_asked_for_is_kept_by_all() {
-    let limit = Adaptive::new();
+    let limit = Adaptive::new("cmdb".into());
     let refusal = Refusal::new(None, "no");
     let first = limit.turn().await.expect("open");
     let second = limit.turn().await.expect("open");
@@ -197,7 +197,7 @@ async fn a_wait_that_is_asked_for_is_kept_by_all() {
 
 #[tokio::test(start_paused = true)]
 async fn a_target_that_refuses_everything_is_given_up() {
-    let limit = Adaptive::new();
+    let limit = Adaptive::new("cmdb".into());
     let start = Instant::now();
     while let Ok(turn) = limit.turn().await {
         turn.refused(None, &Refusal::new(None, "no"));
@@ -209,4 +209,43 @@ async fn a_target_that_refuses_everything_is_given_up() {
     assert_eq!(start.elapsed(), again);
     tokio::time::sleep(SULK * 2).await;
     limit.turn().await.expect("a probe").passed();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_answer_of_a_run_sets_no_rate() {
+    for asked in [None, Some(Duration::ZERO), Some(Duration::from_secs(1))] {
+        for before in 0..3 {
+            let limit = Adaptive::new("cmdb".into());
+            let start = Instant::now();
+            for _ in 0..before {
+                limit.turn().await.expect("open").passed();
+            }
+            limit.turn().await.expect("open").refused(asked, &Refusal::new(None, "no"));
+            for _ in 0..70 {
+                limit.turn().await.expect("open").passed();
+            }
+            assert!(start.elapsed() < Duration::from_secs(2), "{asked:?}, {before}: {:?}", start.elapsed());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_beyond_the_bound_is_refused_to_all() {
+    for seconds in [61, 86_400, 3_153_600_000] {
+        let limit = Adaptive::new("cmdb".into());
+        let wish = Some(Duration::from_secs(seconds));
+        let (first, start) = (limit.turn().await.expect("open"), Instant::now());
+        let sleeper = limit.turn().await.expect("open");
+        // One that asks for less is not what everybody waits for.
+        sleeper.refused(Some(Duration::from_secs(40)), &Refusal::new(None, "slow"));
+        let (waiting, ()) = tokio::join!(limit.turn(), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            first.refused(wish, &Refusal::new(None, "a day"));
+        });
+        assert_eq!(waiting.expect_err("it is woken").message, "a day");
+        assert_eq!(start.elapsed().as_secs(), 1);
+        tokio::time::sleep(LONGEST_WAIT).await;
+        limit.turn().await.expect("a probe").passed();
+        limit.turn().await.expect("open").passed();
+    }
 }

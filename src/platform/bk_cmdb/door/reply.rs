@@ -35,7 +35,8 @@ pub(in crate::platform::bk_cmdb) fn interpret(request: &Request, reply: &Reply<'
         Ok(Value::Object(envelope)) => Envelope(envelope),
         _ => return Err(Refusal { request_id: id(None, reply), ..bare(request, reply) }),
     };
-    let code = envelope.code();
+    // A number that is an HTTP status was put there by something on the way.
+    let code = envelope.code().filter(|code| !open(reply.status) || !(100..600).contains(code));
     if envelope.0.get("result") == Some(&Value::Bool(true)) && code.unwrap_or(0) == 0 && reply.status < 300 {
         return Ok(envelope.data());
     }
@@ -62,7 +63,7 @@ pub(in crate::platform::bk_cmdb) fn interpret(request: &Request, reply: &Reply<'
     let known = |codes: &[i64]| code.is_some_and(|code| codes.contains(&code));
     let retry = if known(SLOWER) || reply.status == 429 {
         Retry::Slower(reply.retry_after())
-    } else if known(PASSING) || front || (code.is_none() && passing(reply.status)) {
+    } else if known(PASSING) || front || (code.is_none() && open(reply.status)) {
         wait(reply)
     } else {
         Retry::Never
@@ -133,7 +134,7 @@ fn bare(request: &Request, reply: &Reply<'_>) -> Refusal {
         message: format!("answered HTTP {} with {text} instead of an envelope", reply.status),
         retry: match reply.status {
             429 => Retry::Slower(reply.retry_after()),
-            status if passing(status) => wait(reply),
+            status if open(status) => wait(reply),
             _ => Retry::Never,
         },
         lost: open(reply.status) || reply.status == 200,
@@ -141,12 +142,10 @@ fn bare(request: &Request, reply: &Reply<'_>) -> Refusal {
     }
 }
 
-fn passing(status: u16) -> bool {
-    matches!(status, 408 | 500..)
-}
-
+/// Returns true for statuses that anything on the way may give, whether or not the server got the request. A proxy says
+/// 503 too when the connection broke behind it.
 fn open(status: u16) -> bool {
-    matches!(status, 408 | 500..) && status != 503
+    matches!(status, 408 | 500..)
 }
 
 fn wait(reply: &Reply<'_>) -> Retry {

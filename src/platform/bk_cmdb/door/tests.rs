@@ -72,7 +72,14 @@ fn answers() {
         r#"{"result":false,"code":1306404,"message":"Component class not found by path"}"#,
         "Component class not found by path (code 1306404)",
     );
-    // Writes that may have been done.
+    // Writes that may have been done: only a code of the platform proves that they were not.
+    for status in [408, 500, 502, 503, 520, 599] {
+        let text = format!("answered HTTP {status} with `down` instead of an envelope; Soon, lost: true");
+        check(status, "down", &text);
+        let body = format!(r#"{{"code":{status},"message":"down"}}"#);
+        check(status, &body, "down; Soon, lost: true");
+    }
+    check(503, r#"{"result":false,"code":1113053,"message":"locked"}"#, "locked (code 1113053); Soon, lost: false");
     check(504, "", "answered HTTP 504 with an empty body instead of an envelope; Soon, lost: true");
     check(
         504,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Trouble, read_rows};
+use super::{Trouble, check_page, read_rows};
 use crate::{
     kind::{Facts, Observation},
     model::Request,
@@ -24,6 +24,7 @@ pub(in crate::platform::bk_cmdb) fn service_templates<'f>(
         let request = Request { operation: "list_service_template", arguments, repeatable: true };
         let rows = read_rows(request, "info", observation, facts)?;
         let last = rows.len() < TEMPLATES;
+        check_page(&all, &rows)?;
         all.extend(rows);
         if last {
             return Ok(all);
@@ -40,4 +41,34 @@ pub(in crate::platform::bk_cmdb) fn service_categories<'f>(
     let arguments = json!({"bk_biz_id": business});
     let request = Request { operation: "list_service_category", arguments, repeatable: true };
     read_rows(request, "info", observation, facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::kind::Freshness;
+
+    #[test]
+    fn a_server_that_repeats_its_page_is_not_asked_for_ever() {
+        let rows: Vec<Value> = (0..TEMPLATES).map(|id| json!({"id": id})).collect();
+        let mut facts = Facts::new(Freshness::Replica, HashMap::new());
+        let mut asked = 0;
+        let trouble = loop {
+            let mut observation = Observation::default();
+            match service_templates(1, &mut observation, &facts) {
+                Err(Trouble::Pending) => {}
+                Err(Trouble::Failed(why)) => break why,
+                Err(Trouble::NoModel) => break "no model".to_owned(),
+                Ok(rows) => break format!("{} rows", rows.len()),
+            }
+            for request in observation.ask {
+                asked += 1;
+                facts.learn(request, Ok(json!({"count": TEMPLATES, "info": rows})));
+            }
+        };
+        assert_eq!(trouble, "the server sends the same rows again behind row 1000: the list cannot be read");
+        assert_eq!(asked, 2);
+    }
 }

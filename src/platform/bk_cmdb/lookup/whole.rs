@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PAGE, Trouble};
+use super::{PAGE, Trouble, check_page};
 use crate::{
     kind::{Facts, Observation, Read},
     model::Request,
@@ -38,8 +38,9 @@ pub(in crate::platform::bk_cmdb) fn all_instances<'f>(
             Read::Pending => return Err(Trouble::Pending),
             Read::Failed(refusal) => return Err(Trouble::Failed(refusal.to_string())),
             Read::Value(data) => {
-                let rows = data["info"].as_array().map(Vec::as_slice).unwrap_or_default();
-                all.extend(rows);
+                let rows: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+                check_page(&all, &rows)?;
+                all.extend(&rows);
                 // What has no count ends with a short page.
                 let more = match data["count"].as_u64() {
                     Some(count) => !rows.is_empty() && (all.len() as u64) < count,

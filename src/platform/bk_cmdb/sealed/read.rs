@@ -146,6 +146,9 @@ fn list_of<'f>(
     }
 }
 
+/// Most rows of one list.
+const MOST: usize = 1_000_000;
+
 /// What one reading of a list came to.
 enum Reading<'f> {
     /// Answers are missing.
@@ -241,6 +244,10 @@ fn things<'f>(
                 Read::Value(data) => {
                     let told = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
                     count = told.ok_or_else(|| Refusal::new(None, "the answer has no count"))?;
+                    // All pages are asked for at once.
+                    if count > MOST {
+                        return Err(Refusal::new(None, format!("the server counts {count} rows, more than {MOST}")));
+                    }
                     all.extend(data[list].as_array().into_iter().flatten());
                 }
             }

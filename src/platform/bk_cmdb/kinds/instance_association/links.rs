@@ -9,7 +9,7 @@ use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation, Read},
     model::{Desired, Ensure, Live, Request, ResourceId, Rival, Sight},
-    platform::bk_cmdb::lookup::{Trouble, read_rows},
+    platform::bk_cmdb::lookup::{Trouble, check_page, read_rows},
 };
 
 /// Most values of one `in`, and most rows of one page.
@@ -33,9 +33,10 @@ pub(super) fn rows<'f>(
                 return read_rows(find(model, association, among), "", observation, facts);
             }
             Read::Failed(refusal) => return Err(Trouble::Failed(refusal.to_string())),
-            Read::Value(data) => data["info"].as_array().map(Vec::as_slice).unwrap_or_default(),
+            Read::Value(data) => data["info"].as_array().into_iter().flatten().collect::<Vec<_>>(),
         };
-        found.extend(page);
+        check_page(&found, &page)?;
+        found.extend(&page);
         if page.len() < PAGE {
             return Ok(found);
         }

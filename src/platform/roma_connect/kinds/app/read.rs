@@ -52,7 +52,8 @@ pub(super) fn apps<'f>(instance: &str, observation: &mut Observation, facts: &'f
             last = Some(total);
             apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
             offset += rows.len();
-            if rows.is_empty() || apps.len() >= total {
+            // A server that repeats its rows must not be asked for ever.
+            if rows.is_empty() || apps.len() >= total || offset >= total {
                 break;
             }
         }
@@ -180,9 +181,9 @@ mod tests {
         check(&[(0, &[])], "");
         check(&[(3, &["a", "b"]), (3, &["c"])], "a b c");
         // A favourite moved `b` to the next page and `c` to the one before.
-        check(&[(3, &["a", "b"]), (3, &["b"]), (3, &[]), (3, &["a", "c"])], "a b c");
+        check(&[(3, &["a", "b"]), (3, &["b"]), (3, &["a", "c"])], "a b c");
         // One more came in between.
-        check(&[(3, &["a", "b"]), (4, &["c", "d"]), (4, &[]), (4, &["a", "b", "c", "d"])], "a b c d");
+        check(&[(3, &["a", "b"]), (4, &["c", "d"]), (4, &["a", "b", "c", "d"])], "a b c d");
         // The server says that there are more than it shows.
         let short: &[(usize, &[&str])] = &[(3, &["a", "b"]), (3, &[])];
         check(&short.repeat(5), "the list of apps of instance i1 moved each of 5 times it was read");
