@@ -1,6 +1,7 @@
 //! `reconcile apply`.
 
 use std::{
+    collections::BTreeSet,
     io::{self, BufRead, IsTerminal, Write},
     path::Path,
     time::Instant,
@@ -21,7 +22,7 @@ use crate::{
         apply::{self, Event, apply},
         connection::Connection,
     },
-    model::{Outcome, ResourceId},
+    model::{Action, Outcome, ResourceId},
     plan::{Cause, Plan},
     source::Sources,
 };
@@ -44,14 +45,14 @@ pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
         Err(code) => return code,
     };
     let seen = tokio::select! {
-        seen = plan::look(&prepared, &args.safety) => seen,
+        seen = plan::look(&prepared, &args.safety, screen) => seen,
         () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
     let report = plan::report("apply", &prepared, &seen, &args.output);
     let job = Job { seen: &seen, report, settled: Vec::new(), fresh_until: seen.start + apply::TRUST, file: None };
     let code = carry_out(args, &prepared.connected, job, &stop, screen).await;
     drop(seen);
-    plan::end(prepared.connected, screen).await;
+    plan::end(prepared.connected).await;
     stop.code().unwrap_or(code)
 }
 
@@ -79,8 +80,13 @@ pub(super) async fn carry_out(
 ) -> u8 {
     let Job { seen, report, settled, fresh_until, file } = job;
     let as_text = args.output.forms.format == Format::Text;
+    let asks = !args.auto_approve && !args.dry_run && settled.len() < seen.plan.changes.len();
     if as_text {
         plan::preview(&report, screen);
+    }
+    if asks && io::stdin().is_terminal() && !(as_text && io::stdout().is_terminal()) {
+        // Nobody is asked about changes that are written where nobody looks.
+        Screen::aside(&plan::preview_text(&report, &screen.of_stderr()));
     }
     plan::blocked(&report, screen);
     let start = Instant::now();
@@ -95,13 +101,7 @@ pub(super) async fn carry_out(
     };
     let (code, outcomes) = match leave {
         Ok(()) => {
-            let writers: Vec<_> = connected.connections.iter().map(Connection::writer).collect();
-            let progress = Progress::new(seen.plan.changes.len(), screen, report.sources);
-            let show = |event: &Event<'_>| progress.show(event);
-            let stop = stop.token().clone();
-            let options = apply::Options { verify: args.verify, fresh_until, settled, listener: &show, stop };
-            let outcomes = apply(&seen.plan, &seen.scenes, &writers, &options).await;
-            progress.end();
+            let outcomes = send(args, connected, (seen, settled, fresh_until), report.sources, stop, screen).await;
             journal.end(&outcomes, screen);
             (exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
@@ -121,6 +121,30 @@ pub(super) async fn carry_out(
         Screen::out(&format!("\n{}", writer.finish()));
     }
     plan::write(&report, &args.output.forms, code, screen)
+}
+
+/// Carries a plan out and shows how that goes on.
+async fn send(
+    args: &ApplyArgs,
+    connected: &Connected,
+    (seen, settled, fresh_until): (&Seen<'_>, Vec<(ResourceId, Outcome)>, Instant),
+    sources: &Sources,
+    stop: &Stop,
+    screen: &Screen,
+) -> Vec<(ResourceId, Outcome)> {
+    let writers: Vec<_> = connected.connections.iter().map(Connection::writer).collect();
+    let progress = Progress::new(seen.plan.changes.len(), screen, sources);
+    let show = |event: &Event<'_>| progress.show(event);
+    let token = stop.token().clone();
+    let options = apply::Options { verify: args.verify, fresh_until, settled, listener: &show, stop: token };
+    let mut work = std::pin::pin!(apply(&seen.plan, &seen.scenes, &writers, &options));
+    tokio::select! {
+        outcomes = &mut work => outcomes,
+        () = stop.token().cancelled() => {
+            progress.interrupted();
+            work.await
+        }
+    }
 }
 
 /// Returns whether the plan may be carried out; the error is the exit code where it may or need not. What went wrong is
@@ -168,26 +192,41 @@ async fn leave(
     if args.auto_approve {
         return Ok(());
     }
-    if approved(stop).await {
+    if approved(&question(&seen.plan), stop).await {
         Ok(())
     } else {
         fail("not approved: nothing was sent", stop.code().unwrap_or(exit::ERROR))
     }
 }
 
+/// Returns what people are asked: how much happens, and where.
+fn question(plan: &Plan) -> String {
+    let number = |action, what| text::count(plan.count(action), what);
+    let (creates, updates, deletes) =
+        (number(Action::Create, "create"), number(Action::Update, "update"), number(Action::Delete, "delete"));
+    let targets: BTreeSet<&str> = plan.changes.iter().map(|change| &*change.target).collect();
+    let targets = targets.into_iter().collect::<Vec<_>>().join(", ");
+    format!("Apply {creates}, {updates} and {deletes} to {targets}? Only `yes` is accepted: ")
+}
+
 /// Asks on the terminal. Only the whole word is a yes.
-async fn approved(stop: &Stop) -> bool {
+async fn approved(question: &str, stop: &Stop) -> bool {
     let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "\nApply these changes? Only `yes` is accepted: ").and_then(|()| stderr.flush());
+    let _ = write!(stderr, "\n{question}").and_then(|()| stderr.flush());
     drop(stderr);
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line).map(|_| line).unwrap_or_default()
     });
-    tokio::select! {
-        line = answer => line.is_ok_and(|line| line.trim() == "yes"),
-        () = stop.token().cancelled() => false,
+    let line = tokio::select! {
+        line = answer => line.unwrap_or_default(),
+        () = stop.token().cancelled() => String::new(),
+    };
+    if !line.ends_with('\n') {
+        // An interruption and the end of the input leave the cursor behind the question.
+        let _ = writeln!(io::stderr());
     }
+    line.trim() == "yes"
 }
 
 /// The exit code of a plan that was carried out.

@@ -24,7 +24,7 @@ pub(super) async fn run(args: &DriftArgs, screen: &Screen) -> u8 {
                 Err(code) => return code,
             };
         let code = look(args, &prepared, screen).await;
-        plan::end(prepared.connected, screen).await;
+        plan::end(prepared.connected).await;
         code
     };
     tokio::select! {
@@ -36,9 +36,13 @@ pub(super) async fn run(args: &DriftArgs, screen: &Screen) -> u8 {
 async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
     let start = Instant::now();
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
-    let mut scenes = observe(&readers, &prepared.desired).await;
-    let plan = crate::plan::plan(&scenes);
-    let trace = trace(&readers, &mut scenes, &plan).await;
+    let work = async {
+        let mut scenes = observe(&readers, &prepared.desired).await;
+        let plan = crate::plan::plan(&scenes);
+        let trace = trace(&readers, &mut scenes, &plan).await;
+        (plan, trace)
+    };
+    let (plan, trace) = prepared.reading(screen, work).await;
     let report = Report {
         command: "drift",
         plan: Some(&plan),

@@ -45,7 +45,7 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
     let sources = &prepared.written.sources;
     let Some(file) = args.place.file(sources) else {
         screen.error(&format!("`{}` is none of the files that are read; name its directory as PATH", args.place.file));
-        plan::end(prepared.connected, screen).await;
+        plan::end(prepared.connected).await;
         return exit::USAGE;
     };
     let provenance = &prepared.written.set.provenance;
@@ -67,7 +67,7 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
         }
         Ok(decided) => {
             let unlimited = SafetyArgs { max_changes: None, max_deletes: None, max: Vec::new(), ack: None };
-            let seen = plan::look(&prepared, &unlimited).await;
+            let seen = plan::look(&prepared, &unlimited, screen).await;
             let explained: Vec<_> =
                 decided.objects.iter().map(|one| Explained::new(one, &seen.plan, &seen.scenes, provenance)).collect();
             let writer = view::Writer { sources, provenance };
@@ -80,7 +80,7 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
             exit_code(&explained)
         }
     };
-    plan::end(prepared.connected, screen).await;
+    plan::end(prepared.connected).await;
     code
 }
 

@@ -12,7 +12,7 @@ use super::{
     signal::Stop,
     snapshot,
     view::{
-        Screen,
+        Screen, progress,
         report::{Origins, Record, Report},
         text,
     },
@@ -44,7 +44,7 @@ pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
         Err(code) => return code,
     };
     let seen = tokio::select! {
-        seen = look(&prepared, &args.safety) => seen,
+        seen = look(&prepared, &args.safety, screen) => seen,
         () = stop.token().cancelled() => return interrupted("plan", &args.output.forms, &stop, screen),
     };
     let report = report("plan", &prepared, &seen, &args.output);
@@ -70,7 +70,7 @@ pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
     }
     let code = write(&report, &args.output.forms, code, screen);
     drop(seen);
-    end(prepared.connected, screen).await;
+    end(prepared.connected).await;
     code
 }
 
@@ -182,6 +182,15 @@ pub(super) async fn prepare(
     Ok(Prepared { written, desired, scopes, connected })
 }
 
+impl Prepared {
+    /// Shows that targets are read until `work` is done.
+    pub(super) async fn reading<T>(&self, screen: &Screen, work: impl Future<Output = T>) -> T {
+        let mut used = setup::used(&self.desired);
+        used.extend(setup::used(&self.scopes));
+        progress::reading(used, self.connected.shared.tally(), screen, work).await
+    }
+}
+
 /// A plan and what it was made from.
 pub(super) struct Seen<'a> {
     /// What was read.
@@ -201,7 +210,11 @@ pub(super) struct Seen<'a> {
 }
 
 /// Reads what is live and plans.
-pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<'p> {
+pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs, screen: &Screen) -> Seen<'p> {
+    prepared.reading(screen, read(prepared, args)).await
+}
+
+async fn read<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<'p> {
     let start = Instant::now();
     let readers = prepared.connected.readers();
     let mut scenes = observe(&readers, &prepared.desired).await;
@@ -256,13 +269,18 @@ pub(super) fn show(report: &Report<'_>, output: &Output, screen: &Screen) {
 
 /// Shows the plan of a report on stdout for people.
 pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
-    let Some(plan) = report.plan else { return };
+    Screen::out(&preview_text(report, screen));
+}
+
+/// Returns the plan of a report as people read it on a screen.
+pub(super) fn preview_text(report: &Report<'_>, screen: &Screen) -> String {
+    let Some(plan) = report.plan else { return String::new() };
     let mut writer = text::Writer::new(screen, report.sources).explaining(report);
     writer.plan(plan, report.tally, report.took);
     if report.calls {
         writer.calls(plan);
     }
-    Screen::out(&writer.finish());
+    writer.finish()
 }
 
 /// Writes the files that were asked for, and returns the exit code: a file that could not be written is an error.
@@ -315,12 +333,12 @@ pub(super) fn blocked(report: &Report<'_>, screen: &Screen) {
     screen.diagnostics(&wrong, report.sources);
 }
 
-/// Ends the sandbox of the run, if there is one, and says which calls it got.
-pub(super) async fn end(connected: Connected, screen: &Screen) {
+/// Ends the sandbox of the run, if there is one, and logs which calls it got.
+pub(super) async fn end(connected: Connected) {
     if let Some(sandbox) = connected.sandbox {
         let calls = sandbox.end().await;
         let calls: Vec<_> = calls.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
-        screen.say(&format!("sandbox: {}", if calls.is_empty() { "no calls".to_owned() } else { calls.join(", ") }));
+        tracing::info!("sandbox: {}", if calls.is_empty() { "no calls".to_owned() } else { calls.join(", ") });
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     selection, setup,
     signal::Stop,
     view::{
-        Screen,
+        Screen, progress,
         report::{Record, Report},
     },
 };
@@ -228,7 +228,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     let start = Instant::now();
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
     let mut scenes = tokio::select! {
-        scenes = recall(&readers, &saved.objects, &saved.plan) => scenes,
+        scenes = progress::reading(&used, connected.shared.tally(), screen, recall(&readers, &saved.objects, &saved.plan)) => scenes,
         () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
     let standings = seen::standings(&saved.plan, &scenes);
@@ -261,7 +261,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     let job = Job { seen: &seen, report, settled, fresh_until: start, file: Some(path) };
     let code = carry_out(args, &connected, job, &stop, screen).await;
     drop(seen);
-    plan::end(connected, screen).await;
+    plan::end(connected).await;
     stop.code().unwrap_or(code)
 }
 

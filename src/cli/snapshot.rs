@@ -14,7 +14,7 @@ use super::{
     configuration, exit, selection,
     setup::{self, Connected},
     signal::Stop,
-    view::{Screen, sealed},
+    view::{Screen, progress, sealed},
 };
 use crate::{
     config::{self, Config, Setting},
@@ -75,7 +75,8 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
         let seals = seals_of(target.platform).map_err(failed(exit::ERROR))?;
         connected.seals.insert(target.name.clone(), Seal::live(seals, connection.reader()));
     }
-    let snapshot = seal(&connected, &desired, &scopes, screen).await;
+    let work = seal(&connected, &desired, &scopes, screen);
+    let snapshot = progress::reading(&used, connected.shared.tally(), screen, work).await;
     let reads = connected.shared.tally().total(false);
     let text = snapshot.to_text();
     match &args.out {
@@ -85,7 +86,7 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
             .map_err(failed(exit::ERROR))?,
     }
     screen.say(&sealed::summary(&snapshot, reads, start.elapsed()));
-    super::plan::end(connected, screen).await;
+    super::plan::end(connected).await;
     Ok(if snapshot.missing.is_empty() { exit::OK } else { exit::PARTIAL })
 }
 

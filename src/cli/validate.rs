@@ -91,7 +91,7 @@ async fn online(args: &ValidateArgs, written: &mut Written, screen: &Screen) -> 
     screen.events.reading(used.iter().map(|target| &**target), desired.len());
     let findings = check(&readers, desired).await;
     screen.events.read(connected.shared.tally());
-    plan::end(connected, screen).await;
+    plan::end(connected).await;
     written.diagnostics.extend(findings.diagnostics);
     written.unread.extend(findings.unread);
     if !written.unread.is_empty() {

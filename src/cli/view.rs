@@ -9,6 +9,7 @@ mod github;
 mod gitlab;
 pub(super) mod json;
 mod junit;
+mod layout;
 pub(super) mod log;
 mod markdown;
 pub(super) mod origin;
@@ -37,8 +38,10 @@ use crate::{
 pub(super) struct Screen {
     /// Colours on stdout.
     pub(super) colour: bool,
-    /// Columns of the terminal on stdout.
+    /// Columns that diagnostics may take up.
     pub(super) width: usize,
+    /// Columns that lines on stdout are folded at; none where they are not.
+    pub(super) fold: Option<usize>,
     /// Bars may move on stderr.
     pub(super) bars: bool,
     /// Say only what went wrong.
@@ -60,12 +63,14 @@ impl Screen {
         };
         let terminal = io::stderr().is_terminal();
         let ci = std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"));
-        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let fold = io::stdout().is_terminal().then(|| given.or(columns_of(&io::stdout())).unwrap_or(80));
         Self {
             colour: wanted(io::stdout().is_terminal()),
             errors_in_colour: wanted(terminal),
-            width: columns.unwrap_or(100),
-            bars: terminal && !ci && !talk.quiet,
+            width: given.or(columns_of(&io::stderr())).unwrap_or(100),
+            fold,
+            bars: terminal && !ci && !talk.quiet && talk.log_format == LogFormat::Text,
             quiet: talk.quiet,
             events: Events::default(),
             json_log: talk.log_format == LogFormat::Json,
@@ -77,12 +82,23 @@ impl Screen {
         Self {
             colour: false,
             width: 100,
+            fold: None,
             bars: false,
             quiet: true,
             events: Events::default(),
             errors_in_colour: false,
             json_log: false,
         }
+    }
+
+    /// Returns the screen of text that goes to stderr.
+    pub(super) fn of_stderr(&self) -> Self {
+        Self { colour: self.errors_in_colour, fold: io::stderr().is_terminal().then_some(self.width), ..Self::plain() }
+    }
+
+    /// Writes text to stderr that belongs on stdout, which nobody looks at.
+    pub(super) fn aside(text: &str) {
+        Self::err(text);
     }
 
     /// Writes to stdout. A reader that went away is no error.
@@ -144,9 +160,16 @@ impl Screen {
     }
 
     fn err(text: &str) {
-        let mut stderr = io::stderr().lock();
-        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+        progress::above_bar(|| {
+            let mut stderr = io::stderr().lock();
+            let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+        });
     }
+}
+
+/// Returns the columns of a terminal.
+fn columns_of(stream: &impl std::os::fd::AsFd) -> Option<usize> {
+    terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }
 
 fn is_set(name: &str) -> bool {

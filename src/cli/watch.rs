@@ -97,6 +97,6 @@ async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, S
     let ended = agent::run(agent, stop.token().clone(), Arc::new(|_| {})).await;
     stop.token().cancel();
     let _ = pages.await;
-    plan::end(connected, screen).await;
+    plan::end(connected).await;
     ended.map_err(|error| usage(error.to_string()))
 }

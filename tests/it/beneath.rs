@@ -125,17 +125,17 @@ fn what_hangs_below_is_counted_for_each_change_and_for_all_of_a_kind() {
     );
     insta::assert_snapshot!(site.run(&["plan", "--target", "*/nginx", "--target", "*/one", "--target", "*/web"]), @r#"
     ~ Instance one  (cmdb, bk_switch #1)                                all.yaml:31
-        beneath        2 associations
+        impact: 2 associations
         ports          24 → 48                                          all.yaml:37:19
     ~ Module web  (cmdb, demo/public #31)                               all.yaml:21
-        beneath        1 host
+        impact: 1 host
         operator       null → "zoe"                                     all.yaml:24:69
     ~ ProcessTemplate nginx  (cmdb, demo/nginx #50)                     all.yaml:1
-        beneath        49 hosts, 12 modules, 60 service instances
+        impact: 49 hosts, 12 modules, 60 service instances
         proc_num       2 → 4                                            all.yaml:4:87
         to do by hand: sync the modules of the service template: m0 (#100), m1 (#101), m2 (#102), m3 (#103), m4 (#104), m5 (#105), m6 (#106), m7 (#107), m8 (#108), m9 (#109), m10 (#110), m11 (#111)
 
-    Plan: 0 to add, 3 to update, 0 to delete, 0 unchanged.   3 calls (lower bound 3), 14 reads, [time]
+    Plan: 0 to add, 3 to update, 0 to delete, 0 unchanged.   3 calls, 14 reads, [time]
     1 step is left to do by hand: sync the modules of the service template: m0 (#100), m1 (#101), m2 (#102), m3 (#103), m4 (#104), m5 (#105), m6 (#106), m7 (#107), m8 (#108), m9 (#109), m10 (#110), m11 (#111)
     "#);
 }

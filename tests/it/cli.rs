@@ -84,7 +84,7 @@ fn manifests_come_from_stdin_too() {
     ~ App orders  (roma, app a1)                                        <stdin>:1
         remark         "orders" → "new"                                 <stdin>:4:38
 
-    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged.   1 call (lower bound 1), 2 reads, [time]
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged.   1 call, 2 reads, [time]
     "#);
     let output = site.run_on("kind: [", &["validate", "-"]);
     assert_eq!(output.code, Some(1), "{output}");
@@ -154,7 +154,7 @@ fn ci_gets_one_line_for_each_finished_object() {
     ~ App orders  (roma, app a1)                                        app.yaml:1
         remark         "orders" → "new"                                 app.yaml:4:38
 
-    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged.   1 call (lower bound 1), 2 reads, [time]
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged.   1 call, 2 reads, [time]
 
     Applied: 1 of 1.   [time]
     Calls: UpdateRomaApp 1; 2 reads

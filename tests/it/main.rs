@@ -42,6 +42,7 @@ mod snapshot_beneath;
 mod snapshot_moved;
 mod snapshot_property;
 mod strangers;
+mod terminal;
 mod traps;
 mod two_applies;
 mod unique;

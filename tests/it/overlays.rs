@@ -41,7 +41,7 @@ fn a_plan_says_how_values_came_about() {
     ~ Instance two  (cmdb, bk_switch #2)                                m/net.yaml:9
         ports          24 → 96                                          m/net.yaml:15:19  (${PORTS} from values.yaml:1:8)
 
-    Plan: 0 to add, 2 to update, 0 to delete, 0 unchanged.   2 calls (lower bound 2), 3 reads, [time]
+    Plan: 0 to add, 2 to update, 0 to delete, 0 unchanged.   2 calls, 3 reads, [time]
     "#);
     let set = site.run(&["plan", "m", "--overlay=m/overlays/prod", "--set", "PORTS=12", "--set", "BOB=carol"]);
     insta::assert_snapshot!(set, @r#"
@@ -52,7 +52,7 @@ fn a_plan_says_how_values_came_about() {
     ~ Instance two  (cmdb, bk_switch #2)                                m/net.yaml:9
         ports          24 → 12                                          m/net.yaml:15:19  (${PORTS} from --set)
 
-    Plan: 0 to add, 2 to update, 0 to delete, 0 unchanged.   2 calls (lower bound 2), 3 reads, [time]
+    Plan: 0 to add, 2 to update, 0 to delete, 0 unchanged.   2 calls, 3 reads, [time]
     "#);
     assert_eq!(bodies(&site.writes()), json!([]));
 }

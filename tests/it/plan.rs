@@ -64,7 +64,7 @@ spec:
     ~ App orders  (roma, app a1)                                        all.yaml:33
         remark         "orders" → "订单 and more"                       all.yaml:38:20
 
-    Plan: 3 to add, 2 to update, 0 to delete, 0 unchanged.   5 calls (lower bound 5), 9 reads, [time]
+    Plan: 3 to add, 2 to update, 0 to delete, 0 unchanged.   5 calls, 9 reads, [time]
     [exit status: 2]
     "#);
 }
@@ -111,7 +111,7 @@ spec:
 #[test]
 fn names_that_match_nothing_come_with_the_nearest() {
     insta::assert_snapshot!(check(&state(), &[&misnamed()]), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 left alone.   0 calls (lower bound 0), 22 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 left alone.   0 calls, 22 reads, [time]
     ------- stderr -------
     error[P100]: Instance/typo does not exist
      --> all.yaml:6:25
@@ -207,7 +207,7 @@ fn what_matches_several_objects_is_an_error() {
     let several = switch("several", "operator: alice, ports: 24", "remark: x");
     let same = [switch("one", "bk_inst_name: sw-1", "remark: x"), switch("two", "bk_asset_id: A1", "remark: y")];
     insta::assert_snapshot!(check(&state(), &[several.trim_end_matches("---\n"), &same.concat()]), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 3 left alone.   0 calls (lower bound 0), 4 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 3 left alone.   0 calls, 4 reads, [time]
     ------- stderr -------
     error[P105]: Instance/several could mean several live objects: bk_switch #2, bk_switch #3
      --> all.yaml:6:21
@@ -255,7 +255,7 @@ spec:
         units          42 → 48                                          all.yaml:25:43
 
     ! InstanceAssociation link → rack is left alone: it needs Instance/wrong  all.yaml:16
-    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 2 left alone.   1 call (lower bound 1), 7 reads, [time]
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 2 left alone.   1 call, 7 reads, [time]
     ------- stderr -------
     error[P100]: Instance/wrong does not exist
      --> all.yaml:6:25
@@ -289,7 +289,7 @@ spec:
       lines
 ";
     insta::assert_snapshot!(check(&state, &[one]), @r#"
-    Plan: 0 to add, 0 to update, 0 to delete, 1 unchanged.   0 calls (lower bound 0), 2 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 1 unchanged.   0 calls, 2 reads, [time]
     ------- stderr -------
     warning[Y102]: `0042` is a decimal number here, and an octal one to older readers
      --> all.yaml:9:12

@@ -57,7 +57,7 @@ fn a_removal_points_at_its_scope() {
         bk_inst_name   "sw-2" → "core-2"                                all.yaml:15:26
     - Instance pruned bk_switch #3  (cmdb, bk_switch #3)  (no document declares it)  reconcile.yaml:18
 
-    Plan: 0 to add, 1 to update, 1 to delete, 1 unchanged.   2 calls (lower bound 2), 7 reads, [time]
+    Plan: 0 to add, 1 to update, 1 to delete, 1 unchanged.   2 calls, 7 reads, [time]
     "#);
 }
 
@@ -248,7 +248,7 @@ fn a_scope_that_is_not_there_is_an_error_at_its_line() {
 ";
     let site = site(&state(), scopes, "");
     insta::assert_snapshot!(site.run(&["plan", "--prune", "--allow-empty"]), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 5 left alone.   0 calls (lower bound 0), 7 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 5 left alone.   0 calls, 7 reads, [time]
     ------- stderr -------
     error[P109]: no set is named `publik`
       --> reconcile.yaml:18:41

@@ -33,7 +33,7 @@ fn a_plan_is_reported() {
     <!-- reconcile -->
     ## plan: 0 to add, 2 to update, 0 to delete
 
-    0 unchanged. 2 calls (lower bound 2), 3 reads.
+    0 unchanged. 2 calls, 3 reads.
 
     ### Changes
 

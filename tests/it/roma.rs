@@ -450,7 +450,7 @@ fn members_are_the_full_list() {
         members      + row u1  ["access", "admin", "delete", "modify", "read"]  app.yaml:4:31
                      - row u2  ["read"]                                 app.yaml:4:30
 
-    Plan: 0 to add, 1 to update, 0 to delete, 1 unchanged.   1 call (lower bound 1), 3 reads, [time]
+    Plan: 0 to add, 1 to update, 0 to delete, 1 unchanged.   1 call, 3 reads, [time]
     "#);
     assert_eq!(run(&site, &["apply", "-y"], &[]).code, Some(0));
     assert_eq!(run(&site, &["plan", "--detailed-exitcode"], &[]).code, Some(0));
@@ -662,7 +662,7 @@ fn every_way_in_works_with_the_embedded_sandbox() {
         text.push_str(auth);
         text.push_str("sandbox: {state: [state.yaml]}\n");
         site.write("reconcile.yaml", &text);
-        let output = site.run(&["apply", "-y", "--sandbox"]);
+        let output = site.run(&["apply", "-y", "--sandbox", "-v"]);
         assert_eq!(output.code, Some(0), "{auth} {output}");
         assert!(WRITES.split(", ").all(|call| output.stderr.contains(call)), "{output}");
         assert!(site.sandbox().calls().is_empty());

@@ -52,7 +52,7 @@ fn what_a_plan_holds_beside_changes_is_reported() {
     <!-- reconcile -->
     ## plan: 0 to add, 2 to update, 1 to delete
 
-    1 unchanged, 1 reported only. 3 calls (lower bound 3), 7 reads.
+    1 unchanged, 1 reported only. 3 calls, 7 reads.
 
     **1 delete of what no document declares.**
 
@@ -63,7 +63,7 @@ fn what_a_plan_holds_beside_changes_is_reported() {
     <details open><summary><code>~</code> Instance <code>one</code> on <code>cmdb</code>, <code>bk_switch #1</code> – <code>net.yaml:1</code></summary>
 
     ```diff
-    # beneath: 2 associations
+    # impact: 2 associations
     - ports: 24
     + ports: 48  # net.yaml:7
     ```
@@ -151,7 +151,7 @@ fn a_saved_plan_is_shown_in_every_form() {
     for part in [
         "### Reported only",
         "(${WHO} by default)",
-        "beneath: 2 associations",
+        "impact: 2 associations",
         "no document declares it",
         "update_inst {",
     ] {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::{Screen, plain};
+use super::{Screen, plain, progress};
 use crate::cli::args::{LogFormat, Talk};
 
 /// Installs the log. `RECONCILE_LOG` chooses what is logged, above `-v` and `-q`.
@@ -52,7 +52,7 @@ struct Guarded {
 impl Write for Guarded {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let shown = plain::guarded(&String::from_utf8_lossy(line), self.colour);
-        io::stderr().lock().write_all(shown.as_bytes())?;
+        progress::above_bar(|| io::stderr().lock().write_all(shown.as_bytes()))?;
         Ok(line.len())
     }
 

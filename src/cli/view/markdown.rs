@@ -136,8 +136,7 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
         );
     }
     let reads = reads.map(|reads| format!(", {reads}")).unwrap_or_default();
-    let mut sum =
-        format!("{} unchanged{others}. {calls} (lower bound {}){reads}.\n\n", plan.unchanged, plan.changes.len());
+    let mut sum = format!("{} unchanged{others}. {calls}{reads}.\n\n", plan.unchanged);
     match plan.changes.iter().filter(|one| one.unasked).count() {
         0 => {}
         unasked => {

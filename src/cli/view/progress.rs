@@ -1,15 +1,109 @@
-//! What is shown while a plan is carried out: bars on a terminal, one line an object elsewhere.
+//! Progress on stderr while a run reads and writes: bars on a terminal, lines elsewhere.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    collections::{BTreeSet, HashSet},
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{Screen, text};
-use crate::{engine::apply::Event, source::Sources};
+use crate::{
+    engine::{apply::Event, connection::Tally},
+    model::{Outcome, ResourceId},
+    source::Sources,
+};
 
-/// Shows what happens.
+/// Time that reading may take before a terminal shows it: a bar that only flashes up is a nuisance.
+const SOON: Duration = Duration::from_millis(400);
+
+/// Time that reading may take before a log says so, and the time between two such lines.
+const LATE: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// The bar that is shown now. Whatever else goes to stderr is written above it.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes to stderr without tearing the bar that is shown.
+pub(super) fn above_bar<T>(write: impl FnOnce() -> T) -> T {
+    let bar = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// A bar on stderr that is gone when it is dropped.
+struct Shown(ProgressBar);
+
+impl Shown {
+    fn new(bar: ProgressBar) -> Self {
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+        Self(bar)
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.finish_and_clear();
+    }
+}
+
+/// Shows that a run reads from targets until `work` is done: how many requests went out, and for how long.
+pub(in crate::cli) async fn reading<T>(
+    targets: impl IntoIterator<Item = impl AsRef<str>>,
+    tally: &Arc<Tally>,
+    screen: &Screen,
+    work: impl Future<Output = T>,
+) -> T {
+    let names: BTreeSet<String> = targets.into_iter().map(|name| name.as_ref().to_owned()).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let before = tally.total(false);
+    let mut work = std::pin::pin!(work);
+    if screen.bars {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(SOON) => {}
+        }
+        let _bar = Shown::new(spinner(&names, tally.clone(), before));
+        return work.await;
+    }
+    let mut pause = LATE;
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(pause) => {
+                let requests = text::count(tally.total(false) - before, "request");
+                screen.say(&format!("reading {names}: {requests} so far"));
+                pause = AGAIN;
+            }
+        }
+    }
+}
+
+fn spinner(names: &str, tally: Arc<Tally>, before: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let requests = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{}", text::count(tally.total(false) - before, "request"));
+    };
+    if let Ok(style) = ProgressStyle::with_template("{spinner} reading {wide_msg}  {requests}, {elapsed}") {
+        bar.set_style(style.with_key("requests", requests));
+    }
+    bar.set_message(format!("{names}…"));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// Shows how a plan is carried out.
 pub(in crate::cli) struct Progress<'a> {
-    bar: Option<ProgressBar>,
+    bar: Option<Shown>,
     screen: &'a Screen,
     sources: &'a Sources,
+    /// Objects whose calls are on their way.
+    open: Mutex<HashSet<ResourceId>>,
 }
 
 impl<'a> Progress<'a> {
@@ -20,36 +114,52 @@ impl<'a> Progress<'a> {
             if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len}  {wide_msg}") {
                 bar.set_style(style);
             }
-            bar
+            Shown::new(bar)
         });
-        Self { bar, screen, sources }
+        Self { bar, screen, sources, open: Mutex::default() }
     }
 
     /// Shows one event.
     pub(in crate::cli) fn show(&self, event: &Event<'_>) {
         self.screen.events.applying(event, self.sources);
-        match (event, &self.bar) {
-            (Event::Started(change), Some(bar)) => bar.set_message(change.id.to_string()),
-            (Event::Finished(change, outcome, took), bar) => {
+        match event {
+            Event::Started(change) => {
+                self.open().insert(change.id.clone());
+                if let Some(Shown(bar)) = &self.bar {
+                    bar.set_message(change.id.to_string());
+                }
+            }
+            Event::Finished(change, outcome, took) => {
+                self.open().remove(&change.id);
+                // What an interruption kept from being sent is listed at the end.
+                let is_told = **outcome != Outcome::Interrupted;
                 let line = || text::finished(change, outcome, *took, &change.origin, self.sources);
-                match bar {
-                    Some(bar) => {
-                        if !outcome.converged() {
+                match &self.bar {
+                    Some(Shown(bar)) => {
+                        if !outcome.converged() && is_told {
                             bar.println(line());
                         }
                         bar.inc(1);
                     }
-                    None => self.screen.say(&line()),
+                    None if is_told => self.screen.say(&line()),
+                    None => {}
                 }
             }
-            (Event::Started(_), None) => {}
         }
     }
 
-    /// Takes the bars away.
-    pub(in crate::cli) fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+    fn open(&self) -> MutexGuard<'_, HashSet<ResourceId>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says at once that an interruption was heard, and what is still waited for.
+    pub(in crate::cli) fn interrupted(&self) {
+        let open = self.open().len();
+        let waiting = if open == 0 {
+            String::new()
+        } else {
+            format!("; waiting for {} on the way (a second signal does not wait)", text::count(open, "object"))
+        };
+        self.screen.say(&format!("interrupted: no more calls are sent{waiting}"));
     }
 }

@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     Screen,
     follow_up::follow_ups,
+    layout,
     plain::line,
     report::Report,
     value::{Sides, distinct_line, is_long, row, short},
@@ -20,9 +21,6 @@ use crate::{
     plan::{Cause, Plan},
     source::{Origin, Sources},
 };
-
-/// Column where places begin, if what stands before them is short enough.
-const PLACES: usize = 68;
 
 const ADDED: Style = AnsiColor::Green.on_default();
 const UPDATED: Style = AnsiColor::Yellow.on_default();
@@ -105,7 +103,7 @@ impl<'a> Writer<'a> {
             return;
         }
         let head = self.styled("Reported only (policy: report):", STRONG);
-        let _ = writeln!(self.out, "{head}");
+        self.plain(&head);
         plan.reported.iter().for_each(|change| self.change(change));
         self.out.push('\n');
     }
@@ -127,8 +125,8 @@ impl<'a> Writer<'a> {
         self.head(change);
         let width = change.fields.iter().map(|field| group(&field.path).width()).max().unwrap_or(0).clamp(12, 24);
         if let Some(beneath) = beneath(change) {
-            let pad = " ".repeat(width.saturating_sub("beneath".len()));
-            let _ = writeln!(self.out, "    beneath{pad}   {beneath}");
+            let text = self.styled(&format!("    impact: {beneath}"), QUIET);
+            self.plain(&text);
         }
         let mut last = "";
         // An overlay may decide one half of a value; both halves belong together all the same.
@@ -143,7 +141,7 @@ impl<'a> Writer<'a> {
         }
         for note in &change.notes {
             let note = self.styled(&format!("    to do by hand: {}", line(note)), QUIET);
-            let _ = writeln!(self.out, "{note}");
+            self.plain(&note);
         }
     }
 
@@ -183,7 +181,7 @@ impl<'a> Writer<'a> {
         }
         if let Some(note) = change.field_notes.get(&field.path) {
             let note = self.styled(&format!("    {}   {}", " ".repeat(width), line(note)), QUIET);
-            let _ = writeln!(self.out, "{note}");
+            self.plain(&note);
         }
     }
 
@@ -207,7 +205,7 @@ impl<'a> Writer<'a> {
             let text = distinct_line(change.value().trim_end_matches('\n'), lines(change.tag()));
             let line = format!("{sign} {text}");
             let line = self.styled(&line, style);
-            let _ = writeln!(self.out, "        {line}");
+            self.plain(&format!("        {line}"));
         }
     }
 
@@ -232,7 +230,7 @@ impl<'a> Writer<'a> {
         }
         for (why, ids) in unread.into_values() {
             let sign = self.styled("?", REMOVED);
-            let _ = writeln!(self.out, "{sign} {} could not be read: {}", line(&some(&ids)), line(why));
+            self.plain(&format!("{sign} {} could not be read: {}", line(&some(&ids)), line(why)));
         }
     }
 
@@ -241,17 +239,16 @@ impl<'a> Writer<'a> {
         let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
         let others = some(plan.blocked.len(), "left alone") + &some(plan.reported.len(), "reported");
         let text = format!(
-            "{} {} to add, {} to update, {} to delete, {} unchanged{others}.   {} (lower bound {}){}",
+            "{} {} to add, {} to update, {} to delete, {} unchanged{others}.   {}{}",
             self.styled("Plan:", STRONG),
             plan.count(Action::Create),
             plan.count(Action::Update),
             plan.count(Action::Delete),
             plan.unchanged,
             count(plan.calls.len(), "call"),
-            plan.changes.len(),
             tally.map(reads).unwrap_or_default(),
         );
-        let _ = writeln!(self.out, "{text}");
+        self.plain(&text);
     }
 
     /// Writes the calls of a plan.
@@ -277,42 +274,51 @@ impl<'a> Writer<'a> {
             if let Some(what) = trouble(outcome) {
                 *others.entry(outcome.name()).or_default() += 1;
                 let sign = self.styled("✗", REMOVED);
-                let _ = writeln!(self.out, "{sign} {}: {}", line(&id.to_string()), line(&what));
+                self.plain(&format!("{sign} {}: {}", line(&id.to_string()), line(&what)));
             } else if let Outcome::Normalised(fields) = outcome {
                 for field in fields {
-                    let _ = writeln!(
-                        self.out,
-                        "  {}: {} is kept as {}",
-                        line(&id.to_string()),
-                        line(&field.path),
-                        short(field.to.as_ref())
-                    );
+                    let (id, path, kept) = (id.to_string(), line(&field.path), short(field.to.as_ref()));
+                    self.plain(&format!("  {}: {path} is kept as {kept}", line(&id)));
                 }
             }
         }
         let so = if so == 0 { String::new() } else { format!(", {so} already as declared") };
         let others = others.iter().fold(so, |text, (what, count)| format!("{text}, {count} {what}"));
         let head = self.styled("Applied:", STRONG);
-        let _ = writeln!(self.out, "{head} {applied} of {}{others}.   {:.2} s", outcomes.len(), took.as_secs_f64());
+        self.plain(&format!("{head} {applied} of {}{others}.   {:.2} s", outcomes.len(), took.as_secs_f64()));
         let sent = tally.by_operation(true);
         if !sent.is_empty() {
             let sent: Vec<_> = sent.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
-            let _ = writeln!(self.out, "Calls: {}; {}", sent.join(", "), count(tally.total(false), "read"));
+            self.plain(&format!("Calls: {}; {}", sent.join(", "), count(tally.total(false), "read")));
         }
     }
 
     /// Writes a line with a place at its end.
     pub(super) fn line(&mut self, text: &str, place: &str) {
         let (text, place) = (text.replace('\n', "\\n"), place.replace('\n', "\\n"));
-        let width = visible_width(&text);
-        let pad = " ".repeat(PLACES.saturating_sub(width).max(2));
-        let place = self.styled(&place, QUIET);
-        let _ = writeln!(self.out, "{text}{pad}{place}");
+        // Cut before it is styled: a colour has no middle.
+        let laid = layout::with_place(&text, &place, self.screen.fold);
+        match laid.strip_suffix(&place) {
+            Some(before) => {
+                let place = self.styled(&place, QUIET);
+                let _ = writeln!(self.out, "{before}{place}");
+            }
+            None => {
+                let _ = writeln!(self.out, "{laid}");
+            }
+        }
     }
 
     /// Writes a line without a place.
     pub(super) fn plain(&mut self, text: &str) {
-        let _ = writeln!(self.out, "{text}");
+        match self.screen.fold {
+            Some(columns) => text.lines().for_each(|line| {
+                let _ = writeln!(self.out, "{}", layout::fold(line, columns));
+            }),
+            None => {
+                let _ = writeln!(self.out, "{text}");
+            }
+        }
     }
 
     /// Returns a place as reports show it.
@@ -436,9 +442,4 @@ fn some(ids: &[&ResourceId]) -> String {
 /// A number with its noun.
 pub(in crate::cli) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Columns that a text takes up on a terminal; colours take none.
-fn visible_width(text: &str) -> usize {
-    anstream::adapter::strip_str(text).to_string().width()
 }

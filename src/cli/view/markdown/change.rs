@@ -74,7 +74,7 @@ impl<'a> Writer<'a> {
             None => {}
         }
         if let Some(beneath) = beneath(change) {
-            let _ = writeln!(body, "# beneath: {beneath}");
+            let _ = writeln!(body, "# impact: {beneath}");
         }
         match self.report.trace {
             Some(trace) => self.authors(&mut body, change, trace),
