@@ -251,6 +251,20 @@ pub trait Kind: Sync {
         Notes::default()
     }
 
+    /// Returns the fields by which people recognise an object, the most telling first.
+    fn essentials(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Returns the known values of a live object that is to be removed, the essential ones first.
+    fn before(&self, live: &Live) -> Vec<(Arc<str>, Value)> {
+        let essentials = self.essentials();
+        let rank = |name: &str| essentials.iter().position(|one| *one == name).unwrap_or(essentials.len());
+        let mut fields: Vec<_> = live.fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        fields.sort_by_key(|(name, _)| rank(name));
+        fields
+    }
+
     /// Returns the nouns of what [`Kind::beneath`] counts: limits can be set on them.
     fn nouns(&self) -> &'static [&'static str] {
         &[]

@@ -272,6 +272,8 @@ pub struct Change {
     pub unasked: bool,
     /// Its fields that change, in the order of the manifest.
     pub fields: Vec<FieldChange>,
+    /// Known live fields of a removed object, the essential ones first; empty for other actions.
+    pub before: Vec<(Arc<str>, Value)>,
     /// How many things hang below it on the platform, by their nouns, such as `modules`; none where it is unknown.
     pub beneath: BTreeMap<&'static str, Option<u64>>,
     /// What people have to do once it is made, such as a sync that the platform does not make by itself.

@@ -383,6 +383,10 @@ fn finish_level(
                     action: one.action,
                     unasked: surplus.contains(&one.desired.id),
                     fields: std::mem::take(&mut one.fields),
+                    before: match (one.action, one.live) {
+                        (Action::Delete, Some(live)) => kind.before(live),
+                        _ => Vec::new(),
+                    },
                     beneath: BTreeMap::new(),
                     notes: Vec::new(),
                     field_notes: BTreeMap::new(),

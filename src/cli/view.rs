@@ -15,6 +15,7 @@ mod markdown;
 pub(super) mod origin;
 mod plain;
 pub(super) mod progress;
+mod removal;
 pub(super) mod report;
 mod sarif;
 pub(super) mod sealed;

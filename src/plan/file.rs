@@ -294,6 +294,7 @@ impl Reading<'_> {
             action: action.ok_or_else(|| FileError::Shape(format!("there is no action `{}`", change.action)))?,
             unasked: change.unasked,
             fields,
+            before: change.before.into_iter().map(|one| (one.path.into(), one.value)).collect(),
             notes: change.notes,
             field_notes,
             beneath: self.beneath(change.beneath),

@@ -78,6 +78,10 @@ pub(super) fn reported(
         handle: live.map(|live| live.handle.clone()).unwrap_or_default(),
         action,
         unasked,
+        before: match (action, live) {
+            (Action::Delete, Some(live)) => kind.before(live),
+            _ => Vec::new(),
+        },
         fields,
         notes: Vec::new(),
         field_notes: BTreeMap::new(),

@@ -39,7 +39,7 @@ fn two() -> String {
 fn only_what_no_document_means_goes_and_only_when_asked() {
     let site = site(&state(), INSTANCES, &two());
     assert_eq!(removed(&site, &[]), Vec::<String>::new());
-    assert_eq!(removed(&site, &["--prune"]), ["Instance/pruned bk_switch #3"]);
+    assert_eq!(removed(&site, &["--prune"]), ["Instance/pruned sw-3 (bk_switch #3)"]);
     let output = site.run(&["apply", "-y", "--prune"]);
     assert_eq!(output.code, Some(0), "{output}");
     assert_eq!(operations(&site.writes()), json!({"delete_inst": 1, "update_inst": 1}));
@@ -55,7 +55,11 @@ fn a_removal_points_at_its_scope() {
     insta::assert_snapshot!(site.run(&["plan", "--prune"]), @r#"
     ~ Instance b  (cmdb, bk_switch #2)                                  all.yaml:9
         bk_inst_name   "sw-2" → "core-2"                                all.yaml:15:26
-    - Instance pruned bk_switch #3  (cmdb, bk_switch #3)  (no document declares it)  reconcile.yaml:18
+    - Instance pruned sw-3 (bk_switch #3)  (cmdb, bk_switch #3)  (no document declares it)  reconcile.yaml:18
+        bk_inst_name - "sw-3"
+        bk_asset_id  - "A3"
+        operator     - "alice"
+        ports        - 24
 
     Plan: 0 to add, 1 to update, 1 to delete, 1 unchanged.   2 calls, 7 reads, [time]
     "#);
@@ -159,10 +163,8 @@ fn the_ends_and_rows_of_documents_are_meant() {
     let site = site(&linked(), LINKS, row);
     let mut gone = removed(&site, &["--prune"]);
     gone.sort();
-    assert_eq!(
-        gone,
-        ["Instance/pruned bk_switch #1", "Instance/pruned bk_switch #2", "InstanceAssociation/pruned association #91"]
-    );
+    let switches = ["Instance/pruned sw-1 (bk_switch #1)", "Instance/pruned sw-2 (bk_switch #2)"];
+    assert_eq!(gone, [switches.as_slice(), &["InstanceAssociation/pruned association #91"]].concat());
 }
 
 #[test]
@@ -186,7 +188,7 @@ fn modules_go_but_never_built_in_ones() {
         let site = site(&state, &format!("prune:\n  - {{kind: Module, {scope}}}\n"), document);
         let gone = removed(&site, &["--prune"]);
         assert_eq!(gone.len(), 1, "{gone:?}");
-        assert!(gone[0].ends_with("#32"), "{gone:?}");
+        assert!(gone[0].starts_with("Module/pruned cache (") && gone[0].ends_with("#32)"), "{gone:?}");
         let output = site.run(&["apply", "-y", "--prune"]);
         assert_eq!(output.code, Some(0), "{output}");
         let left = ids(&site, "/bk-cmdb/modules", "bk_module_id");
@@ -285,4 +287,27 @@ fn a_scope_that_is_not_there_is_an_error_at_its_line() {
        = help: did you mean `demo`?
     [exit status: 1]
     ");
+}
+
+#[test]
+fn a_removal_shows_what_goes_in_all_forms() {
+    let manifest = "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {name: gone}\nspec: {ensure: absent, model: bk_switch, \
+        match: {bk_inst_name: sw-3}}\n";
+    let site = site(&state(), INSTANCES, manifest);
+    let plan = site.run(&["plan", "-o", "json"]).json();
+    let removal = plan["changes"].as_array().and_then(|all| all.iter().find(|one| one["action"] == "delete")).cloned();
+    let removal = removal.expect("a removal is planned");
+    let row = site.row("/bk-cmdb/instances/bk_switch", "bk_inst_id", 3);
+    let before = removal["before"].as_array().cloned().unwrap_or_default();
+    assert_eq!(before[0], json!({"path": "bk_inst_name", "value": "sw-3"}), "the name comes first");
+    for field in &before {
+        let path = field["path"].as_str().unwrap_or_default();
+        assert_eq!(field["value"], row.get(path).cloned().unwrap_or_default(), "{path}");
+    }
+    let known = |path: &str| before.iter().any(|field| field["path"] == path);
+    assert!(known("bk_asset_id") && known("ports"), "undeclared fields are told too: {before:?}");
+    for (form, line) in [("text", "    bk_inst_name - \"sw-3\""), ("markdown", "- bk_inst_name: \"sw-3\"")] {
+        let output = site.run(&["plan", "-o", form]);
+        assert!(output.stdout.contains(line), "{form}:\n{output}");
+    }
 }

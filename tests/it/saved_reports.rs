@@ -81,6 +81,8 @@ fn what_a_plan_holds_beside_changes_is_reported() {
 
     ```diff
     - association #92
+    - source: "bk_switch #1"
+    - target: "bk_rack #22"
     ```
 
     </details>

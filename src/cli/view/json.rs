@@ -189,6 +189,7 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
             Action::Delete => "it is not to be there",
         },
         "fields": change.fields.iter().map(|one| field(one, change, sources)).collect::<Vec<_>>(),
+        "before": change.before.iter().map(|(path, value)| json!({"path": **path, "value": value})).collect::<Vec<_>>(),
         "unasked": change.unasked,
         "beneath": change.beneath,
         "notes": change.notes,

@@ -24,8 +24,8 @@ use crate::{
 
 const ADDED: Style = AnsiColor::Green.on_default();
 const UPDATED: Style = AnsiColor::Yellow.on_default();
-const REMOVED: Style = AnsiColor::Red.on_default();
-const QUIET: Style = Style::new().dimmed();
+pub(super) const REMOVED: Style = AnsiColor::Red.on_default();
+pub(super) const QUIET: Style = Style::new().dimmed();
 pub(super) const STRONG: Style = Style::new().bold();
 
 /// Writes plans; knows what the terminal can show.
@@ -139,6 +139,7 @@ impl<'a> Writer<'a> {
             last = name;
             self.field(field, shown, width, change);
         }
+        self.removed(change, width);
         for note in &change.notes {
             let note = self.styled(&format!("    to do by hand: {}", line(note)), QUIET);
             self.plain(&note);

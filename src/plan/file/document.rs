@@ -41,11 +41,19 @@ pub(super) struct Change {
     pub(super) action: String,
     pub(super) unasked: bool,
     pub(super) fields: Vec<FieldChange>,
+    #[serde(default)]
+    pub(super) before: Vec<Before>,
     pub(super) notes: Vec<String>,
     pub(super) beneath: BTreeMap<String, Option<u64>>,
     pub(super) after: Vec<String>,
     pub(super) seen: String,
     pub(super) at: Place,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Before {
+    pub(super) path: String,
+    pub(super) value: Value,
 }
 
 #[derive(Deserialize)]

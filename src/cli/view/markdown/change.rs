@@ -11,6 +11,7 @@ use crate::{
         drift::{self, told},
         finding::{Finder, UNASKED, sides},
         plain::{cut, line},
+        removal,
         report::Report,
         text::{beneath, count, trouble},
         value::{Sides, distinct_line, is_long},
@@ -83,6 +84,12 @@ impl<'a> Writer<'a> {
         if change.fields.is_empty() && change.action != Action::Update {
             let about = if change.label.is_empty() { change.id.to_string() } else { change.label.clone() };
             let _ = writeln!(body, "{} {}", change.action.sign(), cut(&line(&about), VALUE));
+        }
+        for (name, value) in removal::fields(change) {
+            let _ = writeln!(body, "- {name}: {value}");
+        }
+        if let Some(more) = removal::more(change) {
+            let _ = writeln!(body, "# {more}");
         }
         for note in &change.notes {
             let _ = writeln!(body, "! to do by hand: {}", cut(&line(note), VALUE));

@@ -201,6 +201,10 @@ impl Kind for Instance {
         Some(&[NAME])
     }
 
+    fn essentials(&self) -> &'static [&'static str] {
+        &[NAME]
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         planned
             .iter()

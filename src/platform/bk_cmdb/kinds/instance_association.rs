@@ -3,7 +3,10 @@
 //! A document declares one row for each of its targets, and each row is an object of the plan. Rows never change:
 //! they are there or not.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
@@ -179,6 +182,11 @@ impl Kind for InstanceAssociation {
 
     fn rests_on(&self) -> Option<&'static [&'static str]> {
         None
+    }
+
+    fn before(&self, live: &Live) -> Vec<(Arc<str>, Value)> {
+        let ends = ["source", "target"].iter().zip(&live.hangs_on);
+        ends.map(|(end, label)| ((*end).into(), json!(label))).collect()
     }
 
     fn told_by<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {

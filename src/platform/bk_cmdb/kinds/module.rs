@@ -194,6 +194,10 @@ impl Kind for Module {
         Some(&[NAME, TEMPLATE, CATEGORY, "default"])
     }
 
+    fn essentials(&self) -> &'static [&'static str] {
+        &[NAME, "bk_module_type", "operator", "bk_bak_operator", CATEGORY, TEMPLATE]
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| Call {
             request: request(one),

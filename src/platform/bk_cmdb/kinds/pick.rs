@@ -9,7 +9,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
     kind::Facts,
-    model::{Desired, Sight},
+    model::{Desired, Ensure, Sight},
     platform::bk_cmdb::{
         attribute::Attribute,
         lookup::{Key, Selector},
@@ -18,6 +18,10 @@ use crate::{
 
 /// The prefixes under which documents point at instances: an instance at itself, an association at its ends.
 const PREFIXES: &[&str] = &["", "source.", "target."];
+
+/// What the server notes of changes.
+const HISTORY: &[&str] =
+    &["bk_created_at", "bk_created_by", "bk_updated_at", "bk_updated_by", "create_time", "last_time"];
 
 /// The definition of a model: its attributes by their ids.
 pub(super) type Definition<'f> = BTreeMap<&'f str, Attribute<'f>>;
@@ -44,13 +48,26 @@ impl Gathered {
                 // What is wrong with a document is told when it is its turn.
                 gathered.selectors.extend(selectors(desired, prefix, definition, facts).unwrap_or_default());
                 if prefix.is_empty() {
-                    let known = wanted_fields(desired);
-                    gathered.fields.extend(known.filter(|name| definition.contains_key(name)).map(str::to_owned));
+                    gathered.fields.extend(fields(desired, definition));
                 }
             }
         }
         gathered
     }
+}
+
+/// Returns the fields to read of a document's instance: all attributes of one that is to go, for its plan shows them.
+pub(super) fn fields(desired: &Desired, definition: &Definition<'_>) -> Vec<String> {
+    if desired.ensure == Ensure::Absent {
+        return values(definition).map(str::to_owned).collect();
+    }
+    wanted_fields(desired).filter(|name| definition.contains_key(name)).map(str::to_owned).collect()
+}
+
+/// Returns all attributes of a model but those in which the server notes when and by whom an instance was changed.
+pub(super) fn values<'d>(definition: &'d Definition<'_>) -> impl Iterator<Item = &'d str> {
+    let is_note = |name: &str| HISTORY.contains(&name);
+    definition.keys().copied().filter(move |name| !is_note(name))
 }
 
 /// Returns the fields of an instance that its document declares or matches.

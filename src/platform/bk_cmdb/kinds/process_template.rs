@@ -211,6 +211,10 @@ impl Kind for ProcessTemplate {
         Some(&[NAME])
     }
 
+    fn essentials(&self) -> &'static [&'static str] {
+        &[NAME, "bk_func_name", "bk_start_param_regex", "user", "work_path", "proc_num", "bind_info"]
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| {
             let Some(live) = one.live else { return Some(creation::call(one)) };

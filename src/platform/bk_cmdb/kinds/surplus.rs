@@ -55,8 +55,14 @@ pub(super) fn meant(
     all.iter().filter(|one| one.id.kind == kind).filter_map(found).collect()
 }
 
-/// Returns a live object of a scope as one that is to go.
-pub(super) fn pruned(scope: &Desired, live: Live) -> (Desired, Live) {
-    let id = ResourceId { kind: scope.id.kind, key: format!("pruned {}", live.label).into() };
+/// Returns a live object of a scope as one that is to go, known to people by the field `name`.
+pub(super) fn pruned(scope: &Desired, name: &str, live: Live) -> (Desired, Live) {
+    // A property of a process is a value with a lock.
+    let named = live.field(name).get("value").unwrap_or(live.field(name)).as_str();
+    let key = match named.filter(|named| !named.is_empty()) {
+        Some(named) => format!("pruned {named} ({})", live.label),
+        None => format!("pruned {}", live.label),
+    };
+    let id = ResourceId { kind: scope.id.kind, key: key.into() };
     (Desired { id, ..scope.clone() }, live)
 }

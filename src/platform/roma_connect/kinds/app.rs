@@ -197,6 +197,10 @@ impl Kind for App {
         None
     }
 
+    fn essentials(&self) -> &'static [&'static str] {
+        &["name", "remark"]
+    }
+
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| {
             if member::is_members(one.desired) {

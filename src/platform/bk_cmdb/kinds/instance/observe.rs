@@ -15,7 +15,7 @@ use crate::{
     model::{Desired, Ensure, Live, Request, ResourceId, Rival, Sight},
     platform::bk_cmdb::{
         kinds::{
-            pick::{self, Gathered, wanted_fields},
+            pick::{self, Gathered},
             spec::{placed, troubled},
         },
         lookup::{self, Businesses, Key, PARENT, Rows, Selector, Trouble, is_layer, read_rows},
@@ -46,8 +46,7 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
                 Ok(selectors) => {
                     if business.is_some() {
                         gathered.selectors.extend(selectors.iter().cloned());
-                        let known = wanted_fields(one).filter(|name| definition.contains_key(name));
-                        gathered.fields.extend(known.map(str::to_owned));
+                        gathered.fields.extend(pick::fields(one, &definition));
                     }
                     picks.insert(&one.id, selectors);
                 }

@@ -12,6 +12,7 @@ use crate::{
     platform::bk_cmdb::{
         kinds::{
             instance::BUILT_IN,
+            pick,
             spec::troubled,
             surplus::{meant, pruned},
         },
@@ -55,10 +56,11 @@ fn surplus(
         return Err(refused(format!("`{model}` is a built-in model: nothing of it is pruned as an Instance")));
     }
     let in_trouble = |trouble: Trouble| troubled(&trouble, scope);
-    lookup::definition(model, observation, facts).map_err(in_trouble)?;
+    let definition = lookup::definition(model, observation, facts).map_err(in_trouble)?;
     let scoped: Vec<&Desired> = all.iter().copied().chain([scope]).collect();
     let business = observe::business_of(&[scope], &scoped, facts, observation)?;
-    let fields = ["bk_inst_id", NAME, PARENT];
+    let fields: BTreeSet<&str> = pick::values(&definition).chain(["bk_inst_id", NAME, PARENT]).collect();
+    let fields: Vec<&str> = fields.into_iter().collect();
     let rows = lookup::all_instances(model, business, &fields, observation, facts).map_err(in_trouble)?;
     if rows.iter().any(|row| is_layer(&row[PARENT])) {
         let message = format!("`{model}` is a layer of the topology: with an instance all beneath it would go");
@@ -77,7 +79,7 @@ fn surplus(
     let goes = |row: &&&Value| row["bk_inst_id"].as_i64().is_some_and(|id| going.contains(&id));
     let surplus = rows.iter().filter(goes).map(|row| {
         let id = row["bk_inst_id"].as_i64().unwrap_or_default();
-        pruned(scope, Live { holds: holds.get(&id).cloned().unwrap_or_default(), ..live(scope, row) })
+        pruned(scope, NAME, Live { holds: holds.get(&id).cloned().unwrap_or_default(), ..live(scope, row) })
     });
     Ok(surplus.collect())
 }

@@ -50,7 +50,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
             Ok(rows) => {
                 let surplus =
                     rows.into_iter().filter(|row| row.handle["id"].as_i64().is_some_and(|id| !kept.contains(&id)));
-                observation.surplus.extend(surplus.map(|row| pruned(scope, row)));
+                observation.surplus.extend(surplus.map(|row| pruned(scope, "", row)));
             }
             Err(trouble) => spread(&trouble, &[*scope], &mut observation),
         }

@@ -28,10 +28,15 @@ const IDS: usize = 500;
 /// Fields that decide whether a module can be written at all.
 const GUARDS: &[&str] = &["bk_module_id", "bk_module_name", "bk_set_id", "bk_biz_id", "default", TEMPLATE, CATEGORY];
 
+/// Fields that plans show of a module that is to go.
+const SHOWN: &[&str] = &["bk_module_type", "operator", "bk_bak_operator"];
+
 /// Returns the fields to read of the modules of documents.
 pub(super) fn fields(group: &[&Desired]) -> BTreeSet<String> {
     let declared = group.iter().flat_map(|one| one.fields.keys().map(ToString::to_string));
-    declared.chain(GUARDS.iter().map(|name| (*name).to_owned())).collect()
+    let is_going = group.iter().any(|one| one.ensure == Ensure::Absent);
+    let shown = SHOWN.iter().filter(|_| is_going).map(|name| (*name).to_owned());
+    declared.chain(shown).chain(GUARDS.iter().map(|name| (*name).to_owned())).collect()
 }
 
 pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{live, observe, removal};
+use super::{NAME, live, observe, removal};
 use crate::{
     kind::{Facts, Observation},
     model::{Desired, Live},
@@ -28,7 +28,7 @@ fn search(
 ) -> Result<(), Trouble> {
     let sets = observe::sets(business, &[scope], observation, facts)?;
     let Some(set) = observe::set_of(scope, &sets, observation) else { return Ok(()) };
-    let rows = observe::modules(business, &[set].into(), None, &observe::fields(&[]), observation, facts)?;
+    let rows = observe::modules(business, &[set].into(), None, &observe::fields(&[scope]), observation, facts)?;
     let goes = |row: &&Value| {
         let is_there = row["bk_set_id"].as_i64() == Some(set) && row["bk_biz_id"].as_i64() == Some(business);
         // Nobody may remove a built-in one.
@@ -40,7 +40,7 @@ fn search(
     let hosts = removal::hosts(business, &going, observation, facts)?;
     for row in rows {
         let undeletable = removal::undeletable(row, &hosts);
-        observation.surplus.push(pruned(scope, Live { undeletable, ..live(scope, row) }));
+        observation.surplus.push(pruned(scope, NAME, Live { undeletable, ..live(scope, row) }));
     }
     Ok(())
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::find::{live, template_of};
+use super::{
+    NAME,
+    find::{live, template_of},
+};
 use crate::{
     kind::{Facts, Observation},
     model::{Desired, Request},
@@ -43,7 +46,7 @@ fn search(
             row["service_template_id"].as_i64() == Some(template) && row["bk_biz_id"].as_i64() == Some(business);
         let is_meant = row["id"].as_i64().is_none_or(|id| kept.contains(&id));
         if is_there && !is_meant {
-            observation.surplus.push(pruned(scope, live(scope, row)));
+            observation.surplus.push(pruned(scope, NAME, live(scope, row)));
         }
     }
     Ok(())
