@@ -189,3 +189,84 @@ spec:
     [exit status: 1]
     ");
 }
+
+/// A state whose module holds processes with rows of these ids for nginx, one service instance each; those of another
+/// process do not count.
+fn running(rows: &Value, held: &[&[i64]]) -> Value {
+    let mut state = state();
+    state["bk-cmdb"]["process_templates"][0]["property"]["bind_info"]["value"] = rows.clone();
+    let modules = state["bk-cmdb"]["modules"].as_array_mut().expect("a list");
+    let module = |id: i64| {
+        json!({"bk_module_id": id, "bk_module_name": format!("nginx-{id}"), "bk_set_id": 11, "bk_biz_id": 3,
+        "bk_module_type": "1", "service_template_id": 51})
+    };
+    modules.extend((40..43).map(module));
+    let process = |template: i64, ids: &[i64]| {
+        let rows: Vec<_> =
+            ids.iter().map(|id| json!({"template_row_id": id, "port": "5001", "protocol": "1"})).collect();
+        json!({"process": {"bind_info": rows}, "relation": {"process_template_id": template}})
+    };
+    let instances: Vec<_> = held
+        .iter()
+        .enumerate()
+        .map(|(at, ids)| {
+            json!({"id": at + 1, "bk_biz_id": 3, "bk_module_id": 40 + at % 3, "bk_host_id": at + 1, "service_template_id": 51,
+                "process_instances": [process(77, &[99]), process(50, ids)]})
+        })
+        .collect();
+    state["bk-cmdb"]["service_instances"] = json!(instances);
+    state
+}
+
+fn bound(rows: &str) -> String {
+    format!(
+        "apiVersion: bk-cmdb/v1\nkind: ProcessTemplate\nmetadata: {{name: nginx}}\nspec:\n  business: demo\n  \
+         serviceTemplate: nginx\n  process: nginx\n  properties:\n    bind_info: {rows}\n"
+    )
+}
+
+#[test]
+fn an_id_of_a_row_removed_in_an_earlier_run_is_not_handed_on() {
+    let check = |live: Value, held: &[&[i64]], declared: &str, expected: &[i64]| {
+        let site = Site::with(&running(&live, held), &[("nginx.yaml", &bound(declared))]);
+        let sent = site.apply()[0].body["process_property"]["bind_info"]["value"].clone();
+        let ids: Vec<_> = sent.as_array().into_iter().flatten().filter_map(|row| row["row_id"].as_i64()).collect();
+        assert_eq!(ids, expected, "{held:?} {declared}");
+        site.assert_converged();
+    };
+    let one = || json!([row(1, "2", "80", "1")]);
+    let add = "[{port: 80}, {ip: 127.0.0.1, port: 7001, protocol: udp, enable: true}]";
+    check(one(), &[], add, &[1, 2]);
+    check(one(), &[&[1, 2, 6]], add, &[1, 7]);
+    // Whichever module, page or service instance holds it.
+    check(one(), &[&[1], &[1, 4], &[], &[1, 3]], add, &[1, 5]);
+    let many: Vec<&[i64]> = (0..450).map(|at| if at == 449 { &[1, 9][..] } else { &[1][..] }).collect();
+    check(one(), &many, add, &[1, 10]);
+    // Nothing is left in the template, and everything on the hosts.
+    check(json!([]), &[&[1, 2]], "[{ip: 127.0.0.1, port: 7001, protocol: udp, enable: true}]", &[3]);
+}
+
+#[test]
+fn row_ids_on_hosts_are_read_only_where_a_row_is_added() {
+    let reads = |declared: &str| {
+        let live = json!([row(1, "2", "80", "1"), row(2, "2", "81", "1")]);
+        let site = Site::with(&running(&live, &[&[1, 2]]), &[("nginx.yaml", &bound(declared))]);
+        site.plan();
+        site.reads()["list_service_instance_detail"].as_i64()
+    };
+    assert_eq!(reads("[{port: 80}, {port: 81}]"), None);
+    assert_eq!(reads("[{ip: 0.0.0.0, port: 8080, protocol: tcp}]"), None);
+    assert_eq!(reads("[{port: 80}, {port: 81}, {ip: 127.0.0.1, port: 1, protocol: udp, enable: true}]"), Some(1));
+}
+
+#[test]
+fn row_ids_that_cannot_be_read_are_warned_of() {
+    let live = json!([row(1, "2", "80", "1")]);
+    let declared = bound("[{port: 80}, {ip: 127.0.0.1, port: 7001, protocol: udp, enable: true}]");
+    let site = Site::with(&running(&live, &[&[1, 2]]), &[("nginx.yaml", &declared)]);
+    site.faults(&json!([{"operation": "list_service_instance_detail", "fault": "code", "code": 9_900_403, "message": "no permission"}]));
+    let output = site.plan();
+    assert_eq!(output.code, Some(2), "{output}");
+    assert!(output.stderr.contains("warning[P161]") && output.stderr.contains("nginx.yaml:9:"), "{output}");
+    assert!(output.stdout.contains("+ row 2"), "{output}");
+}

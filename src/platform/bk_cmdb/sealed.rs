@@ -45,6 +45,7 @@ impl Seals for Scopes {
             "find_module_with_relation" => of("find_module_with_relation", BUSINESS),
             "find_host_topo_relation" => of("find_host_topo_relation", BUSINESS),
             "list_service_instance" => of("list_service_instance", BUSINESS),
+            "list_service_instance_detail" => of("list_service_instance_detail", BUSINESS),
             "list_service_template" => of("list_service_template", BUSINESS),
             "list_service_category" => of("list_service_category", BUSINESS),
             "list_proc_template" => of("list_proc_template", BUSINESS),
@@ -109,7 +110,7 @@ impl Seals for Scopes {
     }
 
     fn is_dispensable(&self, scope: &Request) -> bool {
-        BELOW.contains(&scope.operation)
+        BELOW.contains(&scope.operation) || scope.operation == "list_service_instance_detail"
     }
 
     fn narrow(&self, request: &Request, _scope: &Request, whole: &Whole) -> Option<Result<Value, Refusal>> {
@@ -170,7 +171,7 @@ fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
             counted(among(&[("bk_service_template_ids", "service_template_id")])?.rows(whole))
         }
         "find_host_topo_relation" => below("data"),
-        "list_service_instance" => below("info"),
+        "list_service_instance" | "list_service_instance_detail" => below("info"),
         "list_service_template" | "list_service_category" => counted(whole.rows().iter().collect()),
         "list_proc_template" => {
             let keys = [("service_template_id", "service_template_id"), ("process_template_ids", "id")];

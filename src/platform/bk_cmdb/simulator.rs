@@ -51,6 +51,7 @@ mod row;
 mod rule;
 mod save;
 mod service;
+mod service_instance;
 mod set;
 mod table;
 mod topology;

@@ -156,6 +156,7 @@ static OPERATIONS: &[Operation] = &[
     read("get_service_template", "/find/proc/service_template/{service_template_id}").get(),
     read("list_service_category", "/findmany/proc/service_category"),
     read("list_service_instance", "/findmany/proc/service_instance"),
+    read("list_service_instance_detail", "/findmany/proc/service_instance/details"),
     read("list_biz_hosts", "/hosts/app/{bk_biz_id}/list_hosts"),
     read("find_host_topo_relation", "/host/topo/relation/read"),
     read("resource_watch", "/event/watch/resource/{bk_resource}"),

@@ -7,6 +7,7 @@ mod author;
 mod check;
 mod creation;
 mod find;
+mod held;
 mod lock;
 mod pair;
 mod property;
@@ -170,7 +171,7 @@ impl Kind for ProcessTemplate {
         let (mut changes, mut problems) = (Vec::new(), too_new);
         for name in declared(desired) {
             if name == property::BIND_INFO {
-                match rows::merge(desired, live) {
+                match rows::merge(desired, live, held::highest(live, facts)) {
                     Ok(merged) => changes.extend(merged.changes),
                     Err(more) => problems.extend(more),
                 }
@@ -215,7 +216,7 @@ impl Kind for ProcessTemplate {
         &[NAME, "bk_func_name", "bk_start_param_regex", "user", "work_path", "proc_num", "bind_info"]
     }
 
-    fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
+    fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call> {
         let call = |one: &Planned<'_>| {
             let Some(live) = one.live else { return Some(creation::call(one)) };
             if one.change.action == Action::Delete {
@@ -226,7 +227,7 @@ impl Kind for ProcessTemplate {
             let mut properties = Map::new();
             for name in touched {
                 let envelope = if name == property::BIND_INFO {
-                    rows::merge(one.desired, live).ok()?.envelope
+                    rows::merge(one.desired, live, held::highest(live, facts)).ok()?.envelope
                 } else {
                     property::envelope(name, one.desired, live)
                 };

@@ -79,9 +79,25 @@ fn keys(operation: &str) -> Option<&'static [&'static str]> {
         // They are counted, and nothing is said of them.
         "find_host_topo_relation" => &["bk_host_id", "bk_module_id"],
         "list_service_instance" => &["id", "bk_module_id"],
+        "list_service_instance_detail" => &["id", "bk_module_id", "process_instances"],
         "list_proc_template" => &["id", "bk_process_name", "bk_biz_id", "service_template_id", "property"],
         _ => return None,
     })
+}
+
+/// Largest page of service instances with their processes.
+const DETAILS: usize = 200;
+
+/// Returns the row ids that the processes of a service instance hold: nothing else is read of them.
+fn row_ids(mut row: Value) -> Value {
+    let processes = row["process_instances"].as_array().into_iter().flatten().map(|one| {
+        let rows = one["process"]["bind_info"].as_array().into_iter().flatten();
+        let ids: Vec<_> = rows.map(|row| json!({"template_row_id": row["template_row_id"]})).collect();
+        json!({"process": {"bind_info": ids},
+            "relation": {"process_template_id": one["relation"]["process_template_id"]}})
+    });
+    row["process_instances"] = processes.collect();
+    row
 }
 
 /// Returns the rows of a scope, or asks for more of them.
@@ -120,6 +136,8 @@ pub(super) fn rows(
                 }
                 // Without templates it is all modules.
                 "find_module_with_relation" => (json!({BUSINESS: business, "fields": TEMPLATED}), "bk_module_id", PAGE),
+                // Each comes with all its processes.
+                "list_service_instance_detail" => (json!({BUSINESS: business}), "id", DETAILS),
                 _ => (json!({BUSINESS: business}), "id", TEMPLATES),
             };
             pages(scope, &arguments, key, most, observation, facts)?
@@ -294,5 +312,6 @@ fn kept(operation: &str, rows: &[&Value], needs: &[Arc<Whole>]) -> Vec<Value> {
         None => attributes().chain(INSTANCE.iter().copied()).collect(),
     };
     let keys: Vec<&str> = keys.into_iter().collect();
-    rows.iter().map(|row| only(row, &keys)).collect()
+    let rows = rows.iter().map(|row| only(row, &keys));
+    if operation == "list_service_instance_detail" { rows.map(row_ids).collect() } else { rows.collect() }
 }

@@ -7,7 +7,7 @@ use super::{
     call::Call,
     definition, host, instance, instance_write, module, process, quoted,
     refusal::Outcome,
-    service, set, topology,
+    service, service_instance, set, topology,
     world::{Tables, Version, World},
 };
 
@@ -215,6 +215,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     post("transfer_sethost_to_idle_module", "/hosts/modules/idle/set", host::of_set_to_idle),
     read("find_host_topo_relation", "/host/topo/relation/read", topology::host_relations),
     read("list_service_instance", "/findmany/proc/service_instance", topology::service_instances),
+    read("list_service_instance_detail", "/findmany/proc/service_instance/details", service_instance::list_details),
     Operation::new("resource_watch", "POST", "/event/watch/resource/{bk_resource}", Run::Watch),
     records("list_operation_audit", "/findmany/audit_list", audit::list),
     records("find_audit_by_id", "/find/audit", audit::find),

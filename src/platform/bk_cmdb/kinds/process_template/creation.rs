@@ -49,7 +49,7 @@ pub(super) fn changes(desired: &Desired) -> Result<Vec<FieldChange>, Vec<Diagnos
         changes.push(added(path, value));
     }
     if declared(desired).contains(BIND_INFO) {
-        match rows::merge(desired, &nothing()) {
+        match rows::merge(desired, &nothing(), 0) {
             Ok(merged) => changes.extend(merged.changes.into_iter().map(|change| FieldChange { from: None, ..change })),
             Err(more) => problems.extend(more),
         }
@@ -67,7 +67,7 @@ pub(super) fn call(one: &Planned<'_>) -> Call {
     let mut spec = Map::new();
     for name in declared(desired) {
         let envelope = if name == BIND_INFO {
-            rows::merge(desired, &nothing).map(|merged| merged.envelope).unwrap_or_default()
+            rows::merge(desired, &nothing, 0).map(|merged| merged.envelope).unwrap_or_default()
         } else {
             property::envelope(name, desired, &nothing)
         };

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{NAME, claim, lock, pair, read, rename, template_label};
+use super::{NAME, claim, held, lock, pair, read, rename, template_label};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
@@ -57,7 +57,7 @@ pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts,
             }
         }
     }
-    assign(business, &placed, &rows, observation);
+    assign(business, &placed, &rows, facts, observation);
 }
 
 /// Says of a document that cannot be read why, unless it is to be kept.
@@ -87,6 +87,7 @@ fn assign(
     business: i64,
     placed: &[(&Desired, Option<i64>)],
     rows: &BTreeMap<i64, &Value>,
+    facts: &Facts,
     observation: &mut Observation,
 ) {
     let template_of = |row: &Value| row["service_template_id"].as_i64();
@@ -121,6 +122,9 @@ fn assign(
                         holders.map(|holder| Rival { claim: claim.clone(), holder: template_label(holder) }).collect();
                 }
                 found.rivals.extend(pairs.rivals(one, Some(&found), &found.handle));
+                if one.ensure != Ensure::Absent {
+                    held::observe(one, &found, observation, facts);
+                }
                 observation.remarks.extend(lock::unlocked(one, &found).filter(|_| one.ensure != Ensure::Absent));
                 Sight::Found(found)
             }

@@ -55,7 +55,7 @@ pub(super) fn reach(field: &FieldChange, desired: &Desired, live: &Live) -> Reac
     };
     let cell = row.strip_prefix('[').and_then(|row| row.split_once("]."));
     let is_cell_locked = |(id, cell): (&str, &str)| {
-        let rows = rows::merge(desired, live).map(|merged| merged.envelope["value"].clone()).unwrap_or_default();
+        let rows = rows::merge(desired, live, 0).map(|merged| merged.envelope["value"].clone()).unwrap_or_default();
         let row = rows.as_array().into_iter().flatten().find(|row| row["row_id"].as_i64() == id.parse().ok());
         row.is_some_and(|row| row[cell]["as_default_value"] == json!(true))
     };

@@ -1,7 +1,7 @@
 //! `bind_info`: the rows that are declared, laid over the rows that were read (contract section 4.4, rows of `bind_info`).
 //!
 //! Running processes hang on `row_id`, so a row that stays keeps its id, and a new one gets an id that no row of the
-//! request or of the live list has: never that of a row that goes away.
+//! request or of the live list has, nor any process: never that of a row that goes away, or went in an earlier run.
 
 use serde_json::{Map, Value, json};
 
@@ -216,8 +216,9 @@ pub(super) struct Merged {
     pub(super) changes: Vec<FieldChange>,
 }
 
-/// Lays the declared rows over the live ones.
-pub(super) fn merge(desired: &Desired, live: &Live) -> Result<Merged, Vec<Diagnostic>> {
+/// Lays the declared rows over the live ones. New rows get ids above all of these, and above `held`, the highest that
+/// processes still hold.
+pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged, Vec<Diagnostic>> {
     let current = live.field(BIND_INFO);
     let rows: Vec<&Value> = current["value"].as_array().into_iter().flatten().collect();
     let lock = property::lock(BIND_INFO, desired, live);
@@ -231,7 +232,7 @@ pub(super) fn merge(desired: &Desired, live: &Live) -> Result<Merged, Vec<Diagno
     let top = (0..declared.count)
         .filter_map(|at| declared.value(at, "row_id")?.as_i64())
         .chain(rows.iter().filter_map(|row| row["row_id"].as_i64()))
-        .fold(0, i64::max);
+        .fold(held, i64::max);
     let mut next = top;
     let (mut merged, mut changes, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for (at, pair) in pairs.iter().enumerate() {

@@ -1,0 +1,101 @@
+//! Row ids that processes still hold: those of rows that were removed and not synced yet too. A new row that got such an
+//! id would take over the unlocked values of the removed one on every process (measured page, "Row ids").
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::rows;
+use crate::{
+    diagnostic::Diagnostic,
+    kind::{Facts, Observation, Read},
+    model::{Desired, Live, Request},
+    platform::bk_cmdb::{kinds::below, lookup::Trouble},
+};
+
+/// Service instances of one read; each comes with all its processes.
+const PAGE: usize = 200;
+
+/// Returns the highest row id that processes of a live template hold as far as it was read, for [`rows::merge`].
+pub(super) fn highest(live: &Live, facts: &Facts) -> i64 {
+    read(live, &mut Observation::default(), facts).unwrap_or(0)
+}
+
+/// Asks for the row ids in use where a row is to be added, and says what follows where they cannot be read.
+pub(super) fn observe(desired: &Desired, live: &Live, observation: &mut Observation, facts: &Facts) {
+    let Ok(merged) = rows::merge(desired, live, 0) else { return };
+    let Some(row) = merged.changes.iter().find(|one| one.path.ends_with(']') && one.from.is_none()) else { return };
+    if let Err(Trouble::Failed(why)) = read(live, observation, facts) {
+        let message = format!("which row ids the processes of {} still hold could not be read: {why}", live.label);
+        let hint = "where a row was removed since the last sync, sync the modules before this row is added, or it may \
+                    take over unlocked values of the removed one";
+        observation.remarks.push(Diagnostic::warning("P161", message, &row.because).hint(hint));
+    }
+}
+
+fn read(live: &Live, observation: &mut Observation, facts: &Facts) -> Result<i64, Trouble> {
+    let id = |key: &str| live.handle[key].as_i64().unwrap_or_default();
+    let (business, template, process) = (id("business"), id("serviceTemplate"), id("process"));
+    let modules = below::modules(business, &BTreeSet::from([template]), observation, facts)?;
+    let modules: Vec<i64> = modules.values().flatten().map(|(id, _)| *id).collect();
+    let top = |rows: BTreeMap<i64, &Value>| {
+        let processes = rows.into_values().flat_map(|row| row["process_instances"].as_array().into_iter().flatten());
+        let own = processes.filter(|one| one["relation"]["process_template_id"] == json!(process));
+        let rows = own.flat_map(|one| one["process"]["bind_info"].as_array().into_iter().flatten());
+        rows.filter_map(|row| row["template_row_id"].as_i64()).fold(0, i64::max)
+    };
+    match modules[..] {
+        [] => Ok(0),
+        [module] => Ok(top(instances(business, Some(module), observation, facts)?)),
+        _ => {
+            // The whole business, unless its modules take fewer reads.
+            let (_, count) = page(business, None, 0, observation, facts)?;
+            if count.div_ceil(PAGE) <= modules.len() {
+                return Ok(top(instances(business, None, observation, facts)?));
+            }
+            let found: Vec<_> =
+                modules.iter().map(|module| instances(business, Some(*module), observation, facts)).collect();
+            found.into_iter().try_fold(0, |highest, rows| Ok(highest.max(top(rows?))))
+        }
+    }
+}
+
+/// Reads the service instances of a module, or of the business, by id.
+fn instances<'f>(
+    business: i64,
+    module: Option<i64>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<BTreeMap<i64, &'f Value>, Trouble> {
+    let (mut found, count) = page(business, module, 0, observation, facts)?;
+    let more: Vec<_> =
+        (PAGE..count).step_by(PAGE).map(|start| page(business, module, start, observation, facts)).collect();
+    for page in more {
+        found.extend(page?.0);
+    }
+    let found: BTreeMap<i64, &Value> = found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect();
+    if found.len() == count { Ok(found) } else { Err(Trouble::Failed("the rows moved meanwhile".to_owned())) }
+}
+
+/// Reads one page of service instances: its rows, and how many there are in all.
+fn page<'f>(
+    business: i64,
+    module: Option<i64>,
+    start: usize,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<(Vec<&'f Value>, usize), Trouble> {
+    let mut arguments = json!({"bk_biz_id": business, "page": {"start": start, "limit": PAGE, "sort": "id"}});
+    if let Some(module) = module {
+        arguments["bk_module_id"] = json!(module);
+    }
+    match observation.read(Request { operation: "list_service_instance_detail", arguments, repeatable: true }, facts) {
+        Read::Pending => Err(Trouble::Pending),
+        Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
+        Read::Value(data) => {
+            let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
+            let count = count.ok_or_else(|| Trouble::Failed("the answer has no count".to_owned()))?;
+            Ok((data["info"].as_array().into_iter().flatten().collect(), count))
+        }
+    }
+}
