@@ -15,6 +15,7 @@ mod forms;
 mod harness;
 mod inputs;
 mod language;
+mod layers;
 mod life_cycle;
 mod locks;
 mod mutation;

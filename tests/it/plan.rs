@@ -64,7 +64,7 @@ spec:
     ~ App orders  (roma, app a1)                                        all.yaml:33
         remark         "orders" → "订单 and more"                       all.yaml:38:20
 
-    Plan: 3 to add, 2 to update, 0 to delete, 0 unchanged.   5 calls, 9 reads, [time]
+    Plan: 3 to add, 2 to update, 0 to delete, 0 unchanged.   5 calls, 10 reads, [time]
     [exit status: 2]
     "#);
 }

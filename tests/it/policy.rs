@@ -220,7 +220,7 @@ fn others_that_depend_on_a_reported_object() {
         ports          1                                                a.yaml:4:87
 
     ! InstanceAssociation b → bk_rack #21 is left alone: it needs Instance/a, which is only reported (policy: report)  a.yaml:9
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone, 1 reported.   0 calls, 5 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone, 1 reported.   0 calls, 6 reads, [time]
     "#);
 
     // A name that is only reported is neither wanted nor given up.

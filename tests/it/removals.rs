@@ -9,7 +9,7 @@ fn document(kind: &str, spec: &str) -> String {
 }
 
 /// Two layers between business and set: a room in a site, with a set of two modules below, and an empty room.
-fn layered(hosts: &Value) -> Value {
+pub(crate) fn layered(hosts: &Value) -> Value {
     let mut state = state();
     let cmdb = &mut state["bk-cmdb"];
     for (id, name) in [(901, "idc"), (902, "room")] {

@@ -6,6 +6,7 @@ mod check;
 mod claims;
 mod layer;
 mod observe;
+mod parent;
 mod prune;
 mod unique;
 
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     below::{ASSOCIATIONS, HOSTS, MODULES},
+    instance_association::end,
     pick::{Definition, wanted_fields},
     spec::{self, troubled},
 };
@@ -28,7 +30,7 @@ use crate::{
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
-        lookup::{self, Selector},
+        lookup::{self, PARENT, Selector},
     },
     source::{Located, Origin},
     yaml::{self, Node, Section},
@@ -76,6 +78,9 @@ impl Kind for Instance {
         {
             desired.locator.insert("business".into(), business);
         }
+        if let Some(node) = section.get("parent") {
+            decode_parent(node, &mut desired, diagnostics);
+        }
         if let Some(node) = section.get(layer::CASCADE)
             && let Some(cascade) = yaml::boolean(node, "`cascade`", diagnostics)
         {
@@ -86,6 +91,10 @@ impl Kind for Instance {
             desired.locator.insert(layer::CASCADE.into(), Located::new(json!(cascade), node.origin.clone()));
         }
         match (section.get("match"), section.get("id")) {
+            (None, Some(node)) if section.get("parent").is_some() => {
+                let message = "`parent` goes with `match`: an id needs none";
+                diagnostics.push(Diagnostic::error("M306", message, &node.origin));
+            }
             (Some(node), None) => desired.locator.extend(spec::matching(node, "match.", diagnostics)),
             (None, Some(node)) => {
                 if let Some(id) = spec::id(node, "`id`", diagnostics) {
@@ -189,10 +198,11 @@ impl Kind for Instance {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, _place: &Value, facts: &Facts) -> Claims {
+    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, facts: &Facts) -> Claims {
+        let parent = live.map_or(&place[PARENT], |live| live.field(PARENT));
         let held = live.and_then(|live| live.field(NAME).as_str());
         let wanted = wanted_name(desired).or(held);
-        let claim = |name: Option<&str>| name.map(|name| claim(desired, name)).into_iter();
+        let claim = |name: Option<&str>| name.map(|name| claim(desired, name, parent)).into_iter();
         let (held_keys, wanted_keys) = claims::claims(model_of(desired), desired, live, facts);
         Claims { held: claim(held).chain(held_keys).collect(), wanted: claim(wanted).chain(wanted_keys).collect() }
     }
@@ -218,6 +228,7 @@ impl Kind for Instance {
                     .iter()
                     .map(|field| (field.path.clone(), field.to.clone().unwrap_or_default()))
                     .collect();
+                let data: Map<String, Value> = data.into_iter().chain(placed_in(one)).collect();
                 let model = model_of(one.desired);
                 let request = match one.live {
                     Some(live) => Request {
@@ -332,8 +343,29 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
     desired.field(NAME).or_else(|| desired.locate("match.bk_inst_name")).and_then(text).map(str::trim)
 }
 
-fn claim(desired: &Desired, name: &str) -> String {
-    format!("the name `{name}` in {}", model_of(desired))
+/// Returns the key by which a name is unique: in its model, for an instance of a layer below its parent.
+fn claim(desired: &Desired, name: &str, parent: &Value) -> String {
+    let model = model_of(desired);
+    match parent.get("$handle").and_then(Value::as_str) {
+        Some(made) => format!("the name `{name}` in {model} below {made}"),
+        None if lookup::is_layer(parent) => format!("the name `{name}` in {model} below #{parent}"),
+        None => format!("the name `{name}` in {model}"),
+    }
+}
+
+/// Returns what a create sends beside the attributes: the business and the parent.
+fn placed_in(one: &Planned<'_>) -> impl Iterator<Item = (String, Value)> {
+    let place = one.place.as_object().filter(|_| one.live.is_none());
+    place.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()))
+}
+
+/// Reads `parent`: the instance that one of a custom layer lies below.
+fn decode_parent(node: &Node<'_>, desired: &mut Desired, diagnostics: &mut Vec<Diagnostic>) {
+    end(parent::PREFIX, node, desired, diagnostics);
+    if desired.locate("business").is_none() {
+        let message = "`parent` needs `business`: names of a layer repeat in other businesses";
+        diagnostics.push(Diagnostic::error("M309", message, &node.origin));
+    }
 }
 
 fn live(desired: &Desired, row: &Value) -> Live {

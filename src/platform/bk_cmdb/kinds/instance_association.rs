@@ -231,7 +231,12 @@ impl Kind for InstanceAssociation {
 }
 
 /// Reads one end and returns how people call it.
-fn end(prefix: &str, node: &Node<'_>, desired: &mut Desired, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+pub(super) fn end(
+    prefix: &str,
+    node: &Node<'_>,
+    desired: &mut Desired,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<String> {
     let what = prefix.trim_end_matches('.');
     if node.get("ref").or_else(|| node.get("model")).is_none() {
         let message = format!("`{what}` has to name an instance");

@@ -285,16 +285,7 @@ fn category_change(desired: &Desired, live: &Live) -> Result<Option<FieldChange>
 fn check_name(desired: &Desired, diagnostics: &mut Vec<Diagnostic>) {
     let made = desired.locator.get("module").filter(|_| desired.ensure == Ensure::Present);
     let Some(field) = desired.fields.get(NAME).or(made.filter(|name| name.value.is_string())) else { return };
-    let problem = match text(&field.value).map(str::trim) {
-        None => Some("has to be a text"),
-        Some("") => Some("is empty"),
-        Some(name) if name.contains(|letter: char| letter.is_whitespace() || "\\|/:*,<>\"?#".contains(letter)) => {
-            Some("takes neither white space nor any of \\|/:*,<>\"?#")
-        }
-        Some(name) if name.len() > 256 => Some("takes at most 256 bytes"),
-        Some(_) => None,
-    };
-    if let Some(problem) = problem {
+    if let Some(problem) = spec::name_problem(&field.value) {
         diagnostics.push(Diagnostic::error("M310", format!("`{NAME}` {problem}"), &field.origin));
     }
 }

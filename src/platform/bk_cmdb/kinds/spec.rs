@@ -9,7 +9,7 @@ use crate::{
     kind::Observation,
     model::{Desired, Ensure, Fields, Sight},
     platform::bk_cmdb::{
-        attribute::plain,
+        attribute::{plain, text},
         lookup::{Place, Trouble},
     },
     source::Located,
@@ -162,6 +162,20 @@ pub(super) fn matching(node: &Node<'_>, prefix: &str, diagnostics: &mut Vec<Diag
         fields.insert(path, Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone()));
     }
     fields
+}
+
+/// Returns what the server would refuse in the name of a module or of an instance of a custom layer (contract section
+/// 4.2). Its pattern knows the white space of ASCII alone.
+pub(super) fn name_problem(value: &Value) -> Option<&'static str> {
+    match text(value).map(str::trim) {
+        None => Some("has to be a text"),
+        Some("") => Some("is empty"),
+        Some(name) if name.contains(|letter| "\t\n\u{c}\r \\|/:*,<>\"?#".contains(letter)) => {
+            Some("takes neither white space nor any of \\|/:*,<>\"?#")
+        }
+        Some(name) if name.len() > 256 => Some("takes at most 256 bytes"),
+        Some(_) => None,
+    }
 }
 
 /// Returns what is known of an object whose business was looked for; none where it was found, or is still asked for.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{attribute_changes, model_of, observe};
+use super::{attribute_changes, model_of, observe, parent};
 use crate::{
     kind::{Facts, Observation},
     model::Desired,
@@ -28,6 +28,13 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
                     pick::selectors(one, "", &definition, facts).err().into_iter().map(|problem| *problem).collect();
                 let declared: Vec<_> = one.fields.iter().map(|(name, value)| (&**name, value)).collect();
                 problems.extend(attribute_changes(&declared, None, &definition, facts).err().unwrap_or_default());
+                match parent::check(one, all, &mut observation, facts) {
+                    Ok(found) => problems.extend(found),
+                    Err(trouble) => {
+                        observation.known.extend(troubled(&trouble, one).map(|sight| (one.id.clone(), sight)));
+                        continue;
+                    }
+                }
                 observation.checked(&one.id, problems);
             }
         }

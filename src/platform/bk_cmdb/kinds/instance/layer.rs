@@ -119,11 +119,13 @@ fn child(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Op
     let arguments = json!({"condition": {"bk_asst_obj_id": model}});
     let request = Request { operation: "find_object_association", arguments, repeatable: true };
     let rows = read_rows(request, "", observation, facts)?;
-    let is_main_line = |row: &&&Value| {
-        row["bk_asst_id"] == "bk_mainline"
-            || row["bk_obj_asst_id"].as_str().is_some_and(|name| name.contains("_bk_mainline_"))
-    };
-    Ok(rows.iter().find(is_main_line).and_then(|row| row["bk_obj_id"].as_str()).map(str::to_owned))
+    Ok(rows.iter().find(|row| is_main_line(row)).and_then(|row| row["bk_obj_id"].as_str()).map(str::to_owned))
+}
+
+/// Returns true if an association between models is one of the topology.
+pub(super) fn is_main_line(row: &Value) -> bool {
+    row["bk_asst_id"] == "bk_mainline"
+        || row["bk_obj_asst_id"].as_str().is_some_and(|name| name.contains("_bk_mainline_"))
 }
 
 /// Returns why an instance of a layer is not removed; none where it can be. `below` is none where it is unknown.

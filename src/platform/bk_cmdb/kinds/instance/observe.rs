@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::{
     NAME, claim,
     claims::{self, Group},
-    layer, live, unique, wanted_name,
+    layer, live,
+    parent::{self, Parents},
+    unique, wanted_name,
 };
 use crate::{
     diff::identity::{self, Assigned},
@@ -18,7 +20,7 @@ use crate::{
             pick::{self, Gathered},
             spec::{placed, troubled},
         },
-        lookup::{self, Businesses, Key, PARENT, Rows, Selector, Trouble, is_layer, read_rows},
+        lookup::{self, Businesses, Key, PARENT, Selector, Trouble, is_layer, read_rows},
     },
 };
 
@@ -58,9 +60,13 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
     });
     match known {
         Ok((definition, picks, rows)) => {
-            let documents: Vec<&Desired> = group.iter().copied().filter(|one| picks.contains_key(&one.id)).collect();
-            let candidates =
-                documents.iter().map(|one| picks[&one.id].iter().flat_map(|pick| rows.find(pick)).collect());
+            let mut documents: Vec<&Desired> =
+                group.iter().copied().filter(|one| picks.contains_key(&one.id)).collect();
+            let parents = parent::find(model, business, &mut documents, all, observation, facts);
+            let candidates = documents.iter().map(|one| {
+                let found = picks[&one.id].iter().flat_map(|pick| rows.find(pick));
+                found.filter(|id| parents.fit(one, rows.row(*id))).collect()
+            });
             let assigned = identity::assign(candidates.collect());
             let group = Group {
                 model,
@@ -70,7 +76,7 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
                 assigned: &assigned,
                 rows: &rows,
             };
-            assign(&group, facts, observation);
+            assign(&group, &parents, all, facts, observation);
         }
         Err(trouble) => {
             for one in group {
@@ -95,7 +101,13 @@ pub(super) fn business_of(
 
 /// Gives each document its live object: who has one candidate takes it, and so on. So chains of renames are told
 /// apart, and what stays open is an error.
-fn assign(group: &Group<'_, '_, '_>, facts: &Facts, observation: &mut Observation) {
+fn assign(
+    group: &Group<'_, '_, '_>,
+    parents: &Parents<'_>,
+    all: &[&Desired],
+    facts: &Facts,
+    observation: &mut Observation,
+) {
     let Group { model, documents, assigned, rows, .. } = *group;
     let names_needed = documents
         .iter()
@@ -103,7 +115,8 @@ fn assign(group: &Group<'_, '_, '_>, facts: &Facts, observation: &mut Observatio
         .any(|(one, assigned)| one.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing));
     let names = if names_needed { lookup::some_names(model, observation, facts) } else { Some(Vec::new()) };
     let Some(names) = names else { return };
-    let taken = taken_names(model, documents, assigned, rows, facts, observation).and_then(|names| {
+    let Some(mut places) = parent::places(group, parents, all, observation, facts) else { return };
+    let taken = taken_names(group, &places, facts, observation).and_then(|names| {
         let conflicts = claims::conflicts(group, observation, facts)?;
         Ok((names, conflicts))
     });
@@ -132,7 +145,10 @@ fn assign(group: &Group<'_, '_, '_>, facts: &Facts, observation: &mut Observatio
             }
         };
         let sight = match assigned {
-            Assigned::Nothing => Sight::Absent { nearest: names.clone(), rivals, place: Value::Null },
+            Assigned::Nothing => match places.remove(&one.id).unwrap_or(Ok(Value::Null)) {
+                Ok(place) => Sight::Absent { nearest: names.clone(), rivals, place },
+                Err(sight) => sight,
+            },
             Assigned::One(id) => match rows.row(*id) {
                 Some(row) => match &holds {
                     Ok(holds) => {
@@ -145,7 +161,7 @@ fn assign(group: &Group<'_, '_, '_>, facts: &Facts, observation: &mut Observatio
                         for (field, value) in keys.into_iter().flatten() {
                             live.fields.entry(field.as_str().into()).or_insert_with(|| value.clone());
                         }
-                        Sight::Found(live)
+                        parent::refused_name(one, row).unwrap_or(Sight::Found(live))
                     }
                     Err(Trouble::Pending) => return,
                     Err(trouble) => troubled(trouble, one).unwrap_or_else(Sight::absent),
@@ -215,13 +231,12 @@ pub(super) fn associations(
 
 /// The names that documents want for their instances and that other instances hold.
 fn taken_names<'d>(
-    model: &str,
-    documents: &[&'d Desired],
-    assigned: &[Assigned<i64>],
-    rows: &Rows<'_>,
+    group: &Group<'_, 'd, '_>,
+    places: &HashMap<&ResourceId, Result<Value, Sight>>,
     facts: &Facts,
     observation: &mut Observation,
 ) -> Result<HashMap<&'d ResourceId, Vec<Rival>>, Trouble> {
+    let Group { model, documents, assigned, rows, .. } = *group;
     let mut renamed = Vec::new();
     for (one, assigned) in documents.iter().zip(assigned) {
         let own = match assigned {
@@ -245,9 +260,15 @@ fn taken_names<'d>(
     let mut taken: HashMap<&ResourceId, Vec<Rival>> = HashMap::new();
     for (one, own, name) in renamed {
         let pick = by_name(name);
+        let parent = match own {
+            Some(id) => rows.row(id).map(|row| &row[PARENT]),
+            None => places.get(&one.id).and_then(|place| place.as_ref().ok()).map(|place| &place[PARENT]),
+        };
+        let parent = parent.unwrap_or(&Value::Null);
         let holders: BTreeSet<_> = rows.find(&pick).into_iter().chain(more.find(&pick)).collect();
         let rivals = holders.into_iter().filter(|id| Some(*id) != own);
-        let rivals = rivals.map(|id| Rival { claim: claim(one, name), holder: format!("{model} #{id}") });
+        let rivals = rivals.filter(|id| parent::shares_names(parent, *id, &[rows, &more]));
+        let rivals = rivals.map(|id| Rival { claim: claim(one, name, parent), holder: format!("{model} #{id}") });
         taken.insert(&one.id, rivals.collect());
     }
     Ok(taken)

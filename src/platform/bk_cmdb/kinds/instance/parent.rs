@@ -1,0 +1,298 @@
+//! Where new instances of custom layers lie: below the business, or below an instance of the layer above.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::{Value, json};
+
+use super::{layer, model_of, wanted_name};
+use crate::{
+    diagnostic::Diagnostic,
+    diff::identity::Assigned,
+    kind::{Facts, Observation},
+    model::{Desired, Ensure, Request, ResourceId, Sight},
+    platform::bk_cmdb::{
+        kinds::{pick, spec},
+        lookup::{self, PARENT, Rows, Selector, Trouble, is_layer, read_rows},
+    },
+    source::Origin,
+};
+
+/// Prefix of what finds the parent of an instance.
+pub(super) const PREFIX: &str = "parent.";
+/// The business that an instance belongs to.
+const BUSINESS: &str = "bk_biz_id";
+
+/// The parent of an instance, as its document names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Parent {
+    /// An instance that is there.
+    Id(i64),
+    /// An instance that this run creates.
+    Made(ResourceId),
+}
+
+/// The parents that documents about instances of one model name.
+#[derive(Default)]
+pub(super) struct Parents<'d> {
+    known: HashMap<&'d ResourceId, Parent>,
+}
+
+impl Parents<'_> {
+    /// Returns true if an instance may be the one of a document: it lies below the parent that the document names.
+    pub(super) fn fit(&self, one: &Desired, row: Option<&Value>) -> bool {
+        match self.known.get(&one.id) {
+            None => true,
+            Some(Parent::Id(id)) => row.is_some_and(|row| row[PARENT] == json!(id)),
+            Some(Parent::Made(_)) => false,
+        }
+    }
+}
+
+/// Returns true if a document names a parent.
+pub(super) fn is_declared(one: &Desired) -> bool {
+    given(one).is_some()
+}
+
+fn given(one: &Desired) -> Option<&Origin> {
+    one.locator.iter().find(|(path, _)| path.starts_with(PREFIX)).map(|(_, value)| &value.origin)
+}
+
+/// Returns the model that the instances of a layer lie below, such as `biz`; none for models that are no layer.
+pub(super) fn above(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Option<String>, Trouble> {
+    let arguments = json!({"condition": {"bk_obj_id": model}});
+    let request = Request { operation: "find_object_association", arguments, repeatable: true };
+    let rows = read_rows(request, "", observation, facts)?;
+    Ok(rows
+        .iter()
+        .find(|row| layer::is_main_line(row))
+        .and_then(|row| row["bk_asst_obj_id"].as_str())
+        .map(str::to_owned))
+}
+
+/// Returns what is wrong with the place of an instance, given the model above its own.
+pub(super) fn problem(one: &Desired, above: Option<&str>, all: &[&Desired]) -> Option<Diagnostic> {
+    let model = model_of(one);
+    let business = one.locator.get("business");
+    let said = |code, message, origin: &Origin| Some(Diagnostic::error(code, message, origin));
+    match (above, given(one)) {
+        (None, Some(origin)) => {
+            let message = format!("`{model}` is no custom layer of the topology: its instances have no parent");
+            said("P156", message, origin)
+        }
+        (Some("biz"), Some(origin)) => {
+            let message = format!("instances of `{model}` lie below the business itself");
+            said("P156", message, origin).map(|problem| problem.hint("leave out `parent`: `business` says it all"))
+        }
+        (Some(above), Some(origin)) => {
+            let referred = || {
+                let key = one.locate("parent.ref")?.as_str()?;
+                all.iter()
+                    .find(|other| other.id.kind == one.id.kind && &*other.id.key == key)
+                    .map(|other| model_of(other))
+            };
+            let parent = one.locate("parent.model").and_then(Value::as_str).or_else(referred)?;
+            let message = format!("the parent of a `{model}` is an instance of `{above}`, not of `{parent}`");
+            if parent == above { None } else { said("P156", message, origin) }
+        }
+        (Some(above), None) if one.ensure == Ensure::Present && above != "biz" => {
+            let message = format!("a new instance of the layer `{model}` needs `parent`, an instance of `{above}`");
+            let hint = format!(
+                "write `parent: {{ref: NAME}}`, or `parent: {{model: {above}, match: {{bk_inst_name: NAME}}}}`"
+            );
+            said("P157", message, &one.origin).map(|problem| problem.hint(hint))
+        }
+        (Some(_), None) if one.ensure == Ensure::Present && business.is_none() => {
+            said("P157", format!("a new instance of the layer `{model}` needs `business`"), &one.origin)
+        }
+        (Some(_) | None, None) => None,
+    }
+}
+
+/// Returns what is wrong with the name that a document wants for an instance of a layer (contract section 4.1).
+pub(super) fn misnamed(one: &Desired) -> Option<Diagnostic> {
+    let made = one.locator.get("match.bk_inst_name").filter(|_| one.ensure == Ensure::Present);
+    let given = one.fields.get(super::NAME).or(made)?;
+    let problem = spec::name_problem(&given.value)?;
+    Some(Diagnostic::error("P158", format!("`{}` of a custom layer {problem}", super::NAME), &given.origin))
+}
+
+/// Returns what is wrong with the place and the name of an instance, as far as the definitions tell.
+pub(super) fn check(
+    one: &Desired,
+    all: &[&Desired],
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Vec<Diagnostic>, Trouble> {
+    if one.ensure != Ensure::Present && !is_declared(one) {
+        return Ok(Vec::new());
+    }
+    let above = match above(model_of(one), observation, facts) {
+        Ok(above) => above,
+        Err(Trouble::Failed(_)) if !is_declared(one) => None,
+        Err(trouble) => return Err(trouble),
+    };
+    let mut problems: Vec<_> = problem(one, above.as_deref(), all).into_iter().collect();
+    problems.extend(above.as_ref().and_then(|_| misnamed(one)));
+    if let Some(above) = above.filter(|_| problems.is_empty() && one.locate("parent.model").is_some()) {
+        let definition = lookup::definition(&above, observation, facts)?;
+        problems.extend(pick::selectors(one, PREFIX, &definition, facts).err().map(|problem| *problem));
+    }
+    Ok(problems)
+}
+
+/// Finds the parents that documents name. What stays open is told, and those documents are not returned.
+pub(super) fn find<'d>(
+    model: &str,
+    business: Option<i64>,
+    documents: &mut Vec<&'d Desired>,
+    all: &[&Desired],
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Parents<'d> {
+    let mut parents = Parents::default();
+    if documents.iter().all(|one| !is_declared(one)) {
+        return parents;
+    }
+    let above = above(model, observation, facts);
+    documents.retain(|one| {
+        if !is_declared(one) {
+            return true;
+        }
+        let found = match &above {
+            Err(trouble) => Err(spec::troubled(trouble, one)),
+            Ok(above) => match problem(one, above.as_deref(), all) {
+                Some(problem) => Err(Some(Sight::Impossible(Box::new(problem)))),
+                None => resolve(one, above.as_deref().unwrap_or_default(), business, all, observation, facts),
+            },
+        };
+        match found {
+            Ok(parent) => {
+                parents.known.insert(&one.id, parent);
+                return true;
+            }
+            // What has no parent is not there, which is what was asked for.
+            Err(Some(Sight::Impossible(_) | Sight::Needs(_))) if one.ensure == Ensure::Absent => {
+                observation.know(&one.id, Sight::absent());
+            }
+            Err(sight) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+        }
+        false
+    });
+    parents
+}
+
+/// Finds the parent of one document in its business; the error is none while it is asked for.
+fn resolve(
+    one: &Desired,
+    above: &str,
+    business: Option<i64>,
+    all: &[&Desired],
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Parent, Option<Sight>> {
+    let origin = given(one).unwrap_or(&one.origin);
+    let wrong = |code, message: String| Diagnostic::error(code, message, origin);
+    let impossible = |problem: Diagnostic| Some(Sight::Impossible(Box::new(problem)));
+    let selectors = if let Some(name) = one.locate("parent.ref").and_then(Value::as_str) {
+        let Some(document) = all.iter().find(|other| other.id.kind == one.id.kind && &*other.id.key == name) else {
+            let message = format!("Instance/{name} lies on another target, or its document cannot be used");
+            return Err(impossible(wrong("P120", message)));
+        };
+        match facts.sight(&document.id) {
+            None => return Err(None),
+            Some(Sight::Found(live)) => vec![Selector::Id(live.handle.as_i64().unwrap_or_default())],
+            Some(Sight::Absent { .. }) if document.ensure == Ensure::Present => {
+                if document.locate("business") == one.locate("business") {
+                    return Ok(Parent::Made(document.id.clone()));
+                }
+                let problem = wrong("P156", format!("{} is created in another business", document.id));
+                return Err(impossible(problem.hint("give both the same `business`, written alike")));
+            }
+            Some(_) => return Err(Some(Sight::Needs(document.id.clone()))),
+        }
+    } else {
+        let definition =
+            lookup::definition(above, observation, facts).map_err(|trouble| spec::troubled(&trouble, one))?;
+        pick::selectors(one, PREFIX, &definition, facts).map_err(|problem| Some(Sight::Impossible(problem)))?
+    };
+    let asked: BTreeSet<Selector> = selectors.iter().cloned().collect();
+    let rows = lookup::instances(above, business, &asked, &BTreeSet::new(), observation, facts)
+        .map_err(|trouble| spec::troubled(&trouble, one))?;
+    let found: BTreeSet<i64> = selectors.iter().flat_map(|selector| rows.find(selector)).collect();
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(Parent::Id(id)),
+        (Some(first), Some(second)) => {
+            let message = format!("several instances of `{above}` fit: #{first}, #{second}");
+            Err(Some(Sight::Ambiguous(Box::new(wrong("P105", message).hint("give the parent's `id`")))))
+        }
+        (None, _) => {
+            let problem = wrong("P121", format!("no instance of `{above}` in that business fits"));
+            Err(impossible(problem.hint("one that another document creates is named by `parent: {ref: NAME}`")))
+        }
+    }
+}
+
+/// Returns what the creation of an instance has to know: its business, and its parent where it is one of a layer.
+pub(super) fn place(
+    one: &Desired,
+    business: Option<i64>,
+    parents: &Parents<'_>,
+    all: &[&Desired],
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Value, Option<Sight>> {
+    let mut place = business.map_or(Value::Null, |business| json!({BUSINESS: business}));
+    let above = match above(model_of(one), observation, facts) {
+        Ok(above) => above,
+        Err(Trouble::Pending) => return Err(None),
+        // The server makes no instance of a layer without a parent: it has the last word.
+        Err(Trouble::Failed(_) | Trouble::NoModel) => None,
+    };
+    let problems = problem(one, above.as_deref(), all).or_else(|| above.as_ref().and_then(|_| misnamed(one)));
+    if let Some(problem) = problems {
+        return Err(Some(Sight::Impossible(Box::new(problem))));
+    }
+    match (above, parents.known.get(&one.id), business) {
+        (_, Some(Parent::Id(id)), _) => place[PARENT] = json!(id),
+        (_, Some(Parent::Made(id)), _) => place[PARENT] = json!({"$handle": id.to_string()}),
+        (Some(_), None, Some(business)) => place[PARENT] = json!(business),
+        (_, None, _) => {}
+    }
+    Ok(place)
+}
+
+/// Returns the places of the instances that documents create, or why they have none; nothing while one is asked for.
+pub(super) fn places<'d>(
+    group: &super::claims::Group<'_, 'd, '_>,
+    parents: &Parents<'_>,
+    all: &[&Desired],
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Option<HashMap<&'d ResourceId, Result<Value, Sight>>> {
+    let created = group.documents.iter().zip(group.assigned);
+    let created = created.filter(|(one, assigned)| one.ensure == Ensure::Present && **assigned == Assigned::Nothing);
+    let mut places = HashMap::new();
+    let mut is_known = true;
+    for (one, _) in created {
+        match place(one, group.business, parents, all, observation, facts) {
+            Ok(place) => _ = places.insert(&one.id, Ok(place)),
+            Err(Some(sight)) => _ = places.insert(&one.id, Err(sight)),
+            Err(None) => is_known = false,
+        }
+    }
+    is_known.then_some(places)
+}
+
+/// Returns true if two instances of a model may not have one name: those of a layer only where they share a parent.
+pub(super) fn shares_names(parent: &Value, holder: i64, rows: &[&Rows<'_>]) -> bool {
+    let of_holder = rows.iter().find_map(|rows| rows.row(holder)).map_or(&Value::Null, |row| &row[PARENT]);
+    (!parent.is_object() && !is_layer(parent)) || parent == of_holder
+}
+
+/// Returns why an instance that is there cannot get its declared name; none where it can.
+pub(super) fn refused_name(one: &Desired, row: &Value) -> Option<Sight> {
+    let is_new = wanted_name(one).is_some_and(|name| row[super::NAME] != name);
+    let problem = misnamed(one).filter(|_| is_new && one.ensure != Ensure::Absent && is_layer(&row[PARENT]))?;
+    Some(Sight::Impossible(Box::new(problem)))
+}
