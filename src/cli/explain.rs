@@ -294,7 +294,17 @@ impl<'a> Explained<'a> {
 
     fn caused(&self, part: &Part<'_>, change: &'a Change) -> Vec<&'a FieldChange> {
         let Some(value) = part.value else { return Vec::new() };
-        let own: Vec<_> = change.fields.iter().filter(|field| field.because == value.origin).collect();
+        // Rows have paths of their own: what differs in one is a difference of the list, and of the row it lies in.
+        let is_row = part.path.ends_with(']');
+        let lies_within = |path: &str| {
+            let rest = path.strip_prefix(part.path).filter(|_| part.role == Role::Field);
+            rest.is_some_and(|rest| rest.starts_with('[') || rest == ".order")
+        };
+        let is_own = |field: &&FieldChange| {
+            let holds = || is_row && value.origin.contains(&field.because);
+            field.because == value.origin || holds() || (!is_row && lies_within(&field.path))
+        };
+        let own: Vec<_> = change.fields.iter().filter(is_own).collect();
         if !own.is_empty() || part.role != Role::Field {
             return own;
         }

@@ -1,9 +1,11 @@
 //! Says what became of an object since its change was planned.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::Scene;
-use crate::model::{Action, Change, Sight};
+use crate::model::{Action, Change, Desired, FieldChange, Live, Sight, policy::Policy};
 
 /// Returns in words how an object differs from the one that its change was planned on, as far as the change tells; what
 /// is passed back with the declared fields may have moved too.
@@ -16,20 +18,7 @@ pub fn moved(change: &Change, scenes: &[Scene<'_>]) -> String {
             format!("another object is meant by now: {}", live.label)
         }
         (_, Some(Sight::Found(live))) => {
-            let plain = change.fields.iter().filter(|field| live.fields.contains_key(field.path.as_str()));
-            // A property of a process is a value with a lock.
-            let now = |path: &str| {
-                let field = live.field(path);
-                field.get("value").filter(|_| field.get("as_default_value").is_some()).unwrap_or(field).clone()
-            };
-            let moved = plain.filter(|field| field.from.as_ref().is_some_and(|from| *from != now(&field.path)));
-            let text = |value: Option<&Value>| value.unwrap_or(&Value::Null).to_string();
-            let moved: Vec<_> = moved
-                .map(|field| {
-                    let (from, now) = (text(field.from.as_ref()), text(Some(&now(&field.path))));
-                    format!("{} was {from} and is {now}", field.path)
-                })
-                .collect();
+            let moved = scene.map(|scene| fields(change, live, scene)).unwrap_or_default();
             if moved.is_empty() {
                 "what it is known by, or what goes back with the declared fields, has changed".to_owned()
             } else {
@@ -38,5 +27,36 @@ pub fn moved(change: &Change, scenes: &[Scene<'_>]) -> String {
         }
         (_, Some(Sight::Absent { .. })) => "it is gone".to_owned(),
         _ => "it cannot be told from others any more".to_owned(),
+    }
+}
+
+/// Returns the fields that moved: those whose live value the kind finds to be another one than the planned one.
+fn fields(change: &Change, live: &Live, scene: &Scene<'_>) -> Vec<String> {
+    let desired: Option<&Desired> = scene.desired.iter().copied().find(|one| one.id == change.id);
+    if change.action != Action::Update {
+        return Vec::new();
+    }
+    let Some((kind, desired)) = scene.kind(&change.id).zip(desired) else { return Vec::new() };
+    let Ok(now) = kind.compare(desired, Some(live), &scene.facts) else { return Vec::new() };
+    let by_path = |fields: &[FieldChange]| -> BTreeMap<String, FieldChange> {
+        fields.iter().map(|field| (field.path.clone(), field.clone())).collect()
+    };
+    let (before, now) = (by_path(&change.fields), by_path(&now));
+    let paths: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let moved = paths.into_iter().filter_map(|path| told(path, before.get(path), now.get(path), desired));
+    moved.collect()
+}
+
+/// Says how a field moved; none where it did not, or was not looked at when the change was planned.
+fn told(path: &str, before: Option<&FieldChange>, now: Option<&FieldChange>, desired: &Desired) -> Option<String> {
+    let text = |value: Option<&Value>| value.unwrap_or(&Value::Null).to_string();
+    match (before, now) {
+        (Some(before), Some(now)) => (before.from != now.from)
+            .then(|| format!("{path} was {} and is {}", text(before.from.as_ref()), text(now.from.as_ref()))),
+        (Some(before), None) => Some(format!("{path} was {} and is as declared", text(before.from.as_ref()))),
+        (None, Some(now)) if desired.policies.of(path) == Policy::Enforce => {
+            Some(format!("{path} was as declared and is {}", text(now.from.as_ref())))
+        }
+        _ => None,
     }
 }

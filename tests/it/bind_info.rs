@@ -270,3 +270,68 @@ fn row_ids_that_cannot_be_read_are_warned_of() {
     assert!(output.stderr.contains("warning[P161]") && output.stderr.contains("nginx.yaml:9:"), "{output}");
     assert!(output.stdout.contains("+ row 2"), "{output}");
 }
+
+/// A site with one process template that declares rows, and live ones.
+fn declaring(live: &Value, declared: &str) -> Site {
+    let mut state = state();
+    state["bk-cmdb"]["process_templates"][0]["property"]["bind_info"]["value"] = live.clone();
+    let manifest = format!(
+        "apiVersion: bk-cmdb/v1\nkind: ProcessTemplate\nmetadata: {{name: nginx}}\nspec:\n  business: demo\n  \
+         serviceTemplate: nginx\n  process: nginx\n  properties:\n    bind_info:\n{declared}"
+    );
+    Site::with(&state, &[("nginx.yaml", &manifest)])
+}
+
+#[test]
+fn rows_that_bind_the_same_port_are_warned_of() {
+    let check = |declared: &str, expected: bool| {
+        let output = declaring(&live(), declared).run(&["validate"]);
+        assert_eq!(output.code, Some(0), "{output}");
+        assert_eq!(output.stderr.contains("M335"), expected, "{declared}: {output}");
+    };
+    let first = "      - {ip: 0.0.0.0, port: '80,443', protocol: tcp}\n";
+    check(&format!("{first}      - {{ip: 0.0.0.0, port: 440-450, protocol: tcp}}\n"), true);
+    check(&format!("{first}      - {{ip: 0.0.0.0, port: 440-450, protocol: udp}}\n"), false);
+    check(&format!("{first}      - {{ip: 127.0.0.1, port: 80, protocol: tcp}}\n"), false);
+    check(&format!("{first}      - {{ip: 0.0.0.0, port: 81-442, protocol: tcp}}\n"), false);
+}
+
+#[test]
+fn a_row_stored_as_text_is_told_from_its_option() {
+    let live = json!([row(1, "0.0.0.0", "80", "tcp")]);
+    let site = declaring(&live, "      - {ip: 0.0.0.0, port: 80, protocol: tcp}\n");
+    let plan = site.run(&["plan"]);
+    assert!(plan.stdout.contains(r#"ip "0.0.0.0 (stored as text)" → "0.0.0.0 (option 2)""#), "{plan}");
+    assert!(plan.stdout.contains(r#"protocol "tcp (stored as text)" → "tcp (option 1)""#), "{plan}");
+    site.apply();
+    site.assert_converged();
+}
+
+#[test]
+fn explain_says_of_a_list_that_a_row_of_it_differs() {
+    let rows = "      - {ip: 0.0.0.0, port: 8080, protocol: tcp}\n      - {row_id: 2}\n      - {row_id: 3}\n";
+    let site = declaring(&live(), rows);
+    let output = site.run(&["explain", "nginx.yaml:9"]);
+    let list = output.stdout.lines().find(|line| line.trim_start().starts_with("bind_info "));
+    let list = list.unwrap_or_else(|| panic!("no line tells of the list: {output}"));
+    assert!(list.contains(r#"bind_info[1].port live "80" → "8080""#) && !list.contains("as it is live"), "{output}");
+    let document = site.run(&["explain", "nginx.yaml:9", "-o", "json"]).stdout;
+    assert!(document.contains(r#""differs": true"#), "{document}");
+}
+
+#[test]
+fn a_row_that_moved_since_it_was_planned_is_named() {
+    let rows = "      - {ip: 0.0.0.0, port: 8080, protocol: tcp}\n      - {row_id: 2}\n      - {row_id: 3}\n";
+    let site = declaring(&live(), rows);
+    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+    let mut rows = live();
+    rows[0]["port"]["value"] = json!("81");
+    let property = json!({"bind_info": {"value": rows, "as_default_value": true}});
+    site.edit(
+        "update_proc_template",
+        &json!({"bk_biz_id": 3, "process_template_id": 50, "process_property": property}),
+    );
+    let output = site.run(&["apply", "plan.json", "-y"]);
+    assert_eq!(output.code, Some(4), "{output}");
+    assert!(output.all().contains(r#"bind_info[1].port was "80" and is "81""#), "{output}");
+}

@@ -73,6 +73,7 @@ fn an_error_without_a_code_of_the_platform_is_looked_up() {
             site.faults(&json!([{"operation": operation, "nth": 1, "fault": "applied_status", "status": status}]));
             let output = site.run(&["apply", "-y"]);
             assert_eq!(output.code, Some(0), "{operation} {status}: {output}");
+            assert!(output.stdout.contains("Applied: 1 of 1"), "{operation} {status}: {output}");
             assert_eq!(operations(&site.writes()), json!({operation: 1}), "{status}: {output}");
             site.assert_converged();
         }

@@ -40,9 +40,14 @@ impl<'a> Run<'a> {
                 if let Some(Sight::Found(live)) = sights.get(one.id) {
                     self.handles.insert(one.id.to_string(), live.handle.clone());
                 }
-                // After a lost answer it may have been our own doing.
-                let is_own = self.losses.contains_key(one.id);
+                // After a lost answer, or one that came from somewhere on the way, it may have been our own doing.
+                let is_own = self.losses.contains_key(one.id) || is_doubtful(&one.refusal);
                 self.finish(one.id, if is_own { Outcome::Applied } else { outcome }, one.took);
+                continue;
+            }
+            if let Some(Sight::Unknown(why)) = sights.get(one.id).filter(|_| is_doubtful(&one.refusal)) {
+                let message = format!("{}, and looking it up failed: {why}", one.refusal);
+                self.finish(one.id, Outcome::Unknown(message), one.took);
                 continue;
             }
             let is_conflict = self.kind(one.id).is_some_and(|kind| kind.is_conflict(&one.refusal));
@@ -178,4 +183,9 @@ fn cycle<'a>(first: &'a ResourceId, waiting: &HashMap<&'a ResourceId, Waiting<'a
         }
     }
     vec![first]
+}
+
+/// Returns true for a refusal that something on the way may have made up, after it let the request through.
+fn is_doubtful(refusal: &Refusal) -> bool {
+    refusal.request_id.is_some() && !refusal.has_own_code()
 }

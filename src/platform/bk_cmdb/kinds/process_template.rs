@@ -10,6 +10,7 @@ mod find;
 mod held;
 mod lock;
 mod pair;
+mod ports;
 mod property;
 mod prune;
 mod read;

@@ -5,7 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::property::{self, BIND_INFO};
+use super::{
+    ports,
+    property::{self, BIND_INFO},
+};
 use crate::{
     diagnostic::Diagnostic,
     diff::rows::{Fit, pair},
@@ -85,6 +88,7 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
             diagnostics.push(Diagnostic::error("M332", message, &protocol.origin).also(&ip.origin, "the address"));
         }
     }
+    ports::warn_of_clashes(items, fields, diagnostics);
 }
 
 fn row_id(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Value>> {
@@ -135,7 +139,7 @@ fn read(cell: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Optio
                     .push(Diagnostic::error("Y204", message, &node.origin).hint(format!("such as \"{example}\"")));
                 return None;
             };
-            match ports(text) {
+            match ports::check(text) {
                 Ok(()) => Some(json!(text)),
                 Err(problem) => {
                     diagnostics.push(refuse(format!("`port` {problem}")).hint("such as 80, 8080-8090 or 80,443"));
@@ -158,30 +162,6 @@ fn read(cell: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Optio
             found.map(|(code, _)| json!(code))
         }
     }
-}
-
-/// Checks ports by the server's grammar: items with commas between, each a port or an ascending range, none
-/// overlapping.
-fn ports(text: &str) -> Result<(), String> {
-    let mut taken: Vec<(u16, u16)> = Vec::new();
-    for item in text.split(',') {
-        let (first, last) = item.split_once('-').unwrap_or((item, item));
-        let port = |text: &str| {
-            let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse::<u16>().ok().filter(|_| plain)
-        };
-        let (Some(first), Some(last)) = (port(first), port(last)) else {
-            return Err(format!("cannot be `{text}`: `{item}` is no port from 1 to 65535"));
-        };
-        if first > last {
-            return Err(format!("cannot be `{text}`: `{item}` runs backwards"));
-        }
-        if taken.iter().any(|(from, to)| first <= *to && *from <= last) {
-            return Err(format!("cannot be `{text}`: `{item}` is named twice"));
-        }
-        taken.push((first, last));
-    }
-    Ok(())
 }
 
 /// Addresses 1 to 4 are IPv4 and go with protocols 1 and 2; 5 to 8 are IPv6 and go with 3 and 4.
@@ -332,7 +312,8 @@ impl Declared<'_> {
     }
 
     fn fit(&self, at: usize, row: &Value) -> Fit {
-        let written = KEY.iter().filter_map(|name| Some(same_cell(self.value(at, name)?, &row[name]["value"])));
+        let written =
+            KEY.iter().filter_map(|name| Some(same_meaning(name, self.value(at, name)?, &row[name]["value"])));
         let written: Vec<_> = written.collect();
         let changes = written.iter().filter(|equal| !**equal).count();
         let is_new = self.value(at, "row_id") == Some(&json!("new"));
@@ -364,8 +345,8 @@ impl Declared<'_> {
             edited[name] = json!({"value": kept, "as_default_value": locked});
             changes.extend(value.map(|cell| FieldChange {
                 path: path.clone(),
-                from: Some(words(name, &live["value"])),
-                to: Some(words(name, &cell.value)),
+                from: Some(told(name, &live["value"], &cell.value)),
+                to: Some(told(name, &cell.value, &live["value"])),
                 display: None,
                 because: cell.origin.clone(),
             }));
@@ -411,6 +392,24 @@ fn same_cell(declared: &Value, live: &Value) -> bool {
     declared == live || (blank(declared) && blank(live))
 }
 
+/// Says whether two cells are the same or one holds as text what the other holds as an option.
+fn same_meaning(cell: &str, declared: &Value, live: &Value) -> bool {
+    same_cell(declared, live) || words(cell, declared) == words(cell, live)
+}
+
+/// A cell as the word that people write for it, and how it is stored where the other side differs in nothing else.
+fn told(cell: &str, value: &Value, other: &Value) -> Value {
+    let word = words(cell, value);
+    if word != words(cell, other) {
+        return word;
+    }
+    match (word.as_str(), value.as_str()) {
+        (Some(word), Some(code)) if word != code => json!(format!("{word} (option {code})")),
+        (Some(word), _) => json!(format!("{word} (stored as text)")),
+        _ => word,
+    }
+}
+
 /// The cells of a row without their locks, for people.
 fn summary(row: &Value) -> Value {
     CELLS
@@ -421,7 +420,7 @@ fn summary(row: &Value) -> Value {
 }
 
 /// A code as the word that people write for it.
-fn words(cell: &str, value: &Value) -> Value {
+pub(super) fn words(cell: &str, value: &Value) -> Value {
     let table = match cell {
         "ip" => IPS,
         "protocol" => PROTOCOLS,
