@@ -4,16 +4,16 @@
 check: fmt clippy test doc
 
 fmt:
-    cargo fmt --check
+    cargo fmt --all --check
 
 clippy:
-    cargo clippy --all-targets --locked -- -D warnings
+    cargo clippy --workspace --all-targets --locked -- -D warnings
 
 test:
-    cargo test --locked
+    cargo test --workspace --locked
 
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 # The main job on the embedded sandbox.
 demo:
@@ -21,8 +21,8 @@ demo:
 
 # Long runs of the property tests, and tests on the real clock.
 long:
-    PROPTEST_CASES=100000 RECONCILE_MUTATIONS=1000 cargo test --release --locked
-    cargo test --release --locked -- --ignored
+    PROPTEST_CASES=100000 RECONCILE_MUTATIONS=1000 cargo test --workspace --release --locked
+    cargo test --workspace --release --locked -- --ignored
     just plans
 
 # What is promised of plans, in full: snapshots, a second writer, acknowledgements, reports.

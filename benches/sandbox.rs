@@ -17,12 +17,10 @@
 use std::{hint::black_box, io};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use reconcile::{
-    platform::bk_cmdb::simulator::Simulator,
-    sandbox::{
-        Sandbox,
-        simulator::{Arrival, Simulator as _},
-    },
+use reconcile_sandbox::{
+    Sandbox,
+    bk_cmdb::Simulator,
+    simulator::{Arrival, Simulator as _},
 };
 use serde_json::{Value, json};
 use tokio::{

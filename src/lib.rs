@@ -17,7 +17,6 @@ pub mod model;
 pub mod plain;
 pub mod plan;
 pub mod platform;
-pub mod sandbox;
 pub mod snapshot;
 pub mod source;
 pub mod transport;

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use reconcile::sandbox::{Running, Sandbox};
+use reconcile_sandbox::{Running, Sandbox};
 use serde_json::{Value, json};
 
 /// One target: how it is reached, and what answers.

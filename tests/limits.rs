@@ -16,7 +16,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use reconcile::sandbox::Sandbox;
+use reconcile_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 /// How many writes a window takes, how long it is, and how a refusal looks.

@@ -6,14 +6,11 @@ use std::{
     path::PathBuf,
 };
 
+use reconcile_sandbox::{Running, Sandbox};
 use serde_json::{Value, json};
 
 use super::{args::SandboxArgs, exit, setup, signal::Stop, state, view::Screen};
-use crate::{
-    config::Target,
-    kind::Endpoint,
-    sandbox::{Running, Sandbox},
-};
+use crate::{config::Target, kind::Endpoint};
 
 /// The account of the process that embeds a sandbox whose state asks for credentials.
 const GUEST: &str = "embedded-sandbox";

@@ -5,11 +5,11 @@
 
 use std::path::PathBuf;
 
+use reconcile_sandbox::{Sandbox, simulator::StateError};
 use serde_json::Value;
 
 use crate::{
     diagnostic::{Diagnostic, render},
-    sandbox::{Sandbox, simulator::StateError},
     source::{Origin, Sources},
     yaml::{self, Content, Node},
 };

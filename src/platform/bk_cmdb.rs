@@ -5,7 +5,6 @@ mod door;
 mod kinds;
 mod lookup;
 mod sealed;
-pub mod simulator;
 mod version;
 
 use serde_json::Value;

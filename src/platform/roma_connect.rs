@@ -5,7 +5,6 @@ mod iam;
 mod kinds;
 mod sealed;
 mod sign;
-pub mod simulator;
 
 use std::collections::HashMap;
 

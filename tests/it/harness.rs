@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reconcile::sandbox::{LoggedCall, Running, Sandbox};
+use reconcile_sandbox::{LoggedCall, Running, Sandbox};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;

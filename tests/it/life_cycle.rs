@@ -52,7 +52,7 @@ fn site(state: &Value, manifest: &str) -> Site {
 
 /// The writes in their order: the operation and what of the body tells the object.
 fn told(site: &Site) -> Vec<String> {
-    let text = |call: &reconcile::sandbox::LoggedCall| {
+    let text = |call: &reconcile_sandbox::LoggedCall| {
         let body = &call.body;
         let told = ["id", "bk_inst_id", "bk_asst_inst_id", "bk_inst_name"];
         let told: Vec<_> = told.iter().filter(|key| !body[**key].is_null()).map(|key| body[*key].to_string()).collect();

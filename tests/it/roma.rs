@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reconcile::{platform::roma_connect::simulator::SWITCHES, sandbox::LoggedCall};
+use reconcile_sandbox::{LoggedCall, roma_connect::SWITCHES};
 use serde_json::{Value, json};
 
 use crate::harness::{Output, Site, bodies, operations, wait_until};

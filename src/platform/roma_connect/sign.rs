@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    const VECTORS: &str = include_str!("../../../tests/fixtures/sdk-hmac-sha256-vectors.json");
+    const VECTORS: &str = include_str!("../../../crates/sandbox/tests/fixtures/sdk-hmac-sha256-vectors.json");
 
     /// What the vendor's signer made of 23 requests, this one makes too.
     #[test]

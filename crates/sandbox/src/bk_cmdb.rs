@@ -1,0 +1,339 @@
+//! The CMDB's simulator: a stateful server in memory, written from the vendor's documents and from recordings of
+//! bk-cmdb 3.14.8-beta1.
+//!
+//! It shares nothing with the client's kinds, so that both sides cannot agree on the same mistake. Section numbers in
+//! this module are those of the project's contract for the CMDB.
+
+use std::{
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    clock::Clock,
+    simulator::{Answer, Arrival, Record, Simulator as Platform, StateError, Twist},
+};
+
+mod args;
+mod association;
+mod association_read;
+mod attribute;
+mod attribute_write;
+mod audit;
+mod built_in;
+mod call;
+mod definition;
+mod door;
+mod filter;
+mod host;
+mod instance;
+mod instance_write;
+mod lenient;
+mod load;
+mod module;
+mod moment;
+mod operation;
+mod page;
+mod pattern;
+mod process;
+mod property;
+mod quoted;
+mod raw;
+mod refusal;
+mod replica;
+mod row;
+mod rule;
+mod save;
+mod service;
+mod service_instance;
+mod set;
+mod table;
+mod topology;
+mod twist;
+mod watch;
+mod world;
+
+use door::{Admitted, Envelope, Keys, Turned};
+use operation::{Operation, Run};
+use refusal::{Outcome, Refusal};
+use replica::Replica;
+use world::World;
+
+/// The longest wait of a watch.
+const WATCH: Duration = Duration::from_secs(20);
+
+/// The simulator of the CMDB.
+#[derive(Debug)]
+pub struct Simulator {
+    world: RwLock<World>,
+    clock: Clock,
+    requests: AtomicU64,
+}
+
+impl Default for Simulator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Simulator {
+    /// Returns a simulator without any object.
+    pub fn new() -> Self {
+        Self { world: RwLock::new(World::new()), clock: Clock::default(), requests: AtomicU64::new(0) }
+    }
+
+    /// Returns another simulator that starts with the same state, far cheaper than by loading it. Its clock is the
+    /// system's.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { world: RwLock::new(self.read().clone()), ..Self::new() }
+    }
+
+    /// A write that panicked has not committed, so that the state is whole.
+    fn read(&self) -> RwLockReadGuard<'_, World> {
+        self.world.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, World> {
+        self.world.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request id for requests that bring none.
+    fn rid(&self) -> String {
+        format!("cc0000{:026x}", self.requests.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn admit(&self, arrival: &Arrival, rid: &str) -> Result<Admitted, Turned> {
+        let world = self.read();
+        let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.to_owned() };
+        door::admit(arrival, &keys)
+    }
+
+    fn run(&self, admitted: &Admitted, twist: Option<&Twist>) -> Outcome {
+        let call = &admitted.call;
+        if admitted.foreign {
+            return self.run_write(&mut World::new(), admitted, twist);
+        }
+        match admitted.operation.run {
+            Run::Read(read) if admitted.operation.secondary => self.read_secondary(read, call, twist),
+            Run::Read(read) => {
+                let world = self.read();
+                read(&world, &world.tables, call)
+            }
+            Run::Records(read) => read(&self.read(), call),
+            Run::Watch => watch::poll(&self.read(), call, self.clock.now()),
+            Run::Write(_) => self.run_write(&mut self.write(), admitted, twist),
+        }
+    }
+
+    /// Runs a read of a secondary, which may be behind.
+    fn read_secondary(&self, read: operation::Read, call: &call::Call, twist: Option<&Twist>) -> Outcome {
+        let now = self.clock.now();
+        if let Some(Twist::Lag { ms }) = twist {
+            let world = self.read();
+            let lag = SignedDuration::from_millis(i64::try_from(*ms).unwrap_or(i64::MAX));
+            return read(&world, &twist::past(&world, now, lag), call);
+        }
+        let behind = self.read().replica.as_ref().is_some_and(|replica| replica.is_behind(now));
+        if behind && let Some(replica) = &mut self.write().replica {
+            replica.catch_up(now);
+        }
+        let world = self.read();
+        let tables = world.replica.as_ref().map_or(&world.tables, |replica| &replica.tables);
+        read(&world, tables, call)
+    }
+
+    fn run_write(&self, world: &mut World, admitted: &Admitted, twist: Option<&Twist>) -> Outcome {
+        let call = &admitted.call;
+        match admitted.operation.run {
+            Run::Read(read) => read(world, &world.tables, call),
+            Run::Records(read) => read(world, call),
+            Run::Watch => watch::poll(world, call, self.clock.now()),
+            Run::Write(write) => {
+                world.begin(self.clock.now());
+                let outcome = write(world, call);
+                if outcome.is_ok() && twist == Some(&Twist::Normalise) {
+                    twist::normalise(world);
+                }
+                if outcome.is_ok() && twist != Some(&Twist::Drop) {
+                    world.commit();
+                } else {
+                    world.roll_back();
+                }
+                outcome
+            }
+        }
+    }
+
+    fn answer_call(&self, arrival: &Arrival, twist: Option<&Twist>) -> Answer {
+        let rid = self.rid();
+        match self.admit(arrival, &rid) {
+            Err(turned) => {
+                let record = record(arrival, turned.operation, turned.code.clone(), Value::Null);
+                Answer { record, ..door::turned(turned, &rid) }
+            }
+            Ok(mut admitted) => {
+                if let Some(Twist::PageShift { skip }) = twist {
+                    twist::shift_page(&mut admitted.call, *skip);
+                }
+                let outcome = self.run(&admitted, twist);
+                let record = record(arrival, Some(admitted.operation), door::code(&outcome), admitted.note);
+                Answer { record, ..door::answer(outcome, admitted.envelope, &admitted.call.rid) }
+            }
+        }
+    }
+}
+
+/// What is noted of a request. Only writes show their body.
+fn record(arrival: &Arrival, operation: Option<&Operation>, code: Value, body: Value) -> Record {
+    let write = operation.is_some_and(Operation::writes);
+    Record {
+        door: door::name(door::envelope(&arrival.path)),
+        operation: operation.map_or("", |operation| operation.name).to_owned(),
+        write,
+        code,
+        body: if write { body } else { Value::Null },
+    }
+}
+
+impl Platform for Simulator {
+    fn platform(&self) -> &'static str {
+        "bk-cmdb"
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        path.starts_with("/api/")
+    }
+
+    fn answer(&self, arrival: &Arrival) -> Answer {
+        self.answer_call(arrival, None)
+    }
+
+    fn answer_twisted(&self, arrival: &Arrival, twist: &Twist) -> Answer {
+        self.answer_call(arrival, Some(twist))
+    }
+
+    fn prepare<'a>(&'a self, state: &Value) -> Result<Box<dyn FnOnce() + 'a>, Vec<StateError>> {
+        let version = self.read().version;
+        let mut fresh = load::load(state, self.clock.now(), version)?;
+        Ok(Box::new(move || {
+            let mut world = self.write();
+            // Cursors of before are too old from now on, and options stay.
+            fresh.change_count = world.change_count + 1;
+            fresh.first_change = fresh.change_count;
+            fresh.replica = world.replica.as_ref().map(|replica| Replica::new(&fresh.tables, replica.lag));
+            *world = fresh;
+        }))
+    }
+
+    fn state(&self) -> Value {
+        save::save(&self.read())
+    }
+
+    fn peek(&self, arrival: &Arrival) -> Record {
+        match self.admit(arrival, "") {
+            Err(turned) => record(arrival, turned.operation, turned.code, Value::Null),
+            Ok(admitted) => record(arrival, Some(admitted.operation), Value::Null, admitted.note),
+        }
+    }
+
+    fn refuse(&self, arrival: &Arrival, code: &Value, message: &str) -> Answer {
+        let refusal = Refusal::new(code.as_i64().unwrap_or(1_199_998), message);
+        door::answer(Err(refusal), door::envelope(&arrival.path), &self.rid())
+    }
+
+    fn refuse_rate(&self, arrival: &Arrival, inside: bool) -> Answer {
+        let rid = self.rid();
+        match door::envelope(&arrival.path) {
+            Envelope::Gateway if !inside => {
+                let body = json!({"code": 1_642_902, "code_name": "RATE_LIMIT_RESTRICTION", "result": false,
+                    "message": "Request rate limit exceeded [limit by strategy=\"stage\"]", "data": null});
+                let mut answer = door::plain(429, body.to_string(), "application/json", &rid);
+                answer.record.code = 1_642_902.into();
+                answer
+            }
+            envelope @ (Envelope::Esb | Envelope::Gateway | Envelope::Direct) => {
+                let (code, text) = match envelope {
+                    Envelope::Esb if !inside => (1_306_429, "API rate limit exceeded"),
+                    Envelope::Esb | Envelope::Gateway | Envelope::Direct => (1_199_997, "too many requests"),
+                };
+                let mut answer = door::answer(Err(Refusal::new(code, text)), envelope, &rid);
+                answer.record.code = code.into();
+                answer
+            }
+        }
+    }
+
+    fn edit(&self, user: &str, operation: &str, body: &Value) -> Option<Answer> {
+        let rid = self.rid();
+        let admitted = {
+            let world = self.read();
+            operation::component(operation, world.version)?;
+            let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.clone() };
+            door::component(operation, body.as_object().cloned().unwrap_or_default(), user, &keys)
+        };
+        Some(match admitted {
+            Err(turned) => door::turned(turned, &rid),
+            Ok(admitted) => door::answer(self.run(&admitted, None), admitted.envelope, &rid),
+        })
+    }
+
+    fn credentials(&self) -> Value {
+        save::credentials(&self.read().credentials)
+    }
+
+    fn set_credentials(&self, credentials: &Value) -> Result<(), Vec<StateError>> {
+        let credentials = load::credentials_alone(credentials)?;
+        self.write().credentials = credentials;
+        Ok(())
+    }
+
+    fn waits(&self, arrival: &Arrival, waited: Duration) -> bool {
+        if waited >= WATCH || !(arrival.path.contains("/event/watch/") || arrival.path.contains("/resource_watch")) {
+            return false;
+        }
+        let watches = |admitted: &Admitted| matches!(admitted.operation.run, Run::Watch) && !admitted.foreign;
+        let admitted = self.admit(arrival, "").ok().filter(watches);
+        admitted.is_some_and(|admitted| watch::is_idle(&self.read(), &admitted.call, self.clock.now()))
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        let world = self.read();
+        let lag = world.replica.as_ref().map_or(0, |replica| replica.lag.as_millis());
+        let version = save::version_text(world.version);
+        let own = [
+            ("version".to_owned(), json!({"value": version, "values": ["3.9", "3.10", "3.14"]})),
+            ("replica_lag".to_owned(), json!({"value": i64::try_from(lag).unwrap_or(0), "values": "milliseconds"})),
+        ];
+        own.into_iter().chain(self.clock.options()).collect()
+    }
+
+    fn set_option(&self, name: &str, value: &Value) -> Result<bool, String> {
+        match name {
+            "version" => {
+                let version = value.as_str().and_then(load::version);
+                self.write().version = version.ok_or("expected \"3.9\", \"3.10\" or \"3.14\"")?;
+            }
+            "replica_lag" => {
+                let millis = value.as_u64().and_then(|millis| i64::try_from(millis).ok());
+                let lag = SignedDuration::from_millis(millis.ok_or("expected milliseconds, a whole number")?);
+                let mut world = self.write();
+                world.replica = if lag.is_zero() { None } else { Some(Replica::new(&world.tables, lag)) };
+            }
+            _ => {
+                let is_clock = self.clock.set_option(name, value)?;
+                if is_clock {
+                    self.write().restart_clock();
+                }
+                return Ok(is_clock);
+            }
+        }
+        Ok(true)
+    }
+}

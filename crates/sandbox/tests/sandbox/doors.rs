@@ -1,0 +1,180 @@
+//! The CMDB's operations as the contract's table lists them, and requests for them through each door.
+
+use reconcile_sandbox::simulator::Arrival;
+use serde_json::{Map, Value, json};
+
+/// How the ESB takes the attributes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Esb {
+    /// In the flat body.
+    Flat,
+    /// Below `data`.
+    Data,
+    /// By GET, in the query.
+    Get,
+    /// There is no component.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Esb,
+    Gateway,
+    Direct,
+}
+
+pub(crate) const DOORS: [Door; 3] = [Door::Esb, Door::Gateway, Door::Direct];
+
+/// An operation with a call that succeeds on the state of `operations.rs`.
+#[derive(Debug, Clone)]
+pub(crate) struct Operation {
+    pub(crate) name: &'static str,
+    pub(crate) method: &'static str,
+    /// Path at the gateway; empty where it has none.
+    pub(crate) gateway: &'static str,
+    /// Path at the api-server.
+    pub(crate) direct: &'static str,
+    pub(crate) esb: Esb,
+    /// The variables of the paths.
+    pub(crate) vars: Value,
+    pub(crate) body: Value,
+}
+
+/// Rules that find one value.
+pub(crate) fn equal(field: &str, value: impl Into<Value>) -> Value {
+    json!({"condition": "AND", "rules": [{"field": field, "operator": "equal", "value": value.into()}]})
+}
+
+/// Every row of the contract's table.
+#[rustfmt::skip]
+pub(crate) fn operations() -> Vec<Operation> {
+    use Esb::{Data, Flat, Get, None};
+    let row = |name, method, gateway, direct, esb, vars, body| Operation { name, method, gateway, direct, esb, vars, body };
+    let same = |name, method, path, esb, vars, body| row(name, method, path, path, esb, vars, body);
+    let account = |mut vars: Value| { vars["bk_supplier_account"] = json!("0"); vars };
+    let page = || json!({"start": 0, "limit": 10});
+    let rack = || json!({"bk_obj_id": "rack"});
+    let process = || json!({"bk_process_name": {"value": "p2"}, "bk_func_name": {"value": "p2"}});
+    vec![
+        same("search_business", "POST", "/biz/search/{bk_supplier_account}", Flat, account(json!({})), json!({"condition": {"bk_biz_name": "demo"}})),
+        same("create_business", "POST", "/biz/{bk_supplier_account}", Data, account(json!({})), json!({"bk_biz_name": "new", "bk_biz_maintainer": "amy", "time_zone": "UTC", "language": "1"})),
+        same("update_business", "PUT", "/biz/{bk_supplier_account}/{bk_biz_id}", Data, account(json!({"bk_biz_id": 3})), json!({"bk_biz_name": "renamed"})),
+        same("search_set", "POST", "/set/search/{bk_supplier_account}/{bk_biz_id}", Flat, account(json!({"bk_biz_id": 3})), json!({"condition": {"bk_set_name": "a"}})),
+        same("find_set_batch", "POST", "/findmany/set/bk_biz_id/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"bk_ids": [5], "fields": ["bk_set_name"]})),
+        same("create_set", "POST", "/set/{bk_biz_id}", Data, json!({"bk_biz_id": 3}), json!({"bk_set_name": "b", "bk_parent_id": 3})),
+        same("update_set", "PUT", "/set/{bk_biz_id}/{bk_set_id}", Data, json!({"bk_biz_id": 3, "bk_set_id": 5}), json!({"bk_set_desc": "x"})),
+        same("delete_set", "DELETE", "/set/{bk_biz_id}/{bk_set_id}", Flat, json!({"bk_biz_id": 3, "bk_set_id": 5}), json!({})),
+        row("search_module", "POST", "/module/search/{bk_supplier_account}/{bk_biz_id}/{bk_set_id}", "/module/search/{bk_supplier_account}/{bk_biz_id}/{bk_set_id}", Flat, account(json!({"bk_biz_id": 3, "bk_set_id": 5})), json!({"condition": {"bk_module_name": "m"}})),
+        row("search_module", "POST", "", "/findmany/module/biz/{bk_biz_id}", None, json!({"bk_biz_id": 3}), json!({"condition": {"bk_module_name": "m"}, "bk_set_id": 5})),
+        same("find_module_batch", "POST", "/findmany/module/bk_biz_id/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"bk_ids": [7], "fields": ["bk_module_name"]})),
+        same("find_module_with_relation", "POST", "/findmany/module/with_relation/biz/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"bk_service_template_ids": [1], "fields": ["bk_module_id"], "page": page()})),
+        same("get_biz_internal_module", "GET", "/topo/internal/{bk_supplier_account}/{bk_biz_id}", Get, account(json!({"bk_biz_id": 3})), json!({})),
+        same("create_module", "POST", "/module/{bk_biz_id}/{bk_set_id}", Data, json!({"bk_biz_id": 3, "bk_set_id": 5}), json!({"bk_module_name": "n", "bk_parent_id": 5})),
+        same("update_module", "PUT", "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}", Data, json!({"bk_biz_id": 3, "bk_set_id": 5, "bk_module_id": 7}), json!({"operator": "amy"})),
+        same("delete_module", "DELETE", "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}", Flat, json!({"bk_biz_id": 3, "bk_set_id": 5, "bk_module_id": 7}), json!({})),
+        same("search_inst", "POST", "/find/instassociation/object/{bk_obj_id}", Flat, rack(), json!({"condition": {"rack": [{"field": "bk_inst_name", "operator": "$eq", "value": "r1"}]}, "page": page()})),
+        row("search_inst_by_object", "POST", "/inst/search/owner/{bk_supplier_account}/object/{bk_obj_id}", "/inst/search/{bk_supplier_account}/{bk_obj_id}", Flat, account(rack()), json!({"condition": {"bk_inst_name": "r1"}, "page": page()})),
+        same("search_object_instances", "POST", "/search/instances/object/{bk_obj_id}", Flat, rack(), json!({"conditions": equal("bk_inst_name", "r1"), "page": page()})),
+        same("count_object_instances", "POST", "/count/instances/object/{bk_obj_id}", Flat, rack(), json!({"conditions": equal("bk_inst_name", "r1")})),
+        same("create_inst", "POST", "/create/instance/object/{bk_obj_id}", Flat, rack(), json!({"bk_inst_name": "r9"})),
+        same("batch_create_inst", "POST", "/createmany/instance/object/{bk_obj_id}", Flat, rack(), json!({"details": [{"bk_inst_name": "r9"}, {}]})),
+        same("update_inst", "PUT", "/update/instance/object/{bk_obj_id}/inst/{bk_inst_id}", Flat, json!({"bk_obj_id": "rack", "bk_inst_id": 1}), json!({"room": "b"})),
+        same("batch_update_inst", "PUT", "/updatemany/instance/object/{bk_obj_id}", Flat, rack(), json!({"update": [{"inst_id": 1, "datas": {"room": "b"}}]})),
+        same("delete_inst", "DELETE", "/delete/instance/object/{bk_obj_id}/inst/{bk_inst_id}", Flat, json!({"bk_obj_id": "rack", "bk_inst_id": 2}), json!({})),
+        same("batch_delete_inst", "DELETE", "/deletemany/instance/object/{bk_obj_id}", Flat, rack(), json!({"delete": {"inst_ids": [2]}})),
+        same("search_objects", "POST", "/find/object", Flat, json!({}), json!({"bk_obj_id": "rack"})),
+        same("search_object_attribute", "POST", "/find/objectattr", Flat, json!({}), json!({"bk_obj_id": "rack"})),
+        same("search_object_unique", "POST", "/find/objectunique/object/{bk_obj_id}", None, rack(), json!({})),
+        same("find_object_association", "POST", "/find/objectassociation", Flat, json!({}), json!({"condition": {"bk_obj_id": "server"}})),
+        same("find_instance_association", "POST", "/find/instassociation", Flat, json!({}), json!({"bk_obj_id": "rack", "condition": {}})),
+        same("find_instassociation_with_inst", "POST", "/find/instassociation/object/{bk_obj_id}/inst/detail", Flat, rack(), json!({"condition": {"src_detail": true, "dst_detail": true}, "page": page()})),
+        same("search_instance_associations", "POST", "/search/instance_associations/object/{bk_obj_id}", Flat, rack(), json!({"page": page()})),
+        same("count_instance_associations", "POST", "/count/instance_associations/object/{bk_obj_id}", Flat, json!({"bk_obj_id": "server"}), json!({})),
+        same("search_related_inst_asso", "POST", "/find/instassociation/related", Flat, json!({}), json!({"condition": {"bk_obj_id": "rack", "bk_inst_id": 1}, "fields": ["id"], "page": page()})),
+        same("add_instance_association", "POST", "/create/instassociation", Flat, json!({}), json!({"bk_obj_asst_id": "server_in_rack", "bk_inst_id": 3, "bk_asst_inst_id": 2})),
+        same("batch_create_instance_association", "POST", "/createmany/instassociation", Flat, json!({}), json!({"bk_obj_id": "server", "bk_asst_obj_id": "rack", "bk_obj_asst_id": "server_in_rack", "details": [{"bk_inst_id": 3, "bk_asst_inst_id": 2}]})),
+        same("delete_instance_association", "DELETE", "/delete/instassociation/{bk_obj_id}/{id}", Flat, json!({"bk_obj_id": "rack", "id": 4}), json!({})),
+        same("delete_related_inst_asso", "DELETE", "/delete/instassociation/batch", Flat, json!({}), json!({"bk_obj_id": "rack", "id": [4]})),
+        same("list_proc_template", "POST", "/findmany/proc/proc_template", Flat, json!({}), json!({"bk_biz_id": 3, "service_template_id": 1})),
+        same("get_proc_template", "POST", "/find/proc/proc_template/id/{process_template_id}", Flat, json!({"process_template_id": 1}), json!({"bk_biz_id": 3})),
+        same("batch_create_proc_template", "POST", "/createmany/proc/proc_template", Flat, json!({}), json!({"bk_biz_id": 3, "service_template_id": 1, "processes": [{"spec": process()}]})),
+        same("update_proc_template", "PUT", "/update/proc/proc_template", Flat, json!({}), json!({"bk_biz_id": 3, "process_template_id": 1, "process_property": {"proc_num": {"value": 2}}})),
+        same("delete_proc_template", "DELETE", "/deletemany/proc/proc_template", Flat, json!({}), json!({"bk_biz_id": 3, "process_templates": [1]})),
+        same("list_service_template", "POST", "/findmany/proc/service_template", Flat, json!({}), json!({"bk_biz_id": 3, "page": page()})),
+        same("get_service_template", "GET", "/find/proc/service_template/{service_template_id}", Get, json!({"service_template_id": 1}), json!({})),
+        same("create_service_template", "POST", "/create/proc/service_template", Flat, json!({}), json!({"bk_biz_id": 3, "name": "db", "service_category_id": 2})),
+        same("list_service_category", "POST", "/findmany/proc/service_category", Flat, json!({}), json!({"bk_biz_id": 3})),
+        same("list_quoted_inst", "POST", "/findmany/quoted/instance", Flat, json!({}), json!({"bk_obj_id": "rack", "bk_property_id": "disks", "filter": equal("bk_inst_id", 1), "page": page()})),
+        same("batch_update_quoted_inst", "PUT", "/updatemany/quoted/instance", Flat, json!({}), json!({"bk_obj_id": "rack", "bk_property_id": "disks", "ids": [1], "data": {"size": 20}})),
+        same("search_cloud_area", "POST", "/findmany/cloudarea", Flat, json!({}), json!({"page": page()})),
+        same("resource_watch", "POST", "/event/watch/resource/{bk_resource}", Flat, json!({"bk_resource": "object_instance"}), json!({})),
+    ]
+}
+
+impl Operation {
+    /// Returns a request through a door; none where the door has no such operation.
+    pub(crate) fn request(&self, door: Door, vars: &Value, body: &Value) -> Option<Arrival> {
+        let none = Map::new();
+        let vars = vars.as_object().unwrap_or(&none);
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let fill = |path: &str| {
+            let filled =
+                |path: String, (name, value): (&String, &Value)| path.replace(&format!("{{{name}}}"), &text(value));
+            vars.iter().fold(path.to_owned(), filled)
+        };
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let (method, path, query, headers, body) = match door {
+            Door::Esb if self.esb == Esb::None => return None,
+            Door::Gateway if self.gateway.is_empty() => return None,
+            Door::Esb => {
+                let path = format!("/api/c/compapi/v2/cc/{}/", self.name);
+                let pairs = vars.iter().map(|(name, value)| format!("{name}={}", text(value)));
+                let query = pairs.collect::<Vec<_>>().join("&");
+                let mut whole = if self.esb == Esb::Data { json!({ "data": body }) } else { body.clone() };
+                if let Some(whole) = whole.as_object_mut() {
+                    // What is in the body already wins, so that it can be anything.
+                    for (name, value) in vars {
+                        whole.entry(name).or_insert_with(|| value.clone());
+                    }
+                }
+                if self.esb == Esb::Get {
+                    ("GET", path, query, vec![], None)
+                } else {
+                    ("POST", path, String::new(), vec![], Some(whole))
+                }
+            }
+            Door::Gateway => {
+                let who = json!({"bk_app_code": "app", "bk_app_secret": "s", "bk_username": "amy"});
+                let path = format!("/api/bk-cmdb/prod/api/v3{}", fill(self.gateway));
+                (
+                    self.method,
+                    path,
+                    String::new(),
+                    vec![header("x-bkapi-authorization", &who.to_string())],
+                    Some(body.clone()),
+                )
+            }
+            Door::Direct => {
+                let who = vec![header("bk_user", "amy"), header("http_bk_supplier_account", "0")];
+                (self.method, format!("/api/v3{}", fill(self.direct)), String::new(), who, Some(body.clone()))
+            }
+        };
+        let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        Some(Arrival { method: method.to_owned(), path, query, headers, body })
+    }
+}
+
+/// Says whether an answer has the door's envelope.
+pub(crate) fn is_envelope(door: Door, answer: &Value) -> bool {
+    let (code, message) = match door {
+        Door::Esb | Door::Gateway => ("code", "message"),
+        Door::Direct => ("bk_error_code", "bk_error_msg"),
+    };
+    answer["result"].is_boolean()
+        && answer[code].is_i64()
+        && answer[message].is_string()
+        && (answer["result"] == json!(true)) == (answer[code] == json!(0))
+        && answer.get("data").is_some()
+        && answer.get("permission").is_some()
+        && (door == Door::Esb) == answer["request_id"].is_string()
+}
