@@ -23,6 +23,12 @@ use crate::agent::{Snapshot, Status};
 /// A loop that gave no sign of life for this long is dead; it gives one every few seconds.
 const DEAD: Duration = Duration::from_mins(1);
 
+/// A pass that takes longer makes the agent not ready: what is declared since is not looked at.
+const SLOW_PASS: Duration = Duration::from_mins(10);
+
+/// A pass that takes longer is taken to hang, so that whoever watches `/healthz` starts the agent anew.
+const HUNG_PASS: Duration = Duration::from_mins(30);
+
 /// Most time that answers on their way get at the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -80,17 +86,27 @@ pub fn router(status: Status, registry: Arc<Registry>) -> Router {
         .with_state(Shown { status, registry })
 }
 
-async fn healthz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
-    if shown.status.heartbeat_age() < DEAD {
-        (StatusCode::OK, "ok\n")
+async fn healthz(State(shown): State<Shown>) -> (StatusCode, String) {
+    let trouble = if shown.status.heartbeat_age() >= DEAD {
+        Some("the loop gives no sign of life".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the loop gives no sign of life\n")
+        too_long(&shown.status, HUNG_PASS)
+    };
+    match trouble {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
     }
+}
+
+/// Returns a sentence about the running pass, where it has taken longer than a limit.
+fn too_long(status: &Status, limit: Duration) -> Option<String> {
+    let age = status.pass_age().filter(|age| *age >= limit)?;
+    Some(format!("a pass has been running for {} minutes: a server, a login or a program may hang", age.as_secs() / 60))
 }
 
 async fn readyz(State(shown): State<Shown>) -> (StatusCode, Json<Value>) {
     let snapshot = shown.status.snapshot();
-    let reason = unready(&snapshot);
+    let reason = unready(&snapshot).map(str::to_owned).or_else(|| too_long(&shown.status, SLOW_PASS));
     let manifests = snapshot.manifests.as_ref();
     let body = json!({
         "ready": reason.is_none(),

@@ -159,6 +159,7 @@ impl Cycle {
         };
         let start = Timestamp::now();
         self.status.update(|snapshot| snapshot.running = Some(start));
+        self.status.pass_begins();
         (self.shared.listener)(&Event::PassStarted(trigger));
         // On a thread of its own: a mistake of ours costs this pass only, and a large plan does not hold up the loop.
         // Where the loop is dropped, the pass sends nothing more.
@@ -176,6 +177,7 @@ impl Cycle {
             error: Some(format!("the pass did not end: {}", panic_message(error))),
             retry: true,
         });
+        self.status.pass_ends();
         log(&report);
         self.shared.metrics.pass(&report);
         self.schedule.passed(report.retry, Instant::now());

@@ -129,7 +129,7 @@ pub struct Report {
 }
 
 /// The manifests as they were last read.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestStatus {
     /// SHA-256 of paths and texts.
@@ -169,12 +169,13 @@ pub struct Snapshot {
 pub struct Status {
     snapshot: Arc<watch::Sender<Snapshot>>,
     heartbeat: Arc<Mutex<Instant>>,
+    pass: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Default for Status {
     fn default() -> Self {
         let snapshot = Arc::new(watch::Sender::new(Snapshot::default()));
-        Self { snapshot, heartbeat: Arc::new(Mutex::new(Instant::now())) }
+        Self { snapshot, heartbeat: Arc::new(Mutex::new(Instant::now())), pass: Arc::default() }
     }
 }
 
@@ -195,8 +196,23 @@ impl Status {
     }
 
     /// Shows that the loop is alive.
-    pub(super) fn beat(&self) {
+    pub(crate) fn beat(&self) {
         *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Returns how long the running pass has taken so far; none between passes.
+    pub fn pass_age(&self) -> Option<Duration> {
+        self.pass.lock().unwrap_or_else(PoisonError::into_inner).map(|start| start.elapsed())
+    }
+
+    /// Notes that a pass begins.
+    pub(crate) fn pass_begins(&self) {
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Notes that the pass has ended.
+    pub(crate) fn pass_ends(&self) {
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Changes the state and wakes those who wait for it.

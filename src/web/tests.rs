@@ -100,6 +100,29 @@ async fn a_loop_that_hangs_is_not_healthy() {
     assert_eq!(healthz(State(shown)).await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_hangs_is_told() {
+    let shown = Shown { status: Status::default(), registry: Arc::default() };
+    shown.status.update(|snapshot| {
+        snapshot.complete = true;
+        snapshot.manifests = Some(ManifestStatus::default());
+    });
+    let codes = async || {
+        shown.status.beat();
+        (healthz(State(shown.clone())).await.0.as_u16(), readyz(State(shown.clone())).await.0.as_u16())
+    };
+    shown.status.pass_begins();
+    assert_eq!(codes().await, (200, 200));
+    tokio::time::advance(SLOW_PASS).await;
+    // The loop itself is alive all the time.
+    assert_eq!(codes().await, (200, 503));
+    tokio::time::advance(HUNG_PASS - SLOW_PASS).await;
+    assert_eq!(codes().await, (503, 503));
+    assert!(healthz(State(shown.clone())).await.1.starts_with("a pass has been running for 30 minutes"));
+    shown.status.pass_ends();
+    assert_eq!(codes().await, (200, 200));
+}
+
 #[tokio::test]
 async fn slow_clients_give_way() {
     let limits = Limits { connections: 2, head: Duration::from_millis(200), connection: Duration::from_secs(5) };
