@@ -138,7 +138,7 @@ fn what_is_refused_for_good_is_unknown_here_as_there() {
         });
         let taken = seal(&site);
         assert!(taken.stderr.contains(&format!("{operation} {scope} is left out: ")), "{taken}");
-        assert!(!text_of(&site).contains(operation), "{operation}");
+        assert!(!text_of(&site).contains(&format!("\"{operation}\"")), "{operation}");
         site.write("more.yaml", &more(2));
         let live = same(&site);
         assert!(below(&live).iter().any(|one| one.contains("null")), "{live}");
@@ -194,7 +194,8 @@ fn a_large_business_is_sealed_in_pages_and_only_where_it_is_touched() {
         text.lines().find(|line| line.contains(has)).map(|line| line.trim().trim_end_matches(',').to_owned())
     };
     assert_eq!(rows("\"bk_host_id\":77,"), Some("{\"bk_host_id\":77,\"bk_module_id\":100}".to_owned()));
-    assert!(text.len() < 1_000_000, "{} bytes", text.len());
+    // Of each of the 10,020 service instances also the rows that its processes hold.
+    assert!(text.len() < 2_500_000, "{} bytes", text.len());
     site.write("more.yaml", &more(20));
     let live = same(&site);
     assert_eq!(below(&live).last().map(String::as_str), Some("App/orders {\"apis\":null,\"members\":1}"), "{live}");

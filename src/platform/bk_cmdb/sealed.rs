@@ -82,9 +82,11 @@ impl Seals for Scopes {
             ],
             "search_instance_associations" | "find_instance_association" => vec![definitions()],
             "search_set" => vec![of(BUSINESS, "search_module")],
-            "list_proc_template" => {
-                ["search_module"].iter().chain(BELOW).map(|operation| of(BUSINESS, operation)).collect()
-            }
+            "list_proc_template" => ["search_module", "list_service_instance_detail"]
+                .iter()
+                .chain(BELOW)
+                .map(|operation| of(BUSINESS, operation))
+                .collect(),
             "search_module" => ["search_set", "list_service_template", "list_service_category"]
                 .iter()
                 .chain(BELOW)
