@@ -257,7 +257,7 @@ impl Connection {
             read(&reply).map_err(|refusal| masked(refusal, &reply, endpoint, read))
         });
         let outcome = outcome.map_err(|refusal| {
-            // What has answered before may be starting anew.
+            // A server that has answered before may be restarting, so it gets more than one more attempt.
             let is_known = refusal.retry == Retry::Once && self.reached.load(Ordering::Relaxed);
             let retry = if is_known { Retry::Soon } else { refusal.retry };
             let message = match self.target.platform.settings_to_check(endpoint, &refusal).as_slice() {

@@ -6,7 +6,7 @@ use crate::{model::Refusal, transport::Answer};
 pub(super) fn checked(answer: Answer) -> Result<Answer, Refusal> {
     let location = answer.headers.iter().find(|(name, _)| name == "location").filter(|_| answer.status / 100 == 3);
     let Some((_, location)) = location else { return Ok(answer) };
-    // What follows may hold a token.
+    // The query and the fragment may hold a token.
     let location = location.split(['?', '#']).next().unwrap_or_default();
     let shown = match location.split_once("://") {
         Some((scheme, rest)) => {

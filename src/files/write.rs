@@ -159,7 +159,7 @@ mod tests {
         create(&path).expect("made").write_all(b"two").expect("written");
         assert_eq!((fs::read_to_string(&path).expect("read"), mode(&path)), ("two".to_owned(), 0o600));
         assert_eq!(fs::read_to_string(&other).expect("read"), "kept");
-        // What cannot be written leaves nothing behind.
+        // A write that fails leaves no temporary file behind.
         assert!(replace(root.path(), b"x", Readers::Owner).is_err());
         assert!(replace(&root.path().join("gone/p.json"), b"x", Readers::Mask).is_err());
         assert_eq!(fs::read_dir(root.path()).expect("read").count(), 2);

@@ -9,7 +9,7 @@ use crate::model::{Call, ResourceId};
 /// since are not sent and not compared.
 pub fn mismatch(saved: &Plan, scenes: &[Scene<'_>], standings: &[(ResourceId, Standing)]) -> Option<String> {
     if standings.iter().any(|(_, standing)| matches!(standing, Standing::Unknown(_))) {
-        // What could not be read gives no calls to compare with; nothing that rests on it is sent.
+        // An object that could not be read gives no calls to compare with; no call that rests on it is sent.
         return saved.calls.iter().find(|call| !serves_changes(call, saved)).map(unexpected);
     }
     let fresh: HashSet<&ResourceId> =

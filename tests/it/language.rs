@@ -83,7 +83,7 @@ fn what_is_built_in_is_found_by_its_names_in_any_language() {
     check("空闲机池", "空闲机", "空闲机池 #1");
     check("空闲机池", "fault host", "空闲机池 #2");
     check("idle pool", "待回收", "idle pool #3");
-    // What is called so and is not built in is what is meant.
+    // A module of that name that is not built in takes precedence.
     let site = site("public", "空闲机", "operator: alice");
     site.edit(
         "update_module",

@@ -131,7 +131,7 @@ impl<'a> Progress<'a> {
             }
             Event::Finished(change, outcome, took) => {
                 self.open().remove(&change.id);
-                // What an interruption kept from being sent is listed at the end.
+                // Changes that an interruption kept from being sent are listed at the end.
                 let is_told = **outcome != Outcome::Interrupted;
                 let line = || text::finished(change, outcome, *took, &change.origin, self.sources);
                 match &self.bar {

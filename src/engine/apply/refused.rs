@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
             Action::Update => {
                 other.fields.iter().any(|one| one.path == field.path && one.from.as_ref() == Some(wanted))
             }
-            // What goes may have had any value that was not read.
+            // An object that is removed may have had any value in a field that was not read.
             Action::Delete => self
                 .live(&other.id)
                 .is_some_and(|live| live.fields.get(&*field.path).is_none_or(|value| value == wanted)),

@@ -170,7 +170,7 @@ pub(super) fn find<'d>(
                 parents.known.insert(&one.id, parent);
                 return true;
             }
-            // What has no parent is not there, which is what was asked for.
+            // An instance without a parent does not exist, as its document asks.
             Err(Some(Sight::Impossible(_) | Sight::Needs(_))) if one.ensure == Ensure::Absent => {
                 observation.know(&one.id, Sight::absent());
             }
