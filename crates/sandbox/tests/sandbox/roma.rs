@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::{prelude::*, test_runner::RngSeed};
+use proptest::prelude::*;
 use reconcile_sandbox::{
     roma_connect::Simulator,
     simulator::{Answer, Arrival, Simulator as _, Twist},
@@ -116,17 +116,8 @@ fn check(state: &Value, counters: &mut BTreeMap<String, u64>) {
     }
 }
 
-/// The same few cases each time, or as many others as `PROPTEST_CASES` says.
-fn config(cases: u32) -> ProptestConfig {
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    match std::env::var_os("PROPTEST_CASES") {
-        Some(_) => config,
-        None => ProptestConfig { cases, rng_seed: RngSeed::Fixed(4), ..config },
-    }
-}
-
 proptest! {
-    #![proptest_config(config(128))]
+    #![proptest_config(crate::proptest_config(128))]
 
     #[test]
     fn random_operations(

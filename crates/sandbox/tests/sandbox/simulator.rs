@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::{prelude::*, test_runner::RngSeed};
+use proptest::prelude::*;
 use reconcile_sandbox::{
     bk_cmdb::Simulator,
     simulator::{Arrival, Simulator as _},
@@ -243,17 +243,8 @@ fn check(state: &Value, before: &mut BTreeMap<String, i64>) {
     }
 }
 
-/// The same few cases each time, or as many others as `PROPTEST_CASES` says.
-fn config(cases: u32) -> ProptestConfig {
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    match std::env::var_os("PROPTEST_CASES") {
-        Some(_) => config,
-        None => ProptestConfig { cases, rng_seed: RngSeed::Fixed(4), ..config },
-    }
-}
-
 proptest! {
-    #![proptest_config(config(96))]
+    #![proptest_config(crate::proptest_config(96))]
 
     #[test]
     fn random_operations(calls in prop::collection::vec((prop::sample::select(OPERATIONS.to_vec()), body()), 1..40)) {
