@@ -125,6 +125,8 @@ impl Changed {
             // A value that nobody touched since its object was made.
             (Deed::Made, Action::Update) | (Deed::Kept | Deed::Never, _) => Verdict::Edit,
             (Deed::Unknown | Deed::Earlier, _) => Verdict::Unknown,
+            // Somebody else touched the object last, perhaps another field of it.
+            (Deed::Changed, _) if self.source != Source::Audit && self.ours == Some(false) => Verdict::Unknown,
             (Deed::Changed | Deed::Made | Deed::Removed, _) => match self.ours {
                 Some(true) => Verdict::Edit,
                 Some(false) => Verdict::Drift,
@@ -167,9 +169,11 @@ mod tests {
     #[test]
     fn who_did_it_tells_which_side_moved() {
         use Action::{Create, Delete, Update};
-        let check = |deed: Deed, action: Action, ours: Option<bool>, expected: Verdict| {
-            assert_eq!(Changed { deed, ours, ..Changed::unknown() }.verdict(action), expected, "{deed:?} {action:?}");
+        let by = |source: Source, deed: Deed, action: Action, ours: Option<bool>, expected: Verdict| {
+            let changed = Changed { deed, ours, source, ..Changed::unknown() };
+            assert_eq!(changed.verdict(action), expected, "{source:?} {deed:?} {action:?}");
         };
+        let check = |deed, action, ours, expected| by(Source::Audit, deed, action, ours, expected);
         for action in [Create, Update, Delete] {
             for ours in [None, Some(true), Some(false)] {
                 check(Deed::Unknown, action, ours, Verdict::Unknown);
@@ -180,6 +184,13 @@ mod tests {
             check(Deed::Changed, action, Some(true), Verdict::Edit);
             check(Deed::Changed, action, Some(false), Verdict::Drift);
             check(Deed::Removed, action, None, Verdict::Unknown);
+        }
+        // An object's own fields name its last editor, whatever was edited.
+        for source in [Source::Object, Source::Time] {
+            by(source, Deed::Changed, Update, Some(true), Verdict::Edit);
+            by(source, Deed::Changed, Update, Some(false), Verdict::Unknown);
+            by(source, Deed::Changed, Update, None, Verdict::Unknown);
+            by(source, Deed::Made, Delete, Some(false), Verdict::Drift);
         }
         check(Deed::Made, Update, Some(false), Verdict::Edit);
         check(Deed::Made, Update, None, Verdict::Edit);

@@ -141,7 +141,7 @@ fn sentence(changed: &Changed, field: Option<&FieldChange>) -> String {
                 was.map(|was| format!(", before {}", shown(changed.was_display.as_ref(), was))).unwrap_or_default();
             format!("changed {at}{by}{was}")
         }
-        (Deed::Changed, _) => format!("its object last changed {at}{by}"),
+        (Deed::Changed, _) => format!("its object last changed {at}{by}{}", doubt(changed)),
         (Deed::Made, _) if field.is_some() => format!("as it was made {at}{by}"),
         (Deed::Made, _) => format!("made {at}{by}"),
         (Deed::Kept, _) => format!("not changed since {at}"),
@@ -156,6 +156,11 @@ fn sentence(changed: &Changed, field: Option<&FieldChange>) -> String {
         Source::Time => format!("{told} (the object's own time; nothing tells by whom)"),
         Source::Nothing => told,
     }
+}
+
+/// Returns why the last change of an object is no verdict on one of its fields, where it is none.
+fn doubt(changed: &Changed) -> &'static str {
+    if changed.ours == Some(false) { "; which field is not on record" } else { "" }
 }
 
 /// A time as people read it, with its zone where that is known.
