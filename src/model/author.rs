@@ -37,6 +37,8 @@ pub enum Deed {
     Changed,
     /// The object was made, and the value has been so since.
     Made,
+    /// The object was removed, and another was made in its place, which has had the value since.
+    Remade,
     /// Nothing since this time, which is as far as the records go back.
     Kept,
     /// Nothing since this time; the records before it were not read.
@@ -55,6 +57,7 @@ impl Deed {
         match self {
             Self::Changed => "changed",
             Self::Made => "made",
+            Self::Remade => "remade",
             Self::Kept => "kept",
             Self::Earlier => "earlier",
             Self::Removed => "removed",
@@ -127,7 +130,7 @@ impl Changed {
             (Deed::Unknown | Deed::Earlier, _) => Verdict::Unknown,
             // Somebody else touched the object last, perhaps another field of it.
             (Deed::Changed, _) if self.source != Source::Audit && self.ours == Some(false) => Verdict::Unknown,
-            (Deed::Changed | Deed::Made | Deed::Removed, _) => match self.ours {
+            (Deed::Changed | Deed::Made | Deed::Remade | Deed::Removed, _) => match self.ours {
                 Some(true) => Verdict::Edit,
                 Some(false) => Verdict::Drift,
                 None => Verdict::Unknown,
@@ -192,6 +195,9 @@ mod tests {
             by(source, Deed::Changed, Update, None, Verdict::Unknown);
             by(source, Deed::Made, Delete, Some(false), Verdict::Drift);
         }
+        check(Deed::Remade, Update, Some(false), Verdict::Drift);
+        check(Deed::Remade, Update, Some(true), Verdict::Edit);
+        check(Deed::Remade, Update, None, Verdict::Unknown);
         check(Deed::Made, Update, Some(false), Verdict::Edit);
         check(Deed::Made, Update, None, Verdict::Edit);
         check(Deed::Made, Delete, Some(true), Verdict::Edit);

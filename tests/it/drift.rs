@@ -213,6 +213,54 @@ fn a_name_that_was_used_again() {
     assert_eq!(seen(&site), json!({"": ["unknown", "unknown", null, "none", null]}));
 }
 
+/// Who makes an object again gives it its values, which nobody declared.
+#[test]
+fn an_object_that_was_removed_and_made_again() {
+    let manifest = |ports: i64| {
+        let spec =
+            format!("ensure: present, model: bk_switch, match: {{bk_inst_name: new}}, fields: {{ports: {ports}}}");
+        document("Instance", &spec)
+    };
+    let mut state = zoned();
+    let set = json!({"bk_set_id": 13, "bk_set_name": "other", "bk_biz_id": 3, "bk_parent_id": 3});
+    state["bk-cmdb"]["sets"].as_array_mut().expect("a list").push(set);
+    let site = Site::with(&state, &[("a.yaml", &manifest(8))]);
+    let id = || site.row("/bk-cmdb/instances/bk_switch", "bk_inst_name", "new")["bk_inst_id"].clone();
+    // One that was there before is as it was made, whoever made it.
+    site.edit("create_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_name": "new", "ports": 9}));
+    assert_eq!(seen(&site), json!({"ports": ["edit", "made", "zoe", "audit", null]}));
+    site.edit("delete_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": id()}));
+    site.apply();
+    site.edit("delete_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": id()}));
+    site.edit("create_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_name": "new", "ports": 9}));
+    assert_eq!(seen(&site), json!({"ports": ["drift", "remade", "zoe", "audit", null]}));
+    let output = site.run(&["drift"]);
+    let told = "its object was removed and made again ";
+    assert!(output.stdout.contains(told) && output.stdout.contains("+08:00 by zoe (audit record)"), "{output}");
+    // Once it was brought in line, what the manifest says anew is an edit.
+    site.apply();
+    site.write("a.yaml", &manifest(8).replace("ports: 8", "ports: 8, operator: alice"));
+    assert_eq!(seen(&site), json!({"operator": ["edit", "made", "zoe", "audit", null]}));
+    // Of modules those of the same set count.
+    let spec = "ensure: present, business: demo, set: public, module: fresh, fields: {operator: alice}";
+    site.write("a.yaml", &document("Module", spec));
+    let id = || site.row("/bk-cmdb/modules", "bk_module_name", "fresh")["bk_module_id"].clone();
+    let make = |set: i64| {
+        let data = json!({"bk_module_name": "fresh", "bk_parent_id": set, "operator": "bob"});
+        site.edit("create_module", &json!({"bk_biz_id": 3, "bk_set_id": set, "data": data}));
+    };
+    let remove = |set: i64| {
+        site.edit("delete_module", &json!({"bk_biz_id": 3, "bk_set_id": set, "bk_module_id": id()}));
+    };
+    make(13);
+    remove(13);
+    make(11);
+    assert_eq!(seen(&site), json!({"operator": ["edit", "made", "zoe", "audit", null]}));
+    remove(11);
+    make(11);
+    assert_eq!(seen(&site), json!({"operator": ["drift", "remade", "zoe", "audit", null]}));
+}
+
 #[test]
 fn a_module() {
     let module = document("Module", "business: demo, set: public, module: web, fields: {operator: alice}");

@@ -144,6 +144,7 @@ fn sentence(changed: &Changed, field: Option<&FieldChange>) -> String {
         (Deed::Changed, _) => format!("its object last changed {at}{by}{}", doubt(changed)),
         (Deed::Made, _) if field.is_some() => format!("as it was made {at}{by}"),
         (Deed::Made, _) => format!("made {at}{by}"),
+        (Deed::Remade, _) => format!("its object was removed and made again {at}{by}"),
         (Deed::Kept, _) => format!("not changed since {at}"),
         (Deed::Earlier, _) => format!("changed before {at}, which is as far back as was read"),
         (Deed::Removed, _) => format!("removed {at}{by}"),

@@ -4,14 +4,17 @@
 //! changed a field if it sent the field and what was stored before differs from what was stored after, which is the row
 //! before the next record, or the live one.
 
+mod remade;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
+pub(super) use self::remade::Namesakes;
 use crate::{
     kind::{Authors, Facts, Observation, Planned, Read},
     model::{
-        Action, Request,
+        Action, Live, Request,
         author::{Changed, Deed, Source, moment},
     },
     platform::bk_cmdb::lookup::{self, Trouble},
@@ -313,6 +316,7 @@ pub(super) type Columns<'f> = Result<HashMap<i64, &'f Value>, Trouble>;
 pub(super) fn of_live<'p, 'f>(
     planned: &[Planned<'p>],
     subject: impl Fn(&Planned<'p>) -> Option<Subject<'p>>,
+    namesakes: &Namesakes,
     columns: impl FnOnce(&BTreeSet<i64>, &mut Observation) -> Columns<'f>,
     facts: &'f Facts,
 ) -> Authors {
@@ -322,27 +326,28 @@ pub(super) fn of_live<'p, 'f>(
     let Some(trails) = trails(&subjects, &mut observation, facts) else {
         return Authors { ask: observation.ask, ..authors };
     };
-    let mut missing: Vec<(&Planned<'p>, i64, &str)> = Vec::new();
+    let (mut told, mut missing) = (Vec::new(), Vec::new());
     for (one, live, subject) in &live {
-        let trail = &trails[subject];
-        let mut take = |path: &'p str, told: Option<Changed>| match told {
-            Some(told) => authors.known.push((one.desired.id.clone(), path.to_owned(), told)),
-            None => missing.push((one, subject.id, path)),
-        };
-        if one.change.action == Action::Delete {
-            take("", creation(trail, facts));
-        }
-        for field in &one.change.fields {
-            let told = last_change(trail, &field.path, live.field(&field.path), facts);
-            take(&field.path, told.map(|told| with_display(told, subject.model, &field.path, facts)));
+        for (path, changed) in of_records(one, live, subject, &trails[subject], facts) {
+            match changed {
+                Some(changed) => told.push((one, subject, path, changed)),
+                None => missing.push((one, subject.id, path)),
+            }
         }
     }
-    if missing.is_empty() {
-        return authors;
+    let as_made = told.iter().filter(|(one, _, _, changed)| is_as_made(one, changed));
+    let as_made = as_made.map(|(_, subject, ..)| (*subject, &trails[*subject])).collect();
+    let remade = remade::remade(&as_made, namesakes, &mut observation, facts).unwrap_or_default();
+    for (one, subject, path, mut changed) in told {
+        if is_as_made(one, &changed) && remade.contains(&subject.id) {
+            changed.deed = Deed::Remade;
+        }
+        authors.known.push((one.desired.id.clone(), path.to_owned(), changed));
     }
-    let rows = columns(&missing.iter().map(|(_, id, _)| *id).collect(), &mut observation);
-    if matches!(rows, Err(Trouble::Pending)) {
-        return Authors { ask: observation.ask, ..authors };
+    let ids: BTreeSet<i64> = missing.iter().map(|(_, id, _)| *id).collect();
+    let rows = if ids.is_empty() { Ok(HashMap::new()) } else { columns(&ids, &mut observation) };
+    if !observation.ask.is_empty() {
+        return Authors { ask: observation.ask, ..Authors::default() };
     }
     let rows = rows.unwrap_or_default();
     for (one, id, path) in missing {
@@ -350,6 +355,27 @@ pub(super) fn of_live<'p, 'f>(
         authors.known.push((one.desired.id.clone(), path.to_owned(), told));
     }
     authors
+}
+
+/// Returns true if a live value is as its object was made.
+fn is_as_made(one: &Planned<'_>, changed: &Changed) -> bool {
+    changed.deed == Deed::Made && one.change.action == Action::Update
+}
+
+/// Returns what records tell of each part of a change, by its path.
+fn of_records<'p>(
+    one: &Planned<'p>,
+    live: &Live,
+    subject: &Subject<'_>,
+    trail: &Trail<'_>,
+    facts: &Facts,
+) -> Vec<(&'p str, Option<Changed>)> {
+    let whole = (one.change.action == Action::Delete).then(|| ("", creation(trail, facts)));
+    let fields = one.change.fields.iter().map(|field| {
+        let told = last_change(trail, &field.path, live.field(&field.path), facts);
+        (field.path.as_str(), told.map(|told| with_display(told, subject.model, &field.path, facts)))
+    });
+    whole.into_iter().chain(fields).collect()
 }
 
 #[cfg(test)]

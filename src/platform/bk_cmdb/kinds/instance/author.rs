@@ -9,7 +9,7 @@ use crate::{
     kind::{Authors, Facts, Observation, Planned},
     model::{Action, author::Changed},
     platform::bk_cmdb::{
-        kinds::author::{self, COLUMNS, Columns, Subject},
+        kinds::author::{self, COLUMNS, Columns, Namesakes, Subject},
         lookup::{self, Selector},
     },
 };
@@ -27,15 +27,22 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
     for (model, group) in by_model {
         let id = |one: &Planned<'_>| one.live?.handle.as_i64();
         let subject = |one: &Planned<'_>| Some(Subject { resource: RESOURCE, model, id: id(one)? });
+        let namesakes = Namesakes { condition: condition(model), container: None };
         authors.extend(author::of_live(
             &group,
             subject,
+            &namesakes,
             |ids, observation| columns(model, ids, observation, facts),
             facts,
         ));
         authors.extend(removed(model, &group, facts));
     }
     authors
+}
+
+/// Returns what the records of a model's instances have in common.
+fn condition(model: &str) -> Value {
+    json!({"resource_type": RESOURCE, "bk_obj_id": model})
 }
 
 fn columns<'f>(model: &str, ids: &BTreeSet<i64>, observation: &mut Observation, facts: &'f Facts) -> Columns<'f> {
@@ -58,8 +65,7 @@ fn removed(model: &str, group: &[Planned<'_>], facts: &Facts) -> Authors {
         .filter_map(|one| Some((one, name(one)?)))
         .collect();
     let names: BTreeSet<&str> = missing.iter().map(|(_, name)| name.as_str()).collect();
-    let condition = json!({"resource_type": RESOURCE, "bk_obj_id": model});
-    let Some(records) = author::of_names(&condition, &names, &mut observation, facts) else {
+    let Some(records) = author::of_names(&condition(model), &names, &mut observation, facts) else {
         return Authors { ask: observation.ask, ..authors };
     };
     for (one, name) in &missing {

@@ -8,7 +8,7 @@ use super::{observe, wanted_name};
 use crate::{
     kind::{Authors, Facts, Observation, Planned},
     model::{Action, author::Changed},
-    platform::bk_cmdb::kinds::author::{self, COLUMNS, Subject},
+    platform::bk_cmdb::kinds::author::{self, COLUMNS, Namesakes, Subject},
 };
 
 /// What records call modules.
@@ -30,10 +30,16 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
             let rows = observe::by_ids(business, ids, &fields, observation, facts)?;
             Ok(rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect())
         };
-        authors.extend(author::of_live(&group, subject, columns, facts));
+        let namesakes = Namesakes { condition: condition(business), container: Some("bk_set_id") };
+        authors.extend(author::of_live(&group, subject, &namesakes, columns, facts));
         authors.extend(removed(business, &group, facts));
     }
     authors
+}
+
+/// Returns what the records of a business's modules have in common.
+fn condition(business: i64) -> Value {
+    json!({"resource_type": RESOURCE, "bk_biz_id": business})
 }
 
 /// Says who removed modules that are missing. The list of records knows them by their names, and their details by
@@ -49,8 +55,7 @@ fn removed(business: i64, group: &[Planned<'_>], facts: &Facts) -> Authors {
         })
         .collect();
     let names: BTreeSet<&str> = missing.iter().map(|(_, name)| *name).collect();
-    let condition = json!({"resource_type": RESOURCE, "bk_biz_id": business});
-    let Some(records) = author::of_names(&condition, &names, &mut observation, facts) else {
+    let Some(records) = author::of_names(&condition(business), &names, &mut observation, facts) else {
         return Authors { ask: observation.ask, ..authors };
     };
     let ids: Vec<_> =
