@@ -18,6 +18,7 @@ mod language;
 mod layers;
 mod life_cycle;
 mod locks;
+mod module_attributes;
 mod mutation;
 mod network;
 mod online;

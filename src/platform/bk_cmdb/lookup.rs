@@ -51,8 +51,21 @@ pub(super) fn definition<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<BTreeMap<&'f str, Attribute<'f>>, Trouble> {
-    let request =
-        Request { operation: "search_object_attribute", arguments: json!({"bk_obj_id": model}), repeatable: true };
+    definition_in(model, None, observation, facts)
+}
+
+/// The definition of one model, with the attributes that belong to a business alone.
+pub(super) fn definition_in<'f>(
+    model: &str,
+    business: Option<i64>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<BTreeMap<&'f str, Attribute<'f>>, Trouble> {
+    let mut arguments = json!({"bk_obj_id": model});
+    if let Some(business) = business {
+        arguments["bk_biz_id"] = json!(business);
+    }
+    let request = Request { operation: "search_object_attribute", arguments, repeatable: true };
     match observation.read(request, facts) {
         Read::Pending => Err(Trouble::Pending),
         Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),

@@ -34,7 +34,9 @@ impl Seals for Scopes {
     fn scopes(&self, request: &Request) -> Vec<Request> {
         let of = |operation, key: &str| scope(operation, json!({key: request.arguments[key]}));
         let found = match request.operation {
-            "search_object_attribute" => of("search_object_attribute", MODEL),
+            "search_object_attribute" => {
+                definition(&request.arguments[MODEL], request.arguments.get(BUSINESS).filter(|id| !id.is_null()))
+            }
             "search_object_unique" => of("search_object_unique", MODEL),
             "search_object_instances" => of("search_object_instances", MODEL),
             "search_inst_by_object" => of("search_inst_by_object", MODEL),
@@ -59,8 +61,11 @@ impl Seals for Scopes {
     fn needs(&self, scope: &Request) -> Vec<Request> {
         let (model, business) = (&scope.arguments[MODEL], &scope.arguments[BUSINESS]);
         match scope.operation {
-            "search_object_instances" | "search_inst_by_object" => vec![definition(model)],
-            "search_module" => vec![definition(&json!("module"))],
+            "search_object_instances" | "search_inst_by_object" => vec![definition(model, None)],
+            "search_module" => {
+                let model = json!("module");
+                vec![definition(&model, None), definition(&model, Some(business))]
+            }
             "list_proc_template" => vec![self::scope("list_service_template", json!({BUSINESS: business}))],
             _ => Vec::new(),
         }
@@ -128,8 +133,13 @@ impl Seals for Scopes {
     }
 }
 
-fn definition(model: &Value) -> Request {
-    scope("search_object_attribute", json!({MODEL: model}))
+/// Returns the scope of a model's attributes. Those that belong to a business are only listed where it is named.
+fn definition(model: &Value, business: Option<&Value>) -> Request {
+    let arguments = match business {
+        Some(business) => json!({MODEL: model, BUSINESS: business}),
+        None => json!({MODEL: model}),
+    };
+    scope("search_object_attribute", arguments)
 }
 
 /// Returns the answer that the server would have given, for all that kinds read of it; none where the conditions are

@@ -257,11 +257,13 @@ pub(super) fn last_change(trail: &Trail<'_>, field: &str, live: &Value, facts: &
     Some(Changed { by: None, ours: None, ..told(oldest, deed, facts) })
 }
 
-/// Adds how people read the value before a change of a field.
-fn with_display(changed: Changed, model: &str, field: &str, facts: &Facts) -> Changed {
-    let definition = lookup::definition(model, &mut Observation::default(), facts);
+/// Adds how people read the value before a change of a field. The attribute may belong to the business of its object.
+fn with_display(changed: Changed, model: &str, live: &Live, field: &str, facts: &Facts) -> Changed {
+    let read = |business| lookup::definition_in(model, business, &mut Observation::default(), facts);
+    let own = live.handle["business"].as_i64().and_then(|business| read(Some(business)).ok());
+    let definitions = [read(None).ok(), own];
+    let attribute = definitions.iter().flatten().find_map(|definition| definition.get(field));
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let attribute = definition.as_ref().ok().and_then(|definition| definition.get(field));
     let was_display = attribute.zip(changed.was.as_ref()).and_then(|(one, was)| one.display(None, was, time_zone));
     Changed { was_display, ..changed }
 }
@@ -373,7 +375,7 @@ fn of_records<'p>(
     let whole = (one.change.action == Action::Delete).then(|| ("", creation(trail, facts)));
     let fields = one.change.fields.iter().map(|field| {
         let told = last_change(trail, &field.path, live.field(&field.path), facts);
-        (field.path.as_str(), told.map(|told| with_display(told, subject.model, &field.path, facts)))
+        (field.path.as_str(), told.map(|told| with_display(told, subject.model, live, &field.path, facts)))
     });
     whole.into_iter().chain(fields).collect()
 }

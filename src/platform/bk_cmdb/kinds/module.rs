@@ -5,6 +5,7 @@ mod beneath;
 mod check;
 mod names;
 mod observe;
+mod own;
 mod prune;
 mod removal;
 
@@ -34,6 +35,8 @@ use crate::{
     yaml::{Node, Section},
 };
 
+/// The model of modules.
+const MODEL: &str = "module";
 /// The field that names a module; unique within its set.
 const NAME: &str = "bk_module_name";
 /// The service template that a module is made from; fixed once it is made.
@@ -87,7 +90,7 @@ impl Kind for Module {
 
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
         let mut observation = Observation::default();
-        let definition = lookup::definition("module", &mut observation, facts).map(|_| ());
+        let definition = lookup::definition(MODEL, &mut observation, facts).map(|_| ());
         let businesses = Businesses::of(all, &mut observation, facts);
         let (Ok(()), Ok(businesses)) = (&definition, &businesses) else {
             for trouble in [definition.err(), businesses.err()].into_iter().flatten() {
@@ -104,7 +107,11 @@ impl Kind for Module {
             }
         }
         for (business, group) in by_business {
+            let definition = own::definition(business, &group, &mut observation, facts);
             observe::business(business, &group, facts, &mut observation);
+            if let Err(trouble) = definition {
+                own::withdraw(&trouble, &group, &mut observation, facts);
+            }
         }
         observation
     }
@@ -156,7 +163,7 @@ impl Kind for Module {
         live: Option<&Live>,
         facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
-        let definition = lookup::definition("module", &mut Observation::default(), facts).unwrap_or_default();
+        let definition = own::known(own::business(desired, live, facts), facts);
         let mut declared: Vec<(&str, &Located<Value>)> =
             desired.fields.iter().map(|(name, value)| (&**name, value)).collect();
         if live.is_none() && desired.field(NAME).is_none() {

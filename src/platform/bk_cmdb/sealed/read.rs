@@ -110,7 +110,8 @@ pub(super) fn rows(
     let (model, business) = (&scope.arguments[MODEL], &scope.arguments[BUSINESS]);
     let mut once = |list: &str, arguments: Value| list_of(scope, list, arguments, observation, facts);
     let found = match scope.operation {
-        "search_object_attribute" | "search_object_unique" => once("", json!({MODEL: model}))?,
+        "search_object_attribute" => once("", scope.arguments.clone())?,
+        "search_object_unique" => once("", json!({MODEL: model}))?,
         "find_object_association" => once("", json!({"condition": {"id": {"$gt": 0}}}))?,
         // Without a model in its condition an older server would return the rows of all models.
         "find_instance_association" => {

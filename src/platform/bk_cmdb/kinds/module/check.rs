@@ -1,20 +1,27 @@
 //! Modules against the definition of their model, their business, set, service template and category.
 
-use super::{attribute_changes, observe};
+use serde_json::Value;
+
+use super::{MODEL, attribute_changes, observe, own};
 use crate::{
+    diagnostic::Diagnostic,
     kind::{Facts, Observation},
     model::Desired,
     platform::bk_cmdb::{
-        kinds::spec::{placed, spread},
+        kinds::{
+            pick::Definition,
+            spec::{placed, spread},
+        },
         lookup::{self, Businesses},
     },
+    source::Located,
 };
 
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
     let mut observation = Observation::default();
-    let definition = lookup::definition("module", &mut observation, facts);
+    let definition = lookup::definition(MODEL, &mut observation, facts);
     let businesses = Businesses::of(all, &mut observation, facts);
-    let (definition, businesses) = match (definition, businesses) {
+    let (common, businesses) = match (definition, businesses) {
         (Ok(definition), Ok(businesses)) => (definition, businesses),
         (definition, businesses) => {
             for trouble in [definition.err(), businesses.err()].into_iter().flatten() {
@@ -25,35 +32,61 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     };
     let mut by_business = std::collections::BTreeMap::<i64, Vec<&Desired>>::new();
     for one in desired {
-        let declared: Vec<_> = one.fields.iter().map(|(name, value)| (&**name, value)).collect();
-        let problems = attribute_changes(&declared, None, &definition, facts).err().unwrap_or_default();
-        observation.remarks.extend(problems);
         let Some(given) = one.locate("business") else { continue };
         match placed(businesses.find(given, &mut observation, facts), one) {
             Ok(id) => by_business.entry(id).or_default().push(one),
-            Err(sight) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+            Err(sight) => {
+                observation.known.extend(sight.map(|sight| (one.id.clone(), sight)));
+                observation.remarks.extend(problems(one, None, &common, facts));
+            }
         }
     }
     for (business, group) in by_business {
-        let sets = observe::sets(business, &group, &mut observation, facts);
-        let services = observe::Services::of(business, &group, &mut observation, facts);
-        match (sets, services) {
-            (Ok(sets), Ok(services)) => {
-                for one in group {
-                    let problem = observe::resolve(one, &services).err().map(|problem| *problem);
-                    if observe::set_of(one, &sets, &mut observation).is_some() {
-                        observation.checked(&one.id, problem.into_iter().collect());
-                    } else {
-                        observation.remarks.extend(problem);
-                    }
-                }
-            }
-            (sets, services) => {
-                for trouble in [sets.err(), services.err()].into_iter().flatten() {
-                    spread(&trouble, &group, &mut observation);
-                }
-            }
+        let definition = own::definition(business, &group, &mut observation, facts);
+        for one in &group {
+            observation.remarks.extend(problems(one, definition.as_ref().ok(), &common, facts));
+        }
+        places(business, &group, &mut observation, facts);
+        if let Err(trouble) = definition {
+            own::withdraw(&trouble, &group, &mut observation, facts);
         }
     }
     observation
+}
+
+/// Returns what is wrong with the fields of a document. Without the definition of its business, nothing is said of
+/// those that the model lacks: they may be that business's own.
+fn problems(
+    one: &Desired,
+    definition: Option<&Definition<'_>>,
+    common: &Definition<'_>,
+    facts: &Facts,
+) -> Vec<Diagnostic> {
+    let declared = one.fields.iter().map(|(name, value)| (&**name, value));
+    let declared: Vec<(&str, &Located<Value>)> =
+        declared.filter(|(name, _)| definition.is_some() || common.contains_key(name)).collect();
+    attribute_changes(&declared, None, definition.unwrap_or(common), facts).err().unwrap_or_default()
+}
+
+/// Checks the sets, service templates and categories that documents of a business name.
+fn places(business: i64, group: &[&Desired], observation: &mut Observation, facts: &Facts) {
+    let sets = observe::sets(business, group, observation, facts);
+    let services = observe::Services::of(business, group, observation, facts);
+    match (sets, services) {
+        (Ok(sets), Ok(services)) => {
+            for one in group {
+                let problem = observe::resolve(one, &services).err().map(|problem| *problem);
+                if observe::set_of(one, &sets, observation).is_some() {
+                    observation.checked(&one.id, problem.into_iter().collect());
+                } else {
+                    observation.remarks.extend(problem);
+                }
+            }
+        }
+        (sets, services) => {
+            for trouble in [sets.err(), services.err()].into_iter().flatten() {
+                spread(&trouble, group, observation);
+            }
+        }
+    }
 }

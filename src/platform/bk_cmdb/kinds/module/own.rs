@@ -1,0 +1,60 @@
+//! Attributes of modules that belong to one business: the model's definition lists them only where that business is
+//! named (contract section 4.5).
+
+use super::MODEL;
+use crate::{
+    kind::{Facts, Observation},
+    model::{Desired, Live, Sight},
+    platform::bk_cmdb::{
+        kinds::{pick::Definition, spec::spread},
+        lookup::{self, Trouble},
+    },
+};
+
+/// Returns true if a document declares an attribute that a definition does not have.
+pub(super) fn needs_more(one: &Desired, definition: &Definition<'_>) -> bool {
+    one.fields.keys().any(|name| !definition.contains_key(&**name))
+}
+
+/// Returns the definition of modules of a business: the model's own, with that business's attributes where one of the
+/// documents declares more than the model has.
+pub(super) fn definition<'f>(
+    business: i64,
+    group: &[&Desired],
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Definition<'f>, Trouble> {
+    let common = lookup::definition(MODEL, observation, facts)?;
+    if !group.iter().any(|one| needs_more(one, &common)) {
+        return Ok(common);
+    }
+    let mut definition = lookup::definition_in(MODEL, Some(business), observation, facts)?;
+    definition.extend(common);
+    Ok(definition)
+}
+
+/// Takes back what is known of documents that need a definition which could not be read.
+pub(super) fn withdraw(trouble: &Trouble, group: &[&Desired], observation: &mut Observation, facts: &Facts) {
+    let common = known(None, facts);
+    let open: Vec<_> = group.iter().copied().filter(|one| needs_more(one, &common)).collect();
+    observation.known.retain(|(id, _)| open.iter().all(|one| one.id != *id));
+    spread(trouble, &open, observation);
+}
+
+/// Returns the definition of modules of a business, as far as it was read.
+pub(super) fn known(business: Option<i64>, facts: &Facts) -> Definition<'_> {
+    let read = |business| lookup::definition_in(MODEL, business, &mut Observation::default(), facts);
+    let mut definition = business.and_then(|id| read(Some(id)).ok()).unwrap_or_default();
+    definition.extend(read(None).unwrap_or_default());
+    definition
+}
+
+/// Returns the business of a module: that of the live one, else that in which it would be made.
+pub(super) fn business(desired: &Desired, live: Option<&Live>, facts: &Facts) -> Option<i64> {
+    let place = match (live, facts.sight(&desired.id)) {
+        (Some(live), _) => &live.handle,
+        (None, Some(Sight::Absent { place, .. })) => place,
+        (None, _) => return None,
+    };
+    place["business"].as_i64()
+}
