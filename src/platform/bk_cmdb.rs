@@ -29,6 +29,8 @@ static KINDS: &[&dyn Kind] = &[
 const RULES: &str = "3.10";
 /// More than 20 alternatives in a search for instances, of 3.14.
 const WIDE: &str = "3.14";
+/// What service templates fix of their modules, of 3.10.18, which neither the ESB nor the gateway tells.
+const FIXED: &str = "attributes of service templates";
 
 impl Platform for BkCmdb {
     fn name(&self) -> &'static str {
@@ -50,6 +52,8 @@ impl Platform for BkCmdb {
     fn rests_on(&self, request: &Request) -> &'static [&'static str] {
         if lookup::is_wide(request) {
             &[RULES, WIDE]
+        } else if request.operation == "list_service_template_attribute" {
+            &[FIXED]
         } else if door::since(request.operation) == Some(Version::V3_10) {
             &[RULES]
         } else {

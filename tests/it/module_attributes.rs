@@ -1,4 +1,4 @@
-//! Attributes of modules that belong to one business.
+//! Attributes of modules that belong to one business, and those that a service template fixes.
 
 use serde_json::{Value, json};
 
@@ -117,4 +117,137 @@ fn a_snapshot_knows_it() {
     unplug(&site);
     let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
     assert_eq!(plan_of(&sealed), plan_of(&live));
+}
+
+/// A state with a module of a service template that fixes who operates it.
+fn with_fixed_attribute() -> Value {
+    let mut state = with_own_attribute();
+    list(&mut state, "modules").push(json!({"bk_module_id": 33, "bk_module_name": "nginx", "bk_set_id": 11,
+        "bk_biz_id": 3, "service_template_id": 51, "service_category_id": 2, "operator": "amy", "bk_bak_operator": ""}));
+    list(&mut state, "attributes").push(json!({"id": 900, "bk_obj_id": "module", "bk_property_id": "zone",
+        "bk_property_name": "Zone", "bk_property_type": "singlechar", "editable": true}));
+    state["bk-cmdb"]["service_template_attributes"] = json!([{"id": 1, "bk_biz_id": 3, "service_template_id": 51,
+        "bk_attribute_id": 900, "bk_property_value": "north"}]);
+    state
+}
+
+/// A module of the service template.
+fn of_template(fields: &str) -> String {
+    of_demo(fields).replace("module: web", "module: nginx")
+}
+
+/// Lets the target speak to the server itself, which alone lists what service templates fix.
+fn go_direct(site: &Site) {
+    let target = format!("{{platform: bk-cmdb, door: direct, endpoint: '{}', auth: {{username: admin}}}}", site.url());
+    let file =
+        format!("apiVersion: reconcile/v1\nkind: Config\nsafety: {{maxChanges: 100%}}\ntargets:\n  cmdb: {target}\n");
+    site.write("reconcile.yaml", &file);
+}
+
+const FIXED: &str = "list_service_template_attribute";
+
+#[test]
+fn what_a_service_template_fixes_is_told_before_it_is_sent() {
+    let check = |fields: &str, told: &[&str]| {
+        let site = Site::with(&with_fixed_attribute(), &[("a.yaml", &of_template(fields))]);
+        go_direct(&site);
+        let output = site.run(&["apply", "-y"]);
+        assert_eq!(output.code, Some(1), "{output}");
+        assert_eq!(site.writes().len(), 0, "{output}");
+        assert_eq!(site.reads()[FIXED], 1, "{output}");
+        for text in told {
+            assert!(output.stderr.contains(text), "{output}");
+        }
+    };
+    let told = "error[P119]: `zone` of demo/public #33 is fixed by its service template #51: only a sync changes it";
+    check("zone: south", &[told, "a.yaml:8:18", "change it in the service template and sync the module"]);
+    check("zone: south, operator: bob", &[told]);
+    // The template's own value is refused too while the module lags behind.
+    check("zone: north", &[told, "the service template has this value: sync the module"]);
+}
+
+#[test]
+fn only_who_changes_an_attribute_asks_what_is_fixed() {
+    let site = Site::with(&with_fixed_attribute(), &[("a.yaml", &of_template("operator: amy"))]);
+    go_direct(&site);
+    assert_eq!(site.run(&["plan", "--detailed-exitcode"]).code, Some(0));
+    site.write("a.yaml", &of_demo("operator: bob"));
+    assert_eq!(site.run(&["plan"]).code, Some(0));
+    assert!(site.reads().get(FIXED).is_none(), "{}", site.reads());
+    // What the template leaves free is written.
+    site.write("a.yaml", &of_template("operator: bob"));
+    site.apply();
+    assert_eq!(site.reads()[FIXED], 1);
+    assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 33)["operator"], "bob");
+}
+
+#[test]
+fn a_new_module_has_the_values_of_its_template() {
+    let new = |fields: &str| {
+        of_template(fields).replace("set: public\n", "set: other\n  ensure: present\n  serviceTemplate: nginx\n")
+    };
+    let mut state = with_fixed_attribute();
+    list(&mut state, "sets").push(json!({"bk_set_id": 13, "bk_set_name": "other", "bk_biz_id": 3, "bk_parent_id": 3}));
+    let site = Site::with(&state, &[("a.yaml", &new("zone: south"))]);
+    go_direct(&site);
+    let output = site.run(&["plan"]);
+    let told = "`zone` is fixed by service template #51: a new module gets \"north\", whatever is sent";
+    assert!(output.code == Some(1) && output.stderr.contains(told), "{output}");
+    site.write("a.yaml", &new("zone: north, operator: bob"));
+    site.apply();
+    assert_eq!(site.run(&["plan", "--detailed-exitcode"]).code, Some(0));
+}
+
+#[test]
+fn a_server_that_does_not_tell_what_is_fixed_refuses_it() {
+    let advice = "modify field zone forbidden; the module's service template fixes it: change it there and sync the \
+        module, or leave it out of the manifest";
+    let check = |prepare: &dyn Fn(&Site), reads: u64| {
+        let site = Site::with(&with_fixed_attribute(), &[("a.yaml", &of_template("zone: south"))]);
+        prepare(&site);
+        let plan = site.run(&["plan"]);
+        assert_eq!(plan.code, Some(0), "{plan}");
+        assert_eq!(site.reads().get(FIXED).and_then(Value::as_u64).unwrap_or(0), reads, "{plan}");
+        let output = site.run(&["apply", "-y"]);
+        assert!(output.code != Some(0) && output.to_string().contains(advice), "{output}");
+    };
+    check(&|_| {}, 0);
+    check(
+        &|site| {
+            let file = std::fs::read_to_string(site.path().join("reconcile.yaml")).expect("it is there");
+            site.write("reconcile.yaml", &file.replace("platform: bk-cmdb,", "platform: bk-cmdb, door: gateway,"));
+        },
+        0,
+    );
+    check(
+        &|site| {
+            go_direct(site);
+            site.faults(&json!([{"operation": FIXED, "fault": "code", "code": 9_900_403, "message": "no permission"}]));
+        },
+        1,
+    );
+}
+
+/// A server that is too old to fix attributes has no such list; that is no error.
+#[test]
+fn an_older_server_fixes_nothing() {
+    let mut state = with_fixed_attribute();
+    state["bk-cmdb"]["version"] = json!("3.9");
+    let site = Site::with(&state, &[("a.yaml", &of_template("zone: south"))]);
+    go_direct(&site);
+    site.apply();
+    assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 33)["zone"], "south");
+}
+
+#[test]
+fn a_snapshot_knows_what_is_fixed() {
+    let site = Site::with(&with_fixed_attribute(), &[("a.yaml", &of_demo("operator: alice"))]);
+    go_direct(&site);
+    seal(&site);
+    site.write("a.yaml", &of_template("zone: south"));
+    let live = site.run(&["plan", "-o", "json"]);
+    assert!(live.stdout.contains("P119"), "{live}");
+    site.sandbox().clear_calls();
+    let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
+    assert_eq!((plan_of(&sealed), site.sandbox().calls().len()), (plan_of(&live), 0));
 }

@@ -25,6 +25,9 @@ const BUSINESS: &str = "bk_biz_id";
 /// it say that it is unknown.
 const BELOW: &[&str] = &["find_module_with_relation", "find_host_topo_relation", "list_service_instance"];
 
+/// What service templates fix of their modules. The server refuses what a plan without it lets pass.
+const FIXED: &str = "list_service_template_attribute";
+
 /// Returns the name of a scope.
 fn scope(operation: &'static str, arguments: Value) -> Request {
     Request { operation, arguments, repeatable: true }
@@ -49,6 +52,7 @@ impl Seals for Scopes {
             "list_service_instance" => of("list_service_instance", BUSINESS),
             "list_service_instance_detail" => of("list_service_instance_detail", BUSINESS),
             "list_service_template" => of("list_service_template", BUSINESS),
+            FIXED => of(FIXED, BUSINESS),
             "list_service_category" => of("list_service_category", BUSINESS),
             "list_proc_template" => of("list_proc_template", BUSINESS),
             "search_business" => scope("search_business", json!({})),
@@ -66,7 +70,7 @@ impl Seals for Scopes {
                 let model = json!("module");
                 vec![definition(&model, None), definition(&model, Some(business))]
             }
-            "list_proc_template" => vec![self::scope("list_service_template", json!({BUSINESS: business}))],
+            "list_proc_template" | FIXED => vec![self::scope("list_service_template", json!({BUSINESS: business}))],
             _ => Vec::new(),
         }
     }
@@ -92,7 +96,7 @@ impl Seals for Scopes {
                 .chain(BELOW)
                 .map(|operation| of(BUSINESS, operation))
                 .collect(),
-            "search_module" => ["search_set", "list_service_template", "list_service_category"]
+            "search_module" => ["search_set", "list_service_template", "list_service_category", FIXED]
                 .iter()
                 .chain(BELOW)
                 .map(|operation| of(BUSINESS, operation))
@@ -117,7 +121,7 @@ impl Seals for Scopes {
     }
 
     fn is_dispensable(&self, scope: &Request) -> bool {
-        BELOW.contains(&scope.operation) || scope.operation == "list_service_instance_detail"
+        BELOW.contains(&scope.operation) || [FIXED, "list_service_instance_detail"].contains(&scope.operation)
     }
 
     fn narrow(&self, request: &Request, _scope: &Request, whole: &Whole) -> Option<Result<Value, Refusal>> {
@@ -184,6 +188,10 @@ fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
         }
         "find_host_topo_relation" => below("data"),
         "list_service_instance" | "list_service_instance_detail" => below("info"),
+        FIXED => {
+            let rows = among(&[("id", "service_template_id")])?.rows(whole);
+            Some(json!({"attributes": rows}))
+        }
         "list_service_template" | "list_service_category" => counted(whole.rows().iter().collect()),
         "list_proc_template" => {
             let keys = [("service_template_id", "service_template_id"), ("process_template_ids", "id")];

@@ -196,6 +196,10 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Run::Read(service::get),
     )
     .esb(Component::Get),
+    read("list_service_template_attribute", "/findmany/proc/service_template/attribute", service::attributes)
+        .gateway("")
+        .esb(Component::None)
+        .since(Version::V3_10),
     post("create_service_template", "/create/proc/service_template", service::create),
     read("list_service_category", "/findmany/proc/service_category", service::categories),
     read("list_quoted_inst", "/findmany/quoted/instance", quoted::list).since(Version::V3_10),

@@ -1,7 +1,7 @@
 //! Service categories and service templates (section 4.5).
 
 use regex::RegexBuilder;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     call::Call,
@@ -61,6 +61,32 @@ pub(super) fn get(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let id = call.id("service_template_id", "service_template_id")?;
     let row = tables.service_templates.get(id).ok_or_else(Refusal::not_found)?;
     Ok(Reply::Json(row.to_value()))
+}
+
+/// The module attributes that a service template configures. `fields` leaves the zero values of the others.
+pub(super) fn attributes(_: &World, tables: &Tables, call: &Call) -> Outcome {
+    let args = call.args()?;
+    let (business, id, fields) = (args.int("bk_biz_id")?, args.int("id")?, args.texts("fields")?);
+    if id == 0 {
+        return Err(Refusal::unassigned("id"));
+    }
+    let template = tables.service_templates.get(id).filter(|row| row.int("bk_biz_id") == business);
+    template.ok_or_else(|| Refusal::invalid("service_template_id"))?;
+    let zero = |name: &str, value: Value| match value {
+        value if fields.is_empty() || fields.iter().any(|field| field == name) => value,
+        Value::Number(_) if name != "bk_property_value" => Value::from(0),
+        Value::String(_) if name.ends_with("_time") => Value::from("0001-01-01T00:00:00Z"),
+        Value::String(_) if name != "bk_property_value" => Value::from(""),
+        _ => Value::Null,
+    };
+    let of_template = tables.template_attributes.iter().filter(|row| row.int("service_template_id") == id);
+    let rows: Vec<Value> = of_template
+        .map(|row| match row.to_value() {
+            Value::Object(cells) => cells.into_iter().map(|(name, cell)| (name.clone(), zero(&name, cell))).collect(),
+            other => other,
+        })
+        .collect();
+    Ok(Reply::Json(json!({"attributes": rows})))
 }
 
 /// `create_service_template`.

@@ -103,6 +103,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         same("list_service_template", "POST", "/findmany/proc/service_template", Flat, json!({}), json!({"bk_biz_id": 3, "page": page()})),
         same("get_service_template", "GET", "/find/proc/service_template/{service_template_id}", Get, json!({"service_template_id": 1}), json!({})),
         same("create_service_template", "POST", "/create/proc/service_template", Flat, json!({}), json!({"bk_biz_id": 3, "name": "db", "service_category_id": 2})),
+        row("list_service_template_attribute", "POST", "", "/findmany/proc/service_template/attribute", None, json!({}), json!({"bk_biz_id": 3, "id": 1})),
         same("list_service_category", "POST", "/findmany/proc/service_category", Flat, json!({}), json!({"bk_biz_id": 3})),
         same("list_quoted_inst", "POST", "/findmany/quoted/instance", Flat, json!({}), json!({"bk_obj_id": "rack", "bk_property_id": "disks", "filter": equal("bk_inst_id", 1), "page": page()})),
         same("batch_update_quoted_inst", "PUT", "/updatemany/quoted/instance", Flat, json!({}), json!({"bk_obj_id": "rack", "bk_property_id": "disks", "ids": [1], "data": {"size": 20}})),

@@ -130,6 +130,7 @@ fn operations_by_version() {
         "batch_create_instance_association",
         "list_quoted_inst",
         "batch_update_quoted_inst",
+        "list_service_template_attribute",
     ]
     .into();
     for version in ["3.9", "3.10", "3.14"] {
@@ -322,6 +323,16 @@ fn attributes_that_a_service_template_configures() {
     assert_eq!(update(8, json!({"operator": null}))["code"], 0, "an equal value is fine");
     assert_eq!(update(8, json!({"bk_bak_operator": "bob"}))["code"], 0);
     assert_eq!(update(7, json!({"operator": "bob"}))["code"], 0, "no module of the template");
+    let list = |body: Value| {
+        let operation = named("list_service_template_attribute");
+        send(&simulator, &operation.request(Door::Direct, &json!({}), &body).expect("the server lists them"))
+    };
+    let rows = list(json!({"bk_biz_id": 3, "id": 1}))["data"]["attributes"].clone();
+    assert_eq!(rows, state["service_template_attributes"]);
+    let rows = list(json!({"bk_biz_id": 3, "id": 1, "fields": ["bk_property_value"]}))["data"]["attributes"].clone();
+    assert_eq!((&rows[0]["bk_property_value"], &rows[0]["bk_attribute_id"]), (&json!("amy"), &json!(0)));
+    assert_eq!(list(json!({"bk_biz_id": 4, "id": 1}))["bk_error_code"], 1_199_006);
+    assert_eq!(list(json!({"bk_biz_id": 3}))["bk_error_code"], 1_199_010);
     let saved = simulator.state();
     simulator.load(&saved).expect("its own state loads");
     assert_eq!(simulator.state(), saved);

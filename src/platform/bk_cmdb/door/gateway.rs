@@ -14,6 +14,9 @@ pub(super) fn prepare(
     endpoint: &Endpoint,
     stamp: Stamp<'_>,
 ) -> Result<Prepared, Refusal> {
+    if operation.only_direct {
+        return Err(Refusal::absent(operation.name, "the gateway does not offer it"));
+    }
     let account = account(endpoint);
     let path = operation.path(true, account, &mut arguments)?;
     let stage = endpoint.settings.get("stage").map_or("prod", String::as_str);

@@ -26,6 +26,8 @@ const NO_JSON: i64 = 1_306_000;
 const UNCODED: i64 = 1_199_998;
 /// The server's front on a path that it does not know. Its code does not tell that from a service it cannot reach.
 const NO_PATH: &str = "rewrite request failed";
+/// Code for a field that a template owns.
+const FIXED: i64 = 1_199_083;
 /// Code for a missing permission.
 const FORBIDDEN: i64 = 9_900_403;
 
@@ -70,11 +72,23 @@ pub(in crate::platform::bk_cmdb) fn interpret(request: &Request, reply: &Reply<'
     };
     Err(Refusal {
         code: code.map(|code| code.to_string().into()),
-        message: envelope.needed().map_or_else(|| message.clone(), |needed| format!("{message}; needed: {needed}")),
+        message: match (envelope.needed(), advice(request, code)) {
+            (Some(needed), _) => format!("{message}; needed: {needed}"),
+            (None, Some(advice)) => format!("{message}; {advice}"),
+            (None, None) => message,
+        },
         retry,
         lost: known(OPEN) || front || (code.is_none() && open(reply.status)),
         request_id,
     })
+}
+
+/// Returns what people can do about a refusal that does not say it.
+fn advice(request: &Request, code: Option<i64>) -> Option<&'static str> {
+    let is_fixed = request.operation == "update_module" && code == Some(FIXED);
+    is_fixed.then_some(
+        "the module's service template fixes it: change it there and sync the module, or leave it out of the manifest",
+    )
 }
 
 /// An answer that is an object.

@@ -36,6 +36,8 @@ pub(super) struct Operation {
     /// Path at the gateway, where it is another.
     gateway: Option<&'static str>,
     pub(super) component: Component,
+    /// Neither the ESB nor the gateway offers it.
+    pub(super) only_direct: bool,
     /// The version that it came with, after 3.9.
     pub(super) since: Option<Version>,
 }
@@ -45,7 +47,16 @@ const fn read(name: &'static str, path: &'static str) -> Operation {
 }
 
 const fn write(name: &'static str, method: &'static str, path: &'static str) -> Operation {
-    Operation { name, reads: false, method, path, gateway: None, component: Component::Flat, since: None }
+    Operation {
+        name,
+        reads: false,
+        method,
+        path,
+        gateway: None,
+        component: Component::Flat,
+        only_direct: false,
+        since: None,
+    }
 }
 
 impl Operation {
@@ -56,6 +67,12 @@ impl Operation {
 
     const fn gateway(mut self, path: &'static str) -> Self {
         self.gateway = Some(path);
+        self
+    }
+
+    const fn only_direct(mut self) -> Self {
+        self.component = Component::None;
+        self.only_direct = true;
         self
     }
 
@@ -154,6 +171,8 @@ static OPERATIONS: &[Operation] = &[
     write("delete_proc_template", "DELETE", "/deletemany/proc/proc_template"),
     read("list_service_template", "/findmany/proc/service_template"),
     read("get_service_template", "/find/proc/service_template/{service_template_id}").get(),
+    // It came with 3.10.18.
+    read("list_service_template_attribute", "/findmany/proc/service_template/attribute").only_direct().since_3_10(),
     read("list_service_category", "/findmany/proc/service_category"),
     read("list_service_instance", "/findmany/proc/service_instance"),
     read("list_service_instance_detail", "/findmany/proc/service_instance/details"),

@@ -3,6 +3,7 @@
 mod author;
 mod beneath;
 mod check;
+mod fixed;
 mod names;
 mod observe;
 mod own;
@@ -170,6 +171,10 @@ impl Kind for Module {
             declared.extend(desired.locator.get("module").map(|name| (NAME, name)));
         }
         let mut changes = attribute_changes(&declared, live, &definition, facts)?;
+        let problems = fixed::problems(desired, live, &changes, &definition, facts);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let Some(live) = live else { return Ok(changes) };
         changes.extend(category_change(desired, live)?);
         let Some(first) = changes.first() else { return Ok(changes) };

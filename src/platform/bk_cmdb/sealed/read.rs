@@ -74,6 +74,7 @@ fn keys(operation: &str) -> Option<&'static [&'static str]> {
         "search_business" => &["bk_biz_id", "bk_biz_name"],
         "search_set" => &["bk_set_id", "bk_set_name", "bk_parent_id", "default"],
         "list_service_template" => &["id", "name", "service_category_id"],
+        "list_service_template_attribute" => &["service_template_id", "bk_attribute_id", "bk_property_value"],
         "list_service_category" => &["id", "name", "bk_parent_id"],
         "find_module_with_relation" => TEMPLATED,
         // They are counted, and nothing is said of them.
@@ -119,7 +120,8 @@ pub(super) fn rows(
             once("", json!({MODEL: model, "condition": {"$or": ends}}))?
         }
         "list_service_category" => once("info", json!({BUSINESS: business}))?,
-        "list_proc_template" => processes(scope, needs, observation, facts)?,
+        "list_proc_template" => of_templates(scope, ("info", "service_template_id"), needs, observation, facts)?,
+        "list_service_template_attribute" => of_templates(scope, ("attributes", "id"), needs, observation, facts)?,
         "find_host_topo_relation" | "list_service_instance" => things(scope, observation, facts)?,
         _ => {
             let (arguments, key, most) = match scope.operation {
@@ -281,17 +283,19 @@ fn things<'f>(
     })
 }
 
-/// Reads the processes of all service templates of a business: the server lists them by service template alone.
-fn processes<'f>(
+/// Reads what all service templates of a business have: the server lists it by service template alone. `list` and `key`
+/// name where an answer has it, and the argument for the template.
+fn of_templates<'f>(
     scope: &Request,
+    (list, key): (&str, &str),
     needs: &[Arc<Whole>],
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Option<Vec<&'f Value>>, Refusal> {
     let mut all = Some(Vec::new());
     for template in needs.iter().flat_map(|templates| templates.rows()) {
-        let arguments = json!({BUSINESS: scope.arguments[BUSINESS], "service_template_id": template["id"]});
-        match (list_of(scope, "info", arguments, observation, facts)?, &mut all) {
+        let arguments = json!({BUSINESS: scope.arguments[BUSINESS], key: template["id"]});
+        match (list_of(scope, list, arguments, observation, facts)?, &mut all) {
             (Some(rows), Some(all)) => all.extend(rows),
             _ => all = None,
         }

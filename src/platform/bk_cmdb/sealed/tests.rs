@@ -29,6 +29,7 @@ fn a_read_is_widened_to_what_lies_around_it() {
         json!({"bk_obj_id": "module", "bk_biz_id": 3}),
         r#"search_object_attribute {"bk_biz_id":3,"bk_obj_id":"module"}"#,
     );
+    check(FIXED, json!({"bk_biz_id": 3, "id": 51}), r#"list_service_template_attribute {"bk_biz_id":3}"#);
     check("search_business", json!({"condition": {"bk_biz_name": {"$in": ["a"]}}}), "search_business {}");
     check("search_set", json!({"bk_biz_id": 3, "condition": {}}), r#"search_set {"bk_biz_id":3}"#);
     for operation in ["search_module", "find_module_batch"] {

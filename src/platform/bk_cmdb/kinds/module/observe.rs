@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Value, json};
 
 use super::{
-    CATEGORY, NAME, TEMPLATE, WANTED, claim, live,
+    CATEGORY, NAME, TEMPLATE, WANTED, claim, fixed, live,
     names::{Modules, Sets, is_built_in},
     removal, wanted_name,
 };
@@ -107,6 +107,12 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     let Ok(hosts) = removal::hosts(business, &removal::going(&documents, &assigned), observation, facts) else {
         return;
     };
+    let modules = placed.iter().zip(&assigned).filter_map(|((one, _), assigned)| match assigned {
+        Assigned::One(id) => Some((*one, Some(rows[id]))),
+        Assigned::Nothing => Some((*one, None)),
+        _ => None,
+    });
+    fixed::ask(business, modules, &services, observation, facts);
     for ((one, set), assigned) in placed.iter().zip(&assigned) {
         let sight = match assigned {
             Assigned::One(id) => {

@@ -1,0 +1,111 @@
+//! Attributes that a service template fixes for its modules: the server refuses another value than the module has, also
+//! the template's own (contract section 4.2). Only the server itself lists them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{
+    NAME, TEMPLATE, attribute_changes, live,
+    observe::{Services, resolve},
+    own,
+};
+use crate::{
+    diagnostic::Diagnostic,
+    kind::{Facts, Observation},
+    model::{Desired, Ensure, FieldChange, Live, Request, Sight},
+    platform::bk_cmdb::kinds::pick::Definition,
+    source::Located,
+};
+
+/// Asks what the service templates of modules fix, where a document changes more than a name. A server that does not
+/// tell refuses the change itself.
+pub(super) fn ask<'m>(
+    business: i64,
+    modules: impl Iterator<Item = (&'m Desired, Option<&'m Value>)>,
+    services: &Services<'_>,
+    observation: &mut Observation,
+    facts: &Facts,
+) {
+    let definition = own::known(Some(business), facts);
+    let template = |one: &Desired, row: Option<&Value>| match row {
+        Some(row) => row[TEMPLATE].as_i64(),
+        None => resolve(one, services).ok()?.into_iter().find(|(key, _)| *key == TEMPLATE).map(|(_, id)| id),
+    };
+    let templates: BTreeSet<i64> = modules
+        .filter(|(one, row)| one.ensure == Ensure::Present || (one.ensure == Ensure::Existing && row.is_some()))
+        .filter(|(one, row)| changes_more(one, *row, &definition, facts))
+        .filter_map(|(one, row)| template(one, row).filter(|id| *id > 0))
+        .collect();
+    for template in templates {
+        observation.read(request(business, template), facts);
+    }
+}
+
+/// Returns true if a document changes an attribute beside the name.
+fn changes_more(one: &Desired, row: Option<&Value>, definition: &Definition<'_>, facts: &Facts) -> bool {
+    let declared = one.fields.iter().map(|(name, value)| (&**name, value));
+    let declared: Vec<(&str, &Located<Value>)> = declared.filter(|(name, _)| *name != NAME).collect();
+    let live = row.map(|row| live(one, row));
+    attribute_changes(&declared, live.as_ref(), definition, facts).is_ok_and(|changes| !changes.is_empty())
+}
+
+fn request(business: i64, template: i64) -> Request {
+    let arguments = json!({"bk_biz_id": business, "id": template});
+    Request { operation: "list_service_template_attribute", arguments, repeatable: true }
+}
+
+/// Returns what is wrong with changes of attributes that a module's service template fixes. A new module has the
+/// template's values, whatever is sent.
+pub(super) fn problems(
+    desired: &Desired,
+    live: Option<&Live>,
+    changes: &[FieldChange],
+    definition: &Definition<'_>,
+    facts: &Facts,
+) -> Vec<Diagnostic> {
+    let template = match (live, facts.sight(&desired.id)) {
+        (Some(live), _) => live.field(TEMPLATE).as_i64(),
+        (None, Some(Sight::Absent { place, .. })) => place[TEMPLATE].as_i64(),
+        (None, _) => None,
+    };
+    let place = own::business(desired, live, facts).zip(template.filter(|id| *id > 0));
+    let Some((business, template)) = place else { return Vec::new() };
+    let fixed = values(business, template, facts);
+    let time_zone = facts.settings.get("timeZone").map(String::as_str);
+    let problem = |change: &FieldChange| {
+        let attribute = definition.get(&*change.path)?;
+        let value = fixed.get(&attribute.id()?)?;
+        let is_same = change.to.as_ref().is_some_and(|to| attribute.same(to, value, time_zone));
+        let path = &change.path;
+        let (message, hint) = match live {
+            None if is_same => return None,
+            None => (
+                format!(
+                    "`{path}` is fixed by service template #{template}: a new module gets {value}, whatever is sent"
+                ),
+                "change it in the service template, or leave the field out",
+            ),
+            Some(live) => (
+                format!(
+                    "`{path}` of {} is fixed by its service template #{template}: only a sync changes it",
+                    live.label
+                ),
+                if is_same {
+                    "the service template has this value: sync the module"
+                } else {
+                    "change it in the service template and sync the module, or leave the field out"
+                },
+            ),
+        };
+        Some(Diagnostic::error("P119", message, &change.because).hint(hint))
+    };
+    changes.iter().filter_map(problem).collect()
+}
+
+/// Returns the values that a service template fixes by the ids of their attributes, as far as they were read.
+fn values(business: i64, template: i64, facts: &Facts) -> BTreeMap<i64, &Value> {
+    let answer = facts.answer(&request(business, template)).and_then(|answer| answer.as_ref().ok());
+    let rows = answer.and_then(|answer| answer["attributes"].as_array()).into_iter().flatten();
+    rows.filter_map(|row| Some((row["bk_attribute_id"].as_i64()?, &row["bk_property_value"]))).collect()
+}
