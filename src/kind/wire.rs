@@ -1,6 +1,9 @@
 //! What a platform makes of requests on their way, and of answers.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
 
 /// Where requests of one target go, with the secrets resolved. The platform chooses the keys.
 #[derive(Clone)]
@@ -60,6 +63,8 @@ pub struct Reply<'a> {
     pub headers: &'a [(String, String)],
     /// Body.
     pub body: &'a [u8],
+    /// When it came, by the clock of this machine.
+    pub received: SystemTime,
 }
 
 impl Reply<'_> {
@@ -68,15 +73,21 @@ impl Reply<'_> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns `Retry-After`, where it is given in seconds; more than a century is a century.
-    pub fn retry_after(&self) -> Option<std::time::Duration> {
+    /// Returns the wait that `Retry-After` asks for, in seconds or until a date; more than a century is a century.
+    ///
+    /// A date that has passed asks for nothing: the clock that it is compared with may be wrong.
+    pub fn retry_after(&self) -> Option<Duration> {
         let text = self.header("retry-after")?.trim();
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
         // Sums of times must not overflow, whatever a server says.
-        let seconds = text.parse().unwrap_or(u64::MAX).min(CENTURY);
-        Some(std::time::Duration::from_secs(seconds))
+        let longest = Duration::from_secs(CENTURY);
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(text.parse().map_or(longest, Duration::from_secs).min(longest));
+        }
+        let date = |text: &str| httpdate::parse_http_date(text.trim()).ok();
+        // The server's own clock tells best how far off its date is.
+        let now = self.header("date").and_then(date).unwrap_or(self.received);
+        let wait = date(text)?.duration_since(now).ok()?;
+        (!wait.is_zero()).then_some(wait.min(longest))
     }
 }
 
@@ -117,4 +128,38 @@ pub struct Lane {
     pub key: String,
     /// Most requests at once, where the target says nothing else.
     pub most: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_that_a_server_asks_for() {
+        let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(784_123_200);
+        let check = |retry_after: &str, date: Option<&str>, expected: Option<u64>| {
+            let headers = [("retry-after", Some(retry_after)), ("date", date)];
+            let headers: Vec<_> =
+                headers.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.to_owned()))).collect();
+            let reply = Reply { status: 503, headers: &headers, body: b"", received: noon };
+            assert_eq!(reply.retry_after(), expected.map(Duration::from_secs), "{retry_after} at {date:?}");
+        };
+        check("7", None, Some(7));
+        check(" 0 ", None, Some(0));
+        check("99999999999999999999", None, Some(CENTURY));
+        for never in ["", "soon", "-1", "1.5", "Sun, 06 Nov"] {
+            check(never, None, None);
+        }
+        // Each form of a date, by the clock of this machine.
+        check("Sun, 06 Nov 1994 12:00:20 GMT", None, Some(20));
+        check("Sunday, 06-Nov-94 12:00:20 GMT", None, Some(20));
+        check("Sun Nov  6 12:00:20 1994", None, Some(20));
+        check("Fri, 31 Dec 9999 23:59:59 GMT", None, Some(CENTURY));
+        // By the server's clock where it tells its time.
+        check("Sun, 06 Nov 1994 12:00:20 GMT", Some("Sun, 06 Nov 1994 12:00:15 GMT"), Some(5));
+        check("Sun, 06 Nov 1994 11:00:20 GMT", Some("Sun, 06 Nov 1994 11:00:15 GMT"), Some(5));
+        check("Sun, 06 Nov 1994 12:00:20 GMT", Some("no date"), Some(20));
+        check("Sun, 06 Nov 1994 12:00:20 GMT", Some("Sun, 06 Nov 1994 12:00:20 GMT"), None);
+        check("Sun, 06 Nov 1994 11:59:59 GMT", None, None);
+    }
 }

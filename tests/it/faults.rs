@@ -334,6 +334,28 @@ fn a_write_that_had_to_wait_is_not_sent_over_what_others_wrote_meanwhile() {
 }
 
 #[test]
+fn a_wait_until_a_date_is_kept_by_the_clock_of_the_server() {
+    let switch = switch("core", "bk_asset_id: A1", "ports: 48");
+    let busy = json!({"result": false, "code": 1_113_053, "message": "busy"});
+    for (operation, manifest, body) in
+        [("search_object_attribute", switch.as_str(), busy), ("ListRomaApp", APP, json!({"error_code": "APIG.0308"}))]
+    {
+        for (until, code, expected) in [
+            ("Sun, 06 Nov 1994 12:00:02 GMT", 0, "sent again in 2.0 s"),
+            ("Sun, 06 Nov 1994 13:00:00 GMT", 5, "the server asks to wait 3600 s"),
+        ] {
+            let site = Site::with(&state(), &[("one.yaml", manifest)]);
+            let headers = json!({"date": "Sun, 06 Nov 1994 12:00:00 GMT", "retry-after": until});
+            site.faults(&json!([{"operation": operation, "nth": 1, "fault": "status", "status": 503, "body": body,
+                "headers": headers}]));
+            let output = site.run(&["plan"]);
+            assert_eq!(output.code, Some(code), "{operation}: {output}");
+            assert!(output.all().contains(expected), "{operation}: {output}");
+        }
+    }
+}
+
+#[test]
 fn a_slow_pace_carries_out_a_saved_plan_to_its_end() {
     let switches: String = [("one", "A1"), ("two", "A2"), ("three", "A3")]
         .map(|(name, key)| switch(name, &format!("bk_asset_id: {key}"), "ports: 48"))

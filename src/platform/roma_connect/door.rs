@@ -303,7 +303,12 @@ mod tests {
     #[test]
     fn answers() {
         let check = |status: u16, body: &str, expected: &str| {
-            let told = match interpret(&Reply { status, headers: &[], body: body.as_bytes() }) {
+            let told = match interpret(&Reply {
+                status,
+                headers: &[],
+                body: body.as_bytes(),
+                received: std::time::SystemTime::UNIX_EPOCH,
+            }) {
                 Ok(data) => data.to_string(),
                 Err(refusal) => format!("{refusal}; {:?}, lost: {}", refusal.retry, refusal.lost),
             };

@@ -220,7 +220,10 @@ mod tests {
     fn what_a_login_gains() {
         let endpoint = endpoint(&[("user", "u")], &[("password", "p")]);
         let read = |headers: &[(String, String)], body: &str| {
-            granted(&endpoint, &Reply { status: 201, headers, body: body.as_bytes() })
+            granted(
+                &endpoint,
+                &Reply { status: 201, headers, body: body.as_bytes(), received: std::time::SystemTime::UNIX_EPOCH },
+            )
         };
         let body = r#"{"token":{"issued_at":"2026-01-01T00:00:00.000000Z","expires_at":"2026-01-02T00:00:00.000000Z",
             "project":{"id":"p1","name":"x"}}}"#;
