@@ -181,6 +181,28 @@ fn only_who_changes_an_attribute_asks_what_is_fixed() {
     assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 33)["operator"], "bob");
 }
 
+/// What is only reported is not sent, so the server's refusal does not matter.
+#[test]
+fn what_a_module_cannot_become_may_be_reported() {
+    let check = |fields: &str, policy: &str, module: &str, reported: &str, writes: usize| {
+        let manifest = of_demo(fields).replace("module: web", &format!("module: {module}\n  fieldPolicy: {policy}"));
+        let mut state = with_fixed_attribute();
+        list(&mut state, "modules").push(json!({"bk_module_id": 34, "bk_module_name": "idle", "bk_set_id": 11,
+            "bk_biz_id": 3, "default": 1, "operator": "amy"}));
+        let site = Site::with(&state, &[("a.yaml", &manifest)]);
+        go_direct(&site);
+        let plan = site.run(&["plan"]);
+        assert!(plan.code == Some(0) && plan.stdout.contains(reported), "{plan}");
+        let drift = site.run(&["drift"]);
+        assert!(drift.code == Some(0) && drift.stdout.contains("only reported"), "{drift}");
+        assert_eq!(site.run(&["apply", "-y"]).code, Some(0));
+        assert_eq!(site.writes().len(), writes);
+    };
+    check("zone: south, operator: bob", "{zone: report}", "nginx", "zone", 1);
+    check("bk_module_name: other, operator: bob", "{bk_module_name: report}", "nginx", "bk_module_name", 1);
+    check("operator: bob", "{operator: report}", "34", "operator", 0);
+}
+
 #[test]
 fn a_new_module_has_the_values_of_its_template() {
     let new = |fields: &str| {

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, Refusal, Request, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, Refusal, Request, Sight, policy::Policy},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
@@ -177,19 +177,7 @@ impl Kind for Module {
         }
         let Some(live) = live else { return Ok(changes) };
         changes.extend(category_change(desired, live)?);
-        let Some(first) = changes.first() else { return Ok(changes) };
-        // What the server would refuse, said before anything is sent (contract section 4.2).
-        if live.field("default").as_i64().unwrap_or(0) != 0 {
-            let message = format!("{} is a built-in module: the server lets nobody change it", live.label);
-            return Err(vec![Diagnostic::error("P107", message, &first.because)]);
-        }
-        let renamed = changes.iter().find(|change| change.path == NAME);
-        if let Some(change) = renamed.filter(|_| live.field(TEMPLATE).as_i64().unwrap_or(0) != 0) {
-            let message = format!("{} is made from a service template, which gives it its name", live.label);
-            let hint = "rename the service template, or leave the name out";
-            return Err(vec![Diagnostic::error("P108", message, &change.because).hint(hint)]);
-        }
-        Ok(changes)
+        refused(desired, live, &changes).map_or(Ok(changes), |problem| Err(vec![problem]))
     }
 
     fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> Claims {
@@ -261,6 +249,25 @@ fn request(one: &Planned<'_>) -> Request {
     }
     arguments[DATA] = Value::Object(data);
     Request { operation: "update_module", arguments, repeatable: true }
+}
+
+/// Returns true if a change of a live module is to be sent: what is only reported, the server need not take.
+fn is_sent(desired: &Desired, change: &FieldChange) -> bool {
+    desired.policies.of(&change.path) == Policy::Enforce
+}
+
+/// Returns what the server would refuse, said before anything is sent (contract section 4.2).
+fn refused(desired: &Desired, live: &Live, changes: &[FieldChange]) -> Option<Diagnostic> {
+    let mut sent = changes.iter().filter(|change| is_sent(desired, change));
+    if live.field("default").as_i64().unwrap_or(0) != 0 {
+        let message = format!("{} is a built-in module: the server lets nobody change it", live.label);
+        return sent.next().map(|first| Diagnostic::error("P107", message, &first.because));
+    }
+    let renamed = sent.find(|change| change.path == NAME);
+    let change = renamed.filter(|_| live.field(TEMPLATE).as_i64().unwrap_or(0) != 0)?;
+    let message = format!("{} is made from a service template, which gives it its name", live.label);
+    let hint = "rename the service template, or leave the name out";
+    Some(Diagnostic::error("P108", message, &change.because).hint(hint))
 }
 
 /// What the service template and category of a live module are to become: the template cannot change, and it gives the

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    NAME, TEMPLATE, attribute_changes, live,
+    NAME, TEMPLATE, attribute_changes, is_sent, live,
     observe::{Services, resolve},
     own,
 };
@@ -47,7 +47,8 @@ fn changes_more(one: &Desired, row: Option<&Value>, definition: &Definition<'_>,
     let declared = one.fields.iter().map(|(name, value)| (&**name, value));
     let declared: Vec<(&str, &Located<Value>)> = declared.filter(|(name, _)| *name != NAME).collect();
     let live = row.map(|row| live(one, row));
-    attribute_changes(&declared, live.as_ref(), definition, facts).is_ok_and(|changes| !changes.is_empty())
+    attribute_changes(&declared, live.as_ref(), definition, facts)
+        .is_ok_and(|changes| changes.iter().any(|change| row.is_none() || is_sent(one, change)))
 }
 
 fn request(business: i64, template: i64) -> Request {
@@ -100,7 +101,8 @@ pub(super) fn problems(
         };
         Some(Diagnostic::error("P119", message, &change.because).hint(hint))
     };
-    changes.iter().filter_map(problem).collect()
+    // A new module is sent with all that is declared of it.
+    changes.iter().filter(|change| live.is_none() || is_sent(desired, change)).filter_map(problem).collect()
 }
 
 /// Returns the values that a service template fixes by the ids of their attributes, as far as they were read.

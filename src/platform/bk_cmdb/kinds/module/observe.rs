@@ -88,18 +88,8 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     });
     let assigned = identity::assign(candidates.collect());
     let documents: Vec<_> = placed.iter().map(|(one, _)| *one).collect();
-    let mut names: HashMap<i64, Vec<&str>> = HashMap::new();
-    if assigned.contains(&Assigned::Nothing) {
-        match modules(business, &in_sets, None, &fields, observation, facts) {
-            Ok(all) => {
-                for (set, name) in all.into_iter().filter_map(|row| row["bk_set_id"].as_i64().zip(row[NAME].as_str())) {
-                    names.entry(set).or_default().push(name);
-                }
-            }
-            Err(Trouble::Pending) => return,
-            Err(Trouble::Failed(_) | Trouble::NoModel) => {}
-        }
-    }
+    let asked = if assigned.contains(&Assigned::Nothing) { &in_sets } else { &BTreeSet::new() };
+    let Some(names) = names_by_set(business, asked, &fields, observation, facts) else { return };
     let services = match Services::of(business, &documents, observation, facts) {
         Ok(services) => services,
         Err(trouble) => return spread(&trouble, &documents, observation),
@@ -145,6 +135,26 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         };
         observation.know(&one.id, sight);
     }
+}
+
+/// Returns the names of all modules of sets, for hints: none where they cannot be read. Nothing while they are asked for.
+fn names_by_set<'f>(
+    business: i64,
+    sets: &BTreeSet<i64>,
+    fields: &BTreeSet<String>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Option<HashMap<i64, Vec<&'f str>>> {
+    let all = match modules(business, sets, None, fields, observation, facts) {
+        Ok(all) => all,
+        Err(Trouble::Pending) => return None,
+        Err(Trouble::Failed(_) | Trouble::NoModel) => Vec::new(),
+    };
+    let mut names: HashMap<i64, Vec<&str>> = HashMap::new();
+    for (set, name) in all.into_iter().filter_map(|row| row["bk_set_id"].as_i64().zip(row[NAME].as_str())) {
+        names.entry(set).or_default().push(name);
+    }
+    Some(names)
 }
 
 /// Returns the sight of a module that was found, with the ids of the service template and category that its document
