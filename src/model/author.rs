@@ -173,7 +173,7 @@ mod tests {
     fn who_did_it_tells_which_side_moved() {
         use Action::{Create, Delete, Update};
         let by = |source: Source, deed: Deed, action: Action, ours: Option<bool>, expected: Verdict| {
-            let changed = Changed { deed, ours, source, ..Changed::unknown() };
+            let changed = Changed { deed, source, ours, ..Changed::unknown() };
             assert_eq!(changed.verdict(action), expected, "{source:?} {deed:?} {action:?}");
         };
         let check = |deed, action, ours, expected| by(Source::Audit, deed, action, ours, expected);
