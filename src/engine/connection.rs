@@ -297,7 +297,7 @@ impl Connection {
             () = tokio::time::sleep(NOTICEABLE) => {}
         }
         let end = start + self.shared.transport.timeout();
-        self.slow.wait(&self.target.name, end, &format_args!("`{operation}` is not answered yet"));
+        self.slow.wait_at_most(&self.target.name, end, &format_args!("`{operation}` is not answered yet"));
         answer.await
     }
 

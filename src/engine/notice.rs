@@ -22,6 +22,15 @@ pub(super) struct Notice(Mutex<Option<Instant>>);
 impl Notice {
     /// Announces a wait for `target` until `end`, unless it is short or one that lasts as long was announced.
     pub(super) fn wait(&self, target: &str, end: Instant, reason: &dyn Display) {
+        self.announce(target, end, reason, "");
+    }
+
+    /// Announces a wait that an answer may end before `latest`.
+    pub(super) fn wait_at_most(&self, target: &str, latest: Instant, reason: &dyn Display) {
+        self.announce(target, latest, reason, "at most ");
+    }
+
+    fn announce(&self, target: &str, end: Instant, reason: &dyn Display, bound: &str) {
         let now = Instant::now();
         let pause = end.saturating_duration_since(now);
         if pause <= NOTICEABLE {
@@ -33,7 +42,7 @@ impl Notice {
         }
         *announced = Some(end);
         drop(announced);
-        tracing::warn!("target `{target}`: {reason}: waiting {}", until(pause));
+        tracing::warn!("target `{target}`: {reason}: waiting {bound}{}", until(pause));
     }
 
     /// Notes that the announced wait is over.

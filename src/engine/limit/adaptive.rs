@@ -151,9 +151,12 @@ impl Adaptive {
                 let reason = "it refused a request for its rate and asked for this time";
                 self.notice.wait(&self.target, closed.until, &reason);
             }
+            // This request is about to probe. Or the answer to another's probe ends its wait: where that takes long, the
+            // probe's own request announces it.
+            Some(closed) if closed.probing || closed.until <= now => {}
             Some(closed) if now - closed.since >= NOTICEABLE => {
                 let reason = "it refuses all requests for their rate, one at a time is tried";
-                self.notice.wait(&self.target, closed.since + PATIENCE, &reason);
+                self.notice.wait_at_most(&self.target, closed.since + PATIENCE, &reason);
             }
             Some(_) => {}
             None => self.notice.wait(&self.target, state.next, &"it takes few requests in a time"),

@@ -249,3 +249,78 @@ async fn a_wait_beyond_the_bound_is_refused_to_all() {
         limit.turn().await.expect("open").passed();
     }
 }
+
+/// What was said on the log.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("whole").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What happens to a target.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// So many requests in turn are refused for their rate; the server asks for a wait in seconds or does not.
+    Refused(usize, Option<u64>),
+    /// The answer of one takes so many seconds, and another waits meanwhile.
+    Slow(u64),
+}
+
+/// Returns the waits that are announced, without the time of day.
+async fn announced(steps: &[Step]) -> Vec<String> {
+    let said = Said::default();
+    let writer = said.clone();
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(log);
+    let limit = Adaptive::new("cmdb".into());
+    for step in steps {
+        match *step {
+            Step::Refused(count, asked) => {
+                for _ in 0..count {
+                    let turn = limit.turn().await.expect("a probe");
+                    turn.refused(asked.map(Duration::from_secs), &Refusal::new(None, "no"));
+                }
+            }
+            Step::Slow(seconds) => {
+                let probe = limit.turn().await.expect("a probe");
+                let waiting = tokio::time::timeout(Duration::from_secs(seconds), limit.turn()).await;
+                assert!(waiting.is_err(), "one probes");
+                probe.passed();
+            }
+        }
+    }
+    let said = String::from_utf8(said.0.lock().expect("whole").clone()).expect("UTF-8");
+    let waits = said.lines().filter_map(|line| line.split_once("target `cmdb`: ")?.1.split_once(", until"));
+    waits.map(|(wait, _)| wait.to_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_announced_with_their_own_end() {
+    use Step::{Refused, Slow};
+    let asked = |seconds| format!("it refused a request for its rate and asked for this time: waiting {seconds}.0 s");
+    let all = || "it refuses all requests for their rate, one at a time is tried: waiting at most 29".to_owned();
+    let cases: [(&[Step], Vec<String>); 7] = [
+        (&[Refused(1, Some(30)), Slow(1)], vec![asked(30)]),
+        // Who waits for the answer of another's probe waits no longer than that.
+        (&[Refused(1, Some(5)), Slow(10)], vec![asked(5)]),
+        (&[Refused(1, Some(2)), Slow(10)], vec![]),
+        (&[Refused(1, None), Slow(10)], vec![]),
+        (&[Refused(1, Some(5)), Refused(1, Some(7)), Slow(10)], vec![asked(5), asked(7)]),
+        // What is refused again and again ends at the latest with the patience.
+        (&[Refused(80, None), Slow(10)], vec![all()]),
+        (&[Refused(3, Some(2)), Slow(10)], vec![all()]),
+    ];
+    for (steps, expected) in cases {
+        let told = announced(steps).await;
+        let is_told = told.iter().zip(&expected).all(|(told, expected)| told.starts_with(expected));
+        assert!(told.len() == expected.len() && is_told, "{steps:?}: {told:?}");
+    }
+}
