@@ -3,6 +3,7 @@
 mod door;
 mod iam;
 mod kinds;
+mod list;
 mod sealed;
 mod sign;
 

@@ -9,6 +9,7 @@ mod ci_kit;
 mod cli;
 mod drift;
 mod drift_reports;
+mod endless;
 mod explain;
 mod faults;
 mod forms;

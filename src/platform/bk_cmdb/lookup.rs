@@ -77,6 +77,14 @@ pub(super) fn definition_in<'f>(
 /// Most rows of one list.
 const MOST: usize = 1_000_000;
 
+/// Returns an error for a count of more rows than any list is read for.
+pub(super) fn check_count(count: usize) -> Result<(), String> {
+    if count > MOST {
+        return Err(format!("the server counts {count} rows, more than {MOST}: the list is not read"));
+    }
+    Ok(())
+}
+
 /// Returns an error for a page that shows that a list never ends: it ends like the one before, or is one too many.
 pub(super) fn check_page(before: &[&Value], page: &[&Value]) -> Result<(), Trouble> {
     let repeats = page.last().is_some_and(|last| before.last() == Some(last));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::door;
+use super::{door, list::Walk};
 use crate::{
     kind::{
         Facts, Observation, Read,
@@ -158,9 +158,9 @@ fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result
     let mut apps: BTreeMap<&str, &Value> = BTreeMap::new();
     let mut last = None;
     for round in 0..ROUNDS {
-        let (mut offset, mut moved) = (0, false);
+        let (mut walk, mut moved) = (Walk::default(), false);
         loop {
-            let mut arguments = json!({INSTANCE: scope.arguments[INSTANCE], "offset": offset, "limit": APPS});
+            let mut arguments = json!({INSTANCE: scope.arguments[INSTANCE], "offset": walk.offset, "limit": APPS});
             if round > 0 {
                 // No part of the call: it tells the answers of the rounds apart.
                 arguments["again"] = json!(round);
@@ -173,9 +173,7 @@ fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result
             }
             last = Some(total(page));
             apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
-            offset += rows.len();
-            // A server that repeats its rows must not be asked for ever.
-            if rows.is_empty() || apps.len() >= total(page) || offset >= total(page) {
+            if !walk.goes_on(rows, total(page))? || apps.len() >= total(page) {
                 break;
             }
         }

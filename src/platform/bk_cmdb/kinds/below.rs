@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     kind::{Facts, Observation, Read, Things},
     model::Request,
-    platform::bk_cmdb::lookup::{Trouble, read_rows},
+    platform::bk_cmdb::lookup::{Trouble, check_page, read_rows},
 };
 
 /// Modules that service templates gave rise to.
@@ -37,14 +37,15 @@ pub(super) fn modules<'f>(
     facts: &'f Facts,
 ) -> Result<ByTemplate<'f>, Trouble> {
     let mut modules = ByTemplate::new();
-    let mut start = 0;
+    let mut seen: Vec<&Value> = Vec::new();
     // No templates at all would mean every module of the business.
     while !templates.is_empty() {
         let arguments = json!({"bk_biz_id": business, "bk_service_template_ids": templates,
             "fields": ["bk_module_id", "bk_module_name", "service_template_id"],
-            "page": {"start": start, "limit": OF_TEMPLATES, "sort": "bk_module_id"}});
+            "page": {"start": seen.len(), "limit": OF_TEMPLATES, "sort": "bk_module_id"}});
         let request = Request { operation: "find_module_with_relation", arguments, repeatable: true };
         let rows = read_rows(request, "info", observation, facts)?;
+        check_page(&seen, &rows)?;
         for row in &rows {
             let name = row["bk_module_name"].as_str().unwrap_or_default();
             let template = row["service_template_id"].as_i64().unwrap_or_default();
@@ -53,7 +54,7 @@ pub(super) fn modules<'f>(
         if rows.len() < OF_TEMPLATES {
             break;
         }
-        start += OF_TEMPLATES;
+        seen.extend(rows);
     }
     Ok(modules)
 }

@@ -14,7 +14,7 @@ use crate::{
         seal::{Whole, only},
     },
     model::{Refusal, Request},
-    platform::bk_cmdb::door::AGAIN,
+    platform::bk_cmdb::{door::AGAIN, lookup::check_count},
 };
 
 /// Most rows of one page of most searches.
@@ -167,8 +167,9 @@ fn list_of<'f>(
     }
 }
 
-/// Most rows of one list.
-const MOST: usize = 1_000_000;
+fn too_many(why: String) -> Refusal {
+    Refusal::new(None, why)
+}
 
 /// What one reading of a list came to.
 enum Reading<'f> {
@@ -230,6 +231,8 @@ fn pages<'f>(
                 Some(_) => return Ok(Reading::Moved),
             };
             all.extend(added);
+            let told = count.as_u64().and_then(|count| usize::try_from(count).ok());
+            check_count(told.unwrap_or(0).max(all.len())).map_err(too_many)?;
             // What has no count ends with a short page.
             let more = match count.as_u64() {
                 Some(count) => !added.is_empty() && (all.len() as u64) < count,
@@ -266,9 +269,7 @@ fn things<'f>(
                     let told = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
                     count = told.ok_or_else(|| Refusal::new(None, "the answer has no count"))?;
                     // All pages are asked for at once.
-                    if count > MOST {
-                        return Err(Refusal::new(None, format!("the server counts {count} rows, more than {MOST}")));
-                    }
+                    check_count(count).map_err(too_many)?;
                     all.extend(data[list].as_array().into_iter().flatten());
                 }
             }

@@ -20,7 +20,7 @@ use crate::{
             pick::{self, Gathered},
             spec::{placed, troubled},
         },
-        lookup::{self, Businesses, Key, PARENT, Selector, Trouble, is_layer, read_rows},
+        lookup::{self, Businesses, Key, PARENT, Selector, Trouble, check_page, is_layer, read_rows},
     },
 };
 
@@ -185,7 +185,7 @@ pub(super) fn associations(
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut holds: HashMap<i64, Vec<String>> = HashMap::new();
     for chunk in ids.chunks(PAGE) {
-        let mut start = 0;
+        let mut seen: Vec<&Value> = Vec::new();
         loop {
             // Both ends in one question; it has no count, so a full page may have another behind it.
             let end = |object: &str, instance: &str| {
@@ -194,7 +194,7 @@ pub(super) fn associations(
             };
             let rules = json!([end("bk_obj_id", "bk_inst_id"), end("bk_asst_obj_id", "bk_asst_inst_id")]);
             let arguments = json!({"bk_obj_id": model, "conditions": {"condition": "OR", "rules": rules},
-                "page": {"start": start, "limit": PAGE, "sort": "id"}});
+                "page": {"start": seen.len(), "limit": PAGE, "sort": "id"}});
             let request = Request { operation: "search_instance_associations", arguments, repeatable: true };
             let (rows, more) = match observation.read(request, facts) {
                 Read::Pending => return Err(Trouble::Pending),
@@ -213,6 +213,7 @@ pub(super) fn associations(
                     (rows, full)
                 }
             };
+            check_page(&seen, &rows)?;
             for row in &rows {
                 for (object, instance) in [("bk_obj_id", "bk_inst_id"), ("bk_asst_obj_id", "bk_asst_inst_id")] {
                     if let Some(id) = row[instance].as_i64().filter(|_| row[object] == model) {
@@ -223,7 +224,7 @@ pub(super) fn associations(
             if !more {
                 break;
             }
-            start += PAGE;
+            seen.extend(rows);
         }
     }
     Ok(holds)

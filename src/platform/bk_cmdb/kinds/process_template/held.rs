@@ -10,7 +10,10 @@ use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation, Read},
     model::{Desired, Live, Request},
-    platform::bk_cmdb::{kinds::below, lookup::Trouble},
+    platform::bk_cmdb::{
+        kinds::below,
+        lookup::{Trouble, check_count},
+    },
 };
 
 /// Service instances of one read; each comes with all its processes.
@@ -68,6 +71,8 @@ fn instances<'f>(
     facts: &'f Facts,
 ) -> Result<BTreeMap<i64, &'f Value>, Trouble> {
     let (mut found, count) = page(business, module, 0, observation, facts)?;
+    // All pages are asked for at once.
+    check_count(count).map_err(Trouble::Failed)?;
     let more: Vec<_> =
         (PAGE..count).step_by(PAGE).map(|start| page(business, module, start, observation, facts)).collect();
     for page in more {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     kind::{Facts, Observation, Read},
     model::{Refusal, Request},
-    platform::roma_connect::door,
+    platform::roma_connect::{door, list::Walk},
 };
 
 /// Largest page of applications.
@@ -30,9 +30,9 @@ pub(super) type Reading<T> = Result<Option<T>, Refusal>;
 pub(super) fn apps<'f>(instance: &str, observation: &mut Observation, facts: &'f Facts) -> Reading<Apps<'f>> {
     let (mut apps, mut last) = (Apps::new(), None);
     for round in 0..ROUNDS {
-        let (mut offset, mut moved) = (0, false);
+        let (mut walk, mut moved) = (Walk::default(), false);
         loop {
-            let mut arguments = json!({"instance_id": instance, "offset": offset, "limit": PAGE});
+            let mut arguments = json!({"instance_id": instance, "offset": walk.offset, "limit": PAGE});
             if round > 0 {
                 // No part of the call: without it, the answer would be that of the first time.
                 arguments["again"] = json!(round);
@@ -51,9 +51,7 @@ pub(super) fn apps<'f>(instance: &str, observation: &mut Observation, facts: &'f
             }
             last = Some(total);
             apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
-            offset += rows.len();
-            // A server that repeats its rows must not be asked for ever.
-            if rows.is_empty() || apps.len() >= total || offset >= total {
+            if !walk.goes_on(rows, total)? || apps.len() >= total {
                 break;
             }
         }
