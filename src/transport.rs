@@ -21,12 +21,15 @@ pub struct Options {
     pub insecure: bool,
     /// The way out, where it is not direct.
     pub proxies: Proxies,
+    /// Longest body of an answer in bytes, decoded: 64 MiB by default. A page of 500 large instances has a few megabytes.
+    pub longest_body: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // The doors give the service behind them 30 s.
-        Self { timeout: Duration::from_secs(40), authorities: None, insecure: false, proxies: Proxies::default() }
+        let timeout = Duration::from_secs(40);
+        Self { timeout, authorities: None, insecure: false, proxies: Proxies::default(), longest_body: 64 << 20 }
     }
 }
 
@@ -36,10 +39,8 @@ pub struct Transport {
     client: reqwest::Client,
     proxies: std::sync::Arc<[String]>,
     timeout: Duration,
+    longest_body: usize,
 }
-
-/// Longest body of an answer, decoded. A page of 500 large instances has a few megabytes.
-const LONGEST_BODY: usize = 64 << 20;
 
 /// An answer.
 pub struct Answer {
@@ -82,7 +83,8 @@ impl Transport {
             .user_agent(concat!("reconcile/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(tls(options)?);
         let client = options.proxies.apply(builder)?.build()?;
-        Ok(Self { client, proxies: options.proxies.variables().into(), timeout: options.timeout })
+        let proxies = options.proxies.variables().into();
+        Ok(Self { client, proxies, timeout: options.timeout, longest_body: options.longest_body })
     }
 
     /// Returns the most time for one request, answer included.
@@ -113,15 +115,23 @@ impl Transport {
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(refused)? {
-            if body.len() + chunk.len() > LONGEST_BODY {
-                let message =
-                    format!("the answer is longer than {} MiB: it was not read to its end", LONGEST_BODY >> 20);
-                return Err(Refusal { lost: true, ..Refusal::new(None, message) });
+            if body.len() + chunk.len() > self.longest_body {
+                return Err(too_long(self.longest_body));
             }
             body.extend_from_slice(&chunk);
         }
         Ok(Answer { status, headers, body })
     }
+}
+
+/// Returns the refusal of an answer that goes on behind the bound. The request arrived, and may have been carried out.
+fn too_long(bound: usize) -> Refusal {
+    let message = format!(
+        "the answer is longer than {} MiB and was not read to its end: see that `endpoint` leads to the platform, or let \
+         fewer documents go into one run",
+        bound >> 20
+    );
+    Refusal { lost: true, ..Refusal::new(None, message) }
 }
 
 fn tls(options: &Options) -> Result<rustls::ClientConfig, TransportError> {
@@ -208,3 +218,6 @@ mod any {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,8 +196,13 @@ pub(super) async fn connect(
         Some(path) => Some(read_file(path, files::SETTINGS)?),
         None => None,
     };
-    let options =
-        Options { timeout: network.timeout, authorities, insecure: network.tls_skip_verify, proxies: proxies()? };
+    let options = Options {
+        timeout: network.timeout,
+        authorities,
+        insecure: network.tls_skip_verify,
+        proxies: proxies()?,
+        ..Options::default()
+    };
     let transport = Transport::new(&options).map_err(|error| match (&error, &network.ca_cert_file) {
         (TransportError::NoAuthority | TransportError::Authorities(_), Some(path)) => {
             format!("{}: {}", path.display(), explain(&error))

@@ -30,7 +30,7 @@ use crate::{
     plan::{plan, select},
     platform,
     snapshot::{Sealed, Snapshot},
-    transport::{Options, Proxies, Transport},
+    transport::{Options, Transport},
 };
 
 /// Seals what the manifests touch.
@@ -136,7 +136,7 @@ pub(super) fn open(
     if !snapshot.missing.is_empty() {
         screen.say(&format!("warning: the snapshot is incomplete: it lacks {}", snapshot.missing.join(", ")));
     }
-    let options = Options { timeout: network.timeout, authorities: None, insecure: false, proxies: Proxies::default() };
+    let options = Options { timeout: network.timeout, ..Options::default() };
     let transport = Transport::new(&options).map_err(|error| setup::explain(&error))?;
     let shared = Shared::new(transport, network.parallelism, network.rate);
     let (mut connections, mut seals) = (Vec::new(), BTreeMap::new());

@@ -393,3 +393,6 @@ fn both(ours: &str, refusal: &Refusal) -> Arc<str> {
         _ => ours.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;
