@@ -275,7 +275,10 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
             plan.beneath.extend(kind.nouns().iter().map(unknown));
         }
     }
-    let is_found = |one: &&Desired| one.selected && matches!(scene.facts.sight(&one.id), Some(Sight::Found(_)));
+    // A removal that is ignored is no part of the plan.
+    let is_part =
+        |one: &Desired| one.selected && (one.ensure != Ensure::Absent || one.policies.object != Policy::Ignore);
+    let is_found = |one: &&Desired| is_part(one) && matches!(scene.facts.sight(&one.id), Some(Sight::Found(_)));
     for one in scene.desired.iter().filter(|one| is_found(one)) {
         *plan.live.entry((scene.target.clone(), one.id.kind)).or_default() += 1;
     }

@@ -143,7 +143,13 @@ pub(super) fn show(args: &ShowArgs, screen: &Screen) -> u8 {
             return exit::ERROR;
         }
     };
-    let report = Report { calls: args.calls, ..report("show", &saved, &sources) };
+    // What the calls have to be rests on what is live, so that only `apply` compares them.
+    let contradiction = integrity::contradiction(&saved.plan);
+    let errors: Vec<_> = contradiction
+        .iter()
+        .map(|why| format!("{}: {why}: `apply` refuses it; plan again", args.file.display()))
+        .collect();
+    let report = Report { calls: args.calls, errors: &errors, ..report("show", &saved, &sources) };
     if args.forms.format == Format::Text {
         plan::preview(&report, screen);
         plan::blocked(&report, screen);
@@ -153,7 +159,8 @@ pub(super) fn show(args: &ShowArgs, screen: &Screen) -> u8 {
     } else {
         Screen::out(&report.form(args.forms.format));
     }
-    plan::write(&report, &args.forms, exit::OK, screen)
+    errors.iter().for_each(|problem| screen.error(problem));
+    plan::write(&report, &args.forms, if errors.is_empty() { exit::OK } else { exit::ERROR }, screen)
 }
 
 /// Returns what is said about a saved plan.
@@ -194,6 +201,9 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         Ok(saved) => saved,
         Err(problem) => return fail(problem, exit::ERROR),
     };
+    if let Some(problem) = integrity::contradiction(&saved.plan) {
+        return fail(format!("{}: {problem}: nothing was sent; plan again", path.display()), exit::ERROR);
+    }
     let mut diagnostics = Vec::new();
     let config =
         configuration::read(args.inputs.config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics);

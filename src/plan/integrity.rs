@@ -1,16 +1,42 @@
-//! Compares the calls that a saved plan holds with those that its objects give now.
+//! Whether a saved plan agrees with itself, and its calls with those that its objects give now.
 
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Plan, Scene, plan, seen::Standing};
-use crate::model::{Call, ResourceId};
+use crate::model::{Action, Call, Change, ResourceId};
+
+/// Returns where a saved plan contradicts itself, as far as that shows without reading what is live; nothing where it
+/// does not. Calls serve its changes, on their target, and limits count among as many objects as it is about.
+pub fn contradiction(saved: &Plan) -> Option<String> {
+    let stray = saved.calls.iter().find(|call| !serves_changes(call, saved));
+    if let Some(call) = stray {
+        return Some(format!("its call `{}` serves {}, without a change there", call.request.operation, objects(call)));
+    }
+    let was_live = |change: &&Change| change.action != Action::Create && !change.unasked;
+    let mut changed: BTreeMap<(Arc<str>, &'static str), usize> = BTreeMap::new();
+    for change in saved.changes.iter().filter(was_live) {
+        *changed.entry((change.target.clone(), change.id.kind)).or_default() += 1;
+    }
+    for (group, changed) in &changed {
+        let told = saved.live.get(group).copied().unwrap_or_default();
+        if *changed > told {
+            return Some(format!("it changes {changed} live objects of {} on {} and counts {told}", group.1, group.0));
+        }
+    }
+    let live: usize = saved.live.values().sum();
+    let most = saved.unchanged + changed.values().sum::<usize>() + saved.reported.len() + saved.blocked.len();
+    (live > most).then(|| format!("it counts {live} live objects and is about {most}"))
+}
 
 /// Returns why the calls of a saved plan are not those of its changes; nothing if they are. Calls of objects that moved
 /// since are not sent and not compared.
 pub fn mismatch(saved: &Plan, scenes: &[Scene<'_>], standings: &[(ResourceId, Standing)]) -> Option<String> {
     if standings.iter().any(|(_, standing)| matches!(standing, Standing::Unknown(_))) {
         // An object that could not be read gives no calls to compare with; no call that rests on it is sent.
-        return saved.calls.iter().find(|call| !serves_changes(call, saved)).map(unexpected);
+        return None;
     }
     let fresh: HashSet<&ResourceId> =
         standings.iter().filter(|(_, standing)| *standing == Standing::Fresh).map(|(id, _)| id).collect();
@@ -27,7 +53,7 @@ pub fn mismatch(saved: &Plan, scenes: &[Scene<'_>], standings: &[(ResourceId, St
         let serves = |id: &&ResourceId| again.calls.iter().any(|one| is_alike(one, call) && one.serves.contains(id));
         exact && call.serves.iter().filter(|id| fresh.contains(id)).all(|id| serves(&id))
     };
-    if let Some(call) = saved.calls.iter().find(|call| !serves_changes(call, saved) || !is_expected(call)) {
+    if let Some(call) = saved.calls.iter().find(|call| !is_expected(call)) {
         return Some(unexpected(call));
     }
     let missing = again.calls.iter().find(|call| is_whole && !saved.calls.contains(call))?;
@@ -35,7 +61,8 @@ pub fn mismatch(saved: &Plan, scenes: &[Scene<'_>], standings: &[(ResourceId, St
 }
 
 fn serves_changes(call: &Call, saved: &Plan) -> bool {
-    !call.serves.is_empty() && call.serves.iter().all(|id| saved.changes.iter().any(|change| change.id == *id))
+    let is_change = |id: &ResourceId| saved.changes.iter().any(|one| one.id == *id && one.target == call.target);
+    !call.serves.is_empty() && call.serves.iter().all(is_change)
 }
 
 fn is_alike(one: &Call, other: &Call) -> bool {

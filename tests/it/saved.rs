@@ -320,6 +320,36 @@ fn calls_that_the_objects_do_not_give_are_refused() {
 }
 
 #[test]
+fn a_plan_that_contradicts_itself_is_refused_and_shown_as_such() {
+    let check = |edit: &dyn Fn(&mut Value), reason: &str| {
+        let site = saved();
+        forge(&site, edit);
+        for arguments in
+            [&["apply", "plan.json", "-y"][..], &["show", "plan.json"], &["show", "plan.json", "-o", "json"]]
+        {
+            let output = site.run(arguments);
+            assert_eq!(output.code, Some(1), "{arguments:?}: {output}");
+            assert!(output.stderr.contains(reason), "{reason}: {arguments:?}: {output}");
+            let is_shown = output.stdout.contains("Module/web") || output.stdout.contains("Module web");
+            assert_eq!(is_shown, arguments[0] == "show", "{arguments:?}: {output}");
+        }
+        assert_eq!(operations(&site.writes()), json!({}), "nothing was sent");
+    };
+    check(&|document| at(document, "update_module")["serves"] = json!([]), "`update_module` serves no object");
+    check(
+        &|document| at(document, "update_module")["serves"] = json!(["Module/other"]),
+        "its call `update_module` serves Module/other, without a change there",
+    );
+    let count = |document: &mut Value, count: usize| {
+        let rows = document["live"].as_array_mut().expect("a list");
+        rows.iter_mut().find(|row| row["kind"] == "Module").expect("there is one")["count"] = json!(count);
+    };
+    // Limits on shares count among these.
+    check(&|document| count(document, 5000), "live objects and is about ");
+    check(&|document| count(document, 0), "it changes 1 live objects of Module on cmdb and counts 0");
+}
+
+#[test]
 fn an_added_call_is_refused_beside_what_moved_too() {
     let site = saved();
     assert_eq!(site.run(&["apply", "app.yaml", "-y"]).code, Some(0));
