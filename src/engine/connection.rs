@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -253,7 +253,7 @@ impl Connection {
         }
         let answer = answer.and_then(redirect::checked).map_err(|refusal| self.unreachable(refusal, endpoint));
         let outcome = answer.and_then(|Answer { status, headers, body }| {
-            let reply = Reply { status, headers: &headers, body: &body, received: SystemTime::now() };
+            let reply = Reply { status, headers: &headers, body: &body, received: jiff::Timestamp::now() };
             read(&reply).map_err(|refusal| masked(refusal, &reply, endpoint, read))
         });
         let outcome = outcome.map_err(|refusal| {

@@ -1,9 +1,8 @@
 //! What a platform makes of requests on their way, and of answers.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, time::Duration};
+
+use jiff::Timestamp;
 
 /// Where requests of one target go, with the secrets resolved. The platform chooses the keys.
 #[derive(Clone)]
@@ -49,7 +48,7 @@ pub struct Stamp<'a> {
     /// An id that the servers write to their logs.
     pub request_id: &'a str,
     /// The time of sending, for signatures.
-    pub now: jiff::Timestamp,
+    pub now: Timestamp,
 }
 
 /// Seconds of a century.
@@ -64,7 +63,7 @@ pub struct Reply<'a> {
     /// Body.
     pub body: &'a [u8],
     /// When it came, by the clock of this machine.
-    pub received: SystemTime,
+    pub received: Timestamp,
 }
 
 impl Reply<'_> {
@@ -83,10 +82,14 @@ impl Reply<'_> {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(text.parse().map_or(longest, Duration::from_secs).min(longest));
         }
-        let date = |text: &str| httpdate::parse_http_date(text.trim()).ok();
+        let date = |text: &str| {
+            let date = httpdate::parse_http_date(text.trim()).ok()?;
+            // The last day of the year 9999 is a date too.
+            Some(Timestamp::try_from(date).unwrap_or(Timestamp::MAX))
+        };
         // The server's own clock tells best how far off its date is.
         let now = self.header("date").and_then(date).unwrap_or(self.received);
-        let wait = date(text)?.duration_since(now).ok()?;
+        let wait = Duration::try_from(date(text)?.duration_since(now)).ok()?;
         (!wait.is_zero()).then_some(wait.min(longest))
     }
 }
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn waits_that_a_server_asks_for() {
-        let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(784_123_200);
+        let noon = Timestamp::from_second(784_123_200).expect("a time");
         let check = |retry_after: &str, date: Option<&str>, expected: Option<u64>| {
             let headers = [("retry-after", Some(retry_after)), ("date", date)];
             let headers: Vec<_> =

@@ -11,8 +11,9 @@ use crate::model::{Action, Call, Change, ResourceId};
 /// Returns where a saved plan contradicts itself, as far as that shows without reading what is live; nothing where it
 /// does not. Calls serve its changes, on their target, and limits count among as many objects as it is about.
 pub fn contradiction(saved: &Plan) -> Option<String> {
-    let stray = saved.calls.iter().find(|call| !serves_changes(call, saved));
-    if let Some(call) = stray {
+    let changes: HashSet<(&str, &ResourceId)> = saved.changes.iter().map(|one| (&*one.target, &one.id)).collect();
+    let serves_changes = |call: &Call| call.serves.iter().all(|id| changes.contains(&(&*call.target, id)));
+    if let Some(call) = saved.calls.iter().find(|call| call.serves.is_empty() || !serves_changes(call)) {
         return Some(format!("its call `{}` serves {}, without a change there", call.request.operation, objects(call)));
     }
     let was_live = |change: &&Change| change.action != Action::Create && !change.unasked;
@@ -26,8 +27,10 @@ pub fn contradiction(saved: &Plan) -> Option<String> {
             return Some(format!("it changes {changed} live objects of {} on {} and counts {told}", group.1, group.0));
         }
     }
-    let live: usize = saved.live.values().sum();
-    let most = saved.unchanged + changed.values().sum::<usize>() + saved.reported.len() + saved.blocked.len();
+    // The numbers may be of any size.
+    let live = saved.live.values().copied().fold(0, usize::saturating_add);
+    let most =
+        saved.unchanged.saturating_add(changed.values().sum::<usize>() + saved.reported.len() + saved.blocked.len());
     (live > most).then(|| format!("it counts {live} live objects and is about {most}"))
 }
 
@@ -58,11 +61,6 @@ pub fn mismatch(saved: &Plan, scenes: &[Scene<'_>], standings: &[(ResourceId, St
     }
     let missing = again.calls.iter().find(|call| is_whole && !saved.calls.contains(call))?;
     Some(format!("it lacks the call `{}` that {} needs", missing.request.operation, objects(missing)))
-}
-
-fn serves_changes(call: &Call, saved: &Plan) -> bool {
-    let is_change = |id: &ResourceId| saved.changes.iter().any(|one| one.id == *id && one.target == call.target);
-    !call.serves.is_empty() && call.serves.iter().all(is_change)
 }
 
 fn is_alike(one: &Call, other: &Call) -> bool {

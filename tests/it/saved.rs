@@ -346,6 +346,7 @@ fn a_plan_that_contradicts_itself_is_refused_and_shown_as_such() {
     };
     // Limits on shares count among these.
     check(&|document| count(document, 5000), "live objects and is about ");
+    check(&|document| count(document, usize::MAX), "live objects and is about ");
     check(&|document| count(document, 0), "it changes 1 live objects of Module on cmdb and counts 0");
 }
 

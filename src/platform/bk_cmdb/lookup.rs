@@ -1,5 +1,6 @@
 //! Finding instances of models and businesses: a few large reads for all documents of a run (contract section 7).
 
+mod bounds;
 mod business;
 mod selector;
 mod service;
@@ -18,6 +19,7 @@ use crate::{
     model::{Refusal, Request},
 };
 
+pub(super) use bounds::{check_count, check_page};
 pub(super) use business::{Businesses, Place};
 pub(super) use selector::{Key, Selector};
 pub(super) use service::{service_categories, service_templates};
@@ -72,27 +74,6 @@ pub(super) fn definition_in<'f>(
         Read::Value(rows) if rows.as_array().is_none_or(Vec::is_empty) => Err(Trouble::NoModel),
         Read::Value(rows) => Ok(attributes(rows)),
     }
-}
-
-/// Most rows of one list.
-const MOST: usize = 1_000_000;
-
-/// Returns an error for a count of more rows than any list is read for.
-pub(super) fn check_count(count: usize) -> Result<(), String> {
-    if count > MOST {
-        return Err(format!("the server counts {count} rows, more than {MOST}: the list is not read"));
-    }
-    Ok(())
-}
-
-/// Returns an error for a page that shows that a list never ends: it ends like the one before, or is one too many.
-pub(super) fn check_page(before: &[&Value], page: &[&Value]) -> Result<(), Trouble> {
-    let repeats = page.last().is_some_and(|last| before.last() == Some(last));
-    if repeats || before.len() + page.len() > MOST {
-        let why = if repeats { "the server sends the same rows again" } else { "there are more than a million rows" };
-        return Err(Trouble::Failed(format!("{why} behind row {}: the list cannot be read", before.len())));
-    }
-    Ok(())
 }
 
 /// The rows of one model that fit what was looked for.

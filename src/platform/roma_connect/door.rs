@@ -307,7 +307,7 @@ mod tests {
                 status,
                 headers: &[],
                 body: body.as_bytes(),
-                received: std::time::SystemTime::UNIX_EPOCH,
+                received: jiff::Timestamp::UNIX_EPOCH,
             }) {
                 Ok(data) => data.to_string(),
                 Err(refusal) => format!("{refusal}; {:?}, lost: {}", refusal.retry, refusal.lost),

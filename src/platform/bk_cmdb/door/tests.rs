@@ -12,7 +12,7 @@ fn request(operation: &'static str, arguments: Value) -> Request {
 /// Shows an answer to a read that all versions have.
 fn told(operation: &'static str, status: u16, headers: &[(&str, &str)], body: &str) -> String {
     let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let reply = Reply { status, headers: &headers, body: body.as_bytes(), received: std::time::SystemTime::UNIX_EPOCH };
+    let reply = Reply { status, headers: &headers, body: body.as_bytes(), received: jiff::Timestamp::UNIX_EPOCH };
     match interpret(&request(operation, json!({})), &reply) {
         Ok(data) => data.to_string(),
         Err(refusal) => format!("{refusal}; {:?}, lost: {}", refusal.retry, refusal.lost),
