@@ -351,6 +351,21 @@ fn a_plan_that_contradicts_itself_is_refused_and_shown_as_such() {
 }
 
 #[test]
+fn what_is_ignored_or_reported_is_no_contradiction() {
+    for policy in ["ignore", "report"] {
+        let gone = format!(
+            "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {{name: gone}}\nspec: {{ensure: absent, model: bk_switch, \
+             match: {{bk_asset_id: A2}}, policy: {policy}}}\n"
+        );
+        let core = switch("core", "bk_asset_id: A1", "ports: 48");
+        let site = Site::with(&state(), &[("gone.yaml", &gone), ("core.yaml", &core)]);
+        assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+        let shown = site.run(&["show", "plan.json"]);
+        assert_eq!(shown.code, Some(0), "{policy}: {shown}");
+    }
+}
+
+#[test]
 fn an_added_call_is_refused_beside_what_moved_too() {
     let site = saved();
     assert_eq!(site.run(&["apply", "app.yaml", "-y"]).code, Some(0));
