@@ -35,6 +35,24 @@ pub(super) fn text(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get(PLAIN)?.as_str())
 }
 
+/// Attributes in which the server notes who made and changed a row, and when. Nothing is declared of them.
+pub(super) const HISTORY: &[&str] = &[
+    "bk_created_at",
+    "bk_created_by",
+    "bk_updated_at",
+    "bk_updated_by",
+    "create_time",
+    "last_time",
+    "creator",
+    "modifier",
+];
+
+/// Returns true for the row of an attribute that the server keeps the history in. A model may have an editable
+/// attribute of such a name, which is its own.
+pub(super) fn is_history(row: &Value) -> bool {
+    row["editable"] == json!(false) && row["bk_property_id"].as_str().is_some_and(|name| HISTORY.contains(&name))
+}
+
 /// One attribute of a model: a row of `search_object_attribute`.
 pub(super) struct Attribute<'a> {
     row: &'a Value,
@@ -141,6 +159,11 @@ impl Attribute<'_> {
     /// Returns its type, such as `singlechar`.
     pub(super) fn kind(&self) -> &str {
         self.kind
+    }
+
+    /// Returns true where the server notes in it who made or changed an instance, or when.
+    pub(super) fn is_history(&self) -> bool {
+        is_history(self.row)
     }
 
     /// Returns its number, by which unique rules name it.

@@ -14,6 +14,7 @@ use crate::{
         seal::{Seals, Whole, only},
     },
     model::{Refusal, Request},
+    platform::bk_cmdb::attribute::HISTORY,
 };
 
 /// Scopes of the kinds' reads.
@@ -152,7 +153,7 @@ fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
     let arguments = &request.arguments;
     // By what was left behind, rows cannot be told apart.
     let lacks = |field: &str| whole.rows().first().is_some_and(|row| row.get(field).is_none());
-    let is_known = |filter: &Filter| !read::HISTORY.iter().any(|field| filter.asks(field) && lacks(field));
+    let is_known = |filter: &Filter| !HISTORY.iter().any(|field| filter.asks(field) && lacks(field));
     let rules = || Filter::of_rules(&arguments["conditions"]).filter(is_known);
     let condition = || Filter::of_condition(&arguments["condition"]).filter(is_known);
     let among = |keys: &[(&str, &str)]| {

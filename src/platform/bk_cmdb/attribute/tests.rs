@@ -143,3 +143,15 @@ fn lists_and_times_find_nothing() {
         .into_iter()
         .for_each(|kind| check(kind, false));
 }
+
+#[test]
+fn history_is_what_the_server_notes_by_itself() {
+    let check = |name: &str, editable: bool, expected: bool| {
+        let row = json!({"bk_property_id": name, "editable": editable});
+        assert_eq!(is_history(&row), expected, "{name}");
+    };
+    check("bk_updated_at", false, true);
+    check("modifier", false, true);
+    check("creator", true, false);
+    check("bk_sn", false, false);
+}

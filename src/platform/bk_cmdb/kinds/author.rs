@@ -274,18 +274,6 @@ pub(super) fn creation(trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
     Some(told(record, Deed::Made, facts))
 }
 
-/// Names of the columns in which rows keep who made them and who changed them last, and when.
-pub(super) const COLUMNS: &[&str] = &[
-    "bk_updated_by",
-    "modifier",
-    "bk_created_by",
-    "creator",
-    "bk_updated_at",
-    "last_time",
-    "bk_created_at",
-    "create_time",
-];
-
 /// Returns what a row says of itself: who made it, where that is asked for or nobody changed it since, else who changed
 /// it last, whatever of it.
 pub(super) fn of_row(row: &Value, action: Action, facts: &Facts) -> Changed {

@@ -19,10 +19,6 @@ use crate::{
 /// The prefixes under which documents point at instances: an instance at itself, an association at its ends.
 const PREFIXES: &[&str] = &["", "source.", "target."];
 
-/// What the server notes of changes.
-const HISTORY: &[&str] =
-    &["bk_created_at", "bk_created_by", "bk_updated_at", "bk_updated_by", "create_time", "last_time"];
-
 /// The definition of a model: its attributes by their ids.
 pub(super) type Definition<'f> = BTreeMap<&'f str, Attribute<'f>>;
 
@@ -66,8 +62,7 @@ pub(super) fn fields(desired: &Desired, definition: &Definition<'_>) -> Vec<Stri
 
 /// Returns all attributes of a model but those in which the server notes when and by whom an instance was changed.
 pub(super) fn values<'d>(definition: &'d Definition<'_>) -> impl Iterator<Item = &'d str> {
-    let is_note = |name: &str| HISTORY.contains(&name);
-    definition.keys().copied().filter(move |name| !is_note(name))
+    definition.iter().filter(|(_, attribute)| !attribute.is_history()).map(|(name, _)| *name)
 }
 
 /// Returns the fields of an instance that its document declares or matches.

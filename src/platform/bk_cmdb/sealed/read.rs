@@ -14,7 +14,7 @@ use crate::{
         seal::{Whole, only},
     },
     model::{Refusal, Request},
-    platform::bk_cmdb::{door::AGAIN, lookup::check_count},
+    platform::bk_cmdb::{attribute::is_history, door::AGAIN, lookup::check_count},
 };
 
 /// Most rows of one page of most searches.
@@ -42,17 +42,6 @@ const MODULE: &[&str] = &[
 ];
 /// What kinds read of the modules of service templates.
 const TEMPLATED: &[&str] = &["bk_module_id", "bk_module_name", "service_template_id"];
-/// Who made and changed a row, and when. Nothing is declared of it.
-pub(super) const HISTORY: &[&str] = &[
-    "bk_created_at",
-    "bk_created_by",
-    "bk_updated_at",
-    "bk_updated_by",
-    "create_time",
-    "last_time",
-    "creator",
-    "modifier",
-];
 const ASSOCIATION: &[&str] = &["id", "bk_obj_asst_id", "bk_obj_id", "bk_inst_id", "bk_asst_obj_id", "bk_asst_inst_id"];
 
 /// Returns what kinds read of the rows of a scope; none for those whose keys follow from a definition.
@@ -306,10 +295,7 @@ fn of_templates<'f>(
 
 /// Returns rows with what kinds read of them: their history and what else there is stay behind.
 fn kept(operation: &str, rows: &[&Value], needs: &[Arc<Whole>]) -> Vec<Value> {
-    let declared = |row: &'_ Value| {
-        let is_history = |name: &&str| HISTORY.contains(name) && row["editable"] == json!(false);
-        row["bk_property_id"].as_str().filter(|name| !is_history(name)).map(str::to_owned)
-    };
+    let declared = |row: &'_ Value| row["bk_property_id"].as_str().filter(|_| !is_history(row)).map(str::to_owned);
     let attributes: Vec<String> = needs.iter().flat_map(|definition| definition.rows()).filter_map(declared).collect();
     let attributes = || attributes.iter().map(String::as_str);
     let keys: BTreeSet<&str> = match keys(operation) {

@@ -9,7 +9,8 @@ use crate::{
     kind::{Authors, Facts, Observation, Planned},
     model::{Action, author::Changed},
     platform::bk_cmdb::{
-        kinds::author::{self, COLUMNS, Columns, Namesakes, Subject},
+        attribute::HISTORY,
+        kinds::author::{self, Columns, Namesakes, Subject},
         lookup::{self, Selector},
     },
 };
@@ -47,7 +48,7 @@ fn condition(model: &str) -> Value {
 
 fn columns<'f>(model: &str, ids: &BTreeSet<i64>, observation: &mut Observation, facts: &'f Facts) -> Columns<'f> {
     let selectors = ids.iter().map(|id| Selector::Id(*id)).collect();
-    let fields = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+    let fields = HISTORY.iter().map(|name| (*name).to_owned()).collect();
     let rows = lookup::instances(model, None, &selectors, &fields, observation, facts)?;
     Ok(ids.iter().filter_map(|id| Some((*id, rows.row(*id)?))).collect())
 }

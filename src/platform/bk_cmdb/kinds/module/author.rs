@@ -8,7 +8,10 @@ use super::{observe, wanted_name};
 use crate::{
     kind::{Authors, Facts, Observation, Planned},
     model::{Action, author::Changed},
-    platform::bk_cmdb::kinds::author::{self, COLUMNS, Namesakes, Subject},
+    platform::bk_cmdb::{
+        attribute::HISTORY,
+        kinds::author::{self, Namesakes, Subject},
+    },
 };
 
 /// What records call modules.
@@ -26,7 +29,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
         let id = |one: &Planned<'_>| one.live?.handle["module"].as_i64();
         let subject = |one: &Planned<'_>| Some(Subject { resource: RESOURCE, model: RESOURCE, id: id(one)? });
         let columns = |ids: &BTreeSet<i64>, observation: &mut Observation| {
-            let fields = COLUMNS.iter().copied().chain(["bk_module_id"]).map(str::to_owned).collect();
+            let fields = HISTORY.iter().copied().chain(["bk_module_id"]).map(str::to_owned).collect();
             let rows = observe::by_ids(business, ids, &fields, observation, facts)?;
             Ok(rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect())
         };
