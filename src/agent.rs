@@ -8,9 +8,11 @@ mod debounce;
 #[cfg(test)]
 mod fake;
 mod layout;
+mod log;
 mod manifests;
 mod metrics;
 mod pass;
+mod record;
 mod report;
 mod schedule;
 mod status;
@@ -23,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Mode,
     engine::connection::Connection,
+    journal::Journal,
     kind::Platform,
     manifest::{Targets, Variables},
     model::{Change, Desired, Outcome},
@@ -120,6 +123,8 @@ pub struct Agent {
     pub status: Status,
     /// Where it counts.
     pub metrics: Metrics,
+    /// Where its writes are recorded; nowhere without it.
+    pub journal: Option<Journal>,
 }
 
 impl Agent {
@@ -145,6 +150,7 @@ impl Agent {
             poll: false,
             status: Status::default(),
             metrics: Metrics::default(),
+            journal: None,
         }
     }
 }

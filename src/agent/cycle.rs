@@ -18,6 +18,7 @@ use super::{
     Agent, Debounce, Event, Listener,
     manifests::{self, Location, Manifests},
     pass,
+    record::Record,
     schedule::Schedule,
     status::{Counts, Report, Status, Trigger, Verdict},
     watch::{self, Watch},
@@ -56,6 +57,7 @@ impl Cycle {
                 metrics: agent.metrics,
                 listener,
                 refusal: Mutex::default(),
+                record: Record::new(agent.journal, &agent.paths),
             }),
             location: Arc::new(Location {
                 paths: agent.paths,

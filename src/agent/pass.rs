@@ -13,26 +13,31 @@ use crate::{
     config::Mode,
     engine::{
         apply::{self, apply},
+        author::{Trace, trace},
         beneath::beneath,
-        connection::Connection,
+        connection::{Connection, Reader},
         observe::observe,
     },
-    model::{Change, Desired, Outcome},
+    model::Desired,
     plan::{
-        Plan,
+        Plan, Scene,
         guard::{self, Excess, Safety},
         plan, select,
     },
-    source::Sources,
 };
 
 use super::{
     Event, Filter, Listener,
+    log::PassLog,
     manifests::Manifests,
     metrics::Metrics,
-    report::{Sum, cause, outcome_detail, sum},
+    record::Record,
+    report::{Sum, sum},
     status::{Counts, Report, Trigger, Verdict},
 };
+
+/// Most changes whose authors are asked for in one pass.
+const TRACED: usize = 100;
 
 /// What all passes of an agent share.
 pub(super) struct Shared {
@@ -45,6 +50,7 @@ pub(super) struct Shared {
     pub(super) listener: Arc<Listener>,
     /// Why the last pass sent nothing, so that it is said once.
     pub(super) refusal: Mutex<Option<String>>,
+    pub(super) record: Record,
 }
 
 impl Shared {
@@ -62,6 +68,7 @@ impl Shared {
         let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(refusal) = refusal.as_ref().filter(|refusal| last.as_ref() != Some(*refusal)) {
             tracing::error!("{refusal}");
+            self.record.refused(plan, excesses);
         }
         *last = refusal;
     }
@@ -105,23 +112,32 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     }
     let sources = &manifests.sources;
     (shared.listener)(&Event::Planned { plan: &plan, sources });
-    log_blocked(&plan, sources);
     // Who only reports sends nothing that could be too much.
     let limited = shared.mode == Mode::Enforce;
     let excesses = if limited { guard::excesses(&plan, &shared.safety) } else { Vec::new() };
     shared.refuse(&plan, &excesses);
-    plan.reported.iter().for_each(|change| log_drift(change, sources));
+    let trace = tokio::select! {
+        biased;
+        () = stop.cancelled() => return end(interrupted(), plan.differing()),
+        trace = authors(&readers, &mut scenes, &plan, !excesses.is_empty()) => trace,
+    };
+    let log = PassLog { sources, run: shared.record.run(), trace };
+    log.blocked(&plan);
+    plan.reported.iter().for_each(|change| log.drift(change));
     let outcomes = match shared.mode {
         // Nobody is there to acknowledge it.
         Mode::Enforce if !excesses.is_empty() => Vec::new(),
         Mode::Report => {
-            plan.changes.iter().for_each(|change| log_drift(change, sources));
+            plan.changes.iter().for_each(|change| log.drift(change));
             Vec::new()
         }
+        Mode::Enforce if plan.changes.is_empty() => Vec::new(),
         Mode::Enforce => {
+            shared.record.started(&plan);
             let listener = |event: &apply::Event<'_>| {
                 if let apply::Event::Finished(change, outcome, took) = event {
-                    log_outcome(change, outcome, sources);
+                    shared.record.finished(change, outcome);
+                    log.outcome(change, outcome);
                     shared.metrics.change(&change.id, change.action, outcome);
                     (shared.listener)(&Event::Finished { change, outcome, took: *took, sources });
                 }
@@ -130,7 +146,9 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
             let (fresh_until, settled) = (read_at + apply::TRUST, Vec::new());
             let stop = stop.clone();
             let options = apply::Options { verify: shared.verify, fresh_until, settled, listener: &listener, stop };
-            apply(&plan, &scenes, &writers, &options).await
+            let outcomes = apply(&plan, &scenes, &writers, &options).await;
+            shared.record.ended(&outcomes);
+            outcomes
         }
     };
     let mut sum = sum(&plan, &outcomes, unserved);
@@ -151,6 +169,14 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     end(sum, plan.differing())
 }
 
+/// Asks who changed what differs, before that is overwritten. A plan of many changes is no drift of a few values: its
+/// authors would cost too many reads, as would those of a plan that is refused in each pass.
+async fn authors(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &Plan, is_refused: bool) -> Trace {
+    let count = plan.changes.len() + plan.reported.len();
+    let is_wanted = count > 0 && count <= TRACED && !is_refused && tracing::enabled!(tracing::Level::INFO);
+    if is_wanted { trace(readers, scenes, plan).await } else { Trace::default() }
+}
+
 /// Returns what a pass comes to that was broken off before it had a plan.
 fn interrupted() -> Sum {
     Sum { counts: Counts::default(), verdict: Verdict::Interrupted, error: None, retry: false }
@@ -169,29 +195,4 @@ fn unserved(desired: &[Desired], connections: &[Arc<Connection>]) -> usize {
         tracing::error!("there is no connection to the target `{target}`");
     }
     unserved.len()
-}
-
-fn log_blocked(plan: &Plan, sources: &Sources) {
-    for blocked in &plan.blocked {
-        let (kind, key, at) = (blocked.id.kind, &*blocked.id.key, sources.position(&blocked.origin));
-        tracing::warn!(kind, key, %at, outcome = "blocked", "{}", cause(blocked));
-    }
-}
-
-fn log_drift(change: &Change, sources: &Sources) {
-    let (kind, key, at) = (change.id.kind, &*change.id.key, sources.position(&change.origin));
-    let fields: Vec<&str> = change.fields.iter().map(|field| field.path.as_str()).collect();
-    let action = change.action.name();
-    tracing::warn!(kind, key, %at, action, outcome = "drifted", "would {action}: {}", fields.join(", "));
-}
-
-fn log_outcome(change: &Change, outcome: &Outcome, sources: &Sources) {
-    let (kind, key, at) = (change.id.kind, &*change.id.key, sources.position(&change.origin));
-    let (action, detail) = (change.action.name(), outcome_detail(outcome));
-    let outcome_name = outcome.name();
-    if outcome.converged() {
-        tracing::info!(kind, key, %at, action, outcome = outcome_name, "{detail}");
-    } else {
-        tracing::error!(kind, key, %at, action, outcome = outcome_name, "{detail}");
-    }
 }

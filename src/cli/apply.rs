@@ -101,8 +101,9 @@ pub(super) async fn carry_out(
     };
     let (code, outcomes) = match leave {
         Ok(()) => {
-            let outcomes = send(args, connected, (seen, settled, fresh_until), report.sources, stop, screen).await;
-            journal.end(&outcomes, screen);
+            let outcomes =
+                send(args, connected, (seen, settled, fresh_until), report.sources, &journal, stop, screen).await;
+            journal.end(&outcomes);
             (exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
         // What kept it from being sent is told object by object.
@@ -129,12 +130,18 @@ async fn send(
     connected: &Connected,
     (seen, settled, fresh_until): (&Seen<'_>, Vec<(ResourceId, Outcome)>, Instant),
     sources: &Sources,
+    journal: &Journal,
     stop: &Stop,
     screen: &Screen,
 ) -> Vec<(ResourceId, Outcome)> {
     let writers: Vec<_> = connected.connections.iter().map(Connection::writer).collect();
     let progress = Progress::new(seen.plan.changes.len(), screen, sources);
-    let show = |event: &Event<'_>| progress.show(event);
+    let show = |event: &Event<'_>| {
+        if let Event::Finished(change, outcome, _) = event {
+            journal.change(change, outcome);
+        }
+        progress.show(event);
+    };
     let token = stop.token().clone();
     let options = apply::Options { verify: args.verify, fresh_until, settled, listener: &show, stop: token };
     let mut work = std::pin::pin!(apply(&seen.plan, &seen.scenes, &writers, &options));

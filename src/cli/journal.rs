@@ -1,54 +1,59 @@
-//! What `apply` writes into the journal.
+//! The journal of `apply`, and where that of `watch` lies too.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use super::{args::ApplyArgs, exit, plan::Seen, view::Screen};
+use super::{args::ApplyArgs, exit, plan::Seen, setup, view::Screen};
 use crate::{
-    journal::{self, Effects, Event},
-    model::{Action, Outcome, ResourceId},
-    plan::guard,
+    journal::{self, Effects, Entry, Event, RunOrigin},
+    model::{Change, Outcome, ResourceId},
 };
 
-/// The journal of a run; without a directory it is kept nowhere.
+/// Returns the journal of a run in the directory that was named, else in the user's own; none where there is no such
+/// directory, and with the sandbox, whose writes are not worth one.
+pub(super) fn open(named: Option<&Path>, is_sandbox: bool, origin: RunOrigin) -> Option<journal::Journal> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = named.map(Path::to_owned);
+    let directory = named.or_else(|| if is_sandbox { None } else { directory(&variable) })?;
+    Some(journal::Journal::new(&directory, origin))
+}
+
+/// The journal of an `apply`; without a directory it is kept nowhere.
 pub(super) struct Journal {
     journal: Option<journal::Journal>,
     file: Option<String>,
+    commit: Option<String>,
 }
 
 impl Journal {
-    /// Returns the journal of a run. What the sandbox is told is not worth one.
+    /// Returns the journal of a run.
     pub(super) fn of(args: &ApplyArgs, file: Option<&Path>) -> Self {
-        let home = || directory(&|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from));
-        let named = args.state_dir.clone();
-        let directory = named.or_else(|| if args.network.sandbox { None } else { home() });
-        let journal = directory.map(|directory| journal::Journal::new(&directory));
-        Self { journal, file: file.map(|file| file.display().to_string()) }
+        let origin = RunOrigin::here("apply", &setup::paths(&args.inputs));
+        let commit = origin.commit.clone();
+        let journal = open(args.state_dir.as_deref(), args.network.sandbox, origin);
+        Self { journal, file: file.map(|file| file.display().to_string()), commit }
     }
 
     /// Notes that a plan is about to be carried out. One that exceeds limits is not sent where that cannot be noted:
     /// whoever lets it pass is to be found.
     pub(super) fn start(&self, seen: &Seen<'_>, args: &ApplyArgs, screen: &Screen) -> Result<(), u8> {
         let must = !seen.excesses.is_empty() && !args.network.sandbox;
-        let noted = match &self.journal {
-            Some(journal) => {
-                let noted = journal.write(&Event::Started(self.effects(seen)));
-                noted.map_err(|error| format!("cannot write {}: {error}", journal.path().display()))
+        let problem = match &self.journal {
+            Some(journal) => journal.note(&Event::Started(self.effects(seen))),
+            None if must => {
+                Some("there is no place for the journal: neither --state-dir nor a home directory".to_owned())
             }
-            None => Err("there is no place for the journal: neither --state-dir nor a home directory".to_owned()),
+            None => None,
         };
-        match noted {
-            Err(problem) if must => {
+        match problem {
+            Some(problem) if must => {
                 screen.error(&format!("{problem}; an acknowledged plan is not sent unrecorded"));
                 Err(exit::ERROR)
             }
-            Err(problem) if self.journal.is_some() => {
-                screen.say(&format!("warning: this run is not recorded: {problem}"));
+            Some(problem) => {
+                screen.say(&format!("warning: {problem}"));
                 Ok(())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -59,37 +64,28 @@ impl Journal {
             exit::STALE => Event::Stale(self.effects(seen)),
             _ => return,
         };
-        if let Some(journal) = &self.journal
-            && let Err(error) = journal.write(&event)
-        {
-            tracing::warn!("cannot write {}: {error}", journal.path().display());
-        }
+        self.note(&event);
+    }
+
+    /// Notes what became of a change.
+    pub(super) fn change(&self, change: &Change, outcome: &Outcome) {
+        self.note(&Event::Change(Entry::finished(change, outcome)));
     }
 
     /// Notes what became of a plan.
-    pub(super) fn end(&self, outcomes: &[(ResourceId, Outcome)], screen: &Screen) {
-        let Some(journal) = &self.journal else { return };
-        let mut counts = BTreeMap::new();
-        outcomes.iter().for_each(|(_, outcome)| *counts.entry(outcome.name()).or_default() += 1);
-        let objects = outcomes.iter().map(|(id, outcome)| (id.to_string(), outcome.name())).collect();
-        if let Err(error) = journal.write(&Event::Ended { outcomes: counts, objects }) {
-            screen.say(&format!("warning: cannot write {}: {error}", journal.path().display()));
+    pub(super) fn end(&self, outcomes: &[(ResourceId, Outcome)]) {
+        self.note(&Event::ended(outcomes));
+    }
+
+    fn note(&self, event: &Event) {
+        if let Some(problem) = self.journal.as_ref().and_then(|journal| journal.note(event)) {
+            tracing::warn!("{problem}");
         }
     }
 
     fn effects(&self, seen: &Seen<'_>) -> Effects {
-        let acknowledgement = guard::acknowledgement(&seen.plan, &seen.excesses);
-        Effects {
-            acknowledged: seen.acknowledged,
-            acknowledgement,
-            limits: seen.excesses.iter().map(ToString::to_string).collect(),
-            file: self.file.clone(),
-            user: ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok()),
-            objects: seen.plan.changes.iter().map(|one| (one.id.to_string(), one.action.name())).collect(),
-            create: seen.plan.count(Action::Create),
-            update: seen.plan.count(Action::Update),
-            delete: seen.plan.count(Action::Delete),
-        }
+        let (file, commit) = (self.file.clone(), self.commit.clone());
+        Effects { file, commit, ..Effects::of(&seen.plan, &seen.excesses, seen.acknowledged) }
     }
 }
 

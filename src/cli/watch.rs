@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     args::{Mode, WatchArgs},
-    configuration, exit, plan, selection, setup,
+    configuration, exit, journal, plan, selection, setup,
     signal::Stop,
     view::Screen,
 };
@@ -15,6 +15,7 @@ use crate::{
     agent::{self, Agent},
     config,
     diagnostic::Diagnostic,
+    journal::{Journal, RunOrigin},
     platform,
     source::Sources,
     web,
@@ -35,6 +36,18 @@ pub(super) async fn run(args: &WatchArgs, screen: &Screen) -> u8 {
             code
         }
     }
+}
+
+/// Returns the journal of the run. Without a place for it nothing is recorded, which is said.
+fn journal(args: &WatchArgs) -> Option<Journal> {
+    let origin = RunOrigin::here("watch", &setup::paths(&args.inputs));
+    let journal = journal::open(args.state_dir.as_deref(), args.network.sandbox, origin);
+    if journal.is_none() && !args.network.sandbox {
+        tracing::warn!(
+            "this run is not recorded: neither --state-dir nor a home directory names a place for the journal"
+        );
+    }
+    journal
 }
 
 async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, String)> {
@@ -82,6 +95,7 @@ async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, S
         filter: Some(filter),
         resync: args.resync.or(settings.resync).unwrap_or(agent::RESYNC),
         poll: args.poll,
+        journal: journal(args),
         ..Agent::new(setup::paths(&args.inputs), platform::ALL)
     };
     let address = args.listen.or(settings.listen).unwrap_or(LISTEN);

@@ -55,10 +55,10 @@ pub fn create(path: &Path) -> io::Result<File> {
     options(Readers::Owner).write(true).create_new(true).open(path)
 }
 
-/// Adds a line to a file, in one write; when this returns it is on the disk. Where the last line was torn, such as by a
+/// Adds a line to a file, in one write; when this returns a `durable` one is on the disk, with all before it. Where the last line was torn, such as by a
 /// full disk, the new one begins behind a line break. Files and directories that are not there are made for their owner
 /// alone; a link is refused, as is what is no regular file.
-pub fn append(path: &Path, line: &str) -> io::Result<()> {
+pub fn append(path: &Path, line: &str, durable: bool) -> io::Result<()> {
     let made = parent(path).filter(|parent| !parent.exists());
     if let Some(directory) = made {
         directories().create(directory)?;
@@ -77,7 +77,9 @@ pub fn append(path: &Path, line: &str) -> io::Result<()> {
     text.push_str(line);
     text.push('\n');
     file.write_all(text.as_bytes())?;
-    file.sync_data()?;
+    if durable {
+        file.sync_data()?;
+    }
     if is_new {
         sync_parent(path);
         made.into_iter().for_each(sync_parent);
@@ -170,16 +172,16 @@ mod tests {
     fn lines_are_added_behind_torn_ones_and_through_no_link() {
         let root = tempfile::tempdir().expect("a directory can be made");
         let path = root.path().join("a/b/journal");
-        append(&path, "one").expect("written");
+        append(&path, "one", true).expect("written");
         OpenOptions::new().append(true).open(&path).and_then(|mut file| file.write_all(b"to")).expect("torn");
-        append(&path, "three").expect("written");
-        append(&path, "four").expect("written");
+        append(&path, "three", true).expect("written");
+        append(&path, "four", true).expect("written");
         assert_eq!(fs::read_to_string(&path).expect("read"), "one\nto\nthree\nfour\n");
         assert_eq!((mode(&path), mode(&root.path().join("a")), mode(&root.path().join("a/b"))), (0o600, 0o700, 0o700));
         let link = root.path().join("link");
         symlink(&path, &link).expect("a link");
-        assert!(append(&link, "five").is_err());
-        assert!(append(root.path(), "five").is_err());
+        assert!(append(&link, "five", true).is_err());
+        assert!(append(root.path(), "five", false).is_err());
         assert_eq!(fs::read_to_string(&path).expect("read").lines().count(), 4);
     }
 }

@@ -53,4 +53,5 @@ mod unique_chains;
 mod validate;
 mod values;
 mod watch;
+mod watch_journal;
 mod wordings;

@@ -479,6 +479,9 @@ fn limits_are_checked_again() {
     let output = site.run(&pass);
     assert_eq!(output.code, Some(0), "{output}");
     let journal = site.journal();
+    let (runs, rest): (Vec<_>, Vec<_>) = journal.into_iter().partition(|line| line["type"] == "run");
+    let (changes, journal): (Vec<_>, Vec<_>) = rest.into_iter().partition(|line| line["type"] == "change");
+    assert_eq!((runs.len(), changes.len()), (2, 6));
     let types: Vec<_> = journal.iter().map(|line| &line["type"]).collect();
     assert_eq!(types, ["refused", "started", "ended"]);
     assert_eq!((&journal[0]["acknowledged"], &journal[1]["acknowledged"]), (&json!(false), &json!(true)));
@@ -580,7 +583,7 @@ fn the_first_of_several_exit_codes_is_that_of_the_table() {
         );
     }
     let types: Vec<_> = site.journal().iter().map(|line| line["type"].clone()).collect();
-    assert_eq!(types, ["refused", "stale", "stale"]);
+    assert_eq!(types, ["run", "refused", "run", "stale", "run", "stale"]);
     // What is as planned already is no change.
     let site = saved();
     assert_eq!(site.run(&["apply", "plan.json", "-y"]).code, Some(0));

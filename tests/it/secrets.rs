@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::harness::{Site, state, switch};
+use crate::{
+    harness::{Site, state, switch},
+    watch::Watch,
+};
 
 const CANARY: &str = "canary-f3a91c";
 
@@ -96,6 +99,20 @@ fn secrets_are_in_no_file_that_is_written() {
         seen += 1;
     }
     assert_eq!(seen, 3 + 4 * (forms.len() + 1), "all were written");
+}
+
+#[test]
+fn secrets_are_in_no_journal_and_log_of_watch() {
+    let site = site("{file: secret.txt}", "{file: secret.txt}");
+    site.faults(&json!([{"operation": "update_inst", "fault": "code", "code": 1_199_006,
+        "message": format!("no: {CANARY} is wrong")}]));
+    let watch = Watch::start(&site, &["-vv", "--resync", "1s"]);
+    assert_eq!(watch.lines(CANARY), [""; 0]);
+    assert_eq!(watch.lines("outcome=\"refused\"").len(), 1);
+    assert_eq!(watch.end(), Some(0));
+    let journal = site.journal();
+    assert!(journal.iter().any(|line| line["outcome"] == "refused" && line["detail"] != json!(null)), "{journal:?}");
+    assert!(!json!(journal).to_string().contains(CANARY), "{journal:?}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn second(operation: &str, manifest: &str, expected: &str) {
     assert_eq!(output.code, Some(0), "{operation}: {output}");
     assert_eq!(output.json()["outcomes"][0]["outcome"], expected, "{operation}: {output}");
     assert_eq!(operations(&site.writes()), json!({operation: 1}), "{operation}");
-    let told = |line: &Value| line["objects"][0][1] == expected;
+    let told = |line: &Value| line["type"] == "ended" && line["objects"][0][1] == expected;
     assert!(site.journal().iter().any(told), "{operation}: {:?}", site.journal());
     site.faults(&json!([]));
     site.assert_converged();

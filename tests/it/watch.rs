@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::symlink,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
 };
 
 use serde_json::{Value, json};
@@ -13,33 +14,46 @@ use serde_json::{Value, json};
 use crate::harness::{Site, bodies, http, operations, state, switch, wait_until};
 
 /// A running `watch` and where its pages are.
-struct Watch {
+pub(crate) struct Watch {
     child: Child,
     pages: SocketAddr,
+    /// What it said on stderr once it was listening.
+    log: Arc<Mutex<Vec<String>>>,
     /// Its own sandbox, where it has one.
     sandbox: Option<SocketAddr>,
 }
 
 impl Watch {
     /// Starts to watch and waits until the first pass is done.
-    fn start(site: &Site, arguments: &[&str]) -> Self {
+    pub(crate) fn start(site: &Site, arguments: &[&str]) -> Self {
         let all: Vec<_> = ["watch", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
         let mut command = site.command(&all);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stderr.take().expect("it was piped")).lines();
         let mut address = |start: &str| -> SocketAddr {
-            let line = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with(start));
+            let line = lines.by_ref().map_while(Result::ok).find(|line| line.contains(start));
             let line = line.unwrap_or_else(|| panic!("it never said `{start}`"));
-            line[start.len()..].parse().expect("an address")
+            // In a log of JSON the line is a record.
+            let rest = line.split_once(start).map(|(_, rest)| rest).unwrap_or_default();
+            rest.split('"').next().unwrap_or_default().parse().expect("an address")
         };
         let pages = address("listening on http://");
         let sandbox = all.contains(&"--sandbox").then(|| address("sandbox listening on http://"));
         // What it goes on to say must not fill the pipe.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        let watch = Self { child, pages, sandbox };
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let written = log.clone();
+        let note = move |line| written.lock().expect("no test panics here").push(line);
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(note));
+        let watch = Self { child, pages, log, sandbox };
         wait_until("the first pass is done", || watch.passes() > 0);
         watch
+    }
+
+    /// The lines on stderr that hold a text.
+    pub(crate) fn lines(&self, text: &str) -> Vec<String> {
+        let log = self.log.lock().expect("no test panics here");
+        log.iter().filter(|line| line.contains(text)).cloned().collect()
     }
 
     fn page(&self, path: &str) -> String {
@@ -59,13 +73,13 @@ impl Watch {
     }
 
     /// Waits until two more passes have ended: the first of them may have begun before.
-    fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let before = self.passes();
         wait_until("two more passes have ended", || self.passes() >= before + 2);
     }
 
     /// Tells it to end, and returns its exit code.
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
         self.child.wait().expect("it ends").code()
@@ -81,17 +95,17 @@ impl Drop for Watch {
 }
 
 /// A document that gives the first switch so many ports.
-fn ports(number: u32) -> String {
+pub(crate) fn ports(number: u32) -> String {
     switch("core", "bk_asset_id: A1", &format!("ports: {number}"))
 }
 
 /// The call that gives the first switch so many ports.
-fn sets_ports(number: u32) -> Value {
+pub(crate) fn sets_ports(number: u32) -> Value {
     json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": number})
 }
 
 /// Waits for writes, then for two passes that write nothing more, and checks that these were all.
-fn expect(site: &Site, watch: &Watch, expected: &Value) {
+pub(crate) fn expect(site: &Site, watch: &Watch, expected: &Value) {
     let count = expected.as_array().map_or(0, Vec::len);
     wait_until("the writes are there", || site.writes().len() >= count);
     watch.settle();
@@ -309,7 +323,7 @@ fn a_plan_over_a_limit_is_held_and_said_once() {
     wait_until("three passes have ended", || lines("pass ended").len() >= 3);
     let [address] = &lines("listening on http://")[..] else { panic!("it says where it listens") };
     let pages = address.trim_start_matches("listening on http://").parse().expect("an address");
-    let watch = Watch { child, pages, sandbox: None };
+    let watch = Watch { child, pages, log: Arc::default(), sandbox: None };
     assert_eq!(operations(&site.writes()), json!({}));
     let [refusal] = &lines("over the limit")[..] else { panic!("said once: {:?}", lines("over the limit")) };
     assert!(refusal.contains("changes on cmdb: 1 of 1 Instance, over the limit of 0: nothing is sent"), "{refusal}");
