@@ -19,7 +19,8 @@ pub use wire::{Endpoint, Grant, Lane, Login, Prepared, Reply, Stamp, Standing};
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, Change, Desired, Ensure, FieldChange, Fields, Live, Refusal, Request, ResourceId, Sight, policy::Policies,
+        Call, Change, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Refusal, Request, ResourceId,
+        policy::Policies,
     },
     source::Origin,
     yaml::Node,
@@ -79,7 +80,7 @@ pub struct Facts {
     pub given_up: std::collections::HashSet<String>,
     answers: HashMap<Request, Result<Value, Refusal>>,
     absent: HashSet<&'static str>,
-    sights: HashMap<ResourceId, Sight>,
+    observed_states: HashMap<ResourceId, ObservedState>,
 }
 
 impl Facts {
@@ -94,8 +95,8 @@ impl Facts {
     }
 
     /// Returns what is known of an object of any kind of this target.
-    pub fn sight(&self, id: &ResourceId) -> Option<&Sight> {
-        self.sights.get(id)
+    pub fn observed(&self, id: &ResourceId) -> Option<&ObservedState> {
+        self.observed_states.get(id)
     }
 
     /// Says whether the server was seen not to have an operation.
@@ -112,8 +113,8 @@ impl Facts {
     }
 
     /// Takes in what is known of an object.
-    pub fn see(&mut self, id: ResourceId, sight: Sight) {
-        self.sights.insert(id, sight);
+    pub fn record(&mut self, id: ResourceId, observed: ObservedState) {
+        self.observed_states.insert(id, observed);
     }
 }
 
@@ -123,7 +124,7 @@ pub struct Observation {
     /// Reads to be made before it can say more.
     pub ask: Vec<Request>,
     /// What it knows; may come before everything is known.
-    pub known: Vec<(ResourceId, Sight)>,
+    pub known: Vec<(ResourceId, ObservedState)>,
     /// Live objects that no document means and that a document asks to remove.
     pub surplus: Vec<(Desired, Live)>,
     /// What is to be said about documents beside it.
@@ -144,13 +145,13 @@ impl Observation {
     }
 
     /// Notes what is known of an object.
-    pub fn know(&mut self, id: &ResourceId, sight: Sight) {
-        self.known.push((id.clone(), sight));
+    pub fn know(&mut self, id: &ResourceId, observed: ObservedState) {
+        self.known.push((id.clone(), observed));
     }
 
     /// Notes that a document was checked, and what is wrong with it.
     pub fn checked(&mut self, id: &ResourceId, problems: Vec<Diagnostic>) {
-        self.know(id, Sight::absent());
+        self.know(id, ObservedState::absent());
         self.remarks.extend(problems);
     }
 }
@@ -173,7 +174,7 @@ pub struct Planned<'a> {
     pub desired: &'a Desired,
     /// What is live; none for a create.
     pub live: Option<&'a Live>,
-    /// What a create has to know of its surroundings, as in [`Sight::Absent`].
+    /// What a create has to know of its surroundings, as in [`ObservedState::Absent`].
     pub place: &'a Value,
     /// What changes.
     pub change: &'a Change,
@@ -200,7 +201,7 @@ pub trait Kind: Sync {
         for scope in scopes {
             let message = format!("nothing of the kind {} can be pruned", self.name());
             let diagnostic = Diagnostic::error("P152", message, &scope.origin);
-            observation.know(&scope.id, Sight::Impossible(Box::new(diagnostic)));
+            observation.know(&scope.id, ObservedState::Impossible(Box::new(diagnostic)));
         }
         observation
     }
@@ -209,7 +210,7 @@ pub trait Kind: Sync {
     /// places that do not exist, fields and values that the server would drop or refuse. Called like
     /// [`Kind::observe`]; a document without a fault is `Absent`.
     fn check(&self, desired: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Observation {
-        let known = desired.iter().map(|one| (one.id.clone(), Sight::absent())).collect();
+        let known = desired.iter().map(|one| (one.id.clone(), ObservedState::absent())).collect();
         Observation { known, ..Observation::default() }
     }
 
@@ -228,7 +229,7 @@ pub trait Kind: Sync {
     /// Returns the unique values that an object holds now and those that it will hold, each as a text that equals
     /// another's only if the two collide. Used to order renames and to refuse those that cannot be ordered.
     ///
-    /// A claim is said in words, such as `the name x`. `place` is that of [`Sight::Absent`].
+    /// A claim is said in words, such as `the name x`. `place` is that of [`ObservedState::Absent`].
     fn claims(&self, _desired: &Desired, _live: Option<&Live>, _place: &Value, _facts: &Facts) -> Claims {
         Claims::default()
     }

@@ -143,7 +143,7 @@ impl Live {
 
 /// What observing one declared object came to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Sight {
+pub enum ObservedState {
     /// It is there.
     Found(Live),
     /// The platform answered, and it is not there.
@@ -176,7 +176,7 @@ pub enum Action {
     Delete,
 }
 
-impl Sight {
+impl ObservedState {
     /// Returns the sight of an object that is not there, with nothing else known.
     pub fn absent() -> Self {
         Self::Absent { nearest: Vec::new(), rivals: Vec::new(), place: Value::Null }

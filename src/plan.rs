@@ -25,7 +25,8 @@ use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Kind, Planned, Platform},
     model::{
-        Action, Call, Change, Desired, Ensure, FieldChange, Live, ResourceId, Rival, Sight, Undeletable, policy::Policy,
+        Action, Call, Change, Desired, Ensure, FieldChange, Live, ObservedState, ResourceId, Rival, Undeletable,
+        policy::Policy,
     },
 };
 
@@ -65,9 +66,9 @@ impl Scene<'_> {
 impl Scene<'_> {
     /// Returns a change with all that it rests on.
     pub fn planned<'s>(&'s self, desired: &'s Desired, change: &'s Change) -> Planned<'s> {
-        let (live, place) = match self.facts.sight(&desired.id) {
-            Some(Sight::Found(live)) => (Some(live), &Value::Null),
-            Some(Sight::Absent { place, .. }) => (None, place),
+        let (live, place) = match self.facts.observed(&desired.id) {
+            Some(ObservedState::Found(live)) => (Some(live), &Value::Null),
+            Some(ObservedState::Absent { place, .. }) => (None, place),
             _ => (None, &Value::Null),
         };
         Planned { desired, live, place, change }
@@ -211,7 +212,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     let surplus: HashSet<&ResourceId> = scene.surplus.iter().map(|one| &one.id).collect();
     for (declared, desired) in scene.declared().zip(scene.objects()) {
         let Some(kind) = scene.kind(&desired.id) else { continue };
-        if let Some(Sight::Found(live)) = scene.facts.sight(&desired.id) {
+        if let Some(ObservedState::Found(live)) = scene.facts.observed(&desired.id) {
             held.labels.insert(&live.label, &desired.id);
         }
         let candidate = candidate(scene, kind, desired).and_then(|one| {
@@ -238,7 +239,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
                 }
             }
             Err(cause) => {
-                if let Some(Sight::Found(live)) = scene.facts.sight(&desired.id) {
+                if let Some(ObservedState::Found(live)) = scene.facts.observed(&desired.id) {
                     let claims = kind.claims(desired, Some(live), &Value::Null, &scene.facts);
                     held.claims.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
                 }
@@ -250,7 +251,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     }
     for scope in &scene.scopes {
         // What is known of a scope is why nothing is removed in it.
-        blocked.extend(scene.facts.sight(&scope.id).and_then(trouble).map(|cause| (&scope.id, cause)));
+        blocked.extend(scene.facts.observed(&scope.id).and_then(trouble).map(|cause| (&scope.id, cause)));
     }
     settle_claims(&mut candidates, &held, &mut blocked);
     settle_deletes(&mut candidates, &mut blocked);
@@ -278,7 +279,8 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     // A removal that is ignored is no part of the plan.
     let is_part =
         |one: &Desired| one.selected && (one.ensure != Ensure::Absent || one.policies.object != Policy::Ignore);
-    let is_found = |one: &&Desired| is_part(one) && matches!(scene.facts.sight(&one.id), Some(Sight::Found(_)));
+    let is_found =
+        |one: &&Desired| is_part(one) && matches!(scene.facts.observed(&one.id), Some(ObservedState::Found(_)));
     for one in scene.desired.iter().filter(|one| is_found(one)) {
         *plan.live.entry((scene.target.clone(), one.id.kind)).or_default() += 1;
     }
@@ -298,12 +300,12 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
 /// Looks at one object: what differs, or why nothing can be done about it.
 fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) -> Result<Candidate<'s>, Cause> {
     let unread = || Cause::Unread("it was not read".to_owned());
-    let (live, rivals, place) = match scene.facts.sight(&desired.id).ok_or_else(unread)? {
-        Sight::Found(live) => (Some(live), live.rivals.as_slice(), &Value::Null),
-        Sight::Absent { nearest, .. } if desired.ensure == Ensure::Existing => {
+    let (live, rivals, place) = match scene.facts.observed(&desired.id).ok_or_else(unread)? {
+        ObservedState::Found(live) => (Some(live), live.rivals.as_slice(), &Value::Null),
+        ObservedState::Absent { nearest, .. } if desired.ensure == Ensure::Existing => {
             return Err(Cause::Wrong(vec![missing(desired, nearest)]));
         }
-        Sight::Absent { rivals, place, .. } => (None, rivals.as_slice(), place),
+        ObservedState::Absent { rivals, place, .. } => (None, rivals.as_slice(), place),
         open => return Err(trouble(open).unwrap_or_else(unread)),
     };
     if desired.ensure == Ensure::Absent {
@@ -326,7 +328,7 @@ fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) ->
     fields.retain(|field| !scene.facts.given_up.contains(&field.mark(&desired.id)));
     let action = if live.is_some() { Action::Update } else { Action::Create };
     // What is made in this run has to be there first.
-    let made = |id: &ResourceId| matches!(scene.facts.sight(id), Some(Sight::Absent { .. }));
+    let made = |id: &ResourceId| matches!(scene.facts.observed(id), Some(ObservedState::Absent { .. }));
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
     let after = after.chain(placeholders(scene, place)).collect();
     Ok(Candidate { desired, action, live, rivals, place, fields, wanted: Vec::new(), after })
@@ -342,14 +344,14 @@ fn placeholders(scene: &Scene<'_>, place: &Value) -> Vec<ResourceId> {
 }
 
 /// Returns why nothing can be done about an object that was seen so; none where it is there, or is known not to be.
-fn trouble(sight: &Sight) -> Option<Cause> {
-    match sight {
-        Sight::Found(_) | Sight::Absent { .. } => None,
-        Sight::Needs(id) => Some(Cause::Needs(id.clone())),
-        Sight::Ambiguous(diagnostic) | Sight::Impossible(diagnostic) => {
+fn trouble(observed: &ObservedState) -> Option<Cause> {
+    match observed {
+        ObservedState::Found(_) | ObservedState::Absent { .. } => None,
+        ObservedState::Needs(id) => Some(Cause::Needs(id.clone())),
+        ObservedState::Ambiguous(diagnostic) | ObservedState::Impossible(diagnostic) => {
             Some(Cause::Wrong(vec![(**diagnostic).clone()]))
         }
-        Sight::Unknown(why) => Some(Cause::Unread(why.clone())),
+        ObservedState::Unknown(why) => Some(Cause::Unread(why.clone())),
     }
 }
 
@@ -396,8 +398,8 @@ fn finish_level(
                     after: one.after.iter().cloned().collect(),
                     seen: scene
                         .facts
-                        .sight(&one.desired.id)
-                        .map(|sight| seen::seen(*kind, one.desired, sight))
+                        .observed(&one.desired.id)
+                        .map(|observed| seen::seen(*kind, one.desired, observed))
                         .unwrap_or_default(),
                     origin: one.desired.origin.clone(),
                 };

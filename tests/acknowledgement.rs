@@ -12,7 +12,7 @@ use proptest::{
 use reconcile::{
     kind::{Facts, Platform},
     manifest::{self, Discovery, Targets, Variables},
-    model::{Desired, Ensure, Live, Request, ResourceId, Sight},
+    model::{Desired, Ensure, Live, ObservedState, Request, ResourceId},
     plan::{
         Plan, Scene,
         guard::{self, Limit, Limits, Safety},
@@ -267,7 +267,7 @@ fn acknowledgement(world: &World) -> (Plan, String) {
             let mut facts = Facts::default();
             definition(&mut facts);
             let mine = by_id.iter().filter(|(_, one)| one.target == target);
-            mine.clone().for_each(|(id, one)| facts.see(id.clone(), Sight::Found(one.live())));
+            mine.clone().for_each(|(id, one)| facts.record(id.clone(), ObservedState::Found(one.live())));
             let surplus = mine.filter(|(_, one)| one.unasked).map(|(id, one)| surplus(id, one, &mut sources));
             let surplus = surplus.collect();
             Scene {

@@ -16,7 +16,7 @@ use crate::{
     engine::connection::{Connection, Shared, Target},
     kind::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, Stamp},
     manifest::Targets,
-    model::{Call, Desired, Ensure, FieldChange, Live, Reference, Refusal, Request, ResourceId, Sight},
+    model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Refusal, Request, ResourceId},
     source::Located,
     transport::{self, Transport},
     yaml::{self, Node, Section},
@@ -71,12 +71,12 @@ impl Kind for Thing {
             let request = Request { operation: "get", arguments: json!({"key": &*object.id.key}), repeatable: true };
             match observation.read(request, facts) {
                 Read::Pending => {}
-                Read::Failed(refusal) => observation.know(&object.id, Sight::Unknown(refusal.to_string())),
-                Read::Value(Value::Null) => observation.know(&object.id, Sight::absent()),
+                Read::Failed(refusal) => observation.know(&object.id, ObservedState::Unknown(refusal.to_string())),
+                Read::Value(Value::Null) => observation.know(&object.id, ObservedState::absent()),
                 Read::Value(value) => {
                     let fields = BTreeMap::from([("value".into(), value.clone())]);
                     let live = Live::new(Value::Null, String::new(), fields);
-                    observation.know(&object.id, Sight::Found(live));
+                    observation.know(&object.id, ObservedState::Found(live));
                 }
             }
         }

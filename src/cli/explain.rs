@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     manifest::Provenance,
-    model::{Call, Change, Desired, FieldChange, Live, ResourceId, Sight, policy::Policy},
+    model::{Call, Change, Desired, FieldChange, Live, ObservedState, ResourceId, policy::Policy},
     plan::{Cause, Plan, Scene},
     source::{Located, Origin},
 };
@@ -257,8 +257,8 @@ impl<'a> Explained<'a> {
             (None, None, None) if !object.desired.selected => State::Outside,
             (None, None, None) => State::AsDeclared,
         };
-        let live = scenes.iter().find_map(|scene| match scene.facts.sight(id) {
-            Some(Sight::Found(live)) if scene.target == object.desired.target => Some(live),
+        let live = scenes.iter().find_map(|scene| match scene.facts.observed(id) {
+            Some(ObservedState::Found(live)) if scene.target == object.desired.target => Some(live),
             _ => None,
         });
         Self { object, state, live, calls: plan.calls_of(id).collect(), reported, provenance }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     manifest::Provenance,
-    model::{Action, Call, Change, Desired, ResourceId, Sight},
+    model::{Action, Call, Change, Desired, ObservedState, ResourceId},
     plan::{Plan, Scene},
     source::Origin,
 };
@@ -12,7 +12,7 @@ use crate::{
 /// The objects of a plan by their addresses.
 pub(super) struct Grounds<'a> {
     provenance: &'a Provenance,
-    objects: HashMap<&'a ResourceId, (&'a Desired, Option<&'a Sight>)>,
+    objects: HashMap<&'a ResourceId, (&'a Desired, Option<&'a ObservedState>)>,
     changes: HashMap<&'a ResourceId, &'a Change>,
 }
 
@@ -21,7 +21,7 @@ impl<'a> Grounds<'a> {
     pub(super) fn new(plan: &'a Plan, scenes: &'a [Scene<'_>], provenance: &'a Provenance) -> Self {
         let objects = scenes
             .iter()
-            .flat_map(|scene| scene.objects().map(|object| (&object.id, (object, scene.facts.sight(&object.id)))));
+            .flat_map(|scene| scene.objects().map(|object| (&object.id, (object, scene.facts.observed(&object.id)))));
         Self {
             provenance,
             objects: objects.collect(),
@@ -49,7 +49,7 @@ impl<'a> Grounds<'a> {
             places.extend(self.provenance.settled_by(id, change.action));
             for reference in &desired.references {
                 let found = match self.objects.get(&reference.to) {
-                    Some((other, Some(Sight::Found(_)))) => {
+                    Some((other, Some(ObservedState::Found(_)))) => {
                         values.extend(finders(other));
                         true
                     }

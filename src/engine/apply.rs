@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     kind::{Kind, Planned},
-    model::{Action, Call, Change, Desired, Live, Outcome, Refusal, Request, ResourceId, Sight},
+    model::{Action, Call, Change, Desired, Live, ObservedState, Outcome, Refusal, Request, ResourceId},
     plan::{Plan, Scene, order},
 };
 use refused::{Refused, Waiting};
@@ -284,14 +284,14 @@ impl<'a> Run<'a> {
             }
         }
         self.settle_refused(refused).await;
-        let sights = self.read_back_patiently(&open).await;
+        let observed_states = self.read_back_patiently(&open).await;
         let mut again = Vec::new();
         for (id, _, lost, took) in open {
             if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
-                match (sights.get(id), lost, requests.remove(id)) {
-                    (Some(Sight::Absent { .. }), _, _) => self.finish(id, Outcome::Applied, took),
-                    (Some(Sight::Found(_)), Some(_), Some(call)) => again.push(call),
-                    (Some(Sight::Found(_)), None, _) => {
+                match (observed_states.get(id), lost, requests.remove(id)) {
+                    (Some(ObservedState::Absent { .. }), _, _) => self.finish(id, Outcome::Applied, took),
+                    (Some(ObservedState::Found(_)), Some(_), Some(call)) => again.push(call),
+                    (Some(ObservedState::Found(_)), None, _) => {
                         let refusal = Refusal::new(None, "its removal was accepted, but it is still there");
                         self.finish(id, Outcome::Refused(refusal), took);
                     }
@@ -300,9 +300,9 @@ impl<'a> Run<'a> {
                 }
                 continue;
             }
-            match (sights.get(id), lost) {
-                (Some(Sight::Found(live)), None) => self.settle(id, live, took),
-                (Some(Sight::Found(live)), Some(refusal)) => {
+            match (observed_states.get(id), lost) {
+                (Some(ObservedState::Found(live)), None) => self.settle(id, live, took),
+                (Some(ObservedState::Found(live)), Some(refusal)) => {
                     self.handles.insert(id.to_string(), live.handle.clone());
                     let outcome = self.judged(id, live);
                     match requests.remove(id) {
@@ -311,12 +311,12 @@ impl<'a> Run<'a> {
                         _ => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
                     }
                 }
-                (Some(Sight::Absent { .. }), None) => {
+                (Some(ObservedState::Absent { .. }), None) => {
                     let refusal = Refusal::new(None, "it was accepted, but the object is not there");
                     self.finish(id, Outcome::Refused(refusal), took);
                 }
                 (_, Some(refusal)) => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
-                (Some(Sight::Unknown(why)), None) => {
+                (Some(ObservedState::Unknown(why)), None) => {
                     self.finish(id, Outcome::Unknown(format!("it was accepted, but not read back: {why}")), took);
                 }
                 (_, None) => {
@@ -344,8 +344,8 @@ impl<'a> Run<'a> {
     }
 
     fn live(&self, id: &ResourceId) -> Option<&'a Live> {
-        match self.scene.facts.sight(id) {
-            Some(Sight::Found(live)) => Some(live),
+        match self.scene.facts.observed(id) {
+            Some(ObservedState::Found(live)) => Some(live),
             _ => None,
         }
     }

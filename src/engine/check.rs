@@ -6,7 +6,7 @@ use super::{connection::Reader, observe};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Freshness},
-    model::{Desired, Sight},
+    model::{Desired, ObservedState},
 };
 
 /// What a check found.
@@ -62,13 +62,15 @@ async fn check_target(reader: &Reader, desired: &[Desired]) -> Findings {
         for (name, observation) in done {
             open.remove(name);
             findings.diagnostics.extend(observation.remarks);
-            for (_, sight) in observation.known {
-                match sight {
-                    Sight::Impossible(problem) | Sight::Ambiguous(problem) => findings.diagnostics.push(*problem),
-                    Sight::Unknown(why) => {
+            for (_, observed) in observation.known {
+                match observed {
+                    ObservedState::Impossible(problem) | ObservedState::Ambiguous(problem) => {
+                        findings.diagnostics.push(*problem)
+                    }
+                    ObservedState::Unknown(why) => {
                         findings.unread.insert(format!("target {}: {why}", target.name));
                     }
-                    Sight::Found(_) | Sight::Absent { .. } | Sight::Needs(_) => {}
+                    ObservedState::Found(_) | ObservedState::Absent { .. } | ObservedState::Needs(_) => {}
                 }
             }
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::connection::Reader;
 use crate::{
     kind::{Facts, Freshness},
-    model::{Change, Desired, Request, ResourceId, Sight},
+    model::{Change, Desired, ObservedState, Request, ResourceId},
     plan::{Plan, Scene},
 };
 
@@ -47,8 +47,8 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
     match reader.settings().await {
         Ok(settings) => scene.facts.settings = settings,
         Err(refusal) => {
-            let unknown = |id: &ResourceId| (id.clone(), Sight::Unknown(refusal.to_string()));
-            see(&mut scene.facts, scene.desired.iter().map(|one| unknown(&one.id)).collect());
+            let unknown = |id: &ResourceId| (id.clone(), ObservedState::Unknown(refusal.to_string()));
+            record(&mut scene.facts, scene.desired.iter().map(|one| unknown(&one.id)).collect());
             return scene;
         }
     }
@@ -64,7 +64,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         let mut ask: Vec<Request> = Vec::new();
         let mut learned = false;
         for (kind, group) in &by_kind {
-            if group.iter().all(|one| scene.facts.sight(&one.id).is_some()) {
+            if group.iter().all(|one| scene.facts.observed(&one.id).is_some()) {
                 continue;
             }
             let observation = kind.observe(group, &scene.desired, &scene.facts);
@@ -74,15 +74,15 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
                 // With answers missing, what it knows of some may still change.
                 continue;
             }
-            learned |= see(&mut scene.facts, observation.known);
+            learned |= record(&mut scene.facts, observation.known);
             for remark in observation.remarks {
                 if !scene.remarks.contains(&remark) {
                     scene.remarks.push(remark);
                 }
             }
             for (surplus, live) in observation.surplus {
-                if scene.facts.sight(&surplus.id).is_none() {
-                    scene.facts.see(surplus.id.clone(), Sight::Found(live));
+                if scene.facts.observed(&surplus.id).is_none() {
+                    scene.facts.record(surplus.id.clone(), ObservedState::Found(live));
                     scene.surplus.push(surplus);
                 }
             }
@@ -94,8 +94,8 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         }
     }
     for one in &scene.desired {
-        if scene.facts.sight(&one.id).is_none() {
-            scene.facts.see(one.id.clone(), Sight::Unknown("nothing told what it is".to_owned()));
+        if scene.facts.observed(&one.id).is_none() {
+            scene.facts.record(one.id.clone(), ObservedState::Unknown("nothing told what it is".to_owned()));
         }
     }
     scene.ease();
@@ -149,11 +149,11 @@ pub(super) async fn round(reader: &Reader, mut ask: Vec<Request>, facts: &mut Fa
     }
 }
 
-fn see(facts: &mut Facts, known: Vec<(ResourceId, Sight)>) -> bool {
+fn record(facts: &mut Facts, known: Vec<(ResourceId, ObservedState)>) -> bool {
     let mut learned = false;
-    for (id, sight) in known {
-        if facts.sight(&id).is_none() {
-            facts.see(id, sight);
+    for (id, observed) in known {
+        if facts.observed(&id).is_none() {
+            facts.record(id, observed);
             learned = true;
         }
     }
@@ -189,10 +189,10 @@ async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Pl
     let by_id: HashMap<&ResourceId, &'d Desired> = objects.iter().map(|one| (&one.id, one)).collect();
     let own = plan.changes.iter().filter(|one| one.target == scene.target && !one.handle.is_null());
     let open: Vec<(&'d Desired, &Value)> = own
-        .filter(|change| match scene.facts.sight(&change.id) {
-            Some(Sight::Found(live)) => live.handle != change.handle,
+        .filter(|change| match scene.facts.observed(&change.id) {
+            Some(ObservedState::Found(live)) => live.handle != change.handle,
             // A read that failed is not made up for: nothing is known.
-            Some(Sight::Unknown(_)) => false,
+            Some(ObservedState::Unknown(_)) => false,
             _ => true,
         })
         .filter_map(|change| Some((*by_id.get(&change.id)?, &change.handle)))
@@ -204,8 +204,8 @@ async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Pl
     for kind in scene.platform.kinds() {
         let group: Vec<_> = open.iter().filter(|(one, _)| one.id.kind == kind.name()).copied().collect();
         if !group.is_empty() {
-            for (id, sight) in super::verify::reread(reader, *kind, &group).await {
-                scene.facts.see(id, sight);
+            for (id, observed) in super::verify::reread(reader, *kind, &group).await {
+                scene.facts.record(id, observed);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::{connection::Reader, observe};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Freshness, Kind},
-    model::{Desired, Ensure, Request, Sight},
+    model::{Desired, Ensure, ObservedState, Request},
     plan::Scene,
 };
 
@@ -46,15 +46,15 @@ fn emptied(scope: &Desired) -> Diagnostic {
 /// Searches the scopes of one kind.
 async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], scene: &mut Scene<'_>) {
     // What should be there and is not may be there under another name.
-    let is_open = |one: &&&Desired| match scene.facts.sight(&one.id) {
-        Some(Sight::Found(_)) => false,
-        Some(Sight::Absent { .. }) => one.ensure == Ensure::Existing,
+    let is_open = |one: &&&Desired| match scene.facts.observed(&one.id) {
+        Some(ObservedState::Found(_)) => false,
+        Some(ObservedState::Absent { .. }) => one.ensure == Ensure::Existing,
         _ => true,
     };
     let is_open = |one: &&&Desired| one.id.kind == kind.name() && is_open(one);
     if let Some(open) = scene.desired.iter().find(is_open) {
-        let needs = Sight::Needs(open.id.clone());
-        scopes.iter().for_each(|scope| scene.facts.see(scope.id.clone(), needs.clone()));
+        let needs = ObservedState::Needs(open.id.clone());
+        scopes.iter().for_each(|scope| scene.facts.record(scope.id.clone(), needs.clone()));
         return;
     }
     loop {
@@ -65,22 +65,22 @@ async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], scene: &m
             observe::round(reader, ask, &mut scene.facts).await;
             continue;
         }
-        for (id, sight) in observation.known {
-            scene.facts.see(id, sight);
+        for (id, observed) in observation.known {
+            scene.facts.record(id, observed);
         }
         // What is declared may not be here yet, or not any more: nothing means that nothing is to be.
-        let is_meant = |one: &Desired| matches!(scene.facts.sight(&one.id), Some(Sight::Found(_)));
+        let is_meant = |one: &Desired| matches!(scene.facts.observed(&one.id), Some(ObservedState::Found(_)));
         if !scene.desired.iter().any(|one| is_meant(one)) && !observation.surplus.is_empty() {
             for scope in scopes {
-                if scene.facts.sight(&scope.id).is_none() {
-                    scene.facts.see(scope.id.clone(), Sight::Impossible(Box::new(emptied(scope))));
+                if scene.facts.observed(&scope.id).is_none() {
+                    scene.facts.record(scope.id.clone(), ObservedState::Impossible(Box::new(emptied(scope))));
                 }
             }
             return;
         }
         for (surplus, live) in observation.surplus {
-            if scene.facts.sight(&surplus.id).is_none() {
-                scene.facts.see(surplus.id.clone(), Sight::Found(live));
+            if scene.facts.observed(&surplus.id).is_none() {
+                scene.facts.record(surplus.id.clone(), ObservedState::Found(live));
                 scene.surplus.push(surplus);
             }
         }

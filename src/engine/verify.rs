@@ -11,7 +11,7 @@ use super::{
 use crate::{
     diff::values::same,
     kind::{Facts, Freshness, Kind},
-    model::{Change, Desired, FieldChange, Live, Outcome, Refusal, ResourceId, Sight},
+    model::{Change, Desired, FieldChange, Live, ObservedState, Outcome, Refusal, ResourceId},
 };
 
 /// Reads objects again by their handles.
@@ -19,7 +19,7 @@ pub(super) async fn reread(
     reader: &Reader,
     kind: &dyn Kind,
     objects: &[(&Desired, &Value)],
-) -> HashMap<ResourceId, Sight> {
+) -> HashMap<ResourceId, ObservedState> {
     let mut facts = Facts::new(Freshness::Primary, reader.settings().await.unwrap_or_default());
     loop {
         let observation = kind.reread(objects, &facts);
@@ -31,10 +31,10 @@ pub(super) async fn reread(
 }
 
 /// Looks objects up by their keys, as if they had never been seen.
-pub(super) async fn look_up(reader: &Reader, objects: Vec<&Desired>) -> HashMap<ResourceId, Sight> {
+pub(super) async fn look_up(reader: &Reader, objects: Vec<&Desired>) -> HashMap<ResourceId, ObservedState> {
     let ids: Vec<_> = objects.iter().map(|one| one.id.clone()).collect();
     let scene = observe_target(reader, objects, Freshness::Primary).await;
-    ids.into_iter().filter_map(|id| scene.facts.sight(&id).cloned().map(|sight| (id, sight))).collect()
+    ids.into_iter().filter_map(|id| scene.facts.observed(&id).cloned().map(|observed| (id, observed))).collect()
 }
 
 /// Compares what was sent with what was stored.
@@ -48,7 +48,7 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
     };
     // What differed before and was not sent is left so: it is only reported, or ignored.
     let is_sent = |field: &FieldChange| change.fields.iter().any(|one| one.path == field.path);
-    if let Some(Sight::Found(before)) = facts.sight(&change.id)
+    if let Some(ObservedState::Found(before)) = facts.observed(&change.id)
         && !remaining.iter().all(is_sent)
     {
         let left = kind.compare(desired, Some(before), facts).unwrap_or_default();

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Scene;
-use crate::model::{Action, Change, Desired, FieldChange, Live, Sight, policy::Policy};
+use crate::model::{Action, Change, Desired, FieldChange, Live, ObservedState, policy::Policy};
 
 /// Returns in words how an object differs from the one that its change was planned on, as far as the change tells; what
 /// is passed back with the declared fields may have moved too.
 pub fn moved(change: &Change, scenes: &[Scene<'_>]) -> String {
     let scene = scenes.iter().find(|scene| scene.target == change.target);
-    match (change.action, scene.and_then(|scene| scene.facts.sight(&change.id))) {
-        (Action::Create, Some(Sight::Found(live))) => format!("it is there by now: {}", live.label),
+    match (change.action, scene.and_then(|scene| scene.facts.observed(&change.id))) {
+        (Action::Create, Some(ObservedState::Found(live))) => format!("it is there by now: {}", live.label),
         (Action::Create, _) => "what it hangs on is another one".to_owned(),
-        (_, Some(Sight::Found(live))) if live.handle != change.handle => {
+        (_, Some(ObservedState::Found(live))) if live.handle != change.handle => {
             format!("another object is meant by now: {}", live.label)
         }
-        (_, Some(Sight::Found(live))) => {
+        (_, Some(ObservedState::Found(live))) => {
             let moved = scene.map(|scene| fields(change, live, scene)).unwrap_or_default();
             if moved.is_empty() {
                 "what it is known by, or what goes back with the declared fields, has changed".to_owned()
@@ -25,7 +25,7 @@ pub fn moved(change: &Change, scenes: &[Scene<'_>]) -> String {
                 moved.join(", ")
             }
         }
-        (_, Some(Sight::Absent { .. })) => "it is gone".to_owned(),
+        (_, Some(ObservedState::Absent { .. })) => "it is gone".to_owned(),
         _ => "it cannot be told from others any more".to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use super::{Cause, Scene};
 use crate::{
     kind::{Facts, Kind},
     model::{
-        Action, Change, Desired, Ensure, FieldChange, Live, Sight,
+        Action, Change, Desired, Ensure, FieldChange, Live, ObservedState,
         policy::{Policies, Policy},
     },
 };
@@ -24,9 +24,9 @@ impl<'a> Scene<'a> {
             if one.policies.enforce_all() || one.ensure == Ensure::Absent {
                 continue;
             }
-            if let Some(Sight::Found(live)) = self.facts.sight(&one.id) {
-                let live = Sight::Found(eased(one, live, self.kind(&one.id), &self.facts));
-                self.facts.see(one.id.clone(), live);
+            if let Some(ObservedState::Found(live)) = self.facts.observed(&one.id) {
+                let live = ObservedState::Found(eased(one, live, self.kind(&one.id), &self.facts));
+                self.facts.record(one.id.clone(), live);
                 self.enforced.insert(one.id.clone(), of_policy(one, Policy::Enforce));
             }
         }
@@ -90,17 +90,17 @@ pub(super) fn reported(
         seen: Arc::default(),
         origin: desired.origin.clone(),
     };
-    match scene.facts.sight(&desired.id) {
-        Some(Sight::Found(live)) if desired.ensure == Ensure::Absent => {
+    match scene.facts.observed(&desired.id) {
+        Some(ObservedState::Found(live)) if desired.ensure == Ensure::Absent => {
             Ok(whole.then(|| change(Action::Delete, Some(live), Vec::new())))
         }
-        Some(Sight::Found(live)) => {
+        Some(ObservedState::Found(live)) => {
             let part = of_policy(desired, Policy::Report);
             let mut fields = kind.compare(&part, Some(live), &scene.facts).map_err(Cause::Wrong)?;
             fields.retain(|field| policies.of(&field.path) == Policy::Report);
             Ok((!fields.is_empty()).then(|| change(Action::Update, Some(live), fields)))
         }
-        Some(Sight::Absent { .. }) if whole && desired.ensure == Ensure::Present => {
+        Some(ObservedState::Absent { .. }) if whole && desired.ensure == Ensure::Present => {
             let fields = kind.compare(desired, None, &scene.facts).map_err(Cause::Wrong)?;
             Ok(Some(change(Action::Create, None, fields)))
         }

@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 use super::{Plan, Scene};
 use crate::{
     kind::Kind,
-    model::{Action, Change, Desired, Ensure, FieldChange, Outcome, ResourceId, Sight, policy::Policy},
+    model::{Action, Change, Desired, Ensure, FieldChange, ObservedState, Outcome, ResourceId, policy::Policy},
 };
 
 /// Returns what a change of an object rests on, as it was seen; null where nothing is known of the object.
-pub fn ground(kind: &dyn Kind, desired: &Desired, sight: &Sight) -> Value {
-    match sight {
-        Sight::Found(live) => {
+pub fn ground(kind: &dyn Kind, desired: &Desired, observed: &ObservedState) -> Value {
+    match observed {
+        ObservedState::Found(live) => {
             let known = kind.rests_on();
             let matters = |name: &str| {
                 known.is_none_or(|known| known.contains(&name))
@@ -33,8 +33,11 @@ pub fn ground(kind: &dyn Kind, desired: &Desired, sight: &Sight) -> Value {
                 .collect();
             json!({"found": live.handle, "fields": fields})
         }
-        Sight::Absent { place, .. } => json!({"absent": without_labels(place.clone())}),
-        Sight::Needs(_) | Sight::Ambiguous(_) | Sight::Impossible(_) | Sight::Unknown(_) => Value::Null,
+        ObservedState::Absent { place, .. } => json!({"absent": without_labels(place.clone())}),
+        ObservedState::Needs(_)
+        | ObservedState::Ambiguous(_)
+        | ObservedState::Impossible(_)
+        | ObservedState::Unknown(_) => Value::Null,
     }
 }
 
@@ -48,10 +51,10 @@ fn without_labels(mut place: Value) -> Value {
 
 /// Returns where an object would be made that is not there. A list that came with its holder and is empty is there, but
 /// is what was not there before its holder was.
-fn place_now(desired: &Desired, sight: &Sight) -> Option<Value> {
-    match sight {
-        Sight::Absent { place, .. } => Some(without_labels(place.clone())),
-        Sight::Found(live) if live.fields.is_empty() && !desired.fields.is_empty() => Some(live.handle.clone()),
+fn place_now(desired: &Desired, observed: &ObservedState) -> Option<Value> {
+    match observed {
+        ObservedState::Absent { place, .. } => Some(without_labels(place.clone())),
+        ObservedState::Found(live) if live.fields.is_empty() && !desired.fields.is_empty() => Some(live.handle.clone()),
         _ => None,
     }
 }
@@ -62,8 +65,8 @@ fn base(path: &str) -> &str {
 }
 
 /// Returns the digest of what a change rests on, in hexadecimal digits.
-pub fn seen(kind: &dyn Kind, desired: &Desired, sight: &Sight) -> Arc<str> {
-    digest(&ground(kind, desired, sight)).into()
+pub fn seen(kind: &dyn Kind, desired: &Desired, observed: &ObservedState) -> Arc<str> {
+    digest(&ground(kind, desired, observed)).into()
 }
 
 /// Returns the SHA-256 of a value in hexadecimal digits.
@@ -90,7 +93,7 @@ impl std::io::Write for Sum {
 
 /// Says whether an object is as it was when its change was planned. What a create hangs on may have come to be since:
 /// where a placeholder stood for it, any id will do.
-pub fn holds(kind: &dyn Kind, desired: &Desired, before: &Sight, now: &Sight) -> bool {
+pub fn holds(kind: &dyn Kind, desired: &Desired, before: &ObservedState, now: &ObservedState) -> bool {
     let (was, is) = (ground(kind, desired, before), ground(kind, desired, now));
     if !is.is_null() && was == is {
         return true;
@@ -124,8 +127,8 @@ pub fn standings(plan: &Plan, scenes: &[Scene<'_>]) -> Vec<(ResourceId, Standing
     // What the plan was to make and is there, as planned.
     let made = plan.changes.iter().filter(|change| change.action == Action::Create).filter_map(|change| {
         let (scene, desired) = objects.get(&change.id)?;
-        let Sight::Found(live) = scene.facts.sight(&change.id)? else { return None };
-        let is_made = is_true(scene.kind(&change.id)?, desired, change, scene.facts.sight(&change.id)?, scene);
+        let ObservedState::Found(live) = scene.facts.observed(&change.id)? else { return None };
+        let is_made = is_true(scene.kind(&change.id)?, desired, change, scene.facts.observed(&change.id)?, scene);
         is_made.then_some((&change.id, &live.handle))
     });
     let made: HashMap<&ResourceId, &Value> = made.collect();
@@ -138,15 +141,17 @@ pub fn standings(plan: &Plan, scenes: &[Scene<'_>]) -> Vec<(ResourceId, Standing
 
 fn standing(change: &Change, scene: &Scene<'_>, desired: &Desired, made: &HashMap<&ResourceId, &Value>) -> Standing {
     let unknown = || Standing::Unknown("it was not read".to_owned());
-    let (Some(kind), Some(sight)) = (scene.kind(&change.id), scene.facts.sight(&change.id)) else { return unknown() };
-    if let Sight::Unknown(why) = sight {
+    let (Some(kind), Some(observed)) = (scene.kind(&change.id), scene.facts.observed(&change.id)) else {
+        return unknown();
+    };
+    if let ObservedState::Unknown(why) = observed {
         return Standing::Unknown(why.clone());
     }
-    if *seen(kind, desired, sight) == *change.seen {
+    if *seen(kind, desired, observed) == *change.seen {
         Standing::Fresh
-    } else if is_true(kind, desired, change, sight, scene) {
+    } else if is_true(kind, desired, change, observed, scene) {
         Standing::AlreadyTrue
-    } else if place_now(desired, sight).is_some_and(|place| is_place_of(change, &place, made)) {
+    } else if place_now(desired, observed).is_some_and(|place| is_place_of(change, &place, made)) {
         Standing::Fresh
     } else {
         Standing::Stale
@@ -185,14 +190,20 @@ fn is_part(value: &Value, handle: &Value) -> bool {
 }
 
 /// Returns true if an object is already as a change would make it.
-pub fn is_true(kind: &dyn Kind, desired: &Desired, change: &Change, sight: &Sight, scene: &Scene<'_>) -> bool {
+pub fn is_true(
+    kind: &dyn Kind,
+    desired: &Desired,
+    change: &Change,
+    observed: &ObservedState,
+    scene: &Scene<'_>,
+) -> bool {
     let is_enforced = |field: &FieldChange| desired.policies.of(&field.path) == Policy::Enforce;
-    match (change.action, sight) {
-        (Action::Delete, Sight::Absent { .. }) => true,
-        (Action::Create, Sight::Found(live)) => {
+    match (change.action, observed) {
+        (Action::Delete, ObservedState::Absent { .. }) => true,
+        (Action::Create, ObservedState::Found(live)) => {
             kind.compare(desired, Some(live), &scene.facts).is_ok_and(|fields| fields.is_empty())
         }
-        (Action::Update, Sight::Found(live)) => {
+        (Action::Update, ObservedState::Found(live)) => {
             live.handle == change.handle
                 && desired.ensure != Ensure::Absent
                 && kind.compare(desired, Some(live), &scene.facts).is_ok_and(|fields| !fields.iter().any(is_enforced))

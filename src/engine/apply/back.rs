@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Run;
 use crate::{
     engine::verify::{look_up, reread},
-    model::{Action, Desired, Refusal, ResourceId, Sight},
+    model::{Action, Desired, ObservedState, Refusal, ResourceId},
     plan::told_by,
 };
 
@@ -22,27 +22,27 @@ impl Run<'_> {
     pub(super) async fn read_back_patiently(
         &self,
         open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
-    ) -> HashMap<ResourceId, Sight> {
-        let mut sights = self.read_back(open).await;
+    ) -> HashMap<ResourceId, ObservedState> {
+        let mut observed_states = self.read_back(open).await;
         for pause in LAGS {
             let late: Vec<_> =
-                open.iter().filter(|one| one.2.is_none() && self.is_late(one.0, &sights)).cloned().collect();
+                open.iter().filter(|one| one.2.is_none() && self.is_late(one.0, &observed_states)).cloned().collect();
             if late.is_empty() {
                 break;
             }
             tokio::time::sleep(*pause).await;
-            sights.extend(self.read_back(&late).await);
+            observed_states.extend(self.read_back(&late).await);
         }
-        sights
+        observed_states
     }
 
     /// Reads objects back: by handle where there is one, by key where a create got lost.
     pub(super) async fn read_back(
         &self,
         open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
-    ) -> HashMap<ResourceId, Sight> {
+    ) -> HashMap<ResourceId, ObservedState> {
         let reader = self.writer.reader();
-        let mut sights = HashMap::new();
+        let mut observed_states = HashMap::new();
         let mut unnamed: Vec<&Desired> =
             open.iter().filter(|one| one.1.is_none()).filter_map(|one| self.desired.get(one.0).copied()).collect();
         // A row is known by its ends, so they are looked up with it, and so is what gave them other names.
@@ -53,7 +53,7 @@ impl Run<'_> {
         let mut known: HashSet<&ResourceId> = unnamed.iter().map(|one| &one.id).collect();
         unnamed.extend(ends.into_iter().filter(|one| known.insert(&one.id)));
         if !unnamed.is_empty() {
-            sights.extend(look_up(&reader, unnamed).await);
+            observed_states.extend(look_up(&reader, unnamed).await);
         }
         for kind in self.scene.platform.kinds() {
             let objects: Vec<(&Desired, &Value)> = open
@@ -62,17 +62,18 @@ impl Run<'_> {
                 .filter_map(|one| Some((*self.desired.get(one.0)?, one.1.as_ref()?)))
                 .collect();
             if !objects.is_empty() {
-                sights.extend(reread(&reader, *kind, &objects).await);
+                observed_states.extend(reread(&reader, *kind, &objects).await);
             }
         }
-        sights
+        observed_states
     }
 
     /// Says whether an object that was made does not show yet, or one that was removed still does.
-    fn is_late(&self, id: &ResourceId, sights: &HashMap<ResourceId, Sight>) -> bool {
+    fn is_late(&self, id: &ResourceId, observed_states: &HashMap<ResourceId, ObservedState>) -> bool {
         matches!(
-            (self.changes.get(id).map(|change| change.action), sights.get(id)),
-            (Some(Action::Create), Some(Sight::Absent { .. })) | (Some(Action::Delete), Some(Sight::Found(_)))
+            (self.changes.get(id).map(|change| change.action), observed_states.get(id)),
+            (Some(Action::Create), Some(ObservedState::Absent { .. }))
+                | (Some(Action::Delete), Some(ObservedState::Found(_)))
         )
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Run;
 use crate::{
-    model::{Action, Call, Outcome, Request, ResourceId, Sight},
+    model::{Action, Call, ObservedState, Outcome, Request, ResourceId},
     plan::seen::holds,
 };
 
@@ -20,8 +20,10 @@ impl<'a> Run<'a> {
             let outcome = run.moved(id, now)?;
             let deletes = run.changes.get(id).is_some_and(|change| change.action == Action::Delete);
             Some(match (outcome, now) {
-                (_, Some(Sight::Absent { .. })) if deletes => Outcome::Applied,
-                (_, Some(Sight::Found(live))) if !deletes && run.judged(id, live).converged() => run.judged(id, live),
+                (_, Some(ObservedState::Absent { .. })) if deletes => Outcome::Applied,
+                (_, Some(ObservedState::Found(live))) if !deletes && run.judged(id, live).converged() => {
+                    run.judged(id, live)
+                }
                 // What it wrote and what others did cannot be told apart.
                 (Outcome::Stale, _) => {
                     Outcome::Unknown("its answer was lost, and it has changed since: it was not sent again".to_owned())
@@ -36,16 +38,16 @@ impl<'a> Run<'a> {
     async fn recheck(
         &mut self,
         calls: Vec<(&'a Call, Request)>,
-        moved: impl Fn(&Self, &ResourceId, Option<&Sight>) -> Option<Outcome>,
+        moved: impl Fn(&Self, &ResourceId, Option<&ObservedState>) -> Option<Outcome>,
     ) -> Vec<(&'a Call, Request)> {
         let served = calls.iter().flat_map(|(call, _)| &call.serves);
         let open: Vec<_> =
             served.map(|id| (id, self.live(id).map(|live| live.handle.clone()), None, Duration::ZERO)).collect();
-        let sights = self.read_back(&open).await;
+        let observed_states = self.read_back(&open).await;
         let mut ready = Vec::new();
         for (call, request) in calls {
             let moved: Vec<_> =
-                call.serves.iter().filter_map(|id| Some((id, moved(self, id, sights.get(id))?))).collect();
+                call.serves.iter().filter_map(|id| Some((id, moved(self, id, observed_states.get(id))?))).collect();
             if moved.is_empty() {
                 ready.push((call, request));
                 continue;
@@ -61,11 +63,11 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the outcome of a change that is not to be sent, because its object is not as it was when planned.
-    fn moved(&self, id: &ResourceId, now: Option<&Sight>) -> Option<Outcome> {
+    fn moved(&self, id: &ResourceId, now: Option<&ObservedState>) -> Option<Outcome> {
         let (kind, desired) = (self.kind(id)?, self.desired.get(id)?);
-        match (self.scene.facts.sight(id), now) {
+        match (self.scene.facts.observed(id), now) {
             (Some(before), Some(now)) if holds(kind, desired, before, now) => None,
-            (_, Some(Sight::Unknown(why))) => {
+            (_, Some(ObservedState::Unknown(why))) => {
                 Some(Outcome::Unknown(format!("not sent, for it could not be read again: {why}")))
             }
             (_, None) => Some(Outcome::Unknown("not sent, for it could not be read again".to_owned())),

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Run, WINDOW};
 use crate::{
-    model::{Action, Call, Change, Outcome, Refusal, Request, ResourceId, Sight},
+    model::{Action, Call, Change, ObservedState, Outcome, Refusal, Request, ResourceId},
     plan::seen::is_true,
 };
 
@@ -34,10 +34,10 @@ impl<'a> Run<'a> {
             .iter()
             .map(|one| (one.id, self.live(one.id).map(|live| live.handle.clone()), None, Duration::ZERO))
             .collect();
-        let sights = self.read_back(&open).await;
+        let observed_states = self.read_back(&open).await;
         for one in refused {
-            if let Some(outcome) = self.already(one.id, sights.get(one.id)) {
-                if let Some(Sight::Found(live)) = sights.get(one.id) {
+            if let Some(outcome) = self.already(one.id, observed_states.get(one.id)) {
+                if let Some(ObservedState::Found(live)) = observed_states.get(one.id) {
                     self.handles.insert(one.id.to_string(), live.handle.clone());
                 }
                 // After a lost answer, or one that came from somewhere on the way, it may have been our own doing.
@@ -45,7 +45,8 @@ impl<'a> Run<'a> {
                 self.finish(one.id, if is_own { Outcome::Applied } else { outcome }, one.took);
                 continue;
             }
-            if let Some(Sight::Unknown(why)) = sights.get(one.id).filter(|_| is_doubtful(&one.refusal)) {
+            if let Some(ObservedState::Unknown(why)) = observed_states.get(one.id).filter(|_| is_doubtful(&one.refusal))
+            {
                 let message = format!("{}, and looking it up failed: {why}", one.refusal);
                 self.finish(one.id, Outcome::Unknown(message), one.took);
                 continue;
@@ -61,7 +62,7 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the outcome of an object that is already as its change would make it; none where it is not.
-    pub(super) fn already(&self, id: &ResourceId, now: Option<&Sight>) -> Option<Outcome> {
+    pub(super) fn already(&self, id: &ResourceId, now: Option<&ObservedState>) -> Option<Outcome> {
         let (kind, desired, change) = (self.kind(id)?, self.desired.get(id)?, self.changes.get(id)?);
         is_true(kind, desired, change, now?, self.scene).then_some(Outcome::AlreadyTrue)
     }

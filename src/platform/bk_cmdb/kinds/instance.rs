@@ -26,7 +26,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, Refusal, Request, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, Request},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
@@ -153,14 +153,16 @@ impl Kind for Instance {
             match lookup::instances(model, None, &selectors, &fields, &mut observation, facts) {
                 Ok(rows) => {
                     for (desired, id) in group {
-                        let sight = rows.row(id).map_or_else(Sight::absent, |row| Sight::Found(live(desired, row)));
-                        observation.know(&desired.id, sight);
+                        let observed = rows
+                            .row(id)
+                            .map_or_else(ObservedState::absent, |row| ObservedState::Found(live(desired, row)));
+                        observation.know(&desired.id, observed);
                     }
                 }
                 Err(trouble) => {
                     for (desired, _) in group {
-                        if let Some(sight) = troubled(&trouble, desired) {
-                            observation.know(&desired.id, sight);
+                        if let Some(observed) = troubled(&trouble, desired) {
+                            observation.know(&desired.id, observed);
                         }
                     }
                 }

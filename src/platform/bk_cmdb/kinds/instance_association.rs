@@ -26,7 +26,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     kind::{Authors, Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Call, Desired, Ensure, FieldChange, Live, Reference, Request, ResourceId, Sight},
+    model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Request, ResourceId},
     platform::bk_cmdb::lookup::read_rows,
     source::Located,
     yaml::{self, Node, Section},
@@ -116,7 +116,7 @@ impl Kind for InstanceAssociation {
             match wanted(one, &definitions, &ends, &mut observation) {
                 Ok(Some(wanted)) => groups.entry(wanted.association).or_default().push(wanted),
                 Ok(None) => open.extend(one.locate("association").and_then(Value::as_str)),
-                Err(sight) => observation.know(&one.id, sight),
+                Err(observed) => observation.know(&one.id, observed),
             }
         }
         // The rows of an association are read once, when all its ends are known.
@@ -150,8 +150,9 @@ impl Kind for InstanceAssociation {
                     Ok(rows) => {
                         for (desired, handle) in chunk {
                             let found = rows.iter().any(|row| row["id"] == handle["id"]);
-                            let sight = if found { Sight::Found(links::live(handle)) } else { Sight::absent() };
-                            observation.know(&desired.id, sight);
+                            let observed =
+                                if found { ObservedState::Found(links::live(handle)) } else { ObservedState::absent() };
+                            observation.know(&desired.id, observed);
                         }
                     }
                     Err(trouble) => {
@@ -308,7 +309,7 @@ fn wanted<'d>(
     definitions: &HashMap<&str, &Value>,
     ends: &Ends<'_, 'd>,
     observation: &mut Observation,
-) -> Result<Option<Wanted<'d>>, Sight> {
+) -> Result<Option<Wanted<'d>>, ObservedState> {
     let Some(given) = desired.locator.get("association") else { return Ok(None) };
     let association = given.value.as_str().unwrap_or_default();
     let Some(definition) = definitions.get(association) else {
@@ -316,18 +317,20 @@ fn wanted<'d>(
         let known: BTreeSet<_> = definitions.keys().map(|name| (*name).to_owned()).collect();
         let known: Vec<_> = known.into_iter().collect();
         let diagnostic = Diagnostic::error("P122", message, &given.origin);
-        return Err(Sight::Impossible(Box::new(nearest(diagnostic, association, &known))));
+        return Err(ObservedState::Impossible(Box::new(nearest(diagnostic, association, &known))));
     };
     let mut find = |prefix: &str| match ends.find(desired, prefix, observation) {
         // What has no end is not there, which is what was asked for.
-        Err(Sight::Impossible(_) | Sight::Needs(_)) if desired.ensure == Ensure::Absent => Err(Sight::absent()),
+        Err(ObservedState::Impossible(_) | ObservedState::Needs(_)) if desired.ensure == Ensure::Absent => {
+            Err(ObservedState::absent())
+        }
         found => found,
     };
     let (Some((source_model, source)), Some((target_model, target))) = (find("source.")?, find("target.")?) else {
         return Ok(None);
     };
     if let Some(problem) = direction(desired, association, definition, (source_model, target_model)) {
-        return Err(Sight::Impossible(Box::new(problem)));
+        return Err(ObservedState::Impossible(Box::new(problem)));
     }
     Ok(Some(Wanted { desired, association, source, target }))
 }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, Refusal, Request, Sight, policy::Policy},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, Request, policy::Policy},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
@@ -104,7 +104,7 @@ impl Kind for Module {
             let Some(given) = one.locate("business") else { continue };
             match placed(businesses.find(given, &mut observation, facts), one) {
                 Ok(id) => by_business.entry(id).or_default().push(one),
-                Err(sight) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+                Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
             }
         }
         for (business, group) in by_business {
@@ -150,9 +150,9 @@ impl Kind for Module {
                 rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
             for (desired, handle) in group {
                 let row = handle["module"].as_i64().and_then(|id| rows.get(&id));
-                let sight =
-                    row.map_or_else(Sight::absent, |row| observe::found(desired, live(desired, row), &services));
-                observation.know(&desired.id, sight);
+                let observed = row
+                    .map_or_else(ObservedState::absent, |row| observe::found(desired, live(desired, row), &services));
+                observation.know(&desired.id, observed);
             }
         }
         observation

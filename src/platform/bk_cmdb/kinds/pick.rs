@@ -9,7 +9,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
     kind::Facts,
-    model::{Desired, Ensure, Sight},
+    model::{Desired, Ensure, ObservedState},
     platform::bk_cmdb::{
         attribute::Attribute,
         lookup::{Key, Selector},
@@ -117,7 +117,7 @@ pub(super) fn open(
     assigned: &Assigned<i64>,
     documents: &[&Desired],
     label: impl Fn(i64) -> String,
-) -> Sight {
+) -> ObservedState {
     let place = desired.locator.values().map(|value| &value.origin).find(|origin| **origin != desired.origin);
     let place = place.unwrap_or(&desired.origin);
     let diagnostic = match assigned {
@@ -135,5 +135,5 @@ pub(super) fn open(
         }
         Assigned::Nothing | Assigned::One(_) => Diagnostic::error("P105", "it is not open", place),
     };
-    Sight::Ambiguous(Box::new(diagnostic))
+    ObservedState::Ambiguous(Box::new(diagnostic))
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, Request, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Request},
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     source::Located,
     yaml::{self, Node, Section},
@@ -113,7 +113,7 @@ impl Kind for ProcessTemplate {
             let Some(given) = one.locate("business") else { continue };
             match placed(businesses.find(given, &mut observation, facts), one) {
                 Ok(id) => by_business.entry(id).or_default().push(one),
-                Err(sight) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+                Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
             }
         }
         for (business, group) in by_business {
@@ -144,9 +144,10 @@ impl Kind for ProcessTemplate {
                     let rows: HashMap<i64, &Value> =
                         rows.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect();
                     for (desired, id) in group {
-                        let sight =
-                            rows.get(&id).map_or_else(Sight::absent, |row| Sight::Found(find::live(desired, row)));
-                        observation.know(&desired.id, sight);
+                        let observed = rows
+                            .get(&id)
+                            .map_or_else(ObservedState::absent, |row| ObservedState::Found(find::live(desired, row)));
+                        observation.know(&desired.id, observed);
                     }
                 }
                 Err(trouble) => {

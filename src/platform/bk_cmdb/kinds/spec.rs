@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     diagnostic::Diagnostic,
     kind::Observation,
-    model::{Desired, Ensure, Fields, Sight},
+    model::{Desired, Ensure, Fields, ObservedState},
     platform::bk_cmdb::{
         attribute::{plain, text},
         lookup::{Place, Trouble},
@@ -179,19 +179,19 @@ pub(super) fn name_problem(value: &Value) -> Option<&'static str> {
 }
 
 /// Returns what is known of an object whose business was looked for; none where it was found, or is still asked for.
-pub(super) fn placed(place: Option<Place>, desired: &Desired) -> Result<i64, Option<Sight>> {
+pub(super) fn placed(place: Option<Place>, desired: &Desired) -> Result<i64, Option<ObservedState>> {
     let Some(given) = desired.locator.get("business") else { return Err(None) };
     let said = |message: String| Diagnostic::error("P101", message, &given.origin);
     match place {
         None => Err(None),
         Some(Place::Id(id)) => Ok(id),
         Some(Place::Several) => {
-            Err(Some(Sight::Ambiguous(Box::new(said(format!("several businesses are named {}", given.value))))))
+            Err(Some(ObservedState::Ambiguous(Box::new(said(format!("several businesses are named {}", given.value))))))
         }
         Some(Place::Missing(names)) => {
             let wanted = given.value.as_str().unwrap_or_default();
             let diagnostic = said(format!("no business is named `{wanted}`"));
-            Err(Some(Sight::Impossible(Box::new(nearest(diagnostic, wanted, &names)))))
+            Err(Some(ObservedState::Impossible(Box::new(nearest(diagnostic, wanted, &names)))))
         }
     }
 }
@@ -210,16 +210,16 @@ pub(super) fn nearest(diagnostic: Diagnostic, wanted: &str, names: &[String]) ->
 }
 
 /// Returns what is known of an object after a read that gave nothing; none while it is still asked for.
-pub(super) fn troubled(trouble: &Trouble, desired: &Desired) -> Option<Sight> {
+pub(super) fn troubled(trouble: &Trouble, desired: &Desired) -> Option<ObservedState> {
     match trouble {
         Trouble::Pending => None,
-        Trouble::Failed(why) => Some(Sight::Unknown(why.clone())),
+        Trouble::Failed(why) => Some(ObservedState::Unknown(why.clone())),
         Trouble::NoModel => {
             let model = desired.locator.get("model");
             let origin = model.map_or(&desired.origin, |model| &model.origin);
             let name = model.and_then(|model| model.value.as_str()).unwrap_or("it");
             let message = format!("the model `{name}` does not exist");
-            Some(Sight::Impossible(Box::new(Diagnostic::error("P102", message, origin))))
+            Some(ObservedState::Impossible(Box::new(Diagnostic::error("P102", message, origin))))
         }
     }
 }
@@ -227,6 +227,6 @@ pub(super) fn troubled(trouble: &Trouble, desired: &Desired) -> Option<Sight> {
 /// Says of several objects what is known after a read that gave nothing.
 pub(super) fn spread(trouble: &Trouble, documents: &[&Desired], observation: &mut Observation) {
     for one in documents {
-        observation.known.extend(troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
+        observation.known.extend(troubled(trouble, one).map(|observed| (one.id.clone(), observed)));
     }
 }

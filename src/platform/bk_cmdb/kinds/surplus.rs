@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::spec::{placed, spread};
 use crate::{
     kind::{Facts, Observation},
-    model::{Desired, Live, ResourceId, Sight},
+    model::{Desired, Live, ObservedState, ResourceId},
     platform::bk_cmdb::lookup::{Businesses, Trouble},
 };
 
@@ -35,7 +35,7 @@ pub(super) fn in_businesses(
                     spread(&trouble, &[scope], &mut observation);
                 }
             }
-            Err(sight) => observation.known.extend(sight.map(|sight| (scope.id.clone(), sight))),
+            Err(observed) => observation.known.extend(observed.map(|observed| (scope.id.clone(), observed))),
         }
     }
     observation
@@ -48,8 +48,8 @@ pub(super) fn meant(
     facts: &Facts,
     id: impl Fn(&Desired, &Value) -> Option<i64>,
 ) -> BTreeSet<i64> {
-    let found = |one: &&Desired| match facts.sight(&one.id)? {
-        Sight::Found(live) => id(one, &live.handle),
+    let found = |one: &&Desired| match facts.observed(&one.id)? {
+        ObservedState::Found(live) => id(one, &live.handle),
         _ => None,
     };
     all.iter().filter(|one| one.id.kind == kind).filter_map(found).collect()

@@ -6,19 +6,19 @@
 
 mod author;
 mod member;
+mod observed;
 mod prune;
 mod read;
-mod sight;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
-use self::{read::Missing, sight::observe_instance};
+use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
-    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Request, ResourceId, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Request, ResourceId},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -105,18 +105,18 @@ impl Kind for App {
             let message = "neither this document nor its target names an instance";
             let diagnostic = Diagnostic::error("P201", message, &one.origin)
                 .hint("set `instance` here or `instanceId` of the target");
-            observation.know(&one.id, Sight::Impossible(Box::new(diagnostic)));
+            observation.know(&one.id, ObservedState::Impossible(Box::new(diagnostic)));
         }
         for (instance, group) in by_instance {
             observe_instance(instance, &group, &mut observation, facts);
         }
-        let mut known: HashMap<ResourceId, Sight> = HashMap::new();
-        for (id, sight) in observation.known.iter().filter(|_| !members.is_empty()) {
-            known.entry(id.clone()).or_insert_with(|| sight.clone());
+        let mut known: HashMap<ResourceId, ObservedState> = HashMap::new();
+        for (id, observed) in observation.known.iter().filter(|_| !members.is_empty()) {
+            known.entry(id.clone()).or_insert_with(|| observed.clone());
         }
         for (one, app) in members.iter().zip(&missing) {
-            if let Some(sight) = known.get(&app.id) {
-                member::observe(one, &app.id, sight, &mut observation, facts);
+            if let Some(observed) = known.get(&app.id) {
+                member::observe(one, &app.id, observed, &mut observation, facts);
             }
         }
         observation
@@ -130,21 +130,21 @@ impl Kind for App {
         let mut observation = Observation::default();
         for (desired, handle) in objects {
             let text = |key: &str| handle[key].as_str().unwrap_or_default();
-            let sight = if member::is_members(desired) {
+            let observed = if member::is_members(desired) {
                 member::read(handle, &mut observation, facts)
             } else {
                 match read::show(text("instance"), text("app"), &mut observation, facts) {
                     Ok(None) => None,
-                    Ok(Some(Ok(app))) => Some(Sight::Found(live(text("instance"), app))),
-                    Ok(Some(Err(Missing::Gone))) => Some(Sight::absent()),
+                    Ok(Some(Ok(app))) => Some(ObservedState::Found(live(text("instance"), app))),
+                    Ok(Some(Err(Missing::Gone))) => Some(ObservedState::absent()),
                     Ok(Some(Err(Missing::Hidden))) => {
-                        Some(Sight::Unknown("it exists but is not visible to this identity".to_owned()))
+                        Some(ObservedState::Unknown("it exists but is not visible to this identity".to_owned()))
                     }
-                    Err(refusal) => Some(Sight::Unknown(refusal.to_string())),
+                    Err(refusal) => Some(ObservedState::Unknown(refusal.to_string())),
                 }
             };
-            if let Some(sight) = sight {
-                observation.know(&desired.id, sight);
+            if let Some(observed) = observed {
+                observation.know(&desired.id, observed);
             }
         }
         observation

@@ -21,8 +21,10 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
             Ok(())
         };
         match (lookup::definition(model_of(one), &mut observation, facts), business) {
-            (Err(trouble), _) => observation.known.extend(troubled(&trouble, one).map(|sight| (one.id.clone(), sight))),
-            (_, Err(sight)) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+            (Err(trouble), _) => {
+                observation.known.extend(troubled(&trouble, one).map(|observed| (one.id.clone(), observed)))
+            }
+            (_, Err(observed)) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
             (Ok(definition), Ok(())) => {
                 let mut problems: Vec<_> =
                     pick::selectors(one, "", &definition, facts).err().into_iter().map(|problem| *problem).collect();
@@ -31,7 +33,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
                 match parent::check(one, all, &mut observation, facts) {
                     Ok(found) => problems.extend(found),
                     Err(trouble) => {
-                        observation.known.extend(troubled(&trouble, one).map(|sight| (one.id.clone(), sight)));
+                        observation.known.extend(troubled(&trouble, one).map(|observed| (one.id.clone(), observed)));
                         continue;
                     }
                 }

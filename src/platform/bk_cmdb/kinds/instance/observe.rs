@@ -14,7 +14,7 @@ use super::{
 use crate::{
     diff::identity::{self, Assigned},
     kind::{Facts, Observation, Read},
-    model::{Desired, Ensure, Live, Request, ResourceId, Rival, Sight},
+    model::{Desired, Ensure, Live, ObservedState, Request, ResourceId, Rival},
     platform::bk_cmdb::{
         kinds::{
             pick::{self, Gathered},
@@ -31,9 +31,9 @@ const PAGE: usize = 500;
 pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &Facts, observation: &mut Observation) {
     let business = match business_of(group, all, facts, observation) {
         Ok(business) => business,
-        Err(sight) => {
-            if let Some(sight) = sight {
-                group.iter().for_each(|one| observation.know(&one.id, sight.clone()));
+        Err(observed) => {
+            if let Some(observed) = observed {
+                group.iter().for_each(|one| observation.know(&one.id, observed.clone()));
             }
             return;
         }
@@ -52,7 +52,7 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
                     }
                     picks.insert(&one.id, selectors);
                 }
-                Err(problem) => observation.know(&one.id, Sight::Impossible(problem)),
+                Err(problem) => observation.know(&one.id, ObservedState::Impossible(problem)),
             }
         }
         let rows = lookup::instances(model, business, &gathered.selectors, &gathered.fields, observation, facts)?;
@@ -80,8 +80,8 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
         }
         Err(trouble) => {
             for one in group {
-                if let Some(sight) = troubled(&trouble, one) {
-                    observation.know(&one.id, sight);
+                if let Some(observed) = troubled(&trouble, one) {
+                    observation.know(&one.id, observed);
                 }
             }
         }
@@ -93,7 +93,7 @@ pub(super) fn business_of(
     all: &[&Desired],
     facts: &Facts,
     observation: &mut Observation,
-) -> Result<Option<i64>, Option<Sight>> {
+) -> Result<Option<i64>, Option<ObservedState>> {
     let Some(given) = group.first().and_then(|one| one.locate("business")) else { return Ok(None) };
     let businesses = Businesses::of(all, observation, facts).map_err(|trouble| troubled(&trouble, group[0]))?;
     placed(businesses.find(given, observation, facts), group[0]).map(Some)
@@ -140,14 +140,14 @@ fn assign(
             }
             Err(Trouble::Pending) => return,
             Err(trouble) => {
-                observation.known.extend(troubled(trouble, one).map(|sight| (one.id.clone(), sight)));
+                observation.known.extend(troubled(trouble, one).map(|observed| (one.id.clone(), observed)));
                 continue;
             }
         };
-        let sight = match assigned {
+        let observed = match assigned {
             Assigned::Nothing => match places.remove(&one.id).unwrap_or(Ok(Value::Null)) {
-                Ok(place) => Sight::Absent { nearest: names.clone(), rivals, place },
-                Err(sight) => sight,
+                Ok(place) => ObservedState::Absent { nearest: names.clone(), rivals, place },
+                Err(observed) => observed,
             },
             Assigned::One(id) => match rows.row(*id) {
                 Some(row) => match &holds {
@@ -161,16 +161,16 @@ fn assign(
                         for (field, value) in keys.into_iter().flatten() {
                             live.fields.entry(field.as_str().into()).or_insert_with(|| value.clone());
                         }
-                        parent::refused_name(one, row).unwrap_or(Sight::Found(live))
+                        parent::refused_name(one, row).unwrap_or(ObservedState::Found(live))
                     }
                     Err(Trouble::Pending) => return,
-                    Err(trouble) => troubled(trouble, one).unwrap_or_else(Sight::absent),
+                    Err(trouble) => troubled(trouble, one).unwrap_or_else(ObservedState::absent),
                 },
-                None => Sight::absent(),
+                None => ObservedState::absent(),
             },
             open => pick::open(one, open, documents, label),
         };
-        observation.know(&one.id, sight);
+        observation.know(&one.id, observed);
     }
 }
 
@@ -233,7 +233,7 @@ pub(super) fn associations(
 /// The names that documents want for their instances and that other instances hold.
 fn taken_names<'d>(
     group: &Group<'_, 'd, '_>,
-    places: &HashMap<&ResourceId, Result<Value, Sight>>,
+    places: &HashMap<&ResourceId, Result<Value, ObservedState>>,
     facts: &Facts,
     observation: &mut Observation,
 ) -> Result<HashMap<&'d ResourceId, Vec<Rival>>, Trouble> {

@@ -9,7 +9,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
     kind::{Facts, Observation},
-    model::{Desired, Ensure, Request, ResourceId, Sight},
+    model::{Desired, Ensure, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{pick, spec},
         lookup::{self, PARENT, Rows, Selector, Trouble, is_layer, read_rows},
@@ -161,7 +161,7 @@ pub(super) fn find<'d>(
         let found = match &above {
             Err(trouble) => Err(spec::troubled(trouble, one)),
             Ok(above) => match problem(one, above.as_deref(), all) {
-                Some(problem) => Err(Some(Sight::Impossible(Box::new(problem)))),
+                Some(problem) => Err(Some(ObservedState::Impossible(Box::new(problem)))),
                 None => resolve(one, above.as_deref().unwrap_or_default(), business, all, observation, facts),
             },
         };
@@ -171,10 +171,10 @@ pub(super) fn find<'d>(
                 return true;
             }
             // An instance without a parent does not exist, as its document asks.
-            Err(Some(Sight::Impossible(_) | Sight::Needs(_))) if one.ensure == Ensure::Absent => {
-                observation.know(&one.id, Sight::absent());
+            Err(Some(ObservedState::Impossible(_) | ObservedState::Needs(_))) if one.ensure == Ensure::Absent => {
+                observation.know(&one.id, ObservedState::absent());
             }
-            Err(sight) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+            Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
         }
         false
     });
@@ -189,31 +189,31 @@ fn resolve(
     all: &[&Desired],
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<Parent, Option<Sight>> {
+) -> Result<Parent, Option<ObservedState>> {
     let origin = given(one).unwrap_or(&one.origin);
     let wrong = |code, message: String| Diagnostic::error(code, message, origin);
-    let impossible = |problem: Diagnostic| Some(Sight::Impossible(Box::new(problem)));
+    let impossible = |problem: Diagnostic| Some(ObservedState::Impossible(Box::new(problem)));
     let selectors = if let Some(name) = one.locate("parent.ref").and_then(Value::as_str) {
         let Some(document) = all.iter().find(|other| other.id.kind == one.id.kind && &*other.id.key == name) else {
             let message = format!("Instance/{name} lies on another target, or its document cannot be used");
             return Err(impossible(wrong("P120", message)));
         };
-        match facts.sight(&document.id) {
+        match facts.observed(&document.id) {
             None => return Err(None),
-            Some(Sight::Found(live)) => vec![Selector::Id(live.handle.as_i64().unwrap_or_default())],
-            Some(Sight::Absent { .. }) if document.ensure == Ensure::Present => {
+            Some(ObservedState::Found(live)) => vec![Selector::Id(live.handle.as_i64().unwrap_or_default())],
+            Some(ObservedState::Absent { .. }) if document.ensure == Ensure::Present => {
                 if document.locate("business") == one.locate("business") {
                     return Ok(Parent::Made(document.id.clone()));
                 }
                 let problem = wrong("P156", format!("{} is created in another business", document.id));
                 return Err(impossible(problem.hint("give both the same `business`, written alike")));
             }
-            Some(_) => return Err(Some(Sight::Needs(document.id.clone()))),
+            Some(_) => return Err(Some(ObservedState::Needs(document.id.clone()))),
         }
     } else {
         let definition =
             lookup::definition(above, observation, facts).map_err(|trouble| spec::troubled(&trouble, one))?;
-        pick::selectors(one, PREFIX, &definition, facts).map_err(|problem| Some(Sight::Impossible(problem)))?
+        pick::selectors(one, PREFIX, &definition, facts).map_err(|problem| Some(ObservedState::Impossible(problem)))?
     };
     let asked: BTreeSet<Selector> = selectors.iter().cloned().collect();
     let rows = lookup::instances(above, business, &asked, &BTreeSet::new(), observation, facts)
@@ -224,7 +224,7 @@ fn resolve(
         (Some(id), None) => Ok(Parent::Id(id)),
         (Some(first), Some(second)) => {
             let message = format!("several instances of `{above}` fit: #{first}, #{second}");
-            Err(Some(Sight::Ambiguous(Box::new(wrong("P105", message).hint("give the parent's `id`")))))
+            Err(Some(ObservedState::Ambiguous(Box::new(wrong("P105", message).hint("give the parent's `id`")))))
         }
         (None, _) => {
             let problem = wrong("P121", format!("no instance of `{above}` in that business fits"));
@@ -241,7 +241,7 @@ pub(super) fn place(
     all: &[&Desired],
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<Value, Option<Sight>> {
+) -> Result<Value, Option<ObservedState>> {
     let mut place = business.map_or(Value::Null, |business| json!({BUSINESS: business}));
     let above = match above(model_of(one), observation, facts) {
         Ok(above) => above,
@@ -251,7 +251,7 @@ pub(super) fn place(
     };
     let problems = problem(one, above.as_deref(), all).or_else(|| above.as_ref().and_then(|_| misnamed(one)));
     if let Some(problem) = problems {
-        return Err(Some(Sight::Impossible(Box::new(problem))));
+        return Err(Some(ObservedState::Impossible(Box::new(problem))));
     }
     match (above, parents.known.get(&one.id), business) {
         (_, Some(Parent::Id(id)), _) => place[PARENT] = json!(id),
@@ -269,7 +269,7 @@ pub(super) fn places<'d>(
     all: &[&Desired],
     observation: &mut Observation,
     facts: &Facts,
-) -> Option<HashMap<&'d ResourceId, Result<Value, Sight>>> {
+) -> Option<HashMap<&'d ResourceId, Result<Value, ObservedState>>> {
     let created = group.documents.iter().zip(group.assigned);
     let created = created.filter(|(one, assigned)| one.ensure == Ensure::Present && **assigned == Assigned::Nothing);
     let mut places = HashMap::new();
@@ -277,7 +277,7 @@ pub(super) fn places<'d>(
     for (one, _) in created {
         match place(one, group.business, parents, all, observation, facts) {
             Ok(place) => _ = places.insert(&one.id, Ok(place)),
-            Err(Some(sight)) => _ = places.insert(&one.id, Err(sight)),
+            Err(Some(observed)) => _ = places.insert(&one.id, Err(observed)),
             Err(None) => is_known = false,
         }
     }
@@ -291,8 +291,8 @@ pub(super) fn shares_names(parent: &Value, holder: i64, rows: &[&Rows<'_>]) -> b
 }
 
 /// Returns why an instance that is there cannot get its declared name; none where it can.
-pub(super) fn refused_name(one: &Desired, row: &Value) -> Option<Sight> {
+pub(super) fn refused_name(one: &Desired, row: &Value) -> Option<ObservedState> {
     let is_new = wanted_name(one).is_some_and(|name| row[super::NAME] != name);
     let problem = misnamed(one).filter(|_| is_new && one.ensure != Ensure::Absent && is_layer(&row[PARENT]))?;
-    Some(Sight::Impossible(Box::new(problem)))
+    Some(ObservedState::Impossible(Box::new(problem)))
 }

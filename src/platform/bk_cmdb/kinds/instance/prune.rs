@@ -8,7 +8,7 @@ use super::{NAME, live, model_of, observe};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation},
-    model::{Desired, Ensure, Live, Sight},
+    model::{Desired, Ensure, Live, ObservedState},
     platform::bk_cmdb::{
         kinds::{
             instance::BUILT_IN,
@@ -26,8 +26,10 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
     let rows = all.iter().filter(|one| one.id.kind == "InstanceAssociation" && one.ensure != Ensure::Absent);
     let mut ends = Vec::new();
     for row in rows {
-        let Some(Sight::Found(Live { handle: at, .. }) | Sight::Absent { place: at, .. }) = facts.sight(&row.id) else {
-            scopes.iter().for_each(|scope| observation.know(&scope.id, Sight::Needs(row.id.clone())));
+        let Some(ObservedState::Found(Live { handle: at, .. }) | ObservedState::Absent { place: at, .. }) =
+            facts.observed(&row.id)
+        else {
+            scopes.iter().for_each(|scope| observation.know(&scope.id, ObservedState::Needs(row.id.clone())));
             return observation;
         };
         ends.push((&at["model"], &at["source"]));
@@ -36,7 +38,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
     for scope in scopes {
         match surplus(scope, all, &ends, facts, &mut observation) {
             Ok(surplus) => observation.surplus.extend(surplus),
-            Err(sight) => observation.known.extend(sight.map(|sight| (scope.id.clone(), sight))),
+            Err(observed) => observation.known.extend(observed.map(|observed| (scope.id.clone(), observed))),
         }
     }
     observation
@@ -48,10 +50,10 @@ fn surplus(
     ends: &[(&Value, &Value)],
     facts: &Facts,
     observation: &mut Observation,
-) -> Result<Vec<(Desired, Live)>, Option<Sight>> {
+) -> Result<Vec<(Desired, Live)>, Option<ObservedState>> {
     let model = model_of(scope);
     let refused =
-        |message: String| Some(Sight::Impossible(Box::new(Diagnostic::error("P151", message, &scope.origin))));
+        |message: String| Some(ObservedState::Impossible(Box::new(Diagnostic::error("P151", message, &scope.origin))));
     if BUILT_IN.iter().any(|(name, _)| *name == model) {
         return Err(refused(format!("`{model}` is a built-in model: nothing of it is pruned as an Instance")));
     }
@@ -65,8 +67,8 @@ fn surplus(
     if rows.iter().any(|row| is_layer(&row[PARENT])) {
         let message = format!("`{model}` is a layer of the topology: with an instance all beneath it would go");
         let hint = "remove its instances one by one, by documents with `ensure: absent` and `cascade: true`";
-        return Err(refused(message).map(|sight| match sight {
-            Sight::Impossible(diagnostic) => Sight::Impossible(Box::new(diagnostic.hint(hint))),
+        return Err(refused(message).map(|observed| match observed {
+            ObservedState::Impossible(diagnostic) => ObservedState::Impossible(Box::new(diagnostic.hint(hint))),
             other => other,
         }));
     }

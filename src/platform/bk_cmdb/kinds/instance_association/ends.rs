@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation},
-    model::{Desired, Ensure, ResourceId, Sight},
+    model::{Desired, Ensure, ObservedState, ResourceId},
     platform::bk_cmdb::{
         kinds::{
             instance::{BUILT_IN, model_of},
@@ -128,17 +128,17 @@ impl<'f, 'd> Ends<'f, 'd> {
     }
 
     /// Returns the instance of a document; nothing while it is not known yet.
-    fn of_document(&self, document: &'d Desired) -> Result<Option<(&'d str, End)>, Sight> {
-        match self.facts.sight(&document.id) {
+    fn of_document(&self, document: &'d Desired) -> Result<Option<(&'d str, End)>, ObservedState> {
+        match self.facts.observed(&document.id) {
             None => Ok(None),
-            Some(Sight::Found(live)) => {
+            Some(ObservedState::Found(live)) => {
                 let handle = live.handle.as_i64().unwrap_or_default();
                 Ok(Some((model_of(document), End::Id(handle))))
             }
-            Some(Sight::Absent { .. }) if document.ensure == Ensure::Present => {
+            Some(ObservedState::Absent { .. }) if document.ensure == Ensure::Present => {
                 Ok(Some((model_of(document), End::Made(document.id.clone()))))
             }
-            Some(_) => Err(Sight::Needs(document.id.clone())),
+            Some(_) => Err(ObservedState::Needs(document.id.clone())),
         }
     }
 
@@ -148,13 +148,13 @@ impl<'f, 'd> Ends<'f, 'd> {
         desired: &'d Desired,
         prefix: &str,
         observation: &mut Observation,
-    ) -> Result<Option<(&'d str, End)>, Sight> {
+    ) -> Result<Option<(&'d str, End)>, ObservedState> {
         let path = |key: &str| format!("{prefix}{key}");
         if let Some(name) = desired.locator.get(&*path("ref")) {
             let id = ResourceId { kind: INSTANCE, key: name.value.as_str().unwrap_or_default().into() };
             let Some(document) = self.documents.get(&id) else {
                 let message = format!("{id} lies on another target, or its document cannot be used");
-                return Err(Sight::Impossible(Box::new(Diagnostic::error("P120", message, &name.origin))));
+                return Err(ObservedState::Impossible(Box::new(Diagnostic::error("P120", message, &name.origin))));
             };
             return self.of_document(document);
         }
@@ -167,13 +167,14 @@ impl<'f, 'd> Ends<'f, 'd> {
         let place = place.map_or(&desired.origin, |(_, value)| &value.origin);
         match known {
             Err(Trouble::Pending) => Ok(None),
-            Err(Trouble::Failed(why)) => Err(Sight::Unknown(why.clone())),
+            Err(Trouble::Failed(why)) => Err(ObservedState::Unknown(why.clone())),
             Err(Trouble::NoModel) => {
                 let message = format!("the model `{model}` does not exist");
-                Err(Sight::Impossible(Box::new(Diagnostic::error("P102", message, place))))
+                Err(ObservedState::Impossible(Box::new(Diagnostic::error("P102", message, place))))
             }
             Ok(Model { definition, rows, .. }) => {
-                let selectors = pick::selectors(desired, prefix, definition, self.facts).map_err(Sight::Impossible)?;
+                let selectors =
+                    pick::selectors(desired, prefix, definition, self.facts).map_err(ObservedState::Impossible)?;
                 let document = selectors.first().and_then(|selector| known.as_ref().ok()?.document(selector));
                 if let Some(document) = document {
                     return self.of_document(document);
@@ -184,7 +185,7 @@ impl<'f, 'd> Ends<'f, 'd> {
                     (Some(id), None) => Ok(Some((model, End::Id(id)))),
                     (Some(first), Some(second)) => {
                         let message = format!("several instances of `{model}` fit: #{first}, #{second}");
-                        Err(Sight::Ambiguous(Box::new(Diagnostic::error("P105", message, place))))
+                        Err(ObservedState::Ambiguous(Box::new(Diagnostic::error("P105", message, place))))
                     }
                     (None, _) => {
                         let mut diagnostic = Diagnostic::error("P121", format!("no instance of `{model}` fits"), place);
@@ -194,7 +195,7 @@ impl<'f, 'd> Ends<'f, 'd> {
                             };
                             diagnostic = spec::nearest(diagnostic, name, &names);
                         }
-                        Err(Sight::Impossible(Box::new(diagnostic)))
+                        Err(ObservedState::Impossible(Box::new(diagnostic)))
                     }
                 }
             }

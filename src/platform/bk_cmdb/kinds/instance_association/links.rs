@@ -8,7 +8,7 @@ use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation, Read},
-    model::{Desired, Ensure, Live, Request, ResourceId, Rival, Sight},
+    model::{Desired, Ensure, Live, ObservedState, Request, ResourceId, Rival},
     platform::bk_cmdb::lookup::{Trouble, check_page, read_rows},
 };
 
@@ -130,11 +130,11 @@ impl<'a> Association<'a> {
     }
 
     /// Says what is known of a row that no other declared row forbids.
-    fn sight(&self, one: &Wanted<'_>, links: &Links) -> Sight {
+    fn observed(&self, one: &Wanted<'_>, links: &Links) -> ObservedState {
         if let (End::Id(source), End::Id(target)) = (&one.source, &one.target)
             && let Some(id) = links.ids.get(&(*source, *target))
         {
-            return Sight::Found(live(&self.handle(*source, *target, *id)));
+            return ObservedState::Found(live(&self.handle(*source, *target, *id)));
         }
         let labels = [(&one.source, self.source_model), (&one.target, self.target_model)];
         let hangs_on: Vec<_> =
@@ -147,7 +147,7 @@ impl<'a> Association<'a> {
             .flat_map(|claim| links.holders(&claim).iter().map(move |id| (claim.clone(), id)))
             .map(|(claim, id)| Rival { claim, holder: label(*id) })
             .collect();
-        Sight::Absent { nearest: Vec::new(), rivals, place }
+        ObservedState::Absent { nearest: Vec::new(), rivals, place }
     }
 
     fn handle(&self, source: i64, target: i64, id: i64) -> Value {
@@ -241,17 +241,17 @@ pub(super) fn settle(
     }
     observation.surplus.extend(association.surplus(group, &links));
     for (at, one) in group.iter().enumerate() {
-        let sight = match declared.conflict(at, one, &association) {
+        let observed = match declared.conflict(at, one, &association) {
             Some((message, others)) => {
                 let diagnostic = Diagnostic::error("P124", message, &one.desired.origin);
                 let others = others.iter().filter(|other| **other != at).map(|other| group[*other].desired);
-                Sight::Impossible(Box::new(others.fold(diagnostic, |diagnostic, other| {
+                ObservedState::Impossible(Box::new(others.fold(diagnostic, |diagnostic, other| {
                     diagnostic.also(&other.origin, format!("{} declares it", other.id))
                 })))
             }
-            None => association.sight(one, &links),
+            None => association.observed(one, &links),
         };
-        observation.know(&one.desired.id, sight);
+        observation.know(&one.desired.id, observed);
     }
     Ok(())
 }

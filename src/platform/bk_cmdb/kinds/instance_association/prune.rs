@@ -8,7 +8,7 @@ use super::links;
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation},
-    model::{Desired, Request, Sight},
+    model::{Desired, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
             spec::spread,
@@ -34,7 +34,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
     for scope in scopes {
         let name = scope.locate("association").and_then(Value::as_str).unwrap_or_default();
         let refused = |code: &'static str, message: String| {
-            Sight::Impossible(Box::new(Diagnostic::error(code, message, &scope.origin)))
+            ObservedState::Impossible(Box::new(Diagnostic::error(code, message, &scope.origin)))
         };
         if name.contains("_bk_mainline_") {
             let message = format!("`{name}` is part of the topology: nothing of it is pruned");

@@ -35,8 +35,8 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         let Some(given) = one.locate("business") else { continue };
         match placed(businesses.find(given, &mut observation, facts), one) {
             Ok(id) => by_business.entry(id).or_default().push(one),
-            Err(sight) => {
-                observation.known.extend(sight.map(|sight| (one.id.clone(), sight)));
+            Err(observed) => {
+                observation.known.extend(observed.map(|observed| (one.id.clone(), observed)));
                 observation.remarks.extend(problems(one, None, &common, facts));
             }
         }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation},
-    model::{Desired, Ensure, FieldChange, Live, Request, Sight},
+    model::{Desired, Ensure, FieldChange, Live, ObservedState, Request},
     platform::bk_cmdb::kinds::pick::Definition,
     source::Located,
 };
@@ -65,9 +65,9 @@ pub(super) fn problems(
     definition: &Definition<'_>,
     facts: &Facts,
 ) -> Vec<Diagnostic> {
-    let template = match (live, facts.sight(&desired.id)) {
+    let template = match (live, facts.observed(&desired.id)) {
         (Some(live), _) => live.field(TEMPLATE).as_i64(),
-        (None, Some(Sight::Absent { place, .. })) => place[TEMPLATE].as_i64(),
+        (None, Some(ObservedState::Absent { place, .. })) => place[TEMPLATE].as_i64(),
         (None, _) => None,
     };
     let place = own::business(desired, live, facts).zip(template.filter(|id| *id > 0));

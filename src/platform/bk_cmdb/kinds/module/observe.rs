@@ -13,7 +13,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     kind::{Facts, Observation},
-    model::{Desired, Ensure, Live, Request, Rival, Sight},
+    model::{Desired, Ensure, Live, ObservedState, Request, Rival},
     platform::bk_cmdb::{
         kinds::{
             pick,
@@ -104,7 +104,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     });
     fixed::ask(business, modules, &services, observation, facts);
     for ((one, set), assigned) in placed.iter().zip(&assigned) {
-        let sight = match assigned {
+        let observed = match assigned {
             Assigned::One(id) => {
                 let mut found = live(one, rows[id]);
                 found.undeletable = removal::undeletable(rows[id], &hosts).filter(|_| one.ensure == Ensure::Absent);
@@ -126,14 +126,14 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
                         let rivals = holders.into_iter().flat_map(|(claim, holders)| {
                             holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: label(id) })
                         });
-                        Sight::Absent { nearest, rivals: rivals.collect(), place }
+                        ObservedState::Absent { nearest, rivals: rivals.collect(), place }
                     }
-                    Err(problem) => Sight::Impossible(problem),
+                    Err(problem) => ObservedState::Impossible(problem),
                 }
             }
             open => pick::open(one, open, &documents, label),
         };
-        observation.know(&one.id, sight);
+        observation.know(&one.id, observed);
     }
 }
 
@@ -159,13 +159,13 @@ fn names_by_set<'f>(
 
 /// Returns the sight of a module that was found, with the ids of the service template and category that its document
 /// names.
-pub(super) fn found(one: &Desired, mut live: Live, services: &Services<'_>) -> Sight {
+pub(super) fn found(one: &Desired, mut live: Live, services: &Services<'_>) -> ObservedState {
     match resolve(one, services) {
         Ok(wanted) => {
             live.fields.extend(wanted.into_iter().map(|(key, id)| (format!("{WANTED}{key}").into(), json!(id))));
-            Sight::Found(live)
+            ObservedState::Found(live)
         }
-        Err(problem) => Sight::Impossible(problem),
+        Err(problem) => ObservedState::Impossible(problem),
     }
 }
 
@@ -213,13 +213,13 @@ pub(super) fn set_of(desired: &Desired, sets: &Sets<'_>, observation: &mut Obser
         (Some(id), None) => return Some(id),
         (Some(_), Some(_)) => {
             let diagnostic = said(format!("several sets are named `{wanted}`")).hint("give the set's id");
-            observation.know(&desired.id, Sight::Ambiguous(Box::new(diagnostic)));
+            observation.know(&desired.id, ObservedState::Ambiguous(Box::new(diagnostic)));
         }
         (None, _) => {
             let names: Vec<_> =
                 sets.rows.iter().filter_map(|row| row["bk_set_name"].as_str().map(str::to_owned)).collect();
             let diagnostic = nearest(said(format!("no set is named `{wanted}`")), wanted, &names);
-            observation.know(&desired.id, Sight::Impossible(Box::new(diagnostic)));
+            observation.know(&desired.id, ObservedState::Impossible(Box::new(diagnostic)));
         }
     }
     None

@@ -4,7 +4,7 @@
 use super::MODEL;
 use crate::{
     kind::{Facts, Observation},
-    model::{Desired, Live, Sight},
+    model::{Desired, Live, ObservedState},
     platform::bk_cmdb::{
         kinds::{pick::Definition, spec::spread},
         lookup::{self, Trouble},
@@ -51,9 +51,9 @@ pub(super) fn known(business: Option<i64>, facts: &Facts) -> Definition<'_> {
 
 /// Returns the business of a module: that of the live one, else that in which it would be made.
 pub(super) fn business(desired: &Desired, live: Option<&Live>, facts: &Facts) -> Option<i64> {
-    let place = match (live, facts.sight(&desired.id)) {
+    let place = match (live, facts.observed(&desired.id)) {
         (Some(live), _) => &live.handle,
-        (None, Some(Sight::Absent { place, .. })) => place,
+        (None, Some(ObservedState::Absent { place, .. })) => place,
         (None, _) => return None,
     };
     place["business"].as_i64()

@@ -31,7 +31,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         let Some(given) = one.locate("business") else { continue };
         match placed(businesses.find(given, &mut observation, facts), one) {
             Ok(id) => by_business.entry(id).or_default().push(one),
-            Err(sight) => observation.known.extend(sight.map(|sight| (one.id.clone(), sight))),
+            Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
         }
     }
     for (business, group) in by_business {
@@ -42,7 +42,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
                 for one in group {
                     match template_of(one, &templates) {
                         Ok(_) => observation.checked(&one.id, Vec::new()),
-                        Err(sight) => observation.know(&one.id, sight),
+                        Err(observed) => observation.know(&one.id, observed),
                     }
                 }
             }

@@ -12,7 +12,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     kind::{Facts, Observation},
-    model::{Desired, Ensure, Live, Request, Rival, Sight},
+    model::{Desired, Ensure, Live, ObservedState, Request, Rival},
     platform::bk_cmdb::{
         kinds::{
             pick,
@@ -36,7 +36,7 @@ pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts,
     for one in group {
         match template_of(one, &templates) {
             Ok(template) => placed.push((*one, template)),
-            Err(sight) => observation.know(&one.id, sight),
+            Err(observed) => observation.know(&one.id, observed),
         }
     }
     let mut rows: BTreeMap<i64, &Value> = BTreeMap::new();
@@ -112,7 +112,7 @@ fn assign(
     let assigned = identity::assign(candidates.collect());
     let documents: Vec<_> = placed.iter().map(|(one, _)| *one).collect();
     for ((one, template), assigned) in placed.iter().zip(&assigned) {
-        let sight = match assigned {
+        let observed = match assigned {
             Assigned::One(id) => {
                 let mut found = live(one, rows[id]);
                 if let Some(name) = one.field(NAME).and_then(Value::as_str) {
@@ -126,7 +126,7 @@ fn assign(
                     held::observe(one, &found, observation, facts);
                 }
                 observation.remarks.extend(lock::unlocked(one, &found).filter(|_| one.ensure != Ensure::Absent));
-                Sight::Found(found)
+                ObservedState::Found(found)
             }
             Assigned::Nothing => {
                 // Only one that has to be there is told which names there are.
@@ -139,16 +139,16 @@ fn assign(
                     holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: template_label(id) })
                 });
                 let rivals = rivals.chain(pairs.rivals(one, None, &place)).collect();
-                Sight::Absent { nearest, rivals, place }
+                ObservedState::Absent { nearest, rivals, place }
             }
             open => pick::open(one, open, &documents, template_label),
         };
-        observation.know(&one.id, sight);
+        observation.know(&one.id, observed);
     }
 }
 
 /// Returns the service template that a document names, or why there is none.
-pub(super) fn template_of(desired: &Desired, templates: &[&Value]) -> Result<Option<i64>, Sight> {
+pub(super) fn template_of(desired: &Desired, templates: &[&Value]) -> Result<Option<i64>, ObservedState> {
     let Some(given) = desired.locator.get("serviceTemplate") else { return Ok(None) };
     let Some(wanted) = given.value.as_str() else { return Ok(given.value.as_i64()) };
     let mut found = templates.iter().filter(|row| row["name"].as_str() == Some(wanted));
@@ -157,12 +157,12 @@ pub(super) fn template_of(desired: &Desired, templates: &[&Value]) -> Result<Opt
         (Some(id), None) => Ok(Some(id)),
         (Some(_), Some(_)) => {
             let diagnostic = said(format!("several service templates are named `{wanted}`")).hint("give the id");
-            Err(Sight::Ambiguous(Box::new(diagnostic)))
+            Err(ObservedState::Ambiguous(Box::new(diagnostic)))
         }
         (None, _) => {
             let known: Vec<_> = templates.iter().filter_map(|row| row["name"].as_str().map(str::to_owned)).collect();
             let diagnostic = nearest(said(format!("no service template is named `{wanted}`")), wanted, &known);
-            Err(Sight::Impossible(Box::new(diagnostic)))
+            Err(ObservedState::Impossible(Box::new(diagnostic)))
         }
     }
 }

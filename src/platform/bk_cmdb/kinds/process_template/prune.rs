@@ -34,8 +34,8 @@ fn search(
     let template = match template_of(scope, &templates) {
         Ok(Some(template)) => template,
         Ok(None) => return Ok(()),
-        Err(sight) => {
-            observation.know(&scope.id, sight);
+        Err(observed) => {
+            observation.know(&scope.id, observed);
             return Ok(());
         }
     };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Beneath, Facts, Observation, Planned, Read, Things},
-    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, Reference, Request, ResourceId, Sight},
+    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Reference, Request, ResourceId},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -99,42 +99,44 @@ pub(super) fn app(members: &Desired) -> Desired {
 pub(super) fn observe(
     desired: &Desired,
     app: &ResourceId,
-    sight: &Sight,
+    observed: &ObservedState,
     observation: &mut Observation,
     facts: &Facts,
 ) {
-    let sight = match sight {
-        Sight::Found(live) => match read(&live.handle, observation, facts) {
+    let observed = match observed {
+        ObservedState::Found(live) => match read(&live.handle, observation, facts) {
             None => return,
-            Some(sight) => sight,
+            Some(observed) => observed,
         },
         // None are there, and none are wanted.
-        Sight::Absent { .. } if desired.fields.is_empty() => {
-            Sight::Found(Live::new(Value::Null, String::new(), BTreeMap::new()))
+        ObservedState::Absent { .. } if desired.fields.is_empty() => {
+            ObservedState::Found(Live::new(Value::Null, String::new(), BTreeMap::new()))
         }
-        Sight::Absent { place, .. } if desired.ensure == Ensure::Present => {
+        ObservedState::Absent { place, .. } if desired.ensure == Ensure::Present => {
             let mut place = place.clone();
             place["app"] = json!({"$handle": app.to_string()});
-            Sight::Absent { nearest: Vec::new(), rivals: Vec::new(), place }
+            ObservedState::Absent { nearest: Vec::new(), rivals: Vec::new(), place }
         }
-        Sight::Absent { .. } | Sight::Needs(_) | Sight::Ambiguous(_) | Sight::Impossible(_) | Sight::Unknown(_) => {
-            Sight::Needs(app.clone())
-        }
+        ObservedState::Absent { .. }
+        | ObservedState::Needs(_)
+        | ObservedState::Ambiguous(_)
+        | ObservedState::Impossible(_)
+        | ObservedState::Unknown(_) => ObservedState::Needs(app.clone()),
     };
-    observation.know(&desired.id, sight);
+    observation.know(&desired.id, observed);
 }
 
 /// Reads the members of an app; none while the answer is missing.
-pub(super) fn read(handle: &Value, observation: &mut Observation, facts: &Facts) -> Option<Sight> {
+pub(super) fn read(handle: &Value, observation: &mut Observation, facts: &Facts) -> Option<ObservedState> {
     let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
     let request = Request { operation: "CheckAuthUsersOfApp", arguments, repeatable: true };
     match observation.read(request, facts) {
         Read::Pending => None,
-        Read::Failed(refusal) => Some(Sight::Unknown(refusal.to_string())),
-        Read::Value(answer) => Some(
-            live(handle.clone(), answer)
-                .map_or_else(|| Sight::Unknown("the list of members was not understood".to_owned()), Sight::Found),
-        ),
+        Read::Failed(refusal) => Some(ObservedState::Unknown(refusal.to_string())),
+        Read::Value(answer) => Some(live(handle.clone(), answer).map_or_else(
+            || ObservedState::Unknown("the list of members was not understood".to_owned()),
+            ObservedState::Found,
+        )),
     }
 }
 
@@ -206,7 +208,7 @@ pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
         }
         let mut observation = Observation::default();
         let members = match read(&app.handle, &mut observation, facts) {
-            Some(Sight::Found(list)) => {
+            Some(ObservedState::Found(list)) => {
                 let mut members = Things::default();
                 let of = app.handle["app"].as_str().unwrap_or_default();
                 list.fields.keys().for_each(|path| members.add(format!("{path} of app {of}")));

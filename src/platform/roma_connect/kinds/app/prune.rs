@@ -6,18 +6,19 @@ use super::{instance_of, live, read};
 use crate::{
     diagnostic::Diagnostic,
     kind::{Facts, Observation},
-    model::{Desired, ResourceId, Sight},
+    model::{Desired, ObservedState, ResourceId},
 };
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
     let mut observation = Observation::default();
-    let found = |one: &&Desired| match facts.sight(&one.id) {
-        Some(Sight::Found(live)) => live.handle["app"].as_str(),
+    let found = |one: &&Desired| match facts.observed(&one.id) {
+        Some(ObservedState::Found(live)) => live.handle["app"].as_str(),
         _ => None,
     };
     let kept: BTreeSet<&str> = all.iter().filter(|one| one.id.kind == "App").filter_map(found).collect();
     for scope in scopes {
-        let refused = |message: String| Sight::Impossible(Box::new(Diagnostic::error("P202", message, &scope.origin)));
+        let refused =
+            |message: String| ObservedState::Impossible(Box::new(Diagnostic::error("P202", message, &scope.origin)));
         let Some(instance) = instance_of(scope, facts) else {
             let message = "neither this scope nor its target names an instance".to_owned();
             observation.know(&scope.id, refused(message));
@@ -27,7 +28,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
             (read::status(instance, &mut observation, facts), read::apps(instance, &mut observation, facts));
         let apps = match (status, apps) {
             (Err(refusal), _) | (_, Err(refusal)) => {
-                observation.know(&scope.id, Sight::Unknown(refusal.to_string()));
+                observation.know(&scope.id, ObservedState::Unknown(refusal.to_string()));
                 continue;
             }
             (Ok(None), _) | (_, Ok(None)) => continue,

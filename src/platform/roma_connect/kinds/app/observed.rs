@@ -13,7 +13,7 @@ use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     kind::{Facts, Observation},
-    model::{Desired, Ensure, Live, Rival, Sight},
+    model::{Desired, Ensure, Live, ObservedState, Rival},
 };
 
 /// Says what is known of the apps of one instance; nothing while answers are missing.
@@ -21,8 +21,8 @@ pub(super) fn observe_instance(instance: &str, group: &[&Desired], observation: 
     // Both before either is looked at: they are asked together.
     let status = read::status(instance, observation, facts);
     let apps = read::apps(instance, observation, facts);
-    let all = |observation: &mut Observation, sight: &dyn Fn(&Desired) -> Sight| {
-        group.iter().for_each(|one| observation.know(&one.id, sight(one)));
+    let all = |observation: &mut Observation, observed: &dyn Fn(&Desired) -> ObservedState| {
+        group.iter().for_each(|one| observation.know(&one.id, observed(one)));
     };
     match status {
         Ok(None) => return,
@@ -34,15 +34,15 @@ pub(super) fn observe_instance(instance: &str, group: &[&Desired], observation: 
             };
             return all(observation, &|one| {
                 let origin = one.locator.get("instance").map_or(&one.origin, |instance| &instance.origin);
-                Sight::Impossible(Box::new(Diagnostic::error("P202", message.clone(), origin)))
+                ObservedState::Impossible(Box::new(Diagnostic::error("P202", message.clone(), origin)))
             });
         }
-        Err(refusal) => return all(observation, &|_| Sight::Unknown(refusal.to_string())),
+        Err(refusal) => return all(observation, &|_| ObservedState::Unknown(refusal.to_string())),
     }
     match apps {
         Ok(None) => {}
         Ok(Some(apps)) => assign(instance, group, &Listed::of(apps), observation, facts),
-        Err(refusal) => all(observation, &|_| Sight::Unknown(refusal.to_string())),
+        Err(refusal) => all(observation, &|_| ObservedState::Unknown(refusal.to_string())),
     }
 }
 
@@ -82,16 +82,16 @@ fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: 
     });
     let assigned = identity::assign(candidates.collect());
     for (one, assigned) in group.iter().zip(&assigned) {
-        let sight = match assigned {
+        let observed = match assigned {
             Assigned::One(id) => {
                 let live = live(instance, apps[id]);
                 rivals(instance, one, Some(&live), listed, observation, facts)
-                    .map(|rivals| rivals.map(|rivals| Sight::Found(Live { rivals, ..live })))
+                    .map(|rivals| rivals.map(|rivals| ObservedState::Found(Live { rivals, ..live })))
             }
             Assigned::Nothing => absent(instance, one, listed, observation, facts),
             Assigned::Several(ids) => {
                 let message = format!("{} could mean several apps: {}", one.id, ids.join(", "));
-                Ok(Some(Sight::Ambiguous(Box::new(
+                Ok(Some(ObservedState::Ambiguous(Box::new(
                     Diagnostic::error("P105", message, &one.origin)
                         .hint("give its id; a swap takes two applies with a third value between them"),
                 ))))
@@ -99,15 +99,15 @@ fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: 
             Assigned::Shared(others) => {
                 let message = format!("{} means the same app as another document", one.id);
                 let diagnostic = Diagnostic::error("P105", message, &one.origin);
-                Ok(Some(Sight::Ambiguous(Box::new(others.iter().fold(diagnostic, |diagnostic, other| {
+                Ok(Some(ObservedState::Ambiguous(Box::new(others.iter().fold(diagnostic, |diagnostic, other| {
                     diagnostic.also(&group[*other].origin, format!("{} means it too", group[*other].id))
                 })))))
             }
         };
-        match sight {
+        match observed {
             Ok(None) => {}
-            Ok(Some(sight)) => observation.know(&one.id, sight),
-            Err(refusal) => observation.know(&one.id, Sight::Unknown(refusal.to_string())),
+            Ok(Some(observed)) => observation.know(&one.id, observed),
+            Err(refusal) => observation.know(&one.id, ObservedState::Unknown(refusal.to_string())),
         }
     }
 }
@@ -153,7 +153,7 @@ fn absent(
     listed: &Listed<'_>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Reading<Sight> {
+) -> Reading<ObservedState> {
     let keys = [("id", one.locate("id")), ("name", one.field("name")), ("name", one.locate("app"))];
     let mut pending = false;
     for (key, value) in keys {
@@ -173,7 +173,7 @@ fn absent(
             Some(Ok(app)) => {
                 let live = live(instance, app);
                 return Ok(rivals(instance, one, Some(&live), listed, observation, facts)?
-                    .map(|rivals| Sight::Found(Live { rivals, ..live })));
+                    .map(|rivals| ObservedState::Found(Live { rivals, ..live })));
             }
             // It went in between.
             Some(Err(Missing::Gone)) if key == "id" => {}
@@ -181,7 +181,9 @@ fn absent(
                 let message = format!("{}: app `{value}` exists but is not visible to this identity", one.id);
                 let origin = one.locator.get("app").or(one.locator.get("id")).map_or(&one.origin, |key| &key.origin);
                 let hint = format!("it has the id {id}: its creator can share it (`members`)");
-                return Ok(Some(Sight::Impossible(Box::new(Diagnostic::error("P203", message, origin).hint(hint)))));
+                return Ok(Some(ObservedState::Impossible(Box::new(
+                    Diagnostic::error("P203", message, origin).hint(hint),
+                ))));
             }
         }
     }
@@ -190,7 +192,7 @@ fn absent(
     }
     // Only one that has to be there is told which names there are.
     let names = listed.by_name.keys().filter(|_| one.ensure == Ensure::Existing);
-    Ok(rivals(instance, one, None, listed, observation, facts)?.map(|rivals| Sight::Absent {
+    Ok(rivals(instance, one, None, listed, observation, facts)?.map(|rivals| ObservedState::Absent {
         nearest: names.map(|name| (*name).to_owned()).collect(),
         rivals,
         place: json!({"instance": instance}),
