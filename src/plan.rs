@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// One target, what is wanted of it and what was read from it.
-pub struct Scene<'a> {
+pub struct TargetState<'a> {
     /// The target's name.
     pub target: Arc<str>,
     /// Its platform.
@@ -51,7 +51,7 @@ pub struct Scene<'a> {
     pub enforced: BTreeMap<ResourceId, Desired>,
 }
 
-impl Scene<'_> {
+impl TargetState<'_> {
     /// Returns all objects that the plan is about, as far as their documents are enforced.
     pub fn objects(&self) -> impl Iterator<Item = &Desired> {
         self.declared().map(|one| self.enforced.get(&one.id).unwrap_or(one))
@@ -63,7 +63,7 @@ impl Scene<'_> {
     }
 }
 
-impl Scene<'_> {
+impl TargetState<'_> {
     /// Returns a change with all that it rests on.
     pub fn planned<'s>(&'s self, desired: &'s Desired, change: &'s Change) -> Planned<'s> {
         let (live, place) = match self.facts.observed(&desired.id) {
@@ -195,29 +195,29 @@ impl Candidate<'_> {
 }
 
 /// Compares what is wanted with what was read, on all targets.
-pub fn plan(scenes: &[Scene<'_>]) -> Plan {
+pub fn plan(states: &[TargetState<'_>]) -> Plan {
     let mut plan = Plan::default();
-    for scene in scenes {
-        plan_scene(scene, &mut plan);
+    for state in states {
+        plan_scene(state, &mut plan);
     }
     plan
 }
 
-fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
+fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     let mut blocked: BTreeMap<&ResourceId, Cause> = BTreeMap::new();
     let mut candidates: BTreeMap<&ResourceId, Candidate<'_>> = BTreeMap::new();
     let mut held = Held::default();
     let mut unchanged = 0;
     let mut reported = BTreeMap::new();
-    let surplus: HashSet<&ResourceId> = scene.surplus.iter().map(|one| &one.id).collect();
-    for (declared, desired) in scene.declared().zip(scene.objects()) {
-        let Some(kind) = scene.kind(&desired.id) else { continue };
-        if let Some(ObservedState::Found(live)) = scene.facts.observed(&desired.id) {
+    let surplus: HashSet<&ResourceId> = state.surplus.iter().map(|one| &one.id).collect();
+    for (declared, desired) in state.declared().zip(state.objects()) {
+        let Some(kind) = state.kind(&desired.id) else { continue };
+        if let Some(ObservedState::Found(live)) = state.facts.observed(&desired.id) {
             held.labels.insert(&live.label, &desired.id);
         }
-        let candidate = candidate(scene, kind, desired).and_then(|one| {
+        let candidate = candidate(state, kind, desired).and_then(|one| {
             let change = if desired.selected {
-                policy::reported(scene, kind, declared, surplus.contains(&declared.id))?
+                policy::reported(state, kind, declared, surplus.contains(&declared.id))?
             } else {
                 None
             };
@@ -226,7 +226,7 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         });
         match candidate {
             Ok(candidate) => {
-                let claims = kind.claims(desired, candidate.live, candidate.place, &scene.facts);
+                let claims = kind.claims(desired, candidate.live, candidate.place, &state.facts);
                 held.claims.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
                 if !desired.selected {
                     continue;
@@ -239,8 +239,8 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
                 }
             }
             Err(cause) => {
-                if let Some(ObservedState::Found(live)) = scene.facts.observed(&desired.id) {
-                    let claims = kind.claims(desired, Some(live), &Value::Null, &scene.facts);
+                if let Some(ObservedState::Found(live)) = state.facts.observed(&desired.id) {
+                    let claims = kind.claims(desired, Some(live), &Value::Null, &state.facts);
                     held.claims.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
                 }
                 if desired.selected {
@@ -249,9 +249,9 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
             }
         }
     }
-    for scope in &scene.scopes {
+    for scope in &state.scopes {
         // What is known of a scope is why nothing is removed in it.
-        blocked.extend(scene.facts.observed(&scope.id).and_then(trouble).map(|cause| (&scope.id, cause)));
+        blocked.extend(state.facts.observed(&scope.id).and_then(trouble).map(|cause| (&scope.id, cause)));
     }
     settle_claims(&mut candidates, &held, &mut blocked);
     settle_deletes(&mut candidates, &mut blocked);
@@ -266,13 +266,13 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
         }
     };
     for level in levels {
-        finish_level(scene, &level, &surplus, &mut candidates, plan);
+        finish_level(state, &level, &surplus, &mut candidates, plan);
     }
     plan.unchanged += unchanged;
-    for kind in scene.platform.kinds() {
-        if plan.changes.iter().any(|one| one.target == scene.target && one.id.kind == kind.name()) {
+    for kind in state.platform.kinds() {
+        if plan.changes.iter().any(|one| one.target == state.target && one.id.kind == kind.name()) {
             let unknown =
-                |noun: &&'static str| Total { target: scene.target.clone(), kind: kind.name(), noun, count: None };
+                |noun: &&'static str| Total { target: state.target.clone(), kind: kind.name(), noun, count: None };
             plan.beneath.extend(kind.nouns().iter().map(unknown));
         }
     }
@@ -280,27 +280,27 @@ fn plan_scene(scene: &Scene<'_>, plan: &mut Plan) {
     let is_part =
         |one: &Desired| one.selected && (one.ensure != Ensure::Absent || one.policies.object != Policy::Ignore);
     let is_found =
-        |one: &&Desired| is_part(one) && matches!(scene.facts.observed(&one.id), Some(ObservedState::Found(_)));
-    for one in scene.desired.iter().filter(|one| is_found(one)) {
-        *plan.live.entry((scene.target.clone(), one.id.kind)).or_default() += 1;
+        |one: &&Desired| is_part(one) && matches!(state.facts.observed(&one.id), Some(ObservedState::Found(_)));
+    for one in state.desired.iter().filter(|one| is_found(one)) {
+        *plan.live.entry((state.target.clone(), one.id.kind)).or_default() += 1;
     }
     reported.retain(|id, _| !blocked.contains_key(id));
     plan.reported.extend(reported.into_values());
-    plan.remarks.extend_from_slice(&scene.remarks);
+    plan.remarks.extend_from_slice(&state.remarks);
     let origins: HashMap<_, _> =
-        scene.objects().chain(scene.scopes.iter().copied()).map(|one| (&one.id, &one.origin)).collect();
+        state.objects().chain(state.scopes.iter().copied()).map(|one| (&one.id, &one.origin)).collect();
     plan.blocked.extend(blocked.into_iter().map(|(id, cause)| Blocked {
         id: id.clone(),
-        target: scene.target.clone(),
+        target: state.target.clone(),
         origin: origins[id].clone(),
         cause,
     }));
 }
 
 /// Looks at one object: what differs, or why nothing can be done about it.
-fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) -> Result<Candidate<'s>, Cause> {
+fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desired) -> Result<Candidate<'s>, Cause> {
     let unread = || Cause::Unread("it was not read".to_owned());
-    let (live, rivals, place) = match scene.facts.observed(&desired.id).ok_or_else(unread)? {
+    let (live, rivals, place) = match state.facts.observed(&desired.id).ok_or_else(unread)? {
         ObservedState::Found(live) => (Some(live), live.rivals.as_slice(), &Value::Null),
         ObservedState::Absent { nearest, .. } if desired.ensure == Ensure::Existing => {
             return Err(Cause::Wrong(vec![missing(desired, nearest)]));
@@ -322,23 +322,23 @@ fn candidate<'s>(scene: &'s Scene<'_>, kind: &dyn Kind, desired: &'s Desired) ->
         return Ok(Candidate { desired, action, live, rivals, place, fields: Vec::new(), wanted: Vec::new(), after });
     }
     let is_looked_at = live.is_none() || desired.policies.any(Policy::Enforce);
-    let fields = is_looked_at.then(|| kind.compare(desired, live, &scene.facts).map_err(Cause::Wrong));
+    let fields = is_looked_at.then(|| kind.compare(desired, live, &state.facts).map_err(Cause::Wrong));
     let mut fields = fields.transpose()?.unwrap_or_default();
     fields.retain(|field| live.is_none() || desired.policies.of(&field.path) == Policy::Enforce);
-    fields.retain(|field| !scene.facts.given_up.contains(&field.mark(&desired.id)));
+    fields.retain(|field| !state.facts.given_up.contains(&field.mark(&desired.id)));
     let action = if live.is_some() { Action::Update } else { Action::Create };
     // What is made in this run has to be there first.
-    let made = |id: &ResourceId| matches!(scene.facts.observed(id), Some(ObservedState::Absent { .. }));
+    let made = |id: &ResourceId| matches!(state.facts.observed(id), Some(ObservedState::Absent { .. }));
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
-    let after = after.chain(placeholders(scene, place)).collect();
+    let after = after.chain(placeholders(state, place)).collect();
     Ok(Candidate { desired, action, live, rivals, place, fields, wanted: Vec::new(), after })
 }
 
 /// The objects that the surroundings of a create stand for, because the run makes them.
-fn placeholders(scene: &Scene<'_>, place: &Value) -> Vec<ResourceId> {
+fn placeholders(state: &TargetState<'_>, place: &Value) -> Vec<ResourceId> {
     let made = |value: &Value| {
         let (kind, key) = value.get("$handle")?.as_str()?.split_once('/')?;
-        Some(ResourceId { kind: scene.platform.kind(kind)?.name(), key: key.into() })
+        Some(ResourceId { kind: state.platform.kind(kind)?.name(), key: key.into() })
     };
     place.as_object().into_iter().flat_map(|place| place.values()).filter_map(made).collect()
 }
@@ -369,20 +369,20 @@ fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {
 
 /// Turns the objects of one level into changes and calls.
 fn finish_level(
-    scene: &Scene<'_>,
+    state: &TargetState<'_>,
     level: &[ResourceId],
     surplus: &HashSet<&ResourceId>,
     candidates: &mut BTreeMap<&ResourceId, Candidate<'_>>,
     plan: &mut Plan,
 ) {
-    for kind in scene.platform.kinds() {
+    for kind in state.platform.kinds() {
         let of_kind = level.iter().filter(|id| id.kind == kind.name());
         let ready: Vec<(Candidate<'_>, Change)> = of_kind
             .filter_map(|id| candidates.remove(id))
             .map(|mut one| {
                 let change = Change {
                     id: one.desired.id.clone(),
-                    target: scene.target.clone(),
+                    target: state.target.clone(),
                     label: one.live.map(|live| live.label.clone()).unwrap_or_default(),
                     handle: one.live.map(|live| live.handle.clone()).unwrap_or_default(),
                     action: one.action,
@@ -396,7 +396,7 @@ fn finish_level(
                     notes: Vec::new(),
                     field_notes: BTreeMap::new(),
                     after: one.after.iter().cloned().collect(),
-                    seen: scene
+                    seen: state
                         .facts
                         .observed(&one.desired.id)
                         .map(|observed| seen::seen(*kind, one.desired, observed))
@@ -410,7 +410,7 @@ fn finish_level(
             .iter()
             .map(|(one, change)| Planned { desired: one.desired, live: one.live, place: one.place, change })
             .collect();
-        plan.calls.extend(kind.calls(&planned, &scene.facts));
+        plan.calls.extend(kind.calls(&planned, &state.facts));
         plan.changes.extend(ready.into_iter().map(|(_, change)| change));
     }
 }

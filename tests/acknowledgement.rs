@@ -14,7 +14,7 @@ use reconcile::{
     manifest::{self, Discovery, Targets, Variables},
     model::{Desired, Ensure, Live, ObservedState, Request, ResourceId},
     plan::{
-        Plan, Scene,
+        Plan, TargetState,
         guard::{self, Limit, Limits, Safety},
         plan,
     },
@@ -261,7 +261,7 @@ fn acknowledgement(world: &World) -> (Plan, String) {
         .iter()
         .map(|one| (ResourceId { kind: "Instance", key: format!("n{}", one.name).into() }, one))
         .collect();
-    let scenes: Vec<Scene<'_>> = (0..TARGETS.len())
+    let states: Vec<TargetState<'_>> = (0..TARGETS.len())
         .map(|target| {
             let desired: Vec<&Desired> = set.desired.iter().filter(|one| *one.target == *TARGETS[target]).collect();
             let mut facts = Facts::default();
@@ -270,7 +270,7 @@ fn acknowledgement(world: &World) -> (Plan, String) {
             mine.clone().for_each(|(id, one)| facts.record(id.clone(), ObservedState::Found(one.live())));
             let surplus = mine.filter(|(_, one)| one.unasked).map(|(id, one)| surplus(id, one, &mut sources));
             let surplus = surplus.collect();
-            Scene {
+            TargetState {
                 target: TARGETS[target].into(),
                 platform: &BkCmdb,
                 desired,
@@ -282,7 +282,7 @@ fn acknowledgement(world: &World) -> (Plan, String) {
             }
         })
         .collect();
-    let mut plan = plan(&scenes);
+    let mut plan = plan(&states);
     assert!(plan.blocked.is_empty(), "{:?}", plan.blocked);
     for total in &mut plan.beneath {
         match total.noun {

@@ -20,7 +20,7 @@ use crate::{
     },
     model::Desired,
     plan::{
-        Plan, Scene,
+        Plan, TargetState,
         guard::{self, Excess, Safety},
         plan, select,
     },
@@ -91,23 +91,23 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     let unserved = unserved(desired, &shared.connections);
     let readers: Vec<_> = shared.connections.iter().map(Connection::reader).collect();
     let read_at = Instant::now();
-    let scenes = tokio::select! {
+    let states = tokio::select! {
         biased;
         // Reads may be broken off: nothing depends on their answers.
         () = stop.cancelled() => return end(interrupted(), 0),
-        scenes = observe(&readers, desired) => scenes,
+        states = observe(&readers, desired) => states,
     };
-    let mut scenes = scenes;
+    let mut states = states;
     if manifests.errors() > 0 || manifests.partial {
         // What no document seems to declare may well be declared in one that is broken.
-        scenes.iter_mut().for_each(|scene| scene.surplus.clear());
+        states.iter_mut().for_each(|state| state.surplus.clear());
     }
-    let mut plan = plan(&scenes);
+    let mut plan = plan(&states);
     if shared.safety.looks_beneath() {
         tokio::select! {
             biased;
             () = stop.cancelled() => return end(interrupted(), 0),
-            () = beneath(&readers, &mut scenes, &mut plan) => {}
+            () = beneath(&readers, &mut states, &mut plan) => {}
         }
     }
     let sources = &manifests.sources;
@@ -119,7 +119,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     let trace = tokio::select! {
         biased;
         () = stop.cancelled() => return end(interrupted(), plan.differing()),
-        trace = authors(&readers, &mut scenes, &plan, !excesses.is_empty()) => trace,
+        trace = authors(&readers, &mut states, &plan, !excesses.is_empty()) => trace,
     };
     let log = PassLog { sources, run: shared.record.run(), trace };
     log.blocked(&plan);
@@ -146,7 +146,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
             let (fresh_until, settled) = (read_at + apply::TRUST, Vec::new());
             let stop = stop.clone();
             let options = apply::Options { verify: shared.verify, fresh_until, settled, listener: &listener, stop };
-            let outcomes = apply(&plan, &scenes, &writers, &options).await;
+            let outcomes = apply(&plan, &states, &writers, &options).await;
             shared.record.ended(&outcomes);
             outcomes
         }
@@ -171,10 +171,10 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
 
 /// Asks who changed what differs, before that is overwritten. A plan of many changes is no drift of a few values: its
 /// authors would cost too many reads, as would those of a plan that is refused in each pass.
-async fn authors(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &Plan, is_refused: bool) -> Trace {
+async fn authors(readers: &[Reader], states: &mut [TargetState<'_>], plan: &Plan, is_refused: bool) -> Trace {
     let count = plan.changes.len() + plan.reported.len();
     let is_wanted = count > 0 && count <= TRACED && !is_refused && tracing::enabled!(tracing::Level::INFO);
-    if is_wanted { trace(readers, scenes, plan).await } else { Trace::default() }
+    if is_wanted { trace(readers, states, plan).await } else { Trace::default() }
 }
 
 /// Returns what a pass comes to that was broken off before it had a plan.

@@ -144,7 +144,7 @@ async fn send(
     };
     let token = stop.token().clone();
     let options = apply::Options { verify: args.verify, fresh_until, settled, listener: &show, stop: token };
-    let mut work = std::pin::pin!(apply(&seen.plan, &seen.scenes, &writers, &options));
+    let mut work = std::pin::pin!(apply(&seen.plan, &seen.states, &writers, &options));
     tokio::select! {
         outcomes = &mut work => outcomes,
         () = stop.token().cancelled() => {

@@ -37,9 +37,9 @@ async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
     let start = Instant::now();
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
     let work = async {
-        let mut scenes = observe(&readers, &prepared.desired).await;
-        let plan = crate::plan::plan(&scenes);
-        let trace = trace(&readers, &mut scenes, &plan).await;
+        let mut states = observe(&readers, &prepared.desired).await;
+        let plan = crate::plan::plan(&states);
+        let trace = trace(&readers, &mut states, &plan).await;
         (plan, trace)
     };
     let (plan, trace) = prepared.reading(screen, work).await;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     manifest::Provenance,
     model::{Call, Change, Desired, FieldChange, Live, ObservedState, ResourceId, policy::Policy},
-    plan::{Cause, Plan, Scene},
+    plan::{Cause, Plan, TargetState},
     source::{Located, Origin},
 };
 
@@ -69,7 +69,7 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
             let unlimited = SafetyArgs { max_changes: None, max_deletes: None, max: Vec::new(), ack: None };
             let seen = plan::look(&prepared, &unlimited, screen).await;
             let explained: Vec<_> =
-                decided.objects.iter().map(|one| Explained::new(one, &seen.plan, &seen.scenes, provenance)).collect();
+                decided.objects.iter().map(|one| Explained::new(one, &seen.plan, &seen.states, provenance)).collect();
             let writer = view::Writer { sources, provenance };
             show(args, &writer.json(&args.place, &decided, &explained), &writer.text(&decided, &explained), screen);
             let wrong = explained.iter().filter_map(|one| match one.state {
@@ -244,7 +244,7 @@ pub(super) enum State<'a> {
 }
 
 impl<'a> Explained<'a> {
-    fn new(object: &'a Object<'a>, plan: &'a Plan, scenes: &'a [Scene<'_>], provenance: &'a Provenance) -> Self {
+    fn new(object: &'a Object<'a>, plan: &'a Plan, states: &'a [TargetState<'_>], provenance: &'a Provenance) -> Self {
         let id = &object.desired.id;
         let change = plan.changes.iter().find(|one| one.id == *id);
         let blocked = plan.blocked.iter().find(|one| one.id == *id);
@@ -257,8 +257,8 @@ impl<'a> Explained<'a> {
             (None, None, None) if !object.desired.selected => State::Outside,
             (None, None, None) => State::AsDeclared,
         };
-        let live = scenes.iter().find_map(|scene| match scene.facts.observed(id) {
-            Some(ObservedState::Found(live)) if scene.target == object.desired.target => Some(live),
+        let live = states.iter().find_map(|state| match state.facts.observed(id) {
+            Some(ObservedState::Found(live)) if state.target == object.desired.target => Some(live),
             _ => None,
         });
         Self { object, state, live, calls: plan.calls_of(id).collect(), reported, provenance }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{
     manifest::Provenance,
     model::{Action, Call, Change, Desired, ObservedState, ResourceId},
-    plan::{Plan, Scene},
+    plan::{Plan, TargetState},
     source::Origin,
 };
 
@@ -18,10 +18,10 @@ pub(super) struct Grounds<'a> {
 
 impl<'a> Grounds<'a> {
     /// Returns what the calls of `plan` may rest on.
-    pub(super) fn new(plan: &'a Plan, scenes: &'a [Scene<'_>], provenance: &'a Provenance) -> Self {
-        let objects = scenes
+    pub(super) fn new(plan: &'a Plan, states: &'a [TargetState<'_>], provenance: &'a Provenance) -> Self {
+        let objects = states
             .iter()
-            .flat_map(|scene| scene.objects().map(|object| (&object.id, (object, scene.facts.observed(&object.id)))));
+            .flat_map(|state| state.objects().map(|object| (&object.id, (object, state.facts.observed(&object.id)))));
         Self {
             provenance,
             objects: objects.collect(),

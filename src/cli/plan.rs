@@ -27,7 +27,7 @@ use crate::{
     },
     model::Desired,
     plan::{
-        Cause, Plan, Scene,
+        Cause, Plan, TargetState,
         guard::{self, Excess, Safety},
         plan, select,
     },
@@ -194,7 +194,7 @@ impl Prepared {
 /// A plan and what it was made from.
 pub(super) struct Seen<'a> {
     /// What was read.
-    pub(super) scenes: Vec<Scene<'a>>,
+    pub(super) states: Vec<TargetState<'a>>,
     /// What is to be done.
     pub(super) plan: Plan,
     /// The limits that it exceeds.
@@ -217,18 +217,18 @@ pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs, screen: 
 async fn read<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<'p> {
     let start = Instant::now();
     let readers = prepared.connected.readers();
-    let mut scenes = observe(&readers, &prepared.desired).await;
-    prune(&readers, &mut scenes, &prepared.scopes).await;
+    let mut states = observe(&readers, &prepared.desired).await;
+    prune(&readers, &mut states, &prepared.scopes).await;
     if prepared.written.set.partial {
-        scenes.iter_mut().for_each(|scene| scene.surplus.clear());
+        states.iter_mut().for_each(|state| state.surplus.clear());
     }
-    let mut plan = plan(&scenes);
-    note(&readers, &mut scenes, &mut plan).await;
-    beneath(&readers, &mut scenes, &mut plan).await;
+    let mut plan = plan(&states);
+    note(&readers, &mut states, &mut plan).await;
+    beneath(&readers, &mut states, &mut plan).await;
     let excesses = guard::excesses(&plan, &safety(prepared.written.config.as_ref(), args));
     let acknowledged = acknowledged(args, &plan, &excesses);
-    let record = saved::record(prepared, &scenes, &plan);
-    Seen { scenes, plan, excesses, acknowledged, record, start, took: start.elapsed() }
+    let record = saved::record(prepared, &states, &plan);
+    Seen { states, plan, excesses, acknowledged, record, start, took: start.elapsed() }
 }
 
 /// Returns what all forms of report say about a plan.
@@ -250,7 +250,7 @@ pub(super) fn report<'a>(
         tally: Some(prepared.connected.shared.tally()),
         took: seen.took,
         record: Some(&seen.record),
-        origins: Some(Origins { scenes: &seen.scenes, provenance: &prepared.written.set.provenance }),
+        origins: Some(Origins { states: &seen.states, provenance: &prepared.written.set.provenance }),
         document: None,
         calls: output.calls,
         trace: None,

@@ -27,7 +27,7 @@ use crate::{
     files::write::{self, Readers},
     model::{Desired, ResourceId},
     plan::{
-        Plan, Scene,
+        Plan, TargetState,
         file::{self, Saved, Setup},
         guard, integrity, moved, part,
         seen::{self, Standing},
@@ -40,10 +40,10 @@ use crate::{
 const PLACES: &[&str] = &["endpoint", "region", "projectId", "instanceId", "supplierAccount"];
 
 /// Returns what a plan was made from.
-pub(super) fn record(prepared: &Prepared, scenes: &[Scene<'_>], plan: &Plan) -> Record {
+pub(super) fn record(prepared: &Prepared, states: &[TargetState<'_>], plan: &Plan) -> Record {
     let changed: HashSet<&ResourceId> = plan.changes.iter().map(|change| &change.id).collect();
     // As far as they are enforced: what is not is nothing to a saved plan.
-    let objects = part(scenes, &|one: &Desired| changed.contains(&one.id));
+    let objects = part(states, &|one: &Desired| changed.contains(&one.id));
     let written = &prepared.written;
     let manifests = written.sources.files().map(|file| {
         let digest = Sha256::digest(written.sources.text(file).as_bytes());
@@ -237,15 +237,15 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     screen.events.reading(saved.setups.iter().map(|one| &*one.target), saved.objects.len());
     let start = Instant::now();
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
-    let mut scenes = tokio::select! {
-        scenes = progress::reading(&used, connected.shared.tally(), screen, recall(&readers, &saved.objects, &saved.plan)) => scenes,
+    let mut states = tokio::select! {
+        states = progress::reading(&used, connected.shared.tally(), screen, recall(&readers, &saved.objects, &saved.plan)) => states,
         () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
-    let standings = seen::standings(&saved.plan, &scenes);
+    let standings = seen::standings(&saved.plan, &states);
     for (change, (id, _)) in saved.plan.changes.iter().zip(&standings).filter(|(_, (_, one))| *one == Standing::Stale) {
-        screen.say(&format!("{id} has moved since this was planned: {}", moved(change, &scenes)));
+        screen.say(&format!("{id} has moved since this was planned: {}", moved(change, &states)));
     }
-    if let Some(problem) = integrity::mismatch(&saved.plan, &scenes, &standings) {
+    if let Some(problem) = integrity::mismatch(&saved.plan, &states, &standings) {
         return fail(format!("{}: {problem}: nothing was sent; plan again", path.display()), exit::ERROR);
     }
     let settled = standings.iter().filter_map(|(id, standing)| Some((id.clone(), standing.outcome()?))).collect();
@@ -253,11 +253,11 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     let safety = plan::safety(config.as_ref(), &args.safety);
     if safety.looks_beneath() {
         // As much may hang below by now as nobody has looked at.
-        beneath(&readers, &mut scenes, &mut plan).await;
+        beneath(&readers, &mut states, &mut plan).await;
     }
     let excesses = guard::excesses(&plan, &safety);
     let acknowledged = plan::acknowledged(&args.safety, &plan, &excesses);
-    let seen = Seen { scenes, plan, excesses, acknowledged, record: Record::default(), start, took: start.elapsed() };
+    let seen = Seen { states, plan, excesses, acknowledged, record: Record::default(), start, took: start.elapsed() };
     let report = Report {
         plan: Some(&seen.plan),
         excesses: &seen.excesses,

@@ -94,10 +94,10 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
 async fn seal(connected: &Connected, desired: &[Desired], scopes: &[Desired], screen: &Screen) -> Snapshot {
     let taken = Timestamp::now();
     let readers = connected.readers();
-    let mut scenes = observe(&readers, desired).await;
-    prune(&readers, &mut scenes, scopes).await;
-    let mut plan = plan(&scenes);
-    note(&readers, &mut scenes, &mut plan).await;
+    let mut states = observe(&readers, desired).await;
+    prune(&readers, &mut states, scopes).await;
+    let mut plan = plan(&states);
+    note(&readers, &mut states, &mut plan).await;
     let taken = Timestamp::from_second(taken.as_second()).unwrap_or(taken);
     let mut snapshot = Snapshot { taken, missing: Vec::new(), targets: BTreeMap::new() };
     for (name, seal) in &connected.seals {

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     kind::{Kind, Planned},
     model::{Action, Call, Change, Desired, Live, ObservedState, Outcome, Refusal, Request, ResourceId},
-    plan::{Plan, Scene, order},
+    plan::{Plan, TargetState, order},
 };
 use refused::{Refused, Waiting};
 
@@ -66,13 +66,13 @@ pub struct Options<'a> {
 /// Carries out a plan and returns the outcome of each of its changes, in the plan's order.
 pub async fn apply(
     plan: &Plan,
-    scenes: &[Scene<'_>],
+    states: &[TargetState<'_>],
     writers: &[Writer],
     options: &Options<'_>,
 ) -> Vec<(ResourceId, Outcome)> {
-    let runs = scenes.iter().filter_map(|scene| {
-        let writer = writers.iter().find(|writer| writer.reader().target().name == scene.target)?;
-        Some(Run::new(plan, scene, writer, options).go(&options.settled))
+    let runs = states.iter().filter_map(|state| {
+        let writer = writers.iter().find(|writer| writer.reader().target().name == state.target)?;
+        Some(Run::new(plan, state, writer, options).go(&options.settled))
     });
     let mut outcomes: HashMap<ResourceId, Outcome> = join_all(runs).await.into_iter().flatten().collect();
     let mut outcome = |id: &ResourceId| outcomes.remove(id).unwrap_or(Outcome::Interrupted);
@@ -81,7 +81,7 @@ pub async fn apply(
 
 /// The run on one target.
 struct Run<'a> {
-    scene: &'a Scene<'a>,
+    state: &'a TargetState<'a>,
     writer: &'a Writer,
     options: &'a Options<'a>,
     changes: BTreeMap<&'a ResourceId, &'a Change>,
@@ -117,14 +117,14 @@ enum Sent {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, scene: &'a Scene<'a>, writer: &'a Writer, options: &'a Options<'a>) -> Self {
+    fn new(plan: &'a Plan, state: &'a TargetState<'a>, writer: &'a Writer, options: &'a Options<'a>) -> Self {
         Self {
-            scene,
+            state,
             writer,
             options,
-            changes: plan.changes.iter().filter(|one| one.target == scene.target).map(|one| (&one.id, one)).collect(),
-            desired: scene.objects().map(|one| (&one.id, one)).collect(),
-            calls: plan.calls.iter().filter(|call| call.target == scene.target).collect(),
+            changes: plan.changes.iter().filter(|one| one.target == state.target).map(|one| (&one.id, one)).collect(),
+            desired: state.objects().map(|one| (&one.id, one)).collect(),
+            calls: plan.calls.iter().filter(|call| call.target == state.target).collect(),
             handles: HashMap::new(),
             outcomes: HashMap::new(),
             started: HashSet::new(),
@@ -340,23 +340,23 @@ impl<'a> Run<'a> {
     }
 
     fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {
-        self.scene.kind(id)
+        self.state.kind(id)
     }
 
     fn live(&self, id: &ResourceId) -> Option<&'a Live> {
-        match self.scene.facts.observed(id) {
+        match self.state.facts.observed(id) {
             Some(ObservedState::Found(live)) => Some(live),
             _ => None,
         }
     }
 
     fn planned(&self, id: &ResourceId) -> Option<Planned<'a>> {
-        Some(self.scene.planned(self.desired.get(id)?, self.changes.get(id)?))
+        Some(self.state.planned(self.desired.get(id)?, self.changes.get(id)?))
     }
 
     fn judged(&self, id: &ResourceId, live: &Live) -> Outcome {
         match (self.kind(id), self.planned(id)) {
-            (Some(kind), Some(planned)) => judge(kind, planned.desired, planned.change, live, &self.scene.facts),
+            (Some(kind), Some(planned)) => judge(kind, planned.desired, planned.change, live, &self.state.facts),
             _ => Outcome::Unknown("it is not part of the plan".to_owned()),
         }
     }

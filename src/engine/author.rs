@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{connection::Reader, observe::round};
 use crate::{
     model::{Action, Change, Desired, ResourceId, author::Changed},
-    plan::{Plan, Scene},
+    plan::{Plan, TargetState},
 };
 
 /// Who changed what, by object and path; the path of an object that is made or removed is empty.
@@ -30,22 +30,22 @@ impl Trace {
 
 /// Asks who changed what differs, of what is to be changed and of what is only reported. A read that fails makes the
 /// answer worse, and nothing else.
-pub async fn trace(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &Plan) -> Trace {
+pub async fn trace(readers: &[Reader], states: &mut [TargetState<'_>], plan: &Plan) -> Trace {
     let mut trace = Trace::default();
-    for scene in scenes {
-        let Some(reader) = readers.iter().find(|reader| reader.target().name == scene.target) else { continue };
-        for kind in scene.platform.kinds() {
+    for state in states {
+        let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };
+        for kind in state.platform.kinds() {
             let known = loop {
-                let objects: HashMap<&ResourceId, &Desired> = scene.declared().map(|one| (&one.id, one)).collect();
+                let objects: HashMap<&ResourceId, &Desired> = state.declared().map(|one| (&one.id, one)).collect();
                 let changes = plan.changes.iter().chain(&plan.reported);
-                let changes = changes.filter(|one| one.target == scene.target && one.id.kind == kind.name());
+                let changes = changes.filter(|one| one.target == state.target && one.id.kind == kind.name());
                 let planned: Vec<_> =
-                    changes.filter_map(|change| Some(scene.planned(objects.get(&change.id)?, change))).collect();
-                let authors = kind.changed(&planned, &scene.facts);
+                    changes.filter_map(|change| Some(state.planned(objects.get(&change.id)?, change))).collect();
+                let authors = kind.changed(&planned, &state.facts);
                 if authors.ask.is_empty() {
                     break authors.known;
                 }
-                round(reader, authors.ask, &mut scene.facts).await;
+                round(reader, authors.ask, &mut state.facts).await;
             };
             trace.0.extend(known.into_iter().map(|(id, path, changed)| ((id, path), changed)));
         }

@@ -6,53 +6,53 @@ use super::{connection::Reader, observe::round};
 use crate::{
     kind::{Beneath, Kind},
     model::{Action, Desired, Request, ResourceId},
-    plan::{Plan, Scene},
+    plan::{Plan, TargetState},
 };
 
 /// Adds to a plan how many things hang below its changes. What cannot be read is unknown. A plan without changes costs
 /// no read.
-pub async fn beneath(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &mut Plan) {
-    for scene in scenes {
-        let Some(reader) = readers.iter().find(|reader| reader.target().name == scene.target) else { continue };
+pub async fn beneath(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut Plan) {
+    for state in states {
+        let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };
         // The kinds of a target ask together, round by round.
         let told = loop {
-            let mut told = told(scene, plan);
+            let mut told = told(state, plan);
             let ask: Vec<Request> = told.iter_mut().flat_map(|(_, beneath)| std::mem::take(&mut beneath.ask)).collect();
             if ask.is_empty() {
                 break told;
             }
-            round(reader, ask, &mut scene.facts).await;
+            round(reader, ask, &mut state.facts).await;
         };
         let mut counts: HashMap<ResourceId, BTreeMap<&'static str, Option<u64>>> = HashMap::new();
         for (kind, beneath) in &told {
             let live: Vec<ResourceId> = plan
                 .changes
                 .iter()
-                .filter(|one| one.target == scene.target && one.id.kind == kind.name())
+                .filter(|one| one.target == state.target && one.id.kind == kind.name())
                 .filter(|one| one.action != Action::Create)
                 .map(|one| one.id.clone())
                 .collect();
             counts.extend(beneath.counts().map(|(id, counts)| (id.clone(), counts)));
-            for total in plan.beneath.iter_mut().filter(|one| one.target == scene.target && one.kind == kind.name()) {
+            for total in plan.beneath.iter_mut().filter(|one| one.target == state.target && one.kind == kind.name()) {
                 total.count = beneath.total(total.noun, &live);
             }
         }
-        for change in plan.changes.iter_mut().filter(|change| change.target == scene.target) {
+        for change in plan.changes.iter_mut().filter(|change| change.target == state.target) {
             change.beneath = counts.remove(&change.id).unwrap_or_default();
         }
     }
 }
 
 /// Returns what the kinds of a target that change know so far.
-fn told(scene: &Scene<'_>, plan: &Plan) -> Vec<(&'static dyn Kind, Beneath)> {
-    let objects: HashMap<&ResourceId, &Desired> = scene.objects().map(|one| (&one.id, one)).collect();
+fn told(state: &TargetState<'_>, plan: &Plan) -> Vec<(&'static dyn Kind, Beneath)> {
+    let objects: HashMap<&ResourceId, &Desired> = state.objects().map(|one| (&one.id, one)).collect();
     let mut told = Vec::new();
-    for kind in scene.platform.kinds() {
-        let changes = plan.changes.iter().filter(|one| one.target == scene.target && one.id.kind == kind.name());
+    for kind in state.platform.kinds() {
+        let changes = plan.changes.iter().filter(|one| one.target == state.target && one.id.kind == kind.name());
         let planned: Vec<_> =
-            changes.filter_map(|change| Some(scene.planned(objects.get(&change.id)?, change))).collect();
+            changes.filter_map(|change| Some(state.planned(objects.get(&change.id)?, change))).collect();
         if !planned.is_empty() {
-            told.push((*kind, kind.beneath(&planned, &scene.facts)));
+            told.push((*kind, kind.beneath(&planned, &state.facts)));
         }
     }
     told

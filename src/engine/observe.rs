@@ -12,29 +12,29 @@ use super::connection::Reader;
 use crate::{
     kind::{Facts, Freshness},
     model::{Change, Desired, ObservedState, Request, ResourceId},
-    plan::{Plan, Scene},
+    plan::{Plan, TargetState},
 };
 
 /// Requests of one round that are on their way at once; the connection's own limits lie below.
 const AT_ONCE: usize = 64;
 
 /// Reads all that the desired objects need to know, on all targets at once.
-pub async fn observe<'d>(readers: &[Reader], desired: &'d [Desired]) -> Vec<Scene<'d>> {
+pub async fn observe<'d>(readers: &[Reader], desired: &'d [Desired]) -> Vec<TargetState<'d>> {
     let mut by_target: BTreeMap<&Arc<str>, Vec<&Desired>> = BTreeMap::new();
     for one in desired {
         by_target.entry(&one.target).or_default().push(one);
     }
-    let scenes = by_target.into_iter().filter_map(|(target, group)| {
+    let states = by_target.into_iter().filter_map(|(target, group)| {
         let reader = readers.iter().find(|reader| reader.target().name == *target)?;
         Some(observe_target(reader, group, Freshness::Replica))
     });
-    join_all(scenes).await
+    join_all(states).await
 }
 
 /// Reads all that objects of one target need to know.
-pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, freshness: Freshness) -> Scene<'d> {
+pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, freshness: Freshness) -> TargetState<'d> {
     let target = reader.target();
-    let mut scene = Scene {
+    let mut state = TargetState {
         target: target.name.clone(),
         platform: target.platform,
         desired,
@@ -45,17 +45,17 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         enforced: BTreeMap::new(),
     };
     match reader.settings().await {
-        Ok(settings) => scene.facts.settings = settings,
+        Ok(settings) => state.facts.settings = settings,
         Err(refusal) => {
             let unknown = |id: &ResourceId| (id.clone(), ObservedState::Unknown(refusal.to_string()));
-            record(&mut scene.facts, scene.desired.iter().map(|one| unknown(&one.id)).collect());
-            return scene;
+            record(&mut state.facts, state.desired.iter().map(|one| unknown(&one.id)).collect());
+            return state;
         }
     }
-    scene.facts.given_up = reader.given_up();
+    state.facts.given_up = reader.given_up();
     let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();
     for kind in target.platform.kinds() {
-        let group: Vec<_> = scene.desired.iter().copied().filter(|one| one.id.kind == kind.name()).collect();
+        let group: Vec<_> = state.desired.iter().copied().filter(|one| one.id.kind == kind.name()).collect();
         if !group.is_empty() {
             by_kind.push((*kind, group));
         }
@@ -64,60 +64,60 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         let mut ask: Vec<Request> = Vec::new();
         let mut learned = false;
         for (kind, group) in &by_kind {
-            if group.iter().all(|one| scene.facts.observed(&one.id).is_some()) {
+            if group.iter().all(|one| state.facts.observed(&one.id).is_some()) {
                 continue;
             }
-            let observation = kind.observe(group, &scene.desired, &scene.facts);
+            let observation = kind.observe(group, &state.desired, &state.facts);
             let asks = !observation.ask.is_empty();
             ask.extend(observation.ask);
             if asks {
                 // With answers missing, what it knows of some may still change.
                 continue;
             }
-            learned |= record(&mut scene.facts, observation.known);
+            learned |= record(&mut state.facts, observation.known);
             for remark in observation.remarks {
-                if !scene.remarks.contains(&remark) {
-                    scene.remarks.push(remark);
+                if !state.remarks.contains(&remark) {
+                    state.remarks.push(remark);
                 }
             }
             for (surplus, live) in observation.surplus {
-                if scene.facts.observed(&surplus.id).is_none() {
-                    scene.facts.record(surplus.id.clone(), ObservedState::Found(live));
-                    scene.surplus.push(surplus);
+                if state.facts.observed(&surplus.id).is_none() {
+                    state.facts.record(surplus.id.clone(), ObservedState::Found(live));
+                    state.surplus.push(surplus);
                 }
             }
         }
         if !ask.is_empty() {
-            round(reader, ask, &mut scene.facts).await;
+            round(reader, ask, &mut state.facts).await;
         } else if !learned {
             break;
         }
     }
-    for one in &scene.desired {
-        if scene.facts.observed(&one.id).is_none() {
-            scene.facts.record(one.id.clone(), ObservedState::Unknown("nothing told what it is".to_owned()));
+    for one in &state.desired {
+        if state.facts.observed(&one.id).is_none() {
+            state.facts.record(one.id.clone(), ObservedState::Unknown("nothing told what it is".to_owned()));
         }
     }
-    scene.ease();
-    scene
+    state.ease();
+    state
 }
 
 /// Adds to a plan what people have to do once it is carried out. A kind may have to read for that.
-pub async fn note(readers: &[Reader], scenes: &mut [Scene<'_>], plan: &mut Plan) {
-    for scene in scenes {
-        let Some(reader) = readers.iter().find(|reader| reader.target().name == scene.target) else { continue };
-        for kind in scene.platform.kinds() {
+pub async fn note(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut Plan) {
+    for state in states {
+        let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };
+        for kind in state.platform.kinds() {
             let notes = loop {
-                let objects: HashMap<&ResourceId, &Desired> = scene.objects().map(|one| (&one.id, one)).collect();
+                let objects: HashMap<&ResourceId, &Desired> = state.objects().map(|one| (&one.id, one)).collect();
                 let changes =
-                    plan.changes.iter().filter(|one| one.target == scene.target && one.id.kind == kind.name());
+                    plan.changes.iter().filter(|one| one.target == state.target && one.id.kind == kind.name());
                 let planned: Vec<_> =
-                    changes.filter_map(|change| Some(scene.planned(objects.get(&change.id)?, change))).collect();
-                let notes = kind.notes(&planned, &scene.facts);
+                    changes.filter_map(|change| Some(state.planned(objects.get(&change.id)?, change))).collect();
+                let notes = kind.notes(&planned, &state.facts);
                 if notes.ask.is_empty() {
                     break notes;
                 }
-                round(reader, notes.ask, &mut scene.facts).await;
+                round(reader, notes.ask, &mut state.facts).await;
             };
             let mut by_id: HashMap<ResourceId, &mut Change> = HashMap::new();
             for change in plan.changes.iter_mut().filter(|change| change.id.kind == kind.name()) {
@@ -162,7 +162,7 @@ fn record(facts: &mut Facts, known: Vec<(ResourceId, ObservedState)>) -> bool {
 
 /// Reads what a saved plan is about again: its objects as documents, and by their handles those that cannot be found
 /// that way any more, or never could: what no document declares.
-pub async fn recall<'d>(readers: &[Reader], objects: &'d [Desired], plan: &Plan) -> Vec<Scene<'d>> {
+pub async fn recall<'d>(readers: &[Reader], objects: &'d [Desired], plan: &Plan) -> Vec<TargetState<'d>> {
     let unasked: HashSet<&ResourceId> = plan.changes.iter().filter(|one| one.unasked).map(|one| &one.id).collect();
     let mut by_target: BTreeMap<&Arc<str>, Vec<&Desired>> = BTreeMap::new();
     for one in objects {
@@ -171,25 +171,25 @@ pub async fn recall<'d>(readers: &[Reader], objects: &'d [Desired], plan: &Plan)
             group.push(one);
         }
     }
-    let scenes = by_target.into_iter().filter_map(|(target, group)| {
+    let states = by_target.into_iter().filter_map(|(target, group)| {
         let reader = readers.iter().find(|reader| reader.target().name == *target)?;
         Some(async move {
-            let mut scene = observe_target(reader, group, Freshness::Primary).await;
-            scene.remarks.clear();
-            recall_by_handle(reader, objects, plan, &mut scene).await;
-            scene
+            let mut state = observe_target(reader, group, Freshness::Primary).await;
+            state.remarks.clear();
+            recall_by_handle(reader, objects, plan, &mut state).await;
+            state
         })
     });
-    join_all(scenes).await
+    join_all(states).await
 }
 
-async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Plan, scene: &mut Scene<'d>) {
+async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Plan, state: &mut TargetState<'d>) {
     // Of what goes undeclared only that is known which the plan names.
-    scene.surplus.clear();
+    state.surplus.clear();
     let by_id: HashMap<&ResourceId, &'d Desired> = objects.iter().map(|one| (&one.id, one)).collect();
-    let own = plan.changes.iter().filter(|one| one.target == scene.target && !one.handle.is_null());
+    let own = plan.changes.iter().filter(|one| one.target == state.target && !one.handle.is_null());
     let open: Vec<(&'d Desired, &Value)> = own
-        .filter(|change| match scene.facts.observed(&change.id) {
+        .filter(|change| match state.facts.observed(&change.id) {
             Some(ObservedState::Found(live)) => live.handle != change.handle,
             // A read that failed is not made up for: nothing is known.
             Some(ObservedState::Unknown(_)) => false,
@@ -197,15 +197,15 @@ async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Pl
         })
         .filter_map(|change| Some((*by_id.get(&change.id)?, &change.handle)))
         .collect();
-    let known: HashSet<&ResourceId> = scene.desired.iter().map(|one| &one.id).collect();
-    let unasked = plan.changes.iter().filter(|one| one.target == scene.target && !known.contains(&one.id));
+    let known: HashSet<&ResourceId> = state.desired.iter().map(|one| &one.id).collect();
+    let unasked = plan.changes.iter().filter(|one| one.target == state.target && !known.contains(&one.id));
     let unasked: Vec<&Desired> = unasked.filter_map(|change| by_id.get(&change.id).copied()).collect();
-    scene.desired.extend(unasked);
-    for kind in scene.platform.kinds() {
+    state.desired.extend(unasked);
+    for kind in state.platform.kinds() {
         let group: Vec<_> = open.iter().filter(|(one, _)| one.id.kind == kind.name()).copied().collect();
         if !group.is_empty() {
             for (id, observed) in super::verify::reread(reader, *kind, &group).await {
-                scene.facts.record(id, observed);
+                state.facts.record(id, observed);
             }
         }
     }

@@ -7,30 +7,30 @@ use crate::{
     diagnostic::Diagnostic,
     kind::{Freshness, Kind},
     model::{Desired, Ensure, ObservedState, Request},
-    plan::Scene,
+    plan::TargetState,
 };
 
 /// Adds to the surplus of scenes what lies in scopes and is meant by no document. The documents have been observed; a
 /// scope of whose kind one is not known takes nothing: the object might be the one that is meant.
-pub async fn prune<'d>(readers: &[Reader], scenes: &mut Vec<Scene<'d>>, scopes: &'d [Desired]) {
+pub async fn prune<'d>(readers: &[Reader], states: &mut Vec<TargetState<'d>>, scopes: &'d [Desired]) {
     for reader in readers {
         let target = reader.target();
         let own: Vec<&Desired> = scopes.iter().filter(|scope| scope.target == target.name).collect();
         if own.is_empty() {
             continue;
         }
-        if scenes.iter().all(|scene| scene.target != target.name) {
-            scenes.push(observe::observe_target(reader, Vec::new(), Freshness::Replica).await);
+        if states.iter().all(|state| state.target != target.name) {
+            states.push(observe::observe_target(reader, Vec::new(), Freshness::Replica).await);
         }
-        let Some(scene) = scenes.iter_mut().find(|scene| scene.target == target.name) else { continue };
-        scene.scopes.clone_from(&own);
+        let Some(state) = states.iter_mut().find(|state| state.target == target.name) else { continue };
+        state.scopes.clone_from(&own);
         let mut by_kind: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
         for scope in own {
             by_kind.entry(scope.id.kind).or_default().push(scope);
         }
         for (name, scopes) in by_kind {
             if let Some(kind) = target.platform.kind(name) {
-                search(reader, kind, &scopes, scene).await;
+                search(reader, kind, &scopes, state).await;
             }
         }
     }
@@ -44,44 +44,44 @@ fn emptied(scope: &Desired) -> Diagnostic {
 }
 
 /// Searches the scopes of one kind.
-async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], scene: &mut Scene<'_>) {
+async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], state: &mut TargetState<'_>) {
     // What should be there and is not may be there under another name.
-    let is_open = |one: &&&Desired| match scene.facts.observed(&one.id) {
+    let is_open = |one: &&&Desired| match state.facts.observed(&one.id) {
         Some(ObservedState::Found(_)) => false,
         Some(ObservedState::Absent { .. }) => one.ensure == Ensure::Existing,
         _ => true,
     };
     let is_open = |one: &&&Desired| one.id.kind == kind.name() && is_open(one);
-    if let Some(open) = scene.desired.iter().find(is_open) {
+    if let Some(open) = state.desired.iter().find(is_open) {
         let needs = ObservedState::Needs(open.id.clone());
-        scopes.iter().for_each(|scope| scene.facts.record(scope.id.clone(), needs.clone()));
+        scopes.iter().for_each(|scope| state.facts.record(scope.id.clone(), needs.clone()));
         return;
     }
     loop {
-        let all: Vec<&Desired> = scene.declared().collect();
-        let observation = kind.prune(scopes, &all, &scene.facts);
+        let all: Vec<&Desired> = state.declared().collect();
+        let observation = kind.prune(scopes, &all, &state.facts);
         if !observation.ask.is_empty() {
             let ask: Vec<Request> = observation.ask;
-            observe::round(reader, ask, &mut scene.facts).await;
+            observe::round(reader, ask, &mut state.facts).await;
             continue;
         }
         for (id, observed) in observation.known {
-            scene.facts.record(id, observed);
+            state.facts.record(id, observed);
         }
         // What is declared may not be here yet, or not any more: nothing means that nothing is to be.
-        let is_meant = |one: &Desired| matches!(scene.facts.observed(&one.id), Some(ObservedState::Found(_)));
-        if !scene.desired.iter().any(|one| is_meant(one)) && !observation.surplus.is_empty() {
+        let is_meant = |one: &Desired| matches!(state.facts.observed(&one.id), Some(ObservedState::Found(_)));
+        if !state.desired.iter().any(|one| is_meant(one)) && !observation.surplus.is_empty() {
             for scope in scopes {
-                if scene.facts.observed(&scope.id).is_none() {
-                    scene.facts.record(scope.id.clone(), ObservedState::Impossible(Box::new(emptied(scope))));
+                if state.facts.observed(&scope.id).is_none() {
+                    state.facts.record(scope.id.clone(), ObservedState::Impossible(Box::new(emptied(scope))));
                 }
             }
             return;
         }
         for (surplus, live) in observation.surplus {
-            if scene.facts.observed(&surplus.id).is_none() {
-                scene.facts.record(surplus.id.clone(), ObservedState::Found(live));
-                scene.surplus.push(surplus);
+            if state.facts.observed(&surplus.id).is_none() {
+                state.facts.record(surplus.id.clone(), ObservedState::Found(live));
+                state.surplus.push(surplus);
             }
         }
         return;

@@ -33,8 +33,8 @@ pub(super) async fn reread(
 /// Looks objects up by their keys, as if they had never been seen.
 pub(super) async fn look_up(reader: &Reader, objects: Vec<&Desired>) -> HashMap<ResourceId, ObservedState> {
     let ids: Vec<_> = objects.iter().map(|one| one.id.clone()).collect();
-    let scene = observe_target(reader, objects, Freshness::Primary).await;
-    ids.into_iter().filter_map(|id| scene.facts.observed(&id).cloned().map(|observed| (id, observed))).collect()
+    let state = observe_target(reader, objects, Freshness::Primary).await;
+    ids.into_iter().filter_map(|id| state.facts.observed(&id).cloned().map(|observed| (id, observed))).collect()
 }
 
 /// Compares what was sent with what was stored.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Plan, Scene, plan, seen::Standing};
+use super::{Plan, TargetState, plan, seen::Standing};
 use crate::model::{Action, Call, Change, ResourceId};
 
 /// Returns where a saved plan contradicts itself, as far as that shows without reading what is live; nothing where it
@@ -36,14 +36,14 @@ pub fn contradiction(saved: &Plan) -> Option<String> {
 
 /// Returns why the calls of a saved plan are not those of its changes; nothing if they are. Calls of objects that moved
 /// since are not sent and not compared.
-pub fn mismatch(saved: &Plan, scenes: &[Scene<'_>], standings: &[(ResourceId, Standing)]) -> Option<String> {
+pub fn mismatch(saved: &Plan, states: &[TargetState<'_>], standings: &[(ResourceId, Standing)]) -> Option<String> {
     if standings.iter().any(|(_, standing)| matches!(standing, Standing::Unknown(_))) {
         // An object that could not be read gives no calls to compare with; no call that rests on it is sent.
         return None;
     }
     let fresh: HashSet<&ResourceId> =
         standings.iter().filter(|(_, standing)| *standing == Standing::Fresh).map(|(id, _)| id).collect();
-    let again = plan(scenes);
+    let again = plan(states);
     let is_whole = fresh.len() == standings.len();
     let is_expected = |call: &Call| {
         let same_objects = || again.calls.iter().filter(|one| is_alike(one, call) && one.serves == call.serves);

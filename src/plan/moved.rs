@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Scene;
+use super::TargetState;
 use crate::model::{Action, Change, Desired, FieldChange, Live, ObservedState, policy::Policy};
 
 /// Returns in words how an object differs from the one that its change was planned on, as far as the change tells; what
 /// is passed back with the declared fields may have moved too.
-pub fn moved(change: &Change, scenes: &[Scene<'_>]) -> String {
-    let scene = scenes.iter().find(|scene| scene.target == change.target);
-    match (change.action, scene.and_then(|scene| scene.facts.observed(&change.id))) {
+pub fn moved(change: &Change, states: &[TargetState<'_>]) -> String {
+    let state = states.iter().find(|state| state.target == change.target);
+    match (change.action, state.and_then(|state| state.facts.observed(&change.id))) {
         (Action::Create, Some(ObservedState::Found(live))) => format!("it is there by now: {}", live.label),
         (Action::Create, _) => "what it hangs on is another one".to_owned(),
         (_, Some(ObservedState::Found(live))) if live.handle != change.handle => {
             format!("another object is meant by now: {}", live.label)
         }
         (_, Some(ObservedState::Found(live))) => {
-            let moved = scene.map(|scene| fields(change, live, scene)).unwrap_or_default();
+            let moved = state.map(|state| fields(change, live, state)).unwrap_or_default();
             if moved.is_empty() {
                 "what it is known by, or what goes back with the declared fields, has changed".to_owned()
             } else {
@@ -31,13 +31,13 @@ pub fn moved(change: &Change, scenes: &[Scene<'_>]) -> String {
 }
 
 /// Returns the fields that moved: those whose live value the kind finds to be another one than the planned one.
-fn fields(change: &Change, live: &Live, scene: &Scene<'_>) -> Vec<String> {
-    let desired: Option<&Desired> = scene.desired.iter().copied().find(|one| one.id == change.id);
+fn fields(change: &Change, live: &Live, state: &TargetState<'_>) -> Vec<String> {
+    let desired: Option<&Desired> = state.desired.iter().copied().find(|one| one.id == change.id);
     if change.action != Action::Update {
         return Vec::new();
     }
-    let Some((kind, desired)) = scene.kind(&change.id).zip(desired) else { return Vec::new() };
-    let Ok(now) = kind.compare(desired, Some(live), &scene.facts) else { return Vec::new() };
+    let Some((kind, desired)) = state.kind(&change.id).zip(desired) else { return Vec::new() };
+    let Ok(now) = kind.compare(desired, Some(live), &state.facts) else { return Vec::new() };
     let by_path = |fields: &[FieldChange]| -> BTreeMap<String, FieldChange> {
         fields.iter().map(|field| (field.path.clone(), field.clone())).collect()
     };

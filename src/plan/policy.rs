@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Cause, Scene};
+use super::{Cause, TargetState};
 use crate::{
     kind::{Facts, Kind},
     model::{
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-impl<'a> Scene<'a> {
+impl<'a> TargetState<'a> {
     /// Works out, when all is read, what of each live object is enforced.
     pub fn ease(&mut self) {
         for one in &self.desired {
@@ -61,7 +61,7 @@ pub(super) fn is_bound(policies: &Policies, action: Action) -> bool {
 /// Returns what differs and is only reported; nothing where nothing is, or where the object could not be read. No
 /// document spells out what is `unasked`.
 pub(super) fn reported(
-    scene: &Scene<'_>,
+    state: &TargetState<'_>,
     kind: &dyn Kind,
     desired: &Desired,
     unasked: bool,
@@ -73,7 +73,7 @@ pub(super) fn reported(
     let whole = policies.object == Policy::Report;
     let change = |action: Action, live: Option<&Live>, fields: Vec<FieldChange>| Change {
         id: desired.id.clone(),
-        target: scene.target.clone(),
+        target: state.target.clone(),
         label: live.map(|live| live.label.clone()).unwrap_or_default(),
         handle: live.map(|live| live.handle.clone()).unwrap_or_default(),
         action,
@@ -90,18 +90,18 @@ pub(super) fn reported(
         seen: Arc::default(),
         origin: desired.origin.clone(),
     };
-    match scene.facts.observed(&desired.id) {
+    match state.facts.observed(&desired.id) {
         Some(ObservedState::Found(live)) if desired.ensure == Ensure::Absent => {
             Ok(whole.then(|| change(Action::Delete, Some(live), Vec::new())))
         }
         Some(ObservedState::Found(live)) => {
             let part = of_policy(desired, Policy::Report);
-            let mut fields = kind.compare(&part, Some(live), &scene.facts).map_err(Cause::Wrong)?;
+            let mut fields = kind.compare(&part, Some(live), &state.facts).map_err(Cause::Wrong)?;
             fields.retain(|field| policies.of(&field.path) == Policy::Report);
             Ok((!fields.is_empty()).then(|| change(Action::Update, Some(live), fields)))
         }
         Some(ObservedState::Absent { .. }) if whole && desired.ensure == Ensure::Present => {
-            let fields = kind.compare(desired, None, &scene.facts).map_err(Cause::Wrong)?;
+            let fields = kind.compare(desired, None, &state.facts).map_err(Cause::Wrong)?;
             Ok(Some(change(Action::Create, None, fields)))
         }
         _ => Ok(None),

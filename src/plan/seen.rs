@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Plan, Scene};
+use super::{Plan, TargetState};
 use crate::{
     kind::Kind,
     model::{Action, Change, Desired, Ensure, FieldChange, ObservedState, Outcome, ResourceId, policy::Policy},
@@ -121,27 +121,32 @@ pub enum Standing {
 }
 
 /// Says how each object of a saved plan stands, from what was read of it now.
-pub fn standings(plan: &Plan, scenes: &[Scene<'_>]) -> Vec<(ResourceId, Standing)> {
-    let objects: HashMap<&ResourceId, (&Scene<'_>, &Desired)> =
-        scenes.iter().flat_map(|scene| scene.objects().map(move |one| (&one.id, (scene, one)))).collect();
+pub fn standings(plan: &Plan, states: &[TargetState<'_>]) -> Vec<(ResourceId, Standing)> {
+    let objects: HashMap<&ResourceId, (&TargetState<'_>, &Desired)> =
+        states.iter().flat_map(|state| state.objects().map(move |one| (&one.id, (state, one)))).collect();
     // What the plan was to make and is there, as planned.
     let made = plan.changes.iter().filter(|change| change.action == Action::Create).filter_map(|change| {
-        let (scene, desired) = objects.get(&change.id)?;
-        let ObservedState::Found(live) = scene.facts.observed(&change.id)? else { return None };
-        let is_made = is_true(scene.kind(&change.id)?, desired, change, scene.facts.observed(&change.id)?, scene);
+        let (state, desired) = objects.get(&change.id)?;
+        let ObservedState::Found(live) = state.facts.observed(&change.id)? else { return None };
+        let is_made = is_true(state.kind(&change.id)?, desired, change, state.facts.observed(&change.id)?, state);
         is_made.then_some((&change.id, &live.handle))
     });
     let made: HashMap<&ResourceId, &Value> = made.collect();
     let standing = |change: &Change| match objects.get(&change.id) {
-        Some((scene, desired)) => standing(change, scene, desired, &made),
+        Some((state, desired)) => standing(change, state, desired, &made),
         None => Standing::Unknown("it was not read".to_owned()),
     };
     plan.changes.iter().map(|change| (change.id.clone(), standing(change))).collect()
 }
 
-fn standing(change: &Change, scene: &Scene<'_>, desired: &Desired, made: &HashMap<&ResourceId, &Value>) -> Standing {
+fn standing(
+    change: &Change,
+    state: &TargetState<'_>,
+    desired: &Desired,
+    made: &HashMap<&ResourceId, &Value>,
+) -> Standing {
     let unknown = || Standing::Unknown("it was not read".to_owned());
-    let (Some(kind), Some(observed)) = (scene.kind(&change.id), scene.facts.observed(&change.id)) else {
+    let (Some(kind), Some(observed)) = (state.kind(&change.id), state.facts.observed(&change.id)) else {
         return unknown();
     };
     if let ObservedState::Unknown(why) = observed {
@@ -149,7 +154,7 @@ fn standing(change: &Change, scene: &Scene<'_>, desired: &Desired, made: &HashMa
     }
     if *seen(kind, desired, observed) == *change.seen {
         Standing::Fresh
-    } else if is_true(kind, desired, change, observed, scene) {
+    } else if is_true(kind, desired, change, observed, state) {
         Standing::AlreadyTrue
     } else if place_now(desired, observed).is_some_and(|place| is_place_of(change, &place, made)) {
         Standing::Fresh
@@ -195,18 +200,18 @@ pub fn is_true(
     desired: &Desired,
     change: &Change,
     observed: &ObservedState,
-    scene: &Scene<'_>,
+    state: &TargetState<'_>,
 ) -> bool {
     let is_enforced = |field: &FieldChange| desired.policies.of(&field.path) == Policy::Enforce;
     match (change.action, observed) {
         (Action::Delete, ObservedState::Absent { .. }) => true,
         (Action::Create, ObservedState::Found(live)) => {
-            kind.compare(desired, Some(live), &scene.facts).is_ok_and(|fields| fields.is_empty())
+            kind.compare(desired, Some(live), &state.facts).is_ok_and(|fields| fields.is_empty())
         }
         (Action::Update, ObservedState::Found(live)) => {
             live.handle == change.handle
                 && desired.ensure != Ensure::Absent
-                && kind.compare(desired, Some(live), &scene.facts).is_ok_and(|fields| !fields.iter().any(is_enforced))
+                && kind.compare(desired, Some(live), &state.facts).is_ok_and(|fields| !fields.iter().any(is_enforced))
         }
         _ => false,
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Scene;
+use super::TargetState;
 use crate::{
     kind::Platform,
     model::{Desired, ResourceId},
@@ -21,15 +21,15 @@ pub fn select(desired: &mut Vec<Desired>, scopes: &[Desired], is_selected: &dyn 
 
 /// Returns those of the objects that are selected, what [`select`] would leave beside them, and what tells which objects
 /// they mean.
-pub fn part(scenes: &[Scene<'_>], is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {
-    let desired: Vec<&Desired> = scenes.iter().flat_map(Scene::objects).collect();
+pub fn part(states: &[TargetState<'_>], is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {
+    let desired: Vec<&Desired> = states.iter().flat_map(TargetState::objects).collect();
     let parts = || desired.iter().copied().filter(|one| is_selected(one));
     let needs = Needs::of(parts(), parts().filter(|one| one.exclusive));
     let mut telling = BTreeSet::new();
-    for scene in scenes {
-        let all: Vec<&Desired> = scene.objects().collect();
+    for state in states {
+        let all: Vec<&Desired> = state.objects().collect();
         let some: Vec<&Desired> = all.iter().copied().filter(|one| is_selected(one)).collect();
-        telling.extend(told_by(scene.platform, &some, &all).into_iter().map(|one| &one.id));
+        telling.extend(told_by(state.platform, &some, &all).into_iter().map(|one| &one.id));
     }
     let kept = desired.iter().filter(|one| is_selected(one) || needs.has(one) || telling.contains(&one.id));
     kept.map(|one| Desired { selected: is_selected(one), ..(*one).clone() }).collect()

@@ -12,7 +12,7 @@ use crate::{
 
 /// Adds to the document of a plan how its values came about (`via`) and what its calls rest on (`because`).
 pub(in crate::cli) fn explain(document: &mut Value, plan: &Plan, origins: Origins<'_>, sources: &Sources) {
-    let Origins { scenes, provenance } = origins;
+    let Origins { states, provenance } = origins;
     for (list, changes) in [("changes", &plan.changes), ("reported", &plan.reported)] {
         for (at, change) in changes.iter().enumerate() {
             for (number, field) in change.fields.iter().enumerate() {
@@ -23,7 +23,7 @@ pub(in crate::cli) fn explain(document: &mut Value, plan: &Plan, origins: Origin
             }
         }
     }
-    let grounds = Grounds::new(plan, scenes, provenance);
+    let grounds = Grounds::new(plan, states, provenance);
     for (number, call) in plan.calls.iter().enumerate() {
         document["calls"][number]["because"] = grounds.of(call).iter().map(|place| at(place, sources)).collect();
     }

@@ -12,7 +12,7 @@ use crate::{
     files::write::{self, Readers},
     manifest::Provenance,
     model::{Change, Desired, FieldChange, Outcome, ResourceId},
-    plan::{Plan, Scene, file::Setup, guard::Excess},
+    plan::{Plan, TargetState, file::Setup, guard::Excess},
     source::Sources,
 };
 
@@ -33,7 +33,7 @@ pub(in crate::cli) struct Record {
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct Origins<'a> {
     /// What the plan was made from.
-    pub(in crate::cli) scenes: &'a [Scene<'a>],
+    pub(in crate::cli) states: &'a [TargetState<'a>],
     /// The variables and overlays behind values.
     pub(in crate::cli) provenance: &'a Provenance,
 }

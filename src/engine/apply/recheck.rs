@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
     /// Returns the outcome of a change that is not to be sent, because its object is not as it was when planned.
     fn moved(&self, id: &ResourceId, now: Option<&ObservedState>) -> Option<Outcome> {
         let (kind, desired) = (self.kind(id)?, self.desired.get(id)?);
-        match (self.scene.facts.observed(id), now) {
+        match (self.state.facts.observed(id), now) {
             (Some(before), Some(now)) if holds(kind, desired, before, now) => None,
             (_, Some(ObservedState::Unknown(why))) => {
                 Some(Outcome::Unknown(format!("not sent, for it could not be read again: {why}")))

@@ -64,7 +64,7 @@ impl<'a> Run<'a> {
     /// Returns the outcome of an object that is already as its change would make it; none where it is not.
     pub(super) fn already(&self, id: &ResourceId, now: Option<&ObservedState>) -> Option<Outcome> {
         let (kind, desired, change) = (self.kind(id)?, self.desired.get(id)?, self.changes.get(id)?);
-        is_true(kind, desired, change, now?, self.scene).then_some(Outcome::AlreadyTrue)
+        is_true(kind, desired, change, now?, self.state).then_some(Outcome::AlreadyTrue)
     }
 
     /// Returns the other changes of the run whose live objects have, in a field that they change or with which they go,
