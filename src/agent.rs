@@ -26,10 +26,10 @@ use crate::{
     config::Mode,
     engine::connection::Connection,
     journal::Journal,
-    kind::Platform,
     manifest::{Targets, Variables},
     model::{Change, Desired, Outcome},
     plan::{Plan, guard::Safety},
+    provider::Platform,
     source::Sources,
 };
 

@@ -23,11 +23,11 @@ use serde_json::Value;
 
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Kind, Planned, Platform},
     model::{
         Action, Call, Change, Desired, Ensure, FieldChange, Live, ObservedState, ResourceId, Rival, Undeletable,
         policy::Policy,
     },
+    provider::{Facts, Kind, Planned, Platform},
 };
 
 /// One target, what is wanted of it and what was read from it.

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    kind::seal::Whole,
     model::{Refusal, Request},
+    provider::seal::Whole,
 };
 
 /// Version of the files: those of another number before the dot are not read.

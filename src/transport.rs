@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub use proxy::Proxies;
 
-use crate::{kind::Prepared, model::Refusal};
+use crate::{model::Refusal, provider::Prepared};
 
 /// How requests are sent.
 #[derive(Debug, Clone)]

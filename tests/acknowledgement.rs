@@ -10,7 +10,6 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 use reconcile::{
-    kind::{Facts, Platform},
     manifest::{self, Discovery, Targets, Variables},
     model::{Desired, Ensure, Live, ObservedState, Request, ResourceId},
     plan::{
@@ -19,6 +18,7 @@ use reconcile::{
         plan,
     },
     platform::bk_cmdb::BkCmdb,
+    provider::{Facts, Platform},
     source::Sources,
 };
 use serde_json::{Value, json};

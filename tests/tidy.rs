@@ -14,24 +14,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("yaml", &["source", "diagnostic"]),
     ("model", &["source", "diagnostic"]),
     ("diff", &["model"]),
-    ("kind", &["diff", "yaml", "model", "diagnostic", "source"]),
+    ("provider", &["diff", "yaml", "model", "diagnostic", "source"]),
     ("files", &["diagnostic", "source"]),
-    ("manifest", &["files", "kind", "diff", "yaml", "model", "source", "diagnostic"]),
-    ("plan", &["kind", "diff", "yaml", "model", "source", "diagnostic"]),
+    ("manifest", &["files", "provider", "diff", "yaml", "model", "source", "diagnostic"]),
+    ("plan", &["provider", "diff", "yaml", "model", "source", "diagnostic"]),
     ("config", &["files", "plan", "yaml", "diagnostic", "source"]),
-    ("transport", &["kind", "model"]),
-    ("snapshot", &["kind", "model"]),
-    ("engine", &["plain", "plan", "kind", "snapshot", "transport", "diff", "model", "diagnostic", "source"]),
-    ("platform", &["kind"]),
-    ("platform/bk_cmdb", &["kind", "diff", "yaml", "model", "diagnostic", "source"]),
-    ("platform/roma_connect", &["kind", "diff", "yaml", "model", "diagnostic", "source"]),
+    ("transport", &["provider", "model"]),
+    ("snapshot", &["provider", "model"]),
+    ("engine", &["plain", "plan", "provider", "snapshot", "transport", "diff", "model", "diagnostic", "source"]),
+    ("platform", &["provider"]),
+    ("platform/bk_cmdb", &["provider", "diff", "yaml", "model", "diagnostic", "source"]),
+    ("platform/roma_connect", &["provider", "diff", "yaml", "model", "diagnostic", "source"]),
     (
         "agent",
         &[
             "engine",
             "journal",
             "plan",
-            "kind",
+            "provider",
             "manifest",
             "config",
             "diff",
@@ -50,7 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Modules that compute and nothing else.
 const CORE: &[&str] =
-    &["plain", "source", "diagnostic", "yaml", "model", "diff", "kind", "manifest", "plan", "snapshot"];
+    &["plain", "source", "diagnostic", "yaml", "model", "diff", "provider", "manifest", "plan", "snapshot"];
 
 /// The longest a file of code may be.
 const LINES: usize = 450;

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use crate::{
     diagnostic::Diagnostic,
     engine::connection::{Connection, Shared, Target},
-    kind::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, Stamp},
     manifest::Targets,
     model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Refusal, Request, ResourceId},
+    provider::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, Stamp},
     source::Located,
     transport::{self, Transport},
     yaml::{self, Node, Section},

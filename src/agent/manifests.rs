@@ -13,9 +13,9 @@ use serde_json::Value;
 
 use crate::{
     diagnostic::{Diagnostic, render},
-    kind::Platform,
     manifest::{self, DiscoverError, Discovery, Set, Targets, Variables},
     model::{Desired, Fields, ResourceId},
+    provider::Platform,
     source::{FileId, Located, Origin, Sources},
 };
 

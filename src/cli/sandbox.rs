@@ -10,7 +10,7 @@ use reconcile_sandbox::{Running, Sandbox};
 use serde_json::{Value, json};
 
 use super::{args::SandboxArgs, exit, setup, signal::Stop, state, view::Screen};
-use crate::{config::Target, kind::Endpoint};
+use crate::{config::Target, provider::Endpoint};
 
 /// The account of the process that embeds a sandbox whose state asks for credentials.
 const GUEST: &str = "embedded-sandbox";

@@ -21,10 +21,10 @@ use crate::{
         seal::Seal,
     },
     files,
-    kind::{Endpoint, Platform},
     manifest::{self, Set, Variables},
     model::{Desired, Ensure, Fields, ResourceId, policy::Policies},
     platform,
+    provider::{Endpoint, Platform},
     source::Sources,
     transport::{Options, Proxies, Transport, TransportError},
 };

@@ -25,10 +25,10 @@ use crate::{
         seal::Seal,
     },
     files::write::{self, Readers},
-    kind::{Platform, seal::Seals},
     model::{Desired, Refusal},
     plan::{plan, select},
     platform,
+    provider::{Platform, seal::Seals},
     snapshot::{Sealed, Snapshot},
     transport::{Options, Transport},
 };

@@ -18,9 +18,9 @@ use super::{
     verify::judge,
 };
 use crate::{
-    kind::{Kind, Planned},
     model::{Action, Call, Change, Desired, Live, ObservedState, Outcome, Refusal, Request, ResourceId},
     plan::{Plan, TargetState, order},
+    provider::{Kind, Planned},
 };
 use refused::{Refused, Waiting};
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{connection::Reader, observe::round};
 use crate::{
-    kind::{Beneath, Kind},
     model::{Action, Desired, Request, ResourceId},
     plan::{Plan, TargetState},
+    provider::{Beneath, Kind},
 };
 
 /// Adds to a plan how many things hang below its changes. What cannot be read is unknown. A plan without changes costs

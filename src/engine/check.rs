@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{connection::Reader, observe};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Freshness},
     model::{Desired, ObservedState},
+    provider::{Facts, Freshness},
 };
 
 /// What a check found.

@@ -33,9 +33,9 @@ use super::{
 };
 pub use super::{leave::Sending, tally::Tally};
 use crate::{
-    kind::{Endpoint, Platform, Prepared, Reply, Stamp, Standing},
     model::{Refusal, Request, Retry},
     plain::line,
+    provider::{Endpoint, Platform, Prepared, Reply, Stamp, Standing},
     transport::Answer,
 };
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use secrecy::ExposeSecret;
 
-use crate::kind::Endpoint;
+use crate::provider::Endpoint;
 
 /// Letters from which on a secret is searched for at all. Hiding less hides nothing and makes messages unreadable.
 const SHORTEST: usize = 4;

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::connection::Reader;
 use crate::{
-    kind::{Facts, Freshness},
     model::{Change, Desired, ObservedState, Request, ResourceId},
     plan::{Plan, TargetState},
+    provider::{Facts, Freshness},
 };
 
 /// Requests of one round that are on their way at once; the connection's own limits lie below.

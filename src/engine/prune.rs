@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{connection::Reader, observe};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Freshness, Kind},
     model::{Desired, Ensure, ObservedState, Request},
     plan::TargetState,
+    provider::{Freshness, Kind},
 };
 
 /// Adds to the surplus of scenes what lies in scopes and is meant by no document. The documents have been observed; a

@@ -17,11 +17,11 @@ use tokio::sync::OnceCell;
 
 use super::{connection::Reader, observe::round};
 use crate::{
-    kind::{
+    model::{Refusal, Request, Retry},
+    provider::{
         Facts, Observation,
         seal::{Seals, Whole},
     },
-    model::{Refusal, Request, Retry},
     snapshot::{Content, ScopeName, Sealed},
 };
 

@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use crate::{
-    kind::{Endpoint, Grant},
     model::{Refusal, Retry},
+    provider::{Endpoint, Grant},
 };
 
 /// How long nothing is sent with credentials that were rejected.

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     diff::values::same,
-    kind::{Facts, Freshness, Kind},
     model::{Change, Desired, FieldChange, Live, ObservedState, Outcome, Refusal, ResourceId},
+    provider::{Facts, Freshness, Kind},
 };
 
 /// Reads objects again by their handles.

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Envelope, Platform},
     manifest::{
         Discovery, Overlay, Set, Targets, Variables, check, digest, envelope,
         interpolate::interpolate,
@@ -14,6 +13,7 @@ use crate::{
         provenance::Settings,
     },
     model::{Desired, ResourceId},
+    provider::{Envelope, Platform},
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Document, Node},
 };

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Kind, Platform},
     manifest::targets::{NoDefault, Targets},
+    provider::{Kind, Platform},
     source::{Located, Origin},
     yaml::{self, Node, Section, nearest},
 };

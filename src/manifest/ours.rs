@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    kind::Platform,
+    provider::Platform,
     yaml::{Content, Node, Typed},
 };
 

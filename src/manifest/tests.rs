@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{Discovery, Set, Targets, Variables, decode, values};
 use crate::{
     diagnostic::{Diagnostic, render},
-    kind::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Reply},
     model::{Call, Desired, Ensure, FieldChange, Live, Reference, Refusal, Request, ResourceId},
+    provider::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Reply},
     source::{Located, Sources},
     yaml::{self, Node, Section},
 };
@@ -118,7 +118,7 @@ impl Platform for Fabric {
         true
     }
 
-    fn prepare(&self, _: &Request, _: &Endpoint, _: crate::kind::Stamp<'_>) -> Result<Prepared, Refusal> {
+    fn prepare(&self, _: &Request, _: &Endpoint, _: crate::provider::Stamp<'_>) -> Result<Prepared, Refusal> {
         Err(Refusal::new(None, "no server"))
     }
 

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use super::{Blocked, Cause, Plan, Total, seen::digest};
 use crate::{
     diagnostic::{Diagnostic, Severity},
-    kind::Platform,
     model::{
         Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, Fields, Reference, Request,
         ResourceId, policy::Policies,
     },
+    provider::Platform,
     source::{FileId, Located, Origin, Sources},
 };
 
@@ -255,7 +255,7 @@ impl Reading<'_> {
     }
 
     fn kind(&self, name: &str) -> Result<&'static str, FileError> {
-        let kind = self.platforms.iter().find_map(|platform| platform.kind(name)).map(crate::kind::Kind::name);
+        let kind = self.platforms.iter().find_map(|platform| platform.kind(name)).map(crate::provider::Kind::name);
         kind.ok_or_else(|| FileError::Shape(format!("there is no kind `{name}`")))
     }
 

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::{Cause, TargetState};
 use crate::{
-    kind::{Facts, Kind},
     model::{
         Action, Change, Desired, Ensure, FieldChange, Live, ObservedState,
         policy::{Policies, Policy},
     },
+    provider::{Facts, Kind},
 };
 
 impl<'a> TargetState<'a> {

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Plan, TargetState};
 use crate::{
-    kind::Kind,
     model::{Action, Change, Desired, Ensure, FieldChange, ObservedState, Outcome, ResourceId, policy::Policy},
+    provider::Kind,
 };
 
 /// Returns what a change of an object rests on, as it was seen; null where nothing is known of the object.

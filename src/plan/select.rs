@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::TargetState;
 use crate::{
-    kind::Platform,
     model::{Desired, ResourceId},
+    provider::Platform,
 };
 
 /// Marks the objects that are part of a run, and leaves out those that nobody needs to know.

@@ -11,8 +11,8 @@ use serde_json::Value;
 use version::Version;
 
 use crate::{
-    kind::{Endpoint, Kind, Platform, Prepared, Reply, Stamp, seal::Seals},
     model::{Refusal, Request},
+    provider::{Endpoint, Kind, Platform, Prepared, Reply, Stamp, seal::Seals},
 };
 
 /// BlueKing CMDB, 3.9 to 3.14.

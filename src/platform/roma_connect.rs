@@ -13,8 +13,8 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::{
-    kind::{Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Stamp, Standing, seal::Seals},
     model::{Refusal, Request},
+    provider::{Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Stamp, Standing, seal::Seals},
 };
 
 /// ROMA Connect: integration applications.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{Content, DIGEST, FORMAT_VERSION, ScopeName, Sealed, Snapshot, SnapshotError, digest};
-use crate::{kind::seal::Whole, model::Refusal};
+use crate::{model::Refusal, provider::seal::Whole};
 
 pub(super) fn snapshot(text: &str) -> Result<Snapshot, SnapshotError> {
     let mut document: Value = serde_json::from_str(text).map_err(SnapshotError::Text)?;

@@ -8,8 +8,8 @@ use crate::{
         retry::{wait_for_login, waits},
         session::Source,
     },
-    kind::{Endpoint, Grant, Reply, Stamp},
     model::Refusal,
+    provider::{Endpoint, Grant, Reply, Stamp},
 };
 
 impl Source for Connection {

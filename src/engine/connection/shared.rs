@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::Tally;
 use crate::{
     engine::{limit::Pace, session::Turnstiles},
-    kind::Lane,
+    provider::Lane,
     transport::Transport,
 };
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    kind::Kind,
+    provider::Kind,
     transport::{Options, Transport},
 };
 

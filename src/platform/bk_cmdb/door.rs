@@ -15,8 +15,8 @@ pub(super) use table::{is_read, operation, since};
 
 use super::version::Version;
 use crate::{
-    kind::{Endpoint, Prepared, Stamp},
     model::{Refusal, Request},
+    provider::{Endpoint, Prepared, Stamp},
 };
 
 /// Argument that holds the attributes; it is spread where the door wants a flat body.

@@ -15,8 +15,8 @@ use super::{
     version::Version,
 };
 use crate::{
-    kind::{Facts, Freshness, Observation, Read},
     model::{Refusal, Request},
+    provider::{Facts, Freshness, Observation, Read},
 };
 
 pub(super) use bounds::{check_count, check_page};

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use self::filter::Filter;
 use crate::{
-    kind::{
+    model::{Refusal, Request},
+    platform::bk_cmdb::attribute::HISTORY,
+    provider::{
         Facts, Observation,
         seal::{Seals, Whole, only},
     },
-    model::{Refusal, Request},
-    platform::bk_cmdb::attribute::HISTORY,
 };
 
 /// Scopes of the kinds' reads.

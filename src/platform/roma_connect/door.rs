@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::sign::{self, Subject, sign};
 use crate::{
-    kind::{Endpoint, Prepared, Reply, Stamp, Standing},
     model::{Refusal, Request, Retry},
+    provider::{Endpoint, Prepared, Reply, Stamp, Standing},
 };
 
 /// Operations by their names in the vendor's SDKs: method, path behind the project, and the arguments that go into the

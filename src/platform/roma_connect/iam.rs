@@ -11,8 +11,8 @@ use super::{
     sign,
 };
 use crate::{
-    kind::{Endpoint, Grant, Login, Reply, Stamp},
     model::Refusal,
+    provider::{Endpoint, Grant, Login, Reply, Stamp},
 };
 
 /// How long before its end a token is renewed.

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::{door, list::Walk};
 use crate::{
-    kind::{
+    model::{Refusal, Request, Retry},
+    provider::{
         Facts, Observation, Read,
         seal::{Seals, Whole, only},
     },
-    model::{Refusal, Request, Retry},
 };
 
 /// Scopes of the kind's reads.

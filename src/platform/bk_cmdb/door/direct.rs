@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::{Stamp, account, spread, table::Operation};
 use crate::{
-    kind::{Endpoint, Prepared},
     model::Refusal,
+    provider::{Endpoint, Prepared},
 };
 
 pub(super) fn prepare(

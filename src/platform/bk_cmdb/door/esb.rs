@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{DATA, Stamp, spread, table::Component, table::Operation};
 use crate::{
-    kind::{Endpoint, Prepared},
     model::Refusal,
+    provider::{Endpoint, Prepared},
 };
 
 pub(super) fn prepare(

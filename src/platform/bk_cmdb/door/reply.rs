@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::table;
 use crate::{
-    kind::Reply,
     model::{Refusal, Request, Retry},
+    provider::Reply,
 };
 
 /// Codes of limiters.

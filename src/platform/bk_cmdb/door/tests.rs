@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::kind::Reply;
+use crate::provider::Reply;
 
 const STAMP: Stamp<'_> = Stamp { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
 

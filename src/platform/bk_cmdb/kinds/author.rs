@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 pub(super) use self::remade::Namesakes;
 use crate::{
-    kind::{Authors, Facts, Observation, Planned, Read},
     model::{
         Action, Live, Request,
         author::{Changed, Deed, Source, moment},
     },
     platform::bk_cmdb::lookup::{self, Trouble},
+    provider::{Authors, Facts, Observation, Planned, Read},
 };
 
 /// Most records that are read of one object, the latest first: each holds a whole row.

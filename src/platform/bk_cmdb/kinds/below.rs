@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::{
-    kind::{Facts, Observation, Read, Things},
     model::Request,
     platform::bk_cmdb::lookup::{Trouble, check_page, read_rows},
+    provider::{Facts, Observation, Read, Things},
 };
 
 /// Modules that service templates gave rise to.

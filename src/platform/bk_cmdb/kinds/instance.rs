@@ -25,13 +25,13 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, Request},
     platform::bk_cmdb::{
         attribute::text,
         door::DATA,
         lookup::{self, PARENT, Selector},
     },
+    provider::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     source::{Located, Origin},
     yaml::{self, Node, Section},
 };

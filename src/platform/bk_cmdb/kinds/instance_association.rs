@@ -25,9 +25,9 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Authors, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Request, ResourceId},
     platform::bk_cmdb::lookup::read_rows,
+    provider::{Authors, Claims, Envelope, Facts, Kind, Observation, Planned},
     source::Located,
     yaml::{self, Node, Section},
 };

@@ -8,12 +8,12 @@ use super::spec;
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
-    kind::Facts,
     model::{Desired, Ensure, ObservedState},
     platform::bk_cmdb::{
         attribute::Attribute,
         lookup::{Key, Selector},
     },
+    provider::Facts,
 };
 
 /// The prefixes under which documents point at instances: an instance at itself, an association at its ends.

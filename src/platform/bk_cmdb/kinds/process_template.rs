@@ -27,9 +27,9 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Request},
     platform::bk_cmdb::{lookup::Businesses, version::Version},
+    provider::{Authors, Beneath, Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
     source::Located,
     yaml::{self, Node, Section},
 };

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    kind::Observation,
     model::{Desired, Ensure, Fields, ObservedState},
     platform::bk_cmdb::{
         attribute::{plain, text},
         lookup::{Place, Trouble},
     },
+    provider::Observation,
     source::Located,
     yaml::{self, Content, Node, Section, Typed},
 };

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::spec::{placed, spread};
 use crate::{
-    kind::{Facts, Observation},
     model::{Desired, Live, ObservedState, ResourceId},
     platform::bk_cmdb::lookup::{Businesses, Trouble},
+    provider::{Facts, Observation},
 };
 
 /// Looks into each scope that lies in a business, once its business is found.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Trouble, names};
 use crate::{
-    kind::{Facts, Observation, Read},
     model::{Desired, Request},
+    provider::{Facts, Observation, Read},
 };
 
 /// Most names in one search for businesses.

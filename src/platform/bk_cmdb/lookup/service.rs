@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Trouble, check_page, read_rows};
 use crate::{
-    kind::{Facts, Observation},
     model::Request,
+    provider::{Facts, Observation},
 };
 
 /// Largest page of `list_service_template`.
@@ -48,7 +48,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::kind::Freshness;
+    use crate::provider::Freshness;
 
     #[test]
     fn a_server_that_repeats_its_page_is_not_asked_for_ever() {

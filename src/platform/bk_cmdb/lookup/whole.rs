@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{PAGE, Trouble, check_page};
 use crate::{
-    kind::{Facts, Observation, Read},
     model::Request,
+    provider::{Facts, Observation, Read},
 };
 
 /// Reads some fields of all instances of a model, or of those in a business.

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::kind::seal::{Whole, text, texts};
+use crate::provider::seal::{Whole, text, texts};
 
 /// A condition on rows.
 #[derive(Debug, PartialEq, Eq)]

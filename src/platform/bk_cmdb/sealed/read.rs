@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::{BUSINESS, MODEL};
 use crate::{
-    kind::{
+    model::{Refusal, Request},
+    platform::bk_cmdb::{attribute::is_history, door::AGAIN, lookup::check_count},
+    provider::{
         Facts, Observation, Read,
         seal::{Whole, only},
     },
-    model::{Refusal, Request},
-    platform::bk_cmdb::{attribute::is_history, door::AGAIN, lookup::check_count},
 };
 
 /// Most rows of one page of most searches.

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Request, ResourceId},
+    provider::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
     source::Located,
     yaml::{self, Node, Section},
 };

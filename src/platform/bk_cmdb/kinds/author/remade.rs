@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Value, json};
 
 use super::{Subject, Trail, by_ids, of_names, ours};
-use crate::kind::{Facts, Observation};
+use crate::provider::{Facts, Observation};
 
 /// Which objects may have had the place of another.
 pub(in crate::platform::bk_cmdb::kinds) struct Namesakes {

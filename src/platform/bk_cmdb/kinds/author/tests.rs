@@ -1,7 +1,7 @@
 //! What records and rows tell of a change.
 
 use super::*;
-use crate::kind::Freshness;
+use crate::provider::Freshness;
 
 fn facts() -> Facts {
     let settings = [("username", "admin"), ("timeZone", "Asia/Shanghai")];

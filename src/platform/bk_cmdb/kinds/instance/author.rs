@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{NAME, model_of, wanted_name};
 use crate::{
-    kind::{Authors, Facts, Observation, Planned},
     model::{Action, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
         kinds::author::{self, Columns, Namesakes, Subject},
         lookup::{self, Selector},
     },
+    provider::{Authors, Facts, Observation, Planned},
 };
 
 /// What records call instances.

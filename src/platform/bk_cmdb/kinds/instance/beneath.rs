@@ -10,9 +10,9 @@ use super::{
     layer, model_of, observe,
 };
 use crate::{
-    kind::{Beneath, Facts, Observation, Planned, Things},
     model::{Action, ResourceId},
     platform::bk_cmdb::lookup::{PARENT, is_layer},
+    provider::{Beneath, Facts, Observation, Planned, Things},
 };
 
 /// Counts the rows that live instances are either end of.

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::{attribute_changes, model_of, observe, parent};
 use crate::{
-    kind::{Facts, Observation},
     model::Desired,
     platform::bk_cmdb::{
         kinds::{pick, spec::troubled},
         lookup,
     },
+    provider::{Facts, Observation},
 };
 
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

@@ -10,12 +10,12 @@ use serde_json::Value;
 use super::{NAME, unique};
 use crate::{
     diff::identity::Assigned,
-    kind::{Facts, Observation},
     model::{Desired, Ensure, Live, ResourceId, Rival},
     platform::bk_cmdb::{
         kinds::pick::Definition,
         lookup::{self, Key, Rows, Selector, Trouble},
     },
+    provider::{Facts, Observation},
 };
 
 /// Types of attributes that a unique rule may name.

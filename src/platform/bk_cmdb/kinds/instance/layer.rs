@@ -8,12 +8,12 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    kind::{Facts, Observation, Things},
     model::{Desired, Request, Undeletable},
     platform::bk_cmdb::{
         kinds::below,
         lookup::{self, PARENT, Selector, Trouble, read_rows},
     },
+    provider::{Facts, Observation, Things},
 };
 
 /// The longest chain of custom layers that is followed.

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     diff::identity::{self, Assigned},
-    kind::{Facts, Observation, Read},
     model::{Desired, Ensure, Live, ObservedState, Request, ResourceId, Rival},
     platform::bk_cmdb::{
         kinds::{
@@ -22,6 +21,7 @@ use crate::{
         },
         lookup::{self, Businesses, Key, PARENT, Selector, Trouble, check_page, is_layer, read_rows},
     },
+    provider::{Facts, Observation, Read},
 };
 
 /// Most ids of one question for associations, and most rows of its answer.

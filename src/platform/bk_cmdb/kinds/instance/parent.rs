@@ -8,12 +8,12 @@ use super::{layer, model_of, wanted_name};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
-    kind::{Facts, Observation},
     model::{Desired, Ensure, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{pick, spec},
         lookup::{self, PARENT, Rows, Selector, Trouble, is_layer, read_rows},
     },
+    provider::{Facts, Observation},
     source::Origin,
 };
 

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::{NAME, live, model_of, observe};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation},
     model::{Desired, Ensure, Live, ObservedState},
     platform::bk_cmdb::{
         kinds::{
@@ -18,6 +17,7 @@ use crate::{
         },
         lookup::{self, PARENT, Trouble, is_layer},
     },
+    provider::{Facts, Observation},
 };
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

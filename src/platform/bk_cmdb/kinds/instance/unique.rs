@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::NAME;
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation, Read},
     model::{Desired, Ensure, Request},
     platform::bk_cmdb::{kinds::pick::Definition, lookup::Trouble},
+    provider::{Facts, Observation, Read},
     source::Origin,
 };
 

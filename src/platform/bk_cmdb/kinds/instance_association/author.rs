@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    kind::{Authors, Facts, Observation, Planned},
     model::{
         Action,
         author::{Changed, Deed, Source},
     },
     platform::bk_cmdb::kinds::author::{self, Subject, Trail},
+    provider::{Authors, Facts, Observation, Planned},
 };
 
 /// What records call rows.

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::direction;
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation},
     model::{Desired, Request},
     platform::bk_cmdb::{
         kinds::{
@@ -17,6 +16,7 @@ use crate::{
         },
         lookup::{self, Trouble, read_rows},
     },
+    provider::{Facts, Observation},
 };
 
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

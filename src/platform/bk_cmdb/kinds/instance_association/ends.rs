@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation},
     model::{Desired, Ensure, ObservedState, ResourceId},
     platform::bk_cmdb::{
         kinds::{
@@ -16,6 +15,7 @@ use crate::{
         },
         lookup::{self, Rows, Selector, Trouble},
     },
+    provider::{Facts, Observation},
 };
 
 /// The kind of documents that ends refer to.

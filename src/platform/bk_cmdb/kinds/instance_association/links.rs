@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation, Read},
     model::{Desired, Ensure, Live, ObservedState, Request, ResourceId, Rival},
     platform::bk_cmdb::lookup::{Trouble, check_page, read_rows},
+    provider::{Facts, Observation, Read},
 };
 
 /// Most values of one `in`, and most rows of one page.

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::links;
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation},
     model::{Desired, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
@@ -16,6 +15,7 @@ use crate::{
         },
         lookup::read_rows,
     },
+    provider::{Facts, Observation},
 };
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

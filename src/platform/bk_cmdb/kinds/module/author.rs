@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::{observe, wanted_name};
 use crate::{
-    kind::{Authors, Facts, Observation, Planned},
     model::{Action, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
         kinds::author::{self, Namesakes, Subject},
     },
+    provider::{Authors, Facts, Observation, Planned},
 };
 
 /// What records call modules.

@@ -6,11 +6,11 @@ use std::{
 };
 
 use crate::{
-    kind::{Beneath, Facts, Observation, Planned, Things},
     platform::bk_cmdb::{
         kinds::below::{self, HOSTS, SERVICE_INSTANCES},
         lookup::Trouble,
     },
+    provider::{Beneath, Facts, Observation, Planned, Things},
 };
 
 /// Counts the hosts and the service instances of live modules.

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::{MODEL, attribute_changes, observe, own};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation},
     model::Desired,
     platform::bk_cmdb::{
         kinds::{
@@ -14,6 +13,7 @@ use crate::{
         },
         lookup::{self, Businesses},
     },
+    provider::{Facts, Observation},
     source::Located,
 };
 

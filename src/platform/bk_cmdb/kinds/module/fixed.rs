@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation},
     model::{Desired, Ensure, FieldChange, Live, ObservedState, Request},
     platform::bk_cmdb::kinds::pick::Definition,
+    provider::{Facts, Observation},
     source::Located,
 };
 

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    kind::{Facts, Observation},
     model::{Desired, Ensure, Live, ObservedState, Request, Rival},
     platform::bk_cmdb::{
         kinds::{
@@ -21,6 +20,7 @@ use crate::{
         },
         lookup::{Trouble, names, read_rows, service_categories, service_templates},
     },
+    provider::{Facts, Observation},
 };
 
 /// Most ids of one `find_module_batch`.

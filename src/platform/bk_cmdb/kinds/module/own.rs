@@ -3,12 +3,12 @@
 
 use super::MODEL;
 use crate::{
-    kind::{Facts, Observation},
     model::{Desired, Live, ObservedState},
     platform::bk_cmdb::{
         kinds::{pick::Definition, spec::spread},
         lookup::{self, Trouble},
     },
+    provider::{Facts, Observation},
 };
 
 /// Returns true if a document declares an attribute that a definition does not have.

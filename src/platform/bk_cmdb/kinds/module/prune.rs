@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{NAME, live, observe, removal};
 use crate::{
-    kind::{Facts, Observation},
     model::{Desired, Live},
     platform::bk_cmdb::{
         kinds::surplus::{in_businesses, meant, pruned},
         lookup::Trouble,
     },
+    provider::{Facts, Observation},
 };
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

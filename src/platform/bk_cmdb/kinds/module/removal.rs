@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::{
     diff::identity::Assigned,
-    kind::{Facts, Observation, Things},
     model::{Desired, Ensure, Undeletable},
     platform::bk_cmdb::{kinds::below, lookup::Trouble},
+    provider::{Facts, Observation, Things},
 };
 
 /// Returns the modules that documents ask to remove.

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::read::by_ids;
 use crate::{
-    kind::{Authors, Facts, Observation, Planned},
     model::{Action, Request, author::Changed},
     platform::bk_cmdb::kinds::author,
+    provider::{Authors, Facts, Observation, Planned},
 };
 
 /// Says who changed what differs, or asks for it.

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::{find::template_of, rows};
 use crate::{
-    kind::{Facts, Observation},
     model::Desired,
     platform::bk_cmdb::{
         kinds::spec::{placed, spread},
         lookup::{Businesses, service_templates},
         version::Version,
     },
+    provider::{Facts, Observation},
 };
 
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::Planned,
     model::{Call, Desired, FieldChange, Live, Request},
+    provider::Planned,
     source::Located,
 };
 

@@ -11,7 +11,6 @@ use super::{NAME, claim, held, lock, pair, read, rename, template_label};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    kind::{Facts, Observation},
     model::{Desired, Ensure, Live, ObservedState, Request, Rival},
     platform::bk_cmdb::{
         kinds::{
@@ -20,6 +19,7 @@ use crate::{
         },
         lookup::{Trouble, read_rows, service_templates},
     },
+    provider::{Facts, Observation},
 };
 
 /// Says what is known of the documents of a business, or what to ask.

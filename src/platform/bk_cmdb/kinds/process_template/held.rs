@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::rows;
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation, Read},
     model::{Desired, Live, Request},
     platform::bk_cmdb::{
         kinds::below,
         lookup::{Trouble, check_count},
     },
+    provider::{Facts, Observation, Read},
 };
 
 /// Service instances of one read; each comes with all its processes.

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    kind::Planned,
     model::{Action, Desired, FieldChange, Live},
+    provider::Planned,
 };
 
 /// How far a change of a field gets.

@@ -9,12 +9,12 @@ use super::{
     find::{live, template_of},
 };
 use crate::{
-    kind::{Facts, Observation},
     model::{Desired, Request},
     platform::bk_cmdb::{
         kinds::surplus::{in_businesses, meant, pruned},
         lookup::{Trouble, read_rows, service_templates},
     },
+    provider::{Facts, Observation},
 };
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    kind::{Facts, Observation},
     model::Request,
     platform::bk_cmdb::lookup::{Trouble, read_rows},
+    provider::{Facts, Observation},
 };
 
 /// Most ids of one `list_proc_template`.

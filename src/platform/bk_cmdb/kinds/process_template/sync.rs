@@ -8,11 +8,11 @@ use std::{
 
 use super::lock::{self, needs_sync};
 use crate::{
-    kind::{Beneath, Facts, Notes, Observation, Planned, Things},
     platform::bk_cmdb::{
         kinds::below::{self, HOSTS, MODULES, SERVICE_INSTANCES},
         lookup::Trouble,
     },
+    provider::{Beneath, Facts, Notes, Observation, Planned, Things},
 };
 
 /// Names the modules whose processes do not follow by themselves, for each change that a sync would carry over.

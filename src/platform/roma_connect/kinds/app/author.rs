@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::{member, read};
 use crate::{
-    kind::{Authors, Facts, Observation, Planned},
     model::{
         Action,
         author::{Changed, Deed, Source, moment},
     },
+    provider::{Authors, Facts, Observation, Planned},
 };
 
 /// Says who changed what differs, or asks for it.
@@ -95,7 +95,7 @@ mod tests {
     fn who_we_are_is_told_by_the_login_or_by_an_app_of_ours() {
         let check = |settings: &[(&str, &str)], own: Option<Value>, expected: Option<bool>| {
             let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-            let facts = Facts::new(crate::kind::Freshness::Replica, settings);
+            let facts = Facts::new(crate::provider::Freshness::Replica, settings);
             let user = json!({"user_id": "u1", "user_name": "ops"});
             assert_eq!(is_own(&user, own.as_ref(), &facts), expected);
         };

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Beneath, Facts, Observation, Planned, Read, Things},
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Reference, Request, ResourceId},
+    provider::{Beneath, Facts, Observation, Planned, Read, Things},
     source::Located,
     yaml::{self, Node, Section},
 };

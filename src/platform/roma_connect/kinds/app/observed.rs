@@ -12,8 +12,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    kind::{Facts, Observation},
     model::{Desired, Ensure, Live, ObservedState, Rival},
+    provider::{Facts, Observation},
 };
 
 /// Says what is known of the apps of one instance; nothing while answers are missing.

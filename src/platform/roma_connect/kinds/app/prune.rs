@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{instance_of, live, read};
 use crate::{
     diagnostic::Diagnostic,
-    kind::{Facts, Observation},
     model::{Desired, ObservedState, ResourceId},
+    provider::{Facts, Observation},
 };
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    kind::{Facts, Observation, Read},
     model::{Refusal, Request},
     platform::roma_connect::{door, list::Walk},
+    provider::{Facts, Observation, Read},
 };
 
 /// Largest page of applications.
@@ -151,7 +151,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::kind::Freshness;
+    use crate::provider::Freshness;
 
     /// Answers what is asked with pages of (total, ids) until there is a list or a refusal.
     fn check(pages: &[(usize, &[&str])], expected: &str) {
