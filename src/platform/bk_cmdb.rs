@@ -1,7 +1,7 @@
 //! BlueKing CMDB.
 
+mod api;
 mod attribute;
-mod door;
 mod kinds;
 mod lookup;
 mod sealed;
@@ -42,11 +42,11 @@ impl Platform for BkCmdb {
     }
 
     fn operation(&self, name: &str) -> Option<&'static str> {
-        door::operation(name)
+        api::operation(name)
     }
 
     fn is_read(&self, operation: &str) -> bool {
-        door::is_read(operation)
+        api::is_read(operation)
     }
 
     fn rests_on(&self, request: &Request) -> &'static [&'static str] {
@@ -54,7 +54,7 @@ impl Platform for BkCmdb {
             &[RULES, WIDE]
         } else if request.operation == "list_service_template_attribute" {
             &[FIXED]
-        } else if door::since(request.operation) == Some(Version::V3_10) {
+        } else if api::since(request.operation) == Some(Version::V3_10) {
             &[RULES]
         } else {
             &[]
@@ -83,10 +83,10 @@ impl Platform for BkCmdb {
     }
 
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
-        door::prepare(request, endpoint, stamp)
+        api::prepare(request, endpoint, stamp)
     }
 
     fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
-        door::interpret(request, reply)
+        api::interpret(request, reply)
     }
 }

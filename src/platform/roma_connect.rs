@@ -1,6 +1,6 @@
 //! Huawei Cloud ROMA Connect.
 
-mod door;
+mod api;
 mod iam;
 mod kinds;
 mod list;
@@ -42,11 +42,11 @@ impl Platform for RomaConnect {
     }
 
     fn operation(&self, name: &str) -> Option<&'static str> {
-        door::operation(name)
+        api::operation(name)
     }
 
     fn is_read(&self, operation: &str) -> bool {
-        door::is_read(operation)
+        api::is_read(operation)
     }
 
     fn seals(&self) -> Option<&'static dyn Seals> {
@@ -54,13 +54,13 @@ impl Platform for RomaConnect {
     }
 
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
-        door::prepare(request, endpoint, stamp)
+        api::prepare(request, endpoint, stamp)
     }
 
     fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
-        match door::interpret(reply) {
+        match api::interpret(reply) {
             // What is gone has been removed.
-            Err(refusal) if request.operation == "DeleteRomaApp" && door::is_absent(&refusal) => Ok(Value::Null),
+            Err(refusal) if request.operation == "DeleteRomaApp" && api::is_absent(&refusal) => Ok(Value::Null),
             told => told,
         }
     }
@@ -74,12 +74,12 @@ impl Platform for RomaConnect {
     }
 
     fn standing(&self, endpoint: &Endpoint, refusal: &Refusal) -> Standing {
-        door::standing(endpoint, refusal)
+        api::standing(endpoint, refusal)
     }
 
     /// After five failures in a row an access key is locked for five minutes (contract section 6).
     fn settings_to_check(&self, endpoint: &Endpoint, refusal: &Refusal) -> Vec<String> {
-        if door::standing(endpoint, refusal) == Standing::Sound { Vec::new() } else { endpoint.secret_settings() }
+        if api::standing(endpoint, refusal) == Standing::Sound { Vec::new() } else { endpoint.secret_settings() }
     }
 
     fn locked_key(&self, endpoint: &Endpoint) -> Option<String> {

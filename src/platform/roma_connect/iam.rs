@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::{
-    door::{Draft, authorized, refusal, segment},
+    api::{Draft, authorized, refusal, segment},
     sign,
 };
 use crate::{

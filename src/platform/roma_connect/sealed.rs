@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{door, list::Walk};
+use super::{api, list::Walk};
 use crate::{
     model::{Refusal, Request, Retry},
     provider::{
@@ -79,12 +79,12 @@ impl Seals for Scopes {
 
     fn is_answer(&self, scope: &Request, refusal: &Refusal) -> bool {
         match scope.operation {
-            "CheckRomaInstanceListV2" => door::is_forbidden(refusal),
-            "ValidateRomaApp" => door::is_forbidden(refusal) || door::is_absent(refusal),
+            "CheckRomaInstanceListV2" => api::is_forbidden(refusal),
+            "ValidateRomaApp" => api::is_forbidden(refusal) || api::is_absent(refusal),
             // One of several codes refuses an id that is wrong; all others leave open whether there is such an app.
             "CheckRomaAppDetails" => {
                 let is_final = !refusal.lost && refusal.retry == Retry::Never;
-                is_final && (door::is_forbidden(refusal) || door::is_absent(refusal) || door::is_invalid(refusal))
+                is_final && (api::is_forbidden(refusal) || api::is_absent(refusal) || api::is_invalid(refusal))
             }
             _ => false,
         }
@@ -103,7 +103,7 @@ impl Seals for Scopes {
             "ValidateRomaApp" if !is_itself => {
                 let (key, value) = ["id", "name"].iter().find_map(|key| Some((*key, arguments.get(*key)?)))?;
                 let found = whole.among(key, [value]).first().map(|row| (*row).clone());
-                Some(found.ok_or_else(door::no_such_app))
+                Some(found.ok_or_else(api::no_such_app))
             }
             _ => whole.rows().first().cloned().map(Ok),
         }
@@ -197,7 +197,7 @@ fn all_members(
         match (one(Request { arguments, ..scope.clone() }, observation, facts), &mut all) {
             (Ok(Some(answer)), Some(all)) => all.push(members(app, answer)),
             // Only its creator is sure to be told; and it may be gone since the list was read.
-            (Err(refusal), _) if door::is_forbidden(&refusal) || door::is_absent(&refusal) => {}
+            (Err(refusal), _) if api::is_forbidden(&refusal) || api::is_absent(&refusal) => {}
             (Err(refusal), _) => return Err(refusal),
             (Ok(_), _) => all = None,
         }

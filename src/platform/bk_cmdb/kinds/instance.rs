@@ -27,8 +27,8 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, Request},
     platform::bk_cmdb::{
+        api::DATA,
         attribute::text,
-        door::DATA,
         lookup::{self, PARENT, Selector},
     },
     provider::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},

@@ -27,8 +27,8 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, Request, policy::Policy},
     platform::bk_cmdb::{
+        api::DATA,
         attribute::text,
-        door::DATA,
         lookup::{self, Businesses},
     },
     provider::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},

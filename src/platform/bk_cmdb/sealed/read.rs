@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{BUSINESS, MODEL};
 use crate::{
     model::{Refusal, Request},
-    platform::bk_cmdb::{attribute::is_history, door::AGAIN, lookup::check_count},
+    platform::bk_cmdb::{api::AGAIN, attribute::is_history, lookup::check_count},
     provider::{
         Facts, Observation, Read,
         seal::{Whole, only},

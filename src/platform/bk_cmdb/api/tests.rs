@@ -173,8 +173,8 @@ fn one_request_through_three_doors() {
         json!({"bk_biz_id": 1, "bk_set_id": 2, "bk_module_id": 3, "data": {"bk_module_name": "x"}}),
     );
     let account = [("appCode", "app"), ("username", "admin")];
-    let through = |door: &'static str, more: &[(&'static str, &'static str)]| {
-        account.iter().chain(&[("door", door)]).chain(more).copied().collect::<Vec<_>>()
+    let through = |api: &'static str, more: &[(&'static str, &'static str)]| {
+        account.iter().chain(&[("door", api)]).chain(more).copied().collect::<Vec<_>>()
     };
     let secret = [("appSecret", "canary")];
     insta::assert_snapshot!(wire(&update, &through("esb", &[]), &secret), @r#"
@@ -225,8 +225,8 @@ fn one_request_through_three_doors() {
     cc_request_id: r1
     {"bk_module_name":"x"}
     "#);
-    for door in ["esb", "gateway", "direct"] {
-        let told = wire(&module, &through(door, &[("language", "zh-cn")]), &secret);
+    for api in ["esb", "gateway", "direct"] {
+        let told = wire(&module, &through(api, &[("language", "zh-cn")]), &secret);
         let asked = told.lines().filter(|line| line.contains("anguage: "));
         assert!(asked.clone().count() > 0 && asked.clone().all(|line| line.ends_with(": zh-cn")), "{told}");
     }
