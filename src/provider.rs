@@ -354,12 +354,12 @@ pub trait Platform: Sync {
     /// Names what of a server a request rests on that older ones lack, the oldest thing first; nothing for most requests.
     /// Of those that rest on the same thing one is sent first: where it shows that the server lacks it, the others are
     /// refused unsent.
-    fn rests_on(&self, _request: &Request) -> &'static [&'static str] {
+    fn required_capabilities(&self, _request: &Request) -> &'static [&'static str] {
         &[]
     }
 
     /// Says whether a refusal of a request that rests on a thing shows that the server lacks it.
-    fn lacks(&self, _thing: &str, refusal: &Refusal) -> bool {
+    fn proves_missing(&self, _capability: &str, refusal: &Refusal) -> bool {
         refusal.is_absent()
     }
 

@@ -21,7 +21,7 @@ pub use self::access::{Reader, Writer};
 pub use self::shared::Shared;
 use super::{
     call_log::{CallRecord, without_query},
-    gate::Gates,
+    capability::Probes,
     leave::Leave,
     limit::{Adaptive, Pace},
     mask::Mask,
@@ -69,7 +69,7 @@ pub struct Connection {
     reached: AtomicBool,
     /// The rate that the platform's refusals tell.
     limit: Adaptive,
-    gates: Gates,
+    probes: Probes,
     /// Answers that take long.
     slow: Notice,
 }
@@ -87,7 +87,7 @@ impl Connection {
         let most = target.concurrency.unwrap_or(shared.parallelism).min(shared.parallelism);
         let own = Semaphore::new(most.max(1));
         let pace = target.rate.map(Pace::per_second);
-        let (session, gates, limit) = (Session::default(), Gates::default(), Adaptive::new(target.name.clone()));
+        let (session, probes, limit) = (Session::default(), Probes::default(), Adaptive::new(target.name.clone()));
         Arc::new(Self {
             target,
             shared,
@@ -95,7 +95,7 @@ impl Connection {
             own,
             pace,
             limit,
-            gates,
+            probes,
             given_up: Mutex::default(),
             reached: AtomicBool::new(false),
             slow: Notice::default(),
@@ -312,13 +312,13 @@ impl Connection {
     /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.
     async fn settle(&self, request: &Request, leave: Option<Leave<'_>>) -> Sending {
         let platform = self.target.platform;
-        let first = match self.gates.pass(platform.rests_on(request)).await {
+        let first = match self.probes.pass(platform.required_capabilities(request)).await {
             Ok(first) => first,
             Err(refusal) => return Sending::Answered(Err(refusal)),
         };
         let sending = self.exchange_patiently(request, leave).await;
         if let Sending::Answered(answer) = &sending {
-            first.tell(answer.as_ref().map(|_| ()), |thing, refusal| platform.lacks(thing, refusal));
+            first.tell(answer.as_ref().map(|_| ()), |thing, refusal| platform.proves_missing(thing, refusal));
         }
         sending
     }

@@ -49,7 +49,7 @@ impl Platform for BkCmdb {
         api::is_read(operation)
     }
 
-    fn rests_on(&self, request: &Request) -> &'static [&'static str] {
+    fn required_capabilities(&self, request: &Request) -> &'static [&'static str] {
         if lookup::is_wide(request) {
             &[RULES, WIDE]
         } else if request.operation == "list_service_template_attribute" {
@@ -61,7 +61,7 @@ impl Platform for BkCmdb {
         }
     }
 
-    fn lacks(&self, thing: &str, refusal: &Refusal) -> bool {
+    fn proves_missing(&self, thing: &str, refusal: &Refusal) -> bool {
         refusal.is_absent() || (thing == WIDE && lookup::is_too_wide(refusal))
     }
 

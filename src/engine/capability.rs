@@ -17,20 +17,20 @@ type Known = Option<Result<(), Refusal>>;
 
 /// What is known of all things that requests rest on.
 #[derive(Debug, Default)]
-pub(super) struct Gates(Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<Known>>>>);
+pub(super) struct Probes(Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<Known>>>>);
 
 /// The right to go first, which others wait for.
 #[derive(Debug, Default)]
-pub(super) struct First(Vec<(&'static str, OwnedMutexGuard<Known>)>);
+pub(super) struct ProbeGuard(Vec<(&'static str, OwnedMutexGuard<Known>)>);
 
-impl Gates {
+impl Probes {
     /// Waits until it is known whether the things are there, or the caller is the first to find out. The error is the
     /// refusal that the first one got.
-    pub(super) async fn pass(&self, things: &[&'static str]) -> Result<First, Refusal> {
-        let mut first = First::default();
+    pub(super) async fn pass(&self, things: &[&'static str]) -> Result<ProbeGuard, Refusal> {
+        let mut first = ProbeGuard::default();
         for thing in things {
-            let gate = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(thing).or_default().clone();
-            let known = gate.lock_owned().await;
+            let capability = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(thing).or_default().clone();
+            let known = capability.lock_owned().await;
             match &*known {
                 None => first.0.push((thing, known)),
                 Some(Ok(())) => {}
@@ -41,7 +41,7 @@ impl Gates {
     }
 }
 
-impl First {
+impl ProbeGuard {
     /// Tells the others what came of the request. A failure that says nothing of a thing counts as if it were there:
     /// else all others would fail one by one.
     pub(super) fn tell(self, answer: Result<(), &Refusal>, lacks: impl Fn(&str, &Refusal) -> bool) {
@@ -65,10 +65,10 @@ mod tests {
     /// Sends many requests at once to a server that lacks some things; returns how many it got at once at most, and
     /// how many it refused.
     async fn run(requests: &[&[&'static str]], lacking: &str) -> (usize, usize) {
-        let gates = Gates::default();
+        let probes = Probes::default();
         let (flying, most, refused) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         let send = async |things: &[&'static str]| {
-            let Ok(first) = gates.pass(things).await else { return };
+            let Ok(first) = probes.pass(things).await else { return };
             most.fetch_max(flying.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             tokio::task::yield_now().await;
             flying.fetch_sub(1, Ordering::SeqCst);
