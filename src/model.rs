@@ -283,7 +283,7 @@ pub struct Change {
     /// Changes that have to be applied before this one.
     pub after: Vec<ResourceId>,
     /// Digest of what its call rests on: the live object as far as it matters to it, or its absence.
-    pub seen: Arc<str>,
+    pub precondition: Arc<str>,
     /// Where its document begins.
     pub origin: Origin,
 }

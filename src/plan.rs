@@ -6,7 +6,7 @@ pub mod integrity;
 mod moved;
 pub mod order;
 mod policy;
-pub mod seen;
+pub mod precondition;
 mod select;
 mod settle;
 
@@ -396,10 +396,10 @@ fn finish_level(
                     notes: Vec::new(),
                     field_notes: BTreeMap::new(),
                     after: one.after.iter().cloned().collect(),
-                    seen: state
+                    precondition: state
                         .facts
                         .observed(&one.desired.id)
-                        .map(|observed| seen::seen(*kind, one.desired, observed))
+                        .map(|observed| precondition::precondition_digest(*kind, one.desired, observed))
                         .unwrap_or_default(),
                     origin: one.desired.origin.clone(),
                 };

@@ -100,7 +100,7 @@ impl Kind for Thing {
         Ok(if found == Some(&wanted.value) { Vec::new() } else { vec![change] })
     }
 
-    fn rests_on(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
         None
     }
 

@@ -30,7 +30,7 @@ use crate::{
         Plan, TargetState,
         file::{self, Saved, Setup},
         guard, integrity, moved, part,
-        seen::{self, Standing},
+        precondition::{self, SavedChangeState},
     },
     platform,
     source::Sources,
@@ -241,8 +241,10 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         states = progress::reading(&used, connected.shared.tally(), screen, recall(&readers, &saved.objects, &saved.plan)) => states,
         () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
-    let standings = seen::standings(&saved.plan, &states);
-    for (change, (id, _)) in saved.plan.changes.iter().zip(&standings).filter(|(_, (_, one))| *one == Standing::Stale) {
+    let standings = precondition::saved_change_states(&saved.plan, &states);
+    for (change, (id, _)) in
+        saved.plan.changes.iter().zip(&standings).filter(|(_, (_, one))| *one == SavedChangeState::Stale)
+    {
         screen.say(&format!("{id} has moved since this was planned: {}", moved(change, &states)));
     }
     if let Some(problem) = integrity::mismatch(&saved.plan, &states, &standings) {

@@ -135,8 +135,8 @@ pub async fn note(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut
 
 /// Asks all requests of a round, each once.
 pub(super) async fn round(reader: &Reader, mut ask: Vec<Request>, facts: &mut Facts) {
-    let mut seen = std::collections::HashSet::new();
-    ask.retain(|request| seen.insert(request.clone()));
+    let mut precondition = std::collections::HashSet::new();
+    ask.retain(|request| precondition.insert(request.clone()));
     let answers = stream::iter(ask)
         .map(|request| async move {
             let answer = reader.read(&request).await;

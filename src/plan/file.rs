@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Blocked, Cause, Plan, Total, seen::digest};
+use super::{Blocked, Cause, Plan, Total, precondition::digest};
 use crate::{
     diagnostic::{Diagnostic, Severity},
     model::{
@@ -299,7 +299,7 @@ impl Reading<'_> {
             field_notes,
             beneath: self.beneath(change.beneath),
             after: change.after.iter().map(|one| self.id(one)).collect::<Result<_, _>>()?,
-            seen: change.seen.into(),
+            precondition: change.precondition.into(),
             origin: self.origin(&change.at),
         })
     }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Plan, TargetState, plan, seen::Standing};
+use super::{Plan, TargetState, plan, precondition::SavedChangeState};
 use crate::model::{Action, Call, Change, ResourceId};
 
 /// Returns where a saved plan contradicts itself, as far as that shows without reading what is live; nothing where it
@@ -36,15 +36,25 @@ pub fn contradiction(saved: &Plan) -> Option<String> {
 
 /// Returns why the calls of a saved plan are not those of its changes; nothing if they are. Calls of objects that moved
 /// since are not sent and not compared.
-pub fn mismatch(saved: &Plan, states: &[TargetState<'_>], standings: &[(ResourceId, Standing)]) -> Option<String> {
-    if standings.iter().any(|(_, standing)| matches!(standing, Standing::Unknown(_))) {
+pub fn mismatch(
+    saved: &Plan,
+    states: &[TargetState<'_>],
+    saved_change_states: &[(ResourceId, SavedChangeState)],
+) -> Option<String> {
+    if saved_change_states
+        .iter()
+        .any(|(_, saved_change_state)| matches!(saved_change_state, SavedChangeState::Unknown(_)))
+    {
         // An object that could not be read gives no calls to compare with; no call that rests on it is sent.
         return None;
     }
-    let fresh: HashSet<&ResourceId> =
-        standings.iter().filter(|(_, standing)| *standing == Standing::Fresh).map(|(id, _)| id).collect();
+    let fresh: HashSet<&ResourceId> = saved_change_states
+        .iter()
+        .filter(|(_, saved_change_state)| *saved_change_state == SavedChangeState::Fresh)
+        .map(|(id, _)| id)
+        .collect();
     let again = plan(states);
-    let is_whole = fresh.len() == standings.len();
+    let is_whole = fresh.len() == saved_change_states.len();
     let is_expected = |call: &Call| {
         let same_objects = || again.calls.iter().filter(|one| is_alike(one, call) && one.serves == call.serves);
         if is_whole {

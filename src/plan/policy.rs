@@ -87,7 +87,7 @@ pub(super) fn reported(
         field_notes: BTreeMap::new(),
         beneath: BTreeMap::new(),
         after: Vec::new(),
-        seen: Arc::default(),
+        precondition: Arc::default(),
         origin: desired.origin.clone(),
     };
     match state.facts.observed(&desired.id) {

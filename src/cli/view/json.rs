@@ -195,7 +195,7 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
         "notes": change.notes,
         "unasked": change.unasked,
         "after": change.after.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "seen": *change.seen,
+        "precondition": *change.precondition,
         "at": place(&change.origin, sources),
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Run;
 use crate::{
     model::{Action, Call, ObservedState, Outcome, Request, ResourceId},
-    plan::seen::holds,
+    plan::precondition::precondition_holds,
 };
 
 impl<'a> Run<'a> {
@@ -66,7 +66,7 @@ impl<'a> Run<'a> {
     fn moved(&self, id: &ResourceId, now: Option<&ObservedState>) -> Option<Outcome> {
         let (kind, desired) = (self.kind(id)?, self.desired.get(id)?);
         match (self.state.facts.observed(id), now) {
-            (Some(before), Some(now)) if holds(kind, desired, before, now) => None,
+            (Some(before), Some(now)) if precondition_holds(kind, desired, before, now) => None,
             (_, Some(ObservedState::Unknown(why))) => {
                 Some(Outcome::Unknown(format!("not sent, for it could not be read again: {why}")))
             }

@@ -8,7 +8,7 @@ use std::{
 use super::{Run, WINDOW};
 use crate::{
     model::{Action, Call, Change, ObservedState, Outcome, Refusal, Request, ResourceId},
-    plan::seen::is_true,
+    plan::precondition::is_true,
 };
 
 /// An object whose call was refused.
@@ -171,14 +171,14 @@ impl<'a> Run<'a> {
 /// cycle through it.
 fn cycle<'a>(first: &'a ResourceId, waiting: &HashMap<&'a ResourceId, Waiting<'a>>) -> Vec<&'a ResourceId> {
     let mut paths = vec![vec![first]];
-    let mut seen = BTreeSet::from([first]);
+    let mut precondition = BTreeSet::from([first]);
     while let Some(path) = paths.pop() {
         let Some(last) = path.last().and_then(|id| waiting.get(*id)) else { continue };
         for next in &last.givers {
             if *next == first {
                 return path;
             }
-            if waiting.contains_key(*next) && seen.insert(next) {
+            if waiting.contains_key(*next) && precondition.insert(next) {
                 paths.push(path.iter().copied().chain([*next]).collect());
             }
         }

@@ -46,7 +46,7 @@ pub(super) struct Change {
     pub(super) notes: Vec<String>,
     pub(super) beneath: BTreeMap<String, Option<u64>>,
     pub(super) after: Vec<String>,
-    pub(super) seen: String,
+    pub(super) precondition: String,
     pub(super) at: Place,
 }
 

@@ -209,7 +209,7 @@ impl Kind for Instance {
         Claims { held: claim(held).chain(held_keys).collect(), wanted: claim(wanted).chain(wanted_keys).collect() }
     }
 
-    fn rests_on(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
         Some(&[NAME])
     }
 

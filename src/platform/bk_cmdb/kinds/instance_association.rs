@@ -181,7 +181,7 @@ impl Kind for InstanceAssociation {
         Claims { held: if live.is_some() { claims.clone() } else { Vec::new() }, wanted: claims }
     }
 
-    fn rests_on(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
         None
     }
 

@@ -190,7 +190,7 @@ impl Kind for Module {
     }
 
     /// The category is declared with the place, and sent: it matters like a field.
-    fn rests_on(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
         Some(&[NAME, TEMPLATE, CATEGORY, "default"])
     }
 

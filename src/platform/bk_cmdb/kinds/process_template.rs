@@ -210,7 +210,7 @@ impl Kind for ProcessTemplate {
         }
     }
 
-    fn rests_on(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
         Some(&[NAME])
     }
 

@@ -193,7 +193,7 @@ impl Kind for App {
     }
 
     /// The PUT sends name, remark and favorite back, whichever of them is declared.
-    fn rests_on(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
         None
     }
 

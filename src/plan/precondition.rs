@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// Returns what a change of an object rests on, as it was seen; null where nothing is known of the object.
-pub fn ground(kind: &dyn Kind, desired: &Desired, observed: &ObservedState) -> Value {
+pub fn precondition(kind: &dyn Kind, desired: &Desired, observed: &ObservedState) -> Value {
     match observed {
         ObservedState::Found(live) => {
-            let known = kind.rests_on();
+            let known = kind.precondition_fields();
             let matters = |name: &str| {
                 known.is_none_or(|known| known.contains(&name))
                     || desired.fields.keys().any(|path| base(path) == base(name))
@@ -65,8 +65,8 @@ fn base(path: &str) -> &str {
 }
 
 /// Returns the digest of what a change rests on, in hexadecimal digits.
-pub fn seen(kind: &dyn Kind, desired: &Desired, observed: &ObservedState) -> Arc<str> {
-    digest(&ground(kind, desired, observed)).into()
+pub fn precondition_digest(kind: &dyn Kind, desired: &Desired, observed: &ObservedState) -> Arc<str> {
+    digest(&precondition(kind, desired, observed)).into()
 }
 
 /// Returns the SHA-256 of a value in hexadecimal digits.
@@ -93,8 +93,8 @@ impl std::io::Write for Sum {
 
 /// Says whether an object is as it was when its change was planned. What a create hangs on may have come to be since:
 /// where a placeholder stood for it, any id will do.
-pub fn holds(kind: &dyn Kind, desired: &Desired, before: &ObservedState, now: &ObservedState) -> bool {
-    let (was, is) = (ground(kind, desired, before), ground(kind, desired, now));
+pub fn precondition_holds(kind: &dyn Kind, desired: &Desired, before: &ObservedState, now: &ObservedState) -> bool {
+    let (was, is) = (precondition(kind, desired, before), precondition(kind, desired, now));
     if !is.is_null() && was == is {
         return true;
     }
@@ -109,7 +109,7 @@ pub fn holds(kind: &dyn Kind, desired: &Desired, before: &ObservedState, now: &O
 
 /// How an object of a saved plan stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum SavedChangeState {
     /// As it was when the change was planned.
     Fresh,
     /// As the change would make it.
@@ -121,7 +121,7 @@ pub enum Standing {
 }
 
 /// Says how each object of a saved plan stands, from what was read of it now.
-pub fn standings(plan: &Plan, states: &[TargetState<'_>]) -> Vec<(ResourceId, Standing)> {
+pub fn saved_change_states(plan: &Plan, states: &[TargetState<'_>]) -> Vec<(ResourceId, SavedChangeState)> {
     let objects: HashMap<&ResourceId, (&TargetState<'_>, &Desired)> =
         states.iter().flat_map(|state| state.objects().map(move |one| (&one.id, (state, one)))).collect();
     // What the plan was to make and is there, as planned.
@@ -132,34 +132,34 @@ pub fn standings(plan: &Plan, states: &[TargetState<'_>]) -> Vec<(ResourceId, St
         is_made.then_some((&change.id, &live.handle))
     });
     let made: HashMap<&ResourceId, &Value> = made.collect();
-    let standing = |change: &Change| match objects.get(&change.id) {
-        Some((state, desired)) => standing(change, state, desired, &made),
-        None => Standing::Unknown("it was not read".to_owned()),
+    let saved_change_state = |change: &Change| match objects.get(&change.id) {
+        Some((state, desired)) => saved_change_state(change, state, desired, &made),
+        None => SavedChangeState::Unknown("it was not read".to_owned()),
     };
-    plan.changes.iter().map(|change| (change.id.clone(), standing(change))).collect()
+    plan.changes.iter().map(|change| (change.id.clone(), saved_change_state(change))).collect()
 }
 
-fn standing(
+fn saved_change_state(
     change: &Change,
     state: &TargetState<'_>,
     desired: &Desired,
     made: &HashMap<&ResourceId, &Value>,
-) -> Standing {
-    let unknown = || Standing::Unknown("it was not read".to_owned());
+) -> SavedChangeState {
+    let unknown = || SavedChangeState::Unknown("it was not read".to_owned());
     let (Some(kind), Some(observed)) = (state.kind(&change.id), state.facts.observed(&change.id)) else {
         return unknown();
     };
     if let ObservedState::Unknown(why) = observed {
-        return Standing::Unknown(why.clone());
+        return SavedChangeState::Unknown(why.clone());
     }
-    if *seen(kind, desired, observed) == *change.seen {
-        Standing::Fresh
+    if *precondition_digest(kind, desired, observed) == *change.precondition {
+        SavedChangeState::Fresh
     } else if is_true(kind, desired, change, observed, state) {
-        Standing::AlreadyTrue
+        SavedChangeState::AlreadyTrue
     } else if place_now(desired, observed).is_some_and(|place| is_place_of(change, &place, made)) {
-        Standing::Fresh
+        SavedChangeState::Fresh
     } else {
-        Standing::Stale
+        SavedChangeState::Stale
     }
 }
 
@@ -186,7 +186,7 @@ fn is_place_of(change: &Change, place: &Value, made: &HashMap<&ResourceId, &Valu
             places.extend(more);
         }
     }
-    places.iter().any(|place| digest(&json!({"absent": place})) == *change.seen)
+    places.iter().any(|place| digest(&json!({"absent": place})) == *change.precondition)
 }
 
 /// Says whether a value is a handle or an id in it.
@@ -217,7 +217,7 @@ pub fn is_true(
     }
 }
 
-impl Standing {
+impl SavedChangeState {
     /// Returns the outcome of a change that is not sent for it; none where it is sent.
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
