@@ -2,11 +2,11 @@
 
 pub mod apply;
 pub mod author;
-pub mod beneath;
 mod call_log;
 mod capability;
 pub mod check;
 pub mod connection;
+pub mod impact;
 mod leave;
 mod limit;
 mod mask;

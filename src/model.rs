@@ -275,7 +275,7 @@ pub struct Change {
     /// Known live fields of a removed object, the essential ones first; empty for other actions.
     pub before: Vec<(Arc<str>, Value)>,
     /// How many things hang below it on the platform, by their nouns, such as `modules`; none where it is unknown.
-    pub beneath: BTreeMap<&'static str, Option<u64>>,
+    pub impact: BTreeMap<&'static str, Option<u64>>,
     /// What people have to do once it is made, such as a sync that the platform does not make by itself.
     pub notes: Vec<String>,
     /// Remarks on single fields, by their paths.

@@ -117,18 +117,18 @@ pub struct Plan {
     /// Warnings about documents.
     pub remarks: Vec<Diagnostic>,
     /// How many things hang below all changes of a kind on a target.
-    pub beneath: Vec<Total>,
+    pub impact: Vec<ImpactTotal>,
 }
 
 /// How many things of a noun hang below all changes of a kind on a target, what several share once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Total {
+pub struct ImpactTotal {
     /// The target.
     pub target: Arc<str>,
     /// The kind.
     pub kind: &'static str,
     /// The noun, such as `modules`.
-    pub noun: &'static str,
+    pub unit: &'static str,
     /// The number; none where it is unknown.
     pub count: Option<u64>,
 }
@@ -271,9 +271,13 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     plan.unchanged += unchanged;
     for kind in state.platform.kinds() {
         if plan.changes.iter().any(|one| one.target == state.target && one.id.kind == kind.name()) {
-            let unknown =
-                |noun: &&'static str| Total { target: state.target.clone(), kind: kind.name(), noun, count: None };
-            plan.beneath.extend(kind.nouns().iter().map(unknown));
+            let unknown = |unit: &&'static str| ImpactTotal {
+                target: state.target.clone(),
+                kind: kind.name(),
+                unit,
+                count: None,
+            };
+            plan.impact.extend(kind.impact_units().iter().map(unknown));
         }
     }
     // A removal that is ignored is no part of the plan.
@@ -392,7 +396,7 @@ fn finish_level(
                         (Action::Delete, Some(live)) => kind.before(live),
                         _ => Vec::new(),
                     },
-                    beneath: BTreeMap::new(),
+                    impact: BTreeMap::new(),
                     notes: Vec::new(),
                     field_notes: BTreeMap::new(),
                     after: one.after.iter().cloned().collect(),

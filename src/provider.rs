@@ -1,7 +1,7 @@
 //! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
 
 mod author;
-mod beneath;
+mod impact;
 pub mod seal;
 mod wire;
 
@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 pub use author::Authors;
-pub use beneath::{Beneath, Things};
+pub use impact::{Impact, ImpactSet};
 pub use wire::{Endpoint, Grant, Lane, Login, Prepared, Reply, Stamp, Standing};
 
 use crate::{
@@ -266,14 +266,14 @@ pub trait Kind: Sync {
         fields
     }
 
-    /// Returns the nouns of what [`Kind::beneath`] counts: limits can be set on them.
-    fn nouns(&self) -> &'static [&'static str] {
+    /// Returns the nouns of what [`Kind::impact`] counts: limits can be set on them.
+    fn impact_units(&self) -> &'static [&'static str] {
         &[]
     }
 
     /// Says what hangs below changes, or what to ask for that. Asked when the plan is known.
-    fn beneath(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Beneath {
-        Beneath::default()
+    fn impact(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Impact {
+        Impact::default()
     }
 
     /// Says who changed the live values that differ, or what to ask for that. Asked by `drift` alone.

@@ -284,8 +284,8 @@ fn acknowledgement(world: &World) -> (Plan, String) {
         .collect();
     let mut plan = plan(&states);
     assert!(plan.blocked.is_empty(), "{:?}", plan.blocked);
-    for total in &mut plan.beneath {
-        match total.noun {
+    for total in &mut plan.impact {
+        match total.unit {
             "hosts" => total.count = world.hosts,
             "associations" => total.count = world.associations,
             _ => {}

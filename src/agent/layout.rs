@@ -43,10 +43,10 @@ pub(super) fn layout(paths: &[PathBuf], follow_links: bool) -> Layout {
         }
     }
     let Survey { spots, .. } = survey;
-    let beneath = |path: &Path| path.ancestors().skip(1).any(|parent| spots.get(parent) == Some(&true));
+    let impact = |path: &Path| path.ancestors().skip(1).any(|parent| spots.get(parent) == Some(&true));
     spots
         .iter()
-        .filter(|(path, _)| !beneath(path))
+        .filter(|(path, _)| !impact(path))
         .map(|(path, recursive)| (path.clone(), Spot { recursive: *recursive, identity: identity(path) }))
         .collect()
 }

@@ -14,8 +14,8 @@ use crate::{
     engine::{
         apply::{self, apply},
         author::{Trace, trace},
-        beneath::beneath,
         connection::{Connection, Reader},
+        impact::impact,
         observe::observe,
     },
     model::Desired,
@@ -103,11 +103,11 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         states.iter_mut().for_each(|state| state.surplus.clear());
     }
     let mut plan = plan(&states);
-    if shared.safety.looks_beneath() {
+    if shared.safety.needs_impact() {
         tokio::select! {
             biased;
             () = stop.cancelled() => return end(interrupted(), 0),
-            () = beneath(&readers, &mut states, &mut plan) => {}
+            () = impact(&readers, &mut states, &mut plan) => {}
         }
     }
     let sources = &manifests.sources;

@@ -212,18 +212,18 @@ pub(super) struct SafetyArgs {
 }
 
 fn noun_and_most(text: &str) -> Result<(String, u64), String> {
-    let (noun, most) = text.split_once('=').ok_or_else(|| "it is not NOUN=N".to_owned())?;
-    let nouns = || config::NOUNS.iter().flat_map(|(_, nouns)| nouns.iter().copied());
-    if !nouns().any(|known| known == noun) {
-        let known: std::collections::BTreeSet<&str> = nouns().collect();
+    let (unit, most) = text.split_once('=').ok_or_else(|| "it is not NOUN=N".to_owned())?;
+    let impact_units = || config::NOUNS.iter().flat_map(|(_, impact_units)| impact_units.iter().copied());
+    if !impact_units().any(|known| known == unit) {
+        let known: std::collections::BTreeSet<&str> = impact_units().collect();
         let known: Vec<&str> = known.into_iter().collect();
-        return Err(match yaml::nearest(noun, nouns()) {
-            Some(near) => format!("no `{noun}` are counted; did you mean `{near}`?"),
-            None => format!("no `{noun}` are counted; there are {}", known.join(", ")),
+        return Err(match yaml::nearest(unit, impact_units()) {
+            Some(near) => format!("no `{unit}` are counted; did you mean `{near}`?"),
+            None => format!("no `{unit}` are counted; there are {}", known.join(", ")),
         });
     }
     let most = most.parse().map_err(|_| format!("`{most}` is no number"))?;
-    Ok((noun.to_owned(), most))
+    Ok((unit.to_owned(), most))
 }
 
 /// How the program talks on stderr.

@@ -51,9 +51,9 @@ fn remedy(paths: &[PathBuf]) -> String {
     if let Some(passed_over) = config::find(first).passed_over.first() {
         return passed_over.to_string();
     }
-    let beneath = config::beneath(first);
-    let shown: Vec<_> = beneath.iter().take(OFFERED).map(|path| path.display().to_string()).collect();
-    match (shown.as_slice(), beneath.len()) {
+    let impact = config::impact(first);
+    let shown: Vec<_> = impact.iter().take(OFFERED).map(|path| path.display().to_string()).collect();
+    match (shown.as_slice(), impact.len()) {
         ([], _) => "`--config FILE` names one".to_owned(),
         ([one], _) => format!("`--config {one}` names the one that lies beneath"),
         (some, OFFERED..) => format!("name one by `--config`, such as {}", some.join(", ")),

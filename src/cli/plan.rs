@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     diagnostic::Diagnostic,
     engine::{
-        beneath::beneath,
+        impact::impact,
         observe::{note, observe},
         prune::prune,
     },
@@ -224,7 +224,7 @@ async fn read<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<'p> {
     }
     let mut plan = plan(&states);
     note(&readers, &mut states, &mut plan).await;
-    beneath(&readers, &mut states, &mut plan).await;
+    impact(&readers, &mut states, &mut plan).await;
     let excesses = guard::excesses(&plan, &safety(prepared.written.config.as_ref(), args));
     let acknowledged = acknowledged(args, &plan, &excesses);
     let record = saved::record(prepared, &states, &plan);

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    engine::{beneath::beneath, connection::Connection, observe::recall},
+    engine::{connection::Connection, impact::impact, observe::recall},
     files::write::{self, Readers},
     model::{Desired, ResourceId},
     plan::{
@@ -253,9 +253,9 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     let settled = standings.iter().filter_map(|(id, standing)| Some((id.clone(), standing.outcome()?))).collect();
     let mut plan = std::mem::take(&mut saved.plan);
     let safety = plan::safety(config.as_ref(), &args.safety);
-    if safety.looks_beneath() {
+    if safety.needs_impact() {
         // As much may hang below by now as nobody has looked at.
-        beneath(&readers, &mut states, &mut plan).await;
+        impact(&readers, &mut states, &mut plan).await;
     }
     let excesses = guard::excesses(&plan, &safety);
     let acknowledged = plan::acknowledged(&args.safety, &plan, &excesses);

@@ -97,7 +97,7 @@ fn find_for(first: &Path, trusted: &[u32]) -> Found {
 }
 
 /// Finds configurations beneath a path, for a run that found none. Hidden directories are left out.
-pub fn beneath(first: &Path) -> Vec<PathBuf> {
+pub fn impact(first: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![(directory(first).to_owned(), 0)];
     let mut left = DIRECTORIES;
@@ -202,7 +202,7 @@ mod tests {
             fs::create_dir_all(root.path().join(directory)).expect("made");
             fs::write(root.path().join(directory).join(FILE), "").expect("written");
         }
-        let found = beneath(root.path());
+        let found = impact(root.path());
         let shown: Vec<_> = found.iter().map(|path| path.strip_prefix(root.path()).expect("beneath")).collect();
         assert_eq!(shown, [Path::new("dc/one/reconcile.yaml"), Path::new("net/reconcile.yaml")]);
     }

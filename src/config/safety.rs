@@ -21,11 +21,11 @@ pub const NOUNS: &[(&str, &[&str])] = &[
 pub(super) fn safety(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Safety {
     let mut safety = Safety::default();
     let Some(section) = Section::open(node, "safety", diagnostics) else { return safety };
-    let all: Vec<&str> = NOUNS.iter().flat_map(|(_, nouns)| nouns.iter().copied()).collect();
+    let all: Vec<&str> = NOUNS.iter().flat_map(|(_, impact_units)| impact_units.iter().copied()).collect();
     safety.all = limits(&section, "a change of any kind", &all, diagnostics);
     if let Some(kinds) = section.get("kinds").and_then(|node| Section::open(node, "kinds", diagnostics)) {
         for (kind, node) in kinds.node().entries() {
-            let Some((name, nouns)) = NOUNS.iter().find(|(name, _)| *name == kind.key()) else {
+            let Some((name, impact_units)) = NOUNS.iter().find(|(name, _)| *name == kind.key()) else {
                 let message = format!("there is no kind `{}`", kind.key());
                 let known = NOUNS.iter().map(|(name, _)| *name);
                 diagnostics.push(near(Diagnostic::error("C013", message, &kind.origin), kind.key(), known));
@@ -34,9 +34,10 @@ pub(super) fn safety(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Safe
             let Some(section) = Section::open(node, &format!("safety of {name}"), diagnostics) else {
                 continue;
             };
-            safety
-                .kinds
-                .insert((*name).to_owned(), limits(&section, &format!("a change of {name}"), nouns, diagnostics));
+            safety.kinds.insert(
+                (*name).to_owned(),
+                limits(&section, &format!("a change of {name}"), impact_units, diagnostics),
+            );
             section.finish(diagnostics);
         }
     }
@@ -44,7 +45,7 @@ pub(super) fn safety(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Safe
     safety
 }
 
-fn limits(section: &Section<'_, '_>, what: &str, nouns: &[&str], diagnostics: &mut Vec<Diagnostic>) -> Limits {
+fn limits(section: &Section<'_, '_>, what: &str, impact_units: &[&str], diagnostics: &mut Vec<Diagnostic>) -> Limits {
     let mut limit = |key: &'static str| {
         let node = section.get(key)?;
         let text = yaml::text(node, key, diagnostics)?;
@@ -54,27 +55,27 @@ fn limits(section: &Section<'_, '_>, what: &str, nouns: &[&str], diagnostics: &m
     let (changes, deletes) = (limit("maxChanges"), limit("maxDeletes"));
     let min_objects = section.get("minObjects").and_then(|node| yaml::integer(node, "minObjects", diagnostics));
     let min_objects = min_objects.and_then(|count| usize::try_from(count).ok());
-    let max = section.get("max").map(|node| max(node, what, nouns, diagnostics)).unwrap_or_default();
+    let max = section.get("max").map(|node| max(node, what, impact_units, diagnostics)).unwrap_or_default();
     Limits { changes, deletes, min_objects, max }
 }
 
 /// Reads limits on what hangs below changes.
-fn max(node: &Node<'_>, what: &str, nouns: &[&str], diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u64> {
+fn max(node: &Node<'_>, what: &str, impact_units: &[&str], diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u64> {
     let mut limits = BTreeMap::new();
     let Some(section) = Section::open(node, "max", diagnostics) else { return limits };
-    for (noun, node) in section.node().entries() {
-        if !nouns.contains(&noun.key()) {
-            let message = format!("no `{}` are counted below {what}", noun.key());
-            let diagnostic = Diagnostic::error("C013", message, &noun.origin);
-            diagnostics.push(near(diagnostic, noun.key(), nouns.iter().copied()));
+    for (unit, node) in section.node().entries() {
+        if !impact_units.contains(&unit.key()) {
+            let message = format!("no `{}` are counted below {what}", unit.key());
+            let diagnostic = Diagnostic::error("C013", message, &unit.origin);
+            diagnostics.push(near(diagnostic, unit.key(), impact_units.iter().copied()));
             continue;
         }
         match node.typed() {
             Some(Typed::Int(count)) if count >= 0 => {
-                limits.extend(u64::try_from(count).ok().map(|count| (noun.key().to_owned(), count)));
+                limits.extend(u64::try_from(count).ok().map(|count| (unit.key().to_owned(), count)));
             }
             _ => {
-                let message = format!("the most `{}` has to be a number, 0 or more", noun.key());
+                let message = format!("the most `{}` has to be a number, 0 or more", unit.key());
                 diagnostics.push(Diagnostic::error("C012", message, &node.origin));
             }
         }

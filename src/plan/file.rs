@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Blocked, Cause, Plan, Total, precondition::digest};
+use super::{Blocked, Cause, ImpactTotal, Plan, precondition::digest};
 use crate::{
     diagnostic::{Diagnostic, Severity},
     model::{
@@ -241,9 +241,9 @@ impl Reading<'_> {
             let kind = self.kind(&one.kind)?;
             plan.live.insert((one.target.into(), kind), one.count);
         }
-        for one in read.beneath {
-            if let (kind, Some(noun)) = (self.kind(&one.kind)?, self.noun(&one.noun)) {
-                plan.beneath.push(Total { target: one.target.into(), kind, noun, count: one.count });
+        for one in read.impact {
+            if let (kind, Some(unit)) = (self.kind(&one.kind)?, self.unit(&one.unit)) {
+                plan.impact.push(ImpactTotal { target: one.target.into(), kind, unit, count: one.count });
             }
         }
         let objects = read.objects.into_iter().map(|one| self.object(one)).collect::<Result<Vec<_>, _>>()?;
@@ -297,7 +297,7 @@ impl Reading<'_> {
             before: change.before.into_iter().map(|one| (one.path.into(), one.value)).collect(),
             notes: change.notes,
             field_notes,
-            beneath: self.beneath(change.beneath),
+            impact: self.impact(change.impact),
             after: change.after.iter().map(|one| self.id(one)).collect::<Result<_, _>>()?,
             precondition: change.precondition.into(),
             origin: self.origin(&change.at),
@@ -305,13 +305,13 @@ impl Reading<'_> {
     }
 
     /// Returns what hung below a change. What this program does not know by name limits nothing.
-    fn beneath(&self, beneath: BTreeMap<String, Option<u64>>) -> BTreeMap<&'static str, Option<u64>> {
-        beneath.into_iter().filter_map(|(noun, count)| Some((self.noun(&noun)?, count))).collect()
+    fn impact(&self, impact: BTreeMap<String, Option<u64>>) -> BTreeMap<&'static str, Option<u64>> {
+        impact.into_iter().filter_map(|(unit, count)| Some((self.unit(&unit)?, count))).collect()
     }
 
-    fn noun(&self, noun: &str) -> Option<&'static str> {
+    fn unit(&self, unit: &str) -> Option<&'static str> {
         let kinds = self.platforms.iter().flat_map(|platform| platform.kinds());
-        kinds.flat_map(|kind| kind.nouns()).find(|known| **known == noun).copied()
+        kinds.flat_map(|kind| kind.impact_units()).find(|known| **known == unit).copied()
     }
 
     fn call(&self, call: document::Call, setups: &[Setup]) -> Result<Call, FileError> {

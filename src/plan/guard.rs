@@ -15,7 +15,7 @@ use std::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Plan, Total};
+use super::{ImpactTotal, Plan};
 use crate::model::Action;
 
 /// A number of objects, or a share of them.
@@ -95,7 +95,7 @@ impl Safety {
     }
 
     /// Says whether there are limits on what hangs below changes, so that it has to be read.
-    pub fn looks_beneath(&self) -> bool {
+    pub fn needs_impact(&self) -> bool {
         std::iter::once(&self.all).chain(self.kinds.values()).any(|limits| !limits.max.is_empty())
     }
 }
@@ -150,7 +150,7 @@ impl Excess {
             "changes" if matches!(self.limit, Limit::Percent(_)) => ("--max-changes ".into(), self.share()?),
             "changes" => ("--max-changes ".into(), count),
             "deletes" => ("--max-deletes ".into(), count),
-            noun => (format!("--max {noun}="), count),
+            unit => (format!("--max {unit}="), count),
         })
     }
 }
@@ -191,13 +191,14 @@ pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
         let few = share && among < limits.min_objects.unwrap_or(MIN_OBJECTS);
         check("changes", counted, limits.changes.filter(|_| !few));
         check("deletes", unasked, limits.deletes);
-        for Total { noun, count, .. } in plan.beneath.iter().filter(|one| one.target == target && one.kind == kind) {
+        for ImpactTotal { unit, count, .. } in plan.impact.iter().filter(|one| one.target == target && one.kind == kind)
+        {
             // What nobody looked at is unknown too.
-            if let Some(limit) = limits.max.get(*noun)
+            if let Some(limit) = limits.max.get(*unit)
                 && count.is_none_or(|count| count > *limit)
             {
                 let limit = Limit::Count(usize::try_from(*limit).unwrap_or(usize::MAX));
-                excesses.push(excess(noun, *count, None, limit));
+                excesses.push(excess(unit, *count, None, limit));
             }
         }
     }

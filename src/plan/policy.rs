@@ -85,7 +85,7 @@ pub(super) fn reported(
         fields,
         notes: Vec::new(),
         field_notes: BTreeMap::new(),
-        beneath: BTreeMap::new(),
+        impact: BTreeMap::new(),
         after: Vec::new(),
         precondition: Arc::default(),
         origin: desired.origin.clone(),

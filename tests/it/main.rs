@@ -2,7 +2,6 @@
 //! port and works in a directory of its own.
 
 mod apply;
-mod beneath;
 mod bind_info;
 mod budgets;
 mod ci_kit;
@@ -14,6 +13,7 @@ mod explain;
 mod faults;
 mod forms;
 mod harness;
+mod impact;
 mod inputs;
 mod language;
 mod layers;
@@ -41,7 +41,7 @@ mod second_writer;
 mod secrets;
 mod slips;
 mod snapshot;
-mod snapshot_beneath;
+mod snapshot_impact;
 mod snapshot_moved;
 mod snapshot_property;
 mod strangers;

@@ -120,7 +120,7 @@ impl Events {
                     ("summary", json!(summary(change))),
                     ("policy", json!(if is_reported { "report" } else { "enforce" })),
                     ("unasked", json!(change.unasked)),
-                    ("beneath", json!(change.beneath)),
+                    ("beneath", json!(change.impact)),
                     ("notes", json!(change.notes)),
                 ];
                 if let Some(trace) = report.trace {

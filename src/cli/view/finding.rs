@@ -15,7 +15,7 @@ use super::{
     follow_up::follow_ups,
     plain::{cut, line},
     report::Report,
-    text::{beneath, count, trouble},
+    text::{count, impact, trouble},
     value::Sides,
 };
 use crate::{
@@ -273,7 +273,7 @@ pub(super) fn told_of(change: &Change) -> String {
     if change.unasked && !change.fields.is_empty() {
         parts.push(UNASKED.to_owned());
     }
-    parts.extend(beneath(change).map(|beneath| format!("beneath: {beneath}")));
+    parts.extend(impact(change).map(|impact| format!("beneath: {impact}")));
     let remarks = change.fields.iter().filter_map(|field| Some((field, change.field_notes.get(&field.path)?)));
     parts.extend(
         remarks.take(3).map(|(field, note)| cut(&line(&format!("{}: {note}", field.path)), VALUE).into_owned()),

@@ -101,10 +101,10 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "blocked": plan.blocked.len(),
             "reported": plan.reported.len(),
         },
-        "beneath": plan.beneath.iter().map(|one| json!({
+        "beneath": plan.impact.iter().map(|one| json!({
             "target": *one.target,
             "kind": one.kind,
-            "noun": one.noun,
+            "noun": one.unit,
             "count": one.count,
         })).collect::<Vec<_>>(),
         "changes": plan.changes.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
@@ -191,7 +191,7 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
         "fields": change.fields.iter().map(|one| field(one, change, sources)).collect::<Vec<_>>(),
         "before": change.before.iter().map(|(path, value)| json!({"path": **path, "value": value})).collect::<Vec<_>>(),
         "unasked": change.unasked,
-        "beneath": change.beneath,
+        "beneath": change.impact,
         "notes": change.notes,
         "unasked": change.unasked,
         "after": change.after.iter().map(ToString::to_string).collect::<Vec<_>>(),

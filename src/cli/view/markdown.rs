@@ -162,9 +162,9 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
 /// Says what hangs below all changes of a kind, what several share counted once.
 fn totals(plan: &Plan) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for of_kind in plan.beneath.chunk_by(|one, next| (&one.target, one.kind) == (&next.target, next.kind)) {
+    for of_kind in plan.impact.chunk_by(|one, next| (&one.target, one.kind) == (&next.target, next.kind)) {
         let (target, kind) = (&of_kind[0].target, of_kind[0].kind);
-        if let Some(told) = things(of_kind.iter().map(|one| (one.noun, one.count))) {
+        if let Some(told) = things(of_kind.iter().map(|one| (one.unit, one.count))) {
             lines.push(format!("- {told} beneath all changes of {kind} on {}\n", code(target)));
         }
     }

@@ -124,8 +124,8 @@ impl<'a> Writer<'a> {
     fn change(&mut self, change: &Change) {
         self.head(change);
         let width = change.fields.iter().map(|field| group(&field.path).width()).max().unwrap_or(0).clamp(12, 24);
-        if let Some(beneath) = beneath(change) {
-            let text = self.styled(&format!("    impact: {beneath}"), QUIET);
+        if let Some(impact) = impact(change) {
+            let text = self.styled(&format!("    impact: {impact}"), QUIET);
             self.plain(&text);
         }
         let mut last = "";
@@ -386,24 +386,24 @@ fn arrow(field: &FieldChange, action: Action) -> String {
 }
 
 /// What hangs below a changed object, in words; none where that is nothing.
-pub(in crate::cli) fn beneath(change: &Change) -> Option<String> {
-    things(change.beneath.iter().map(|(noun, count)| (*noun, *count)))
+pub(in crate::cli) fn impact(change: &Change) -> Option<String> {
+    things(change.impact.iter().map(|(unit, count)| (*unit, *count)))
 }
 
 /// Things by their nouns, in words; none where there are none.
 pub(super) fn things(things: impl Iterator<Item = (&'static str, Option<u64>)>) -> Option<String> {
-    let words = |noun: &str| {
-        noun.chars().fold(String::new(), |text, letter| match letter {
+    let words = |unit: &str| {
+        unit.chars().fold(String::new(), |text, letter| match letter {
             'A'..='Z' => text + " " + &letter.to_lowercase().to_string(),
             _ => text + &letter.to_string(),
         })
     };
     let told: Vec<_> = things
         .filter(|(_, count)| *count != Some(0))
-        .map(|(noun, count)| match (words(noun), count) {
-            (noun, None) => format!("{noun} unknown"),
-            (noun, Some(1)) => format!("1 {}", noun.trim_end_matches('s')),
-            (noun, Some(count)) => format!("{count} {noun}"),
+        .map(|(unit, count)| match (words(unit), count) {
+            (unit, None) => format!("{unit} unknown"),
+            (unit, Some(1)) => format!("1 {}", unit.trim_end_matches('s')),
+            (unit, Some(count)) => format!("{count} {unit}"),
         })
         .collect();
     (!told.is_empty()).then(|| told.join(", "))

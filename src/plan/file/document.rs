@@ -13,7 +13,7 @@ pub(super) struct Document {
     pub(super) calls: Vec<Call>,
     pub(super) blocked: Vec<Blocked>,
     pub(super) live: Vec<Live>,
-    pub(super) beneath: Vec<Total>,
+    pub(super) impact: Vec<ImpactTotal>,
     pub(super) targets: Vec<Target>,
     pub(super) objects: Vec<Object>,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -44,7 +44,7 @@ pub(super) struct Change {
     #[serde(default)]
     pub(super) before: Vec<Before>,
     pub(super) notes: Vec<String>,
-    pub(super) beneath: BTreeMap<String, Option<u64>>,
+    pub(super) impact: BTreeMap<String, Option<u64>>,
     pub(super) after: Vec<String>,
     pub(super) precondition: String,
     pub(super) at: Place,
@@ -100,10 +100,10 @@ pub(super) struct Live {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Total {
+pub(super) struct ImpactTotal {
     pub(super) target: String,
     pub(super) kind: String,
-    pub(super) noun: String,
+    pub(super) unit: String,
     pub(super) count: Option<u64>,
 }
 

@@ -6,7 +6,7 @@ pub(super) mod module;
 pub(super) mod process_template;
 
 mod author;
-mod below;
+mod impact;
 mod pick;
 mod spec;
 mod surplus;

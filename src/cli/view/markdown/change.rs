@@ -13,7 +13,7 @@ use crate::{
         plain::{cut, line},
         removal,
         report::Report,
-        text::{beneath, count, trouble},
+        text::{count, impact, trouble},
         value::{Sides, distinct_line, is_long},
     },
     engine::author::Trace,
@@ -74,8 +74,8 @@ impl<'a> Writer<'a> {
             }
             None => {}
         }
-        if let Some(beneath) = beneath(change) {
-            let _ = writeln!(body, "# impact: {beneath}");
+        if let Some(impact) = impact(change) {
+            let _ = writeln!(body, "# impact: {impact}");
         }
         match self.report.trace {
             Some(trace) => self.authors(&mut body, change, trace),

@@ -1,9 +1,9 @@
 //! `Instance`: an instance of a general model or a custom layer, by `update_inst` (contract section 4.1).
 
 mod author;
-mod beneath;
 mod check;
 mod claims;
+mod impact;
 mod layer;
 mod observe;
 mod parent;
@@ -18,7 +18,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    below::{ASSOCIATIONS, HOSTS, MODULES},
+    impact::{ASSOCIATIONS, HOSTS, MODULES},
     instance_association::end,
     pick::{Definition, wanted_fields},
     spec::{self, troubled},
@@ -31,7 +31,7 @@ use crate::{
         attribute::text,
         lookup::{self, PARENT, Selector},
     },
-    provider::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
+    provider::{Authors, Claims, Envelope, Facts, Impact, Kind, Observation, Planned},
     source::{Located, Origin},
     yaml::{self, Node, Section},
 };
@@ -249,12 +249,12 @@ impl Kind for Instance {
             .collect()
     }
 
-    fn nouns(&self) -> &'static [&'static str] {
+    fn impact_units(&self) -> &'static [&'static str] {
         &[ASSOCIATIONS, MODULES, HOSTS]
     }
 
-    fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
-        beneath::beneath(planned, facts)
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Impact {
+        impact::impact(planned, facts)
     }
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {

@@ -1,9 +1,9 @@
 //! `Module`: a module of a set, by `update_module` (contract section 4.2).
 
 mod author;
-mod beneath;
 mod check;
 mod fixed;
+mod impact;
 mod names;
 mod observe;
 mod own;
@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use self::observe::Services;
 use super::{
-    below::{HOSTS, SERVICE_INSTANCES},
+    impact::{HOSTS, SERVICE_INSTANCES},
     instance::{DUPLICATED, attribute_changes},
     spec::{self, placed, spread},
 };
@@ -31,7 +31,7 @@ use crate::{
         attribute::text,
         lookup::{self, Businesses},
     },
-    provider::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
+    provider::{Authors, Claims, Envelope, Facts, Impact, Kind, Observation, Planned},
     source::Located,
     yaml::{Node, Section},
 };
@@ -207,12 +207,12 @@ impl Kind for Module {
         planned.iter().map(call).collect()
     }
 
-    fn nouns(&self) -> &'static [&'static str] {
+    fn impact_units(&self) -> &'static [&'static str] {
         &[HOSTS, SERVICE_INSTANCES]
     }
 
-    fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
-        beneath::beneath(planned, facts)
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Impact {
+        impact::impact(planned, facts)
     }
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {

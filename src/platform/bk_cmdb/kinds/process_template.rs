@@ -22,14 +22,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value, json};
 
 use super::{
-    below::{HOSTS, MODULES, SERVICE_INSTANCES},
+    impact::{HOSTS, MODULES, SERVICE_INSTANCES},
     spec::{self, placed, spread},
 };
 use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Request},
     platform::bk_cmdb::{lookup::Businesses, version::Version},
-    provider::{Authors, Beneath, Claims, Envelope, Facts, Kind, Notes, Observation, Planned},
+    provider::{Authors, Claims, Envelope, Facts, Impact, Kind, Notes, Observation, Planned},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -253,12 +253,12 @@ impl Kind for ProcessTemplate {
         author::changed(planned, facts)
     }
 
-    fn nouns(&self) -> &'static [&'static str] {
+    fn impact_units(&self) -> &'static [&'static str] {
         &[MODULES, HOSTS, SERVICE_INSTANCES]
     }
 
-    fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
-        sync::beneath(planned, facts)
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Impact {
+        sync::impact(planned, facts)
     }
 
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {

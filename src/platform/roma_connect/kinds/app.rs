@@ -18,7 +18,7 @@ use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Request, ResourceId},
-    provider::{Authors, Beneath, Claims, Envelope, Facts, Kind, Observation, Planned},
+    provider::{Authors, Claims, Envelope, Facts, Impact, Kind, Observation, Planned},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -232,12 +232,12 @@ impl Kind for App {
         planned.iter().map(call).collect()
     }
 
-    fn nouns(&self) -> &'static [&'static str] {
+    fn impact_units(&self) -> &'static [&'static str] {
         member::NOUNS
     }
 
-    fn beneath(&self, planned: &[Planned<'_>], facts: &Facts) -> Beneath {
-        member::beneath(planned, facts)
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Impact {
+        member::impact(planned, facts)
     }
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::{
     model::{Desired, Request, Undeletable},
     platform::bk_cmdb::{
-        kinds::below,
+        kinds::impact,
         lookup::{self, PARENT, Selector, Trouble, read_rows},
     },
-    provider::{Facts, Observation, Things},
+    provider::{Facts, ImpactSet, Observation},
 };
 
 /// The longest chain of custom layers that is followed.
@@ -27,13 +27,13 @@ pub(super) const CASCADE: &str = "cascade";
 #[derive(Debug, Clone, Default)]
 pub(super) struct Below {
     /// Instances of lower layers.
-    pub(super) layers: Arc<Things>,
+    pub(super) layers: Arc<ImpactSet>,
     /// Sets.
-    pub(super) sets: Arc<Things>,
+    pub(super) sets: Arc<ImpactSet>,
     /// Modules.
-    pub(super) modules: Arc<Things>,
+    pub(super) modules: Arc<ImpactSet>,
     /// Hosts in the modules.
-    pub(super) hosts: Arc<Things>,
+    pub(super) hosts: Arc<ImpactSet>,
 }
 
 /// Reads what lies below instances of a layer, by instance.
@@ -64,7 +64,7 @@ pub(super) fn below(
 }
 
 fn one(model: &str, id: i64, business: i64, observation: &mut Observation, facts: &Facts) -> Result<Below, Trouble> {
-    let (mut layers, mut sets, mut modules, mut hosts) = <(Things, Things, Things, Things)>::default();
+    let (mut layers, mut sets, mut modules, mut hosts) = <(ImpactSet, ImpactSet, ImpactSet, ImpactSet)>::default();
     let (mut level, mut parents) = (model.to_owned(), BTreeSet::from([id]));
     for _ in 0..DEPTH {
         // Below each layer there is another, or the sets.
@@ -98,7 +98,7 @@ fn one(model: &str, id: i64, business: i64, observation: &mut Observation, facts
         }
         ids.iter().for_each(|id| modules.add(format!("module #{id}")));
         if !ids.is_empty() {
-            below::hosts(business, &ids, observation, facts)?.values().for_each(|more| hosts.join(more));
+            impact::hosts(business, &ids, observation, facts)?.values().for_each(|more| hosts.join(more));
         }
         break;
     }
@@ -136,17 +136,17 @@ pub(super) fn undeletable(desired: &Desired, below: Option<&Below>) -> Option<Un
         return (!agreed)
             .then_some(Undeletable { reason, hint: "`cascade: true` removes it with all that lies below" });
     };
-    let said = |noun: &str, count: u64| match count {
+    let said = |unit: &str, count: u64| match count {
         0 => None,
-        1 => Some(format!("1 {noun}")),
-        count => Some(format!("{count} {noun}s")),
+        1 => Some(format!("1 {unit}")),
+        count => Some(format!("{count} {unit}s")),
     };
     if let Some(hosts) = said("host", below.hosts.count()) {
         let reason = format!("{hosts} below it");
         return Some(Undeletable { reason, hint: "the server removes no layer over hosts: move them away first" });
     }
-    let nouns = [("layer", &below.layers), ("set", &below.sets), ("module", &below.modules)];
-    let goes: Vec<_> = nouns.iter().filter_map(|(noun, things)| said(noun, things.count())).collect();
+    let impact_units = [("layer", &below.layers), ("set", &below.sets), ("module", &below.modules)];
+    let goes: Vec<_> = impact_units.iter().filter_map(|(unit, things)| said(unit, things.count())).collect();
     if goes.is_empty() || agreed {
         return None;
     }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::{
     diff::identity::Assigned,
     model::{Desired, Ensure, Undeletable},
-    platform::bk_cmdb::{kinds::below, lookup::Trouble},
-    provider::{Facts, Observation, Things},
+    platform::bk_cmdb::{kinds::impact, lookup::Trouble},
+    provider::{Facts, ImpactSet, Observation},
 };
 
 /// Returns the modules that documents ask to remove.
@@ -26,23 +26,23 @@ pub(super) fn hosts(
     going: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<BTreeMap<i64, Things>, Trouble> {
+) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
     if going.is_empty() {
         return Ok(BTreeMap::new());
     }
-    match below::hosts(business, going, observation, facts) {
+    match impact::hosts(business, going, observation, facts) {
         Err(Trouble::Failed(_) | Trouble::NoModel) => Ok(BTreeMap::new()),
         counted => counted,
     }
 }
 
 /// Returns why a module is not removed; none where it can be.
-pub(super) fn undeletable(row: &Value, hosts: &BTreeMap<i64, Things>) -> Option<Undeletable> {
+pub(super) fn undeletable(row: &Value, hosts: &BTreeMap<i64, ImpactSet>) -> Option<Undeletable> {
     if !matches!(row["default"].as_i64(), None | Some(0 | 4)) {
         let reason = "it is a built-in module, which the server never removes".to_owned();
         return Some(Undeletable { reason, hint: "leave it out" });
     }
-    let count = row["bk_module_id"].as_i64().and_then(|id| hosts.get(&id)).map_or(0, Things::count);
+    let count = row["bk_module_id"].as_i64().and_then(|id| hosts.get(&id)).map_or(0, ImpactSet::count);
     let reason = match count {
         0 => return None,
         1 => "1 host lies in it".to_owned(),

@@ -10,7 +10,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Desired, Live, Request},
     platform::bk_cmdb::{
-        kinds::below,
+        kinds::impact,
         lookup::{Trouble, check_count},
     },
     provider::{Facts, Observation, Read},
@@ -39,7 +39,7 @@ pub(super) fn observe(desired: &Desired, live: &Live, observation: &mut Observat
 fn read(live: &Live, observation: &mut Observation, facts: &Facts) -> Result<i64, Trouble> {
     let id = |key: &str| live.handle[key].as_i64().unwrap_or_default();
     let (business, template, process) = (id("business"), id("serviceTemplate"), id("process"));
-    let modules = below::modules(business, &BTreeSet::from([template]), observation, facts)?;
+    let modules = impact::modules(business, &BTreeSet::from([template]), observation, facts)?;
     let modules: Vec<i64> = modules.values().flatten().map(|(id, _)| *id).collect();
     let top = |rows: BTreeMap<i64, &Value>| {
         let processes = rows.into_values().flat_map(|row| row["process_instances"].as_array().into_iter().flatten());

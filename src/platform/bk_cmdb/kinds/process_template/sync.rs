@@ -9,10 +9,10 @@ use std::{
 use super::lock::{self, needs_sync};
 use crate::{
     platform::bk_cmdb::{
-        kinds::below::{self, HOSTS, MODULES, SERVICE_INSTANCES},
+        kinds::impact::{self, HOSTS, MODULES, SERVICE_INSTANCES},
         lookup::Trouble,
     },
-    provider::{Beneath, Facts, Notes, Observation, Planned, Things},
+    provider::{Facts, Impact, ImpactSet, Notes, Observation, Planned},
 };
 
 /// Names the modules whose processes do not follow by themselves, for each change that a sync would carry over.
@@ -25,7 +25,7 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Notes {
     let mut modules: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     let mut failed = BTreeSet::new();
     for (business, templates) in &templates {
-        let found = below::modules(*business, templates, &mut observation, facts);
+        let found = impact::modules(*business, templates, &mut observation, facts);
         let names = |modules: Vec<(i64, &str)>| modules.iter().map(|(id, name)| format!("{name} (#{id})")).collect();
         match found.map(|found| found.into_iter().map(|(template, modules)| (template, names(modules)))) {
             Ok(found) => modules.extend(found),
@@ -71,58 +71,58 @@ fn templates(planned: &[Planned<'_>]) -> BTreeMap<i64, BTreeSet<i64>> {
 
 /// What hangs below the service template of each change: its modules, their hosts and service instances. Of each
 /// process template a service instance has one process.
-pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
-    let mut beneath = Beneath::default();
+pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
+    let mut impact = Impact::default();
     for (business, templates) in templates(planned) {
         let mut observation = Observation::default();
         let below = Below::read(business, &templates, &mut observation, facts);
-        beneath.ask.append(&mut observation.ask);
+        impact.ask.append(&mut observation.ask);
         for one in planned.iter().filter(|one| place(one).0 == Some(business)) {
-            let things = |found: &BTreeMap<i64, Arc<Things>>| {
+            let things = |found: &BTreeMap<i64, Arc<ImpactSet>>| {
                 let template = place(one).1?;
                 Some(found.get(&template).cloned().unwrap_or_default())
             };
-            beneath.tell(&one.desired.id, MODULES, below.modules.as_ref().and_then(things));
-            beneath.tell(&one.desired.id, HOSTS, below.hosts.as_ref().and_then(things));
-            beneath.tell(&one.desired.id, SERVICE_INSTANCES, below.service_instances.as_ref().and_then(things));
+            impact.tell(&one.desired.id, MODULES, below.modules.as_ref().and_then(things));
+            impact.tell(&one.desired.id, HOSTS, below.hosts.as_ref().and_then(things));
+            impact.tell(&one.desired.id, SERVICE_INSTANCES, below.service_instances.as_ref().and_then(things));
         }
     }
-    beneath
+    impact
 }
 
 /// What hangs below service templates of a business, by template; none where it is not known.
 struct Below {
-    modules: Option<BTreeMap<i64, Arc<Things>>>,
-    hosts: Option<BTreeMap<i64, Arc<Things>>>,
-    service_instances: Option<BTreeMap<i64, Arc<Things>>>,
+    modules: Option<BTreeMap<i64, Arc<ImpactSet>>>,
+    hosts: Option<BTreeMap<i64, Arc<ImpactSet>>>,
+    service_instances: Option<BTreeMap<i64, Arc<ImpactSet>>>,
 }
 
 impl Below {
     fn read(business: i64, templates: &BTreeSet<i64>, observation: &mut Observation, facts: &Facts) -> Self {
-        let Ok(modules) = below::modules(business, templates, observation, facts) else {
+        let Ok(modules) = impact::modules(business, templates, observation, facts) else {
             return Self { modules: None, hosts: None, service_instances: None };
         };
         let ids: BTreeSet<i64> = modules.values().flatten().map(|(id, _)| *id).collect();
-        let by_template = |of: &dyn Fn(i64) -> Things| {
+        let by_template = |of: &dyn Fn(i64) -> ImpactSet| {
             let join = |modules: &Vec<(i64, &str)>| {
-                let mut all = Things::default();
+                let mut all = ImpactSet::default();
                 modules.iter().for_each(|(id, _)| all.join(&of(*id)));
                 Arc::new(all)
             };
             modules.iter().map(|(template, modules)| (*template, join(modules))).collect()
         };
-        let joined = |found: Result<BTreeMap<i64, Things>, Trouble>| {
+        let joined = |found: Result<BTreeMap<i64, ImpactSet>, Trouble>| {
             let found = found.ok()?;
             Some(by_template(&|id| found.get(&id).cloned().unwrap_or_default()))
         };
         let module = |id: i64| {
-            let mut one = Things::default();
+            let mut one = ImpactSet::default();
             one.add(format!("module #{id}"));
             one
         };
         Self {
-            hosts: joined(below::hosts(business, &ids, observation, facts)),
-            service_instances: joined(below::service_instances(business, &ids, observation, facts)),
+            hosts: joined(impact::hosts(business, &ids, observation, facts)),
+            service_instances: joined(impact::service_instances(business, &ids, observation, facts)),
             modules: Some(by_template(&module)),
         }
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Reference, Request, ResourceId},
-    provider::{Beneath, Facts, Observation, Planned, Read, Things},
+    provider::{Facts, Impact, ImpactSet, Observation, Planned, Read},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -198,29 +198,29 @@ pub(super) const NOUNS: &[&str] = &["members", "apis"];
 
 /// Counts what goes with apps that are removed; other changes of an app reach nobody else. Which APIs it may call is
 /// not said by any page that these calls rest on.
-pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
-    let mut beneath = Beneath::default();
+pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
+    let mut impact = Impact::default();
     for one in planned {
         let Some(app) = one.live else { continue };
         if one.change.action != Action::Delete {
-            NOUNS.iter().for_each(|noun| beneath.tell_nothing(&one.desired.id, noun));
+            NOUNS.iter().for_each(|unit| impact.set_none(&one.desired.id, unit));
             continue;
         }
         let mut observation = Observation::default();
         let members = match read(&app.handle, &mut observation, facts) {
             Some(ObservedState::Found(list)) => {
-                let mut members = Things::default();
+                let mut members = ImpactSet::default();
                 let of = app.handle["app"].as_str().unwrap_or_default();
                 list.fields.keys().for_each(|path| members.add(format!("{path} of app {of}")));
                 Some(Arc::new(members))
             }
             _ => None,
         };
-        beneath.ask.append(&mut observation.ask);
-        beneath.tell(&one.desired.id, "members", members);
-        beneath.tell(&one.desired.id, "apis", None);
+        impact.ask.append(&mut observation.ask);
+        impact.tell(&one.desired.id, "members", members);
+        impact.tell(&one.desired.id, "apis", None);
     }
-    beneath
+    impact
 }
 
 #[cfg(test)]

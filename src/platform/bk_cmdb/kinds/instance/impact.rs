@@ -6,18 +6,18 @@ use std::{
 };
 
 use super::{
-    super::below::{ASSOCIATIONS, HOSTS, MODULES},
+    super::impact::{ASSOCIATIONS, HOSTS, MODULES},
     layer, model_of, observe,
 };
 use crate::{
     model::{Action, ResourceId},
     platform::bk_cmdb::lookup::{PARENT, is_layer},
-    provider::{Beneath, Facts, Observation, Planned, Things},
+    provider::{Facts, Impact, ImpactSet, Observation, Planned},
 };
 
 /// Counts the rows that live instances are either end of.
-pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
-    let mut beneath = Beneath::default();
+pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
+    let mut impact = Impact::default();
     let mut by_model: BTreeMap<&str, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
     let mut layers: BTreeMap<&str, BTreeMap<i64, &ResourceId>> = BTreeMap::new();
     for one in planned {
@@ -26,12 +26,12 @@ pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
         if one.desired.locate("business").is_some() || is_layer(live.field(PARENT)) {
             layers.entry(model_of(one.desired)).or_default().extend(live.handle.as_i64().map(|at| (at, id)));
         } else {
-            beneath.tell_nothing(id, MODULES);
-            beneath.tell_nothing(id, HOSTS);
+            impact.set_none(id, MODULES);
+            impact.set_none(id, HOSTS);
         }
         if one.change.action == Action::Delete {
             // They were read to see whether it can go.
-            beneath.tell(id, ASSOCIATIONS, Some(Arc::new(things(&live.holds))));
+            impact.tell(id, ASSOCIATIONS, Some(Arc::new(things(&live.holds))));
         } else if let Some(instance) = live.handle.as_i64() {
             by_model.entry(model_of(one.desired)).or_default().push((one, instance));
         }
@@ -39,28 +39,28 @@ pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
     for (model, group) in layers {
         let mut observation = Observation::default();
         let below = layer::below(model, &group.keys().copied().collect(), &mut observation, facts);
-        beneath.ask.append(&mut observation.ask);
+        impact.ask.append(&mut observation.ask);
         for (at, id) in group {
             let below = below.as_ref().ok().and_then(|all| all.get(&at));
-            beneath.tell(id, MODULES, below.map(|below| below.modules.clone()));
-            beneath.tell(id, HOSTS, below.map(|below| below.hosts.clone()));
+            impact.tell(id, MODULES, below.map(|below| below.modules.clone()));
+            impact.tell(id, HOSTS, below.map(|below| below.hosts.clone()));
         }
     }
     for (model, group) in by_model {
         let ids: BTreeSet<i64> = group.iter().map(|(_, id)| *id).collect();
         let mut observation = Observation::default();
         let rows = observe::associations(model, &ids, &mut observation, facts);
-        beneath.ask.append(&mut observation.ask);
+        impact.ask.append(&mut observation.ask);
         for (one, id) in group {
             let rows = rows.as_ref().ok().map(|rows| rows.get(&id).map(|rows| things(rows)).unwrap_or_default());
-            beneath.tell(&one.desired.id, ASSOCIATIONS, rows.map(Arc::new));
+            impact.tell(&one.desired.id, ASSOCIATIONS, rows.map(Arc::new));
         }
     }
-    beneath
+    impact
 }
 
-fn things(labels: &[String]) -> Things {
-    let mut things = Things::default();
+fn things(labels: &[String]) -> ImpactSet {
+    let mut things = ImpactSet::default();
     labels.iter().for_each(|label| things.add(label.clone()));
     things
 }

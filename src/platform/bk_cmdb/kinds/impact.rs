@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     model::Request,
     platform::bk_cmdb::lookup::{Trouble, check_page, read_rows},
-    provider::{Facts, Observation, Read, Things},
+    provider::{Facts, ImpactSet, Observation, Read},
 };
 
 /// Modules that service templates gave rise to.
@@ -65,7 +65,7 @@ pub(super) fn hosts(
     modules: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<BTreeMap<i64, Things>, Trouble> {
+) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
     let modules: Vec<i64> = modules.iter().copied().collect();
     let mut counted = BTreeMap::new();
     let mut trouble = None;
@@ -95,7 +95,7 @@ pub(super) fn service_instances(
     modules: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<BTreeMap<i64, Things>, Trouble> {
+) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
     let modules: Vec<i64> = modules.iter().copied().collect();
     let count = Count {
         request: &|modules, page| {
@@ -131,7 +131,7 @@ impl Count<'_> {
         modules: &[i64],
         observation: &mut Observation,
         facts: &Facts,
-    ) -> Result<BTreeMap<i64, Things>, Trouble> {
+    ) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
         if modules.len() == 1 {
             return self.numbers(modules, observation, facts);
         }
@@ -150,7 +150,8 @@ impl Count<'_> {
         if let Some(trouble) = trouble {
             return Err(trouble);
         }
-        let mut counted: BTreeMap<i64, Things> = modules.iter().map(|module| (*module, Things::default())).collect();
+        let mut counted: BTreeMap<i64, ImpactSet> =
+            modules.iter().map(|module| (*module, ImpactSet::default())).collect();
         let mut seen = BTreeSet::new();
         for row in rows {
             let module = row["bk_module_id"].as_i64().unwrap_or_default();
@@ -169,13 +170,13 @@ impl Count<'_> {
         modules: &[i64],
         observation: &mut Observation,
         facts: &Facts,
-    ) -> Result<BTreeMap<i64, Things>, Trouble> {
+    ) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
         let mut counted = BTreeMap::new();
         let mut trouble = None;
         for module in modules {
             match self.page(&[*module], 0, 1, observation, facts) {
                 Ok((_, count)) => {
-                    let mut things = Things::default();
+                    let mut things = ImpactSet::default();
                     things.add_all_of(format!("module #{module}"), count as u64);
                     counted.insert(*module, things);
                 }

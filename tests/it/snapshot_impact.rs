@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    beneath::busy,
     harness::{Output, Site, operations, switch},
+    impact::busy,
     snapshot::{FILE, seal, text_of, unplug},
     snapshot_property::plan_of,
 };
@@ -107,9 +107,9 @@ fn numbers_come_in_the_same_ways_as_from_the_server() {
         seal(&site);
         site.write("base.yaml", &(0..changed).map(|at| module(&format!("m{at}"))).collect::<String>());
         let plan = same(&site).json();
-        let total = |noun: &str| {
+        let total = |unit: &str| {
             let totals = plan["beneath"].as_array().into_iter().flatten();
-            totals.filter(|one| one["kind"] == "Module" && one["noun"] == noun).map(|one| one["count"].clone()).next()
+            totals.filter(|one| one["kind"] == "Module" && one["noun"] == unit).map(|one| one["count"].clone()).next()
         };
         let (all, instances) = (total("hosts"), total("serviceInstances"));
         assert_eq!((all, instances), (Some(json!(expected.0)), Some(json!(expected.1))), "{modules} of {hosts}");

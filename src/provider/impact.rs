@@ -7,9 +7,9 @@ use crate::model::{Request, ResourceId};
 /// Things of one noun. Each is there once, by a name that tells it from others of its target; things of which only the
 /// number is known stand under the name of what holds them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Things(BTreeMap<String, u64>);
+pub struct ImpactSet(BTreeMap<String, u64>);
 
-impl Things {
+impl ImpactSet {
     /// Adds one thing.
     pub fn add(&mut self, name: String) {
         self.0.insert(name, 1);
@@ -33,38 +33,40 @@ impl Things {
 
 /// What a kind says about what hangs below its changes.
 #[derive(Debug, Default)]
-pub struct Beneath {
+pub struct Impact {
     /// Reads to be made before it can say more.
     pub ask: Vec<Request>,
-    told: BTreeMap<ResourceId, BTreeMap<&'static str, Option<Arc<Things>>>>,
+    told: BTreeMap<ResourceId, BTreeMap<&'static str, Option<Arc<ImpactSet>>>>,
 }
 
-impl Beneath {
+impl Impact {
     /// Notes that nothing of a noun hangs below an object.
-    pub fn tell_nothing(&mut self, id: &ResourceId, noun: &'static str) {
-        self.tell(id, noun, Some(Arc::default()));
+    pub fn set_none(&mut self, id: &ResourceId, unit: &'static str) {
+        self.tell(id, unit, Some(Arc::default()));
     }
 
     /// Notes what of a noun hangs below an object; none where that is unknown.
-    pub fn tell(&mut self, id: &ResourceId, noun: &'static str, things: Option<Arc<Things>>) {
-        self.told.entry(id.clone()).or_default().insert(noun, things);
+    pub fn tell(&mut self, id: &ResourceId, unit: &'static str, things: Option<Arc<ImpactSet>>) {
+        self.told.entry(id.clone()).or_default().insert(unit, things);
     }
 
     /// Returns the number of things below each object by their nouns; none where it is unknown.
     pub fn counts(&self) -> impl Iterator<Item = (&ResourceId, BTreeMap<&'static str, Option<u64>>)> {
-        let count = |things: &Option<Arc<Things>>| things.as_ref().map(|things| things.count());
-        self.told.iter().map(move |(id, nouns)| (id, nouns.iter().map(|(noun, one)| (*noun, count(one))).collect()))
+        let count = |things: &Option<Arc<ImpactSet>>| things.as_ref().map(|things| things.count());
+        self.told
+            .iter()
+            .map(move |(id, impact_units)| (id, impact_units.iter().map(|(unit, one)| (*unit, count(one))).collect()))
     }
 
     /// Returns how many things of a noun hang below any of the objects, what several share once; none where it is
     /// unknown of one of them. It is unknown too of those live ones of which nothing was told.
-    pub fn total<'i>(&self, noun: &str, live: impl IntoIterator<Item = &'i ResourceId>) -> Option<u64> {
-        if !live.into_iter().all(|id| self.told.get(id).is_some_and(|nouns| nouns.contains_key(noun))) {
+    pub fn total<'i>(&self, unit: &str, live: impl IntoIterator<Item = &'i ResourceId>) -> Option<u64> {
+        if !live.into_iter().all(|id| self.told.get(id).is_some_and(|impact_units| impact_units.contains_key(unit))) {
             return None;
         }
-        let mut all = Things::default();
-        let mut seen: Option<&Arc<Things>> = None;
-        for things in self.told.values().filter_map(|nouns| nouns.get(noun)) {
+        let mut all = ImpactSet::default();
+        let mut seen: Option<&Arc<ImpactSet>> = None;
+        for things in self.told.values().filter_map(|impact_units| impact_units.get(unit)) {
             let things = things.as_ref()?;
             // Objects of one place share all of it.
             if !seen.is_some_and(|last| Arc::ptr_eq(last, things)) {
@@ -84,26 +86,26 @@ mod tests {
     fn what_several_share_counts_once() {
         let id = |key: &str| ResourceId { kind: "K", key: key.into() };
         let things = |names: &[&str], of: &[(&str, u64)]| {
-            let mut things = Things::default();
+            let mut things = ImpactSet::default();
             names.iter().for_each(|name| things.add((*name).to_owned()));
             of.iter().for_each(|(holder, count)| things.add_all_of((*holder).to_owned(), *count));
             Some(Arc::new(things))
         };
-        let mut beneath = Beneath::default();
-        beneath.tell(&id("a"), "hosts", things(&["1", "2"], &[]));
-        beneath.tell(&id("b"), "hosts", things(&["2", "3"], &[]));
-        beneath.tell(&id("c"), "hosts", things(&[], &[("module 1", 340)]));
-        beneath.tell(&id("d"), "hosts", things(&[], &[("module 1", 340), ("module 2", 1)]));
-        assert_eq!(beneath.total("hosts", []), Some(344));
-        assert_eq!(beneath.total("hosts", &["a", "b", "c", "d"].map(id)), Some(344));
-        assert_eq!(beneath.total("modules", []), Some(0));
+        let mut impact = Impact::default();
+        impact.tell(&id("a"), "hosts", things(&["1", "2"], &[]));
+        impact.tell(&id("b"), "hosts", things(&["2", "3"], &[]));
+        impact.tell(&id("c"), "hosts", things(&[], &[("module 1", 340)]));
+        impact.tell(&id("d"), "hosts", things(&[], &[("module 1", 340), ("module 2", 1)]));
+        assert_eq!(impact.total("hosts", []), Some(344));
+        assert_eq!(impact.total("hosts", &["a", "b", "c", "d"].map(id)), Some(344));
+        assert_eq!(impact.total("modules", []), Some(0));
         // Silence is no zero.
-        assert_eq!(beneath.total("hosts", &[id("e")]), None);
-        assert_eq!(beneath.total("modules", &[id("a")]), None);
-        beneath.tell(&id("d"), "modules", things(&["1"], &[]));
-        beneath.tell(&id("e"), "modules", None);
-        assert_eq!(beneath.total("modules", []), None);
-        let counts: Vec<_> = beneath.counts().map(|(id, counts)| format!("{id} {counts:?}")).collect();
+        assert_eq!(impact.total("hosts", &[id("e")]), None);
+        assert_eq!(impact.total("modules", &[id("a")]), None);
+        impact.tell(&id("d"), "modules", things(&["1"], &[]));
+        impact.tell(&id("e"), "modules", None);
+        assert_eq!(impact.total("modules", []), None);
+        let counts: Vec<_> = impact.counts().map(|(id, counts)| format!("{id} {counts:?}")).collect();
         assert_eq!(
             counts,
             [

@@ -215,15 +215,15 @@ fn what_is_unknown_is_said_and_passes_no_limit() {
         let output = site.run(&["plan"]);
         assert_eq!(output.code, Some(0), "{output}");
         assert!(output.stdout.contains(expected), "{output}");
-        for noun in unknown {
-            let output = site.run(&["apply", "-y", "--max", &format!("{noun}=1000000")]);
-            assert_eq!(output.code, Some(3), "{noun}: {output}");
+        for unit in unknown {
+            let output = site.run(&["apply", "-y", "--max", &format!("{unit}=1000000")]);
+            assert_eq!(output.code, Some(3), "{unit}: {output}");
             assert!(output.stderr.contains("unknown, and so not within 1000000"), "{output}");
             assert!(!output.stderr.contains("raises the limits"), "no number would do: {output}");
         }
         assert_eq!(operations(&site.writes()), json!({}));
-        for noun in known {
-            assert_eq!(site.run(&["plan", "--max", &format!("{noun}=1000000")]).code, Some(0), "{noun}");
+        for unit in known {
+            assert_eq!(site.run(&["plan", "--max", &format!("{unit}=1000000")]).code, Some(0), "{unit}");
         }
     };
     check("find_host_topo_relation", "hosts unknown, 3 modules, 6 service instances", &["hosts"], &["modules"]);
@@ -336,6 +336,6 @@ fn nouns_that_are_not_counted_are_told() {
 #[test]
 fn the_nouns_of_limits_are_those_of_the_kinds() {
     let kinds = reconcile::platform::ALL.iter().flat_map(|platform| platform.kinds());
-    let kinds: Vec<_> = kinds.map(|kind| (kind.name(), kind.nouns())).collect();
+    let kinds: Vec<_> = kinds.map(|kind| (kind.name(), kind.impact_units())).collect();
     assert_eq!(reconcile::config::NOUNS, kinds);
 }

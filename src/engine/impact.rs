@@ -6,25 +6,25 @@ use super::{connection::Reader, observe::round};
 use crate::{
     model::{Action, Desired, Request, ResourceId},
     plan::{Plan, TargetState},
-    provider::{Beneath, Kind},
+    provider::{Impact, Kind},
 };
 
 /// Adds to a plan how many things hang below its changes. What cannot be read is unknown. A plan without changes costs
 /// no read.
-pub async fn beneath(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut Plan) {
+pub async fn impact(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut Plan) {
     for state in states {
         let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };
         // The kinds of a target ask together, round by round.
         let told = loop {
             let mut told = told(state, plan);
-            let ask: Vec<Request> = told.iter_mut().flat_map(|(_, beneath)| std::mem::take(&mut beneath.ask)).collect();
+            let ask: Vec<Request> = told.iter_mut().flat_map(|(_, impact)| std::mem::take(&mut impact.ask)).collect();
             if ask.is_empty() {
                 break told;
             }
             round(reader, ask, &mut state.facts).await;
         };
         let mut counts: HashMap<ResourceId, BTreeMap<&'static str, Option<u64>>> = HashMap::new();
-        for (kind, beneath) in &told {
+        for (kind, impact) in &told {
             let live: Vec<ResourceId> = plan
                 .changes
                 .iter()
@@ -32,19 +32,19 @@ pub async fn beneath(readers: &[Reader], states: &mut [TargetState<'_>], plan: &
                 .filter(|one| one.action != Action::Create)
                 .map(|one| one.id.clone())
                 .collect();
-            counts.extend(beneath.counts().map(|(id, counts)| (id.clone(), counts)));
-            for total in plan.beneath.iter_mut().filter(|one| one.target == state.target && one.kind == kind.name()) {
-                total.count = beneath.total(total.noun, &live);
+            counts.extend(impact.counts().map(|(id, counts)| (id.clone(), counts)));
+            for total in plan.impact.iter_mut().filter(|one| one.target == state.target && one.kind == kind.name()) {
+                total.count = impact.total(total.unit, &live);
             }
         }
         for change in plan.changes.iter_mut().filter(|change| change.target == state.target) {
-            change.beneath = counts.remove(&change.id).unwrap_or_default();
+            change.impact = counts.remove(&change.id).unwrap_or_default();
         }
     }
 }
 
 /// Returns what the kinds of a target that change know so far.
-fn told(state: &TargetState<'_>, plan: &Plan) -> Vec<(&'static dyn Kind, Beneath)> {
+fn told(state: &TargetState<'_>, plan: &Plan) -> Vec<(&'static dyn Kind, Impact)> {
     let objects: HashMap<&ResourceId, &Desired> = state.objects().map(|one| (&one.id, one)).collect();
     let mut told = Vec::new();
     for kind in state.platform.kinds() {
@@ -52,7 +52,7 @@ fn told(state: &TargetState<'_>, plan: &Plan) -> Vec<(&'static dyn Kind, Beneath
         let planned: Vec<_> =
             changes.filter_map(|change| Some(state.planned(objects.get(&change.id)?, change))).collect();
         if !planned.is_empty() {
-            told.push((*kind, kind.beneath(&planned, &state.facts)));
+            told.push((*kind, kind.impact(&planned, &state.facts)));
         }
     }
     told

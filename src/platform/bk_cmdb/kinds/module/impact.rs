@@ -7,14 +7,14 @@ use std::{
 
 use crate::{
     platform::bk_cmdb::{
-        kinds::below::{self, HOSTS, SERVICE_INSTANCES},
+        kinds::impact::{self, HOSTS, SERVICE_INSTANCES},
         lookup::Trouble,
     },
-    provider::{Beneath, Facts, Observation, Planned, Things},
+    provider::{Facts, Impact, ImpactSet, Observation, Planned},
 };
 
 /// Counts the hosts and the service instances of live modules.
-pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
+pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
     let mut by_business: BTreeMap<i64, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
     for one in planned {
         let Some(live) = one.live else { continue };
@@ -22,20 +22,20 @@ pub(super) fn beneath(planned: &[Planned<'_>], facts: &Facts) -> Beneath {
             by_business.entry(business).or_default().push((one, module));
         }
     }
-    let mut beneath = Beneath::default();
+    let mut impact = Impact::default();
     for (business, group) in by_business {
         let ids: BTreeSet<i64> = group.iter().map(|(_, module)| *module).collect();
         let mut observation = Observation::default();
-        let hosts = below::hosts(business, &ids, &mut observation, facts);
-        let service_instances = below::service_instances(business, &ids, &mut observation, facts);
-        beneath.ask.append(&mut observation.ask);
-        let things = |found: &Result<BTreeMap<i64, Things>, Trouble>, module: i64| {
+        let hosts = impact::hosts(business, &ids, &mut observation, facts);
+        let service_instances = impact::service_instances(business, &ids, &mut observation, facts);
+        impact.ask.append(&mut observation.ask);
+        let things = |found: &Result<BTreeMap<i64, ImpactSet>, Trouble>, module: i64| {
             Some(Arc::new(found.as_ref().ok()?.get(&module).cloned().unwrap_or_default()))
         };
         for (one, module) in group {
-            beneath.tell(&one.desired.id, HOSTS, things(&hosts, module));
-            beneath.tell(&one.desired.id, SERVICE_INSTANCES, things(&service_instances, module));
+            impact.tell(&one.desired.id, HOSTS, things(&hosts, module));
+            impact.tell(&one.desired.id, SERVICE_INSTANCES, things(&service_instances, module));
         }
     }
-    beneath
+    impact
 }
