@@ -102,7 +102,7 @@ pub struct Live {
     /// What was read of it.
     pub fields: BTreeMap<Arc<str>, Value>,
     /// Unique values that its document wants for it and that other live objects hold.
-    pub rivals: Vec<Rival>,
+    pub key_conflicts: Vec<KeyConflict>,
     /// Labels of the live objects that it is a part or an end of: they cannot be removed before it.
     pub hangs_on: Vec<String>,
     /// Labels of live objects that hang on it, where its removal was asked for.
@@ -122,8 +122,8 @@ pub struct Undeletable {
 
 /// A live object that holds a unique value which another one is to get.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rival {
-    /// The value in words, as in `Kind::claims`.
+pub struct KeyConflict {
+    /// The value in words, as in `Kind::unique_keys`.
     pub claim: String,
     /// How people tell the holder apart, such as `bk_switch #42`.
     pub holder: String,
@@ -132,7 +132,15 @@ pub struct Rival {
 impl Live {
     /// Returns a live object with nothing known about its relations to others.
     pub fn new(handle: Value, label: String, fields: BTreeMap<Arc<str>, Value>) -> Self {
-        Self { handle, label, fields, rivals: Vec::new(), hangs_on: Vec::new(), holds: Vec::new(), undeletable: None }
+        Self {
+            handle,
+            label,
+            fields,
+            key_conflicts: Vec::new(),
+            hangs_on: Vec::new(),
+            holds: Vec::new(),
+            undeletable: None,
+        }
     }
 
     /// Returns a field that was read, null where it was not.
@@ -151,7 +159,7 @@ pub enum ObservedState {
         /// Names that lie near, for the hint.
         nearest: Vec<String>,
         /// Unique values that its document wants for it and that live objects hold.
-        rivals: Vec<Rival>,
+        key_conflicts: Vec<KeyConflict>,
         /// What its creation has to know of its surroundings, such as the ids of the ends of an association.
         place: Value,
     },
@@ -179,7 +187,7 @@ pub enum Action {
 impl ObservedState {
     /// Returns the sight of an object that is not there, with nothing else known.
     pub fn absent() -> Self {
-        Self::Absent { nearest: Vec::new(), rivals: Vec::new(), place: Value::Null }
+        Self::Absent { nearest: Vec::new(), key_conflicts: Vec::new(), place: Value::Null }
     }
 }
 

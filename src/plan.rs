@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, Change, Desired, Ensure, FieldChange, Live, ObservedState, ResourceId, Rival, Undeletable,
+        Action, Call, Change, Desired, Ensure, FieldChange, KeyConflict, Live, ObservedState, ResourceId, Undeletable,
         policy::Policy,
     },
     provider::{Facts, Kind, Planned, Platform},
@@ -176,7 +176,7 @@ struct Candidate<'s> {
     desired: &'s Desired,
     action: Action,
     live: Option<&'s Live>,
-    rivals: &'s [Rival],
+    key_conflicts: &'s [KeyConflict],
     place: &'s Value,
     fields: Vec<FieldChange>,
     wanted: Vec<String>,
@@ -226,22 +226,22 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         });
         match candidate {
             Ok(candidate) => {
-                let claims = kind.claims(desired, candidate.live, candidate.place, &state.facts);
-                held.claims.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
+                let unique_keys = kind.unique_keys(desired, candidate.live, candidate.place, &state.facts);
+                held.unique_keys.extend(unique_keys.held.into_iter().map(|claim| (claim, &desired.id)));
                 if !desired.selected {
                     continue;
                 }
                 if candidate.is_nothing() {
                     unchanged += usize::from(!reported.contains_key(&desired.id));
                 } else if policy::is_bound(&desired.policies, candidate.action) {
-                    let wanted = if candidate.action == Action::Delete { Vec::new() } else { claims.wanted };
+                    let wanted = if candidate.action == Action::Delete { Vec::new() } else { unique_keys.wanted };
                     candidates.insert(&desired.id, Candidate { wanted, ..candidate });
                 }
             }
             Err(cause) => {
                 if let Some(ObservedState::Found(live)) = state.facts.observed(&desired.id) {
-                    let claims = kind.claims(desired, Some(live), &Value::Null, &state.facts);
-                    held.claims.extend(claims.held.into_iter().map(|claim| (claim, &desired.id)));
+                    let unique_keys = kind.unique_keys(desired, Some(live), &Value::Null, &state.facts);
+                    held.unique_keys.extend(unique_keys.held.into_iter().map(|claim| (claim, &desired.id)));
                 }
                 if desired.selected {
                     blocked.insert(&desired.id, cause);
@@ -304,12 +304,12 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
 /// Looks at one object: what differs, or why nothing can be done about it.
 fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desired) -> Result<Candidate<'s>, Cause> {
     let unread = || Cause::Unread("it was not read".to_owned());
-    let (live, rivals, place) = match state.facts.observed(&desired.id).ok_or_else(unread)? {
-        ObservedState::Found(live) => (Some(live), live.rivals.as_slice(), &Value::Null),
+    let (live, key_conflicts, place) = match state.facts.observed(&desired.id).ok_or_else(unread)? {
+        ObservedState::Found(live) => (Some(live), live.key_conflicts.as_slice(), &Value::Null),
         ObservedState::Absent { nearest, .. } if desired.ensure == Ensure::Existing => {
             return Err(Cause::Wrong(vec![missing(desired, nearest)]));
         }
-        ObservedState::Absent { rivals, place, .. } => (None, rivals.as_slice(), place),
+        ObservedState::Absent { key_conflicts, place, .. } => (None, key_conflicts.as_slice(), place),
         open => return Err(trouble(open).unwrap_or_else(unread)),
     };
     if desired.ensure == Ensure::Absent {
@@ -322,8 +322,17 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
             return Err(Cause::Wrong(vec![Diagnostic::error("P143", message, &desired.origin).hint(*hint)]));
         }
         let after = BTreeSet::new();
-        let (action, rivals) = (Action::Delete, [].as_slice());
-        return Ok(Candidate { desired, action, live, rivals, place, fields: Vec::new(), wanted: Vec::new(), after });
+        let (action, key_conflicts) = (Action::Delete, [].as_slice());
+        return Ok(Candidate {
+            desired,
+            action,
+            live,
+            key_conflicts,
+            place,
+            fields: Vec::new(),
+            wanted: Vec::new(),
+            after,
+        });
     }
     let is_looked_at = live.is_none() || desired.policies.any(Policy::Enforce);
     let fields = is_looked_at.then(|| kind.compare(desired, live, &state.facts).map_err(Cause::Wrong));
@@ -335,7 +344,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
     let made = |id: &ResourceId| matches!(state.facts.observed(id), Some(ObservedState::Absent { .. }));
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
     let after = after.chain(placeholders(state, place)).collect();
-    Ok(Candidate { desired, action, live, rivals, place, fields, wanted: Vec::new(), after })
+    Ok(Candidate { desired, action, live, key_conflicts, place, fields, wanted: Vec::new(), after })
 }
 
 /// The objects that the surroundings of a create stand for, because the run makes them.

@@ -230,8 +230,8 @@ pub trait Kind: Sync {
     /// another's only if the two collide. Used to order renames and to refuse those that cannot be ordered.
     ///
     /// A claim is said in words, such as `the name x`. `place` is that of [`ObservedState::Absent`].
-    fn claims(&self, _desired: &Desired, _live: Option<&Live>, _place: &Value, _facts: &Facts) -> Claims {
-        Claims::default()
+    fn unique_keys(&self, _desired: &Desired, _live: Option<&Live>, _place: &Value, _facts: &Facts) -> UniqueKeys {
+        UniqueKeys::default()
     }
 
     /// Returns the calls that make the changes; each serves at least one of them.
@@ -318,7 +318,7 @@ pub struct Notes {
 
 /// Unique values of an object, before and after its change.
 #[derive(Debug, Default)]
-pub struct Claims {
+pub struct UniqueKeys {
     /// Held now.
     pub held: Vec<String>,
     /// Held once the object is as declared.

@@ -40,9 +40,11 @@ impl<'a> TargetState<'a> {
 
 /// The live object without rivals for unique values that are not enforced.
 fn eased(one: &Desired, live: &Live, kind: Option<&dyn Kind>, facts: &Facts) -> Live {
-    let claims = kind.map(|kind| kind.claims(&of_policy(one, Policy::Enforce), Some(live), &Value::Null, facts));
+    let unique_keys =
+        kind.map(|kind| kind.unique_keys(&of_policy(one, Policy::Enforce), Some(live), &Value::Null, facts));
     let mut live = live.clone();
-    live.rivals.retain(|rival| claims.as_ref().is_none_or(|claims| claims.wanted.contains(&rival.claim)));
+    live.key_conflicts
+        .retain(|rival| unique_keys.as_ref().is_none_or(|unique_keys| unique_keys.wanted.contains(&rival.claim)));
     live
 }
 

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Held<'s> {
     /// Objects by the unique values that they hold.
-    pub(super) claims: HashMap<String, &'s ResourceId>,
+    pub(super) unique_keys: HashMap<String, &'s ResourceId>,
     /// Objects by the labels of their live ones: of one that is removed no values need to be known.
     pub(super) labels: HashMap<&'s str, &'s ResourceId>,
 }
@@ -34,9 +34,9 @@ pub(super) fn settle_claims<'s>(
     let mut wrong: Vec<(&ResourceId, Cause)> = Vec::new();
     for (id, one) in &*candidates {
         let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
-        for rival in one.rivals {
+        for rival in one.key_conflicts {
             let (claim, holder) = (&rival.claim, &rival.holder);
-            let other = held.claims.get(claim).or_else(|| held.labels.get(holder.as_str()));
+            let other = held.unique_keys.get(claim).or_else(|| held.labels.get(holder.as_str()));
             match other.filter(|holder| *holder != id) {
                 Some(other) if candidates.get(other).is_some_and(|other| !other.wanted.contains(claim)) => {
                     after.push((id, (*other).clone()));

@@ -2,13 +2,13 @@
 
 mod author;
 mod check;
-mod claims;
 mod impact;
 mod layer;
 mod observe;
 mod parent;
 mod prune;
 mod unique;
+mod unique_keys;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +31,7 @@ use crate::{
         attribute::text,
         lookup::{self, PARENT, Selector},
     },
-    provider::{Authors, Claims, Envelope, Facts, Impact, Kind, Observation, Planned},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, UniqueKeys},
     source::{Located, Origin},
     yaml::{self, Node, Section},
 };
@@ -200,13 +200,13 @@ impl Kind for Instance {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, facts: &Facts) -> Claims {
+    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, facts: &Facts) -> UniqueKeys {
         let parent = live.map_or(&place[PARENT], |live| live.field(PARENT));
         let held = live.and_then(|live| live.field(NAME).as_str());
         let wanted = wanted_name(desired).or(held);
         let claim = |name: Option<&str>| name.map(|name| claim(desired, name, parent)).into_iter();
-        let (held_keys, wanted_keys) = claims::claims(model_of(desired), desired, live, facts);
-        Claims { held: claim(held).chain(held_keys).collect(), wanted: claim(wanted).chain(wanted_keys).collect() }
+        let (held_keys, wanted_keys) = unique_keys::unique_keys(model_of(desired), desired, live, facts);
+        UniqueKeys { held: claim(held).chain(held_keys).collect(), wanted: claim(wanted).chain(wanted_keys).collect() }
     }
 
     fn precondition_fields(&self) -> Option<&'static [&'static str]> {

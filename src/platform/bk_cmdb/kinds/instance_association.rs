@@ -27,7 +27,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Request, ResourceId},
     platform::bk_cmdb::lookup::read_rows,
-    provider::{Authors, Claims, Envelope, Facts, Kind, Observation, Planned},
+    provider::{Authors, Envelope, Facts, Kind, Observation, Planned, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -174,11 +174,12 @@ impl Kind for InstanceAssociation {
         Ok(Vec::new())
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> Claims {
+    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> UniqueKeys {
         // Found or to be made, the ends are the same ones: a row never changes.
         let ends = live.map_or(place, |live| &live.handle);
-        let claims = links::claims(desired.locate("association").and_then(Value::as_str).unwrap_or_default(), ends);
-        Claims { held: if live.is_some() { claims.clone() } else { Vec::new() }, wanted: claims }
+        let unique_keys =
+            links::unique_keys(desired.locate("association").and_then(Value::as_str).unwrap_or_default(), ends);
+        UniqueKeys { held: if live.is_some() { unique_keys.clone() } else { Vec::new() }, wanted: unique_keys }
     }
 
     fn precondition_fields(&self) -> Option<&'static [&'static str]> {

@@ -31,7 +31,7 @@ use crate::{
         attribute::text,
         lookup::{self, Businesses},
     },
-    provider::{Authors, Claims, Envelope, Facts, Impact, Kind, Observation, Planned},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, UniqueKeys},
     source::Located,
     yaml::{Node, Section},
 };
@@ -180,13 +180,13 @@ impl Kind for Module {
         refused(desired, live, &changes).map_or(Ok(changes), |problem| Err(vec![problem]))
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> Claims {
+    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> UniqueKeys {
         let at = live.map_or(place, |live| &live.handle);
         let held = live.and_then(|live| live.field(NAME).as_str());
         let given = desired.locate("module").and_then(Value::as_str);
         let wanted = wanted_name(desired).or(held).or(given);
-        let claims = |name: Option<&str>| name.map(|name| claim(at, name)).into_iter().collect();
-        Claims { held: claims(held), wanted: claims(wanted) }
+        let unique_keys = |name: Option<&str>| name.map(|name| claim(at, name)).into_iter().collect();
+        UniqueKeys { held: unique_keys(held), wanted: unique_keys(wanted) }
     }
 
     /// The category is declared with the place, and sent: it matters like a field.

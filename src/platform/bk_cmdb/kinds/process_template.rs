@@ -29,7 +29,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Request},
     platform::bk_cmdb::{lookup::Businesses, version::Version},
-    provider::{Authors, Claims, Envelope, Facts, Impact, Kind, Notes, Observation, Planned},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -196,17 +196,17 @@ impl Kind for ProcessTemplate {
         }
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> Claims {
+    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> UniqueKeys {
         let at = live.map_or(place, |live| &live.handle);
         let held = live.and_then(|live| live.field(NAME)["value"].as_str());
         let wanted = wanted_name(desired).or(held);
         let wanted = if live.is_some() { rename(desired).or(held) } else { wanted };
-        let claims = |name: Option<&str>, pair: Option<String>| {
+        let unique_keys = |name: Option<&str>, pair: Option<String>| {
             name.map(|name| claim(at, name)).into_iter().chain(pair).collect::<Vec<_>>()
         };
-        Claims {
-            held: claims(held, live.and_then(pair::held)),
-            wanted: claims(wanted, pair::wanted(desired, live, at)),
+        UniqueKeys {
+            held: unique_keys(held, live.and_then(pair::held)),
+            wanted: unique_keys(wanted, pair::wanted(desired, live, at)),
         }
     }
 

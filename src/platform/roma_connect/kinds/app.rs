@@ -18,7 +18,7 @@ use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Request, ResourceId},
-    provider::{Authors, Claims, Envelope, Facts, Impact, Kind, Observation, Planned},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -181,15 +181,15 @@ impl Kind for App {
         Ok(changes)
     }
 
-    fn claims(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> Claims {
+    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> UniqueKeys {
         if member::is_members(desired) {
-            return Claims::default();
+            return UniqueKeys::default();
         }
         let held = live.and_then(|live| live.field("name").as_str());
         let wanted = wanted_name(desired, live);
         let instance = live.map_or(place, |live| &live.handle)["instance"].clone();
         let claim = |name: Option<&str>| name.map(|name| claim(instance.as_str(), name)).into_iter().collect();
-        Claims { held: claim(held), wanted: claim(wanted) }
+        UniqueKeys { held: claim(held), wanted: claim(wanted) }
     }
 
     /// The PUT sends name, remark and favorite back, whichever of them is declared.

@@ -5,15 +5,15 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Value, json};
 
 use super::{
-    NAME, claim,
-    claims::{self, Group},
-    layer, live,
+    NAME, claim, layer, live,
     parent::{self, Parents},
-    unique, wanted_name,
+    unique,
+    unique_keys::{self, Group},
+    wanted_name,
 };
 use crate::{
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, Live, ObservedState, Request, ResourceId, Rival},
+    model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{
             pick::{self, Gathered},
@@ -117,7 +117,7 @@ fn assign(
     let Some(names) = names else { return };
     let Some(mut places) = parent::places(group, parents, all, observation, facts) else { return };
     let taken = taken_names(group, &places, facts, observation).and_then(|names| {
-        let conflicts = claims::conflicts(group, observation, facts)?;
+        let conflicts = unique_keys::conflicts(group, observation, facts)?;
         Ok((names, conflicts))
     });
     let label = |id: i64| format!("{model} #{id}");
@@ -133,9 +133,9 @@ fn assign(
         return;
     }
     for (one, assigned) in documents.iter().zip(assigned) {
-        let rivals = match &taken {
+        let key_conflicts = match &taken {
             Ok((names, conflicts)) => {
-                let found = names.get(&one.id).into_iter().chain(conflicts.rivals.get(&one.id));
+                let found = names.get(&one.id).into_iter().chain(conflicts.key_conflicts.get(&one.id));
                 found.flatten().cloned().collect()
             }
             Err(Trouble::Pending) => return,
@@ -146,14 +146,14 @@ fn assign(
         };
         let observed = match assigned {
             Assigned::Nothing => match places.remove(&one.id).unwrap_or(Ok(Value::Null)) {
-                Ok(place) => ObservedState::Absent { nearest: names.clone(), rivals, place },
+                Ok(place) => ObservedState::Absent { nearest: names.clone(), key_conflicts, place },
                 Err(observed) => observed,
             },
             Assigned::One(id) => match rows.row(*id) {
                 Some(row) => match &holds {
                     Ok(holds) => {
                         let holds = holds.get(id).cloned().unwrap_or_default();
-                        let mut live = Live { rivals, holds, ..live(one, row) };
+                        let mut live = Live { key_conflicts, holds, ..live(one, row) };
                         if one.ensure == Ensure::Absent && is_layer(&row[PARENT]) {
                             live.undeletable = layer::undeletable(one, below.as_ref().ok().and_then(|all| all.get(id)));
                         }
@@ -236,7 +236,7 @@ fn taken_names<'d>(
     places: &HashMap<&ResourceId, Result<Value, ObservedState>>,
     facts: &Facts,
     observation: &mut Observation,
-) -> Result<HashMap<&'d ResourceId, Vec<Rival>>, Trouble> {
+) -> Result<HashMap<&'d ResourceId, Vec<KeyConflict>>, Trouble> {
     let Group { model, documents, assigned, rows, .. } = *group;
     let mut renamed = Vec::new();
     for (one, assigned) in documents.iter().zip(assigned) {
@@ -258,7 +258,7 @@ fn taken_names<'d>(
         .map(|(_, _, name)| by_name(name))
         .collect();
     let more = lookup::instances(model, None, &asked, &BTreeSet::new(), observation, facts)?;
-    let mut taken: HashMap<&ResourceId, Vec<Rival>> = HashMap::new();
+    let mut taken: HashMap<&ResourceId, Vec<KeyConflict>> = HashMap::new();
     for (one, own, name) in renamed {
         let pick = by_name(name);
         let parent = match own {
@@ -267,10 +267,11 @@ fn taken_names<'d>(
         };
         let parent = parent.unwrap_or(&Value::Null);
         let holders: BTreeSet<_> = rows.find(&pick).into_iter().chain(more.find(&pick)).collect();
-        let rivals = holders.into_iter().filter(|id| Some(*id) != own);
-        let rivals = rivals.filter(|id| parent::shares_names(parent, *id, &[rows, &more]));
-        let rivals = rivals.map(|id| Rival { claim: claim(one, name, parent), holder: format!("{model} #{id}") });
-        taken.insert(&one.id, rivals.collect());
+        let key_conflicts = holders.into_iter().filter(|id| Some(*id) != own);
+        let key_conflicts = key_conflicts.filter(|id| parent::shares_names(parent, *id, &[rows, &more]));
+        let key_conflicts =
+            key_conflicts.map(|id| KeyConflict { claim: claim(one, name, parent), holder: format!("{model} #{id}") });
+        taken.insert(&one.id, key_conflicts.collect());
     }
     Ok(taken)
 }

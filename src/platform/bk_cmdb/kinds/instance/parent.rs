@@ -264,7 +264,7 @@ pub(super) fn place(
 
 /// Returns the places of the instances that documents create, or why they have none; nothing while one is asked for.
 pub(super) fn places<'d>(
-    group: &super::claims::Group<'_, 'd, '_>,
+    group: &super::unique_keys::Group<'_, 'd, '_>,
     parents: &Parents<'_>,
     all: &[&Desired],
     observation: &mut Observation,

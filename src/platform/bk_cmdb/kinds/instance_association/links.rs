@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, Live, ObservedState, Request, ResourceId, Rival},
+    model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request, ResourceId},
     platform::bk_cmdb::lookup::{Trouble, check_page, read_rows},
     provider::{Facts, Observation, Read},
 };
@@ -122,7 +122,7 @@ impl<'a> Association<'a> {
         }
         let mut links = Links { ids: rows.iter().map(|(id, ends)| (*ends, *id)).collect(), by_claim: HashMap::new() };
         for (id, (source, target)) in &rows {
-            for claim in claims(self.name, &self.handle(*source, *target, *id)) {
+            for claim in unique_keys(self.name, &self.handle(*source, *target, *id)) {
                 links.by_claim.entry(claim).or_default().push(*id);
             }
         }
@@ -142,12 +142,12 @@ impl<'a> Association<'a> {
         let place = json!({"source": one.source.argument(), "target": one.target.argument(),
             "model": self.source_model, "targetModel": self.target_model, "mapping": self.mapping,
             "hangsOn": hangs_on});
-        let rivals = claims(self.name, &place)
+        let key_conflicts = unique_keys(self.name, &place)
             .into_iter()
             .flat_map(|claim| links.holders(&claim).iter().map(move |id| (claim.clone(), id)))
-            .map(|(claim, id)| Rival { claim, holder: label(*id) })
+            .map(|(claim, id)| KeyConflict { claim, holder: label(*id) })
             .collect();
-        ObservedState::Absent { nearest: Vec::new(), rivals, place }
+        ObservedState::Absent { nearest: Vec::new(), key_conflicts, place }
     }
 
     fn handle(&self, source: i64, target: i64, id: i64) -> Value {
@@ -190,7 +190,7 @@ impl<'a> Association<'a> {
 }
 
 /// Returns what a row alone can have, in words, by the mapping in its handle or place.
-pub(super) fn claims(association: &str, ends: &Value) -> Vec<String> {
+pub(super) fn unique_keys(association: &str, ends: &Value) -> Vec<String> {
     let target = || format!("the target {} #{} of `{association}`", text(&ends["targetModel"]), text(&ends["target"]));
     let source = || format!("the source {} #{} of `{association}`", text(&ends["model"]), text(&ends["source"]));
     match ends["mapping"].as_str() {

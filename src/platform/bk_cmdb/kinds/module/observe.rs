@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, Live, ObservedState, Request, Rival},
+    model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
             pick,
@@ -110,8 +110,8 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
                 found.undeletable = removal::undeletable(rows[id], &hosts).filter(|_| one.ensure == Ensure::Absent);
                 if let Some(name) = wanted_name(one) {
                     let holders = named(*set, name).into_iter().filter(|holder| holder != id);
-                    found.rivals = holders
-                        .map(|holder| Rival { claim: claim(&found.handle, name), holder: label(holder) })
+                    found.key_conflicts = holders
+                        .map(|holder| KeyConflict { claim: claim(&found.handle, name), holder: label(holder) })
                         .collect();
                 }
                 self::found(one, found, &services)
@@ -123,10 +123,10 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
                 match origin(one, business, *set, &services) {
                     Ok(place) => {
                         let holders = wanted_name(one).map(|name| (claim(&place, name), named(*set, name)));
-                        let rivals = holders.into_iter().flat_map(|(claim, holders)| {
-                            holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: label(id) })
+                        let key_conflicts = holders.into_iter().flat_map(|(claim, holders)| {
+                            holders.into_iter().map(move |id| KeyConflict { claim: claim.clone(), holder: label(id) })
                         });
-                        ObservedState::Absent { nearest, rivals: rivals.collect(), place }
+                        ObservedState::Absent { nearest, key_conflicts: key_conflicts.collect(), place }
                     }
                     Err(problem) => ObservedState::Impossible(problem),
                 }

@@ -11,7 +11,7 @@ use super::{NAME, claim, held, lock, pair, read, rename, template_label};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, Live, ObservedState, Request, Rival},
+    model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
             pick,
@@ -118,10 +118,11 @@ fn assign(
                 if let Some(name) = one.field(NAME).and_then(Value::as_str) {
                     let holders = named(template_of(rows[id]), name).into_iter().filter(|holder| holder != id);
                     let claim = claim(&found.handle, name);
-                    found.rivals =
-                        holders.map(|holder| Rival { claim: claim.clone(), holder: template_label(holder) }).collect();
+                    found.key_conflicts = holders
+                        .map(|holder| KeyConflict { claim: claim.clone(), holder: template_label(holder) })
+                        .collect();
                 }
-                found.rivals.extend(pairs.rivals(one, Some(&found), &found.handle));
+                found.key_conflicts.extend(pairs.key_conflicts(one, Some(&found), &found.handle));
                 if one.ensure != Ensure::Absent {
                     held::observe(one, &found, observation, facts);
                 }
@@ -135,11 +136,11 @@ fn assign(
                 let place = json!({"business": business, "serviceTemplate": template});
                 // Its own name is free, or it would have been found by it; the one it is to get may not be.
                 let holders = rename(one).map(|name| (claim(&place, name), named(*template, name)));
-                let rivals = holders.into_iter().flat_map(|(claim, holders)| {
-                    holders.into_iter().map(move |id| Rival { claim: claim.clone(), holder: template_label(id) })
+                let key_conflicts = holders.into_iter().flat_map(|(claim, holders)| {
+                    holders.into_iter().map(move |id| KeyConflict { claim: claim.clone(), holder: template_label(id) })
                 });
-                let rivals = rivals.chain(pairs.rivals(one, None, &place)).collect();
-                ObservedState::Absent { nearest, rivals, place }
+                let key_conflicts = key_conflicts.chain(pairs.key_conflicts(one, None, &place)).collect();
+                ObservedState::Absent { nearest, key_conflicts, place }
             }
             open => pick::open(one, open, &documents, template_label),
         };

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::template_label;
-use crate::model::{Desired, Live, Rival};
+use crate::model::{Desired, KeyConflict, Live};
 
 /// The function; settable at creation alone.
 const FUNCTION: &str = "bk_func_name";
@@ -86,12 +86,12 @@ impl<'a> Holders<'a> {
     }
 
     /// Returns the other templates that have the pair which a document will have; its place names the service template.
-    pub(super) fn rivals(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Vec<Rival> {
+    pub(super) fn key_conflicts(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Vec<KeyConflict> {
         let template = &place["serviceTemplate"];
         let Some(wanted) = Pair::wanted(desired, live) else { return Vec::new() };
         let key = (template, wanted.function, wanted.regex.as_str().unwrap_or_default());
         let others = self.0.get(&key).into_iter().flatten();
         let others = others.filter(|id| live.is_none_or(|live| live.handle["process"] != **id));
-        others.map(|id| Rival { claim: wanted.claim(template), holder: template_label(*id) }).collect()
+        others.map(|id| KeyConflict { claim: wanted.claim(template), holder: template_label(*id) }).collect()
     }
 }

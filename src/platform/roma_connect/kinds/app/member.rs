@@ -115,7 +115,7 @@ pub(super) fn observe(
         ObservedState::Absent { place, .. } if desired.ensure == Ensure::Present => {
             let mut place = place.clone();
             place["app"] = json!({"$handle": app.to_string()});
-            ObservedState::Absent { nearest: Vec::new(), rivals: Vec::new(), place }
+            ObservedState::Absent { nearest: Vec::new(), key_conflicts: Vec::new(), place }
         }
         ObservedState::Absent { .. }
         | ObservedState::Needs(_)

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, Live, ObservedState, Rival},
+    model::{Desired, Ensure, KeyConflict, Live, ObservedState},
     provider::{Facts, Observation},
 };
 
@@ -85,8 +85,9 @@ fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: 
         let observed = match assigned {
             Assigned::One(id) => {
                 let live = live(instance, apps[id]);
-                rivals(instance, one, Some(&live), listed, observation, facts)
-                    .map(|rivals| rivals.map(|rivals| ObservedState::Found(Live { rivals, ..live })))
+                key_conflicts(instance, one, Some(&live), listed, observation, facts).map(|key_conflicts| {
+                    key_conflicts.map(|key_conflicts| ObservedState::Found(Live { key_conflicts, ..live }))
+                })
             }
             Assigned::Nothing => absent(instance, one, listed, observation, facts),
             Assigned::Several(ids) => {
@@ -114,18 +115,18 @@ fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: 
 
 /// Returns who has the name that an app is to get: an app of the list, or one that this identity does not see, or one
 /// whose name counts as the same.
-fn rivals(
+fn key_conflicts(
     instance: &str,
     desired: &Desired,
     live: Option<&Live>,
     listed: &Listed<'_>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Reading<Vec<Rival>> {
+) -> Reading<Vec<KeyConflict>> {
     let name = wanted_name(desired, live).filter(|_| desired.ensure != Ensure::Absent);
     let Some(name) = name else { return Ok(Some(Vec::new())) };
     let own = live.and_then(|live| live.handle["app"].as_str());
-    let rival = |id: &str, name: &str, hidden: &str| Rival {
+    let rival = |id: &str, name: &str, hidden: &str| KeyConflict {
         claim: claim(Some(instance), name),
         holder: format!("app {id}{hidden}"),
     };
@@ -172,8 +173,8 @@ fn absent(
             None => return Ok(None),
             Some(Ok(app)) => {
                 let live = live(instance, app);
-                return Ok(rivals(instance, one, Some(&live), listed, observation, facts)?
-                    .map(|rivals| ObservedState::Found(Live { rivals, ..live })));
+                return Ok(key_conflicts(instance, one, Some(&live), listed, observation, facts)?
+                    .map(|key_conflicts| ObservedState::Found(Live { key_conflicts, ..live })));
             }
             // It went in between.
             Some(Err(Missing::Gone)) if key == "id" => {}
@@ -192,9 +193,9 @@ fn absent(
     }
     // Only one that has to be there is told which names there are.
     let names = listed.by_name.keys().filter(|_| one.ensure == Ensure::Existing);
-    Ok(rivals(instance, one, None, listed, observation, facts)?.map(|rivals| ObservedState::Absent {
+    Ok(key_conflicts(instance, one, None, listed, observation, facts)?.map(|key_conflicts| ObservedState::Absent {
         nearest: names.map(|name| (*name).to_owned()).collect(),
-        rivals,
+        key_conflicts,
         place: json!({"instance": instance}),
     }))
 }

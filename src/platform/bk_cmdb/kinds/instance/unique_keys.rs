@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{NAME, unique};
 use crate::{
     diff::identity::Assigned,
-    model::{Desired, Ensure, Live, ResourceId, Rival},
+    model::{Desired, Ensure, KeyConflict, Live, ResourceId},
     platform::bk_cmdb::{
         kinds::pick::Definition,
         lookup::{self, Key, Rows, Selector, Trouble},
@@ -28,7 +28,7 @@ type Rules<'f> = Vec<BTreeSet<&'f str>>;
 #[derive(Default)]
 pub(super) struct Conflicts<'d> {
     /// Keys that documents want and that other instances hold.
-    pub(super) rivals: HashMap<&'d ResourceId, Vec<Rival>>,
+    pub(super) key_conflicts: HashMap<&'d ResourceId, Vec<KeyConflict>>,
     /// Fields of unique keys, by instance.
     pub(super) fields: HashMap<i64, BTreeMap<String, Value>>,
 }
@@ -85,8 +85,8 @@ pub(super) fn conflicts<'d>(
     for (one, own, key) in wanted {
         let claim = claim(model, &key);
         let others = holders.find(&Selector::Fields(key)).into_iter().filter(|id| Some(*id) != own);
-        let rivals = others.map(|id| Rival { claim: claim.clone(), holder: format!("{model} #{id}") });
-        conflicts.rivals.entry(&one.id).or_default().extend(rivals);
+        let key_conflicts = others.map(|id| KeyConflict { claim: claim.clone(), holder: format!("{model} #{id}") });
+        conflicts.key_conflicts.entry(&one.id).or_default().extend(key_conflicts);
     }
     for id in changing.iter().filter_map(|(_, own, _)| *own) {
         let Some(row) = whole.row(id) else { continue };
@@ -177,7 +177,12 @@ fn claim(model: &str, key: &BTreeMap<String, Key>) -> String {
 
 /// Returns the unique keys that an instance holds, and those that it will hold, as far as the rules of its model were
 /// read.
-pub(super) fn claims(model: &str, desired: &Desired, live: Option<&Live>, facts: &Facts) -> (Vec<String>, Vec<String>) {
+pub(super) fn unique_keys(
+    model: &str,
+    desired: &Desired,
+    live: Option<&Live>,
+    facts: &Facts,
+) -> (Vec<String>, Vec<String>) {
     let mut unasked = Observation::default();
     let Ok(definition) = lookup::definition(model, &mut unasked, facts) else { return Default::default() };
     let rules = unique::rules(model, &definition, &mut unasked, facts).unwrap_or_default();
