@@ -338,7 +338,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
     let fields = is_looked_at.then(|| kind.compare(desired, live, &state.facts).map_err(Cause::Wrong));
     let mut fields = fields.transpose()?.unwrap_or_default();
     fields.retain(|field| live.is_none() || desired.policies.of(&field.path) == Policy::Enforce);
-    fields.retain(|field| !state.facts.given_up.contains(&field.mark(&desired.id)));
+    fields.retain(|field| !state.facts.suppressed.contains(&field.mark(&desired.id)));
     let action = if live.is_some() { Action::Update } else { Action::Create };
     // What is made in this run has to be there first.
     let made = |id: &ResourceId| matches!(state.facts.observed(id), Some(ObservedState::Absent { .. }));

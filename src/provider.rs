@@ -77,7 +77,7 @@ pub struct Facts {
     /// Settings of the target that are not secret, such as `timeZone`.
     pub settings: HashMap<String, String>,
     /// Changes that the platform accepted earlier and did not store, by [`FieldChange::mark`]: they are not tried again.
-    pub given_up: std::collections::HashSet<String>,
+    pub suppressed: std::collections::HashSet<String>,
     answers: HashMap<Request, Result<Value, Refusal>>,
     absent: HashSet<&'static str>,
     observed_states: HashMap<ResourceId, ObservedState>,
@@ -294,7 +294,7 @@ pub trait Kind: Sync {
 
     /// Says why a change that the platform accepted and did not store is not to be sent again as long as it is the same;
     /// none where it is.
-    fn given_up(&self, _field: &FieldChange) -> Option<&'static str> {
+    fn suppressed(&self, _field: &FieldChange) -> Option<&'static str> {
         None
     }
 

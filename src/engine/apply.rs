@@ -368,9 +368,9 @@ impl<'a> Run<'a> {
 
     fn finish(&mut self, id: &ResourceId, outcome: Outcome, took: Duration) {
         if let (Outcome::Dropped(fields), Some(kind)) = (&outcome, self.kind(id)) {
-            for (field, why) in fields.iter().filter_map(|field| Some((field, kind.given_up(field)?))) {
+            for (field, why) in fields.iter().filter_map(|field| Some((field, kind.suppressed(field)?))) {
                 tracing::warn!("{id}: {why}: it is not sent again before something else changes");
-                self.writer.give_up(field.mark(id));
+                self.writer.suppress(field.mark(id));
             }
         }
         if let Some(change) = self.changes.get(id) {

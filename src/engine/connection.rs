@@ -64,7 +64,7 @@ pub struct Connection {
     session: Session,
     own: Semaphore,
     pace: Option<Pace>,
-    given_up: Mutex<HashSet<String>>,
+    suppressed: Mutex<HashSet<String>>,
     /// Something has answered there.
     reached: AtomicBool,
     /// The rate that the platform's refusals tell.
@@ -96,7 +96,7 @@ impl Connection {
             pace,
             limit,
             probes,
-            given_up: Mutex::default(),
+            suppressed: Mutex::default(),
             reached: AtomicBool::new(false),
             slow: Notice::default(),
         })

@@ -52,7 +52,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
             return state;
         }
     }
-    state.facts.given_up = reader.given_up();
+    state.facts.suppressed = reader.suppressed();
     let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();
     for kind in target.platform.kinds() {
         let group: Vec<_> = state.desired.iter().copied().filter(|one| one.id.kind == kind.name()).collect();

@@ -41,9 +41,9 @@ impl Reader {
         Ok(held.endpoint.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
     }
 
-    /// Returns the changes that are not tried again (see [`Writer::give_up`]).
-    pub fn given_up(&self) -> HashSet<String> {
-        self.connection.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns the changes that are not tried again (see [`Writer::suppress`]).
+    pub fn suppressed(&self) -> HashSet<String> {
+        self.connection.suppressed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends an operation that the platform lists as a read; anything else is refused and not sent.
@@ -79,7 +79,7 @@ impl Writer {
 
     /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::mark`]. As long as
     /// this process runs it is not tried again.
-    pub fn give_up(&self, mark: String) {
-        self.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(mark);
+    pub fn suppress(&self, mark: String) {
+        self.0.suppressed.lock().unwrap_or_else(PoisonError::into_inner).insert(mark);
     }
 }

@@ -261,7 +261,7 @@ impl Kind for App {
         is_whole.then(|| live("", answer))
     }
 
-    fn given_up(&self, field: &FieldChange) -> Option<&'static str> {
+    fn suppressed(&self, field: &FieldChange) -> Option<&'static str> {
         let emptied = field.path == "remark" && field.to.as_ref().and_then(Value::as_str) == Some("");
         emptied.then_some("the server did not accept the empty remark")
     }
