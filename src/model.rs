@@ -104,7 +104,7 @@ pub struct Live {
     /// Unique values that its document wants for it and that other live objects hold.
     pub key_conflicts: Vec<KeyConflict>,
     /// Labels of the live objects that it is a part or an end of: they cannot be removed before it.
-    pub hangs_on: Vec<String>,
+    pub depends_on: Vec<String>,
     /// Labels of live objects that hang on it, where its removal was asked for.
     pub holds: Vec<String>,
     /// Why its removal is refused, where it was asked for.
@@ -137,7 +137,7 @@ impl Live {
             label,
             fields,
             key_conflicts: Vec::new(),
-            hangs_on: Vec::new(),
+            depends_on: Vec::new(),
             holds: Vec::new(),
             undeletable: None,
         }

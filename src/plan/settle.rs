@@ -73,7 +73,7 @@ pub(super) fn settle_deletes<'s>(
     let mut wrong: Vec<(&ResourceId, Cause)> = Vec::new();
     for one in deletes() {
         let Some(live) = one.live else { continue };
-        let on = live.hangs_on.iter().filter_map(|label| going.get(label.as_str()));
+        let on = live.depends_on.iter().filter_map(|label| going.get(label.as_str()));
         after.extend(on.map(|other| (*other, one.desired.id.clone())));
         let stay: Vec<_> = live.holds.iter().filter(|label| !going.contains_key(label.as_str())).cloned().collect();
         if !stay.is_empty() {

@@ -187,7 +187,7 @@ impl Kind for InstanceAssociation {
     }
 
     fn before(&self, live: &Live) -> Vec<(Arc<str>, Value)> {
-        let ends = ["source", "target"].iter().zip(&live.hangs_on);
+        let ends = ["source", "target"].iter().zip(&live.depends_on);
         ends.map(|(end, label)| ((*end).into(), json!(label))).collect()
     }
 

@@ -137,11 +137,11 @@ impl<'a> Association<'a> {
             return ObservedState::Found(live(&self.handle(*source, *target, *id)));
         }
         let labels = [(&one.source, self.source_model), (&one.target, self.target_model)];
-        let hangs_on: Vec<_> =
+        let depends_on: Vec<_> =
             labels.iter().filter_map(|(end, model)| Some(format!("{model} #{}", end.id()?))).collect();
         let place = json!({"source": one.source.argument(), "target": one.target.argument(),
             "model": self.source_model, "targetModel": self.target_model, "mapping": self.mapping,
-            "hangsOn": hangs_on});
+            "hangsOn": depends_on});
         let key_conflicts = unique_keys(self.name, &place)
             .into_iter()
             .flat_map(|claim| links.holders(&claim).iter().map(move |id| (claim.clone(), id)))
@@ -213,7 +213,7 @@ pub(super) fn live(handle: &Value) -> Live {
     let end = |model: &str, id: &str| format!("{} #{}", text(&handle[model]), handle[id]);
     let label = label(handle["id"].as_i64().unwrap_or_default());
     Live {
-        hangs_on: vec![end("model", "source"), end("targetModel", "target")],
+        depends_on: vec![end("model", "source"), end("targetModel", "target")],
         ..Live::new(handle.clone(), label, BTreeMap::new())
     }
 }
