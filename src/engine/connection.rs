@@ -216,10 +216,10 @@ impl Connection {
         read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
     ) -> Result<Option<T>, (Refusal, Standing)> {
         let sound = |refusal: Refusal| (refusal, Standing::Sound);
-        let turnstile = self.target.platform.locked_key(endpoint).map(|key| self.shared.turnstiles.of(key));
+        let breaker = self.target.platform.locked_key(endpoint).map(|key| self.shared.turnstiles.of(key));
         let turn = async {
-            let pass = match &turnstile {
-                Some(turnstile) => Some(turnstile.pass().await?),
+            let pass = match &breaker {
+                Some(breaker) => Some(breaker.pass().await?),
                 None => None,
             };
             // Last of all: who waits for anything of its own target holds nothing that others need.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long nothing is sent with credentials that were rejected.
-const SHUT: Duration = Duration::from_mins(5);
+const COOLDOWN: Duration = Duration::from_mins(5);
 /// How long a login that failed for another reason is not tried again: all who wait share the failure.
 const PAUSE: Duration = Duration::from_secs(30);
 /// How long a key that has worked is trusted.
@@ -30,12 +30,12 @@ const TRUST: Duration = Duration::from_mins(1);
 
 /// Something that is not to be used for a while, and why.
 #[derive(Debug)]
-struct Shut {
+struct Cooldown {
     until: Instant,
     why: Refusal,
 }
 
-impl Shut {
+impl Cooldown {
     fn new(time: Duration, why: &Refusal) -> Self {
         Self { until: Instant::now() + time, why: why.clone() }
     }
@@ -77,7 +77,7 @@ pub(super) struct Session {
 #[derive(Default)]
 struct State {
     held: Option<Arc<Held>>,
-    shut: Option<Shut>,
+    cooldown: Option<Cooldown>,
     /// When the next login is due, where one that came before its time could not be made.
     again: Option<Instant>,
 }
@@ -86,7 +86,7 @@ impl Session {
     /// Returns where requests go; logs in before, where that has to be.
     pub(super) async fn get(&self, source: &impl Source) -> Result<Arc<Held>, Refusal> {
         let mut state = self.state.lock().await;
-        if let Some(refusal) = state.shut.as_ref().and_then(Shut::refusal) {
+        if let Some(refusal) = state.cooldown.as_ref().and_then(Cooldown::refusal) {
             return Err(refusal);
         }
         let now = Instant::now();
@@ -97,7 +97,7 @@ impl Session {
         match Self::enter(&mut state, source).await {
             // The old one will do for a while.
             Err(why) if why.retry != Retry::Never => {
-                *state = State { held: Some(old.clone()), shut: None, again: Some(Instant::now() + PAUSE) };
+                *state = State { held: Some(old.clone()), cooldown: None, again: Some(Instant::now() + PAUSE) };
                 Ok(old)
             }
             renewed => renewed,
@@ -109,8 +109,8 @@ impl Session {
         // Values may have been changed since they were read: passwords, files.
         let base = source.resolve().await?;
         let grant = source.login(&base).await.inspect_err(|why| {
-            let time = if why.retry == Retry::Never { SHUT } else { PAUSE };
-            state.shut = Some(Shut::new(time, why));
+            let time = if why.retry == Retry::Never { COOLDOWN } else { PAUSE };
+            state.cooldown = Some(Cooldown::new(time, why));
         })?;
         let (logged_in, grant) = (grant.is_some(), grant.unwrap_or_default());
         let mut endpoint = base.clone();
@@ -118,7 +118,7 @@ impl Session {
         endpoint.secrets.extend(grant.secrets);
         let renew = grant.renew.map(|time| Instant::now() + time);
         let held = Arc::new(Held { endpoint, base, renew, logged_in });
-        *state = State { held: Some(held.clone()), shut: None, again: None };
+        *state = State { held: Some(held.clone()), cooldown: None, again: None };
         Ok(held)
     }
 
@@ -135,7 +135,7 @@ impl Session {
         source: &impl Source,
     ) -> Result<Arc<Held>, Refusal> {
         let mut state = self.state.lock().await;
-        if let Some(refusal) = state.shut.as_ref().and_then(Shut::refusal) {
+        if let Some(refusal) = state.cooldown.as_ref().and_then(Cooldown::refusal) {
             return Err(refusal);
         }
         if let Some(held) = state.held.as_ref().filter(|held| !Arc::ptr_eq(held, old)) {
@@ -160,7 +160,7 @@ impl Session {
 
     fn close(&self, state: &mut State, why: &Refusal) -> Refusal {
         state.held = None;
-        state.shut = Some(Shut::new(SHUT, why));
+        state.cooldown = Some(Cooldown::new(COOLDOWN, why));
         self.unproven.store(false, Ordering::Relaxed);
         why.clone()
     }
@@ -175,50 +175,50 @@ fn same_secrets(one: &Endpoint, other: &Endpoint) -> bool {
 
 /// The keys in use that a platform locks, shared by all connections.
 #[derive(Debug, Default)]
-pub(super) struct Turnstiles(Lock<HashMap<String, Arc<Turnstile>>>);
+pub(super) struct Turnstiles(Lock<HashMap<String, Arc<CredentialBreaker>>>);
 
 impl Turnstiles {
     /// Returns the turnstile of a key.
-    pub(super) fn of(&self, key: String) -> Arc<Turnstile> {
+    pub(super) fn of(&self, key: String) -> Arc<CredentialBreaker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
     }
 }
 
 /// Lets requests with one key through: one at a time until the key has worked, and none once it was rejected.
 #[derive(Debug, Default)]
-pub(super) struct Turnstile(Mutex<Key>);
+pub(super) struct CredentialBreaker(Mutex<Key>);
 
 #[derive(Debug, Default)]
 struct Key {
     worked: Option<Instant>,
-    shut: Option<Shut>,
+    cooldown: Option<Cooldown>,
 }
 
 /// The leave to send one request.
-pub(super) struct Pass<'g> {
-    turnstile: &'g Turnstile,
+pub(super) struct Permit<'g> {
+    breaker: &'g CredentialBreaker,
     /// Held by who tries a key that has not worked lately: everybody else waits.
     trial: Option<MutexGuard<'g, Key>>,
 }
 
-impl Turnstile {
+impl CredentialBreaker {
     /// Waits for the leave to send a request.
-    pub(super) async fn pass(&self) -> Result<Pass<'_>, Refusal> {
+    pub(super) async fn pass(&self) -> Result<Permit<'_>, Refusal> {
         let key = self.0.lock().await;
-        if let Some(refusal) = key.shut.as_ref().and_then(Shut::refusal) {
+        if let Some(refusal) = key.cooldown.as_ref().and_then(Cooldown::refusal) {
             return Err(refusal);
         }
         let trusted = key.worked.is_some_and(|worked| worked.elapsed() < TRUST);
-        Ok(Pass { turnstile: self, trial: (!trusted).then_some(key) })
+        Ok(Permit { breaker: self, trial: (!trusted).then_some(key) })
     }
 }
 
-impl Pass<'_> {
+impl Permit<'_> {
     /// Notes that the key was accepted.
     pub(super) fn worked(self) {
         if let Some(mut key) = self.trial {
             key.worked = Some(Instant::now());
-            key.shut = None;
+            key.cooldown = None;
         }
     }
 
@@ -226,9 +226,9 @@ impl Pass<'_> {
     pub(super) async fn rejected(self, why: &Refusal) {
         let mut key = match self.trial {
             Some(key) => key,
-            None => self.turnstile.0.lock().await,
+            None => self.breaker.0.lock().await,
         };
-        *key = Key { worked: None, shut: Some(Shut::new(SHUT, why)) };
+        *key = Key { worked: None, cooldown: Some(Cooldown::new(COOLDOWN, why)) };
     }
 }
 
@@ -297,8 +297,8 @@ mod tests {
         let third = session.renew(renewed[0].as_ref().expect("in"), &no, &desk).await.expect("in");
         assert_eq!(token(&third), "3");
         assert_eq!(session.renew(&third, &no, &desk).await.err().map(|no| no.message), Some(no.message.clone()));
-        let shut = session.get(&desk).await.err().expect("shut").message;
-        assert_eq!(shut, "not sent, and not for 301 s: decrypt token fail");
+        let cooldown = session.get(&desk).await.err().expect("shut").message;
+        assert_eq!(cooldown, "not sent, and not for 301 s: decrypt token fail");
         tokio::time::advance(Duration::from_secs(301)).await;
         assert_eq!(token(&session.get(&desk).await.expect("in")), "4");
     }
@@ -323,20 +323,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_is_tried_alone_and_shut_when_rejected() {
         let turnstiles = Turnstiles::default();
-        let turnstile = turnstiles.of("AK".to_owned());
-        let trial = turnstile.pass().await.expect("the first");
-        assert!(tokio::time::timeout(Duration::from_secs(9), turnstile.pass()).await.is_err(), "others wait");
+        let breaker = turnstiles.of("AK".to_owned());
+        let trial = breaker.pass().await.expect("the first");
+        assert!(tokio::time::timeout(Duration::from_secs(9), breaker.pass()).await.is_err(), "others wait");
         trial.worked();
-        let (one, two) = (turnstile.pass().await.expect("trusted"), turnstile.pass().await.expect("trusted"));
+        let (one, two) = (breaker.pass().await.expect("trusted"), breaker.pass().await.expect("trusted"));
         one.rejected(&Refusal::new(None, "wrong key")).await;
         two.worked();
         assert!(turnstiles.of("AK".to_owned()).pass().await.is_err(), "no answer of an earlier request opens it");
         assert!(turnstiles.of("other".to_owned()).pass().await.is_ok());
         tokio::time::advance(Duration::from_mins(5)).await;
         tokio::time::advance(Duration::from_secs(1)).await;
-        let probe = turnstile.pass().await.expect("one probe");
-        assert!(tokio::time::timeout(Duration::from_secs(9), turnstile.pass()).await.is_err(), "and only one");
+        let probe = breaker.pass().await.expect("one probe");
+        assert!(tokio::time::timeout(Duration::from_secs(9), breaker.pass()).await.is_err(), "and only one");
         probe.worked();
-        assert!(turnstile.pass().await.is_ok());
+        assert!(breaker.pass().await.is_ok());
     }
 }
