@@ -23,7 +23,7 @@ use super::{
     call_log::{CallRecord, without_query},
     capability::Probes,
     leave::Leave,
-    limit::{Adaptive, Pace},
+    limit::{AdaptiveLimiter, IntervalLimiter},
     mask::Mask,
     notice::{NOTICEABLE, Notice, bounded, until},
     redirect,
@@ -63,12 +63,12 @@ pub struct Connection {
     shared: Shared,
     session: Session,
     own: Semaphore,
-    pace: Option<Pace>,
+    pace: Option<IntervalLimiter>,
     suppressed: Mutex<HashSet<String>>,
     /// Something has answered there.
     reached: AtomicBool,
     /// The rate that the platform's refusals tell.
-    limit: Adaptive,
+    limit: AdaptiveLimiter,
     probes: Probes,
     /// Answers that take long.
     slow: Notice,
@@ -86,8 +86,9 @@ impl Connection {
         // More would only stand in the line of all targets, in front of others.
         let most = target.concurrency.unwrap_or(shared.parallelism).min(shared.parallelism);
         let own = Semaphore::new(most.max(1));
-        let pace = target.rate.map(Pace::per_second);
-        let (session, probes, limit) = (Session::default(), Probes::default(), Adaptive::new(target.name.clone()));
+        let pace = target.rate.map(IntervalLimiter::per_second);
+        let (session, probes, limit) =
+            (Session::default(), Probes::default(), AdaptiveLimiter::new(target.name.clone()));
         Arc::new(Self {
             target,
             shared,
@@ -121,28 +122,28 @@ impl Connection {
     async fn exchange(&self, request: &Request, leave: Option<Leave<'_>>) -> Sending {
         let lane = self.target.platform.lane(request);
         let lane = lane.map(|lane| self.shared.lane(self.target.platform.name(), lane, self.target.concurrency));
-        let turn = async {
+        let permit = async {
             let own = match &lane {
                 Some(lane) => lane.acquire().await,
                 None => self.own.acquire().await,
             };
-            let turn = self.limit.turn().await?;
+            let permit = self.limit.permit().await?;
             if let Some(pace) = &self.pace {
-                pace.turn(&self.target.name).await;
+                pace.permit(&self.target.name).await;
             }
-            Ok((turn, own, self.session.get(self).await?))
+            Ok((permit, own, self.session.get(self).await?))
         };
-        let turn = match leave {
-            None => turn.await,
+        let permit = match leave {
+            None => permit.await,
             Some(leave) => tokio::select! {
                 biased;
                 () = leave.stop.cancelled() => return Sending::Stopped,
                 () = tokio::time::sleep_until(leave.until.into()) => return Sending::Late(None),
-                turn = turn => turn,
+                permit = permit => permit,
             },
         };
-        let (turn, _own, held) = match turn {
-            Ok(turn) => turn,
+        let (permit, _own, held) = match permit {
+            Ok(permit) => permit,
             Err(refusal) => return Sending::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
         };
         let answer = self.send(request, leave, held).await.transpose();
@@ -151,10 +152,10 @@ impl Connection {
             return if is_stopped { Sending::Stopped } else { Sending::Late(None) };
         };
         match &answer {
-            Err(refusal) if let Retry::Slower(asked) = refusal.retry => turn.refused(asked, refusal),
+            Err(refusal) if let Retry::Slower(asked) = refusal.retry => permit.refused(asked, refusal),
             // Without a code it may have come from anywhere on the way.
-            Err(refusal) if refusal.code.is_none() => drop(turn),
-            Ok(_) | Err(_) => turn.passed(),
+            Err(refusal) if refusal.code.is_none() => drop(permit),
+            Ok(_) | Err(_) => permit.passed(),
         }
         Sending::Answered(answer)
     }
@@ -217,7 +218,7 @@ impl Connection {
     ) -> Result<Option<T>, (Refusal, Standing)> {
         let sound = |refusal: Refusal| (refusal, Standing::Sound);
         let breaker = self.target.platform.locked_key(endpoint).map(|key| self.shared.turnstiles.of(key));
-        let turn = async {
+        let permit = async {
             let pass = match &breaker {
                 Some(breaker) => Some(breaker.pass().await?),
                 None => None,
@@ -225,20 +226,20 @@ impl Connection {
             // Last of all: who waits for anything of its own target holds nothing that others need.
             let all = self.shared.all.acquire().await;
             if let Some(pace) = &self.shared.pace {
-                pace.turn(&self.target.name).await;
+                pace.permit(&self.target.name).await;
             }
             Ok((pass, all))
         };
-        let turn = match leave {
-            None => turn.await,
+        let permit = match leave {
+            None => permit.await,
             Some(leave) => tokio::select! {
                 biased;
                 () = leave.stop.cancelled() => return Ok(None),
                 () = tokio::time::sleep_until(leave.until.into()) => return Ok(None),
-                turn = turn => turn,
+                permit = permit => permit,
             },
         };
-        let (pass, _all) = turn.map_err(sound)?;
+        let (pass, _all) = permit.map_err(sound)?;
         let request_id = request_id();
         // Behind all waiting: signatures hold the time.
         let stamp = Stamp { request_id: &request_id, now: jiff::Timestamp::now() };

@@ -5,7 +5,7 @@ mod adaptive;
 use std::time::Duration;
 
 use super::notice::Notice;
-pub(super) use adaptive::{Adaptive, PATIENCE};
+pub(super) use adaptive::{AdaptiveLimiter, PATIENCE};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
@@ -13,13 +13,13 @@ use tokio::{
 
 /// Spaces requests evenly, so that a server's limiter never sees a burst.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct IntervalLimiter {
     interval: Duration,
     next: Mutex<Option<Instant>>,
     notice: Notice,
 }
 
-impl Pace {
+impl IntervalLimiter {
     /// Returns a pace of so many requests a second; more than none.
     pub(super) fn per_second(rate: f64) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Pace {
     }
 
     /// Waits for the next turn, of a request to `target`.
-    pub(super) async fn turn(&self, target: &str) {
+    pub(super) async fn permit(&self, target: &str) {
         let mut next = self.next.lock().await;
         let now = Instant::now();
         let mine = next.map_or(now, |next| next.max(now));
@@ -47,10 +47,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_are_spaced() {
-        let pace = Pace::per_second(10.0);
+        let pace = IntervalLimiter::per_second(10.0);
         let start = Instant::now();
         for _ in 0..11 {
-            pace.turn("cmdb").await;
+            pace.permit("cmdb").await;
         }
         assert_eq!(start.elapsed(), Duration::from_secs(1));
     }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::Tally;
 use crate::{
-    engine::{limit::Pace, session::Turnstiles},
+    engine::{limit::IntervalLimiter, session::Turnstiles},
     provider::Lane,
     transport::Transport,
 };
@@ -23,7 +23,7 @@ pub struct Shared {
     pub(super) transport: Transport,
     pub(super) all: Arc<Semaphore>,
     pub(super) parallelism: usize,
-    pub(super) pace: Option<Arc<Pace>>,
+    pub(super) pace: Option<Arc<IntervalLimiter>>,
     pub(super) tally: Arc<Tally>,
     pub(super) turnstiles: Arc<Turnstiles>,
     pub(super) lanes: Arc<Lanes>,
@@ -36,7 +36,7 @@ impl Shared {
             transport,
             all: Arc::new(Semaphore::new(parallelism.max(1))),
             parallelism,
-            pace: rate.map(|rate| Arc::new(Pace::per_second(rate))),
+            pace: rate.map(|rate| Arc::new(IntervalLimiter::per_second(rate))),
             tally: Arc::default(),
             turnstiles: Arc::default(),
             lanes: Arc::default(),

@@ -25,7 +25,7 @@ use crate::{
 /// How long a target may refuse everything before its requests fail.
 pub(in crate::engine) const PATIENCE: Duration = Duration::from_mins(5);
 /// After that, requests fail at once for so long.
-const SULK: Duration = Duration::from_secs(30);
+const FAIL_FAST: Duration = Duration::from_secs(30);
 /// Shortest and longest pause between probes; between them it is a share of the time that was closed.
 const PROBES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(5));
 /// That share.
@@ -45,7 +45,7 @@ const KEPT: usize = 20_000;
 
 /// The rate of one target.
 #[derive(Debug)]
-pub(in crate::engine) struct Adaptive {
+pub(in crate::engine) struct AdaptiveLimiter {
     target: Arc<str>,
     notice: Notice,
     state: Mutex<State>,
@@ -100,8 +100,8 @@ struct Closed {
 
 /// The right to send one request.
 #[derive(Debug)]
-pub(in crate::engine) struct Turn<'a> {
-    limit: &'a Adaptive,
+pub(in crate::engine) struct Permit<'a> {
+    limit: &'a AdaptiveLimiter,
     closings: u64,
     probe: bool,
 }
@@ -117,7 +117,7 @@ impl Rate {
     }
 }
 
-impl Adaptive {
+impl AdaptiveLimiter {
     /// Returns a target that was not called yet: there is no limit that is known.
     pub(in crate::engine) fn new(target: Arc<str>) -> Self {
         let now = Instant::now();
@@ -164,22 +164,22 @@ impl Adaptive {
     }
 
     /// Waits for the turn of a request. The error is the target's last refusal, once it refused everything for long.
-    pub(in crate::engine) async fn turn(&self) -> Result<Turn<'_>, Refusal> {
+    pub(in crate::engine) async fn permit(&self) -> Result<Permit<'_>, Refusal> {
         self.state().begin();
         // Given back when it is dropped, also while it waits.
-        let mut turn = Turn { limit: self, closings: 0, probe: false };
+        let mut permit = Permit { limit: self, closings: 0, probe: false };
         let _head = self.queue.lock().await;
         loop {
             let changed = self.changed.notified();
             let until = {
                 let mut state = self.state();
                 let now = Instant::now();
-                turn.closings = state.closings;
+                permit.closings = state.closings;
                 self.announce(&state, now);
                 let next = state.next;
                 match &mut state.closed {
                     Some(closed) if closed.shut.is_some_and(|shut| now < shut) => return Err(closed.refusal.clone()),
-                    Some(closed) if now - closed.since > PATIENCE && now < closed.until + SULK => {
+                    Some(closed) if now - closed.since > PATIENCE && now < closed.until + FAIL_FAST => {
                         return Err(closed.refusal.clone());
                     }
                     Some(closed) if closed.probing => None,
@@ -189,12 +189,12 @@ impl Adaptive {
                     }
                     Some(closed) => {
                         closed.probing = true;
-                        turn.probe = true;
-                        return Ok(turn);
+                        permit.probe = true;
+                        return Ok(permit);
                     }
                     None if next <= now => {
                         state.leave(now);
-                        return Ok(turn);
+                        return Ok(permit);
                     }
                     None => Some(next),
                 }
@@ -285,7 +285,7 @@ fn spacing(rate: f64) -> Duration {
     Duration::from_secs_f64(1.0 / rate.max(0.01)).min(SPACING)
 }
 
-impl Turn<'_> {
+impl Permit<'_> {
     /// Takes note that the request got through the limiter.
     pub(in crate::engine) fn passed(self) {
         let mut state = self.limit.state();
@@ -336,7 +336,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut state = self.limit.state();
         state.busy -= 1;

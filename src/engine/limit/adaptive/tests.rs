@@ -79,7 +79,7 @@ async fn run(limiter: Limiter, seconds: f64, retry_after: Option<u64>, at_once: 
     let random = Mutex::new(fastrand::Rng::with_seed(seed));
     let latency = |from: u64, to: u64| Duration::from_millis(random.lock().expect("whole").u64(from..to));
     let server = Mutex::new(Server::new(limiter, latency(0, 1000)));
-    let limit = Adaptive::new("cmdb".into());
+    let limit = AdaptiveLimiter::new("cmdb".into());
     let refusal = Refusal::new(Some("1199997".into()), "too many requests");
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is small")]
     let work = (limiter.rate() * seconds) as usize;
@@ -88,15 +88,15 @@ async fn run(limiter: Limiter, seconds: f64, retry_after: Option<u64>, at_once: 
     let done: usize = stream::iter(0..work)
         .map(|_| async move {
             loop {
-                let turn = limit.turn().await.expect("the server is there");
+                let permit = limit.permit().await.expect("the server is there");
                 tokio::time::sleep(latency(2, 12)).await;
                 let takes = server.lock().expect("whole").takes();
                 tokio::time::sleep(latency(5, 30)).await;
                 if takes {
-                    turn.passed();
+                    permit.passed();
                     return 1;
                 }
-                turn.refused(retry_after.map(Duration::from_secs), refusal);
+                permit.refused(retry_after.map(Duration::from_secs), refusal);
             }
         })
         .buffer_unordered(at_once)
@@ -179,50 +179,50 @@ fn no_rate_is_an_exception() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_asked_for_is_kept_by_all() {
-    let limit = Adaptive::new("cmdb".into());
+    let limit = AdaptiveLimiter::new("cmdb".into());
     let refusal = Refusal::new(None, "no");
-    let first = limit.turn().await.expect("open");
-    let second = limit.turn().await.expect("open");
+    let first = limit.permit().await.expect("open");
+    let second = limit.permit().await.expect("open");
     first.refused(Some(Duration::from_secs(7)), &refusal);
     second.refused(None, &refusal);
     let start = Instant::now();
-    let probe = limit.turn().await.expect("a probe");
+    let probe = limit.permit().await.expect("a probe");
     assert_eq!(start.elapsed().as_secs(), 7);
     // One probes; a probe that tells nothing makes room for another.
-    assert!(tokio::time::timeout(Duration::from_mins(1), limit.turn()).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_mins(1), limit.permit()).await.is_err());
     drop(probe);
-    limit.turn().await.expect("a probe").passed();
-    limit.turn().await.expect("open").passed();
+    limit.permit().await.expect("a probe").passed();
+    limit.permit().await.expect("open").passed();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_target_that_refuses_everything_is_given_up() {
-    let limit = Adaptive::new("cmdb".into());
+    let limit = AdaptiveLimiter::new("cmdb".into());
     let start = Instant::now();
-    while let Ok(turn) = limit.turn().await {
-        turn.refused(None, &Refusal::new(None, "no"));
+    while let Ok(permit) = limit.permit().await {
+        permit.refused(None, &Refusal::new(None, "no"));
         assert!(start.elapsed() < PATIENCE * 2);
     }
     assert!(start.elapsed() > PATIENCE);
     let again = start.elapsed();
-    assert_eq!(limit.turn().await.expect_err("it sulks").message, "no");
+    assert_eq!(limit.permit().await.expect_err("it sulks").message, "no");
     assert_eq!(start.elapsed(), again);
-    tokio::time::sleep(SULK * 2).await;
-    limit.turn().await.expect("a probe").passed();
+    tokio::time::sleep(FAIL_FAST * 2).await;
+    limit.permit().await.expect("a probe").passed();
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_answer_of_a_run_sets_no_rate() {
     for asked in [None, Some(Duration::ZERO), Some(Duration::from_secs(1))] {
         for before in 0..3 {
-            let limit = Adaptive::new("cmdb".into());
+            let limit = AdaptiveLimiter::new("cmdb".into());
             let start = Instant::now();
             for _ in 0..before {
-                limit.turn().await.expect("open").passed();
+                limit.permit().await.expect("open").passed();
             }
-            limit.turn().await.expect("open").refused(asked, &Refusal::new(None, "no"));
+            limit.permit().await.expect("open").refused(asked, &Refusal::new(None, "no"));
             for _ in 0..70 {
-                limit.turn().await.expect("open").passed();
+                limit.permit().await.expect("open").passed();
             }
             assert!(start.elapsed() < Duration::from_secs(2), "{asked:?}, {before}: {:?}", start.elapsed());
         }
@@ -232,21 +232,21 @@ async fn the_first_answer_of_a_run_sets_no_rate() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_beyond_the_bound_is_refused_to_all() {
     for seconds in [61, 86_400, 3_153_600_000] {
-        let limit = Adaptive::new("cmdb".into());
+        let limit = AdaptiveLimiter::new("cmdb".into());
         let wish = Some(Duration::from_secs(seconds));
-        let (first, start) = (limit.turn().await.expect("open"), Instant::now());
-        let sleeper = limit.turn().await.expect("open");
+        let (first, start) = (limit.permit().await.expect("open"), Instant::now());
+        let sleeper = limit.permit().await.expect("open");
         // One that asks for less is not what everybody waits for.
         sleeper.refused(Some(Duration::from_secs(40)), &Refusal::new(None, "slow"));
-        let (waiting, ()) = tokio::join!(limit.turn(), async {
+        let (waiting, ()) = tokio::join!(limit.permit(), async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             first.refused(wish, &Refusal::new(None, "a day"));
         });
         assert_eq!(waiting.expect_err("it is woken").message, "a day");
         assert_eq!(start.elapsed().as_secs(), 1);
         tokio::time::sleep(LONGEST_WAIT).await;
-        limit.turn().await.expect("a probe").passed();
-        limit.turn().await.expect("open").passed();
+        limit.permit().await.expect("a probe").passed();
+        limit.permit().await.expect("open").passed();
     }
 }
 
@@ -280,18 +280,18 @@ async fn announced(steps: &[Step]) -> Vec<String> {
     let writer = said.clone();
     let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(log);
-    let limit = Adaptive::new("cmdb".into());
+    let limit = AdaptiveLimiter::new("cmdb".into());
     for step in steps {
         match *step {
             Step::Refused(count, asked) => {
                 for _ in 0..count {
-                    let turn = limit.turn().await.expect("a probe");
-                    turn.refused(asked.map(Duration::from_secs), &Refusal::new(None, "no"));
+                    let permit = limit.permit().await.expect("a probe");
+                    permit.refused(asked.map(Duration::from_secs), &Refusal::new(None, "no"));
                 }
             }
             Step::Slow(seconds) => {
-                let probe = limit.turn().await.expect("a probe");
-                let waiting = tokio::time::timeout(Duration::from_secs(seconds), limit.turn()).await;
+                let probe = limit.permit().await.expect("a probe");
+                let waiting = tokio::time::timeout(Duration::from_secs(seconds), limit.permit()).await;
                 assert!(waiting.is_err(), "one probes");
                 probe.passed();
             }
