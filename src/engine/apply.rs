@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::{Sending, Writer},
+    connection::{SendResult, Writer},
     verify::judge,
 };
 use crate::{
@@ -211,7 +211,7 @@ impl<'a> Run<'a> {
         &mut self,
         calls: Vec<(&'a Call, Request)>,
         until: Instant,
-    ) -> Vec<(&'a Call, Request, Sending, Duration)> {
+    ) -> Vec<(&'a Call, Request, SendResult, Duration)> {
         let (writer, stop, listener) = (self.writer, &self.options.stop, self.options.listener);
         let (changes, started) = (&self.changes, &mut self.started);
         let calls = calls.into_iter().map(|(call, request)| {
@@ -240,10 +240,10 @@ impl<'a> Run<'a> {
         let mut late = Vec::new();
         for (call, request, sending, took) in sent {
             let answer = match sending {
-                Sending::Answered(answer) => Some(answer),
+                SendResult::Answered(answer) => Some(answer),
                 // A refusal says more than that it was not sent once more.
-                Sending::Stopped => call.serves.iter().find_map(|id| self.refused.remove(id)).map(Err),
-                Sending::Late(refusal) => {
+                SendResult::Stopped => call.serves.iter().find_map(|id| self.refused.remove(id)).map(Err),
+                SendResult::Late(refusal) => {
                     self.refused.extend(call.serves.iter().filter_map(|id| Some((id, refusal.clone()?))));
                     late.push((call, request));
                     continue;

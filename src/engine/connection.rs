@@ -22,16 +22,16 @@ pub use self::shared::Shared;
 use super::{
     call_log::{CallRecord, without_query},
     capability::Probes,
-    leave::Leave,
     limit::{AdaptiveLimiter, IntervalLimiter},
     mask::Mask,
     notice::{NOTICEABLE, Notice, bounded, until},
     redirect,
     retry::{Patience, wait, waits},
     seal::Seal,
+    send_window::SendWindow,
     session::{Held, Session},
 };
-pub use super::{leave::Sending, tally::Tally};
+pub use super::{send_window::SendResult, tally::Tally};
 use crate::{
     model::{Refusal, Request, Retry},
     plain::line,
@@ -119,7 +119,7 @@ impl Connection {
     }
 
     /// Waits for its turn and sends a request once; a write for which its leave lasts.
-    async fn exchange(&self, request: &Request, leave: Option<Leave<'_>>) -> Sending {
+    async fn exchange(&self, request: &Request, window: Option<SendWindow<'_>>) -> SendResult {
         let lane = self.target.platform.lane(request);
         let lane = lane.map(|lane| self.shared.lane(self.target.platform.name(), lane, self.target.concurrency));
         let permit = async {
@@ -133,23 +133,23 @@ impl Connection {
             }
             Ok((permit, own, self.session.get(self).await?))
         };
-        let permit = match leave {
+        let permit = match window {
             None => permit.await,
-            Some(leave) => tokio::select! {
+            Some(window) => tokio::select! {
                 biased;
-                () = leave.stop.cancelled() => return Sending::Stopped,
-                () = tokio::time::sleep_until(leave.until.into()) => return Sending::Late(None),
+                () = window.stop.cancelled() => return SendResult::Stopped,
+                () = tokio::time::sleep_until(window.until.into()) => return SendResult::Late(None),
                 permit = permit => permit,
             },
         };
         let (permit, _own, held) = match permit {
             Ok(permit) => permit,
-            Err(refusal) => return Sending::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
+            Err(refusal) => return SendResult::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
         };
-        let answer = self.send(request, leave, held).await.transpose();
+        let answer = self.send(request, window, held).await.transpose();
         let Some(answer) = answer.map(|answer| answer.map_err(bounded)) else {
-            let is_stopped = leave.is_some_and(|leave| leave.stop.is_cancelled());
-            return if is_stopped { Sending::Stopped } else { Sending::Late(None) };
+            let is_stopped = window.is_some_and(|window| window.stop.is_cancelled());
+            return if is_stopped { SendResult::Stopped } else { SendResult::Late(None) };
         };
         match &answer {
             Err(refusal) if let Retry::Slower(asked) = refusal.retry => permit.refused(asked, refusal),
@@ -157,7 +157,7 @@ impl Connection {
             Err(refusal) if refusal.code.is_none() => drop(permit),
             Ok(_) | Err(_) => permit.passed(),
         }
-        Sending::Answered(answer)
+        SendResult::Answered(answer)
     }
 
     /// Sends a request; where the credentials have run out, once more with new ones. Nothing comes back where it was not
@@ -165,10 +165,10 @@ impl Connection {
     async fn send(
         &self,
         request: &Request,
-        leave: Option<Leave<'_>>,
+        window: Option<SendWindow<'_>>,
         held: Arc<Held>,
     ) -> Result<Option<Value>, Refusal> {
-        let (refusal, standing) = match self.send_once(request, leave, &held).await {
+        let (refusal, standing) = match self.send_once(request, window, &held).await {
             Err((refusal, standing)) if standing != Standing::Sound => (refusal, standing),
             other => return other.map_err(|(refusal, _)| refusal),
         };
@@ -177,7 +177,7 @@ impl Connection {
             return Err(refusal);
         }
         let renewed = self.session.renew(&held, &refusal, self).await?;
-        match self.send_once(request, leave, &renewed).await {
+        match self.send_once(request, window, &renewed).await {
             Err((refusal, Standing::Stale)) => {
                 // Tells all others too. What it returns is another's newer session at best: this one has had its turn.
                 let _ = self.session.renew(&renewed, &refusal, self).await;
@@ -190,17 +190,17 @@ impl Connection {
     async fn send_once(
         &self,
         request: &Request,
-        leave: Option<Leave<'_>>,
+        window: Option<SendWindow<'_>>,
         held: &Held,
     ) -> Result<Option<Value>, (Refusal, Standing)> {
         let platform = self.target.platform;
         // Asked behind all waiting.
-        let prepare = |stamp: Stamp<'_>| match leave {
-            Some(leave) if leave.is_over() || leave.stop.is_cancelled() => Ok(None),
+        let prepare = |stamp: Stamp<'_>| match window {
+            Some(window) if window.is_over() || window.stop.is_cancelled() => Ok(None),
             _ => platform.prepare(request, &held.endpoint, stamp).map(Some),
         };
         let read = |reply: &Reply<'_>| platform.interpret(request, reply);
-        let outcome = self.attempt(&held.endpoint, request.operation, leave, &prepare, &read).await;
+        let outcome = self.attempt(&held.endpoint, request.operation, window, &prepare, &read).await;
         if matches!(outcome, Ok(Some(_))) {
             self.session.worked();
         }
@@ -212,7 +212,7 @@ impl Connection {
         &self,
         endpoint: &Endpoint,
         operation: &'static str,
-        leave: Option<Leave<'_>>,
+        window: Option<SendWindow<'_>>,
         prepare: &(dyn Fn(Stamp<'_>) -> Result<Option<Prepared>, Refusal> + Sync),
         read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
     ) -> Result<Option<T>, (Refusal, Standing)> {
@@ -230,12 +230,12 @@ impl Connection {
             }
             Ok((pass, all))
         };
-        let permit = match leave {
+        let permit = match window {
             None => permit.await,
-            Some(leave) => tokio::select! {
+            Some(window) => tokio::select! {
                 biased;
-                () = leave.stop.cancelled() => return Ok(None),
-                () = tokio::time::sleep_until(leave.until.into()) => return Ok(None),
+                () = window.stop.cancelled() => return Ok(None),
+                () = tokio::time::sleep_until(window.until.into()) => return Ok(None),
                 permit = permit => permit,
             },
         };
@@ -245,7 +245,7 @@ impl Connection {
         let stamp = Stamp { request_id: &request_id, now: jiff::Timestamp::now() };
         let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
         let (start, method, url) = (Instant::now(), prepared.method, without_query(&prepared.url));
-        self.shared.tally.count(operation, leave.is_some());
+        self.shared.tally.count(operation, window.is_some());
         let answer = self.transmit(operation, prepared).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);
         let answered = status.is_some();
@@ -311,46 +311,46 @@ impl Connection {
     }
 
     /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.
-    async fn settle(&self, request: &Request, leave: Option<Leave<'_>>) -> Sending {
+    async fn settle(&self, request: &Request, window: Option<SendWindow<'_>>) -> SendResult {
         let platform = self.target.platform;
         let first = match self.probes.pass(platform.required_capabilities(request)).await {
             Ok(first) => first,
-            Err(refusal) => return Sending::Answered(Err(refusal)),
+            Err(refusal) => return SendResult::Answered(Err(refusal)),
         };
-        let sending = self.exchange_patiently(request, leave).await;
-        if let Sending::Answered(answer) = &sending {
+        let sending = self.exchange_patiently(request, window).await;
+        if let SendResult::Answered(answer) = &sending {
             first.tell(answer.as_ref().map(|_| ()), |thing, refusal| platform.proves_missing(thing, refusal));
         }
         sending
     }
 
-    async fn exchange_patiently(&self, request: &Request, leave: Option<Leave<'_>>) -> Sending {
+    async fn exchange_patiently(&self, request: &Request, window: Option<SendWindow<'_>>) -> SendResult {
         let mut waits = waits();
         let mut patience = Patience::default();
         let mut last = None;
         loop {
-            let refusal = match self.exchange(request, leave).await {
-                Sending::Answered(Err(refusal)) => refusal,
+            let refusal = match self.exchange(request, window).await {
+                SendResult::Answered(Err(refusal)) => refusal,
                 // A refusal says more than that it was not sent once more.
-                Sending::Stopped => return last.map_or(Sending::Stopped, |last| Sending::Answered(Err(last))),
-                Sending::Late(_) => return Sending::Late(last),
-                answered @ Sending::Answered(Ok(_)) => return answered,
+                SendResult::Stopped => return last.map_or(SendResult::Stopped, |last| SendResult::Answered(Err(last))),
+                SendResult::Late(_) => return SendResult::Late(last),
+                answered @ SendResult::Answered(Ok(_)) => return answered,
             };
             if patience.lasts(&refusal) {
                 // It goes back into the line, which knows when.
                 last = Some(refusal);
                 continue;
             }
-            let Some(pause) = wait(&refusal, &mut waits, leave.is_none()) else {
-                return Sending::Answered(Err(refusal));
+            let Some(pause) = wait(&refusal, &mut waits, window.is_none()) else {
+                return SendResult::Answered(Err(refusal));
             };
             let (target, operation) = (&*self.target.name, request.operation);
             tracing::warn!(target, operation, %refusal, "sent again in {}", until(pause));
             last = Some(refusal);
-            match leave {
+            match window {
                 None => tokio::time::sleep(pause).await,
-                Some(leave) => tokio::select! {
-                    () = leave.stop.cancelled() => {}
+                Some(window) => tokio::select! {
+                    () = window.stop.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}
                 },
             }

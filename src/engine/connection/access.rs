@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, Leave, Seal, Sending, Target};
+use super::{Connection, Seal, SendResult, SendWindow, Target};
 use crate::model::{Refusal, Request};
 
 /// Reads from a target. It has no method that writes.
@@ -55,8 +55,8 @@ impl Reader {
             return seal.answer(request).await;
         }
         match self.connection.settle(request, None).await {
-            Sending::Answered(answer) => answer,
-            Sending::Stopped | Sending::Late(_) => Err(Refusal::new(None, "it was not sent")),
+            SendResult::Answered(answer) => answer,
+            SendResult::Stopped | SendResult::Late(_) => Err(Refusal::new(None, "it was not sent")),
         }
     }
 }
@@ -73,8 +73,8 @@ impl Writer {
 
     /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not
     /// sent at all once `stop` is cancelled, or after `until`, however long it had to wait for its turn.
-    pub async fn write(&self, request: &Request, stop: &CancellationToken, until: Instant) -> Sending {
-        self.0.settle(request, Some(Leave { stop, until })).await
+    pub async fn write(&self, request: &Request, stop: &CancellationToken, until: Instant) -> SendResult {
+        self.0.settle(request, Some(SendWindow { stop, until })).await
     }
 
     /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::mark`]. As long as

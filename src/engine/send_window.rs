@@ -9,14 +9,14 @@ use crate::model::Refusal;
 
 /// How long a write may wait.
 #[derive(Clone, Copy)]
-pub(super) struct Leave<'a> {
+pub(super) struct SendWindow<'a> {
     /// Once cancelled, nothing is sent.
     pub(super) stop: &'a CancellationToken,
     /// Until when it may leave.
     pub(super) until: Instant,
 }
 
-impl Leave<'_> {
+impl SendWindow<'_> {
     /// Says whether it may not leave any more.
     pub(super) fn is_over(&self) -> bool {
         Instant::now() > self.until
@@ -25,7 +25,7 @@ impl Leave<'_> {
 
 /// What became of a request.
 #[derive(Debug)]
-pub enum Sending {
+pub enum SendResult {
     /// It was sent, and this is the answer.
     Answered(Result<Value, Refusal>),
     /// It was not sent, because the run is to end.
