@@ -14,7 +14,7 @@ use serde_json::Value;
 
 pub use author::Authors;
 pub use impact::{Impact, ImpactSet};
-pub use wire::{Endpoint, Grant, Lane, Login, Prepared, Reply, Stamp, Standing};
+pub use wire::{CredentialStatus, Endpoint, Grant, Lane, Login, Prepared, Reply, Stamp};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -385,8 +385,8 @@ pub trait Platform: Sync {
     }
 
     /// Says what a refusal means for the credentials.
-    fn standing(&self, _endpoint: &Endpoint, _refusal: &Refusal) -> Standing {
-        Standing::Sound
+    fn credential_status(&self, _endpoint: &Endpoint, _refusal: &Refusal) -> CredentialStatus {
+        CredentialStatus::Sound
     }
 
     /// Returns the settings that a refusal points at, such as `auth.appSecret`. None for most refusals.

@@ -35,7 +35,7 @@ pub use super::{send_window::SendResult, tally::Tally};
 use crate::{
     model::{Refusal, Request, Retry},
     plain::line,
-    provider::{Endpoint, Platform, Prepared, Reply, Stamp, Standing},
+    provider::{CredentialStatus, Endpoint, Platform, Prepared, Reply, Stamp},
     transport::Answer,
 };
 
@@ -168,17 +168,19 @@ impl Connection {
         window: Option<SendWindow<'_>>,
         held: Arc<Held>,
     ) -> Result<Option<Value>, Refusal> {
-        let (refusal, standing) = match self.send_once(request, window, &held).await {
-            Err((refusal, standing)) if standing != Standing::Sound => (refusal, standing),
+        let (refusal, credential_status) = match self.send_once(request, window, &held).await {
+            Err((refusal, credential_status)) if credential_status != CredentialStatus::Sound => {
+                (refusal, credential_status)
+            }
             other => return other.map_err(|(refusal, _)| refusal),
         };
-        if standing == Standing::Rejected {
+        if credential_status == CredentialStatus::Rejected {
             self.session.reject(&held).await;
             return Err(refusal);
         }
         let renewed = self.session.renew(&held, &refusal, self).await?;
         match self.send_once(request, window, &renewed).await {
-            Err((refusal, Standing::Stale)) => {
+            Err((refusal, CredentialStatus::Stale)) => {
                 // Tells all others too. What it returns is another's newer session at best: this one has had its turn.
                 let _ = self.session.renew(&renewed, &refusal, self).await;
                 Err(refusal)
@@ -192,7 +194,7 @@ impl Connection {
         request: &Request,
         window: Option<SendWindow<'_>>,
         held: &Held,
-    ) -> Result<Option<Value>, (Refusal, Standing)> {
+    ) -> Result<Option<Value>, (Refusal, CredentialStatus)> {
         let platform = self.target.platform;
         // Asked behind all waiting.
         let prepare = |stamp: Stamp<'_>| match window {
@@ -215,8 +217,8 @@ impl Connection {
         window: Option<SendWindow<'_>>,
         prepare: &(dyn Fn(Stamp<'_>) -> Result<Option<Prepared>, Refusal> + Sync),
         read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
-    ) -> Result<Option<T>, (Refusal, Standing)> {
-        let sound = |refusal: Refusal| (refusal, Standing::Sound);
+    ) -> Result<Option<T>, (Refusal, CredentialStatus)> {
+        let sound = |refusal: Refusal| (refusal, CredentialStatus::Sound);
         let breaker = self.target.platform.locked_key(endpoint).map(|key| self.shared.turnstiles.of(key));
         let permit = async {
             let pass = match &breaker {
@@ -278,13 +280,14 @@ impl Connection {
             refusal: outcome.as_ref().err(),
         }
         .log();
-        let standing = outcome.as_ref().err().map(|refusal| self.target.platform.standing(endpoint, refusal));
-        match (pass, &outcome, standing) {
-            (Some(pass), Err(refusal), Some(Standing::Rejected)) => pass.rejected(refusal).await,
+        let credential_status =
+            outcome.as_ref().err().map(|refusal| self.target.platform.credential_status(endpoint, refusal));
+        match (pass, &outcome, credential_status) {
+            (Some(pass), Err(refusal), Some(CredentialStatus::Rejected)) => pass.rejected(refusal).await,
             (Some(pass), ..) if answered => pass.worked(),
             _ => {}
         }
-        outcome.map(Some).map_err(|refusal| (refusal, standing.unwrap_or(Standing::Sound)))
+        outcome.map(Some).map_err(|refusal| (refusal, credential_status.unwrap_or(CredentialStatus::Sound)))
     }
 
     /// Sends what was prepared; an answer that takes long is announced.

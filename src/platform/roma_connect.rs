@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     model::{Refusal, Request},
-    provider::{Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Stamp, Standing, seal::Seals},
+    provider::{CredentialStatus, Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Stamp, seal::Seals},
 };
 
 /// ROMA Connect: integration applications.
@@ -73,13 +73,17 @@ impl Platform for RomaConnect {
         iam::granted(endpoint, reply)
     }
 
-    fn standing(&self, endpoint: &Endpoint, refusal: &Refusal) -> Standing {
-        api::standing(endpoint, refusal)
+    fn credential_status(&self, endpoint: &Endpoint, refusal: &Refusal) -> CredentialStatus {
+        api::credential_status(endpoint, refusal)
     }
 
     /// After five failures in a row an access key is locked for five minutes (contract section 6).
     fn settings_to_check(&self, endpoint: &Endpoint, refusal: &Refusal) -> Vec<String> {
-        if api::standing(endpoint, refusal) == Standing::Sound { Vec::new() } else { endpoint.secret_settings() }
+        if api::credential_status(endpoint, refusal) == CredentialStatus::Sound {
+            Vec::new()
+        } else {
+            endpoint.secret_settings()
+        }
     }
 
     fn locked_key(&self, endpoint: &Endpoint) -> Option<String> {

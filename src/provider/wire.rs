@@ -115,7 +115,7 @@ pub struct Grant {
 
 /// What a refusal says about the credentials that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum CredentialStatus {
     /// Nothing.
     Sound,
     /// They may have run out: once, new ones are fetched and the request is sent again.

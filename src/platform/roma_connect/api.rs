@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::sign::{self, Subject, sign};
 use crate::{
     model::{Refusal, Request, Retry},
-    provider::{Endpoint, Prepared, Reply, Stamp, Standing},
+    provider::{CredentialStatus, Endpoint, Prepared, Reply, Stamp},
 };
 
 /// Operations by their names in the vendor's SDKs: method, path behind the project, and the arguments that go into the
@@ -251,14 +251,14 @@ fn is_one_of(refusal: &Refusal, codes: &[(&str, u32)]) -> bool {
 }
 
 /// Says what a refusal means for the credentials: a key that is not accepted is not to be tried again.
-pub(super) fn standing(endpoint: &Endpoint, refusal: &Refusal) -> Standing {
+pub(super) fn credential_status(endpoint: &Endpoint, refusal: &Refusal) -> CredentialStatus {
     // Whatever the service itself says, the gateway has let through; but for its two codes about tokens.
     if !is_one_of(refusal, &[("gateway", 301), ("ROMA", 1000), ("ROMA", 1002), ("IAM", 401), ("", 401)]) {
-        Standing::Sound
+        CredentialStatus::Sound
     } else if endpoint.secrets.contains_key("ak") {
-        Standing::Rejected
+        CredentialStatus::Rejected
     } else {
-        Standing::Stale
+        CredentialStatus::Stale
     }
 }
 
