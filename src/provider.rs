@@ -14,7 +14,7 @@ use serde_json::Value;
 
 pub use author::Authors;
 pub use impact::{Impact, ImpactSet};
-pub use wire::{CredentialStatus, Endpoint, Grant, Lane, Login, Prepared, Reply, Stamp};
+pub use wire::{ConcurrencyGroup, CredentialStatus, Endpoint, Login, LoginResult, Prepared, Reply, RequestContext};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -369,19 +369,19 @@ pub trait Platform: Sync {
     }
 
     /// Turns a request into what goes over the wire, through the door of the endpoint.
-    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal>;
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal>;
 
     /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.
     fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal>;
 
     /// Returns the request that has to be answered before others can be sent; none where none has to.
-    fn login(&self, _endpoint: &Endpoint, _stamp: Stamp<'_>) -> Result<Option<Login>, Refusal> {
+    fn login(&self, _endpoint: &Endpoint, _stamp: RequestContext<'_>) -> Result<Option<Login>, Refusal> {
         Ok(None)
     }
 
     /// Reads the answer of a login.
-    fn granted(&self, _endpoint: &Endpoint, _reply: &Reply<'_>) -> Result<Grant, Refusal> {
-        Ok(Grant::default())
+    fn login_result(&self, _endpoint: &Endpoint, _reply: &Reply<'_>) -> Result<LoginResult, Refusal> {
+        Ok(LoginResult::default())
     }
 
     /// Says what a refusal means for the credentials.
@@ -401,7 +401,7 @@ pub trait Platform: Sync {
     }
 
     /// Returns what limits a request; none where the target does.
-    fn lane(&self, _request: &Request) -> Option<Lane> {
+    fn group(&self, _request: &Request) -> Option<ConcurrencyGroup> {
         None
     }
 }

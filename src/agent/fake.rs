@@ -16,7 +16,9 @@ use crate::{
     engine::connection::{Connection, Shared, Target},
     manifest::Targets,
     model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Refusal, Request, ResourceId},
-    provider::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, Stamp},
+    provider::{
+        Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, RequestContext,
+    },
     source::Located,
     transport::{self, Transport},
     yaml::{self, Node, Section},
@@ -135,7 +137,7 @@ impl Platform for Fake {
         operation == "get"
     }
 
-    fn prepare(&self, request: &Request, endpoint: &Endpoint, _: Stamp<'_>) -> Result<Prepared, Refusal> {
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, _: RequestContext<'_>) -> Result<Prepared, Refusal> {
         Ok(Prepared {
             method: "POST",
             url: format!("{}/{}", endpoint.url, request.operation),

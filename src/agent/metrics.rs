@@ -16,7 +16,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    engine::connection::Tally,
+    engine::connection::RequestCounters,
     model::{Action, Outcome, ResourceId},
 };
 
@@ -73,7 +73,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Returns a registry with these numbers, and with those of the requests that were sent.
-    pub fn registry(&self, tally: Option<Arc<Tally>>) -> Registry {
+    pub fn registry(&self, counters: Option<Arc<RequestCounters>>) -> Registry {
         let mut registry = Registry::with_prefix("reconcile");
         registry.register("passes", "Passes that ended", self.passes.clone());
         registry.register("changes", "Changes that were carried out or tried", self.changes.clone());
@@ -84,8 +84,8 @@ impl Metrics {
         registry.register("pass_duration_seconds", "How long passes took", self.duration.clone());
         let help = "Mistakes in the manifests, and files that could not be read";
         registry.register("manifest_errors", help, self.manifest_errors.clone());
-        if let Some(tally) = tally {
-            registry.register_collector(Box::new(Calls(tally)));
+        if let Some(counters) = counters {
+            registry.register_collector(Box::new(Calls(counters)));
         }
         registry
     }
@@ -121,7 +121,7 @@ fn number(count: usize) -> i64 {
 
 /// The requests that were sent, read where they are counted.
 #[derive(Debug)]
-struct Calls(Arc<Tally>);
+struct Calls(Arc<RequestCounters>);
 
 impl Collector for Calls {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {

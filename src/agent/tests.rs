@@ -237,7 +237,7 @@ async fn numbers_are_counted() {
     let mut agent = Agent::new(vec![directory.path().to_owned()], &PLATFORMS);
     agent.targets = targets();
     agent.connections = vec![connection];
-    let (status, registry) = (agent.status.clone(), agent.metrics.registry(Some(shared.tally().clone())));
+    let (status, registry) = (agent.status.clone(), agent.metrics.registry(Some(shared.counters().clone())));
     let stop = CancellationToken::new();
     let task = tokio::spawn(run(agent, stop.clone(), Arc::new(|_: &Event<'_>| {})));
     let mut receiver = status.subscribe();

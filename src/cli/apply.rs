@@ -117,7 +117,7 @@ pub(super) async fn carry_out(
         Screen::out(&report.form(args.output.forms.format));
     } else if let Some(outcomes) = &outcomes {
         let mut writer = text::Writer::new(screen, report.sources);
-        writer.outcomes(outcomes, connected.shared.tally(), start.elapsed());
+        writer.outcomes(outcomes, connected.shared.counters(), start.elapsed());
         writer.follow_ups(&follow_ups(&seen.plan, Some(outcomes)));
         Screen::out(&format!("\n{}", writer.finish()));
     }

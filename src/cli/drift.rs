@@ -52,7 +52,7 @@ async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
         diagnostics: &prepared.written.diagnostics,
         errors: &[],
         sources: &prepared.written.sources,
-        tally: Some(prepared.connected.shared.tally()),
+        counters: Some(prepared.connected.shared.counters()),
         took: start.elapsed(),
         record: None,
         origins: None,

@@ -100,7 +100,7 @@ pub(super) fn unplanned(
         diagnostics,
         errors,
         sources,
-        tally: None,
+        counters: None,
         took: Duration::ZERO,
         record: None,
         origins: None,
@@ -187,7 +187,7 @@ impl Prepared {
     pub(super) async fn reading<T>(&self, screen: &Screen, work: impl Future<Output = T>) -> T {
         let mut used = setup::used(&self.desired);
         used.extend(setup::used(&self.scopes));
-        progress::reading(used, self.connected.shared.tally(), screen, work).await
+        progress::reading(used, self.connected.shared.counters(), screen, work).await
     }
 }
 
@@ -247,7 +247,7 @@ pub(super) fn report<'a>(
         diagnostics: &prepared.written.diagnostics,
         errors: &[],
         sources: &prepared.written.sources,
-        tally: Some(prepared.connected.shared.tally()),
+        counters: Some(prepared.connected.shared.counters()),
         took: seen.took,
         record: Some(&seen.record),
         origins: Some(Origins { states: &seen.states, provenance: &prepared.written.set.provenance }),
@@ -276,7 +276,7 @@ pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
 pub(super) fn preview_text(report: &Report<'_>, screen: &Screen) -> String {
     let Some(plan) = report.plan else { return String::new() };
     let mut writer = text::Writer::new(screen, report.sources).explaining(report);
-    writer.plan(plan, report.tally, report.took);
+    writer.plan(plan, report.counters, report.took);
     if report.calls {
         writer.calls(plan);
     }

@@ -174,7 +174,7 @@ fn report<'a>(command: &'static str, saved: &'a Saved, sources: &'a Sources) -> 
         diagnostics: &saved.diagnostics,
         errors: &[],
         sources,
-        tally: None,
+        counters: None,
         took: Duration::ZERO,
         record: None,
         origins: None,
@@ -238,7 +238,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     let start = Instant::now();
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
     let mut states = tokio::select! {
-        states = progress::reading(&used, connected.shared.tally(), screen, recall(&readers, &saved.objects, &saved.plan)) => states,
+        states = progress::reading(&used, connected.shared.counters(), screen, recall(&readers, &saved.objects, &saved.plan)) => states,
         () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
     };
     let standings = precondition::saved_change_states(&saved.plan, &states);
@@ -264,7 +264,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         plan: Some(&seen.plan),
         excesses: &seen.excesses,
         acknowledged: seen.acknowledged,
-        tally: Some(connected.shared.tally()),
+        counters: Some(connected.shared.counters()),
         took: seen.took,
         calls: args.output.calls,
         ..report("apply", &saved, &sources)

@@ -76,8 +76,8 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
         connected.seals.insert(target.name.clone(), Seal::live(seals, connection.reader()));
     }
     let work = seal(&connected, &desired, &scopes, screen);
-    let snapshot = progress::reading(&used, connected.shared.tally(), screen, work).await;
-    let reads = connected.shared.tally().total(false);
+    let snapshot = progress::reading(&used, connected.shared.counters(), screen, work).await;
+    let reads = connected.shared.counters().total(false);
     let text = snapshot.to_text();
     match &args.out {
         None => Screen::out(&text),

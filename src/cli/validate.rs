@@ -90,7 +90,7 @@ async fn online(args: &ValidateArgs, written: &mut Written, screen: &Screen) -> 
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
     screen.events.reading(used.iter().map(|target| &**target), desired.len());
     let findings = check(&readers, desired).await;
-    screen.events.read(connected.shared.tally());
+    screen.events.read(connected.shared.counters());
     plan::end(connected).await;
     written.diagnostics.extend(findings.diagnostics);
     written.unread.extend(findings.unread);

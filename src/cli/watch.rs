@@ -106,7 +106,7 @@ async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, S
     if let Some(sandbox) = &connected.sandbox {
         screen.always(&format!("sandbox listening on http://{}", sandbox.address()));
     }
-    let registry = Arc::new(agent.metrics.registry(Some(connected.shared.tally().clone())));
+    let registry = Arc::new(agent.metrics.registry(Some(connected.shared.counters().clone())));
     let pages = tokio::spawn(web::serve(listener, agent.status.clone(), registry, stop.token().clone()));
     let ended = agent::run(agent, stop.token().clone(), Arc::new(|_| {})).await;
     stop.token().cancel();

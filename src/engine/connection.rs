@@ -31,11 +31,11 @@ use super::{
     send_window::SendWindow,
     session::{Held, Session},
 };
-pub use super::{send_window::SendResult, tally::Tally};
+pub use super::{counters::RequestCounters, send_window::SendResult};
 use crate::{
     model::{Refusal, Request, Retry},
     plain::line,
-    provider::{CredentialStatus, Endpoint, Platform, Prepared, Reply, Stamp},
+    provider::{CredentialStatus, Endpoint, Platform, Prepared, Reply, RequestContext},
     transport::Answer,
 };
 
@@ -51,7 +51,7 @@ pub struct Target {
     pub platform: &'static dyn Platform,
     /// Where its requests go.
     pub resolve: Arc<Resolve>,
-    /// Most requests at once; on platforms with lanes (see [`Platform::lane`]) in each of them.
+    /// Most requests at once; on platforms with lanes (see [`Platform::group`]) in each of them.
     pub concurrency: Option<usize>,
     /// Most requests a second.
     pub rate: Option<f64>,
@@ -120,11 +120,11 @@ impl Connection {
 
     /// Waits for its turn and sends a request once; a write for which its leave lasts.
     async fn exchange(&self, request: &Request, window: Option<SendWindow<'_>>) -> SendResult {
-        let lane = self.target.platform.lane(request);
-        let lane = lane.map(|lane| self.shared.lane(self.target.platform.name(), lane, self.target.concurrency));
+        let group = self.target.platform.group(request);
+        let group = group.map(|group| self.shared.group(self.target.platform.name(), group, self.target.concurrency));
         let permit = async {
-            let own = match &lane {
-                Some(lane) => lane.acquire().await,
+            let own = match &group {
+                Some(group) => group.acquire().await,
                 None => self.own.acquire().await,
             };
             let permit = self.limit.permit().await?;
@@ -197,7 +197,7 @@ impl Connection {
     ) -> Result<Option<Value>, (Refusal, CredentialStatus)> {
         let platform = self.target.platform;
         // Asked behind all waiting.
-        let prepare = |stamp: Stamp<'_>| match window {
+        let prepare = |stamp: RequestContext<'_>| match window {
             Some(window) if window.is_over() || window.stop.is_cancelled() => Ok(None),
             _ => platform.prepare(request, &held.endpoint, stamp).map(Some),
         };
@@ -215,7 +215,7 @@ impl Connection {
         endpoint: &Endpoint,
         operation: &'static str,
         window: Option<SendWindow<'_>>,
-        prepare: &(dyn Fn(Stamp<'_>) -> Result<Option<Prepared>, Refusal> + Sync),
+        prepare: &(dyn Fn(RequestContext<'_>) -> Result<Option<Prepared>, Refusal> + Sync),
         read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
     ) -> Result<Option<T>, (Refusal, CredentialStatus)> {
         let sound = |refusal: Refusal| (refusal, CredentialStatus::Sound);
@@ -244,10 +244,10 @@ impl Connection {
         let (pass, _all) = permit.map_err(sound)?;
         let request_id = request_id();
         // Behind all waiting: signatures hold the time.
-        let stamp = Stamp { request_id: &request_id, now: jiff::Timestamp::now() };
+        let stamp = RequestContext { request_id: &request_id, now: jiff::Timestamp::now() };
         let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
         let (start, method, url) = (Instant::now(), prepared.method, without_query(&prepared.url));
-        self.shared.tally.count(operation, window.is_some());
+        self.shared.counters.count(operation, window.is_some());
         let answer = self.transmit(operation, prepared).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);
         let answered = status.is_some();

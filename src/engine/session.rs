@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     model::{Refusal, Retry},
-    provider::{Endpoint, Grant},
+    provider::{Endpoint, LoginResult},
 };
 
 /// How long nothing is sent with credentials that were rejected.
@@ -63,7 +63,7 @@ pub(super) trait Source: Sync {
     /// Fetches the endpoint.
     fn resolve(&self) -> impl Future<Output = Result<Endpoint, Refusal>> + Send;
     /// Logs in, where that has to be.
-    fn login(&self, endpoint: &Endpoint) -> impl Future<Output = Result<Option<Grant>, Refusal>> + Send;
+    fn login(&self, endpoint: &Endpoint) -> impl Future<Output = Result<Option<LoginResult>, Refusal>> + Send;
 }
 
 /// The session of one connection. All callers share it, and wait for the one who logs in.
@@ -251,7 +251,7 @@ mod tests {
             Ok(Endpoint { url: String::new(), settings: HashMap::new(), secrets: HashMap::new() })
         }
 
-        async fn login(&self, _endpoint: &Endpoint) -> Result<Option<Grant>, Refusal> {
+        async fn login(&self, _endpoint: &Endpoint) -> Result<Option<LoginResult>, Refusal> {
             if self.closed {
                 return Err(Refusal::new(None, "wrong password"));
             }
@@ -261,7 +261,7 @@ mod tests {
             let number = self.logins.fetch_add(1, Ordering::Relaxed) + 1;
             tokio::time::sleep(Duration::from_secs(1)).await;
             let secrets = HashMap::from([("token", number.to_string().into())]);
-            Ok(Some(Grant { secrets, renew: self.renew, ..Grant::default() }))
+            Ok(Some(LoginResult { secrets, renew: self.renew, ..LoginResult::default() }))
         }
     }
 

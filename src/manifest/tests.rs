@@ -118,7 +118,7 @@ impl Platform for Fabric {
         true
     }
 
-    fn prepare(&self, _: &Request, _: &Endpoint, _: crate::provider::Stamp<'_>) -> Result<Prepared, Refusal> {
+    fn prepare(&self, _: &Request, _: &Endpoint, _: crate::provider::RequestContext<'_>) -> Result<Prepared, Refusal> {
         Err(Refusal::new(None, "no server"))
     }
 

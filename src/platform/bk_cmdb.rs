@@ -12,7 +12,7 @@ use version::Version;
 
 use crate::{
     model::{Refusal, Request},
-    provider::{Endpoint, Kind, Platform, Prepared, Reply, Stamp, seal::Seals},
+    provider::{Endpoint, Kind, Platform, Prepared, Reply, RequestContext, seal::Seals},
 };
 
 /// BlueKing CMDB, 3.9 to 3.14.
@@ -82,7 +82,7 @@ impl Platform for BkCmdb {
         }
     }
 
-    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal> {
         api::prepare(request, endpoint, stamp)
     }
 

@@ -14,7 +14,10 @@ use serde_json::Value;
 
 use crate::{
     model::{Refusal, Request},
-    provider::{CredentialStatus, Endpoint, Grant, Kind, Lane, Login, Platform, Prepared, Reply, Stamp, seal::Seals},
+    provider::{
+        ConcurrencyGroup, CredentialStatus, Endpoint, Kind, Login, LoginResult, Platform, Prepared, Reply,
+        RequestContext, seal::Seals,
+    },
 };
 
 /// ROMA Connect: integration applications.
@@ -53,7 +56,7 @@ impl Platform for RomaConnect {
         Some(&sealed::Scopes)
     }
 
-    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal> {
         api::prepare(request, endpoint, stamp)
     }
 
@@ -65,12 +68,12 @@ impl Platform for RomaConnect {
         }
     }
 
-    fn login(&self, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Option<Login>, Refusal> {
+    fn login(&self, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Option<Login>, Refusal> {
         iam::login(endpoint, stamp)
     }
 
-    fn granted(&self, endpoint: &Endpoint, reply: &Reply<'_>) -> Result<Grant, Refusal> {
-        iam::granted(endpoint, reply)
+    fn login_result(&self, endpoint: &Endpoint, reply: &Reply<'_>) -> Result<LoginResult, Refusal> {
+        iam::login_result(endpoint, reply)
     }
 
     fn credential_status(&self, endpoint: &Endpoint, refusal: &Refusal) -> CredentialStatus {
@@ -91,8 +94,8 @@ impl Platform for RomaConnect {
     }
 
     /// Each instance for itself.
-    fn lane(&self, request: &Request) -> Option<Lane> {
+    fn group(&self, request: &Request) -> Option<ConcurrencyGroup> {
         let instance = request.arguments["instance_id"].as_str()?;
-        Some(Lane { key: instance.to_owned(), most: AT_ONCE })
+        Some(ConcurrencyGroup { key: instance.to_owned(), most: AT_ONCE })
     }
 }

@@ -44,7 +44,7 @@ impl std::fmt::Debug for Prepared {
 
 /// What marks one attempt at a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Stamp<'a> {
+pub struct RequestContext<'a> {
     /// An id that the servers write to their logs.
     pub request_id: &'a str,
     /// The time of sending, for signatures.
@@ -104,7 +104,7 @@ pub struct Login {
 
 /// What a login came to; laid over the endpoint.
 #[derive(Default)]
-pub struct Grant {
+pub struct LoginResult {
     /// Settings that are not secret, such as the project's id.
     pub settings: HashMap<&'static str, String>,
     /// Secrets, such as a token.
@@ -126,7 +126,7 @@ pub enum CredentialStatus {
 
 /// What a request is limited with, apart from others of its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lane {
+pub struct ConcurrencyGroup {
     /// The same for all requests that share the limit.
     pub key: String,
     /// Most requests at once, where the target says nothing else.

@@ -73,7 +73,7 @@ pub(in crate::cli) fn text(report: &Report<'_>, screen: &Screen) -> String {
     out.push_str(&writer.finish());
     let left_alone =
         if plan.blocked.is_empty() { String::new() } else { format!(", {} left alone", plan.blocked.len()) };
-    let reads = report.tally.map_or(0, |tally| tally.total(false));
+    let reads = report.counters.map_or(0, |counters| counters.total(false));
     let [drifted, edited, unknown] = counts(report, trace);
     let _ = writeln!(
         out,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, render},
-    engine::{apply::Event, connection::Tally},
+    engine::{apply::Event, connection::RequestCounters},
     files::write,
     model::{Action, Change, Outcome, ResourceId},
     plan::{
@@ -103,17 +103,17 @@ impl Events {
     }
 
     /// Tells that all was read that could be read.
-    pub(in crate::cli) fn read(&self, tally: &Tally) {
+    pub(in crate::cli) fn read(&self, counters: &RequestCounters) {
         self.with(|sink| {
             let seconds = sink.reading.map(|start| start.elapsed().as_secs_f64()).unwrap_or_default();
-            sink.put("read_complete", &json!({"reads": tally.total(false), "seconds": seconds}));
+            sink.put("read_complete", &json!({"reads": counters.total(false), "seconds": seconds}));
         });
     }
 
     /// Tells that all was read, and what is to be done.
     pub(in crate::cli) fn planned(&self, report: &Report<'_>) {
         let Some(plan) = report.plan else { return };
-        report.tally.into_iter().for_each(|tally| self.read(tally));
+        report.counters.into_iter().for_each(|counters| self.read(counters));
         self.with(|sink| {
             for (change, is_reported) in report.differences() {
                 let mut more = vec![

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, render},
-    engine::connection::Tally,
+    engine::connection::RequestCounters,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
     plan::{
         Cause, Plan,
@@ -46,7 +46,7 @@ pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
     }
     if let Some(outcomes) = report.outcomes {
         document["follow_ups"] = follow_up::json(&follow_up::follow_ups(plan, report.outcomes));
-        add_outcomes(&mut document, outcomes, report.tally);
+        add_outcomes(&mut document, outcomes, report.counters);
     }
     file::seal(&mut document);
     document
@@ -140,7 +140,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "target": **target, "kind": kind, "count": count,
         })).collect::<Vec<_>>(),
         "cost": {
-            "reads": report.tally.map_or(0, |tally| tally.total(false)),
+            "reads": report.counters.map_or(0, |counters| counters.total(false)),
             "writes": plan.calls.len(),
             "lower_bound": plan.changes.len(),
             "seconds": report.took.as_secs_f64(),
@@ -149,13 +149,13 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
     })
 }
 
-fn add_outcomes(document: &mut Value, outcomes: &[(ResourceId, Outcome)], tally: Option<&Tally>) {
+fn add_outcomes(document: &mut Value, outcomes: &[(ResourceId, Outcome)], counters: Option<&RequestCounters>) {
     document["outcomes"] = outcomes
         .iter()
         .map(|(id, outcome)| json!({"address": id.to_string(), "outcome": outcome.name(), "message": trouble(outcome)}))
         .collect();
     let sent = |write: bool| {
-        let sent = tally.map(|tally| tally.by_operation(write)).unwrap_or_default();
+        let sent = counters.map(|counters| counters.by_operation(write)).unwrap_or_default();
         sent.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect::<Value>()
     };
     document["sent"] = json!({"writes": sent(true), "reads": sent(false)});

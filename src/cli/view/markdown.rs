@@ -127,7 +127,7 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
     };
     let others = format!("{blocked}{}", some(plan.reported.len(), "reported only"));
     let calls = count(plan.calls.len(), "call");
-    let reads = report.tally.map(|tally| count(tally.total(false), "read"));
+    let reads = report.counters.map(|counters| count(counters.total(false), "read"));
     if report.trace.is_some() {
         let reads = reads.map(|reads| format!(" {reads}.")).unwrap_or_default();
         return format!(

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{Screen, text};
 use crate::{
-    engine::{apply::Event, connection::Tally},
+    engine::{apply::Event, connection::RequestCounters},
     model::{Outcome, ResourceId},
     source::Sources,
 };
@@ -55,20 +55,20 @@ impl Drop for Shown {
 /// Shows that a run reads from targets until `work` is done: how many requests went out, and for how long.
 pub(in crate::cli) async fn reading<T>(
     targets: impl IntoIterator<Item = impl AsRef<str>>,
-    tally: &Arc<Tally>,
+    counters: &Arc<RequestCounters>,
     screen: &Screen,
     work: impl Future<Output = T>,
 ) -> T {
     let names: BTreeSet<String> = targets.into_iter().map(|name| name.as_ref().to_owned()).collect();
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
-    let before = tally.total(false);
+    let before = counters.total(false);
     let mut work = std::pin::pin!(work);
     if screen.bars {
         tokio::select! {
             done = &mut work => return done,
             () = tokio::time::sleep(SOON) => {}
         }
-        let _bar = Shown::new(spinner(&names, tally.clone(), before));
+        let _bar = Shown::new(spinner(&names, counters.clone(), before));
         return work.await;
     }
     let mut pause = LATE;
@@ -76,7 +76,7 @@ pub(in crate::cli) async fn reading<T>(
         tokio::select! {
             done = &mut work => return done,
             () = tokio::time::sleep(pause) => {
-                let requests = text::count(tally.total(false) - before, "request");
+                let requests = text::count(counters.total(false) - before, "request");
                 screen.say(&format!("reading {names}: {requests} so far"));
                 pause = AGAIN;
             }
@@ -84,10 +84,10 @@ pub(in crate::cli) async fn reading<T>(
     }
 }
 
-fn spinner(names: &str, tally: Arc<Tally>, before: usize) -> ProgressBar {
+fn spinner(names: &str, counters: Arc<RequestCounters>, before: usize) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let requests = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-        let _ = write!(out, "{}", text::count(tally.total(false) - before, "request"));
+        let _ = write!(out, "{}", text::count(counters.total(false) - before, "request"));
     };
     if let Ok(style) = ProgressStyle::with_template("{spinner} reading {wide_msg}  {requests}, {elapsed}") {
         bar.set_style(style.with_key("requests", requests));

@@ -8,7 +8,7 @@ use super::{Screen, drift, github, gitlab, json, junit, markdown, origin, sarif,
 use crate::{
     cli::args::{Format, Forms},
     diagnostic::Diagnostic,
-    engine::{author::Trace, connection::Tally},
+    engine::{author::Trace, connection::RequestCounters},
     files::write::{self, Readers},
     manifest::Provenance,
     model::{Change, Desired, FieldChange, Outcome, ResourceId},
@@ -57,7 +57,7 @@ pub(in crate::cli) struct Report<'a> {
     /// The texts in which all places lie.
     pub(in crate::cli) sources: &'a Sources,
     /// What was sent; none where there was no connection.
-    pub(in crate::cli) tally: Option<&'a Tally>,
+    pub(in crate::cli) counters: Option<&'a RequestCounters>,
     /// How long it took to plan.
     pub(in crate::cli) took: Duration,
     /// What the plan was made from; none where it is known from a file.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     diagnostic::render,
-    engine::connection::Tally,
+    engine::connection::RequestCounters,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
     plan::{Cause, Plan},
     source::{Origin, Sources},
@@ -45,7 +45,7 @@ pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
     }
     let mut diagnostics = report.diagnostics.to_vec();
     if let Some(plan) = report.plan {
-        writer.plan(plan, report.tally, report.took);
+        writer.plan(plan, report.counters, report.took);
         if report.calls {
             writer.calls(plan);
         }
@@ -53,7 +53,7 @@ pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
     }
     if let Some(outcomes) = report.outcomes {
         writer.out.push('\n');
-        writer.outcomes(outcomes, report.tally.unwrap_or(&Tally::default()), report.took);
+        writer.outcomes(outcomes, report.counters.unwrap_or(&RequestCounters::default()), report.took);
         report.plan.into_iter().for_each(|plan| writer.follow_ups(&follow_ups(plan, Some(outcomes))));
     }
     if !diagnostics.is_empty() {
@@ -84,7 +84,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the changes of a plan, then what is left alone, then the sum.
-    pub(in crate::cli) fn plan(&mut self, plan: &Plan, tally: Option<&Tally>, took: Duration) {
+    pub(in crate::cli) fn plan(&mut self, plan: &Plan, counters: Option<&RequestCounters>, took: Duration) {
         for change in &plan.changes {
             self.change(change);
         }
@@ -93,7 +93,7 @@ impl<'a> Writer<'a> {
         }
         self.reported(plan);
         self.blocked(plan);
-        self.sum(plan, tally, took);
+        self.sum(plan, counters, took);
         self.follow_ups(&follow_ups(plan, None));
     }
 
@@ -235,8 +235,10 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn sum(&mut self, plan: &Plan, tally: Option<&Tally>, took: Duration) {
-        let reads = |tally: &Tally| format!(", {}, {:.2} s", count(tally.total(false), "read"), took.as_secs_f64());
+    fn sum(&mut self, plan: &Plan, counters: Option<&RequestCounters>, took: Duration) {
+        let reads = |counters: &RequestCounters| {
+            format!(", {}, {:.2} s", count(counters.total(false), "read"), took.as_secs_f64())
+        };
         let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
         let others = some(plan.blocked.len(), "left alone") + &some(plan.reported.len(), "reported");
         let text = format!(
@@ -247,7 +249,7 @@ impl<'a> Writer<'a> {
             plan.count(Action::Delete),
             plan.unchanged,
             count(plan.calls.len(), "call"),
-            tally.map(reads).unwrap_or_default(),
+            counters.map(reads).unwrap_or_default(),
         );
         self.plain(&text);
     }
@@ -267,7 +269,12 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes what became of the changes: those that did not go smoothly one by one, then the sum.
-    pub(in crate::cli) fn outcomes(&mut self, outcomes: &[(ResourceId, Outcome)], tally: &Tally, took: Duration) {
+    pub(in crate::cli) fn outcomes(
+        &mut self,
+        outcomes: &[(ResourceId, Outcome)],
+        counters: &RequestCounters,
+        took: Duration,
+    ) {
         let so = outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::AlreadyTrue).count();
         let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count() - so;
         let mut others: BTreeMap<&str, usize> = BTreeMap::new();
@@ -287,10 +294,10 @@ impl<'a> Writer<'a> {
         let others = others.iter().fold(so, |text, (what, count)| format!("{text}, {count} {what}"));
         let head = self.styled("Applied:", STRONG);
         self.plain(&format!("{head} {applied} of {}{others}.   {:.2} s", outcomes.len(), took.as_secs_f64()));
-        let sent = tally.by_operation(true);
+        let sent = counters.by_operation(true);
         if !sent.is_empty() {
             let sent: Vec<_> = sent.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
-            self.plain(&format!("Calls: {}; {}", sent.join(", "), count(tally.total(false), "read")));
+            self.plain(&format!("Calls: {}; {}", sent.join(", "), count(counters.total(false), "read")));
         }
     }
 

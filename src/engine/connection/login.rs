@@ -9,7 +9,7 @@ use crate::{
         session::Source,
     },
     model::Refusal,
-    provider::{Endpoint, Grant, Reply, Stamp},
+    provider::{Endpoint, LoginResult, Reply, RequestContext},
 };
 
 impl Source for Connection {
@@ -25,12 +25,12 @@ impl Source for Connection {
         Ok(endpoint)
     }
 
-    async fn login(&self, endpoint: &Endpoint) -> Result<Option<Grant>, Refusal> {
+    async fn login(&self, endpoint: &Endpoint) -> Result<Option<LoginResult>, Refusal> {
         let platform = self.target.platform;
-        let now = Stamp { request_id: "", now: jiff::Timestamp::now() };
+        let now = RequestContext { request_id: "", now: jiff::Timestamp::now() };
         let Some(operation) = platform.login(endpoint, now)?.map(|login| login.operation) else { return Ok(None) };
-        let prepare = |stamp: Stamp<'_>| platform.login(endpoint, stamp).map(|login| Some(login?.prepared));
-        let read = |reply: &Reply<'_>| platform.granted(endpoint, reply);
+        let prepare = |stamp: RequestContext<'_>| platform.login(endpoint, stamp).map(|login| Some(login?.prepared));
+        let read = |reply: &Reply<'_>| platform.login_result(endpoint, reply);
         let mut waits = waits();
         loop {
             let refusal = match self.attempt(endpoint, operation, None, &prepare, &read).await {

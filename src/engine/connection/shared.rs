@@ -7,10 +7,10 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::Tally;
+use super::RequestCounters;
 use crate::{
     engine::{limit::IntervalLimiter, session::Turnstiles},
-    provider::Lane,
+    provider::ConcurrencyGroup,
     transport::Transport,
 };
 
@@ -24,9 +24,9 @@ pub struct Shared {
     pub(super) all: Arc<Semaphore>,
     pub(super) parallelism: usize,
     pub(super) pace: Option<Arc<IntervalLimiter>>,
-    pub(super) tally: Arc<Tally>,
+    pub(super) counters: Arc<RequestCounters>,
     pub(super) turnstiles: Arc<Turnstiles>,
-    pub(super) lanes: Arc<Lanes>,
+    pub(super) groups: Arc<Lanes>,
 }
 
 impl Shared {
@@ -37,21 +37,21 @@ impl Shared {
             all: Arc::new(Semaphore::new(parallelism.max(1))),
             parallelism,
             pace: rate.map(|rate| Arc::new(IntervalLimiter::per_second(rate))),
-            tally: Arc::default(),
+            counters: Arc::default(),
             turnstiles: Arc::default(),
-            lanes: Arc::default(),
+            groups: Arc::default(),
         }
     }
 
     /// Returns the turns of a lane; who comes first says how many there are.
-    pub(super) fn lane(&self, platform: &'static str, lane: Lane, most: Option<usize>) -> Arc<Semaphore> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Semaphore::new(most.unwrap_or(lane.most).max(1)));
-        lanes.entry((platform, lane.key)).or_insert_with(new).clone()
+    pub(super) fn group(&self, platform: &'static str, group: ConcurrencyGroup, most: Option<usize>) -> Arc<Semaphore> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Semaphore::new(most.unwrap_or(group.most).max(1)));
+        groups.entry((platform, group.key)).or_insert_with(new).clone()
     }
 
     /// Returns the count of what was sent.
-    pub fn tally(&self) -> &Arc<Tally> {
-        &self.tally
+    pub fn counters(&self) -> &Arc<RequestCounters> {
+        &self.counters
     }
 }

@@ -28,7 +28,7 @@ impl Platform for Mute {
         true
     }
 
-    fn prepare(&self, _: &Request, _: &Endpoint, _: Stamp<'_>) -> Result<Prepared, Refusal> {
+    fn prepare(&self, _: &Request, _: &Endpoint, _: RequestContext<'_>) -> Result<Prepared, Refusal> {
         Err(Refusal::new(None, "its turn came"))
     }
 

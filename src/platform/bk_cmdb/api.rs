@@ -16,7 +16,7 @@ pub(super) use table::{is_read, operation, since};
 use super::version::Version;
 use crate::{
     model::{Refusal, Request},
-    provider::{Endpoint, Prepared, Stamp},
+    provider::{Endpoint, Prepared, RequestContext},
 };
 
 /// Argument that holds the attributes; it is spread where the door wants a flat body.
@@ -25,7 +25,7 @@ pub(super) const DATA: &str = "data";
 pub(super) const AGAIN: &str = "again";
 
 /// Writes a request for the door of the endpoint.
-pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
+pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal> {
     let Value::Object(mut arguments) = request.arguments.clone() else {
         return Err(Refusal::new(None, "arguments of a call have to be an object"));
     };

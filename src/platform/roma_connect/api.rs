@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::sign::{self, Subject, sign};
 use crate::{
     model::{Refusal, Request, Retry},
-    provider::{CredentialStatus, Endpoint, Prepared, Reply, Stamp},
+    provider::{CredentialStatus, Endpoint, Prepared, Reply, RequestContext},
 };
 
 /// Operations by their names in the vendor's SDKs: method, path behind the project, and the arguments that go into the
@@ -36,7 +36,7 @@ pub(super) fn is_read(operation: &str) -> bool {
 
 /// Writes a request. Arguments go into the path and the query where the operation has places for them, those of a
 /// write into the body.
-pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Prepared, Refusal> {
+pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal> {
     let Some((_, method, path, query)) = OPERATIONS.iter().find(|(name, ..)| *name == request.operation) else {
         return Err(Refusal::new(None, format!("unknown operation `{}`", request.operation)));
     };
@@ -89,7 +89,7 @@ pub(super) struct Draft<'a> {
 /// Adds the credentials: a signature where there is an access key, else the token.
 ///
 /// Signed is only what nobody on the way has reason to rewrite.
-pub(super) fn authorized(draft: Draft<'_>, endpoint: &Endpoint, stamp: Stamp<'_>) -> Prepared {
+pub(super) fn authorized(draft: Draft<'_>, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Prepared {
     let Draft { method, url, path, query, content_type, body, project } = draft;
     let mut headers = vec![
         ("content-type", content_type.to_owned()),
@@ -298,7 +298,7 @@ mod tests {
 
     use super::*;
 
-    const STAMP: Stamp<'_> = Stamp { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
+    const STAMP: RequestContext<'_> = RequestContext { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
 
     #[test]
     fn answers() {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::Refusal,
-    provider::{Endpoint, Grant, Login, Reply, Stamp},
+    provider::{Endpoint, Login, LoginResult, Reply, RequestContext},
 };
 
 /// How long before its end a token is renewed.
@@ -23,7 +23,7 @@ const SHORTEST: Duration = Duration::from_mins(1);
 
 /// Returns the request that has to come first, if one has to: for a token where there is a password, for the project's
 /// id where only its name is known.
-pub(super) fn login(endpoint: &Endpoint, stamp: Stamp<'_>) -> Result<Option<Login>, Refusal> {
+pub(super) fn login(endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Option<Login>, Refusal> {
     let setting = |key: &str| endpoint.settings.get(key).map(String::as_str);
     let url = url(endpoint);
     if let Some(password) = endpoint.secrets.get("password") {
@@ -120,7 +120,7 @@ fn token_request(endpoint: &Endpoint, password: &str) -> Result<Value, Refusal> 
 }
 
 /// Reads the answer of either request.
-pub(super) fn granted(endpoint: &Endpoint, reply: &Reply<'_>) -> Result<Grant, Refusal> {
+pub(super) fn login_result(endpoint: &Endpoint, reply: &Reply<'_>) -> Result<LoginResult, Refusal> {
     if !(200..300).contains(&reply.status) {
         let mut refusal = refusal(reply, "IAM answered");
         if reply.status == 401 && endpoint.secrets.contains_key("password") {
@@ -142,10 +142,10 @@ pub(super) fn granted(endpoint: &Endpoint, reply: &Reply<'_>) -> Result<Grant, R
         return Err(Refusal::new(None, message));
     };
     let id = segment(project["id"].as_str(), "id of the project")?;
-    Ok(Grant { settings: HashMap::from([("projectId", id.to_owned())]), ..Grant::default() })
+    Ok(LoginResult { settings: HashMap::from([("projectId", id.to_owned())]), ..LoginResult::default() })
 }
 
-fn token(endpoint: &Endpoint, reply: &Reply<'_>, token: &Value) -> Result<Grant, Refusal> {
+fn token(endpoint: &Endpoint, reply: &Reply<'_>, token: &Value) -> Result<LoginResult, Refusal> {
     let Some(text) = reply.header("x-subject-token").map(str::trim).filter(|text| !text.is_empty()) else {
         return Err(Refusal::new(None, "IAM answered without a token"));
     };
@@ -158,7 +158,7 @@ fn token(endpoint: &Endpoint, reply: &Reply<'_>, token: &Value) -> Result<Grant,
     let life =
         time("expires_at").zip(time("issued_at")).and_then(|(end, start)| end.duration_since(start).try_into().ok());
     let life: Duration = life.unwrap_or(MARGIN * 2);
-    Ok(Grant {
+    Ok(LoginResult {
         settings: HashMap::from([("projectId", project.to_owned())]),
         secrets: HashMap::from([("token", text.into())]),
         // A token that is over at once must not cost a login for each request.
@@ -170,7 +170,7 @@ fn token(endpoint: &Endpoint, reply: &Reply<'_>, token: &Value) -> Result<Grant,
 mod tests {
     use super::*;
 
-    const STAMP: Stamp<'_> = Stamp { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
+    const STAMP: RequestContext<'_> = RequestContext { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
 
     fn endpoint(settings: &[(&'static str, &str)], secrets: &[(&'static str, &str)]) -> Endpoint {
         Endpoint {
@@ -220,7 +220,7 @@ mod tests {
     fn what_a_login_gains() {
         let endpoint = endpoint(&[("user", "u")], &[("password", "p")]);
         let read = |headers: &[(String, String)], body: &str| {
-            granted(
+            login_result(
                 &endpoint,
                 &Reply { status: 201, headers, body: body.as_bytes(), received: jiff::Timestamp::UNIX_EPOCH },
             )

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Stamp, account, spread, table::Operation};
+use super::{RequestContext, account, spread, table::Operation};
 use crate::{
     model::Refusal,
     provider::{Endpoint, Prepared},
@@ -12,7 +12,7 @@ pub(super) fn prepare(
     operation: &Operation,
     mut arguments: Map<String, Value>,
     endpoint: &Endpoint,
-    stamp: Stamp<'_>,
+    stamp: RequestContext<'_>,
 ) -> Result<Prepared, Refusal> {
     let account = account(endpoint);
     let path = operation.path(false, account, &mut arguments)?;

@@ -3,7 +3,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use super::{DATA, Stamp, spread, table::Component, table::Operation};
+use super::{DATA, RequestContext, spread, table::Component, table::Operation};
 use crate::{
     model::Refusal,
     provider::{Endpoint, Prepared},
@@ -13,7 +13,7 @@ pub(super) fn prepare(
     operation: &Operation,
     mut body: Map<String, Value>,
     endpoint: &Endpoint,
-    stamp: Stamp<'_>,
+    stamp: RequestContext<'_>,
 ) -> Result<Prepared, Refusal> {
     let name = operation.name;
     match operation.component {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Stamp, account, direct::body, table::Operation};
+use super::{RequestContext, account, direct::body, table::Operation};
 use crate::{
     model::Refusal,
     provider::{Endpoint, Prepared},
@@ -12,7 +12,7 @@ pub(super) fn prepare(
     operation: &Operation,
     mut arguments: Map<String, Value>,
     endpoint: &Endpoint,
-    stamp: Stamp<'_>,
+    stamp: RequestContext<'_>,
 ) -> Result<Prepared, Refusal> {
     if operation.only_direct {
         return Err(Refusal::absent(operation.name, "the gateway does not offer it"));

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::provider::Reply;
 
-const STAMP: Stamp<'_> = Stamp { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
+const STAMP: RequestContext<'_> = RequestContext { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
 
 fn request(operation: &'static str, arguments: Value) -> Request {
     Request { operation, arguments, repeatable: true }

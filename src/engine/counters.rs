@@ -7,11 +7,11 @@ use std::{
 
 /// Counts what was sent.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct RequestCounters {
     sent: Mutex<BTreeMap<&'static str, (bool, usize)>>,
 }
 
-impl Tally {
+impl RequestCounters {
     pub(super) fn count(&self, operation: &'static str, write: bool) {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_insert((write, 0)).1 += 1;
     }
