@@ -29,7 +29,7 @@ const TEXT: usize = 4_000;
 const BYTES: usize = 20_000_000;
 
 /// Why a case did not pass.
-struct Trouble {
+struct Problem {
     /// `failure` where something differs or was refused, `error` where something is wrong or unknown.
     tag: &'static str,
     /// What it is an instance of.
@@ -44,13 +44,13 @@ enum Case {
     /// It passed, and this is to be said.
     Remark(String),
     /// It did not pass.
-    Trouble(Trouble),
+    Problem(Problem),
 }
 
 impl Case {
-    fn trouble(&self) -> Option<&Trouble> {
+    fn trouble(&self) -> Option<&Problem> {
         match self {
-            Self::Trouble(trouble) => Some(trouble),
+            Self::Problem(trouble) => Some(trouble),
             Self::Passed | Self::Remark(_) => None,
         }
     }
@@ -85,7 +85,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
             Cause::Unread(why) => ("unread".into(), why.clone()),
             Cause::Needs(other) => ("blocked".into(), format!("it needs {other}")),
         };
-        let case = Case::Trouble(Trouble { tag: "error", rule, message });
+        let case = Case::Problem(Problem { tag: "error", rule, message });
         suites.case(&one.target, &one.id.to_string(), one.id.kind, &one.origin, &case, &finder);
     }
     for (change, is_reported) in report.differences() {
@@ -108,7 +108,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
 
 /// Says what a difference is. What is only reported passes with a remark, but for `drift`, which looks for that.
 fn difference(change: &Change, is_reported: bool, outcome: Option<&Outcome>, trace: Option<&Trace>) -> Case {
-    let failure = |rule: &'static str, message| Case::Trouble(Trouble { tag: "failure", rule: rule.into(), message });
+    let failure = |rule: &'static str, message| Case::Problem(Problem { tag: "failure", rule: rule.into(), message });
     if let Some(trace) = trace {
         let only = if is_reported { format!("{ONLY}: ") } else { String::new() };
         return failure(sides(drift::verdict(change, trace)), only + &authors(change, trace));
@@ -121,7 +121,7 @@ fn difference(change: &Change, is_reported: bool, outcome: Option<&Outcome>, tra
         (None, Outcome::AlreadyTrue) => Case::Remark("it already was as planned".to_owned()),
         (None, _) => Case::Passed,
         (Some(message), Outcome::Unknown(_)) => {
-            Case::Trouble(Trouble { tag: "error", rule: outcome.name().into(), message })
+            Case::Problem(Problem { tag: "error", rule: outcome.name().into(), message })
         }
         (Some(message), _) => failure(outcome.name(), message),
     }
@@ -144,7 +144,7 @@ impl Suites {
                 let text = escaped(&cut(&line(text), TEXT));
                 writeln!(case, ">\n      <system-out>{text}</system-out>\n    </testcase>")
             }
-            Case::Trouble(trouble) => writeln!(case, ">\n{}    </testcase>", element(trouble, &words)),
+            Case::Problem(trouble) => writeln!(case, ">\n{}    </testcase>", element(trouble, &words)),
         };
         self.size += case.len();
         if self.size > BYTES {
@@ -157,7 +157,7 @@ impl Suites {
 }
 
 impl Suite {
-    fn add(&mut self, case: &str, trouble: Option<&Trouble>) {
+    fn add(&mut self, case: &str, trouble: Option<&Problem>) {
         self.cases.push_str(case);
         self.tests += 1;
         self.failures += usize::from(trouble.is_some_and(|one| one.tag == "failure"));
@@ -167,9 +167,9 @@ impl Suite {
 
 /// Returns the suite of what is about no single object.
 fn run(report: &Report<'_>, cut: usize, finder: &Finder<'_>) -> Suite {
-    let mut troubles: Vec<(Trouble, String)> = Vec::new();
+    let mut troubles: Vec<(Problem, String)> = Vec::new();
     let mut trouble = |tag: &'static str, rule: Cow<'static, str>, message: String, place: String| {
-        troubles.push((Trouble { tag, rule, message }, place));
+        troubles.push((Problem { tag, rule, message }, place));
     };
     report.errors.iter().for_each(|error| trouble("error", "run".into(), error.clone(), String::new()));
     for one in render::sorted(report.diagnostics).into_iter().filter(|one| one.is_error()) {
@@ -234,8 +234,8 @@ fn counts(tests: usize, failures: usize, errors: usize) -> String {
     format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"")
 }
 
-fn element(trouble: &Trouble, place: &str) -> String {
-    let Trouble { tag, rule, message } = trouble;
+fn element(trouble: &Problem, place: &str) -> String {
+    let Problem { tag, rule, message } = trouble;
     let message = line(message);
     let (short, long) = (escaped(&cut(&message, 200)), escaped(&cut(&message, TEXT)));
     let place = escaped(place);

@@ -38,7 +38,7 @@ pub(super) const PARENT: &str = "bk_parent_id";
 
 /// Why something could not be looked up.
 #[derive(Debug, Clone)]
-pub(super) enum Trouble {
+pub(super) enum LookupError {
     /// Not asked yet.
     Pending,
     /// A read failed.
@@ -52,7 +52,7 @@ pub(super) fn definition<'f>(
     model: &str,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<BTreeMap<&'f str, Attribute<'f>>, Trouble> {
+) -> Result<BTreeMap<&'f str, Attribute<'f>>, LookupError> {
     definition_in(model, None, observation, facts)
 }
 
@@ -62,16 +62,16 @@ pub(super) fn definition_in<'f>(
     business: Option<i64>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<BTreeMap<&'f str, Attribute<'f>>, Trouble> {
+) -> Result<BTreeMap<&'f str, Attribute<'f>>, LookupError> {
     let mut arguments = json!({"bk_obj_id": model});
     if let Some(business) = business {
         arguments["bk_biz_id"] = json!(business);
     }
     let request = Request { operation: "search_object_attribute", arguments, repeatable: true };
     match observation.read(request, facts) {
-        Read::Pending => Err(Trouble::Pending),
-        Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
-        Read::Value(rows) if rows.as_array().is_none_or(Vec::is_empty) => Err(Trouble::NoModel),
+        Read::Pending => Err(LookupError::Pending),
+        Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
+        Read::Value(rows) if rows.as_array().is_none_or(Vec::is_empty) => Err(LookupError::NoModel),
         Read::Value(rows) => Ok(attributes(rows)),
     }
 }
@@ -127,10 +127,10 @@ pub(super) fn instances<'f>(
     fields: &BTreeSet<String>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Rows<'f>, Trouble> {
+) -> Result<Rows<'f>, LookupError> {
     let mut indexed: BTreeSet<String> = BTreeSet::from(["bk_inst_name".to_owned()]);
     let mut rows = Rows::default();
-    let mut trouble = None;
+    let mut error = None;
     let version = facts.settings.get("version").and_then(|version| Version::parse(version));
     let groups = if version.is_some_and(|version| version < Version::V3_14) { FEW_GROUPS } else { GROUPS };
     let mut queries = queries(selectors, &mut indexed, groups);
@@ -152,9 +152,9 @@ pub(super) fn instances<'f>(
                 read => read,
             };
             match read {
-                Read::Pending => trouble = trouble.or(Some(Trouble::Pending)),
+                Read::Pending => error = error.or(Some(LookupError::Pending)),
                 Read::Failed(refusal) if is_too_wide(refusal) && query.is_wide() => queries.extend(query.narrowed()),
-                Read::Failed(refusal) => trouble = Some(Trouble::Failed(refusal.to_string())),
+                Read::Failed(refusal) => error = Some(LookupError::Failed(refusal.to_string())),
                 Read::Value(data) => {
                     let page: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
                     check_page(&seen, &page)?;
@@ -174,7 +174,7 @@ pub(super) fn instances<'f>(
             break;
         }
     }
-    trouble.map_or(Ok(rows), Err)
+    error.map_or(Ok(rows), Err)
 }
 
 /// What one read of instances looks for.
@@ -361,10 +361,10 @@ pub(super) fn read_rows<'f>(
     list: &str,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Vec<&'f Value>, LookupError> {
     match observation.read(request, facts) {
-        Read::Pending => Err(Trouble::Pending),
-        Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
+        Read::Pending => Err(LookupError::Pending),
+        Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
         Read::Value(data) => {
             let rows = if list.is_empty() { data } else { &data[list] };
             Ok(rows.as_array().into_iter().flatten().collect())
@@ -383,7 +383,7 @@ mod tests {
             let selectors: BTreeSet<_> = selectors.into_iter().collect();
             let facts = Facts::default();
             let outcome = instances("m", None, &selectors, &BTreeSet::new(), &mut observation, &facts);
-            assert_eq!(matches!(outcome, Err(Trouble::Pending)), expected > 0);
+            assert_eq!(matches!(outcome, Err(LookupError::Pending)), expected > 0);
             assert_eq!(observation.ask.len(), expected);
         };
         let by =

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{RequestContext, account, spread, table::Operation};
+use super::{RequestContext, account, fail_all, table::Operation};
 use crate::{
     model::Refusal,
     provider::{Endpoint, Prepared},
@@ -37,6 +37,6 @@ pub(super) fn body(operation: &Operation, mut arguments: Map<String, Value>) -> 
     if operation.method == "GET" {
         return Vec::new();
     }
-    spread(&mut arguments);
+    fail_all(&mut arguments);
     Value::Object(arguments).to_string().into_bytes()
 }

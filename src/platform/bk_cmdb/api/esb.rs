@@ -3,7 +3,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use super::{DATA, RequestContext, spread, table::Component, table::Operation};
+use super::{DATA, RequestContext, fail_all, table::Component, table::Operation};
 use crate::{
     model::Refusal,
     provider::{Endpoint, Prepared},
@@ -18,7 +18,7 @@ pub(super) fn prepare(
     let name = operation.name;
     match operation.component {
         Component::None => return Err(Refusal::absent(name, "the ESB does not offer it")),
-        Component::Flat | Component::Get => spread(&mut body),
+        Component::Flat | Component::Get => fail_all(&mut body),
         // Without `data` the server would get the text `null`, on which it breaks.
         Component::Data => _ = body.entry(DATA).or_insert_with(|| json!({})),
     }

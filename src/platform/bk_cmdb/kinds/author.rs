@@ -16,7 +16,7 @@ use crate::{
         Action, Live, Request,
         author::{Changed, Deed, Source, moment},
     },
-    platform::bk_cmdb::lookup::{self, Trouble},
+    platform::bk_cmdb::lookup::{self, LookupError},
     provider::{Authors, Facts, Observation, Planned, Read},
 };
 
@@ -299,7 +299,7 @@ pub(super) fn of_row(row: &Value, action: Action, facts: &Facts) -> Changed {
 }
 
 /// The rows of objects by their ids, as they were read for their columns.
-pub(super) type Columns<'f> = Result<HashMap<i64, &'f Value>, Trouble>;
+pub(super) type Columns<'f> = Result<HashMap<i64, &'f Value>, LookupError>;
 
 /// Says of live objects who changed what differs: their records, else their rows, which are read only for those of which
 /// the records do not tell enough.

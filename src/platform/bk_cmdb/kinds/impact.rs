@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     model::Request,
-    platform::bk_cmdb::lookup::{Trouble, check_page, read_rows},
+    platform::bk_cmdb::lookup::{LookupError, check_page, read_rows},
     provider::{Facts, ImpactSet, Observation, Read},
 };
 
@@ -35,7 +35,7 @@ pub(super) fn modules<'f>(
     templates: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<ByTemplate<'f>, Trouble> {
+) -> Result<ByTemplate<'f>, LookupError> {
     let mut modules = ByTemplate::new();
     let mut seen: Vec<&Value> = Vec::new();
     // No templates at all would mean every module of the business.
@@ -65,10 +65,10 @@ pub(super) fn hosts(
     modules: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
+) -> Result<BTreeMap<i64, ImpactSet>, LookupError> {
     let modules: Vec<i64> = modules.iter().copied().collect();
     let mut counted = BTreeMap::new();
-    let mut trouble = None;
+    let mut error = None;
     for chunk in modules.chunks(IDS) {
         let count = Count {
             request: &|modules, page| Request {
@@ -82,10 +82,10 @@ pub(super) fn hosts(
         };
         match count.of(chunk, observation, facts) {
             Ok(more) => counted.extend(more),
-            Err(found) => trouble = worse(trouble, found),
+            Err(found) => error = worse(error, found),
         }
     }
-    trouble.map_or(Ok(counted), Err)
+    error.map_or(Ok(counted), Err)
 }
 
 /// Counts the service instances of modules of a business, by module. The server takes one module or the whole
@@ -95,7 +95,7 @@ pub(super) fn service_instances(
     modules: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
+) -> Result<BTreeMap<i64, ImpactSet>, LookupError> {
     let modules: Vec<i64> = modules.iter().copied().collect();
     let count = Count {
         request: &|modules, page| {
@@ -131,7 +131,7 @@ impl Count<'_> {
         modules: &[i64],
         observation: &mut Observation,
         facts: &Facts,
-    ) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
+    ) -> Result<BTreeMap<i64, ImpactSet>, LookupError> {
         if modules.len() == 1 {
             return self.numbers(modules, observation, facts);
         }
@@ -140,28 +140,28 @@ impl Count<'_> {
         if pages > 1 + modules.len() {
             return self.numbers(modules, observation, facts);
         }
-        let mut trouble = None;
+        let mut error = None;
         for page in 1..pages {
             match self.page(self.all, page * PAGE, PAGE, observation, facts) {
                 Ok((more, _)) => rows.extend(more),
-                Err(found) => trouble = worse(trouble, found),
+                Err(found) => error = worse(error, found),
             }
         }
-        if let Some(trouble) = trouble {
-            return Err(trouble);
+        if let Some(error) = error {
+            return Err(error);
         }
         let mut counted: BTreeMap<i64, ImpactSet> =
             modules.iter().map(|module| (*module, ImpactSet::default())).collect();
         let mut seen = BTreeSet::new();
         for row in rows {
             let module = row["bk_module_id"].as_i64().unwrap_or_default();
-            let name = (self.name)(row).ok_or_else(|| Trouble::Failed("a row has no id".to_owned()))?;
+            let name = (self.name)(row).ok_or_else(|| LookupError::Failed("a row has no id".to_owned()))?;
             seen.insert((module, name.clone()));
             if let Some(things) = counted.get_mut(&module) {
                 things.add(name);
             }
         }
-        if seen.len() == count { Ok(counted) } else { Err(Trouble::Failed("the rows moved meanwhile".to_owned())) }
+        if seen.len() == count { Ok(counted) } else { Err(LookupError::Failed("the rows moved meanwhile".to_owned())) }
     }
 
     /// Asks for one number a module.
@@ -170,9 +170,9 @@ impl Count<'_> {
         modules: &[i64],
         observation: &mut Observation,
         facts: &Facts,
-    ) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
+    ) -> Result<BTreeMap<i64, ImpactSet>, LookupError> {
         let mut counted = BTreeMap::new();
-        let mut trouble = None;
+        let mut error = None;
         for module in modules {
             match self.page(&[*module], 0, 1, observation, facts) {
                 Ok((_, count)) => {
@@ -180,10 +180,10 @@ impl Count<'_> {
                     things.add_all_of(format!("module #{module}"), count as u64);
                     counted.insert(*module, things);
                 }
-                Err(found) => trouble = worse(trouble, found),
+                Err(found) => error = worse(error, found),
             }
         }
-        trouble.map_or(Ok(counted), Err)
+        error.map_or(Ok(counted), Err)
     }
 
     /// Reads one page: its rows, and how many there are in all.
@@ -194,13 +194,13 @@ impl Count<'_> {
         limit: usize,
         observation: &mut Observation,
         facts: &'f Facts,
-    ) -> Result<(Vec<&'f Value>, usize), Trouble> {
+    ) -> Result<(Vec<&'f Value>, usize), LookupError> {
         match observation.read((self.request)(modules, json!({"start": start, "limit": limit})), facts) {
-            Read::Pending => Err(Trouble::Pending),
-            Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
+            Read::Pending => Err(LookupError::Pending),
+            Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
             Read::Value(data) => {
                 let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
-                let count = count.ok_or_else(|| Trouble::Failed("the answer has no count".to_owned()))?;
+                let count = count.ok_or_else(|| LookupError::Failed("the answer has no count".to_owned()))?;
                 Ok((data[self.list].as_array().into_iter().flatten().collect(), count))
             }
         }
@@ -208,9 +208,9 @@ impl Count<'_> {
 }
 
 /// What failed outweighs what is only pending.
-fn worse(trouble: Option<Trouble>, other: Trouble) -> Option<Trouble> {
-    match (trouble, other) {
-        (None | Some(Trouble::Pending), other) => Some(other),
-        (trouble, _) => trouble,
+fn worse(error: Option<LookupError>, other: LookupError) -> Option<LookupError> {
+    match (error, other) {
+        (None | Some(LookupError::Pending), other) => Some(other),
+        (error, _) => error,
     }
 }

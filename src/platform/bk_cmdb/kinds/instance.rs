@@ -21,7 +21,7 @@ use super::{
     impact::{ASSOCIATIONS, HOSTS, MODULES},
     instance_association::end,
     pick::{Definition, wanted_fields},
-    spec::{self, troubled},
+    spec::{self, observed_after},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -159,9 +159,9 @@ impl Kind for Instance {
                         observation.know(&desired.id, observed);
                     }
                 }
-                Err(trouble) => {
+                Err(error) => {
                     for (desired, _) in group {
-                        if let Some(observed) = troubled(&trouble, desired) {
+                        if let Some(observed) = observed_after(&error, desired) {
                             observation.know(&desired.id, observed);
                         }
                     }

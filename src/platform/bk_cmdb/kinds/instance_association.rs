@@ -21,7 +21,7 @@ use links::PAGE;
 
 use super::{
     instance::BUILT_IN,
-    spec::{self, nearest, spread},
+    spec::{self, fail_all, nearest},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -100,8 +100,8 @@ impl Kind for InstanceAssociation {
         let request = Request { operation: "find_object_association", arguments, repeatable: true };
         let definitions = match read_rows(request, "", &mut observation, facts) {
             Ok(rows) => rows,
-            Err(trouble) => {
-                spread(&trouble, desired, &mut observation);
+            Err(error) => {
+                fail_all(&error, desired, &mut observation);
                 // The ends can be looked up in the same round.
                 Ends::of(desired, all, &mut observation, facts);
                 return observation;
@@ -121,9 +121,9 @@ impl Kind for InstanceAssociation {
         }
         // The rows of an association are read once, when all its ends are known.
         for (name, group) in groups.into_iter().filter(|(name, _)| !open.contains(name)) {
-            if let Err(trouble) = links::settle(definitions[name], &group, &mut observation, facts) {
+            if let Err(error) = links::settle(definitions[name], &group, &mut observation, facts) {
                 let documents: Vec<_> = group.iter().map(|one| one.desired).collect();
-                spread(&trouble, &documents, &mut observation);
+                fail_all(&error, &documents, &mut observation);
             }
         }
         observation
@@ -155,9 +155,9 @@ impl Kind for InstanceAssociation {
                             observation.know(&desired.id, observed);
                         }
                     }
-                    Err(trouble) => {
+                    Err(error) => {
                         let documents: Vec<_> = chunk.iter().map(|(desired, _)| *desired).collect();
-                        spread(&trouble, &documents, &mut observation);
+                        fail_all(&error, &documents, &mut observation);
                     }
                 }
             }

@@ -21,7 +21,7 @@ use self::observe::Services;
 use super::{
     impact::{HOSTS, SERVICE_INSTANCES},
     instance::{DUPLICATED, attribute_changes},
-    spec::{self, placed, spread},
+    spec::{self, business_id, fail_all},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -94,15 +94,15 @@ impl Kind for Module {
         let definition = lookup::definition(MODEL, &mut observation, facts).map(|_| ());
         let businesses = Businesses::of(all, &mut observation, facts);
         let (Ok(()), Ok(businesses)) = (&definition, &businesses) else {
-            for trouble in [definition.err(), businesses.err()].into_iter().flatten() {
-                spread(&trouble, desired, &mut observation);
+            for error in [definition.err(), businesses.err()].into_iter().flatten() {
+                fail_all(&error, desired, &mut observation);
             }
             return observation;
         };
         let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
         for one in desired {
             let Some(given) = one.locate("business") else { continue };
-            match placed(businesses.find(given, &mut observation, facts), one) {
+            match business_id(businesses.find(given, &mut observation, facts), one) {
                 Ok(id) => by_business.entry(id).or_default().push(one),
                 Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
             }
@@ -110,8 +110,8 @@ impl Kind for Module {
         for (business, group) in by_business {
             let definition = own::definition(business, &group, &mut observation, facts);
             observe::business(business, &group, facts, &mut observation);
-            if let Err(trouble) = definition {
-                own::withdraw(&trouble, &group, &mut observation, facts);
+            if let Err(error) = definition {
+                own::withdraw(&error, &group, &mut observation, facts);
             }
         }
         observation
@@ -140,8 +140,8 @@ impl Kind for Module {
             let (rows, services) = match (rows, services) {
                 (Ok(rows), Ok(services)) => (rows, services),
                 (rows, services) => {
-                    for trouble in [rows.err(), services.err()].into_iter().flatten() {
-                        spread(&trouble, &documents, &mut observation);
+                    for error in [rows.err(), services.err()].into_iter().flatten() {
+                        fail_all(&error, &documents, &mut observation);
                     }
                     continue;
                 }

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
-    spec::{self, placed, spread},
+    spec::{self, business_id, fail_all},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -103,15 +103,15 @@ impl Kind for ProcessTemplate {
         let mut observation = Observation::default();
         let businesses = match Businesses::of(all, &mut observation, facts) {
             Ok(businesses) => businesses,
-            Err(trouble) => {
-                spread(&trouble, desired, &mut observation);
+            Err(error) => {
+                fail_all(&error, desired, &mut observation);
                 return observation;
             }
         };
         let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
         for one in desired {
             let Some(given) = one.locate("business") else { continue };
-            match placed(businesses.find(given, &mut observation, facts), one) {
+            match business_id(businesses.find(given, &mut observation, facts), one) {
                 Ok(id) => by_business.entry(id).or_default().push(one),
                 Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
             }
@@ -150,9 +150,9 @@ impl Kind for ProcessTemplate {
                         observation.know(&desired.id, observed);
                     }
                 }
-                Err(trouble) => {
+                Err(error) => {
                     let documents: Vec<_> = group.iter().map(|(desired, _)| *desired).collect();
-                    spread(&trouble, &documents, &mut observation);
+                    fail_all(&error, &documents, &mut observation);
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::{
     model::{Desired, Ensure, Fields, ObservedState},
     platform::bk_cmdb::{
         attribute::{plain, text},
-        lookup::{Place, Trouble},
+        lookup::{LookupError, Place},
     },
     provider::Observation,
     source::Located,
@@ -179,7 +179,7 @@ pub(super) fn name_problem(value: &Value) -> Option<&'static str> {
 }
 
 /// Returns what is known of an object whose business was looked for; none where it was found, or is still asked for.
-pub(super) fn placed(place: Option<Place>, desired: &Desired) -> Result<i64, Option<ObservedState>> {
+pub(super) fn business_id(place: Option<Place>, desired: &Desired) -> Result<i64, Option<ObservedState>> {
     let Some(given) = desired.locator.get("business") else { return Err(None) };
     let said = |message: String| Diagnostic::error("P101", message, &given.origin);
     match place {
@@ -210,11 +210,11 @@ pub(super) fn nearest(diagnostic: Diagnostic, wanted: &str, names: &[String]) ->
 }
 
 /// Returns what is known of an object after a read that gave nothing; none while it is still asked for.
-pub(super) fn troubled(trouble: &Trouble, desired: &Desired) -> Option<ObservedState> {
-    match trouble {
-        Trouble::Pending => None,
-        Trouble::Failed(why) => Some(ObservedState::Unknown(why.clone())),
-        Trouble::NoModel => {
+pub(super) fn observed_after(error: &LookupError, desired: &Desired) -> Option<ObservedState> {
+    match error {
+        LookupError::Pending => None,
+        LookupError::Failed(why) => Some(ObservedState::Unknown(why.clone())),
+        LookupError::NoModel => {
             let model = desired.locator.get("model");
             let origin = model.map_or(&desired.origin, |model| &model.origin);
             let name = model.and_then(|model| model.value.as_str()).unwrap_or("it");
@@ -225,8 +225,8 @@ pub(super) fn troubled(trouble: &Trouble, desired: &Desired) -> Option<ObservedS
 }
 
 /// Says of several objects what is known after a read that gave nothing.
-pub(super) fn spread(trouble: &Trouble, documents: &[&Desired], observation: &mut Observation) {
+pub(super) fn fail_all(error: &LookupError, documents: &[&Desired], observation: &mut Observation) {
     for one in documents {
-        observation.known.extend(troubled(trouble, one).map(|observed| (one.id.clone(), observed)));
+        observation.known.extend(observed_after(error, one).map(|observed| (one.id.clone(), observed)));
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::spec::{placed, spread};
+use super::spec::{business_id, fail_all};
 use crate::{
     model::{Desired, Live, ObservedState, ResourceId},
-    platform::bk_cmdb::lookup::{Businesses, Trouble},
+    platform::bk_cmdb::lookup::{Businesses, LookupError},
     provider::{Facts, Observation},
 };
 
@@ -16,23 +16,23 @@ pub(super) fn in_businesses(
     scopes: &[&Desired],
     all: &[&Desired],
     facts: &Facts,
-    search: impl Fn(&Desired, i64, &mut Observation) -> Result<(), Trouble>,
+    search: impl Fn(&Desired, i64, &mut Observation) -> Result<(), LookupError>,
 ) -> Observation {
     let mut observation = Observation::default();
     let scoped: Vec<&Desired> = all.iter().chain(scopes).copied().collect();
     let businesses = match Businesses::of(&scoped, &mut observation, facts) {
         Ok(businesses) => businesses,
-        Err(trouble) => {
-            spread(&trouble, scopes, &mut observation);
+        Err(error) => {
+            fail_all(&error, scopes, &mut observation);
             return observation;
         }
     };
     for scope in scopes {
         let Some(given) = scope.locate("business") else { continue };
-        match placed(businesses.find(given, &mut observation, facts), scope) {
+        match business_id(businesses.find(given, &mut observation, facts), scope) {
             Ok(business) => {
-                if let Err(trouble) = search(scope, business, &mut observation) {
-                    spread(&trouble, &[scope], &mut observation);
+                if let Err(error) = search(scope, business, &mut observation) {
+                    fail_all(&error, &[scope], &mut observation);
                 }
             }
             Err(observed) => observation.known.extend(observed.map(|observed| (scope.id.clone(), observed))),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Trouble;
+use super::LookupError;
 
 /// Most rows of one list.
 const MOST: usize = 1_000_000;
@@ -16,11 +16,11 @@ pub(in crate::platform::bk_cmdb) fn check_count(count: usize) -> Result<(), Stri
 }
 
 /// Returns an error for a page that shows that a list never ends: it ends like the one before, or is one too many.
-pub(in crate::platform::bk_cmdb) fn check_page(before: &[&Value], page: &[&Value]) -> Result<(), Trouble> {
+pub(in crate::platform::bk_cmdb) fn check_page(before: &[&Value], page: &[&Value]) -> Result<(), LookupError> {
     let repeats = page.last().is_some_and(|last| before.last() == Some(last));
     if repeats || before.len() + page.len() > MOST {
         let why = if repeats { "the server sends the same rows again" } else { "there are more than a million rows" };
-        return Err(Trouble::Failed(format!("{why} behind row {}: the list cannot be read", before.len())));
+        return Err(LookupError::Failed(format!("{why} behind row {}: the list cannot be read", before.len())));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use super::{Trouble, names};
+use super::{LookupError, names};
 use crate::{
     model::{Desired, Request},
     provider::{Facts, Observation, Read},
@@ -35,12 +35,12 @@ impl Businesses {
         all: &[&Desired],
         observation: &mut Observation,
         facts: &Facts,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, LookupError> {
         let named: BTreeSet<&str> =
             all.iter().filter_map(|desired| desired.locate("business").and_then(Value::as_str)).collect();
         let named: Vec<_> = named.into_iter().collect();
         let mut found = Self::default();
-        let mut trouble = None;
+        let mut error = None;
         for chunk in named.chunks(BUSINESSES) {
             // A plain string would be a substring match (contract section 4.5).
             let request = Request {
@@ -50,8 +50,8 @@ impl Businesses {
                 repeatable: true,
             };
             match observation.read(request, facts) {
-                Read::Pending => trouble = trouble.or(Some(Trouble::Pending)),
-                Read::Failed(refusal) => trouble = Some(Trouble::Failed(refusal.to_string())),
+                Read::Pending => error = error.or(Some(LookupError::Pending)),
+                Read::Failed(refusal) => error = Some(LookupError::Failed(refusal.to_string())),
                 Read::Value(data) => {
                     for row in data["info"].as_array().into_iter().flatten() {
                         if let (Some(id), Some(name)) = (row["bk_biz_id"].as_i64(), row["bk_biz_name"].as_str()) {
@@ -61,7 +61,7 @@ impl Businesses {
                 }
             }
         }
-        trouble.map_or(Ok(found), Err)
+        error.map_or(Ok(found), Err)
     }
 
     /// Returns the business that a document points at, by name or id. Asks for the names that exist where none fits.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Trouble, check_page, read_rows};
+use super::{LookupError, check_page, read_rows};
 use crate::{
     model::Request,
     provider::{Facts, Observation},
@@ -16,7 +16,7 @@ pub(in crate::platform::bk_cmdb) fn service_templates<'f>(
     business: i64,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Vec<&'f Value>, LookupError> {
     let mut all = Vec::new();
     loop {
         let page = json!({"start": all.len(), "limit": TEMPLATES, "sort": "id"});
@@ -37,7 +37,7 @@ pub(in crate::platform::bk_cmdb) fn service_categories<'f>(
     business: i64,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Vec<&'f Value>, LookupError> {
     let arguments = json!({"bk_biz_id": business});
     let request = Request { operation: "list_service_category", arguments, repeatable: true };
     read_rows(request, "info", observation, facts)
@@ -55,12 +55,12 @@ mod tests {
         let rows: Vec<Value> = (0..TEMPLATES).map(|id| json!({"id": id})).collect();
         let mut facts = Facts::new(Freshness::Replica, HashMap::new());
         let mut asked = 0;
-        let trouble = loop {
+        let error = loop {
             let mut observation = Observation::default();
             match service_templates(1, &mut observation, &facts) {
-                Err(Trouble::Pending) => {}
-                Err(Trouble::Failed(why)) => break why,
-                Err(Trouble::NoModel) => break "no model".to_owned(),
+                Err(LookupError::Pending) => {}
+                Err(LookupError::Failed(why)) => break why,
+                Err(LookupError::NoModel) => break "no model".to_owned(),
                 Ok(rows) => break format!("{} rows", rows.len()),
             }
             for request in observation.ask {
@@ -68,7 +68,7 @@ mod tests {
                 facts.learn(request, Ok(json!({"count": TEMPLATES, "info": rows})));
             }
         };
-        assert_eq!(trouble, "the server sends the same rows again behind row 1000: the list cannot be read");
+        assert_eq!(error, "the server sends the same rows again behind row 1000: the list cannot be read");
         assert_eq!(asked, 2);
     }
 }

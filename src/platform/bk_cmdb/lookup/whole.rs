@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PAGE, Trouble, check_page};
+use super::{LookupError, PAGE, check_page};
 use crate::{
     model::Request,
     provider::{Facts, Observation, Read},
@@ -15,7 +15,7 @@ pub(in crate::platform::bk_cmdb) fn all_instances<'f>(
     fields: &[&str],
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Vec<&'f Value>, LookupError> {
     let mut all = Vec::new();
     loop {
         let page = json!({"start": all.len(), "limit": PAGE, "sort": "bk_inst_id"});
@@ -35,8 +35,8 @@ pub(in crate::platform::bk_cmdb) fn all_instances<'f>(
             read => read,
         };
         match read {
-            Read::Pending => return Err(Trouble::Pending),
-            Read::Failed(refusal) => return Err(Trouble::Failed(refusal.to_string())),
+            Read::Pending => return Err(LookupError::Pending),
+            Read::Failed(refusal) => return Err(LookupError::Failed(refusal.to_string())),
             Read::Value(data) => {
                 let rows: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
                 check_page(&all, &rows)?;

@@ -6,7 +6,7 @@ use super::{attribute_changes, model_of, observe, parent};
 use crate::{
     model::Desired,
     platform::bk_cmdb::{
-        kinds::{pick, spec::troubled},
+        kinds::{pick, spec::observed_after},
         lookup,
     },
     provider::{Facts, Observation},
@@ -21,8 +21,8 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
             Ok(())
         };
         match (lookup::definition(model_of(one), &mut observation, facts), business) {
-            (Err(trouble), _) => {
-                observation.known.extend(troubled(&trouble, one).map(|observed| (one.id.clone(), observed)))
+            (Err(error), _) => {
+                observation.known.extend(observed_after(&error, one).map(|observed| (one.id.clone(), observed)))
             }
             (_, Err(observed)) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
             (Ok(definition), Ok(())) => {
@@ -32,8 +32,10 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
                 problems.extend(attribute_changes(&declared, None, &definition, facts).err().unwrap_or_default());
                 match parent::check(one, all, &mut observation, facts) {
                     Ok(found) => problems.extend(found),
-                    Err(trouble) => {
-                        observation.known.extend(troubled(&trouble, one).map(|observed| (one.id.clone(), observed)));
+                    Err(error) => {
+                        observation
+                            .known
+                            .extend(observed_after(&error, one).map(|observed| (one.id.clone(), observed)));
                         continue;
                     }
                 }

@@ -11,7 +11,7 @@ use crate::{
     model::{Desired, Request, Undeletable},
     platform::bk_cmdb::{
         kinds::impact,
-        lookup::{self, PARENT, Selector, Trouble, read_rows},
+        lookup::{self, LookupError, PARENT, Selector, read_rows},
     },
     provider::{Facts, ImpactSet, Observation},
 };
@@ -42,34 +42,40 @@ pub(super) fn below(
     ids: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<BTreeMap<i64, Below>, Trouble> {
+) -> Result<BTreeMap<i64, Below>, LookupError> {
     let mut found = BTreeMap::new();
     if ids.is_empty() {
         return Ok(found);
     }
     let selectors: BTreeSet<Selector> = ids.iter().copied().map(Selector::Id).collect();
     let rows = lookup::instances(model, None, &selectors, &["bk_biz_id".to_owned()].into(), observation, facts)?;
-    let mut trouble = None;
+    let mut error = None;
     for id in ids {
         // One without a business holds nothing (contract, "Edges measured later").
         let business = rows.row(*id).and_then(|row| row["bk_biz_id"].as_i64()).filter(|business| *business > 0);
         let below = business.map_or(Ok(Below::default()), |business| one(model, *id, business, observation, facts));
         match below {
             Ok(below) => _ = found.insert(*id, below),
-            Err(Trouble::Pending) => trouble = trouble.or(Some(Trouble::Pending)),
+            Err(LookupError::Pending) => error = error.or(Some(LookupError::Pending)),
             Err(other) => return Err(other),
         }
     }
-    trouble.map_or(Ok(found), Err)
+    error.map_or(Ok(found), Err)
 }
 
-fn one(model: &str, id: i64, business: i64, observation: &mut Observation, facts: &Facts) -> Result<Below, Trouble> {
+fn one(
+    model: &str,
+    id: i64,
+    business: i64,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Below, LookupError> {
     let (mut layers, mut sets, mut modules, mut hosts) = <(ImpactSet, ImpactSet, ImpactSet, ImpactSet)>::default();
     let (mut level, mut parents) = (model.to_owned(), BTreeSet::from([id]));
     for _ in 0..DEPTH {
         // Below each layer there is another, or the sets.
         let Some(child) = child(&level, observation, facts)? else {
-            return Err(Trouble::Failed(format!("no layer below `{level}` is defined")));
+            return Err(LookupError::Failed(format!("no layer below `{level}` is defined")));
         };
         let key = if child == "set" { "bk_set_id" } else { "bk_inst_id" };
         let mut children = BTreeSet::new();
@@ -115,7 +121,7 @@ fn search(operation: &'static str, mut arguments: Value, condition: Value, field
 }
 
 /// Returns the model of the layer below another.
-fn child(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Option<String>, Trouble> {
+fn child(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Option<String>, LookupError> {
     let arguments = json!({"condition": {"bk_asst_obj_id": model}});
     let request = Request { operation: "find_object_association", arguments, repeatable: true };
     let rows = read_rows(request, "", observation, facts)?;

@@ -17,9 +17,9 @@ use crate::{
     platform::bk_cmdb::{
         kinds::{
             pick::{self, Gathered},
-            spec::{placed, troubled},
+            spec::{business_id, observed_after},
         },
-        lookup::{self, Businesses, Key, PARENT, Selector, Trouble, check_page, is_layer, read_rows},
+        lookup::{self, Businesses, Key, LookupError, PARENT, Selector, check_page, is_layer, read_rows},
     },
     provider::{Facts, Observation, Read},
 };
@@ -78,9 +78,9 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
             };
             assign(&group, &parents, all, facts, observation);
         }
-        Err(trouble) => {
+        Err(error) => {
             for one in group {
-                if let Some(observed) = troubled(&trouble, one) {
+                if let Some(observed) = observed_after(&error, one) {
                     observation.know(&one.id, observed);
                 }
             }
@@ -95,8 +95,8 @@ pub(super) fn business_of(
     observation: &mut Observation,
 ) -> Result<Option<i64>, Option<ObservedState>> {
     let Some(given) = group.first().and_then(|one| one.locate("business")) else { return Ok(None) };
-    let businesses = Businesses::of(all, observation, facts).map_err(|trouble| troubled(&trouble, group[0]))?;
-    placed(businesses.find(given, observation, facts), group[0]).map(Some)
+    let businesses = Businesses::of(all, observation, facts).map_err(|error| observed_after(&error, group[0]))?;
+    business_id(businesses.find(given, observation, facts), group[0]).map(Some)
 }
 
 /// Gives each document its live object: who has one candidate takes it, and so on. So chains of renames are told
@@ -129,7 +129,7 @@ fn assign(
     let holds = associations(model, &going, observation, facts);
     let layers = going.iter().copied().filter(|id| rows.row(*id).is_some_and(|row| is_layer(&row[PARENT])));
     let below = layer::below(model, &layers.collect(), observation, facts);
-    if matches!(below, Err(Trouble::Pending)) {
+    if matches!(below, Err(LookupError::Pending)) {
         return;
     }
     for (one, assigned) in documents.iter().zip(assigned) {
@@ -138,9 +138,9 @@ fn assign(
                 let found = names.get(&one.id).into_iter().chain(conflicts.key_conflicts.get(&one.id));
                 found.flatten().cloned().collect()
             }
-            Err(Trouble::Pending) => return,
-            Err(trouble) => {
-                observation.known.extend(troubled(trouble, one).map(|observed| (one.id.clone(), observed)));
+            Err(LookupError::Pending) => return,
+            Err(error) => {
+                observation.known.extend(observed_after(error, one).map(|observed| (one.id.clone(), observed)));
                 continue;
             }
         };
@@ -163,8 +163,8 @@ fn assign(
                         }
                         parent::refused_name(one, row).unwrap_or(ObservedState::Found(live))
                     }
-                    Err(Trouble::Pending) => return,
-                    Err(trouble) => troubled(trouble, one).unwrap_or_else(ObservedState::absent),
+                    Err(LookupError::Pending) => return,
+                    Err(error) => observed_after(error, one).unwrap_or_else(ObservedState::absent),
                 },
                 None => ObservedState::absent(),
             },
@@ -181,7 +181,7 @@ pub(super) fn associations(
     ids: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<HashMap<i64, Vec<String>>, Trouble> {
+) -> Result<HashMap<i64, Vec<String>>, LookupError> {
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut holds: HashMap<i64, Vec<String>> = HashMap::new();
     for chunk in ids.chunks(PAGE) {
@@ -197,7 +197,7 @@ pub(super) fn associations(
                 "page": {"start": seen.len(), "limit": PAGE, "sort": "id"}});
             let request = Request { operation: "search_instance_associations", arguments, repeatable: true };
             let (rows, more) = match observation.read(request, facts) {
-                Read::Pending => return Err(Trouble::Pending),
+                Read::Pending => return Err(LookupError::Pending),
                 // Before 3.10: all of them at once.
                 Read::Failed(refusal) if refusal.is_absent() => {
                     let condition = json!({"$or": [{"bk_obj_id": model, "bk_inst_id": {"$in": chunk}},
@@ -206,7 +206,7 @@ pub(super) fn associations(
                     let request = Request { operation: "find_instance_association", arguments, repeatable: true };
                     (read_rows(request, "", observation, facts)?, false)
                 }
-                Read::Failed(refusal) => return Err(Trouble::Failed(refusal.to_string())),
+                Read::Failed(refusal) => return Err(LookupError::Failed(refusal.to_string())),
                 Read::Value(data) => {
                     let rows: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
                     let full = rows.len() == PAGE;
@@ -236,7 +236,7 @@ fn taken_names<'d>(
     places: &HashMap<&ResourceId, Result<Value, ObservedState>>,
     facts: &Facts,
     observation: &mut Observation,
-) -> Result<HashMap<&'d ResourceId, Vec<KeyConflict>>, Trouble> {
+) -> Result<HashMap<&'d ResourceId, Vec<KeyConflict>>, LookupError> {
     let Group { model, documents, assigned, rows, .. } = *group;
     let mut renamed = Vec::new();
     for (one, assigned) in documents.iter().zip(assigned) {

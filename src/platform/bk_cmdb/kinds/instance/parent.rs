@@ -11,7 +11,7 @@ use crate::{
     model::{Desired, Ensure, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{pick, spec},
-        lookup::{self, PARENT, Rows, Selector, Trouble, is_layer, read_rows},
+        lookup::{self, LookupError, PARENT, Rows, Selector, is_layer, read_rows},
     },
     provider::{Facts, Observation},
     source::Origin,
@@ -58,7 +58,7 @@ fn given(one: &Desired) -> Option<&Origin> {
 }
 
 /// Returns the model that the instances of a layer lie below, such as `biz`; none for models that are no layer.
-pub(super) fn above(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Option<String>, Trouble> {
+pub(super) fn above(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Option<String>, LookupError> {
     let arguments = json!({"condition": {"bk_obj_id": model}});
     let request = Request { operation: "find_object_association", arguments, repeatable: true };
     let rows = read_rows(request, "", observation, facts)?;
@@ -122,14 +122,14 @@ pub(super) fn check(
     all: &[&Desired],
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<Vec<Diagnostic>, Trouble> {
+) -> Result<Vec<Diagnostic>, LookupError> {
     if one.ensure != Ensure::Present && !is_declared(one) {
         return Ok(Vec::new());
     }
     let above = match above(model_of(one), observation, facts) {
         Ok(above) => above,
-        Err(Trouble::Failed(_)) if !is_declared(one) => None,
-        Err(trouble) => return Err(trouble),
+        Err(LookupError::Failed(_)) if !is_declared(one) => None,
+        Err(error) => return Err(error),
     };
     let mut problems: Vec<_> = problem(one, above.as_deref(), all).into_iter().collect();
     problems.extend(above.as_ref().and_then(|_| misnamed(one)));
@@ -159,7 +159,7 @@ pub(super) fn find<'d>(
             return true;
         }
         let found = match &above {
-            Err(trouble) => Err(spec::troubled(trouble, one)),
+            Err(error) => Err(spec::observed_after(error, one)),
             Ok(above) => match problem(one, above.as_deref(), all) {
                 Some(problem) => Err(Some(ObservedState::Impossible(Box::new(problem)))),
                 None => resolve(one, above.as_deref().unwrap_or_default(), business, all, observation, facts),
@@ -212,12 +212,12 @@ fn resolve(
         }
     } else {
         let definition =
-            lookup::definition(above, observation, facts).map_err(|trouble| spec::troubled(&trouble, one))?;
+            lookup::definition(above, observation, facts).map_err(|error| spec::observed_after(&error, one))?;
         pick::selectors(one, PREFIX, &definition, facts).map_err(|problem| Some(ObservedState::Impossible(problem)))?
     };
     let asked: BTreeSet<Selector> = selectors.iter().cloned().collect();
     let rows = lookup::instances(above, business, &asked, &BTreeSet::new(), observation, facts)
-        .map_err(|trouble| spec::troubled(&trouble, one))?;
+        .map_err(|error| spec::observed_after(&error, one))?;
     let found: BTreeSet<i64> = selectors.iter().flat_map(|selector| rows.find(selector)).collect();
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
@@ -245,9 +245,9 @@ pub(super) fn place(
     let mut place = business.map_or(Value::Null, |business| json!({BUSINESS: business}));
     let above = match above(model_of(one), observation, facts) {
         Ok(above) => above,
-        Err(Trouble::Pending) => return Err(None),
+        Err(LookupError::Pending) => return Err(None),
         // The server makes no instance of a layer without a parent: it has the last word.
-        Err(Trouble::Failed(_) | Trouble::NoModel) => None,
+        Err(LookupError::Failed(_) | LookupError::NoModel) => None,
     };
     let problems = problem(one, above.as_deref(), all).or_else(|| above.as_ref().and_then(|_| misnamed(one)));
     if let Some(problem) = problems {

@@ -12,10 +12,10 @@ use crate::{
         kinds::{
             instance::BUILT_IN,
             pick,
-            spec::troubled,
+            spec::observed_after,
             surplus::{meant, pruned},
         },
-        lookup::{self, PARENT, Trouble, is_layer},
+        lookup::{self, LookupError, PARENT, is_layer},
     },
     provider::{Facts, Observation},
 };
@@ -57,7 +57,7 @@ fn surplus(
     if BUILT_IN.iter().any(|(name, _)| *name == model) {
         return Err(refused(format!("`{model}` is a built-in model: nothing of it is pruned as an Instance")));
     }
-    let in_trouble = |trouble: Trouble| troubled(&trouble, scope);
+    let in_trouble = |error: LookupError| observed_after(&error, scope);
     let definition = lookup::definition(model, observation, facts).map_err(in_trouble)?;
     let scoped: Vec<&Desired> = all.iter().copied().chain([scope]).collect();
     let business = observe::business_of(&[scope], &scoped, facts, observation)?;

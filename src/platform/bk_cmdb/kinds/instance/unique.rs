@@ -8,7 +8,7 @@ use super::NAME;
 use crate::{
     diagnostic::Diagnostic,
     model::{Desired, Ensure, Request},
-    platform::bk_cmdb::{kinds::pick::Definition, lookup::Trouble},
+    platform::bk_cmdb::{kinds::pick::Definition, lookup::LookupError},
     provider::{Facts, Observation, Read},
     source::Origin,
 };
@@ -28,8 +28,8 @@ pub(super) fn remarks(
         return;
     }
     let keys = match rules(model, definition, observation, facts) {
-        Err(Trouble::Pending) => return,
-        Err(Trouble::Failed(_) | Trouble::NoModel) => None,
+        Err(LookupError::Pending) => return,
+        Err(LookupError::Failed(_) | LookupError::NoModel) => None,
         Ok(keys) => Some(keys),
     };
     let mut unknown: Vec<(String, &Origin)> = Vec::new();
@@ -80,12 +80,12 @@ pub(super) fn rules<'f>(
     definition: &Definition<'f>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<Vec<BTreeSet<&'f str>>, Trouble> {
+) -> Result<Vec<BTreeSet<&'f str>>, LookupError> {
     let request =
         Request { operation: "search_object_unique", arguments: json!({"bk_obj_id": model}), repeatable: true };
     match observation.read(request, facts) {
-        Read::Pending => Err(Trouble::Pending),
-        Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
+        Read::Pending => Err(LookupError::Pending),
+        Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
         Read::Value(rules) => Ok(keys(rules, definition)),
     }
 }

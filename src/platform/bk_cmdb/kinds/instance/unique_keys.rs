@@ -13,7 +13,7 @@ use crate::{
     model::{Desired, Ensure, KeyConflict, Live, ResourceId},
     platform::bk_cmdb::{
         kinds::pick::Definition,
-        lookup::{self, Key, Rows, Selector, Trouble},
+        lookup::{self, Key, LookupError, Rows, Selector},
     },
     provider::{Facts, Observation},
 };
@@ -48,7 +48,7 @@ pub(super) fn conflicts<'d>(
     group: &Group<'_, 'd, '_>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<Conflicts<'d>, Trouble> {
+) -> Result<Conflicts<'d>, LookupError> {
     let Group { model, business, definition, .. } = group;
     let changing = changing(group, facts);
     let is_candidate =
@@ -60,9 +60,9 @@ pub(super) fn conflicts<'d>(
     }
     let rules: Rules<'_> = match unique::rules(model, definition, observation, facts) {
         Ok(rules) => rules.into_iter().filter(|rule| rule.iter().any(|field| changed.contains(field))).collect(),
-        Err(Trouble::Pending) => return Err(Trouble::Pending),
+        Err(LookupError::Pending) => return Err(LookupError::Pending),
         // What is not known to be unique is left to the server.
-        Err(Trouble::Failed(_) | Trouble::NoModel) => Rules::new(),
+        Err(LookupError::Failed(_) | LookupError::NoModel) => Rules::new(),
     };
     if rules.is_empty() {
         return Ok(Conflicts::default());

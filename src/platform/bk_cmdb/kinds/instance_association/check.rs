@@ -12,9 +12,9 @@ use crate::{
         kinds::{
             instance::{BUILT_IN, model_of},
             pick,
-            spec::spread,
+            spec::fail_all,
         },
-        lookup::{self, Trouble, read_rows},
+        lookup::{self, LookupError, read_rows},
     },
     provider::{Facts, Observation},
 };
@@ -33,17 +33,17 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     let mut said = BTreeSet::new();
     for one in desired {
         let mut problems = Vec::new();
-        let mut trouble = definitions.as_ref().err().cloned();
+        let mut error = definitions.as_ref().err().cloned();
         let mut models = [None; 2];
         for (at, prefix) in ["source.", "target."].into_iter().enumerate() {
             match end(one, prefix, &instances, &mut observation, facts) {
                 Ok(model) => models[at] = model,
-                Err(Fault::Read(other)) => trouble = trouble.or(Some(other)),
+                Err(Fault::Read(other)) => error = error.or(Some(other)),
                 Err(Fault::Wrong(problem)) => problems.push(*problem),
             }
         }
-        if let Some(trouble) = trouble {
-            spread(&trouble, &[one], &mut observation);
+        if let Some(error) = error {
+            fail_all(&error, &[one], &mut observation);
             continue;
         }
         if let (Ok(definitions), Some(given)) = (&definitions, one.locator.get("association")) {
@@ -69,7 +69,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
 }
 
 enum Fault {
-    Read(Trouble),
+    Read(LookupError),
     Wrong(Box<Diagnostic>),
 }
 
@@ -94,10 +94,10 @@ fn end<'d>(
             pick::selectors(one, prefix, &definition, facts).map_err(Fault::Wrong)?;
             Ok(Some(model))
         }
-        Err(Trouble::NoModel) => {
+        Err(LookupError::NoModel) => {
             let message = format!("the model `{model}` does not exist");
             Err(Fault::Wrong(Box::new(Diagnostic::error("P102", message, &given.origin))))
         }
-        Err(trouble) => Err(Fault::Read(trouble)),
+        Err(error) => Err(Fault::Read(error)),
     }
 }

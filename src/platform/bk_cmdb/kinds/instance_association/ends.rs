@@ -13,7 +13,7 @@ use crate::{
             pick::{self, Gathered},
             spec,
         },
-        lookup::{self, Rows, Selector, Trouble},
+        lookup::{self, LookupError, Rows, Selector},
     },
     provider::{Facts, Observation},
 };
@@ -67,7 +67,7 @@ impl End {
 
 /// Everything that can be known of the ends of the rows so far.
 pub(super) struct Ends<'f, 'd> {
-    models: BTreeMap<&'d str, Result<Model<'f, 'd>, Trouble>>,
+    models: BTreeMap<&'d str, Result<Model<'f, 'd>, LookupError>>,
     documents: HashMap<&'d ResourceId, &'d Desired>,
     facts: &'f Facts,
 }
@@ -82,7 +82,12 @@ struct Model<'f, 'd> {
 }
 
 impl<'f, 'd> Model<'f, 'd> {
-    fn of(model: &str, all: &[&'d Desired], observation: &mut Observation, facts: &'f Facts) -> Result<Self, Trouble> {
+    fn of(
+        model: &str,
+        all: &[&'d Desired],
+        observation: &mut Observation,
+        facts: &'f Facts,
+    ) -> Result<Self, LookupError> {
         let definition = lookup::definition(model, observation, facts)?;
         let gathered = Gathered::of(model, all, &definition, facts);
         let rows = lookup::instances(model, None, &gathered.selectors, &gathered.fields, observation, facts)?;
@@ -166,9 +171,9 @@ impl<'f, 'd> Ends<'f, 'd> {
         let place = desired.locator.iter().find(|(path, _)| path.starts_with(prefix));
         let place = place.map_or(&desired.origin, |(_, value)| &value.origin);
         match known {
-            Err(Trouble::Pending) => Ok(None),
-            Err(Trouble::Failed(why)) => Err(ObservedState::Unknown(why.clone())),
-            Err(Trouble::NoModel) => {
+            Err(LookupError::Pending) => Ok(None),
+            Err(LookupError::Failed(why)) => Err(ObservedState::Unknown(why.clone())),
+            Err(LookupError::NoModel) => {
                 let message = format!("the model `{model}` does not exist");
                 Err(ObservedState::Impossible(Box::new(Diagnostic::error("P102", message, place))))
             }

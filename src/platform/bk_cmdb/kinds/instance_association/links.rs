@@ -8,7 +8,7 @@ use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
     model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request, ResourceId},
-    platform::bk_cmdb::lookup::{Trouble, check_page, read_rows},
+    platform::bk_cmdb::lookup::{LookupError, check_page, read_rows},
     provider::{Facts, Observation, Read},
 };
 
@@ -22,17 +22,17 @@ pub(super) fn rows<'f>(
     among: Option<(&str, &[i64])>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Vec<&'f Value>, LookupError> {
     let mut found = Vec::new();
     loop {
         let request = search(model, association, among, found.len());
         let page = match observation.read(request, facts) {
-            Read::Pending => return Err(Trouble::Pending),
+            Read::Pending => return Err(LookupError::Pending),
             // Before 3.10: all of them at once.
             Read::Failed(refusal) if refusal.is_absent() => {
                 return read_rows(find(model, association, among), "", observation, facts);
             }
-            Read::Failed(refusal) => return Err(Trouble::Failed(refusal.to_string())),
+            Read::Failed(refusal) => return Err(LookupError::Failed(refusal.to_string())),
             Read::Value(data) => data["info"].as_array().into_iter().flatten().collect::<Vec<_>>(),
         };
         check_page(&found, &page)?;
@@ -101,24 +101,24 @@ impl<'a> Association<'a> {
 
     /// Reads the rows of the declared sources. Where a target has one source only, the rows of the declared targets
     /// are read too: an undeclared source may hold one.
-    fn read(&self, group: &[Wanted<'_>], observation: &mut Observation, facts: &Facts) -> Result<Links, Trouble> {
+    fn read(&self, group: &[Wanted<'_>], observation: &mut Observation, facts: &Facts) -> Result<Links, LookupError> {
         let mut asked = vec![("bk_inst_id", known(group.iter().map(|one| &one.source)))];
         if self.mapping != "n:n" {
             asked.push(("bk_asst_inst_id", known(group.iter().map(|one| &one.target))));
         }
         let mut rows: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
-        let mut trouble = None;
+        let mut error = None;
         for (field, ids) in &asked {
             for chunk in ids.chunks(PAGE) {
                 match self::rows(self.source_model, Some(self.name), Some((field, chunk)), observation, facts) {
                     Ok(found) => rows.extend(found.iter().filter_map(|one| ends_of(one))),
-                    Err(Trouble::Pending) => trouble = trouble.or(Some(Trouble::Pending)),
-                    Err(other) => trouble = Some(other),
+                    Err(LookupError::Pending) => error = error.or(Some(LookupError::Pending)),
+                    Err(other) => error = Some(other),
                 }
             }
         }
-        if let Some(trouble) = trouble {
-            return Err(trouble);
+        if let Some(error) = error {
+            return Err(error);
         }
         let mut links = Links { ids: rows.iter().map(|(id, ends)| (*ends, *id)).collect(), by_claim: HashMap::new() };
         for (id, (source, target)) in &rows {
@@ -219,7 +219,7 @@ pub(super) fn live(handle: &Value) -> Live {
 }
 
 /// Reads all rows of an association.
-pub(super) fn all(definition: &Value, observation: &mut Observation, facts: &Facts) -> Result<Vec<Live>, Trouble> {
+pub(super) fn all(definition: &Value, observation: &mut Observation, facts: &Facts) -> Result<Vec<Live>, LookupError> {
     let association = Association::of(definition);
     let rows = rows(association.source_model, Some(association.name), None, observation, facts)?;
     let row = |row: &&Value| ends_of(row).map(|(id, (source, target))| live(&association.handle(source, target, id)));
@@ -232,7 +232,7 @@ pub(super) fn settle(
     group: &[Wanted<'_>],
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<(), Trouble> {
+) -> Result<(), LookupError> {
     let association = Association::of(definition);
     let links = association.read(group, observation, facts)?;
     let mut declared = Declared::default();

@@ -10,7 +10,7 @@ use crate::{
     model::{Desired, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
-            spec::spread,
+            spec::fail_all,
             surplus::{meant, pruned},
         },
         lookup::read_rows,
@@ -25,8 +25,8 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
     let request = Request { operation: "find_object_association", arguments, repeatable: true };
     let definitions: HashMap<&str, &Value> = match read_rows(request, "", &mut observation, facts) {
         Ok(rows) => rows.into_iter().filter_map(|row| Some((row["bk_obj_asst_id"].as_str()?, row))).collect(),
-        Err(trouble) => {
-            spread(&trouble, scopes, &mut observation);
+        Err(error) => {
+            fail_all(&error, scopes, &mut observation);
             return observation;
         }
     };
@@ -52,7 +52,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
                     rows.into_iter().filter(|row| row.handle["id"].as_i64().is_some_and(|id| !kept.contains(&id)));
                 observation.surplus.extend(surplus.map(|row| pruned(scope, "", row)));
             }
-            Err(trouble) => spread(&trouble, &[*scope], &mut observation),
+            Err(error) => fail_all(&error, &[*scope], &mut observation),
         }
     }
     observation

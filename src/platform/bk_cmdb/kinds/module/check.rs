@@ -9,7 +9,7 @@ use crate::{
     platform::bk_cmdb::{
         kinds::{
             pick::Definition,
-            spec::{placed, spread},
+            spec::{business_id, fail_all},
         },
         lookup::{self, Businesses},
     },
@@ -24,8 +24,8 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     let (common, businesses) = match (definition, businesses) {
         (Ok(definition), Ok(businesses)) => (definition, businesses),
         (definition, businesses) => {
-            for trouble in [definition.err(), businesses.err()].into_iter().flatten() {
-                spread(&trouble, desired, &mut observation);
+            for error in [definition.err(), businesses.err()].into_iter().flatten() {
+                fail_all(&error, desired, &mut observation);
             }
             return observation;
         }
@@ -33,7 +33,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     let mut by_business = std::collections::BTreeMap::<i64, Vec<&Desired>>::new();
     for one in desired {
         let Some(given) = one.locate("business") else { continue };
-        match placed(businesses.find(given, &mut observation, facts), one) {
+        match business_id(businesses.find(given, &mut observation, facts), one) {
             Ok(id) => by_business.entry(id).or_default().push(one),
             Err(observed) => {
                 observation.known.extend(observed.map(|observed| (one.id.clone(), observed)));
@@ -47,8 +47,8 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
             observation.remarks.extend(problems(one, definition.as_ref().ok(), &common, facts));
         }
         places(business, &group, &mut observation, facts);
-        if let Err(trouble) = definition {
-            own::withdraw(&trouble, &group, &mut observation, facts);
+        if let Err(error) = definition {
+            own::withdraw(&error, &group, &mut observation, facts);
         }
     }
     observation
@@ -84,8 +84,8 @@ fn places(business: i64, group: &[&Desired], observation: &mut Observation, fact
             }
         }
         (sets, services) => {
-            for trouble in [sets.err(), services.err()].into_iter().flatten() {
-                spread(&trouble, group, observation);
+            for error in [sets.err(), services.err()].into_iter().flatten() {
+                fail_all(&error, group, observation);
             }
         }
     }

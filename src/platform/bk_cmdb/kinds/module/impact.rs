@@ -8,7 +8,7 @@ use std::{
 use crate::{
     platform::bk_cmdb::{
         kinds::impact::{self, HOSTS, SERVICE_INSTANCES},
-        lookup::Trouble,
+        lookup::LookupError,
     },
     provider::{Facts, Impact, ImpactSet, Observation, Planned},
 };
@@ -29,7 +29,7 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
         let hosts = impact::hosts(business, &ids, &mut observation, facts);
         let service_instances = impact::service_instances(business, &ids, &mut observation, facts);
         impact.ask.append(&mut observation.ask);
-        let things = |found: &Result<BTreeMap<i64, ImpactSet>, Trouble>, module: i64| {
+        let things = |found: &Result<BTreeMap<i64, ImpactSet>, LookupError>, module: i64| {
             Some(Arc::new(found.as_ref().ok()?.get(&module).cloned().unwrap_or_default()))
         };
         for (one, module) in group {

@@ -16,9 +16,9 @@ use crate::{
     platform::bk_cmdb::{
         kinds::{
             pick,
-            spec::{nearest, spread},
+            spec::{fail_all, nearest},
         },
-        lookup::{Trouble, names, read_rows, service_categories, service_templates},
+        lookup::{LookupError, names, read_rows, service_categories, service_templates},
     },
     provider::{Facts, Observation},
 };
@@ -42,31 +42,31 @@ pub(super) fn fields(group: &[&Desired]) -> BTreeSet<String> {
 pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {
     let sets = match sets(business, group, observation, facts) {
         Ok(sets) => sets,
-        Err(trouble) => return spread(&trouble, group, observation),
+        Err(error) => return fail_all(&error, group, observation),
     };
     let fields = self::fields(group);
     let ids = group.iter().filter_map(|one| one.locate("module")?.as_i64()).collect();
     let by_id = by_ids(business, &ids, &fields, observation, facts);
-    let mut placed = Vec::new();
+    let mut business_id = Vec::new();
     for one in group {
         if let Some(set) = set_of(one, &sets, observation) {
-            placed.push((*one, set));
+            business_id.push((*one, set));
         }
     }
-    let names: BTreeSet<&str> = placed
+    let names: BTreeSet<&str> = business_id
         .iter()
         .filter_map(|(one, _)| one.locate("module")?.as_str())
-        .chain(placed.iter().filter_map(|(one, _)| wanted_name(one)))
+        .chain(business_id.iter().filter_map(|(one, _)| wanted_name(one)))
         .collect();
-    let in_sets: BTreeSet<i64> = placed.iter().map(|(_, set)| *set).collect();
+    let in_sets: BTreeSet<i64> = business_id.iter().map(|(_, set)| *set).collect();
     // The server searches for what is built in by the names that it stores, and shows others.
     let is_plain = names.iter().all(|name| !is_built_in(name));
     let searched = modules(business, &in_sets, Some(&names).filter(|_| is_plain), &fields, observation, facts);
     let (by_id, searched) = match (by_id, searched) {
         (Ok(by_id), Ok(searched)) => (by_id, searched),
         (by_id, searched) => {
-            for trouble in [by_id.err(), searched.err()].into_iter().flatten() {
-                spread(&trouble, group, observation);
+            for error in [by_id.err(), searched.err()].into_iter().flatten() {
+                fail_all(&error, group, observation);
             }
             return;
         }
@@ -74,7 +74,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     let modules_found = Modules::of(by_id.into_iter().chain(searched));
     let rows = &modules_found.rows;
     let named = |set: i64, name: &str| modules_found.named(set, name);
-    let candidates = placed.iter().map(|(one, set)| match one.locate("module") {
+    let candidates = business_id.iter().map(|(one, set)| match one.locate("module") {
         Some(Value::Number(id)) => {
             let id = id.as_i64().filter(|id| rows.get(id).is_some_and(|row| row["bk_set_id"].as_i64() == Some(*set)));
             id.into_iter().collect()
@@ -87,23 +87,23 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         _ => Vec::new(),
     });
     let assigned = identity::assign(candidates.collect());
-    let documents: Vec<_> = placed.iter().map(|(one, _)| *one).collect();
+    let documents: Vec<_> = business_id.iter().map(|(one, _)| *one).collect();
     let asked = if assigned.contains(&Assigned::Nothing) { &in_sets } else { &BTreeSet::new() };
     let Some(names) = names_by_set(business, asked, &fields, observation, facts) else { return };
     let services = match Services::of(business, &documents, observation, facts) {
         Ok(services) => services,
-        Err(trouble) => return spread(&trouble, &documents, observation),
+        Err(error) => return fail_all(&error, &documents, observation),
     };
     let Ok(hosts) = removal::hosts(business, &removal::going(&documents, &assigned), observation, facts) else {
         return;
     };
-    let modules = placed.iter().zip(&assigned).filter_map(|((one, _), assigned)| match assigned {
+    let modules = business_id.iter().zip(&assigned).filter_map(|((one, _), assigned)| match assigned {
         Assigned::One(id) => Some((*one, Some(rows[id]))),
         Assigned::Nothing => Some((*one, None)),
         _ => None,
     });
     fixed::ask(business, modules, &services, observation, facts);
-    for ((one, set), assigned) in placed.iter().zip(&assigned) {
+    for ((one, set), assigned) in business_id.iter().zip(&assigned) {
         let observed = match assigned {
             Assigned::One(id) => {
                 let mut found = live(one, rows[id]);
@@ -147,8 +147,8 @@ fn names_by_set<'f>(
 ) -> Option<HashMap<i64, Vec<&'f str>>> {
     let all = match modules(business, sets, None, fields, observation, facts) {
         Ok(all) => all,
-        Err(Trouble::Pending) => return None,
-        Err(Trouble::Failed(_) | Trouble::NoModel) => Vec::new(),
+        Err(LookupError::Pending) => return None,
+        Err(LookupError::Failed(_) | LookupError::NoModel) => Vec::new(),
     };
     let mut names: HashMap<i64, Vec<&str>> = HashMap::new();
     for (set, name) in all.into_iter().filter_map(|row| row["bk_set_id"].as_i64().zip(row[NAME].as_str())) {
@@ -175,7 +175,7 @@ pub(super) fn sets<'f>(
     group: &[&Desired],
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Sets<'f>, Trouble> {
+) -> Result<Sets<'f>, LookupError> {
     let names: BTreeSet<&str> = group.iter().filter_map(|one| one.locate("set")?.as_str()).collect();
     if names.is_empty() {
         return Ok(Sets::default());
@@ -194,7 +194,7 @@ fn read_sets<'f>(
     condition: &Value,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Vec<&'f Value>, LookupError> {
     let arguments = json!({"bk_biz_id": business, "condition": condition, "fields": ["bk_set_id", "bk_set_name", "default"],
         "page": {"start": 0, "limit": 0, "sort": "bk_set_id"}});
     read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
@@ -233,7 +233,7 @@ pub(super) fn modules<'f>(
     fields: &BTreeSet<String>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Vec<&'f Value>, LookupError> {
     if sets.is_empty() || names.is_some_and(BTreeSet::is_empty) {
         return Ok(Vec::new());
     }
@@ -252,7 +252,7 @@ pub(super) fn by_ids<'f>(
     fields: &BTreeSet<String>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Vec<&'f Value>, LookupError> {
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut rows = Ok(Vec::new());
     for chunk in ids.chunks(IDS) {
@@ -260,7 +260,7 @@ pub(super) fn by_ids<'f>(
         let request = Request { operation: "find_module_batch", arguments, repeatable: true };
         match (read_rows(request, "", observation, facts), &mut rows) {
             (Ok(more), Ok(rows)) => rows.extend(more),
-            (Err(trouble), _) => rows = Err(trouble),
+            (Err(error), _) => rows = Err(error),
             (Ok(_), Err(_)) => {}
         }
     }
@@ -284,7 +284,7 @@ impl<'f> Services<'f> {
         documents: &[&Desired],
         observation: &mut Observation,
         facts: &'f Facts,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, LookupError> {
         let named = |key: &str| documents.iter().any(|one| one.locate(key).is_some());
         let mut services = Self::default();
         if named("serviceTemplate") {

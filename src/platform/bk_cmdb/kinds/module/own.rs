@@ -5,8 +5,8 @@ use super::MODEL;
 use crate::{
     model::{Desired, Live, ObservedState},
     platform::bk_cmdb::{
-        kinds::{pick::Definition, spec::spread},
-        lookup::{self, Trouble},
+        kinds::{pick::Definition, spec::fail_all},
+        lookup::{self, LookupError},
     },
     provider::{Facts, Observation},
 };
@@ -23,7 +23,7 @@ pub(super) fn definition<'f>(
     group: &[&Desired],
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Definition<'f>, Trouble> {
+) -> Result<Definition<'f>, LookupError> {
     let common = lookup::definition(MODEL, observation, facts)?;
     if !group.iter().any(|one| needs_more(one, &common)) {
         return Ok(common);
@@ -34,11 +34,11 @@ pub(super) fn definition<'f>(
 }
 
 /// Takes back what is known of documents that need a definition which could not be read.
-pub(super) fn withdraw(trouble: &Trouble, group: &[&Desired], observation: &mut Observation, facts: &Facts) {
+pub(super) fn withdraw(error: &LookupError, group: &[&Desired], observation: &mut Observation, facts: &Facts) {
     let common = known(None, facts);
     let open: Vec<_> = group.iter().copied().filter(|one| needs_more(one, &common)).collect();
     observation.known.retain(|(id, _)| open.iter().all(|one| one.id != *id));
-    spread(trouble, &open, observation);
+    fail_all(error, &open, observation);
 }
 
 /// Returns the definition of modules of a business, as far as it was read.

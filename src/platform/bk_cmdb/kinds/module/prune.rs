@@ -9,7 +9,7 @@ use crate::{
     model::{Desired, Live},
     platform::bk_cmdb::{
         kinds::surplus::{in_businesses, meant, pruned},
-        lookup::Trouble,
+        lookup::LookupError,
     },
     provider::{Facts, Observation},
 };
@@ -25,7 +25,7 @@ fn search(
     kept: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<(), Trouble> {
+) -> Result<(), LookupError> {
     let sets = observe::sets(business, &[scope], observation, facts)?;
     let Some(set) = observe::set_of(scope, &sets, observation) else { return Ok(()) };
     let rows = observe::modules(business, &[set].into(), None, &observe::fields(&[scope]), observation, facts)?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     diff::identity::Assigned,
     model::{Desired, Ensure, Undeletable},
-    platform::bk_cmdb::{kinds::impact, lookup::Trouble},
+    platform::bk_cmdb::{kinds::impact, lookup::LookupError},
     provider::{Facts, ImpactSet, Observation},
 };
 
@@ -26,12 +26,12 @@ pub(super) fn hosts(
     going: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<BTreeMap<i64, ImpactSet>, Trouble> {
+) -> Result<BTreeMap<i64, ImpactSet>, LookupError> {
     if going.is_empty() {
         return Ok(BTreeMap::new());
     }
     match impact::hosts(business, going, observation, facts) {
-        Err(Trouble::Failed(_) | Trouble::NoModel) => Ok(BTreeMap::new()),
+        Err(LookupError::Failed(_) | LookupError::NoModel) => Ok(BTreeMap::new()),
         counted => counted,
     }
 }

@@ -8,7 +8,7 @@ use super::{find::template_of, rows};
 use crate::{
     model::Desired,
     platform::bk_cmdb::{
-        kinds::spec::{placed, spread},
+        kinds::spec::{business_id, fail_all},
         lookup::{Businesses, service_templates},
         version::Version,
     },
@@ -19,8 +19,8 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     let mut observation = Observation::default();
     let businesses = match Businesses::of(all, &mut observation, facts) {
         Ok(businesses) => businesses,
-        Err(trouble) => {
-            spread(&trouble, desired, &mut observation);
+        Err(error) => {
+            fail_all(&error, desired, &mut observation);
             return observation;
         }
     };
@@ -29,7 +29,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     for one in desired {
         observation.remarks.extend(rows::too_new(one, version));
         let Some(given) = one.locate("business") else { continue };
-        match placed(businesses.find(given, &mut observation, facts), one) {
+        match business_id(businesses.find(given, &mut observation, facts), one) {
             Ok(id) => by_business.entry(id).or_default().push(one),
             Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
         }
@@ -46,7 +46,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
                     }
                 }
             }
-            Err(trouble) => spread(&trouble, &group, &mut observation),
+            Err(error) => fail_all(&error, &group, &mut observation),
         }
     }
     observation

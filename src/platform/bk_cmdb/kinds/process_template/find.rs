@@ -15,9 +15,9 @@ use crate::{
     platform::bk_cmdb::{
         kinds::{
             pick,
-            spec::{nearest, spread},
+            spec::{fail_all, nearest},
         },
-        lookup::{Trouble, read_rows, service_templates},
+        lookup::{LookupError, read_rows, service_templates},
     },
     provider::{Facts, Observation},
 };
@@ -30,47 +30,47 @@ pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts,
     let by_id = read::by_ids(business, &ids, observation, facts);
     let templates = match templates {
         Ok(templates) => templates,
-        Err(trouble) => return spread(&trouble, group, observation),
+        Err(error) => return fail_all(&error, group, observation),
     };
-    let mut placed = Vec::new();
+    let mut business_id = Vec::new();
     for one in group {
         match template_of(one, &templates) {
-            Ok(template) => placed.push((*one, template)),
+            Ok(template) => business_id.push((*one, template)),
             Err(observed) => observation.know(&one.id, observed),
         }
     }
     let mut rows: BTreeMap<i64, &Value> = BTreeMap::new();
     match by_id {
         Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
-        Err(trouble) => placed.retain(|(one, _)| keep(one.locate("id").is_none(), one, &trouble, observation)),
+        Err(error) => business_id.retain(|(one, _)| keep(one.locate("id").is_none(), one, &error, observation)),
     }
-    for template in to_list(&placed, &rows) {
+    for template in to_list(&business_id, &rows) {
         let arguments = json!({"bk_biz_id": business, "service_template_id": template});
         let request = Request { operation: "list_proc_template", arguments, repeatable: true };
         match read_rows(request, "info", observation, facts) {
             Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
-            Err(trouble) => {
-                placed.retain(|(one, of)| {
+            Err(error) => {
+                business_id.retain(|(one, of)| {
                     let is_other = *of != Some(template) || one.locate("id").is_some();
-                    keep(is_other, one, &trouble, observation)
+                    keep(is_other, one, &error, observation)
                 });
             }
         }
     }
-    assign(business, &placed, &rows, facts, observation);
+    assign(business, &business_id, &rows, facts, observation);
 }
 
 /// Says of a document that cannot be read why, unless it is to be kept.
-fn keep(kept: bool, one: &Desired, trouble: &Trouble, observation: &mut Observation) -> bool {
+fn keep(kept: bool, one: &Desired, error: &LookupError, observation: &mut Observation) -> bool {
     if !kept {
-        spread(trouble, &[one], observation);
+        fail_all(error, &[one], observation);
     }
     kept
 }
 
 /// The service templates whose processes have to be known: those in which a process is named, or gets another name or
 /// start parameter regex.
-fn to_list(placed: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>) -> BTreeSet<i64> {
+fn to_list(business_id: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>) -> BTreeSet<i64> {
     let template = |(one, template): &(&Desired, Option<i64>)| match one.locate("id").and_then(Value::as_i64) {
         None => *template,
         Some(id) => {
@@ -79,13 +79,13 @@ fn to_list(placed: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>) -> 
             row["service_template_id"].as_i64().filter(|_| changes(NAME) || changes(pair::REGEX))
         }
     };
-    placed.iter().filter_map(template).collect()
+    business_id.iter().filter_map(template).collect()
 }
 
 /// Gives each document its live process. All documents of a business at once: what one means, no other can mean.
 fn assign(
     business: i64,
-    placed: &[(&Desired, Option<i64>)],
+    business_id: &[(&Desired, Option<i64>)],
     rows: &BTreeMap<i64, &Value>,
     facts: &Facts,
     observation: &mut Observation,
@@ -100,7 +100,7 @@ fn assign(
     }
     let named = |template: Option<i64>, name: &str| by_name.get(&(template, name)).cloned().unwrap_or_default();
     let pairs = pair::Holders::of(rows);
-    let candidates = placed.iter().map(|(one, template)| {
+    let candidates = business_id.iter().map(|(one, template)| {
         if let Some(id) = one.locate("id").and_then(Value::as_i64) {
             let fits = rows.get(&id).is_some_and(|row| template.is_none() || template_of(row) == *template);
             return fits.then_some(id).into_iter().collect();
@@ -110,8 +110,8 @@ fn assign(
         found
     });
     let assigned = identity::assign(candidates.collect());
-    let documents: Vec<_> = placed.iter().map(|(one, _)| *one).collect();
-    for ((one, template), assigned) in placed.iter().zip(&assigned) {
+    let documents: Vec<_> = business_id.iter().map(|(one, _)| *one).collect();
+    for ((one, template), assigned) in business_id.iter().zip(&assigned) {
         let observed = match assigned {
             Assigned::One(id) => {
                 let mut found = live(one, rows[id]);

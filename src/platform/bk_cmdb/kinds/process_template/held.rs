@@ -11,7 +11,7 @@ use crate::{
     model::{Desired, Live, Request},
     platform::bk_cmdb::{
         kinds::impact,
-        lookup::{Trouble, check_count},
+        lookup::{LookupError, check_count},
     },
     provider::{Facts, Observation, Read},
 };
@@ -28,7 +28,7 @@ pub(super) fn highest(live: &Live, facts: &Facts) -> i64 {
 pub(super) fn observe(desired: &Desired, live: &Live, observation: &mut Observation, facts: &Facts) {
     let Ok(merged) = rows::merge(desired, live, 0) else { return };
     let Some(row) = merged.changes.iter().find(|one| one.path.ends_with(']') && one.from.is_none()) else { return };
-    if let Err(Trouble::Failed(why)) = read(live, observation, facts) {
+    if let Err(LookupError::Failed(why)) = read(live, observation, facts) {
         let message = format!("which row ids the processes of {} still hold could not be read: {why}", live.label);
         let hint = "where a row was removed since the last sync, sync the modules before this row is added, or it may \
                     take over unlocked values of the removed one";
@@ -36,7 +36,7 @@ pub(super) fn observe(desired: &Desired, live: &Live, observation: &mut Observat
     }
 }
 
-fn read(live: &Live, observation: &mut Observation, facts: &Facts) -> Result<i64, Trouble> {
+fn read(live: &Live, observation: &mut Observation, facts: &Facts) -> Result<i64, LookupError> {
     let id = |key: &str| live.handle[key].as_i64().unwrap_or_default();
     let (business, template, process) = (id("business"), id("serviceTemplate"), id("process"));
     let modules = impact::modules(business, &BTreeSet::from([template]), observation, facts)?;
@@ -69,17 +69,17 @@ fn instances<'f>(
     module: Option<i64>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<BTreeMap<i64, &'f Value>, Trouble> {
+) -> Result<BTreeMap<i64, &'f Value>, LookupError> {
     let (mut found, count) = page(business, module, 0, observation, facts)?;
     // All pages are asked for at once.
-    check_count(count).map_err(Trouble::Failed)?;
+    check_count(count).map_err(LookupError::Failed)?;
     let more: Vec<_> =
         (PAGE..count).step_by(PAGE).map(|start| page(business, module, start, observation, facts)).collect();
     for page in more {
         found.extend(page?.0);
     }
     let found: BTreeMap<i64, &Value> = found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect();
-    if found.len() == count { Ok(found) } else { Err(Trouble::Failed("the rows moved meanwhile".to_owned())) }
+    if found.len() == count { Ok(found) } else { Err(LookupError::Failed("the rows moved meanwhile".to_owned())) }
 }
 
 /// Reads one page of service instances: its rows, and how many there are in all.
@@ -89,17 +89,17 @@ fn page<'f>(
     start: usize,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<(Vec<&'f Value>, usize), Trouble> {
+) -> Result<(Vec<&'f Value>, usize), LookupError> {
     let mut arguments = json!({"bk_biz_id": business, "page": {"start": start, "limit": PAGE, "sort": "id"}});
     if let Some(module) = module {
         arguments["bk_module_id"] = json!(module);
     }
     match observation.read(Request { operation: "list_service_instance_detail", arguments, repeatable: true }, facts) {
-        Read::Pending => Err(Trouble::Pending),
-        Read::Failed(refusal) => Err(Trouble::Failed(refusal.to_string())),
+        Read::Pending => Err(LookupError::Pending),
+        Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
         Read::Value(data) => {
             let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
-            let count = count.ok_or_else(|| Trouble::Failed("the answer has no count".to_owned()))?;
+            let count = count.ok_or_else(|| LookupError::Failed("the answer has no count".to_owned()))?;
             Ok((data["info"].as_array().into_iter().flatten().collect(), count))
         }
     }

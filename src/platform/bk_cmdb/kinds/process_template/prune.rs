@@ -12,7 +12,7 @@ use crate::{
     model::{Desired, Request},
     platform::bk_cmdb::{
         kinds::surplus::{in_businesses, meant, pruned},
-        lookup::{Trouble, read_rows, service_templates},
+        lookup::{LookupError, read_rows, service_templates},
     },
     provider::{Facts, Observation},
 };
@@ -28,7 +28,7 @@ fn search(
     kept: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<(), Trouble> {
+) -> Result<(), LookupError> {
     let by_name = scope.locate("serviceTemplate").is_some_and(Value::is_string);
     let templates = if by_name { service_templates(business, observation, facts)? } else { Vec::new() };
     let template = match template_of(scope, &templates) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     model::Request,
-    platform::bk_cmdb::lookup::{Trouble, read_rows},
+    platform::bk_cmdb::lookup::{LookupError, read_rows},
     provider::{Facts, Observation},
 };
 
@@ -19,7 +19,7 @@ pub(super) fn by_ids<'f>(
     ids: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, Trouble> {
+) -> Result<Vec<&'f Value>, LookupError> {
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut rows = Ok(Vec::new());
     for chunk in ids.chunks(IDS) {
@@ -27,7 +27,7 @@ pub(super) fn by_ids<'f>(
         let request = Request { operation: "list_proc_template", arguments, repeatable: true };
         match (read_rows(request, "info", observation, facts), &mut rows) {
             (Ok(more), Ok(rows)) => rows.extend(more),
-            (Err(trouble), _) => rows = Err(trouble),
+            (Err(error), _) => rows = Err(error),
             (Ok(_), Err(_)) => {}
         }
     }

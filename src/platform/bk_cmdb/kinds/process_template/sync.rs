@@ -10,7 +10,7 @@ use super::lock::{self, needs_sync};
 use crate::{
     platform::bk_cmdb::{
         kinds::impact::{self, HOSTS, MODULES, SERVICE_INSTANCES},
-        lookup::Trouble,
+        lookup::LookupError,
     },
     provider::{Facts, Impact, ImpactSet, Notes, Observation, Planned},
 };
@@ -29,8 +29,8 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Notes {
         let names = |modules: Vec<(i64, &str)>| modules.iter().map(|(id, name)| format!("{name} (#{id})")).collect();
         match found.map(|found| found.into_iter().map(|(template, modules)| (template, names(modules)))) {
             Ok(found) => modules.extend(found),
-            Err(Trouble::Pending) => {}
-            Err(Trouble::Failed(_) | Trouble::NoModel) => drop(failed.insert(*business)),
+            Err(LookupError::Pending) => {}
+            Err(LookupError::Failed(_) | LookupError::NoModel) => drop(failed.insert(*business)),
         }
     }
     notes.ask = observation.ask;
@@ -111,7 +111,7 @@ impl Below {
             };
             modules.iter().map(|(template, modules)| (*template, join(modules))).collect()
         };
-        let joined = |found: Result<BTreeMap<i64, ImpactSet>, Trouble>| {
+        let joined = |found: Result<BTreeMap<i64, ImpactSet>, LookupError>| {
             let found = found.ok()?;
             Some(by_template(&|id| found.get(&id).cloned().unwrap_or_default()))
         };
