@@ -233,7 +233,7 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
                 }
                 if candidate.is_nothing() {
                     unchanged += usize::from(!reported.contains_key(&desired.id));
-                } else if policy::is_bound(&desired.policies, candidate.action) {
+                } else if policy::policy_allows(&desired.policies, candidate.action) {
                     let wanted = if candidate.action == Action::Delete { Vec::new() } else { unique_keys.wanted };
                     candidates.insert(&desired.id, Candidate { wanted, ..candidate });
                 }

@@ -98,7 +98,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
             state.facts.record(one.id.clone(), ObservedState::Unknown("nothing told what it is".to_owned()));
         }
     }
-    state.ease();
+    state.apply_policies();
     state
 }
 

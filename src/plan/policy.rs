@@ -19,13 +19,13 @@ use crate::{
 
 impl<'a> TargetState<'a> {
     /// Works out, when all is read, what of each live object is enforced.
-    pub fn ease(&mut self) {
+    pub fn apply_policies(&mut self) {
         for one in &self.desired {
             if one.policies.enforce_all() || one.ensure == Ensure::Absent {
                 continue;
             }
             if let Some(ObservedState::Found(live)) = self.facts.observed(&one.id) {
-                let live = ObservedState::Found(eased(one, live, self.kind(&one.id), &self.facts));
+                let live = ObservedState::Found(reduced(one, live, self.kind(&one.id), &self.facts));
                 self.facts.record(one.id.clone(), live);
                 self.enforced.insert(one.id.clone(), of_policy(one, Policy::Enforce));
             }
@@ -39,7 +39,7 @@ impl<'a> TargetState<'a> {
 }
 
 /// The live object without rivals for unique values that are not enforced.
-fn eased(one: &Desired, live: &Live, kind: Option<&dyn Kind>, facts: &Facts) -> Live {
+fn reduced(one: &Desired, live: &Live, kind: Option<&dyn Kind>, facts: &Facts) -> Live {
     let unique_keys =
         kind.map(|kind| kind.unique_keys(&of_policy(one, Policy::Enforce), Some(live), &Value::Null, facts));
     let mut live = live.clone();
@@ -56,7 +56,7 @@ fn of_policy(desired: &Desired, policy: Policy) -> Desired {
 }
 
 /// Says whether the object as a whole is made or removed where it has to be.
-pub(super) fn is_bound(policies: &Policies, action: Action) -> bool {
+pub(super) fn policy_allows(policies: &Policies, action: Action) -> bool {
     action == Action::Update || policies.object == Policy::Enforce
 }
 
