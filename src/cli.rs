@@ -2,11 +2,11 @@
 
 mod apply;
 mod args;
+mod call_provenance;
 mod configuration;
 mod drift;
 pub mod exit;
 mod explain;
-mod grounds;
 mod journal;
 mod plan;
 mod sandbox;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::report::Origins;
 use crate::{
-    cli::grounds::Grounds,
+    cli::call_provenance::CallProvenance,
     manifest::{Given, Provenance, Via},
     plan::{Plan, file::place as at},
     source::{Origin, Sources},
@@ -23,9 +23,10 @@ pub(in crate::cli) fn explain(document: &mut Value, plan: &Plan, origins: Origin
             }
         }
     }
-    let grounds = Grounds::new(plan, states, provenance);
+    let call_provenance = CallProvenance::new(plan, states, provenance);
     for (number, call) in plan.calls.iter().enumerate() {
-        document["calls"][number]["because"] = grounds.of(call).iter().map(|place| at(place, sources)).collect();
+        document["calls"][number]["because"] =
+            call_provenance.of(call).iter().map(|place| at(place, sources)).collect();
     }
 }
 

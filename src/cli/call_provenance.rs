@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// The objects of a plan by their addresses.
-pub(super) struct Grounds<'a> {
+pub(super) struct CallProvenance<'a> {
     provenance: &'a Provenance,
     objects: HashMap<&'a ResourceId, (&'a Desired, Option<&'a ObservedState>)>,
     changes: HashMap<&'a ResourceId, &'a Change>,
 }
 
-impl<'a> Grounds<'a> {
+impl<'a> CallProvenance<'a> {
     /// Returns what the calls of `plan` may rest on.
     pub(super) fn new(plan: &'a Plan, states: &'a [TargetState<'_>], provenance: &'a Provenance) -> Self {
         let objects = states
