@@ -15,7 +15,7 @@ pub mod observe;
 pub mod prune;
 mod redirect;
 mod retry;
-pub mod seal;
+pub mod scope_reader;
 mod send_window;
 mod session;
 mod verify;

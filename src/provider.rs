@@ -2,7 +2,7 @@
 
 mod author;
 mod impact;
-pub mod seal;
+pub mod scope;
 mod wire;
 
 use std::{
@@ -364,7 +364,7 @@ pub trait Platform: Sync {
     }
 
     /// Returns how its reads are answered from a snapshot; none where there are no snapshots of it.
-    fn seals(&self) -> Option<&'static dyn seal::Seals> {
+    fn snapshot_scopes(&self) -> Option<&'static dyn scope::ScopeSchema> {
         None
     }
 

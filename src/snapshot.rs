@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     model::{Refusal, Request},
-    provider::seal::Whole,
+    provider::scope::ScopeRows,
 };
 
 /// Version of the files: those of another number before the dot are not read.
@@ -48,11 +48,11 @@ impl fmt::Display for ScopeName {
 }
 
 /// What reading a scope came to: its rows, or a refusal that is as good as an answer.
-pub type Content = Result<Arc<Whole>, Refusal>;
+pub type Content = Result<Arc<ScopeRows>, Refusal>;
 
 /// What is sealed of one target.
 #[derive(Debug, Default)]
-pub struct Sealed {
+pub struct TargetSnapshot {
     /// The name of its platform.
     pub platform: String,
     /// Its settings that plans depend on, and those that tell whose state it is. None is secret.
@@ -69,7 +69,7 @@ pub struct Snapshot {
     /// What could not be read, in words; nothing where it is complete.
     pub missing: Vec<String>,
     /// What is sealed, by the names of the targets.
-    pub targets: BTreeMap<String, Sealed>,
+    pub targets: BTreeMap<String, TargetSnapshot>,
 }
 
 /// Why a file is not taken for a snapshot.
@@ -95,8 +95,8 @@ pub enum SnapshotError {
 impl Snapshot {
     /// Returns the number of scopes and that of the rows in them.
     pub fn size(&self) -> (usize, usize) {
-        let scopes = || self.targets.values().flat_map(|sealed| sealed.scopes.values());
-        (scopes().count(), scopes().flatten().map(|whole| whole.rows().len()).sum())
+        let scopes = || self.targets.values().flat_map(|target_snapshot| target_snapshot.scopes.values());
+        (scopes().count(), scopes().flatten().map(|scope_rows| scope_rows.rows().len()).sum())
     }
 
     /// Returns the text of the file.
@@ -109,11 +109,12 @@ impl Snapshot {
         line("taken", json!(self.taken.to_string()));
         line("missing", json!(self.missing));
         text += "  \"targets\": {";
-        separated(&mut text, self.targets.iter(), |text, (name, sealed)| {
-            let (name, platform, settings) = (json!(name), json!(sealed.platform), json!(sealed.settings));
+        separated(&mut text, self.targets.iter(), |text, (name, target_snapshot)| {
+            let (name, platform, settings) =
+                (json!(name), json!(target_snapshot.platform), json!(target_snapshot.settings));
             let _ = write!(text, "\n    {name}: {{\n      \"platform\": {platform},\n      \"settings\": {settings},");
             *text += "\n      \"scopes\": [";
-            separated(text, sealed.scopes.iter(), scope);
+            separated(text, target_snapshot.scopes.iter(), scope);
             *text += "\n      ]\n    }";
         });
         text += "\n  },";
@@ -131,9 +132,9 @@ fn scope(text: &mut String, (name, content): (&ScopeName, &Content)) {
     let (operation, arguments) = (json!(name.operation), &name.arguments);
     let _ = write!(text, "\n        {{\"operation\": {operation}, \"arguments\": {arguments}, ");
     match content {
-        Ok(whole) => {
+        Ok(scope_rows) => {
             *text += "\"rows\": [";
-            separated(text, whole.rows().iter(), |text, row| {
+            separated(text, scope_rows.rows().iter(), |text, row| {
                 let _ = write!(text, "\n          {row}");
             });
             *text += "]}";

@@ -18,7 +18,7 @@ use crate::{
     diagnostic::Diagnostic,
     engine::{
         connection::{self, Connection, Reader, Shared},
-        seal::Seal,
+        scope_reader::ScopeReader,
     },
     files,
     manifest::{self, Set, Variables},
@@ -161,7 +161,7 @@ pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
 /// The connections of a run, and the sandbox that they lead to where there is one.
 pub(super) struct Connected {
     /// What answers reads in place of a server, by target.
-    pub(super) seals: BTreeMap<Arc<str>, Arc<Seal>>,
+    pub(super) snapshot_scopes: BTreeMap<Arc<str>, Arc<ScopeReader>>,
     /// One connection for each target in use.
     pub(super) connections: Vec<Arc<Connection>>,
     /// What they share.
@@ -173,7 +173,7 @@ pub(super) struct Connected {
 impl Connected {
     /// Returns a reader of each target.
     pub(super) fn readers(&self) -> Vec<Reader> {
-        let reader = |connection: &Arc<Connection>| match self.seals.get(&connection.target().name) {
+        let reader = |connection: &Arc<Connection>| match self.snapshot_scopes.get(&connection.target().name) {
             Some(seal) => connection.reader().through(seal.clone()),
             None => connection.reader(),
         };
@@ -212,7 +212,7 @@ pub(super) async fn connect(
     let shared = Shared::new(transport, network.parallelism, network.rate);
     let Some(config) = config else {
         if used.is_empty() && !network.sandbox {
-            return Ok(Connected { connections: Vec::new(), shared, sandbox: None, seals: BTreeMap::new() });
+            return Ok(Connected { connections: Vec::new(), shared, sandbox: None, snapshot_scopes: BTreeMap::new() });
         }
         return Err(format!("no {} was found: it names the targets; `--config FILE` points at it", config::FILE));
     };
@@ -236,7 +236,7 @@ pub(super) async fn connect(
         };
         connections.push(Connection::new(target, shared.clone()));
     }
-    Ok(Connected { connections, shared, sandbox, seals: BTreeMap::new() })
+    Ok(Connected { connections, shared, sandbox, snapshot_scopes: BTreeMap::new() })
 }
 
 /// Fetches a target's values: environment variables, files, what programs print.

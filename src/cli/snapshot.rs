@@ -14,7 +14,7 @@ use super::{
     configuration, exit, selection,
     setup::{self, Connected},
     signal::Stop,
-    view::{Screen, progress, sealed},
+    view::{Screen, progress, snapshot as snapshot_view},
 };
 use crate::{
     config::{self, Config, Setting},
@@ -22,14 +22,14 @@ use crate::{
         connection::{self, Connection, Shared},
         observe::{note, observe},
         prune::prune,
-        seal::Seal,
+        scope_reader::ScopeReader,
     },
     files::write::{self, Readers},
     model::{Desired, Refusal},
     plan::{plan, select},
     platform,
-    provider::{Platform, seal::Seals},
-    snapshot::{Sealed, Snapshot},
+    provider::{Platform, scope::ScopeSchema},
+    snapshot::{Snapshot, TargetSnapshot},
     transport::{Options, Transport},
 };
 
@@ -72,8 +72,8 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
     let mut connected = setup::connect(&args.network, config, &used).await.map_err(failed(exit::ERROR))?;
     for connection in &connected.connections {
         let target = connection.target();
-        let seals = seals_of(target.platform).map_err(failed(exit::ERROR))?;
-        connected.seals.insert(target.name.clone(), Seal::live(seals, connection.reader()));
+        let snapshot_scopes = seals_of(target.platform).map_err(failed(exit::ERROR))?;
+        connected.snapshot_scopes.insert(target.name.clone(), ScopeReader::live(snapshot_scopes, connection.reader()));
     }
     let work = seal(&connected, &desired, &scopes, screen);
     let snapshot = progress::reading(&used, connected.shared.counters(), screen, work).await;
@@ -85,7 +85,7 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
             .map_err(|error| format!("cannot write {}: {error}", file.display()))
             .map_err(failed(exit::ERROR))?,
     }
-    screen.say(&sealed::summary(&snapshot, reads, start.elapsed()));
+    screen.say(&snapshot_view::summary(&snapshot, reads, start.elapsed()));
     super::plan::end(connected).await;
     Ok(if snapshot.missing.is_empty() { exit::OK } else { exit::PARTIAL })
 }
@@ -100,7 +100,7 @@ async fn seal(connected: &Connected, desired: &[Desired], scopes: &[Desired], sc
     note(&readers, &mut states, &mut plan).await;
     let taken = Timestamp::from_second(taken.as_second()).unwrap_or(taken);
     let mut snapshot = Snapshot { taken, missing: Vec::new(), targets: BTreeMap::new() };
-    for (name, seal) in &connected.seals {
+    for (name, seal) in &connected.snapshot_scopes {
         let found = seal.finish().await;
         for (scope, refusal) in found.missing {
             screen.error(&format!("target `{name}`: {scope} could not be read: {refusal}"));
@@ -109,8 +109,8 @@ async fn seal(connected: &Connected, desired: &[Desired], scopes: &[Desired], sc
         for (scope, refusal) in found.left_out {
             screen.say(&format!("warning: target `{name}`: {scope} is left out: {refusal}"));
         }
-        match found.sealed {
-            Ok(sealed) => drop(snapshot.targets.insert(name.to_string(), sealed)),
+        match found.target_snapshot {
+            Ok(target_snapshot) => drop(snapshot.targets.insert(name.to_string(), target_snapshot)),
             Err(refusal) => {
                 screen.error(&format!("target `{name}` could not be read: {refusal}"));
                 snapshot.missing.push(name.to_string());
@@ -132,27 +132,29 @@ pub(super) fn open(
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let mut snapshot = Snapshot::from_text(&text).map_err(|error| format!("cannot use {shown}: {error}"))?;
     let age = Timestamp::now().duration_since(snapshot.taken);
-    screen.say(&sealed::age(&shown.to_string(), snapshot.taken, Duration::try_from(age).ok()));
+    screen.say(&snapshot_view::age(&shown.to_string(), snapshot.taken, Duration::try_from(age).ok()));
     if !snapshot.missing.is_empty() {
         screen.say(&format!("warning: the snapshot is incomplete: it lacks {}", snapshot.missing.join(", ")));
     }
     let options = Options { timeout: network.timeout, ..Options::default() };
     let transport = Transport::new(&options).map_err(|error| setup::explain(&error))?;
     let shared = Shared::new(transport, network.parallelism, network.rate);
-    let (mut connections, mut seals) = (Vec::new(), BTreeMap::new());
+    let (mut connections, mut snapshot_scopes) = (Vec::new(), BTreeMap::new());
     for name in used {
         let target = config.and_then(|config| config.targets.iter().find(|target| target.name == *name));
         let platform = target.map_or(&**name, |target| target.platform);
         let Some(platform) = platform::ALL.iter().copied().find(|one| one.name() == platform) else { continue };
         let of_platform = seals_of(platform)?;
-        let sealed = snapshot.targets.remove(&**name);
-        let sealed = sealed.ok_or_else(|| format!("the snapshot does not hold the target `{name}`"));
-        let sealed = sealed.and_then(|sealed| Ok((settings(target, platform, of_platform, &sealed)?, sealed)));
-        let (settings, scopes) = match sealed {
-            Ok((settings, sealed)) => (Ok(settings), sealed.scopes),
+        let target_snapshot = snapshot.targets.remove(&**name);
+        let target_snapshot = target_snapshot.ok_or_else(|| format!("the snapshot does not hold the target `{name}`"));
+        let target_snapshot = target_snapshot.and_then(|target_snapshot| {
+            Ok((settings(target, platform, of_platform, &target_snapshot)?, target_snapshot))
+        });
+        let (settings, scopes) = match target_snapshot {
+            Ok((settings, target_snapshot)) => (Ok(settings), target_snapshot.scopes),
             Err(why) => (Err(Refusal::new(None, why)), BTreeMap::new()),
         };
-        seals.insert(name.clone(), Seal::kept(of_platform, settings, scopes));
+        snapshot_scopes.insert(name.clone(), ScopeReader::kept(of_platform, settings, scopes));
         let target = connection::Target {
             name: name.clone(),
             platform,
@@ -162,12 +164,12 @@ pub(super) fn open(
         };
         connections.push(Connection::new(target, shared.clone()));
     }
-    Ok(Connected { connections, shared, sandbox: None, seals })
+    Ok(Connected { connections, shared, sandbox: None, snapshot_scopes })
 }
 
 /// Says what was answered from something that does not quite tell.
 pub(super) fn guesses(connected: &Connected, screen: &Screen) {
-    for (name, seal) in &connected.seals {
+    for (name, seal) in &connected.snapshot_scopes {
         for guess in seal.guessed() {
             let hint = "what this identity does not see may differ";
             screen.say(&format!("warning: target `{name}`: the snapshot answers {guess}; {hint}"));
@@ -175,8 +177,8 @@ pub(super) fn guesses(connected: &Connected, screen: &Screen) {
     }
 }
 
-fn seals_of(platform: &dyn Platform) -> Result<&'static dyn Seals, String> {
-    platform.seals().ok_or_else(|| format!("there are no snapshots of {}", platform.name()))
+fn seals_of(platform: &dyn Platform) -> Result<&'static dyn ScopeSchema, String> {
+    platform.snapshot_scopes().ok_or_else(|| format!("there are no snapshots of {}", platform.name()))
 }
 
 /// Returns the settings of a target: what the configuration spells out now, and what stood behind its references when
@@ -184,15 +186,15 @@ fn seals_of(platform: &dyn Platform) -> Result<&'static dyn Seals, String> {
 fn settings(
     target: Option<&config::Target>,
     platform: &dyn Platform,
-    seals: &dyn Seals,
-    sealed: &Sealed,
+    snapshot_scopes: &dyn ScopeSchema,
+    target_snapshot: &TargetSnapshot,
 ) -> Result<HashMap<String, String>, String> {
-    if sealed.platform != platform.name() {
-        return Err(format!("the snapshot holds it as a target of {}", sealed.platform));
+    if target_snapshot.platform != platform.name() {
+        return Err(format!("the snapshot holds it as a target of {}", target_snapshot.platform));
     }
     let written = |key: &str| target?.settings.get(key).map(|setting| &setting.value);
-    for key in seals.identity() {
-        if let (Some(Setting::Literal(now)), Some(then)) = (written(key), sealed.settings.get(*key))
+    for key in snapshot_scopes.identity() {
+        if let (Some(Setting::Literal(now)), Some(then)) = (written(key), target_snapshot.settings.get(*key))
             && now != then
         {
             return Err(format!("the snapshot was taken with the {key} `{then}`, not `{now}`"));
@@ -201,8 +203,8 @@ fn settings(
     let value = |key: &&str| match written(key) {
         Some(Setting::Literal(now)) => Some(now.clone()),
         // Without a configuration, or where it only says where the value is.
-        _ if target.is_none() || written(key).is_some() => sealed.settings.get(*key).cloned(),
+        _ if target.is_none() || written(key).is_some() => target_snapshot.settings.get(*key).cloned(),
         _ => None,
     };
-    Ok(seals.settings().iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect())
+    Ok(snapshot_scopes.settings().iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect())
 }

@@ -18,7 +18,7 @@ pub(super) mod progress;
 mod removal;
 pub(super) mod report;
 mod sarif;
-pub(super) mod sealed;
+pub(super) mod snapshot;
 pub(super) mod text;
 mod value;
 mod yaml;

@@ -27,7 +27,7 @@ use super::{
     notice::{NOTICEABLE, Notice, bounded, until},
     redirect,
     retry::{Patience, wait, waits},
-    seal::Seal,
+    scope_reader::ScopeReader,
     send_window::SendWindow,
     session::{Held, Session},
 };
@@ -110,7 +110,7 @@ impl Connection {
 
     /// Returns the way to use it that cannot write.
     pub fn reader(self: &Arc<Self>) -> Reader {
-        Reader { connection: self.clone(), seal: None }
+        Reader { connection: self.clone(), scopes: None }
     }
 
     /// Returns the way to use it that can write.

@@ -89,12 +89,12 @@ pub fn fingerprint(text: &str) -> String {
 }
 
 /// Puts the digest of a document into it.
-pub fn seal(document: &mut Value) {
-    document[DIGEST] = json!(sealed(document));
+pub fn add_digest(document: &mut Value) {
+    document[DIGEST] = json!(digest_of(document));
 }
 
 /// Returns the digest of a document, key by key: it may be large.
-fn sealed(document: &Value) -> String {
+fn digest_of(document: &Value) -> String {
     let content = document.as_object().into_iter().flatten().filter(|(key, _)| *key != DIGEST && *key != COST);
     let parts: Vec<String> = content.map(|(key, value)| digest(&json!([key, digest(value)]))).collect();
     digest(&json!(parts))
@@ -151,7 +151,7 @@ pub fn read(text: &str, platforms: &[&'static dyn Platform], sources: &mut Sourc
         _ => return Err(FileError::Shape("it has no `apiVersion: reconcile/v1` and `kind: Plan`".to_owned())),
     }
     check_version(document["format_version"].as_str().unwrap_or("unknown"))?;
-    if document[DIGEST].as_str() != Some(&sealed(&document)) {
+    if document[DIGEST].as_str() != Some(&digest_of(&document)) {
         return Err(FileError::Digest);
     }
     let read: document::Document =

@@ -4,7 +4,7 @@ mod api;
 mod attribute;
 mod kinds;
 mod lookup;
-mod sealed;
+mod snapshot_scopes;
 mod version;
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ use version::Version;
 
 use crate::{
     model::{Refusal, Request},
-    provider::{Endpoint, Kind, Platform, Prepared, Reply, RequestContext, seal::Seals},
+    provider::{Endpoint, Kind, Platform, Prepared, Reply, RequestContext, scope::ScopeSchema},
 };
 
 /// BlueKing CMDB, 3.9 to 3.14.
@@ -65,8 +65,8 @@ impl Platform for BkCmdb {
         refusal.is_absent() || (thing == WIDE && lookup::is_too_wide(refusal))
     }
 
-    fn seals(&self) -> Option<&'static dyn Seals> {
-        Some(&sealed::Scopes)
+    fn snapshot_scopes(&self) -> Option<&'static dyn ScopeSchema> {
+        Some(&snapshot_scopes::Scopes)
     }
 
     fn settings_to_check(&self, endpoint: &Endpoint, refusal: &Refusal) -> Vec<String> {

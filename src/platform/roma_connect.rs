@@ -4,8 +4,8 @@ mod api;
 mod iam;
 mod kinds;
 mod list;
-mod sealed;
 mod sign;
+mod snapshot_scopes;
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{
     model::{Refusal, Request},
     provider::{
         ConcurrencyGroup, CredentialStatus, Endpoint, Kind, Login, LoginResult, Platform, Prepared, Reply,
-        RequestContext, seal::Seals,
+        RequestContext, scope::ScopeSchema,
     },
 };
 
@@ -52,8 +52,8 @@ impl Platform for RomaConnect {
         api::is_read(operation)
     }
 
-    fn seals(&self) -> Option<&'static dyn Seals> {
-        Some(&sealed::Scopes)
+    fn snapshot_scopes(&self) -> Option<&'static dyn ScopeSchema> {
+        Some(&snapshot_scopes::Scopes)
     }
 
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal> {

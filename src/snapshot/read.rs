@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Content, DIGEST, FORMAT_VERSION, ScopeName, Sealed, Snapshot, SnapshotError, digest};
-use crate::{model::Refusal, provider::seal::Whole};
+use super::{Content, DIGEST, FORMAT_VERSION, ScopeName, Snapshot, SnapshotError, TargetSnapshot, digest};
+use crate::{model::Refusal, provider::scope::ScopeRows};
 
 pub(super) fn snapshot(text: &str) -> Result<Snapshot, SnapshotError> {
     let mut document: Value = serde_json::from_str(text).map_err(SnapshotError::Text)?;
@@ -30,22 +30,22 @@ pub(super) fn snapshot(text: &str) -> Result<Snapshot, SnapshotError> {
     let Value::Object(targets) = document["targets"].take() else {
         return Err(SnapshotError::Shape("it has no targets".to_owned()));
     };
-    let targets = targets.into_iter().map(|(name, sealed)| Ok((name, target(sealed)?)));
+    let targets = targets.into_iter().map(|(name, target_snapshot)| Ok((name, target(target_snapshot)?)));
     Ok(Snapshot { taken, missing, targets: targets.collect::<Result<_, SnapshotError>>()? })
 }
 
-fn target(mut sealed: Value) -> Result<Sealed, SnapshotError> {
+fn target(mut target_snapshot: Value) -> Result<TargetSnapshot, SnapshotError> {
     let shape = |what: &str| SnapshotError::Shape(what.to_owned());
-    let platform = sealed["platform"].as_str().ok_or_else(|| shape("a target has no platform"))?.to_owned();
-    let settings = sealed["settings"].as_object().into_iter().flatten();
+    let platform = target_snapshot["platform"].as_str().ok_or_else(|| shape("a target has no platform"))?.to_owned();
+    let settings = target_snapshot["settings"].as_object().into_iter().flatten();
     let settings = settings.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
-    let Value::Array(list) = sealed["scopes"].take() else { return Err(shape("a target has no scopes")) };
+    let Value::Array(list) = target_snapshot["scopes"].take() else { return Err(shape("a target has no scopes")) };
     let mut scopes = BTreeMap::new();
     for mut scope in list {
         let operation = scope["operation"].as_str().ok_or_else(|| shape("a scope has no operation"))?.to_owned();
         let name = ScopeName { operation, arguments: scope["arguments"].to_string() };
         let content: Content = match (scope["rows"].take(), &scope["refusal"]) {
-            (Value::Array(rows), Value::Null) => Ok(Arc::new(Whole::new(rows))),
+            (Value::Array(rows), Value::Null) => Ok(Arc::new(ScopeRows::new(rows))),
             (Value::Null, Value::Object(refusal)) => {
                 let text = |key: &str| refusal.get(key).and_then(Value::as_str);
                 Err(Refusal::new(text("code").map(Into::into), text("message").unwrap_or_default()))
@@ -54,5 +54,5 @@ fn target(mut sealed: Value) -> Result<Sealed, SnapshotError> {
         };
         scopes.insert(name, content);
     }
-    Ok(Sealed { platform, settings, scopes })
+    Ok(TargetSnapshot { platform, settings, scopes })
 }

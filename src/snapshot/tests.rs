@@ -5,16 +5,16 @@ fn snapshot() -> Snapshot {
         |operation: &'static str, arguments: Value| ScopeName::of(&Request { operation, arguments, repeatable: true });
     let rows = vec![json!({"id": 1, "name": "机柜 \"a\""}), json!({"id": 2, "load": 0.1 + 0.2})];
     let scopes = [
-        (scope("list", json!({"b": 1, "a": "x"})), Ok(Arc::new(Whole::new(rows)))),
+        (scope("list", json!({"b": 1, "a": "x"})), Ok(Arc::new(ScopeRows::new(rows)))),
         (scope("list", json!({})), Ok(Arc::default())),
         (scope("search", json!({})), Err(Refusal::absent("search", "old"))),
     ];
     let settings = BTreeMap::from([("timeZone".to_owned(), "Asia/Shanghai".to_owned())]);
-    let sealed = Sealed { platform: "one".to_owned(), settings, scopes: scopes.into() };
+    let target_snapshot = TargetSnapshot { platform: "one".to_owned(), settings, scopes: scopes.into() };
     Snapshot {
         taken: Timestamp::from_second(1_790_000_000).expect("it is a time"),
         missing: vec!["t: list".to_owned()],
-        targets: BTreeMap::from([("t".to_owned(), sealed), ("u".to_owned(), Sealed::default())]),
+        targets: BTreeMap::from([("t".to_owned(), target_snapshot), ("u".to_owned(), TargetSnapshot::default())]),
     }
 }
 

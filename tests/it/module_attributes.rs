@@ -115,8 +115,8 @@ fn a_snapshot_knows_it() {
     let live = site.run(&["plan", "-o", "json"]);
     assert!(live.stdout.contains("Silver"), "{live}");
     unplug(&site);
-    let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
-    assert_eq!(plan_of(&sealed), plan_of(&live));
+    let target_snapshot = site.run(&["plan", "-o", "json", "--against", FILE]);
+    assert_eq!(plan_of(&target_snapshot), plan_of(&live));
 }
 
 /// A state with a module of a service template that fixes who operates it.
@@ -270,6 +270,6 @@ fn a_snapshot_knows_what_is_fixed() {
     let live = site.run(&["plan", "-o", "json"]);
     assert!(live.stdout.contains("P119"), "{live}");
     site.sandbox().clear_calls();
-    let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
-    assert_eq!((plan_of(&sealed), site.sandbox().calls().len()), (plan_of(&live), 0));
+    let target_snapshot = site.run(&["plan", "-o", "json", "--against", FILE]);
+    assert_eq!((plan_of(&target_snapshot), site.sandbox().calls().len()), (plan_of(&live), 0));
 }

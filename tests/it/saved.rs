@@ -273,7 +273,7 @@ fn a_file_that_cannot_be_trusted_is_refused_by_name() {
 fn forge(site: &Site, edit: &dyn Fn(&mut Value)) {
     let mut document = document(site);
     edit(&mut document);
-    reconcile::plan::file::seal(&mut document);
+    reconcile::plan::file::add_digest(&mut document);
     site.write("plan.json", &format!("{document:#}\n"));
 }
 

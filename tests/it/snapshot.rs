@@ -102,9 +102,9 @@ fn a_plan_needs_neither_network_nor_credentials() {
     let taken = seal(&site);
     assert!(taken.stdout.is_empty() && taken.stderr.starts_with("Sealed: "), "{taken}");
     unplug(&site);
-    let sealed = site.run(&["plan", "-o", "json", "--detailed-exitcode", "--against", FILE]);
-    assert_eq!((plan_of(&sealed), sealed.code), (plan_of(&live), live.code), "{sealed}");
-    assert!(sealed.stderr.starts_with("Planning against state.snapshot, taken 20"), "{sealed}");
+    let target_snapshot = site.run(&["plan", "-o", "json", "--detailed-exitcode", "--against", FILE]);
+    assert_eq!((plan_of(&target_snapshot), target_snapshot.code), (plan_of(&live), live.code), "{target_snapshot}");
+    assert!(target_snapshot.stderr.starts_with("Planning against state.snapshot, taken 20"), "{target_snapshot}");
     assert_eq!(operations(&site.sandbox().calls()), json!({}));
     // The file is no manifest, and the live way is shut.
     let shut = site.run(&["plan"]);
@@ -151,13 +151,13 @@ fn what_a_pull_request_brings_is_planned() {
         // Instance third holds a row, and that blocks its removal alone.
         assert_eq!(live.json()["changes"].as_array().map(Vec::len), Some(10), "{live}");
         unplug(&site);
-        let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
-        assert_eq!((plan_of(&sealed), sealed.code), (plan_of(&live), live.code), "{sealed}");
+        let target_snapshot = site.run(&["plan", "-o", "json", "--against", FILE]);
+        assert_eq!((plan_of(&target_snapshot), target_snapshot.code), (plan_of(&live), live.code), "{target_snapshot}");
         assert_eq!(operations(&site.sandbox().calls()), json!({}));
         // Nobody was asked who else could have the name.
         let warning = "warning: target `roma`: the snapshot answers ValidateRomaApp \
                        {\"instance_id\":\"i1\",\"name\":\"billing\"} from ListRomaApp";
-        assert!(sealed.stderr.contains(warning), "{sealed}");
+        assert!(target_snapshot.stderr.contains(warning), "{target_snapshot}");
     }
 }
 
@@ -189,8 +189,8 @@ fn large_models_are_sealed_to_their_last_page() {
         );
         seal(&site);
         unplug(&site);
-        let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
-        assert_eq!((plan_of(&sealed), sealed.code), (plan_of(&live), live.code), "{version}");
+        let target_snapshot = site.run(&["plan", "-o", "json", "--against", FILE]);
+        assert_eq!((plan_of(&target_snapshot), target_snapshot.code), (plan_of(&live), live.code), "{version}");
     }
 }
 
@@ -269,10 +269,14 @@ fn apps_of_others_are_known_as_far_as_they_were_asked_for() {
         let live = site.run(&["plan", "-o", "json"]);
         seal(&site);
         unplug(&site);
-        let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
-        assert_eq!((plan_of(&sealed), sealed.code), (plan_of(&live), live.code), "{spec}: {sealed}");
+        let target_snapshot = site.run(&["plan", "-o", "json", "--against", FILE]);
+        assert_eq!(
+            (plan_of(&target_snapshot), target_snapshot.code),
+            (plan_of(&live), live.code),
+            "{spec}: {target_snapshot}"
+        );
         assert_eq!(live.code, Some(code), "{live}");
-        assert!(!sealed.stderr.contains("warning"), "{sealed}");
+        assert!(!target_snapshot.stderr.contains("warning"), "{target_snapshot}");
     };
     // ann sees `orders` only.
     check("{ensure: present, app: invoices, fields: {}}", 1);
@@ -363,8 +367,8 @@ fn every_read_of_a_kind_has_a_scope() {
                 seen += 1;
                 let operation: &'static str = String::from(name).leak();
                 let request = Request { operation, arguments: json!({}), repeatable: true };
-                let seals = platform.seals().expect("both platforms have snapshots");
-                assert!(!seals.scopes(&request).is_empty(), "{}: no scope answers {name}", path.display());
+                let snapshot_scopes = platform.snapshot_scopes().expect("both platforms have snapshots");
+                assert!(!snapshot_scopes.scopes(&request).is_empty(), "{}: no scope answers {name}", path.display());
             }
         }
     }
@@ -407,8 +411,8 @@ fn nothing_secret_and_nobody_is_in_a_snapshot() {
     // What plans read is there, though.
     assert!(text.contains("\"operator\":\"alice\"") && text.contains("{\"id\":\"u2\",\"roles\":[\"read\"]}"), "{text}");
     unplug(&site);
-    let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
-    assert_eq!(plan_of(&sealed), plan_of(&live), "{sealed}");
+    let target_snapshot = site.run(&["plan", "-o", "json", "--against", FILE]);
+    assert_eq!(plan_of(&target_snapshot), plan_of(&live), "{target_snapshot}");
 }
 
 #[test]

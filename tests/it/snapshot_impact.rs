@@ -60,8 +60,8 @@ fn below(plan: &Output) -> Vec<String> {
 fn same(site: &Site) -> Output {
     let live = site.run(&["plan", "-o", "json"]);
     site.sandbox().clear_calls();
-    let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
-    assert_eq!((plan_of(&sealed), sealed.code), (plan_of(&live), live.code), "{sealed}");
+    let target_snapshot = site.run(&["plan", "-o", "json", "--against", FILE]);
+    assert_eq!((plan_of(&target_snapshot), target_snapshot.code), (plan_of(&live), live.code), "{target_snapshot}");
     assert_eq!(operations(&site.sandbox().calls()), json!({}));
     live
 }

@@ -34,8 +34,8 @@ fn rows_that_move_between_pages_are_read_again() {
             format!("{operation} {{\"bk_obj_id\":\"bk_switch\"}} could not be read: the rows moved each of 5 times");
         assert!(taken.stderr.contains(&said), "{taken}");
         unplug(&site);
-        let sealed = site.run(&["plan", "-o", "json", "--against", FILE]);
-        assert_eq!(plan_of(&sealed), plan_of(&live), "{version}");
+        let target_snapshot = site.run(&["plan", "-o", "json", "--against", FILE]);
+        assert_eq!(plan_of(&target_snapshot), plan_of(&live), "{version}");
         let plan = site.run(&["plan", "-o", "json", "--against", "moved.snapshot"]);
         assert_eq!((plan.code, &plan.json()["changes"]), (Some(5), &Value::Array(Vec::new())), "{plan}");
     }

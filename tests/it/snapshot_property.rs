@@ -140,14 +140,14 @@ fn check(case: &Case, below: &Below, way: Way) -> Result<(), TestCaseError> {
         let taken = run(&["snapshot", known, "--allow-empty", "--out", "state.snapshot"]);
         prop_assert_eq!(taken.code, Some(0), "{}", taken);
         site.sandbox().clear_calls();
-        let sealed = run(&["plan", "many", "--allow-empty", "-o", "json", "--against", "state.snapshot"]);
+        let target_snapshot = run(&["plan", "many", "--allow-empty", "-o", "json", "--against", "state.snapshot"]);
         prop_assert_eq!(operations(&site.sandbox().calls()), json!({}));
-        prop_assert_eq!(sealed.code, live.code, "{}: {}", known, sealed);
+        prop_assert_eq!(target_snapshot.code, live.code, "{}: {}", known, target_snapshot);
         prop_assert!(
-            plan_of(&sealed) == plan_of(&live),
+            plan_of(&target_snapshot) == plan_of(&live),
             "{}: {}\n--- live\n{}\n--- manifests\n{}",
             known,
-            sealed,
+            target_snapshot,
             live,
             scene.manifests
         );

@@ -48,7 +48,7 @@ pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
         document["follow_ups"] = follow_up::json(&follow_up::follow_ups(plan, report.outcomes));
         add_outcomes(&mut document, outcomes, report.counters);
     }
-    file::seal(&mut document);
+    file::add_digest(&mut document);
     document
 }
 

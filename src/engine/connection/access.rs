@@ -9,14 +9,14 @@ use std::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, Seal, SendResult, SendWindow, Target};
+use super::{Connection, ScopeReader, SendResult, SendWindow, Target};
 use crate::model::{Refusal, Request};
 
 /// Reads from a target. It has no method that writes.
 #[derive(Debug, Clone)]
 pub struct Reader {
     pub(super) connection: Arc<Connection>,
-    pub(super) seal: Option<Arc<Seal>>,
+    pub(super) scopes: Option<Arc<ScopeReader>>,
 }
 
 impl Reader {
@@ -27,14 +27,14 @@ impl Reader {
 
     /// Returns a reader that has everything answered by a seal.
     #[must_use]
-    pub fn through(self, seal: Arc<Seal>) -> Self {
-        Self { seal: Some(seal), ..self }
+    pub fn through(self, scopes: Arc<ScopeReader>) -> Self {
+        Self { scopes: Some(scopes), ..self }
     }
 
     /// Returns the settings of the target that are not secret, such as `timeZone`. Where they cannot be had, no request
     /// would be answered either.
     pub async fn settings(&self) -> Result<HashMap<String, String>, Refusal> {
-        if let Some(settings) = self.seal.as_ref().and_then(|seal| seal.settings()) {
+        if let Some(settings) = self.scopes.as_ref().and_then(|scopes| scopes.settings()) {
             return settings;
         }
         let held = self.connection.session.get(&*self.connection).await?;
@@ -51,8 +51,8 @@ impl Reader {
         if !self.connection.target.platform.is_read(request.operation) {
             return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
         }
-        if let Some(seal) = &self.seal {
-            return seal.answer(request).await;
+        if let Some(scopes) = &self.scopes {
+            return scopes.answer(request).await;
         }
         match self.connection.settle(request, None).await {
             SendResult::Answered(answer) => answer,

@@ -427,11 +427,11 @@ mod tests {
         let absent = |request: &Request| {
             (request.operation == "search_object_instances").then(|| Refusal::absent(request.operation, "old"))
         };
-        let narrow =
+        let select =
             |request: &Request| is_wide(request).then(|| Refusal::new(Some("1199006".into()), "too many rules"));
         check(None, |_| None, &[("search_object_instances", 3)]);
         check(Some("3.13"), |_| None, &[("search_object_instances", 6)]);
         check(None, absent, &[("search_inst_by_object", 3), ("search_object_instances", 3)]);
-        check(None, narrow, &[("search_object_instances", 9)]);
+        check(None, select, &[("search_object_instances", 9)]);
     }
 }

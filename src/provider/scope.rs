@@ -12,7 +12,7 @@ use crate::model::{Refusal, Request};
 
 /// How a platform's reads are answered from whole scopes: all instances of a model, all modules of a business. A scope
 /// is named by a request without conditions, fields and pages; it is never sent as it is.
-pub trait Seals: Sync {
+pub trait ScopeSchema: Sync {
     /// Names the scopes that a read can be answered from, the one that tells most first; none for an unknown read.
     fn scopes(&self, request: &Request) -> Vec<Request>;
 
@@ -22,16 +22,16 @@ pub trait Seals: Sync {
     }
 
     /// Names the scopes that belong to one that manifests touch, so that a new document finds them too.
-    fn beside(&self, _scope: &Request) -> Vec<Request> {
+    fn related(&self, _scope: &Request) -> Vec<Request> {
         Vec::new()
     }
 
     /// Returns the rows of a scope, with what kinds read of them and nothing else; none while answers are missing.
-    /// `needs` holds what [`Seals::needs`] names, in that order.
+    /// `needs` holds what [`ScopeSchema::needs`] names, in that order.
     fn rows(
         &self,
         scope: &Request,
-        needs: &[Arc<Whole>],
+        needs: &[Arc<ScopeRows>],
         observation: &mut Observation,
         facts: &Facts,
     ) -> Result<Option<Vec<Value>>, Refusal>;
@@ -45,7 +45,7 @@ pub trait Seals: Sync {
     }
 
     /// Returns the answer that the server would have given; none where the scope does not tell.
-    fn narrow(&self, request: &Request, scope: &Request, whole: &Whole) -> Option<Result<Value, Refusal>>;
+    fn select(&self, request: &Request, scope: &Request, scope_rows: &ScopeRows) -> Option<Result<Value, Refusal>>;
 
     /// Names the settings of a target that plans depend on.
     fn settings(&self) -> &'static [&'static str];
@@ -59,12 +59,12 @@ pub type Index = HashMap<String, Vec<usize>>;
 
 /// All rows of a scope.
 #[derive(Debug, Default)]
-pub struct Whole {
+pub struct ScopeRows {
     rows: Vec<Value>,
     indexes: Mutex<HashMap<String, Arc<Index>>>,
 }
 
-impl Whole {
+impl ScopeRows {
     /// Returns a scope of rows.
     pub fn new(rows: Vec<Value>) -> Self {
         Self { rows, indexes: Mutex::default() }
@@ -139,11 +139,11 @@ mod tests {
     #[test]
     fn rows_are_found_by_equal_values() {
         let rows = json!([{"a": 1, "b": "x"}, {"a": "1"}, {"a": [1, 2]}, {"a": null}, {"a": 2.0}, {"a": 2.5}]);
-        let whole = Whole::new(rows.as_array().cloned().unwrap_or_default());
+        let scope_rows = ScopeRows::new(rows.as_array().cloned().unwrap_or_default());
         let check = |values: Value, expected: &[usize]| {
             let values = values.as_array().cloned().unwrap_or_default();
-            let found = whole.among("a", &values);
-            let expected: Vec<_> = expected.iter().map(|at| &whole.rows()[*at]).collect();
+            let found = scope_rows.among("a", &values);
+            let expected: Vec<_> = expected.iter().map(|at| &scope_rows.rows()[*at]).collect();
             assert_eq!(found, expected, "{values:?}");
         };
         check(json!([1]), &[0, 2]);
@@ -153,7 +153,7 @@ mod tests {
         check(json!([null]), &[3]);
         check(json!([[1, 2]]), &[2]);
         check(json!([7, "x"]), &[]);
-        assert_eq!(only(&whole.rows()[0], &["b", "c"]), json!({"b": "x"}));
-        assert_eq!(only(&whole.rows()[0], &[]), whole.rows()[0]);
+        assert_eq!(only(&scope_rows.rows()[0], &["b", "c"]), json!({"b": "x"}));
+        assert_eq!(only(&scope_rows.rows()[0], &[]), scope_rows.rows()[0]);
     }
 }

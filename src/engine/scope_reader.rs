@@ -20,9 +20,9 @@ use crate::{
     model::{Refusal, Request, Retry},
     provider::{
         Facts, Observation,
-        seal::{Seals, Whole},
+        scope::{ScopeRows, ScopeSchema},
     },
-    snapshot::{Content, ScopeName, Sealed},
+    snapshot::{Content, ScopeName, TargetSnapshot},
 };
 
 /// Where scopes come from.
@@ -34,15 +34,15 @@ enum Source {
 }
 
 /// Answers the reads of one target from whole scopes.
-pub struct Seal {
-    seals: &'static dyn Seals,
+pub struct ScopeReader {
+    schema: &'static dyn ScopeSchema,
     source: Source,
     scopes: Mutex<HashMap<Request, Arc<OnceCell<Content>>>>,
     kept: BTreeMap<ScopeName, Content>,
     guessed: Mutex<BTreeSet<String>>,
 }
 
-impl fmt::Debug for Seal {
+impl fmt::Debug for ScopeReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seal").field("kept", &self.kept.len()).finish_non_exhaustive()
     }
@@ -51,30 +51,30 @@ impl fmt::Debug for Seal {
 /// What taking a snapshot of a target came to.
 pub struct Taken {
     /// What is sealed; nothing where not even the target's settings could be had.
-    pub sealed: Result<Sealed, Refusal>,
+    pub target_snapshot: Result<TargetSnapshot, Refusal>,
     /// What was asked for and could not be read, with the refusal.
     pub missing: Vec<(ScopeName, Refusal)>,
     /// What would have been of use to others and could not be read.
     pub left_out: Vec<(ScopeName, Refusal)>,
 }
 
-impl Seal {
+impl ScopeReader {
     /// Returns a seal that reads scopes from a live server as they are asked for.
-    pub fn live(seals: &'static dyn Seals, reader: Reader) -> Arc<Self> {
-        Arc::new(Self::new(seals, Source::Live(reader), BTreeMap::new()))
+    pub fn live(schema: &'static dyn ScopeSchema, reader: Reader) -> Arc<Self> {
+        Arc::new(Self::new(schema, Source::Live(reader), BTreeMap::new()))
     }
 
     /// Returns a seal of the scopes of a snapshot. Nothing is sent.
     pub fn kept(
-        seals: &'static dyn Seals,
+        schema: &'static dyn ScopeSchema,
         settings: Result<HashMap<String, String>, Refusal>,
         scopes: BTreeMap<ScopeName, Content>,
     ) -> Arc<Self> {
-        Arc::new(Self::new(seals, Source::Kept(settings), scopes))
+        Arc::new(Self::new(schema, Source::Kept(settings), scopes))
     }
 
-    fn new(seals: &'static dyn Seals, source: Source, kept: BTreeMap<ScopeName, Content>) -> Self {
-        Self { seals, source, scopes: Mutex::default(), kept, guessed: Mutex::default() }
+    fn new(schema: &'static dyn ScopeSchema, source: Source, kept: BTreeMap<ScopeName, Content>) -> Self {
+        Self { schema, source, scopes: Mutex::default(), kept, guessed: Mutex::default() }
     }
 
     /// Returns the settings of the target; none where the live ones are meant.
@@ -92,9 +92,9 @@ impl Seal {
 
     /// Answers a read.
     pub(super) async fn answer(&self, request: &Request) -> Result<Value, Refusal> {
-        for (at, scope) in self.seals.scopes(request).iter().enumerate() {
+        for (at, scope) in self.schema.scopes(request).iter().enumerate() {
             let Some(content) = self.content(scope).await else { continue };
-            if let Some(answer) = self.seals.narrow(request, scope, &*content?) {
+            if let Some(answer) = self.schema.select(request, scope, &*content?) {
                 if at > 0 && scope != request {
                     self.guessed.lock().unwrap_or_else(PoisonError::into_inner).insert(format!(
                         "{} from {}",
@@ -105,7 +105,7 @@ impl Seal {
                 return answer;
             }
         }
-        let scopes = self.seals.scopes(request);
+        let scopes = self.schema.scopes(request);
         let name = ScopeName::of(scopes.first().unwrap_or(request));
         Err(Refusal::new(None, format!("the snapshot does not hold {name}")))
     }
@@ -126,14 +126,14 @@ impl Seal {
     /// Reads a scope from the live server.
     async fn read(&self, scope: &Request, reader: &Reader) -> Content {
         let mut needs = Vec::new();
-        for need in self.seals.needs(scope) {
+        for need in self.schema.needs(scope) {
             needs.extend(self.content(&need).await.transpose()?);
         }
         let mut facts = Facts::default();
         loop {
             let mut observation = Observation::default();
-            if let Some(rows) = self.seals.rows(scope, &needs, &mut observation, &facts)? {
-                return Ok(Arc::new(Whole::new(rows)));
+            if let Some(rows) = self.schema.rows(scope, &needs, &mut observation, &facts)? {
+                return Ok(Arc::new(ScopeRows::new(rows)));
             }
             if observation.ask.is_empty() {
                 return Err(Refusal::new(None, format!("nothing tells how to read {}", ScopeName::of(scope))));
@@ -148,28 +148,29 @@ impl Seal {
         let asked: HashSet<Request> = self.read_so_far().into_iter().map(|(scope, _)| scope).collect();
         loop {
             let known = self.read_so_far();
-            let beside =
-                known.iter().filter(|(_, content)| content.is_ok()).flat_map(|(scope, _)| self.seals.beside(scope));
-            let open: HashSet<Request> = beside.filter(|scope| known.iter().all(|(other, _)| other != scope)).collect();
+            let related =
+                known.iter().filter(|(_, content)| content.is_ok()).flat_map(|(scope, _)| self.schema.related(scope));
+            let open: HashSet<Request> =
+                related.filter(|scope| known.iter().all(|(other, _)| other != scope)).collect();
             if open.is_empty() {
                 break;
             }
             join_all(open.iter().map(|scope| self.content(scope))).await;
         }
-        let mut taken = Taken { sealed: self.target().await, missing: Vec::new(), left_out: Vec::new() };
+        let mut taken = Taken { target_snapshot: self.target().await, missing: Vec::new(), left_out: Vec::new() };
         for (scope, content) in self.read_so_far() {
             let name = ScopeName::of(&scope);
-            match (content, &mut taken.sealed) {
-                (Err(refusal), _) if !self.seals.is_answer(&scope, &refusal) => {
+            match (content, &mut taken.target_snapshot) {
+                (Err(refusal), _) if !self.schema.is_answer(&scope, &refusal) => {
                     // Another try may do where the server was only busy. Else it said no to what nobody asked for, or
                     // to what live plans do without too.
                     let is_final = refusal.code.is_some() && refusal.retry == Retry::Never;
-                    let is_needed = asked.contains(&scope) && !self.seals.is_dispensable(&scope);
+                    let is_needed = asked.contains(&scope) && !self.schema.is_dispensable(&scope);
                     let is_missing = is_needed || !is_final;
                     let list = if is_missing { &mut taken.missing } else { &mut taken.left_out };
                     list.push((name, refusal));
                 }
-                (content, Ok(sealed)) => drop(sealed.scopes.insert(name, content)),
+                (content, Ok(target_snapshot)) => drop(target_snapshot.scopes.insert(name, content)),
                 (_, Err(_)) => {}
             }
         }
@@ -179,12 +180,12 @@ impl Seal {
     }
 
     /// Returns what is sealed of a live target beside its scopes.
-    async fn target(&self) -> Result<Sealed, Refusal> {
-        let Source::Live(reader) = &self.source else { return Ok(Sealed::default()) };
-        let kept: Vec<&str> = [self.seals.settings(), self.seals.identity()].concat();
+    async fn target(&self) -> Result<TargetSnapshot, Refusal> {
+        let Source::Live(reader) = &self.source else { return Ok(TargetSnapshot::default()) };
+        let kept: Vec<&str> = [self.schema.settings(), self.schema.identity()].concat();
         let settings = reader.settings().await?.into_iter().filter(|(key, _)| kept.contains(&key.as_str()));
         let platform = reader.target().platform.name().to_owned();
-        Ok(Sealed { platform, settings: settings.collect(), scopes: BTreeMap::new() })
+        Ok(TargetSnapshot { platform, settings: settings.collect(), scopes: BTreeMap::new() })
     }
 
     fn read_so_far(&self) -> Vec<(Request, Content)> {

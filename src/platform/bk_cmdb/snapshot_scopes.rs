@@ -13,7 +13,7 @@ use crate::{
     platform::bk_cmdb::attribute::HISTORY,
     provider::{
         Facts, Observation,
-        seal::{Seals, Whole, only},
+        scope::{ScopeRows, ScopeSchema, only},
     },
 };
 
@@ -34,7 +34,7 @@ fn scope(operation: &'static str, arguments: Value) -> Request {
     Request { operation, arguments, repeatable: true }
 }
 
-impl Seals for Scopes {
+impl ScopeSchema for Scopes {
     fn scopes(&self, request: &Request) -> Vec<Request> {
         let of = |operation, key: &str| scope(operation, json!({key: request.arguments[key]}));
         let found = match request.operation {
@@ -76,7 +76,7 @@ impl Seals for Scopes {
         }
     }
 
-    fn beside(&self, scope: &Request) -> Vec<Request> {
+    fn related(&self, scope: &Request) -> Vec<Request> {
         let of = |key: &str, operation: &'static str| self::scope(operation, json!({key: scope.arguments[key]}));
         let definitions = || self::scope("find_object_association", json!({}));
         match scope.operation {
@@ -110,7 +110,7 @@ impl Seals for Scopes {
     fn rows(
         &self,
         scope: &Request,
-        needs: &[Arc<Whole>],
+        needs: &[Arc<ScopeRows>],
         observation: &mut Observation,
         facts: &Facts,
     ) -> Result<Option<Vec<Value>>, Refusal> {
@@ -125,8 +125,8 @@ impl Seals for Scopes {
         BELOW.contains(&scope.operation) || [FIXED, "list_service_instance_detail"].contains(&scope.operation)
     }
 
-    fn narrow(&self, request: &Request, _scope: &Request, whole: &Whole) -> Option<Result<Value, Refusal>> {
-        narrow(request, whole).map(Ok)
+    fn select(&self, request: &Request, _scope: &Request, scope_rows: &ScopeRows) -> Option<Result<Value, Refusal>> {
+        select(request, scope_rows).map(Ok)
     }
 
     fn settings(&self) -> &'static [&'static str] {
@@ -149,10 +149,10 @@ fn definition(model: &Value, business: Option<&Value>) -> Request {
 
 /// Returns the answer that the server would have given, for all that kinds read of it; none where the conditions are
 /// not among those that they ask with.
-fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
+fn select(request: &Request, scope_rows: &ScopeRows) -> Option<Value> {
     let arguments = &request.arguments;
     // By what was left behind, rows cannot be told apart.
-    let lacks = |field: &str| whole.rows().first().is_some_and(|row| row.get(field).is_none());
+    let lacks = |field: &str| scope_rows.rows().first().is_some_and(|row| row.get(field).is_none());
     let is_known = |filter: &Filter| !HISTORY.iter().any(|field| filter.asks(field) && lacks(field));
     let rules = || Filter::of_rules(&arguments["conditions"]).filter(is_known);
     let condition = || Filter::of_condition(&arguments["condition"]).filter(is_known);
@@ -173,30 +173,30 @@ fn narrow(request: &Request, whole: &Whole) -> Option<Value> {
     let counted =
         |rows: Vec<&Value>| Some(json!({"count": rows.len(), "info": selected(paged(rows, arguments), arguments)}));
     let below = |list: &str| {
-        let rows = among(&[("bk_module_ids", "bk_module_id"), ("bk_module_id", "bk_module_id")])?.rows(whole);
+        let rows = among(&[("bk_module_ids", "bk_module_id"), ("bk_module_id", "bk_module_id")])?.rows(scope_rows);
         Some(json!({"count": rows.len(), list: selected(paged(rows, arguments), arguments)}))
     };
     match request.operation {
-        "search_object_attribute" | "search_object_unique" => list(whole.rows().iter().collect()),
-        "search_object_instances" | "search_instance_associations" => page(rules()?.rows(whole)),
+        "search_object_attribute" | "search_object_unique" => list(scope_rows.rows().iter().collect()),
+        "search_object_instances" | "search_instance_associations" => page(rules()?.rows(scope_rows)),
         "search_inst_by_object" | "search_business" | "search_set" | "search_module" => {
-            counted(condition()?.rows(whole))
+            counted(condition()?.rows(scope_rows))
         }
-        "find_instance_association" | "find_object_association" => list(condition()?.rows(whole)),
-        "find_module_batch" => list(among(&[("bk_ids", "bk_module_id")])?.rows(whole)),
+        "find_instance_association" | "find_object_association" => list(condition()?.rows(scope_rows)),
+        "find_module_batch" => list(among(&[("bk_ids", "bk_module_id")])?.rows(scope_rows)),
         "find_module_with_relation" => {
-            counted(among(&[("bk_service_template_ids", "service_template_id")])?.rows(whole))
+            counted(among(&[("bk_service_template_ids", "service_template_id")])?.rows(scope_rows))
         }
         "find_host_topo_relation" => below("data"),
         "list_service_instance" | "list_service_instance_detail" => below("info"),
         FIXED => {
-            let rows = among(&[("id", "service_template_id")])?.rows(whole);
+            let rows = among(&[("id", "service_template_id")])?.rows(scope_rows);
             Some(json!({"attributes": rows}))
         }
-        "list_service_template" | "list_service_category" => counted(whole.rows().iter().collect()),
+        "list_service_template" | "list_service_category" => counted(scope_rows.rows().iter().collect()),
         "list_proc_template" => {
             let keys = [("service_template_id", "service_template_id"), ("process_template_ids", "id")];
-            counted(among(&keys)?.rows(whole))
+            counted(among(&keys)?.rows(scope_rows))
         }
         _ => None,
     }

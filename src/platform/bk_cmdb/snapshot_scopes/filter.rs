@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::provider::seal::{Whole, text, texts};
+use crate::provider::scope::{ScopeRows, text, texts};
 
 /// A condition on rows.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl Filter {
     }
 
     /// Returns the rows that fit, in their order.
-    pub(super) fn rows<'w>(&self, whole: &'w Whole) -> Vec<&'w Value> {
-        self.places(whole).into_iter().filter_map(|at| whole.rows().get(at)).collect()
+    pub(super) fn rows<'w>(&self, scope_rows: &'w ScopeRows) -> Vec<&'w Value> {
+        self.places(scope_rows).into_iter().filter_map(|at| scope_rows.rows().get(at)).collect()
     }
 
     /// Says whether it looks at a field.
@@ -78,33 +78,33 @@ impl Filter {
         }
     }
 
-    fn places(&self, whole: &Whole) -> BTreeSet<usize> {
+    fn places(&self, scope_rows: &ScopeRows) -> BTreeSet<usize> {
         match self {
             Self::All(parts) => {
-                let Some(fewest) = parts.iter().min_by_key(|part| part.at_most(whole)) else {
-                    return (0..whole.rows().len()).collect();
+                let Some(fewest) = parts.iter().min_by_key(|part| part.at_most(scope_rows)) else {
+                    return (0..scope_rows.rows().len()).collect();
                 };
-                let mut places = fewest.places(whole);
-                places.retain(|at| self.holds(&whole.rows()[*at]));
+                let mut places = fewest.places(scope_rows);
+                places.retain(|at| self.holds(&scope_rows.rows()[*at]));
                 places
             }
-            Self::Any(parts) => parts.iter().flat_map(|part| part.places(whole)).collect(),
+            Self::Any(parts) => parts.iter().flat_map(|part| part.places(scope_rows)).collect(),
             Self::In(field, values) => {
-                let index = whole.index(field);
+                let index = scope_rows.index(field);
                 values.iter().filter_map(|value| index.get(value)).flatten().copied().collect()
             }
         }
     }
 
     /// Returns how many rows fit at most, without looking at them.
-    fn at_most(&self, whole: &Whole) -> usize {
+    fn at_most(&self, scope_rows: &ScopeRows) -> usize {
         match self {
             Self::All(parts) => {
-                parts.iter().map(|part| part.at_most(whole)).min().unwrap_or_else(|| whole.rows().len())
+                parts.iter().map(|part| part.at_most(scope_rows)).min().unwrap_or_else(|| scope_rows.rows().len())
             }
-            Self::Any(parts) => parts.iter().map(|part| part.at_most(whole)).sum(),
+            Self::Any(parts) => parts.iter().map(|part| part.at_most(scope_rows)).sum(),
             Self::In(field, values) => {
-                let index: Arc<_> = whole.index(field);
+                let index: Arc<_> = scope_rows.index(field);
                 values.iter().filter_map(|value| index.get(value)).map(Vec::len).sum()
             }
         }
@@ -125,16 +125,16 @@ mod tests {
 
     use super::*;
 
-    fn whole() -> Whole {
+    fn scope_rows() -> ScopeRows {
         let rows = json!([{"id": 1, "a": "x", "b": 1}, {"id": 2, "a": "x", "b": 2}, {"id": 3, "a": "y", "b": [2, 3]},
             {"id": 4}]);
-        Whole::new(rows.as_array().cloned().unwrap_or_default())
+        ScopeRows::new(rows.as_array().cloned().unwrap_or_default())
     }
 
     fn check(filter: Option<Filter>, expected: &[i64]) {
-        let whole = whole();
+        let scope_rows = scope_rows();
         let filter = filter.expect("it is understood");
-        let found: Vec<_> = filter.rows(&whole).iter().filter_map(|row| row["id"].as_i64()).collect();
+        let found: Vec<_> = filter.rows(&scope_rows).iter().filter_map(|row| row["id"].as_i64()).collect();
         assert_eq!(found, expected, "{filter:?}");
     }
 

@@ -50,8 +50,8 @@ fn a_read_is_widened_to_what_lies_around_it() {
 
 /// Returns the answer to a request from rows; nothing where they do not tell.
 fn told(operation: &'static str, arguments: Value, rows: &Value) -> Value {
-    let whole = Whole::new(rows.as_array().cloned().unwrap_or_default());
-    narrow(&request(operation, arguments), &whole).unwrap_or_default()
+    let scope_rows = ScopeRows::new(rows.as_array().cloned().unwrap_or_default());
+    select(&request(operation, arguments), &scope_rows).unwrap_or_default()
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn what_lies_in_modules_is_counted_in_pages_and_by_module() {
 }
 
 /// Reads a scope from a server that answers with these in turn; returns what it was asked, and the rows.
-fn read(scope: &Request, needs: &[Arc<Whole>], answers: &[Value]) -> (Vec<String>, Result<Vec<Value>, String>) {
+fn read(scope: &Request, needs: &[Arc<ScopeRows>], answers: &[Value]) -> (Vec<String>, Result<Vec<Value>, String>) {
     let (mut asked, mut answers) = (Vec::new(), answers.iter());
     let mut facts = Facts::default();
     loop {
@@ -233,7 +233,7 @@ fn pages_that_move_while_they_are_read_are_read_again() {
 fn rows_keep_what_their_definition_names() {
     let attributes = json!([{"bk_property_id": "x"}, {"bk_property_id": "bk_created_by", "editable": false},
         {"bk_property_id": "creator", "editable": true}]);
-    let needs = [Arc::new(Whole::new(attributes.as_array().cloned().unwrap_or_default()))];
+    let needs = [Arc::new(ScopeRows::new(attributes.as_array().cloned().unwrap_or_default()))];
     let row = json!({"bk_inst_id": 1, "bk_inst_name": "a", "x": null, "y": "kept secret", "bk_created_by": "zoe",
         "creator": "theirs", "bk_parent_id": 0, "bk_supplier_account": "0"});
     let scope = request("search_object_instances", json!({"bk_obj_id": "m"}));
@@ -241,7 +241,7 @@ fn rows_keep_what_their_definition_names() {
     let kept = json!({"bk_inst_id": 1, "bk_inst_name": "a", "x": null, "creator": "theirs", "bk_parent_id": 0});
     assert_eq!(rows, Ok(vec![kept]));
     // Processes come by service template, all at once.
-    let templates = [Arc::new(Whole::new(vec![json!({"id": 51}), json!({"id": 52})]))];
+    let templates = [Arc::new(ScopeRows::new(vec![json!({"id": 51}), json!({"id": 52})]))];
     let scope = request("list_proc_template", json!({"bk_biz_id": 3}));
     let process = |id: i64| json!({"count": 1, "info": [{"id": id, "property": {}, "modifier": "zoe"}]});
     let (asked, rows) = read(&scope, &templates, &[process(1), process(2)]);

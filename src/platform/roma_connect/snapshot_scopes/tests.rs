@@ -4,8 +4,8 @@ fn request(operation: &'static str, arguments: Value) -> Request {
     Request { operation, arguments, repeatable: true }
 }
 
-fn whole(rows: &Value) -> Arc<Whole> {
-    Arc::new(Whole::new(rows.as_array().cloned().unwrap_or_default()))
+fn scope_rows(rows: &Value) -> Arc<ScopeRows> {
+    Arc::new(ScopeRows::new(rows.as_array().cloned().unwrap_or_default()))
 }
 
 #[test]
@@ -28,17 +28,19 @@ fn a_read_is_widened_to_its_instance() {
         &[r#"CheckAuthUsersOfApp {"instance_id":"i"}"#, r#"CheckAuthUsersOfApp {"app_id":"x","instance_id":"i"}"#],
     );
     check("CheckRomaAppSecret", json!({"instance_id": "i"}), &[]);
-    let beside = Scopes.beside(&request("ListRomaApp", json!({"instance_id": "i"})));
-    let told: Vec<_> = beside.iter().map(|scope| format!("{} {}", scope.operation, scope.arguments)).collect();
+    let related = Scopes.related(&request("ListRomaApp", json!({"instance_id": "i"})));
+    let told: Vec<_> = related.iter().map(|scope| format!("{} {}", scope.operation, scope.arguments)).collect();
     assert_eq!(told, ["CheckRomaInstanceListV2 {}", r#"CheckAuthUsersOfApp {"instance_id":"i"}"#]);
 }
 
 #[test]
 fn rows_are_narrowed_as_the_server_would() {
-    let apps = whole(&json!([{"id": "1", "name": "a"}, {"id": "2", "name": "b"}, {"id": "3", "name": "c"}]));
+    let apps = scope_rows(&json!([{"id": "1", "name": "a"}, {"id": "2", "name": "b"}, {"id": "3", "name": "c"}]));
     let list = request("ListRomaApp", json!({"instance_id": "i"}));
-    let told = |operation, arguments: Value, scope: &Request, whole: &Whole| {
-        Scopes.narrow(&request(operation, arguments), scope, whole).map(|told| told.map_err(|refusal| refusal.code))
+    let told = |operation, arguments: Value, scope: &Request, scope_rows: &ScopeRows| {
+        Scopes
+            .select(&request(operation, arguments), scope, scope_rows)
+            .map(|told| told.map_err(|refusal| refusal.code))
     };
     let page = told("ListRomaApp", json!({"instance_id": "i", "offset": 1, "limit": 1}), &list, &apps);
     assert_eq!(page, Some(Ok(json!({"total": 3, "apps": [{"id": "2", "name": "b"}]}))));
@@ -50,11 +52,12 @@ fn rows_are_narrowed_as_the_server_would() {
     assert!(api::is_absent(&api::no_such_app()));
     // One that was asked for is known to the letter: it may be hidden from the list.
     let itself = request("ValidateRomaApp", json!({"instance_id": "i", "name": "hidden"}));
-    let hidden = whole(&json!([{"id": "9", "name": "hidden"}]));
-    let answer = Scopes.narrow(&itself, &itself, &hidden).map(Result::ok);
+    let hidden = scope_rows(&json!([{"id": "9", "name": "hidden"}]));
+    let answer = Scopes.select(&itself, &itself, &hidden).map(Result::ok);
     assert_eq!(answer, Some(Some(json!({"id": "9", "name": "hidden"}))));
     // Members of an app that the list does not show are not told.
-    let shared = whole(&json!([{"app": "1", "users": [{"id": "u", "roles": ["read"]}]}, {"app": "2", "users": null}]));
+    let shared =
+        scope_rows(&json!([{"app": "1", "users": [{"id": "u", "roles": ["read"]}]}, {"app": "2", "users": null}]));
     let all = request("CheckAuthUsersOfApp", json!({"instance_id": "i"}));
     let members = |app: &str| told("CheckAuthUsersOfApp", json!({"instance_id": "i", "app_id": app}), &all, &shared);
     assert_eq!(members("1"), Some(Ok(json!({"users": [{"id": "u", "roles": ["read"]}]}))));
@@ -63,7 +66,11 @@ fn rows_are_narrowed_as_the_server_would() {
 }
 
 /// Reads a scope from a server that answers with these in turn; returns how often it was asked, and the rows.
-fn read(scope: &Request, needs: &[Arc<Whole>], answers: &[Result<Value, Refusal>]) -> (usize, Result<Value, String>) {
+fn read(
+    scope: &Request,
+    needs: &[Arc<ScopeRows>],
+    answers: &[Result<Value, Refusal>],
+) -> (usize, Result<Value, String>) {
     let (mut asked, mut answers) = (0, answers.iter().cloned());
     let mut facts = Facts::default();
     loop {
@@ -114,7 +121,7 @@ fn more_instances_than_the_server_lists_are_not_taken_to_be_absent() {
 #[test]
 fn members_are_read_of_each_app_that_tells() {
     let scope = request("CheckAuthUsersOfApp", json!({"instance_id": "i"}));
-    let apps = [whole(&json!([{"id": "1"}, {"id": "2"}]))];
+    let apps = [scope_rows(&json!([{"id": "1"}, {"id": "2"}]))];
     let users = Ok(json!({"total": 1, "id": "1", "users": [{"id": "u", "name": "zoe", "roles": ["read"]}]}));
     let forbidden = Err(Refusal::new(Some("ROMA.00000101".into()), "no"));
     let kept = json!({"app": "1", "users": [{"id": "u", "roles": ["read"]}]});

@@ -10,7 +10,7 @@ use crate::{
     model::{Refusal, Request, Retry},
     provider::{
         Facts, Observation, Read,
-        seal::{Seals, Whole, only},
+        scope::{ScopeRows, ScopeSchema, only},
     },
 };
 
@@ -27,7 +27,7 @@ const ROUNDS: usize = 5;
 /// What the kind reads of an application: neither its key nor its secret, nor who made it.
 const APP: &[&str] = &["id", "name", "remark", "favorite"];
 
-impl Seals for Scopes {
+impl ScopeSchema for Scopes {
     /// Who has a name can only be asked: the list does not show what belongs to others. For a name that was not asked
     /// for, the list is the next best.
     fn scopes(&self, request: &Request) -> Vec<Request> {
@@ -49,7 +49,7 @@ impl Seals for Scopes {
         is_all.then(|| Request { operation: "ListRomaApp", ..scope.clone() }).into_iter().collect()
     }
 
-    fn beside(&self, scope: &Request) -> Vec<Request> {
+    fn related(&self, scope: &Request) -> Vec<Request> {
         if scope.operation != "ListRomaApp" {
             return Vec::new();
         }
@@ -61,7 +61,7 @@ impl Seals for Scopes {
     fn rows(
         &self,
         scope: &Request,
-        needs: &[Arc<Whole>],
+        needs: &[Arc<ScopeRows>],
         observation: &mut Observation,
         facts: &Facts,
     ) -> Result<Option<Vec<Value>>, Refusal> {
@@ -90,22 +90,22 @@ impl Seals for Scopes {
         }
     }
 
-    fn narrow(&self, request: &Request, scope: &Request, whole: &Whole) -> Option<Result<Value, Refusal>> {
+    fn select(&self, request: &Request, scope: &Request, scope_rows: &ScopeRows) -> Option<Result<Value, Refusal>> {
         let arguments = &request.arguments;
         let is_itself = *request == *scope;
-        let page = |list: &str| json!({"total": whole.rows().len(), list: paged(whole.rows(), arguments)});
+        let page = |list: &str| json!({"total": scope_rows.rows().len(), list: paged(scope_rows.rows(), arguments)});
         match request.operation {
             "CheckRomaInstanceListV2" => Some(Ok(page("instances"))),
             "ListRomaApp" => Some(Ok(page("apps"))),
             "CheckAuthUsersOfApp" => {
-                whole.among("app", [&arguments["app_id"]]).first().map(|row| Ok(json!({"users": row["users"]})))
+                scope_rows.among("app", [&arguments["app_id"]]).first().map(|row| Ok(json!({"users": row["users"]})))
             }
             "ValidateRomaApp" if !is_itself => {
                 let (key, value) = ["id", "name"].iter().find_map(|key| Some((*key, arguments.get(*key)?)))?;
-                let found = whole.among(key, [value]).first().map(|row| (*row).clone());
+                let found = scope_rows.among(key, [value]).first().map(|row| (*row).clone());
                 Some(found.ok_or_else(api::no_such_app))
             }
-            _ => whole.rows().first().cloned().map(Ok),
+            _ => scope_rows.rows().first().cloned().map(Ok),
         }
     }
 
@@ -187,7 +187,7 @@ fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result
 /// Reads with whom all apps of an instance are shared.
 fn all_members(
     scope: &Request,
-    needs: &[Arc<Whole>],
+    needs: &[Arc<ScopeRows>],
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<Option<Vec<Value>>, Refusal> {

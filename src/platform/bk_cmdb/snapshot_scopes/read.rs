@@ -13,7 +13,7 @@ use crate::{
     platform::bk_cmdb::{api::AGAIN, attribute::is_history, lookup::check_count},
     provider::{
         Facts, Observation, Read,
-        seal::{Whole, only},
+        scope::{ScopeRows, only},
     },
 };
 
@@ -93,7 +93,7 @@ fn row_ids(mut row: Value) -> Value {
 /// Returns the rows of a scope, or asks for more of them.
 pub(super) fn rows(
     scope: &Request,
-    needs: &[Arc<Whole>],
+    needs: &[Arc<ScopeRows>],
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<Option<Vec<Value>>, Refusal> {
@@ -165,7 +165,7 @@ enum Reading<'f> {
     /// Answers are missing.
     Pending,
     /// All rows.
-    Whole(Vec<&'f Value>),
+    ScopeRows(Vec<&'f Value>),
     /// Rows came or went meanwhile, so that some may lie on no page.
     Moved,
 }
@@ -184,7 +184,7 @@ fn steady<'f>(
         };
         match read(&marked)? {
             Reading::Pending => return Ok(None),
-            Reading::Whole(rows) => return Ok(Some(rows)),
+            Reading::ScopeRows(rows) => return Ok(Some(rows)),
             Reading::Moved => {}
         }
     }
@@ -231,7 +231,7 @@ fn pages<'f>(
                 let distinct: HashSet<String> = all.iter().map(|row| row[key].to_string()).collect();
                 let is_whole =
                     distinct.len() == all.len() && count.as_u64().is_none_or(|count| count == all.len() as u64);
-                return Ok(if is_whole { Reading::Whole(all) } else { Reading::Moved });
+                return Ok(if is_whole { Reading::ScopeRows(all) } else { Reading::Moved });
             }
         }
     })
@@ -269,7 +269,7 @@ fn things<'f>(
         }
         // No order is promised, so rows may lie on two pages, and others on none.
         let distinct: HashSet<String> = all.iter().map(|row| only(row, keys).to_string()).collect();
-        Ok(if distinct.len() == count { Reading::Whole(all) } else { Reading::Moved })
+        Ok(if distinct.len() == count { Reading::ScopeRows(all) } else { Reading::Moved })
     })
 }
 
@@ -278,7 +278,7 @@ fn things<'f>(
 fn of_templates<'f>(
     scope: &Request,
     (list, key): (&str, &str),
-    needs: &[Arc<Whole>],
+    needs: &[Arc<ScopeRows>],
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Option<Vec<&'f Value>>, Refusal> {
@@ -294,7 +294,7 @@ fn of_templates<'f>(
 }
 
 /// Returns rows with what kinds read of them: their history and what else there is stay behind.
-fn kept(operation: &str, rows: &[&Value], needs: &[Arc<Whole>]) -> Vec<Value> {
+fn kept(operation: &str, rows: &[&Value], needs: &[Arc<ScopeRows>]) -> Vec<Value> {
     let declared = |row: &'_ Value| row["bk_property_id"].as_str().filter(|_| !is_history(row)).map(str::to_owned);
     let attributes: Vec<String> = needs.iter().flat_map(|definition| definition.rows()).filter_map(declared).collect();
     let attributes = || attributes.iter().map(String::as_str);
