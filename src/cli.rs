@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
-use view::{Screen, events::Events};
+use view::{Ui, events::Events};
 
 /// Runs the program with arguments, the first of which is its name, and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
@@ -39,21 +39,21 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
-    let mut screen = Screen::new(&cli.talk);
+    let mut ui = Ui::new(&cli.talk);
     // A long-running program says what it does; the others show it.
     let talkative = matches!(cli.command, Command::Watch(_));
-    view::log::install(&cli.talk, talkative, &screen);
+    view::log::install(&cli.talk, talkative, &ui);
     if let Some(problem) = cli.command.unwritable() {
-        screen.error(&problem);
+        ui.error(&problem);
         return ExitCode::from(exit::ERROR);
     }
     if let Some((stream, command)) = cli.command.stream()
         && let Some(path) = &stream.events
     {
         match Events::create(path, command) {
-            Ok(events) => screen.events = events,
+            Ok(events) => ui.events = events,
             Err(problem) => {
-                screen.error(&problem);
+                ui.error(&problem);
                 return ExitCode::from(exit::ERROR);
             }
         }
@@ -61,33 +61,33 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            screen.error(&format!("the runtime cannot start: {error}"));
+            ui.error(&format!("the runtime cannot start: {error}"));
             return ExitCode::from(exit::ERROR);
         }
     };
     let code = runtime.block_on(async {
         match cli.command {
-            Command::Validate(args) => validate::run(&args, &screen).await,
-            Command::Plan(args) => plan::run(&args, &screen).await,
-            Command::Explain(args) => explain::run(&args, &screen).await,
-            Command::Apply(args) => apply::run(&args, &screen).await,
-            Command::Show(args) => saved::show(&args, &screen),
-            Command::Drift(args) => drift::run(&args, &screen).await,
-            Command::Watch(args) => watch::run(&args, &screen).await,
-            Command::Snapshot(args) => snapshot::run(&args, &screen).await,
-            Command::Sandbox(args) => sandbox::run(&args, &screen).await,
+            Command::Validate(args) => validate::run(&args, &ui).await,
+            Command::Plan(args) => plan::run(&args, &ui).await,
+            Command::Explain(args) => explain::run(&args, &ui).await,
+            Command::Apply(args) => apply::run(&args, &ui).await,
+            Command::Show(args) => saved::show(&args, &ui),
+            Command::Drift(args) => drift::run(&args, &ui).await,
+            Command::Watch(args) => watch::run(&args, &ui).await,
+            Command::Snapshot(args) => snapshot::run(&args, &ui).await,
+            Command::Sandbox(args) => sandbox::run(&args, &ui).await,
             Command::Schema(args) => schema::run(&args),
             Command::Version => {
-                Screen::out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));
+                Ui::out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));
                 exit::OK
             }
         }
     });
     // A thread that still reads a secret or a file must not hold up the end.
     runtime.shutdown_background();
-    let code = match screen.events.end(code) {
+    let code = match ui.events.end(code) {
         Err(problem) => {
-            screen.error(&problem);
+            ui.error(&problem);
             exit::unwritten(code)
         }
         Ok(()) => code,

@@ -11,11 +11,11 @@ use super::{
     args::{ApplyArgs, Format, PartialStale},
     exit,
     journal::Journal,
-    plan::{self, Seen},
+    plan::{self, PlannedRun},
     saved,
     setup::Connected,
     signal::Stop,
-    view::{Screen, follow_up::follow_ups, progress::Progress, report::Report, text},
+    view::{Ui, follow_up::follow_ups, progress::Progress, report::Report, text},
 };
 use crate::{
     engine::{
@@ -28,38 +28,44 @@ use crate::{
 };
 
 /// Plans, asks, applies, verifies.
-pub(super) async fn run(args: &ApplyArgs, screen: &Screen) -> u8 {
+pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> u8 {
     match saved::given(&args.inputs) {
         Ok(None) => {}
-        Ok(Some(path)) => return saved::apply(args, &path, screen).await,
+        Ok(Some(path)) => return saved::apply(args, &path, ui).await,
         Err(problem) => {
-            screen.error(&problem);
-            plan::unplanned("apply", &Sources::default(), &[], &[problem], &args.output.forms, screen);
+            ui.error(&problem);
+            plan::unplanned("apply", &Sources::default(), &[], &[problem], &args.output.forms, ui);
             return exit::USAGE;
         }
     }
     let stop = Stop::listen();
-    let prepared = plan::prepare("apply", &args.inputs, &args.network, &args.output, args.prune, None, screen).await;
+    let prepared = plan::prepare("apply", &args.inputs, &args.network, &args.output, args.prune, None, ui).await;
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(code) => return code,
     };
-    let seen = tokio::select! {
-        seen = plan::look(&prepared, &args.safety, screen) => seen,
-        () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
+    let planned_run = tokio::select! {
+        planned_run = plan::observe_and_plan(&prepared, &args.safety, ui) => planned_run,
+        () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, ui),
     };
-    let report = plan::report("apply", &prepared, &seen, &args.output);
-    let job = Job { seen: &seen, report, settled: Vec::new(), fresh_until: seen.start + apply::TRUST, file: None };
-    let code = carry_out(args, &prepared.connected, job, &stop, screen).await;
-    drop(seen);
+    let report = plan::report("apply", &prepared, &planned_run, &args.output);
+    let apply_job = ApplyJob {
+        planned_run: &planned_run,
+        report,
+        settled: Vec::new(),
+        fresh_until: planned_run.start + apply::TRUST,
+        file: None,
+    };
+    let code = execute(args, &prepared.connected, apply_job, &stop, ui).await;
+    drop(planned_run);
     plan::end(prepared.connected).await;
     stop.code().unwrap_or(code)
 }
 
 /// A plan that is to be carried out.
-pub(super) struct Job<'a> {
+pub(super) struct ApplyJob<'a> {
     /// The plan and what it was made from.
-    pub(super) seen: &'a Seen<'a>,
+    pub(super) planned_run: &'a PlannedRun<'a>,
     /// What is said about it.
     pub(super) report: Report<'a>,
     /// Changes that are not to be sent, with their outcomes.
@@ -71,71 +77,71 @@ pub(super) struct Job<'a> {
 }
 
 /// Shows a plan, asks, and carries it out; returns the exit code.
-pub(super) async fn carry_out(
+pub(super) async fn execute(
     args: &ApplyArgs,
     connected: &Connected,
-    job: Job<'_>,
+    apply_job: ApplyJob<'_>,
     stop: &Stop,
-    screen: &Screen,
+    ui: &Ui,
 ) -> u8 {
-    let Job { seen, report, settled, fresh_until, file } = job;
+    let ApplyJob { planned_run, report, settled, fresh_until, file } = apply_job;
     let as_text = args.output.forms.format == Format::Text;
-    let asks = !args.auto_approve && !args.dry_run && settled.len() < seen.plan.changes.len();
+    let asks = !args.auto_approve && !args.dry_run && settled.len() < planned_run.plan.changes.len();
     if as_text {
-        plan::preview(&report, screen);
+        plan::preview(&report, ui);
     }
     if asks && io::stdin().is_terminal() && !(as_text && io::stdout().is_terminal()) {
         // Nobody is asked about changes that are written where nobody looks.
-        Screen::aside(&plan::preview_text(&report, &screen.of_stderr()));
+        Ui::aside(&plan::preview_text(&report, &ui.of_stderr()));
     }
-    plan::blocked(&report, screen);
+    plan::blocked(&report, ui);
     let start = Instant::now();
     let mut errors = Vec::new();
     let journal = Journal::of(args, file);
-    let leave = match leave(args, seen, &settled, stop, &mut errors, screen).await {
-        Ok(()) => journal.start(seen, args, screen),
+    let confirm = match confirm(args, planned_run, &settled, stop, &mut errors, ui).await {
+        Ok(()) => journal.start(planned_run, args, ui),
         Err(code) => {
-            journal.leave(code, seen);
+            journal.close(code, planned_run);
             Err(code)
         }
     };
-    let (code, outcomes) = match leave {
+    let (code, outcomes) = match confirm {
         Ok(()) => {
             let outcomes =
-                send(args, connected, (seen, settled, fresh_until), report.sources, &journal, stop, screen).await;
+                send(args, connected, (planned_run, settled, fresh_until), report.sources, &journal, stop, ui).await;
             journal.end(&outcomes);
-            (exit_code(&seen.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
+            (exit_code(&planned_run.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
         // What kept it from being sent is told object by object.
         Err(code) => {
-            screen.events.settled(&seen.plan, &settled, report.sources);
+            ui.events.settled(&planned_run.plan, &settled, report.sources);
             (code, (!settled.is_empty()).then_some(settled))
         }
     };
     let report = Report { outcomes: outcomes.as_deref(), errors: &errors, ..report };
     if !as_text {
-        Screen::out(&report.form(args.output.forms.format));
+        Ui::out(&report.form(args.output.forms.format));
     } else if let Some(outcomes) = &outcomes {
-        let mut writer = text::Writer::new(screen, report.sources);
+        let mut writer = text::Writer::new(ui, report.sources);
         writer.outcomes(outcomes, connected.shared.counters(), start.elapsed());
-        writer.follow_ups(&follow_ups(&seen.plan, Some(outcomes)));
-        Screen::out(&format!("\n{}", writer.finish()));
+        writer.follow_ups(&follow_ups(&planned_run.plan, Some(outcomes)));
+        Ui::out(&format!("\n{}", writer.finish()));
     }
-    plan::write(&report, &args.output.forms, code, screen)
+    plan::write(&report, &args.output.forms, code, ui)
 }
 
 /// Carries a plan out and shows how that goes on.
 async fn send(
     args: &ApplyArgs,
     connected: &Connected,
-    (seen, settled, fresh_until): (&Seen<'_>, Vec<(ResourceId, Outcome)>, Instant),
+    (planned_run, settled, fresh_until): (&PlannedRun<'_>, Vec<(ResourceId, Outcome)>, Instant),
     sources: &Sources,
     journal: &Journal,
     stop: &Stop,
-    screen: &Screen,
+    ui: &Ui,
 ) -> Vec<(ResourceId, Outcome)> {
     let writers: Vec<_> = connected.connections.iter().map(Connection::writer).collect();
-    let progress = Progress::new(seen.plan.changes.len(), screen, sources);
+    let progress = Progress::new(planned_run.plan.changes.len(), ui, sources);
     let show = |event: &Event<'_>| {
         if let Event::Finished(change, outcome, _) = event {
             journal.change(change, outcome);
@@ -144,7 +150,7 @@ async fn send(
     };
     let token = stop.token().clone();
     let options = apply::Options { verify: args.verify, fresh_until, settled, listener: &show, stop: token };
-    let mut work = std::pin::pin!(apply(&seen.plan, &seen.states, &writers, &options));
+    let mut work = std::pin::pin!(apply(&planned_run.plan, &planned_run.states, &writers, &options));
     tokio::select! {
         outcomes = &mut work => outcomes,
         () = stop.token().cancelled() => {
@@ -156,30 +162,30 @@ async fn send(
 
 /// Returns whether the plan may be carried out; the error is the exit code where it may or need not. What went wrong is
 /// added to `errors`.
-async fn leave(
+async fn confirm(
     args: &ApplyArgs,
-    seen: &Seen<'_>,
+    planned_run: &PlannedRun<'_>,
     settled: &[(ResourceId, Outcome)],
     stop: &Stop,
     errors: &mut Vec<String>,
-    screen: &Screen,
+    ui: &Ui,
 ) -> Result<(), u8> {
     let has = |what: fn(&Outcome) -> bool| settled.iter().any(|(_, outcome)| what(outcome));
     let (stale, unknown) =
         (has(|outcome| *outcome == Outcome::Stale), has(|outcome| matches!(outcome, Outcome::Unknown(_))));
-    let is_idle = settled.len() == seen.plan.changes.len();
+    let is_idle = settled.len() == planned_run.plan.changes.len();
     if !args.dry_run && !is_idle && !args.auto_approve && !io::stdin().is_terminal() {
         // A wrong call of the program is told before all else.
         let problem = "there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked";
-        screen.error(problem);
+        ui.error(problem);
         errors.push(problem.to_owned());
         return Err(exit::USAGE);
     }
-    if let Some(code) = plan::refused(seen, &args.safety, screen) {
+    if let Some(code) = plan::refused(planned_run, &args.safety, ui) {
         return Err(code);
     }
     let mut fail = |problem: &str, code: u8| {
-        screen.error(problem);
+        ui.error(problem);
         errors.push(problem.to_owned());
         Err(code)
     };
@@ -194,12 +200,12 @@ async fn leave(
     }
     if args.dry_run || is_idle {
         let detailed = args.output.detailed_exitcode && args.dry_run && !is_idle;
-        return Err(if stale { exit::STALE } else { plan::exit_code(&seen.plan, detailed) });
+        return Err(if stale { exit::STALE } else { plan::exit_code(&planned_run.plan, detailed) });
     }
     if args.auto_approve {
         return Ok(());
     }
-    if approved(&question(&seen.plan), stop).await {
+    if approved(&question(&planned_run.plan), stop).await {
         Ok(())
     } else {
         fail("not approved: nothing was sent", stop.code().unwrap_or(exit::ERROR))

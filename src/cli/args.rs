@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(super) use choice::{Color, Document, Format, LogFormat, Mode, PartialStale, Told};
+pub(super) use choice::{Color, Document, ExplainFormat, Format, LogFormat, Mode, PartialStale};
 pub(super) use forms::{Forms, Stream};
 
 use super::exit;
@@ -24,7 +24,7 @@ pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
     #[command(flatten)]
-    pub(super) talk: Talk,
+    pub(super) talk: LoggingArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -228,7 +228,7 @@ fn noun_and_most(text: &str) -> Result<(String, u64), String> {
 
 /// How the program talks on stderr.
 #[derive(Debug, Args)]
-pub(super) struct Talk {
+pub(super) struct LoggingArgs {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "RECONCILE_COLOR")]
     pub(super) color: Color,
@@ -316,7 +316,7 @@ pub(super) struct ExplainArgs {
     pub(super) network: Network,
     /// Form of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_EXPLAIN_OUTPUT")]
-    pub(super) output: Told,
+    pub(super) output: ExplainFormat,
 }
 
 #[derive(Debug, Args)]

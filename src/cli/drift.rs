@@ -7,7 +7,7 @@ use super::{
     exit,
     plan::{self, Prepared},
     signal::Stop,
-    view::{Screen, drift, report::Report},
+    view::{Ui, drift, report::Report},
 };
 use crate::{
     engine::{author::trace, connection::Connection, observe::observe},
@@ -15,25 +15,24 @@ use crate::{
 };
 
 /// Plans, asks who changed what differs, and shows it. Only readers are made: nothing here can write.
-pub(super) async fn run(args: &DriftArgs, screen: &Screen) -> u8 {
+pub(super) async fn run(args: &DriftArgs, ui: &Ui) -> u8 {
     let stop = Stop::listen();
     let work = async {
-        let prepared =
-            match plan::prepare("drift", &args.inputs, &args.network, &args.output, false, None, screen).await {
-                Ok(prepared) => prepared,
-                Err(code) => return code,
-            };
-        let code = look(args, &prepared, screen).await;
+        let prepared = match plan::prepare("drift", &args.inputs, &args.network, &args.output, false, None, ui).await {
+            Ok(prepared) => prepared,
+            Err(code) => return code,
+        };
+        let code = observe_and_plan(args, &prepared, ui).await;
         plan::end(prepared.connected).await;
         code
     };
     tokio::select! {
         code = work => code,
-        () = stop.token().cancelled() => plan::interrupted("drift", &args.output.forms, &stop, screen),
+        () = stop.token().cancelled() => plan::interrupted("drift", &args.output.forms, &stop, ui),
     }
 }
 
-async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
+async fn observe_and_plan(args: &DriftArgs, prepared: &Prepared, ui: &Ui) -> u8 {
     let start = Instant::now();
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
     let work = async {
@@ -42,16 +41,16 @@ async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
         let trace = trace(&readers, &mut states, &plan).await;
         (plan, trace)
     };
-    let (plan, trace) = prepared.reading(screen, work).await;
+    let (plan, trace) = prepared.reading(ui, work).await;
     let report = Report {
         command: "drift",
         plan: Some(&plan),
         excesses: &[],
         acknowledged: false,
         outcomes: None,
-        diagnostics: &prepared.written.diagnostics,
+        diagnostics: &prepared.loaded.diagnostics,
         errors: &[],
-        sources: &prepared.written.sources,
+        sources: &prepared.loaded.sources,
         counters: Some(prepared.connected.shared.counters()),
         took: start.elapsed(),
         record: None,
@@ -61,12 +60,12 @@ async fn look(args: &DriftArgs, prepared: &Prepared, screen: &Screen) -> u8 {
         trace: Some(&trace),
     };
     if args.output.forms.format == Format::Text {
-        Screen::out(&drift::text(&report, screen));
+        Ui::out(&drift::text(&report, ui));
     } else {
-        Screen::out(&report.form(args.output.forms.format));
+        Ui::out(&report.form(args.output.forms.format));
     }
-    plan::blocked(&report, screen);
-    plan::write(&report, &args.output.forms, exit_code(&plan, args.output.detailed_exitcode), screen)
+    plan::blocked(&report, ui);
+    plan::write(&report, &args.output.forms, exit_code(&plan, args.output.detailed_exitcode), ui)
 }
 
 /// What is only reported is a change here.

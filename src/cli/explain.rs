@@ -5,10 +5,10 @@ mod place;
 use serde_json::Value;
 
 use super::{
-    args::{ExplainArgs, Format, Forms, Output, SafetyArgs, Stream, Told},
+    args::{ExplainArgs, ExplainFormat, Format, Forms, Output, SafetyArgs, Stream},
     exit, plan,
     signal::Stop,
-    view::{Screen, explain as view},
+    view::{Ui, explain as view},
 };
 use crate::{
     manifest::Provenance,
@@ -20,35 +20,35 @@ use crate::{
 pub(super) use place::Asked;
 
 /// Explains a place. Only readers are made: nothing here can write.
-pub(super) async fn run(args: &ExplainArgs, screen: &Screen) -> u8 {
+pub(super) async fn run(args: &ExplainArgs, ui: &Ui) -> u8 {
     let stop = Stop::listen();
     tokio::select! {
-        code = go(args, screen) => code,
+        code = go(args, ui) => code,
         () = stop.token().cancelled() => {
-            screen.error("interrupted before everything was read");
+            ui.error("interrupted before everything was read");
             stop.code().unwrap_or(exit::ERROR)
         }
     }
 }
 
-async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
+async fn go(args: &ExplainArgs, ui: &Ui) -> u8 {
     let format = match args.output {
-        Told::Text => Format::Text,
-        Told::Json => Format::Json,
+        ExplainFormat::Text => Format::Text,
+        ExplainFormat::Json => Format::Json,
     };
     let forms = Forms { format, output_files: Vec::new() };
     let output = Output { forms, stream: Stream { events: None }, detailed_exitcode: false, calls: false };
-    let prepared = match plan::prepare("explain", &args.inputs, &args.network, &output, false, None, screen).await {
+    let prepared = match plan::prepare("explain", &args.inputs, &args.network, &output, false, None, ui).await {
         Ok(prepared) => prepared,
         Err(code) => return code,
     };
-    let sources = &prepared.written.sources;
+    let sources = &prepared.loaded.sources;
     let Some(file) = args.place.file(sources) else {
-        screen.error(&format!("`{}` is none of the files that are read; name its directory as PATH", args.place.file));
+        ui.error(&format!("`{}` is none of the files that are read; name its directory as PATH", args.place.file));
         plan::end(prepared.connected).await;
         return exit::USAGE;
     };
-    let provenance = &prepared.written.set.provenance;
+    let provenance = &prepared.loaded.set.provenance;
     let is_values = args.inputs.values.iter().any(|path| *path.display().to_string() == **sources.path(file));
     let otherwise = || {
         if is_values {
@@ -62,21 +62,24 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
     });
     let code = match decided {
         Err(why) => {
-            show(args, &view::nothing(&args.place, &why), &format!("{}: {why}\n", view::name(&args.place)), screen);
+            show(args, &view::nothing(&args.place, &why), &format!("{}: {why}\n", view::name(&args.place)), ui);
             exit::ERROR
         }
         Ok(decided) => {
             let unlimited = SafetyArgs { max_changes: None, max_deletes: None, max: Vec::new(), ack: None };
-            let seen = plan::look(&prepared, &unlimited, screen).await;
-            let explained: Vec<_> =
-                decided.objects.iter().map(|one| Explained::new(one, &seen.plan, &seen.states, provenance)).collect();
+            let planned_run = plan::observe_and_plan(&prepared, &unlimited, ui).await;
+            let explained: Vec<_> = decided
+                .objects
+                .iter()
+                .map(|one| Explained::new(one, &planned_run.plan, &planned_run.states, provenance))
+                .collect();
             let writer = view::Writer { sources, provenance };
-            show(args, &writer.json(&args.place, &decided, &explained), &writer.text(&decided, &explained), screen);
+            show(args, &writer.json(&args.place, &decided, &explained), &writer.text(&decided, &explained), ui);
             let wrong = explained.iter().filter_map(|one| match one.state {
                 State::Blocked(Cause::Wrong(problems)) => Some(problems.clone()),
                 _ => None,
             });
-            screen.diagnostics(&wrong.flatten().collect::<Vec<_>>(), sources);
+            ui.diagnostics(&wrong.flatten().collect::<Vec<_>>(), sources);
             exit_code(&explained)
         }
     };
@@ -84,10 +87,10 @@ async fn go(args: &ExplainArgs, screen: &Screen) -> u8 {
     code
 }
 
-fn show(args: &ExplainArgs, document: &Value, text: &str, screen: &Screen) {
+fn show(args: &ExplainArgs, document: &Value, text: &str, ui: &Ui) {
     match args.output {
-        Told::Text => Screen::out(&screen.guard(text)),
-        Told::Json => Screen::out(&format!("{document:#}\n")),
+        ExplainFormat::Text => Ui::out(&ui.guard(text)),
+        ExplainFormat::Json => Ui::out(&format!("{document:#}\n")),
     }
 }
 

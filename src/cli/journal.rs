@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{args::ApplyArgs, exit, plan::Seen, setup, view::Screen};
+use super::{args::ApplyArgs, exit, plan::PlannedRun, setup, view::Ui};
 use crate::{
     journal::{self, Effects, Entry, Event, RunOrigin},
     model::{Change, Outcome, ResourceId},
@@ -35,10 +35,10 @@ impl Journal {
 
     /// Notes that a plan is about to be carried out. One that exceeds limits is not sent where that cannot be noted:
     /// whoever lets it pass is to be found.
-    pub(super) fn start(&self, seen: &Seen<'_>, args: &ApplyArgs, screen: &Screen) -> Result<(), u8> {
-        let must = !seen.excesses.is_empty() && !args.network.sandbox;
+    pub(super) fn start(&self, planned_run: &PlannedRun<'_>, args: &ApplyArgs, ui: &Ui) -> Result<(), u8> {
+        let must = !planned_run.excesses.is_empty() && !args.network.sandbox;
         let problem = match &self.journal {
-            Some(journal) => journal.note(&Event::Started(self.effects(seen))),
+            Some(journal) => journal.note(&Event::Started(self.effects(planned_run))),
             None if must => {
                 Some("there is no place for the journal: neither --state-dir nor a home directory".to_owned())
             }
@@ -46,11 +46,11 @@ impl Journal {
         };
         match problem {
             Some(problem) if must => {
-                screen.error(&format!("{problem}; an acknowledged plan is not sent unrecorded"));
+                ui.error(&format!("{problem}; an acknowledged plan is not sent unrecorded"));
                 Err(exit::ERROR)
             }
             Some(problem) => {
-                screen.say(&format!("warning: {problem}"));
+                ui.say(&format!("warning: {problem}"));
                 Ok(())
             }
             None => Ok(()),
@@ -58,10 +58,10 @@ impl Journal {
     }
 
     /// Notes that nothing of a plan was sent, where the exit code says that it was refused or had become stale.
-    pub(super) fn leave(&self, code: u8, seen: &Seen<'_>) {
+    pub(super) fn close(&self, code: u8, planned_run: &PlannedRun<'_>) {
         let event = match code {
-            exit::REFUSED => Event::Refused(self.effects(seen)),
-            exit::STALE => Event::Stale(self.effects(seen)),
+            exit::REFUSED => Event::Refused(self.effects(planned_run)),
+            exit::STALE => Event::Stale(self.effects(planned_run)),
             _ => return,
         };
         self.note(&event);
@@ -83,9 +83,9 @@ impl Journal {
         }
     }
 
-    fn effects(&self, seen: &Seen<'_>) -> Effects {
+    fn effects(&self, planned_run: &PlannedRun<'_>) -> Effects {
         let (file, commit) = (self.file.clone(), self.commit.clone());
-        Effects { file, commit, ..Effects::of(&seen.plan, &seen.excesses, seen.acknowledged) }
+        Effects { file, commit, ..Effects::of(&planned_run.plan, &planned_run.excesses, planned_run.acknowledged) }
     }
 }
 

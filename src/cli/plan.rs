@@ -8,11 +8,11 @@ use std::{
 use super::{
     args::{Format, Forms, Inputs, Network, Output, PlanArgs, SafetyArgs},
     configuration, exit, saved, selection,
-    setup::{self, Connected, Written},
+    setup::{self, Connected, LoadedInputs},
     signal::Stop,
     snapshot,
     view::{
-        Screen, progress,
+        Ui, progress,
         report::{Origins, Record, Report},
         text,
     },
@@ -35,50 +35,51 @@ use crate::{
 };
 
 /// Plans and shows the plan. Only readers are made: nothing here can write.
-pub(super) async fn run(args: &PlanArgs, screen: &Screen) -> u8 {
+pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> u8 {
     let stop = Stop::listen();
     let against = args.against.as_deref();
-    let prepared = prepare("plan", &args.inputs, &args.network, &args.output, args.prune, against, screen).await;
+    let prepared = prepare("plan", &args.inputs, &args.network, &args.output, args.prune, against, ui).await;
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(code) => return code,
     };
-    let seen = tokio::select! {
-        seen = look(&prepared, &args.safety, screen) => seen,
-        () = stop.token().cancelled() => return interrupted("plan", &args.output.forms, &stop, screen),
+    let planned_run = tokio::select! {
+        planned_run = observe_and_plan(&prepared, &args.safety, ui) => planned_run,
+        () = stop.token().cancelled() => return interrupted("plan", &args.output.forms, &stop, ui),
     };
-    let report = report("plan", &prepared, &seen, &args.output);
+    let report = report("plan", &prepared, &planned_run, &args.output);
     let saved = args.out.as_deref().map(|path| saved::save(&report, path)).transpose();
-    show(&report, &args.output, screen);
-    snapshot::guesses(&prepared.connected, screen);
-    let mut code = match refused(&seen, &args.safety, screen) {
+    show(&report, &args.output, ui);
+    snapshot::guesses(&prepared.connected, ui);
+    let mut code = match refused(&planned_run, &args.safety, ui) {
         Some(code) => code,
-        None => exit_code(&seen.plan, args.output.detailed_exitcode),
+        None => exit_code(&planned_run.plan, args.output.detailed_exitcode),
     };
     match (saved, &args.out) {
         (Err(problem), _) => {
-            screen.error(&problem);
+            ui.error(&problem);
             code = exit::unwritten(code);
         }
         (Ok(_), Some(path)) => {
-            let acknowledgement = guard::acknowledgement(&seen.plan, &seen.excesses);
-            let pass = if seen.excesses.is_empty() { String::new() } else { format!(" --ack '{acknowledgement}'") };
+            let acknowledgement = guard::acknowledgement(&planned_run.plan, &planned_run.excesses);
+            let pass =
+                if planned_run.excesses.is_empty() { String::new() } else { format!(" --ack '{acknowledgement}'") };
             let path = path.display();
-            screen.say(&format!("saved: `reconcile apply {path}{pass}` makes these changes and no others"));
+            ui.say(&format!("saved: `reconcile apply {path}{pass}` makes these changes and no others"));
         }
         (Ok(_), None) => {}
     }
-    let code = write(&report, &args.output.forms, code, screen);
-    drop(seen);
+    let code = write(&report, &args.output.forms, code, ui);
+    drop(planned_run);
     end(prepared.connected).await;
     code
 }
 
 /// Reports a run that was ended before it had a plan, and returns its exit code.
-pub(super) fn interrupted(command: &'static str, forms: &Forms, stop: &Stop, screen: &Screen) -> u8 {
+pub(super) fn interrupted(command: &'static str, forms: &Forms, stop: &Stop, ui: &Ui) -> u8 {
     let errors = ["interrupted before the plan was complete: nothing was sent".to_owned()];
-    unplanned(command, &Sources::default(), &[], &errors, forms, screen);
-    errors.iter().for_each(|error| screen.error(error));
+    unplanned(command, &Sources::default(), &[], &errors, forms, ui);
+    errors.iter().for_each(|error| ui.error(error));
     stop.code().unwrap_or(exit::ERROR)
 }
 
@@ -89,7 +90,7 @@ pub(super) fn unplanned(
     diagnostics: &[Diagnostic],
     errors: &[String],
     forms: &Forms,
-    screen: &Screen,
+    ui: &Ui,
 ) {
     let report = Report {
         command,
@@ -109,15 +110,15 @@ pub(super) fn unplanned(
         trace: None,
     };
     if forms.format != Format::Text {
-        Screen::out(&report.form(forms.format));
+        Ui::out(&report.form(forms.format));
     }
-    report.write(forms).iter().for_each(|problem| screen.error(problem));
+    report.write(forms).iter().for_each(|problem| ui.error(problem));
 }
 
 /// Everything that a plan needs.
 pub(super) struct Prepared {
     /// What people wrote; its objects lie in `desired`.
-    pub(super) written: Written,
+    pub(super) loaded: LoadedInputs,
     /// The objects of this run.
     pub(super) desired: Vec<Desired>,
     /// Where what no document means is to be removed.
@@ -134,11 +135,11 @@ pub(super) async fn prepare(
     output: &Output,
     prune: bool,
     against: Option<&Path>,
-    screen: &Screen,
+    ui: &Ui,
 ) -> Result<Prepared, u8> {
     let failed = |sources: &Sources, diagnostics: &[Diagnostic], problem: String, code: u8| {
-        screen.error(&problem);
-        unplanned(command, sources, diagnostics, &[problem], &output.forms, screen);
+        ui.error(&problem);
+        unplanned(command, sources, diagnostics, &[problem], &output.forms, ui);
         code
     };
     let usage = |problem: String| failed(&Sources::default(), &[], problem, exit::USAGE);
@@ -148,51 +149,51 @@ pub(super) async fn prepare(
             "`--prune` needs all documents: it cannot go with --selector, --target or --exclude".to_owned(),
         ));
     }
-    let mut written = setup::read(inputs).map_err(usage)?;
-    if let Some(problem) = saved::mistaken(inputs, &written.sources) {
+    let mut loaded = setup::read(inputs).map_err(usage)?;
+    if let Some(problem) = saved::mistaken(inputs, &loaded.sources) {
         return Err(usage(problem));
     }
-    if written.is_broken() {
-        unplanned(command, &written.sources, &written.diagnostics, &written.unread, &output.forms, screen);
+    if loaded.is_broken() {
+        unplanned(command, &loaded.sources, &loaded.diagnostics, &loaded.unread, &output.forms, ui);
     }
-    if let Some(code) = setup::report(&written, screen) {
+    if let Some(code) = setup::report(&loaded, ui) {
         return Err(code);
     }
     let unconnected =
-        |written: &Written, problem: String, code: u8| failed(&written.sources, &written.diagnostics, problem, code);
-    selection::check(inputs, &written).map_err(|problem| unconnected(&written, problem, exit::USAGE))?;
-    let mut desired = std::mem::take(&mut written.set.desired);
-    let scopes = if prune { setup::scopes(written.config.as_ref()) } else { Vec::new() };
+        |loaded: &LoadedInputs, problem: String, code: u8| failed(&loaded.sources, &loaded.diagnostics, problem, code);
+    selection::check(inputs, &loaded).map_err(|problem| unconnected(&loaded, problem, exit::USAGE))?;
+    let mut desired = std::mem::take(&mut loaded.set.desired);
+    let scopes = if prune { setup::scopes(loaded.config.as_ref()) } else { Vec::new() };
     select(&mut desired, &scopes, &*is_selected);
     if prune && scopes.is_empty() {
-        screen.say("nothing to prune in: the configuration has no scopes under `prune`");
+        ui.say("nothing to prune in: the configuration has no scopes under `prune`");
     }
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
-    if written.config.is_none() && against.is_none() && !used.is_empty() {
+    if loaded.config.is_none() && against.is_none() && !used.is_empty() {
         let problem = configuration::missing(&setup::paths(inputs));
-        return Err(unconnected(&written, problem, exit::ERROR));
+        return Err(unconnected(&loaded, problem, exit::ERROR));
     }
     let connected = match against {
-        Some(file) => snapshot::open(file, network, written.config.as_ref(), &used, screen),
-        None => setup::connect(network, written.config.as_ref(), &used).await,
+        Some(file) => snapshot::open(file, network, loaded.config.as_ref(), &used, ui),
+        None => setup::connect(network, loaded.config.as_ref(), &used).await,
     };
-    let connected = connected.map_err(|problem| unconnected(&written, problem, exit::ERROR))?;
-    screen.events.reading(used.iter().map(|target| &**target), desired.len());
-    Ok(Prepared { written, desired, scopes, connected })
+    let connected = connected.map_err(|problem| unconnected(&loaded, problem, exit::ERROR))?;
+    ui.events.reading(used.iter().map(|target| &**target), desired.len());
+    Ok(Prepared { loaded, desired, scopes, connected })
 }
 
 impl Prepared {
     /// Shows that targets are read until `work` is done.
-    pub(super) async fn reading<T>(&self, screen: &Screen, work: impl Future<Output = T>) -> T {
+    pub(super) async fn reading<T>(&self, ui: &Ui, work: impl Future<Output = T>) -> T {
         let mut used = setup::used(&self.desired);
         used.extend(setup::used(&self.scopes));
-        progress::reading(used, self.connected.shared.counters(), screen, work).await
+        progress::reading(used, self.connected.shared.counters(), ui, work).await
     }
 }
 
 /// A plan and what it was made from.
-pub(super) struct Seen<'a> {
+pub(super) struct PlannedRun<'a> {
     /// What was read.
     pub(super) states: Vec<TargetState<'a>>,
     /// What is to be done.
@@ -210,47 +211,47 @@ pub(super) struct Seen<'a> {
 }
 
 /// Reads what is live and plans.
-pub(super) async fn look<'p>(prepared: &'p Prepared, args: &SafetyArgs, screen: &Screen) -> Seen<'p> {
-    prepared.reading(screen, read(prepared, args)).await
+pub(super) async fn observe_and_plan<'p>(prepared: &'p Prepared, args: &SafetyArgs, ui: &Ui) -> PlannedRun<'p> {
+    prepared.reading(ui, read(prepared, args)).await
 }
 
-async fn read<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Seen<'p> {
+async fn read<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> PlannedRun<'p> {
     let start = Instant::now();
     let readers = prepared.connected.readers();
     let mut states = observe(&readers, &prepared.desired).await;
     prune(&readers, &mut states, &prepared.scopes).await;
-    if prepared.written.set.partial {
+    if prepared.loaded.set.partial {
         states.iter_mut().for_each(|state| state.surplus.clear());
     }
     let mut plan = plan(&states);
     note(&readers, &mut states, &mut plan).await;
     impact(&readers, &mut states, &mut plan).await;
-    let excesses = guard::excesses(&plan, &safety(prepared.written.config.as_ref(), args));
+    let excesses = guard::excesses(&plan, &safety(prepared.loaded.config.as_ref(), args));
     let acknowledged = acknowledged(args, &plan, &excesses);
     let record = saved::record(prepared, &states, &plan);
-    Seen { states, plan, excesses, acknowledged, record, start, took: start.elapsed() }
+    PlannedRun { states, plan, excesses, acknowledged, record, start, took: start.elapsed() }
 }
 
 /// Returns what all forms of report say about a plan.
 pub(super) fn report<'a>(
     command: &'static str,
     prepared: &'a Prepared,
-    seen: &'a Seen<'_>,
+    planned_run: &'a PlannedRun<'_>,
     output: &Output,
 ) -> Report<'a> {
     Report {
         command,
-        plan: Some(&seen.plan),
-        excesses: &seen.excesses,
-        acknowledged: seen.acknowledged,
+        plan: Some(&planned_run.plan),
+        excesses: &planned_run.excesses,
+        acknowledged: planned_run.acknowledged,
         outcomes: None,
-        diagnostics: &prepared.written.diagnostics,
+        diagnostics: &prepared.loaded.diagnostics,
         errors: &[],
-        sources: &prepared.written.sources,
+        sources: &prepared.loaded.sources,
         counters: Some(prepared.connected.shared.counters()),
-        took: seen.took,
-        record: Some(&seen.record),
-        origins: Some(Origins { states: &seen.states, provenance: &prepared.written.set.provenance }),
+        took: planned_run.took,
+        record: Some(&planned_run.record),
+        origins: Some(Origins { states: &planned_run.states, provenance: &prepared.loaded.set.provenance }),
         document: None,
         calls: output.calls,
         trace: None,
@@ -258,24 +259,24 @@ pub(super) fn report<'a>(
 }
 
 /// Shows a report on stdout, and what blocks objects on stderr.
-pub(super) fn show(report: &Report<'_>, output: &Output, screen: &Screen) {
+pub(super) fn show(report: &Report<'_>, output: &Output, ui: &Ui) {
     if output.forms.format == Format::Text {
-        preview(report, screen);
+        preview(report, ui);
     } else {
-        Screen::out(&report.form(output.forms.format));
+        Ui::out(&report.form(output.forms.format));
     }
-    blocked(report, screen);
+    blocked(report, ui);
 }
 
 /// Shows the plan of a report on stdout for people.
-pub(super) fn preview(report: &Report<'_>, screen: &Screen) {
-    Screen::out(&preview_text(report, screen));
+pub(super) fn preview(report: &Report<'_>, ui: &Ui) {
+    Ui::out(&preview_text(report, ui));
 }
 
 /// Returns the plan of a report as people read it on a screen.
-pub(super) fn preview_text(report: &Report<'_>, screen: &Screen) -> String {
+pub(super) fn preview_text(report: &Report<'_>, ui: &Ui) -> String {
     let Some(plan) = report.plan else { return String::new() };
-    let mut writer = text::Writer::new(screen, report.sources).explaining(report);
+    let mut writer = text::Writer::new(ui, report.sources).explaining(report);
     writer.plan(plan, report.counters, report.took);
     if report.calls {
         writer.calls(plan);
@@ -284,9 +285,9 @@ pub(super) fn preview_text(report: &Report<'_>, screen: &Screen) -> String {
 }
 
 /// Writes the files that were asked for, and returns the exit code: a file that could not be written is an error.
-pub(super) fn write(report: &Report<'_>, forms: &Forms, code: u8, screen: &Screen) -> u8 {
+pub(super) fn write(report: &Report<'_>, forms: &Forms, code: u8, ui: &Ui) -> u8 {
     let problems = report.write(forms);
-    problems.iter().for_each(|problem| screen.error(problem));
+    problems.iter().for_each(|problem| ui.error(problem));
     if problems.is_empty() { code } else { exit::unwritten(code) }
 }
 
@@ -296,20 +297,20 @@ pub(super) fn acknowledged(args: &SafetyArgs, plan: &Plan, excesses: &[Excess]) 
 }
 
 /// Says which limits the plan exceeds; returns the exit code where it does and nothing acknowledges it.
-pub(super) fn refused(seen: &Seen<'_>, args: &SafetyArgs, screen: &Screen) -> Option<u8> {
-    if seen.excesses.is_empty() || seen.acknowledged {
+pub(super) fn refused(planned_run: &PlannedRun<'_>, args: &SafetyArgs, ui: &Ui) -> Option<u8> {
+    if planned_run.excesses.is_empty() || planned_run.acknowledged {
         return None;
     }
-    let acknowledgement = guard::acknowledgement(&seen.plan, &seen.excesses);
-    seen.excesses.iter().for_each(|excess| screen.error(&excess.to_string()));
+    let acknowledgement = guard::acknowledgement(&planned_run.plan, &planned_run.excesses);
+    planned_run.excesses.iter().for_each(|excess| ui.error(&excess.to_string()));
     // A CI variable that nobody set is empty.
     if args.ack.as_ref().is_some_and(|text| !text.is_empty()) {
-        screen.error("the acknowledgement that was given belongs to another plan");
+        ui.error("the acknowledgement that was given belongs to another plan");
     }
-    screen.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
-    let remedies = guard::remedies(&seen.excesses);
+    ui.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
+    let remedies = guard::remedies(&planned_run.excesses);
     if !remedies.is_empty() {
-        screen.say(&format!("`{}` raises the limits for one run", remedies.join(" ")));
+        ui.say(&format!("`{}` raises the limits for one run", remedies.join(" ")));
     }
     Some(exit::REFUSED)
 }
@@ -327,10 +328,10 @@ pub(super) fn safety(config: Option<&Config>, args: &SafetyArgs) -> Safety {
 }
 
 /// Writes to stderr what is wrong with objects that are left alone, and what is to be said about others.
-pub(super) fn blocked(report: &Report<'_>, screen: &Screen) {
-    screen.events.planned(report);
+pub(super) fn blocked(report: &Report<'_>, ui: &Ui) {
+    ui.events.planned(report);
     let wrong: Vec<_> = report.plan.iter().flat_map(|plan| plan.diagnostics()).cloned().collect();
-    screen.diagnostics(&wrong, report.sources);
+    ui.diagnostics(&wrong, report.sources);
 }
 
 /// Ends the sandbox of the run, if there is one, and logs which calls it got.

@@ -9,23 +9,23 @@ use std::{
 use reconcile_sandbox::{Running, Sandbox};
 use serde_json::{Value, json};
 
-use super::{args::SandboxArgs, exit, setup, signal::Stop, state, view::Screen};
+use super::{args::SandboxArgs, exit, setup, signal::Stop, state, view::Ui};
 use crate::{config::Target, provider::Endpoint};
 
 /// The account of the process that embeds a sandbox whose state asks for credentials.
 const GUEST: &str = "embedded-sandbox";
 
 /// Serves until a signal comes.
-pub(super) async fn run(args: &SandboxArgs, screen: &Screen) -> u8 {
+pub(super) async fn run(args: &SandboxArgs, ui: &Ui) -> u8 {
     let sandbox = match state::load(&args.state) {
         Ok((sandbox, _)) => sandbox,
         Err(problems) => {
-            problems.iter().for_each(|problem| screen.error(problem));
+            problems.iter().for_each(|problem| ui.error(problem));
             return exit::ERROR;
         }
     };
     if !args.listen.ip().is_loopback() {
-        screen.always(&format!(
+        ui.always(&format!(
             "warning: {} can be reached from other machines, and whoever reaches it can change its state",
             args.listen
         ));
@@ -34,11 +34,11 @@ pub(super) async fn run(args: &SandboxArgs, screen: &Screen) -> u8 {
     let running = match sandbox.start(args.listen).await {
         Ok(running) => running,
         Err(error) => {
-            screen.error(&format!("cannot listen on {}: {error}", args.listen));
+            ui.error(&format!("cannot listen on {}: {error}", args.listen));
             return exit::ERROR;
         }
     };
-    Screen::out(&format!("sandbox listening on http://{}\n", running.address));
+    Ui::out(&format!("sandbox listening on http://{}\n", running.address));
     stop.token().cancelled().await;
     let _ = running.shutdown().await;
     exit::OK

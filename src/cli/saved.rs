@@ -10,14 +10,14 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    apply::{Job, carry_out},
+    apply::{ApplyJob, execute},
     args::{ApplyArgs, Format, Inputs, ShowArgs},
     configuration, exit,
-    plan::{self, Prepared, Seen},
+    plan::{self, PlannedRun, Prepared},
     selection, setup,
     signal::Stop,
     view::{
-        Screen, progress,
+        Ui, progress,
         report::{Record, Report},
     },
 };
@@ -44,16 +44,16 @@ pub(super) fn record(prepared: &Prepared, states: &[TargetState<'_>], plan: &Pla
     let changed: HashSet<&ResourceId> = plan.changes.iter().map(|change| &change.id).collect();
     // As far as they are enforced: what is not is nothing to a saved plan.
     let objects = part(states, &|one: &Desired| changed.contains(&one.id));
-    let written = &prepared.written;
-    let manifests = written.sources.files().map(|file| {
-        let digest = Sha256::digest(written.sources.text(file).as_bytes());
+    let loaded = &prepared.loaded;
+    let manifests = loaded.sources.files().map(|file| {
+        let digest = Sha256::digest(loaded.sources.text(file).as_bytes());
         let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        (written.sources.path(file).to_string(), digest)
+        (loaded.sources.path(file).to_string(), digest)
     });
     let used: BTreeSet<&Arc<str>> = objects.iter().map(|one| &one.target).collect();
     let is_sandbox = prepared.connected.sandbox.is_some();
-    let setups = written.config.as_ref().map(|config| setups(config, &used, is_sandbox)).unwrap_or_default();
-    let config = written.config.as_ref().map(|config| config.path.display().to_string());
+    let setups = loaded.config.as_ref().map(|config| setups(config, &used, is_sandbox)).unwrap_or_default();
+    let config = loaded.config.as_ref().map(|config| config.path.display().to_string());
     Record { objects, manifests: manifests.collect(), setups, config }
 }
 
@@ -132,14 +132,14 @@ fn read(path: &Path, sources: &mut Sources) -> Result<Saved, String> {
 }
 
 /// Shows a saved plan; nothing is read from a platform.
-pub(super) fn show(args: &ShowArgs, screen: &Screen) -> u8 {
+pub(super) fn show(args: &ShowArgs, ui: &Ui) -> u8 {
     let mut sources = Sources::default();
     let saved = match read(&args.file, &mut sources) {
         Ok(saved) => saved,
         Err(problem) => {
             let errors = [problem];
-            errors.iter().for_each(|problem| screen.error(problem));
-            plan::unplanned("show", &sources, &[], &errors, &args.forms, screen);
+            errors.iter().for_each(|problem| ui.error(problem));
+            plan::unplanned("show", &sources, &[], &errors, &args.forms, ui);
             return exit::ERROR;
         }
     };
@@ -151,16 +151,16 @@ pub(super) fn show(args: &ShowArgs, screen: &Screen) -> u8 {
         .collect();
     let report = Report { calls: args.calls, errors: &errors, ..report("show", &saved, &sources) };
     if args.forms.format == Format::Text {
-        plan::preview(&report, screen);
-        plan::blocked(&report, screen);
+        plan::preview(&report, ui);
+        plan::blocked(&report, ui);
         if let Some(config) = &saved.config {
-            screen.say(&format!("made with the configuration {}", crate::plain::line(config)));
+            ui.say(&format!("made with the configuration {}", crate::plain::line(config)));
         }
     } else {
-        Screen::out(&report.form(args.forms.format));
+        Ui::out(&report.form(args.forms.format));
     }
-    errors.iter().for_each(|problem| screen.error(problem));
-    plan::write(&report, &args.forms, if errors.is_empty() { exit::OK } else { exit::ERROR }, screen)
+    errors.iter().for_each(|problem| ui.error(problem));
+    plan::write(&report, &args.forms, if errors.is_empty() { exit::OK } else { exit::ERROR }, ui)
 }
 
 /// Returns what is said about a saved plan.
@@ -185,13 +185,13 @@ fn report<'a>(command: &'static str, saved: &'a Saved, sources: &'a Sources) -> 
 }
 
 /// Carries out a saved plan: what moved since is left alone.
-pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 {
+pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> u8 {
     let stop = Stop::listen();
     let mut sources = Sources::default();
     let fail = |problem: String, code: u8| {
         let errors = [problem];
-        errors.iter().for_each(|problem| screen.error(problem));
-        plan::unplanned("apply", &Sources::default(), &[], &errors, &args.output.forms, screen);
+        errors.iter().for_each(|problem| ui.error(problem));
+        plan::unplanned("apply", &Sources::default(), &[], &errors, &args.output.forms, ui);
         code
     };
     if args.prune {
@@ -211,11 +211,11 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         Ok(config) => config,
         Err(problem) => return fail(problem, exit::ERROR),
     };
-    screen.diagnostics(&diagnostics, &sources);
+    ui.diagnostics(&diagnostics, &sources);
     if diagnostics.iter().any(crate::diagnostic::Diagnostic::is_error) {
         let errors = ["the configuration has errors: nothing was sent".to_owned()];
-        errors.iter().for_each(|problem| screen.error(problem));
-        plan::unplanned("apply", &sources, &diagnostics, &errors, &args.output.forms, screen);
+        errors.iter().for_each(|problem| ui.error(problem));
+        plan::unplanned("apply", &sources, &diagnostics, &errors, &args.output.forms, ui);
         return exit::ERROR;
     }
     if config.is_none() && !saved.setups.is_empty() {
@@ -234,18 +234,18 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
         Ok(connected) => connected,
         Err(problem) => return fail(problem, exit::ERROR),
     };
-    screen.events.reading(saved.setups.iter().map(|one| &*one.target), saved.objects.len());
+    ui.events.reading(saved.setups.iter().map(|one| &*one.target), saved.objects.len());
     let start = Instant::now();
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
     let mut states = tokio::select! {
-        states = progress::reading(&used, connected.shared.counters(), screen, recall(&readers, &saved.objects, &saved.plan)) => states,
-        () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, screen),
+        states = progress::reading(&used, connected.shared.counters(), ui, recall(&readers, &saved.objects, &saved.plan)) => states,
+        () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, ui),
     };
     let standings = precondition::saved_change_states(&saved.plan, &states);
     for (change, (id, _)) in
         saved.plan.changes.iter().zip(&standings).filter(|(_, (_, one))| *one == SavedChangeState::Stale)
     {
-        screen.say(&format!("{id} has moved since this was planned: {}", moved(change, &states)));
+        ui.say(&format!("{id} has moved since this was planned: {}", moved(change, &states)));
     }
     if let Some(problem) = integrity::mismatch(&saved.plan, &states, &standings) {
         return fail(format!("{}: {problem}: nothing was sent; plan again", path.display()), exit::ERROR);
@@ -259,20 +259,21 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, screen: &Screen) -> u8 
     }
     let excesses = guard::excesses(&plan, &safety);
     let acknowledged = plan::acknowledged(&args.safety, &plan, &excesses);
-    let seen = Seen { states, plan, excesses, acknowledged, record: Record::default(), start, took: start.elapsed() };
+    let planned_run =
+        PlannedRun { states, plan, excesses, acknowledged, record: Record::default(), start, took: start.elapsed() };
     let report = Report {
-        plan: Some(&seen.plan),
-        excesses: &seen.excesses,
-        acknowledged: seen.acknowledged,
+        plan: Some(&planned_run.plan),
+        excesses: &planned_run.excesses,
+        acknowledged: planned_run.acknowledged,
         counters: Some(connected.shared.counters()),
-        took: seen.took,
+        took: planned_run.took,
         calls: args.output.calls,
         ..report("apply", &saved, &sources)
     };
     // What was read is read again right before each call.
-    let job = Job { seen: &seen, report, settled, fresh_until: start, file: Some(path) };
-    let code = carry_out(args, &connected, job, &stop, screen).await;
-    drop(seen);
+    let apply_job = ApplyJob { planned_run: &planned_run, report, settled, fresh_until: start, file: Some(path) };
+    let code = execute(args, &connected, apply_job, &stop, ui).await;
+    drop(planned_run);
     plan::end(connected).await;
     stop.code().unwrap_or(code)
 }

@@ -3,12 +3,12 @@
 use super::{
     args::{Document, SchemaArgs},
     exit,
-    view::Screen,
+    view::Ui,
 };
 
 /// Prints the schema of a document.
 pub(super) fn run(args: &SchemaArgs) -> u8 {
-    Screen::out(match args.document {
+    Ui::out(match args.document {
         Document::Plan => include_str!("../../docs/schema/plan.json"),
         Document::Drift => include_str!("../../docs/schema/drift.json"),
         Document::Explanation => include_str!("../../docs/schema/explanation.json"),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{args::Inputs, setup::Written};
+use super::{args::Inputs, setup::LoadedInputs};
 use crate::{
     manifest::{Selector, SelectorError},
     model::Desired,
@@ -31,21 +31,21 @@ pub(super) fn is_partial(inputs: &Inputs) -> bool {
 }
 
 /// Checks that each address, the selection as a whole and each `--set` mean something in the documents that were read.
-pub(super) fn check(inputs: &Inputs, written: &Written) -> Result<(), String> {
-    addresses(inputs, written)?;
+pub(super) fn check(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
+    addresses(inputs, loaded)?;
     if is_partial(inputs) {
         let is_selected = filter(inputs)?;
-        if !written.set.desired.iter().any(|one| is_selected(one)) {
-            return Err(nothing(inputs, written));
+        if !loaded.set.desired.iter().any(|one| is_selected(one)) {
+            return Err(nothing(inputs, loaded));
         }
     }
-    assignments(inputs, written)
+    assignments(inputs, loaded)
 }
 
 /// Finds an address of `--target` or `--exclude` that means nothing.
-fn addresses(inputs: &Inputs, written: &Written) -> Result<(), String> {
-    let targets = || written.config.iter().flat_map(|config| &config.targets).map(|target| &*target.name);
-    let objects = &written.set.desired;
+fn addresses(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
+    let targets = || loaded.config.iter().flat_map(|config| &config.targets).map(|target| &*target.name);
+    let objects = &loaded.set.desired;
     for pattern in inputs.target.iter().chain(&inputs.exclude) {
         if objects.iter().any(|one| is_meant(pattern, one)) {
             continue;
@@ -71,11 +71,11 @@ fn addresses(inputs: &Inputs, written: &Written) -> Result<(), String> {
 }
 
 /// Returns the error about a selection that is empty.
-fn nothing(inputs: &Inputs, written: &Written) -> String {
+fn nothing(inputs: &Inputs, loaded: &LoadedInputs) -> String {
     let Some(selector) = &inputs.selector else {
         return "nothing that is declared fits `--target` and `--exclude` together".to_owned();
     };
-    let labels: BTreeSet<String> = written.set.desired.iter().flat_map(|one| &one.labels).map(pair).collect();
+    let labels: BTreeSet<String> = loaded.set.desired.iter().flat_map(|one| &one.labels).map(pair).collect();
     let hint = match nearest(selector, labels.iter().map(String::as_str)) {
         Some(near) if near != selector => format!("; did you mean `{near}`?"),
         _ if labels.is_empty() => "; no document has labels".to_owned(),
@@ -89,8 +89,8 @@ fn pair((key, value): (&Arc<str>, &Arc<str>)) -> String {
 }
 
 /// Finds a `--set` of a variable that no document uses.
-pub(super) fn assignments(inputs: &Inputs, written: &Written) -> Result<(), String> {
-    let used = written.set.provenance.mentioned();
+pub(super) fn assignments(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
+    let used = loaded.set.provenance.mentioned();
     for name in inputs.set.iter().filter_map(|text| text.split_once('=')).map(|(name, _)| name) {
         if !used.contains(name) {
             let hint = nearest(name, used.iter().map(String::as_str));

@@ -11,7 +11,7 @@ use std::{
 use super::{
     args::{Inputs, Network},
     configuration, exit,
-    view::Screen,
+    view::Ui,
 };
 use crate::{
     config::{self, Config, Setting, Target},
@@ -35,7 +35,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What people wrote.
-pub(super) struct Written {
+pub(super) struct LoadedInputs {
     /// All texts that were read.
     pub(super) sources: Sources,
     /// The configuration; none where there is no file.
@@ -50,7 +50,7 @@ pub(super) struct Written {
     pub(super) notes: Vec<String>,
 }
 
-impl Written {
+impl LoadedInputs {
     /// Says whether the run must not go on.
     pub(super) fn is_broken(&self) -> bool {
         !self.unread.is_empty() || self.diagnostics.iter().any(Diagnostic::is_error)
@@ -88,7 +88,7 @@ pub(super) fn skipped(inputs: &Inputs, config: Option<&Config>) -> Vec<PathBuf> 
 }
 
 /// Reads everything that people wrote. Only a wrong command line is an error here.
-pub(super) fn read(inputs: &Inputs) -> Result<Written, String> {
+pub(super) fn read(inputs: &Inputs) -> Result<LoadedInputs, String> {
     let (mut sources, mut diagnostics, mut unread) = (Sources::default(), Vec::new(), Vec::new());
     let config = configuration::read(inputs.config.as_deref(), &paths(inputs), &mut sources, &mut diagnostics)
         .unwrap_or_else(|problem| {
@@ -117,7 +117,7 @@ pub(super) fn read(inputs: &Inputs) -> Result<Written, String> {
         diagnostics.extend(manifest::unused(&variables, &set.provenance));
     }
     let notes = configuration::notes(inputs);
-    Ok(Written { sources, config, set, diagnostics, unread, notes })
+    Ok(LoadedInputs { sources, config, set, diagnostics, unread, notes })
 }
 
 /// Reads a regular file of at most `most` bytes.
@@ -261,9 +261,9 @@ pub(super) fn used(desired: &[Desired]) -> BTreeSet<Arc<str>> {
 }
 
 /// Prints what is wrong with what people wrote, and returns the exit code where the run cannot go on.
-pub(super) fn report(written: &Written, screen: &Screen) -> Option<u8> {
-    written.notes.iter().for_each(|note| screen.say(note));
-    written.unread.iter().for_each(|problem| screen.error(problem));
-    screen.diagnostics(&written.diagnostics, &written.sources);
-    written.is_broken().then_some(exit::ERROR)
+pub(super) fn report(loaded: &LoadedInputs, ui: &Ui) -> Option<u8> {
+    loaded.notes.iter().for_each(|note| ui.say(note));
+    loaded.unread.iter().for_each(|problem| ui.error(problem));
+    ui.diagnostics(&loaded.diagnostics, &loaded.sources);
+    loaded.is_broken().then_some(exit::ERROR)
 }

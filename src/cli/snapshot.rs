@@ -14,7 +14,7 @@ use super::{
     configuration, exit, selection,
     setup::{self, Connected},
     signal::Stop,
-    view::{Screen, progress, snapshot as snapshot_view},
+    view::{Ui, progress, snapshot as snapshot_view},
 };
 use crate::{
     config::{self, Config, Setting},
@@ -34,34 +34,34 @@ use crate::{
 };
 
 /// Seals what the manifests touch.
-pub(super) async fn run(args: &SnapshotArgs, screen: &Screen) -> u8 {
+pub(super) async fn run(args: &SnapshotArgs, ui: &Ui) -> u8 {
     let stop = Stop::listen();
     tokio::select! {
-        code = take(args, screen) => code.unwrap_or_else(|code| code),
+        code = take(args, ui) => code.unwrap_or_else(|code| code),
         () = stop.token().cancelled() => {
-            screen.error("interrupted before the snapshot was complete: nothing was written");
+            ui.error("interrupted before the snapshot was complete: nothing was written");
             stop.code().unwrap_or(exit::ERROR)
         }
     }
 }
 
 /// Reads as a plan does, each read from the whole scope around it. The error is the exit code too.
-async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
+async fn take(args: &SnapshotArgs, ui: &Ui) -> Result<u8, u8> {
     let start = Instant::now();
     let failed = |code: u8| {
         move |problem: String| {
-            screen.error(&problem);
+            ui.error(&problem);
             code
         }
     };
     let is_selected = selection::filter(&args.inputs).map_err(failed(exit::USAGE))?;
-    let mut written = setup::read(&args.inputs).map_err(failed(exit::USAGE))?;
-    if let Some(code) = setup::report(&written, screen) {
+    let mut loaded = setup::read(&args.inputs).map_err(failed(exit::USAGE))?;
+    if let Some(code) = setup::report(&loaded, ui) {
         return Err(code);
     }
-    selection::check(&args.inputs, &written).map_err(failed(exit::USAGE))?;
-    let mut desired = std::mem::take(&mut written.set.desired);
-    let config = written.config.as_ref();
+    selection::check(&args.inputs, &loaded).map_err(failed(exit::USAGE))?;
+    let mut desired = std::mem::take(&mut loaded.set.desired);
+    let config = loaded.config.as_ref();
     let scopes = if args.prune { setup::scopes(config) } else { Vec::new() };
     select(&mut desired, &scopes, &*is_selected);
     let mut used = setup::used(&desired);
@@ -75,23 +75,23 @@ async fn take(args: &SnapshotArgs, screen: &Screen) -> Result<u8, u8> {
         let snapshot_scopes = seals_of(target.platform).map_err(failed(exit::ERROR))?;
         connected.snapshot_scopes.insert(target.name.clone(), ScopeReader::live(snapshot_scopes, connection.reader()));
     }
-    let work = seal(&connected, &desired, &scopes, screen);
-    let snapshot = progress::reading(&used, connected.shared.counters(), screen, work).await;
+    let work = seal(&connected, &desired, &scopes, ui);
+    let snapshot = progress::reading(&used, connected.shared.counters(), ui, work).await;
     let reads = connected.shared.counters().total(false);
     let text = snapshot.to_text();
     match &args.out {
-        None => Screen::out(&text),
+        None => Ui::out(&text),
         Some(file) => write::replace(file, text.as_bytes(), Readers::Owner)
             .map_err(|error| format!("cannot write {}: {error}", file.display()))
             .map_err(failed(exit::ERROR))?,
     }
-    screen.say(&snapshot_view::summary(&snapshot, reads, start.elapsed()));
+    ui.say(&snapshot_view::summary(&snapshot, reads, start.elapsed()));
     super::plan::end(connected).await;
     Ok(if snapshot.missing.is_empty() { exit::OK } else { exit::PARTIAL })
 }
 
 /// Plans, so that all is read that a plan reads, then reads what belongs to it.
-async fn seal(connected: &Connected, desired: &[Desired], scopes: &[Desired], screen: &Screen) -> Snapshot {
+async fn seal(connected: &Connected, desired: &[Desired], scopes: &[Desired], ui: &Ui) -> Snapshot {
     let taken = Timestamp::now();
     let readers = connected.readers();
     let mut states = observe(&readers, desired).await;
@@ -103,16 +103,16 @@ async fn seal(connected: &Connected, desired: &[Desired], scopes: &[Desired], sc
     for (name, seal) in &connected.snapshot_scopes {
         let found = seal.finish().await;
         for (scope, refusal) in found.missing {
-            screen.error(&format!("target `{name}`: {scope} could not be read: {refusal}"));
+            ui.error(&format!("target `{name}`: {scope} could not be read: {refusal}"));
             snapshot.missing.push(format!("{name}: {scope}"));
         }
         for (scope, refusal) in found.left_out {
-            screen.say(&format!("warning: target `{name}`: {scope} is left out: {refusal}"));
+            ui.say(&format!("warning: target `{name}`: {scope} is left out: {refusal}"));
         }
         match found.target_snapshot {
             Ok(target_snapshot) => drop(snapshot.targets.insert(name.to_string(), target_snapshot)),
             Err(refusal) => {
-                screen.error(&format!("target `{name}` could not be read: {refusal}"));
+                ui.error(&format!("target `{name}` could not be read: {refusal}"));
                 snapshot.missing.push(name.to_string());
             }
         }
@@ -126,15 +126,15 @@ pub(super) fn open(
     network: &Network,
     config: Option<&Config>,
     used: &BTreeSet<Arc<str>>,
-    screen: &Screen,
+    ui: &Ui,
 ) -> Result<Connected, String> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let mut snapshot = Snapshot::from_text(&text).map_err(|error| format!("cannot use {shown}: {error}"))?;
     let age = Timestamp::now().duration_since(snapshot.taken);
-    screen.say(&snapshot_view::age(&shown.to_string(), snapshot.taken, Duration::try_from(age).ok()));
+    ui.say(&snapshot_view::age(&shown.to_string(), snapshot.taken, Duration::try_from(age).ok()));
     if !snapshot.missing.is_empty() {
-        screen.say(&format!("warning: the snapshot is incomplete: it lacks {}", snapshot.missing.join(", ")));
+        ui.say(&format!("warning: the snapshot is incomplete: it lacks {}", snapshot.missing.join(", ")));
     }
     let options = Options { timeout: network.timeout, ..Options::default() };
     let transport = Transport::new(&options).map_err(|error| setup::explain(&error))?;
@@ -168,11 +168,11 @@ pub(super) fn open(
 }
 
 /// Says what was answered from something that does not quite tell.
-pub(super) fn guesses(connected: &Connected, screen: &Screen) {
+pub(super) fn guesses(connected: &Connected, ui: &Ui) {
     for (name, seal) in &connected.snapshot_scopes {
         for guess in seal.guessed() {
             let hint = "what this identity does not see may differ";
-            screen.say(&format!("warning: target `{name}`: the snapshot answers {guess}; {hint}"));
+            ui.say(&format!("warning: target `{name}`: the snapshot answers {guess}; {hint}"));
         }
     }
 }
@@ -192,18 +192,18 @@ fn settings(
     if target_snapshot.platform != platform.name() {
         return Err(format!("the snapshot holds it as a target of {}", target_snapshot.platform));
     }
-    let written = |key: &str| target?.settings.get(key).map(|setting| &setting.value);
+    let loaded = |key: &str| target?.settings.get(key).map(|setting| &setting.value);
     for key in snapshot_scopes.identity() {
-        if let (Some(Setting::Literal(now)), Some(then)) = (written(key), target_snapshot.settings.get(*key))
+        if let (Some(Setting::Literal(now)), Some(then)) = (loaded(key), target_snapshot.settings.get(*key))
             && now != then
         {
             return Err(format!("the snapshot was taken with the {key} `{then}`, not `{now}`"));
         }
     }
-    let value = |key: &&str| match written(key) {
+    let value = |key: &&str| match loaded(key) {
         Some(Setting::Literal(now)) => Some(now.clone()),
         // Without a configuration, or where it only says where the value is.
-        _ if target.is_none() || written(key).is_some() => target_snapshot.settings.get(*key).cloned(),
+        _ if target.is_none() || loaded(key).is_some() => target_snapshot.settings.get(*key).cloned(),
         _ => None,
     };
     Ok(snapshot_scopes.settings().iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect())

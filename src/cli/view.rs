@@ -28,7 +28,7 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::{Value, json};
 
 use self::events::Events;
-use super::args::{Color, LogFormat, Talk};
+use super::args::{Color, LogFormat, LoggingArgs};
 use crate::{
     diagnostic::{Diagnostic, render},
     source::Sources,
@@ -36,7 +36,7 @@ use crate::{
 
 /// Where output goes, and what it may look like.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact about the terminal")]
-pub(super) struct Screen {
+pub(super) struct Ui {
     /// Colours on stdout.
     pub(super) colour: bool,
     /// Columns that diagnostics may take up.
@@ -54,9 +54,9 @@ pub(super) struct Screen {
     json_log: bool,
 }
 
-impl Screen {
+impl Ui {
     /// Finds out what stdout and stderr are.
-    pub(super) fn new(talk: &Talk) -> Self {
+    pub(super) fn new(talk: &LoggingArgs) -> Self {
         let wanted = |terminal: bool| match talk.color {
             Color::Always => true,
             Color::Never => false,
@@ -105,8 +105,8 @@ impl Screen {
     /// Writes to stdout. A reader that went away is no error.
     pub(super) fn out(text: &str) {
         let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        if let Err(error) = written
+        let loaded = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        if let Err(error) = loaded
             && error.kind() != io::ErrorKind::BrokenPipe
         {
             Self::err(&format!("error: the result could not be written: {error}\n"));

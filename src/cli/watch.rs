@@ -9,7 +9,7 @@ use super::{
     args::{Mode, WatchArgs},
     configuration, exit, journal, plan, selection, setup,
     signal::Stop,
-    view::Screen,
+    view::Ui,
 };
 use crate::{
     agent::{self, Agent},
@@ -25,13 +25,13 @@ use crate::{
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8321);
 
 /// Runs until a signal comes.
-pub(super) async fn run(args: &WatchArgs, screen: &Screen) -> u8 {
+pub(super) async fn run(args: &WatchArgs, ui: &Ui) -> u8 {
     let stop = Stop::listen();
-    match go(args, &stop, screen).await {
+    match go(args, &stop, ui).await {
         Ok(()) => exit::OK,
         Err((code, problem)) => {
             if !problem.is_empty() {
-                screen.error(&problem);
+                ui.error(&problem);
             }
             code
         }
@@ -50,7 +50,7 @@ fn journal(args: &WatchArgs) -> Option<Journal> {
     journal
 }
 
-async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, String)> {
+async fn go(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), (u8, String)> {
     let usage = |problem: String| (exit::USAGE, problem);
     let failed = |problem: String| (exit::ERROR, problem);
     let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
@@ -59,16 +59,16 @@ async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, S
             .map_err(failed)?;
     let variables = setup::variables(&args.inputs, &mut sources, &mut diagnostics).map_err(usage)?;
     configuration::notes(&args.inputs).iter().for_each(|note| tracing::info!("{note}"));
-    screen.diagnostics(&diagnostics, &sources);
+    ui.diagnostics(&diagnostics, &sources);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(failed(String::new()));
     }
     // A slip on the command line would be one in each pass; what the files hold may change.
     if !args.inputs.set.is_empty()
-        && let Ok(written) = setup::read(&args.inputs)
-        && !written.is_broken()
+        && let Ok(loaded) = setup::read(&args.inputs)
+        && !loaded.is_broken()
     {
-        selection::assignments(&args.inputs, &written).map_err(usage)?;
+        selection::assignments(&args.inputs, &loaded).map_err(usage)?;
     }
     let filter = selection::filter(&args.inputs).map_err(usage)?;
     // Manifests may come to name any target.
@@ -102,9 +102,9 @@ async fn go(args: &WatchArgs, stop: &Stop, screen: &Screen) -> Result<(), (u8, S
     let listener = tokio::net::TcpListener::bind(address).await;
     let listener = listener.map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
     let address = listener.local_addr().map_err(|error| failed(error.to_string()))?;
-    screen.always(&format!("listening on http://{address}"));
+    ui.always(&format!("listening on http://{address}"));
     if let Some(sandbox) = &connected.sandbox {
-        screen.always(&format!("sandbox listening on http://{}", sandbox.address()));
+        ui.always(&format!("sandbox listening on http://{}", sandbox.address()));
     }
     let registry = Arc::new(agent.metrics.registry(Some(connected.shared.counters().clone())));
     let pages = tokio::spawn(web::serve(listener, agent.status.clone(), registry, stop.token().clone()));

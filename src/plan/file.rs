@@ -174,12 +174,12 @@ fn gone(path: &str, action: Option<Action>) -> Option<Value> {
 }
 
 /// The diagnostics of a document, each to be taken once.
-struct Told {
+struct UnclaimedDiagnostics {
     all: Vec<Option<Diagnostic>>,
     by_message: HashMap<String, VecDeque<usize>>,
 }
 
-impl Told {
+impl UnclaimedDiagnostics {
     fn of(all: Vec<Diagnostic>) -> Self {
         let mut by_message: HashMap<_, VecDeque<_>> = HashMap::new();
         for (at, one) in all.iter().enumerate() {
@@ -226,7 +226,7 @@ impl Reading<'_> {
             .into_iter()
             .map(|one| Setup { target: one.name.into(), platform: one.platform.into(), settings: one.settings })
             .collect();
-        let mut told = Told::of(read.diagnostics.into_iter().map(|one| self.diagnostic(one)).collect());
+        let mut told = UnclaimedDiagnostics::of(read.diagnostics.into_iter().map(|one| self.diagnostic(one)).collect());
         let mut plan = Plan {
             unchanged: read.summary.unchanged,
             changes: read.changes.into_iter().map(|one| self.change(one)).collect::<Result<_, _>>()?,
@@ -265,7 +265,7 @@ impl Reading<'_> {
         Ok(ResourceId { kind: self.kind(kind)?, key: key.into() })
     }
 
-    fn origin(&mut self, at: &document::Place) -> Origin {
+    fn origin(&mut self, at: &document::Location) -> Origin {
         let known = self.files.get(&at.file).copied();
         let file = known.unwrap_or_else(|| self.sources.add_absent(at.file.as_str()));
         self.files.insert(at.file.clone(), file);
@@ -327,7 +327,7 @@ impl Reading<'_> {
         })
     }
 
-    fn blocked(&mut self, blocked: document::Blocked, told: &mut Told) -> Result<Blocked, FileError> {
+    fn blocked(&mut self, blocked: document::Blocked, told: &mut UnclaimedDiagnostics) -> Result<Blocked, FileError> {
         let origin = self.origin(&blocked.at);
         let cause = match (&*blocked.cause, &blocked.needs) {
             ("needs", Some(other)) => Cause::Needs(self.id(other)?),

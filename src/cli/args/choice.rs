@@ -40,7 +40,7 @@ pub(in crate::cli) enum Format {
 
 /// The forms of an explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Told {
+pub(in crate::cli) enum ExplainFormat {
     /// For people
     Text,
     /// One JSON document

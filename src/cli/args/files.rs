@@ -19,13 +19,13 @@ impl Command {
         };
         let events = self.stream().and_then(|(stream, _)| stream.events.as_ref());
         let reports = forms.into_iter().flat_map(|forms| forms.output_files.iter().map(|(_, path)| path)).chain(events);
-        let mut seen = BTreeSet::new();
+        let mut planned_run = BTreeSet::new();
         reports.chain(saved).find_map(|path| {
             let name = path.display();
             if path.as_os_str() == "-" {
                 return Some("`-` is no file to write; `-o` chooses what goes to stdout".to_owned());
             }
-            if !seen.insert(path) {
+            if !planned_run.insert(path) {
                 return Some(format!("{name} would be written twice"));
             }
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::{
-    Screen, json as plan_json,
+    Ui, json as plan_json,
     report::Report,
     text::{self, Writer},
     value::{Sides, is_long, shown},
@@ -32,7 +32,7 @@ pub(super) fn counts(report: &Report<'_>, trace: &Trace) -> [usize; 3] {
 }
 
 /// One thing that differs, and who did that.
-pub(super) struct Told<'a> {
+pub(super) struct AttributedChange<'a> {
     /// Which side of it moved.
     pub(super) verdict: Verdict,
     /// The field; none where the object itself is there or not.
@@ -42,18 +42,18 @@ pub(super) struct Told<'a> {
 }
 
 /// Tells of each part of a change who did it.
-pub(super) fn told<'a>(change: &'a Change, trace: &Trace) -> Vec<Told<'a>> {
+pub(super) fn attributed_changes<'a>(change: &'a Change, trace: &Trace) -> Vec<AttributedChange<'a>> {
     let told = |(path, changed): (&str, Changed)| {
         let field = change.fields.iter().find(|field| field.path == path);
-        Told { verdict: changed.verdict(change.action), field, sentence: sentence(&changed, field) }
+        AttributedChange { verdict: changed.verdict(change.action), field, sentence: sentence(&changed, field) }
     };
     trace.all(change).into_iter().map(told).collect()
 }
 
 /// Returns the drift as people read it.
-pub(in crate::cli) fn text(report: &Report<'_>, screen: &Screen) -> String {
-    let (Some(plan), Some(trace)) = (report.plan, report.trace) else { return text::report(report, screen) };
-    let mut writer = Writer::new(screen, report.sources);
+pub(in crate::cli) fn text(report: &Report<'_>, ui: &Ui) -> String {
+    let (Some(plan), Some(trace)) = (report.plan, report.trace) else { return text::report(report, ui) };
+    let mut writer = Writer::new(ui, report.sources);
     for (change, is_reported) in report.differences() {
         writer.head(change);
         object(&mut writer, change, &trace.all(change));
@@ -65,7 +65,7 @@ pub(in crate::cli) fn text(report: &Report<'_>, screen: &Screen) -> String {
     if report.differences().next().is_some() {
         out.push('\n');
     }
-    let mut writer = Writer::new(screen, report.sources);
+    let mut writer = Writer::new(ui, report.sources);
     writer.blocked(plan);
     if report.calls {
         writer.calls(plan);

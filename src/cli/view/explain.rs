@@ -135,7 +135,7 @@ impl Writer<'_> {
             "changes": changes.iter().map(|field| plan_json::values(field)).collect::<Vec<_>>(),
         });
         if let Some(value) = part.value {
-            document["written"] = json!(self.written(&value.origin));
+            document["written"] = json!(self.loaded(&value.origin));
             document["at"] = at(&value.origin, self.sources);
             let steps = via(&value.origin, self.provenance, self.sources);
             if !steps.is_empty() {
@@ -155,13 +155,13 @@ impl Writer<'_> {
     }
 
     /// Returns a value as people wrote it. What it means depends on the type of its field, which only a server may know.
-    fn written(&self, value: &Origin) -> &str {
+    fn loaded(&self, value: &Origin) -> &str {
         &self.sources.text(value.file)[value.range()]
     }
 
     /// Says in a few words what a part does.
     fn what(&self, one: &Explained<'_>, part: &Part<'_>) -> String {
-        let declared = part.value.map(|value| in_one_line(self.written(&value.origin))).unwrap_or_default();
+        let declared = part.value.map(|value| in_one_line(self.loaded(&value.origin))).unwrap_or_default();
         let changes = one.changes(part);
         match part.role {
             Role::Finder if changes.is_empty() => match one.live {

@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    drift::{self, told},
+    drift::{self, attributed_changes},
     follow_up::follow_ups,
     plain::{cut, line},
     report::Report,
@@ -53,7 +53,7 @@ pub(super) enum Rank {
 
 /// A place in a file, as other programs find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Location {
     /// The path from the current directory, with `/`.
     pub(super) file: String,
     /// Line, from 1.
@@ -74,9 +74,9 @@ pub(super) struct Finding {
     /// One line.
     pub(super) message: String,
     /// Where its cause was written; none where no file is to blame.
-    pub(super) at: Option<Place>,
+    pub(super) at: Option<Location>,
     /// Fields of a change and where they were written.
-    pub(super) fields: Vec<(String, Place)>,
+    pub(super) fields: Vec<(String, Location)>,
     /// The same as long as it is about the same thing, wherever that stands in its file; no two findings of a run
     /// have the same.
     pub(super) fingerprint: String,
@@ -84,7 +84,7 @@ pub(super) struct Finding {
 
 /// Returns what a run has to say, the worst first, else in the order of the plan.
 pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
-    let mut list = List { finder: Finder::new(report.sources), found: Vec::new(), seen: HashMap::new() };
+    let mut list = List { finder: Finder::new(report.sources), found: Vec::new(), planned_run: HashMap::new() };
     for error in report.errors {
         list.add(Rank::Error, "run", "the run failed", error, None, error);
     }
@@ -136,7 +136,7 @@ pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
 struct List<'a> {
     finder: Finder<'a>,
     found: Vec<Finding>,
-    seen: HashMap<String, usize>,
+    planned_run: HashMap<String, usize>,
 }
 
 impl List<'_> {
@@ -151,7 +151,7 @@ impl List<'_> {
     ) {
         let rule = rule.into();
         let key = format!("{rule}\0{key}");
-        let before = self.seen.entry(key.clone()).or_default();
+        let before = self.planned_run.entry(key.clone()).or_default();
         let digest = Sha256::digest(format!("{key}\0{before}"));
         *before += 1;
         let fingerprint = digest.iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
@@ -241,7 +241,7 @@ pub(super) fn sides(verdict: Verdict) -> &'static str {
 /// Returns who made each difference of an object, in one line of bounded length. What is the same for several fields in
 /// a row is said once, behind them.
 pub(super) fn authors(change: &Change, trace: &Trace) -> String {
-    let told = told(change, trace);
+    let told = attributed_changes(change, trace);
     let is_mixed = told.iter().any(|one| one.verdict != told[0].verdict);
     let mut text = String::new();
     let mut left = told.len();
@@ -321,9 +321,9 @@ impl<'a> Finder<'a> {
     }
 
     /// Returns a place; none in what is no file, such as stdin.
-    pub(super) fn place(&self, origin: &Origin) -> Option<Place> {
+    pub(super) fn place(&self, origin: &Origin) -> Option<Location> {
         let Position { file, line, column } = self.sources.position(origin);
-        Some(Place { file: relative(&file, &self.here)?, line, column })
+        Some(Location { file: relative(&file, &self.here)?, line, column })
     }
 
     /// Returns a place as people read it, `file:line` from the current directory.

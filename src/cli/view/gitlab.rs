@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    finding::{Finding, Place, Rank, findings},
+    finding::{Finding, Location, Rank, findings},
     report::Report,
     text::count,
 };
@@ -74,7 +74,7 @@ fn issue(one: &Finding) -> Value {
 }
 
 /// Each issue has to have a place: what is about the whole run lies in the configuration.
-fn location(at: Option<&Place>) -> Value {
+fn location(at: Option<&Location>) -> Value {
     let (path, line) = at.map_or((crate::config::FILE, 1), |at| (at.file.as_str(), at.line));
     json!({"path": path, "lines": {"begin": line}})
 }

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::{Screen, plain, progress};
-use crate::cli::args::{LogFormat, Talk};
+use super::{Ui, plain, progress};
+use crate::cli::args::{LogFormat, LoggingArgs};
 
 /// Installs the log. `RECONCILE_LOG` chooses what is logged, above `-v` and `-q`.
-pub(in crate::cli) fn install(talk: &Talk, talkative: bool, screen: &Screen) {
+pub(in crate::cli) fn install(talk: &LoggingArgs, talkative: bool, ui: &Ui) {
     let level = match (talk.quiet, talk.verbose) {
         (true, _) => "reconcile=error",
         (false, 0) if !talkative => "reconcile=warn",
@@ -20,7 +20,7 @@ pub(in crate::cli) fn install(talk: &Talk, talkative: bool, screen: &Screen) {
     let filter = std::env::var("RECONCILE_LOG").unwrap_or_else(|_| level.to_owned());
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("reconcile=warn"));
     let registry = tracing_subscriber::registry().with(filter);
-    let colour = screen.errors_in_colour;
+    let colour = ui.errors_in_colour;
     // A second installation (in tests of the library) changes nothing.
     let _ = match talk.log_format {
         LogFormat::Text => registry

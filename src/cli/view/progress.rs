@@ -9,7 +9,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{Screen, text};
+use super::{Ui, text};
 use crate::{
     engine::{apply::Event, connection::RequestCounters},
     model::{Outcome, ResourceId},
@@ -56,14 +56,14 @@ impl Drop for Shown {
 pub(in crate::cli) async fn reading<T>(
     targets: impl IntoIterator<Item = impl AsRef<str>>,
     counters: &Arc<RequestCounters>,
-    screen: &Screen,
+    ui: &Ui,
     work: impl Future<Output = T>,
 ) -> T {
     let names: BTreeSet<String> = targets.into_iter().map(|name| name.as_ref().to_owned()).collect();
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     let before = counters.total(false);
     let mut work = std::pin::pin!(work);
-    if screen.bars {
+    if ui.bars {
         tokio::select! {
             done = &mut work => return done,
             () = tokio::time::sleep(SOON) => {}
@@ -77,7 +77,7 @@ pub(in crate::cli) async fn reading<T>(
             done = &mut work => return done,
             () = tokio::time::sleep(pause) => {
                 let requests = text::count(counters.total(false) - before, "request");
-                screen.say(&format!("reading {names}: {requests} so far"));
+                ui.say(&format!("reading {names}: {requests} so far"));
                 pause = AGAIN;
             }
         }
@@ -100,7 +100,7 @@ fn spinner(names: &str, counters: Arc<RequestCounters>, before: usize) -> Progre
 /// Shows how a plan is carried out.
 pub(in crate::cli) struct Progress<'a> {
     bar: Option<Shown>,
-    screen: &'a Screen,
+    ui: &'a Ui,
     sources: &'a Sources,
     /// Objects whose calls are on their way.
     open: Mutex<HashSet<ResourceId>>,
@@ -108,20 +108,20 @@ pub(in crate::cli) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     /// Returns a display of so many objects.
-    pub(in crate::cli) fn new(total: usize, screen: &'a Screen, sources: &'a Sources) -> Self {
-        let bar = screen.bars.then(|| {
+    pub(in crate::cli) fn new(total: usize, ui: &'a Ui, sources: &'a Sources) -> Self {
+        let bar = ui.bars.then(|| {
             let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len}  {wide_msg}") {
                 bar.set_style(style);
             }
             Shown::new(bar)
         });
-        Self { bar, screen, sources, open: Mutex::default() }
+        Self { bar, ui, sources, open: Mutex::default() }
     }
 
     /// Shows one event.
     pub(in crate::cli) fn show(&self, event: &Event<'_>) {
-        self.screen.events.applying(event, self.sources);
+        self.ui.events.applying(event, self.sources);
         match event {
             Event::Started(change) => {
                 self.open().insert(change.id.clone());
@@ -141,7 +141,7 @@ impl<'a> Progress<'a> {
                         }
                         bar.inc(1);
                     }
-                    None if is_told => self.screen.say(&line()),
+                    None if is_told => self.ui.say(&line()),
                     None => {}
                 }
             }
@@ -160,6 +160,6 @@ impl<'a> Progress<'a> {
         } else {
             format!("; waiting for {} on the way (a second signal does not wait)", text::count(open, "object"))
         };
-        self.screen.say(&format!("interrupted: no more calls are sent{waiting}"));
+        self.ui.say(&format!("interrupted: no more calls are sent{waiting}"));
     }
 }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 
-use super::{Screen, drift, github, gitlab, json, junit, markdown, origin, sarif, text, yaml};
+use super::{Ui, drift, github, gitlab, json, junit, markdown, origin, sarif, text, yaml};
 use crate::{
     cli::args::{Format, Forms},
     diagnostic::Diagnostic,
@@ -111,8 +111,8 @@ impl Report<'_> {
     /// Returns the report in a form; text without colours.
     pub(in crate::cli) fn form(&self, format: Format) -> String {
         match format {
-            Format::Text if self.trace.is_some() => drift::text(self, &Screen::plain()),
-            Format::Text => text::report(self, &Screen::plain()),
+            Format::Text if self.trace.is_some() => drift::text(self, &Ui::plain()),
+            Format::Text => text::report(self, &Ui::plain()),
             Format::Json => json::pretty(&self.document()),
             Format::Yaml => yaml::report(self),
             Format::Markdown => markdown::report(self),
@@ -127,8 +127,8 @@ impl Report<'_> {
     /// Writes the report to the files that were asked for, and returns what went wrong with that.
     pub(in crate::cli) fn write(&self, forms: &Forms) -> Vec<String> {
         let write = |format: Format, path: &Path| {
-            let written = write::replace(path, self.form(format).as_bytes(), Readers::Mask);
-            written.map_err(|error| format!("cannot write {}: {error}", path.display()))
+            let loaded = write::replace(path, self.form(format).as_bytes(), Readers::Mask);
+            loaded.map_err(|error| format!("cannot write {}: {error}", path.display()))
         };
         forms.output_files.iter().filter_map(|(format, path)| write(*format, path).err()).collect()
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde_json::{Value, json};
 
 use super::{
-    finding::{FOLLOW_UP, Finding, Place, REPORTED, Rank, findings},
+    finding::{FOLLOW_UP, Finding, Location, REPORTED, Rank, findings},
     report::Report,
     text::count,
 };
@@ -130,7 +130,7 @@ fn result(one: &Finding, rules: &Rules) -> Value {
     result
 }
 
-fn physical(at: &Place) -> Value {
+fn physical(at: &Location) -> Value {
     json!({
         "artifactLocation": {"uri": uri(&at.file)},
         "region": {"startLine": at.line, "startColumn": at.column},

@@ -7,7 +7,7 @@ use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Screen,
+    Ui,
     follow_up::follow_ups,
     layout,
     plain::line,
@@ -30,7 +30,7 @@ pub(super) const STRONG: Style = Style::new().bold();
 
 /// Writes plans; knows what the terminal can show.
 pub(in crate::cli) struct Writer<'a> {
-    screen: &'a Screen,
+    ui: &'a Ui,
     sources: &'a Sources,
     /// What tells how values came about.
     report: Option<&'a Report<'a>>,
@@ -38,8 +38,8 @@ pub(in crate::cli) struct Writer<'a> {
 }
 
 /// Returns a whole report as text.
-pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
-    let mut writer = Writer::new(screen, report.sources).explaining(report);
+pub(super) fn report(report: &Report<'_>, ui: &Ui) -> String {
+    let mut writer = Writer::new(ui, report.sources).explaining(report);
     for error in report.errors {
         let _ = writeln!(writer.out, "error: {}", line(error));
     }
@@ -58,7 +58,7 @@ pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
     }
     if !diagnostics.is_empty() {
         writer.out.push('\n');
-        writer.out.push_str(&render::text(&diagnostics, report.sources, screen.colour, screen.width));
+        writer.out.push_str(&render::text(&diagnostics, report.sources, ui.colour, ui.width));
     }
     for excess in report.excesses {
         let _ = writeln!(writer.out, "{}: {excess}", if report.acknowledged { "acknowledged" } else { "refused" });
@@ -68,8 +68,8 @@ pub(super) fn report(report: &Report<'_>, screen: &Screen) -> String {
 
 impl<'a> Writer<'a> {
     /// Returns a writer of text whose places lie in `sources`.
-    pub(in crate::cli) fn new(screen: &'a Screen, sources: &'a Sources) -> Self {
-        Self { screen, sources, report: None, out: String::new() }
+    pub(in crate::cli) fn new(ui: &'a Ui, sources: &'a Sources) -> Self {
+        Self { ui, sources, report: None, out: String::new() }
     }
 
     /// Says beside each value how it came about, where it is not simply written where it stands.
@@ -80,7 +80,7 @@ impl<'a> Writer<'a> {
 
     /// Returns what was written.
     pub(in crate::cli) fn finish(self) -> String {
-        self.screen.guard(&self.out)
+        self.ui.guard(&self.out)
     }
 
     /// Writes the changes of a plan, then what is left alone, then the sum.
@@ -305,7 +305,7 @@ impl<'a> Writer<'a> {
     pub(super) fn line(&mut self, text: &str, place: &str) {
         let (text, place) = (text.replace('\n', "\\n"), place.replace('\n', "\\n"));
         // Cut before it is styled: a colour has no middle.
-        let laid = layout::with_place(&text, &place, self.screen.fold);
+        let laid = layout::with_place(&text, &place, self.ui.fold);
         match laid.strip_suffix(&place) {
             Some(before) => {
                 let place = self.styled(&place, QUIET);
@@ -319,7 +319,7 @@ impl<'a> Writer<'a> {
 
     /// Writes a line without a place.
     pub(super) fn plain(&mut self, text: &str) {
-        match self.screen.fold {
+        match self.ui.fold {
             Some(columns) => text.lines().for_each(|line| {
                 let _ = writeln!(self.out, "{}", layout::fold(line, columns));
             }),
@@ -335,7 +335,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn styled(&self, text: &str, style: Style) -> String {
-        if self.screen.colour && style != Style::new() { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        if self.ui.colour && style != Style::new() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 }
 

@@ -158,12 +158,12 @@ pub(super) fn distinct_line<'l>(text: &'l str, mut others: impl Iterator<Item = 
 }
 
 fn looks_alike(one: &str, other: &str) -> bool {
-    let seen = |text: &str| {
+    let planned_run = |text: &str| {
         let blank = |letter: char| if letter.is_whitespace() { ' ' } else { letter };
         let text: String = text.chars().map(blank).collect();
         skeleton(&text).filter(|letter| *letter != ' ').collect::<String>()
     };
-    seen(one) == seen(other)
+    planned_run(one) == planned_run(other)
 }
 
 #[cfg(test)]

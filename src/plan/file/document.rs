@@ -26,7 +26,7 @@ pub(super) struct Summary {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) file: String,
     pub(super) line: usize,
     pub(super) column: usize,
@@ -47,7 +47,7 @@ pub(super) struct Change {
     pub(super) impact: BTreeMap<String, Option<u64>>,
     pub(super) after: Vec<String>,
     pub(super) precondition: String,
-    pub(super) at: Place,
+    pub(super) at: Location,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +63,7 @@ pub(super) struct FieldChange {
     pub(super) after: Option<Value>,
     pub(super) display: Option<Display>,
     pub(super) note: Option<String>,
-    pub(super) at: Place,
+    pub(super) at: Location,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +89,7 @@ pub(super) struct Blocked {
     pub(super) cause: String,
     pub(super) message: String,
     pub(super) needs: Option<String>,
-    pub(super) at: Place,
+    pub(super) at: Location,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +119,7 @@ pub(super) struct Diagnostic {
     pub(super) code: String,
     pub(super) severity: String,
     pub(super) message: String,
-    pub(super) at: Option<Place>,
+    pub(super) at: Option<Location>,
     pub(super) hint: Option<String>,
 }
 
@@ -136,7 +136,7 @@ pub(super) struct Object {
     pub(super) exclusive: bool,
     pub(super) policies: Policies,
     pub(super) changes: bool,
-    pub(super) at: Place,
+    pub(super) at: Location,
 }
 
 #[derive(Deserialize)]
@@ -148,11 +148,11 @@ pub(super) struct Policies {
 #[derive(Deserialize)]
 pub(super) struct Field {
     pub(super) value: Value,
-    pub(super) at: Place,
+    pub(super) at: Location,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Reference {
     pub(super) address: String,
-    pub(super) at: Place,
+    pub(super) at: Location,
 }

@@ -8,7 +8,7 @@ use similar::{ChangeTag, TextDiff};
 use super::{VALUE, code, fenced};
 use crate::{
     cli::view::{
-        drift::{self, told},
+        drift::{self, attributed_changes},
         finding::{Finder, UNASKED, sides},
         plain::{cut, line},
         removal,
@@ -108,7 +108,7 @@ impl<'a> Writer<'a> {
 
     /// Writes what differs, and who did that. What is the same for several fields in a row is said once, behind them.
     fn authors(&self, body: &mut String, change: &Change, trace: &Trace) {
-        let all = told(change, trace);
+        let all = attributed_changes(change, trace);
         for (number, one) in all.iter().enumerate() {
             if is_full(body, all.len() - number) {
                 break;
