@@ -17,7 +17,7 @@ const MOST_LINKS: usize = 40;
 
 /// A directory to be watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Spot {
+pub(super) struct WatchedDir {
     /// With all that lies beneath.
     pub(super) recursive: bool,
     identity: Option<Identity>,
@@ -31,56 +31,56 @@ struct Identity {
 }
 
 /// Directories by their paths, free of links, none of them beneath a recursive one.
-pub(super) type Layout = BTreeMap<PathBuf, Spot>;
+pub(super) type Layout = BTreeMap<PathBuf, WatchedDir>;
 
 /// Returns what to watch for manifests that lie at, or beneath, these paths.
 pub(super) fn layout(paths: &[PathBuf], follow_links: bool) -> Layout {
     let bounds = Bounds::new(paths, follow_links);
-    let mut survey = Survey { bounds, spots: BTreeMap::new(), visited: HashSet::new() };
+    let mut watch_plan = WatchPlan { bounds, directories: BTreeMap::new(), visited: HashSet::new() };
     for path in paths {
         if let Ok(path) = std::path::absolute(path) {
-            survey.path(&path);
+            watch_plan.path(&path);
         }
     }
-    let Survey { spots, .. } = survey;
-    let impact = |path: &Path| path.ancestors().skip(1).any(|parent| spots.get(parent) == Some(&true));
-    spots
+    let WatchPlan { directories, .. } = watch_plan;
+    let impact = |path: &Path| path.ancestors().skip(1).any(|parent| directories.get(parent) == Some(&true));
+    directories
         .iter()
         .filter(|(path, _)| !impact(path))
-        .map(|(path, recursive)| (path.clone(), Spot { recursive: *recursive, identity: identity(path) }))
+        .map(|(path, recursive)| (path.clone(), WatchedDir { recursive: *recursive, identity: identity(path) }))
         .collect()
 }
 
-struct Survey {
+struct WatchPlan {
     /// Where links beneath the paths may lead. What lies beyond is not read, and may be the whole file system.
     bounds: Bounds,
     /// Directories, and whether all that lies beneath counts.
-    spots: BTreeMap<PathBuf, bool>,
+    directories: BTreeMap<PathBuf, bool>,
     visited: HashSet<PathBuf>,
 }
 
-impl Survey {
+impl WatchPlan {
     /// Notes a path, the links on the way to it and, where it is a directory, all links beneath.
     fn path(&mut self, path: &Path) {
-        if let Some(real) = self.trail(path).filter(|real| real.is_dir()) {
+        if let Some(real) = self.resolve(path).filter(|real| real.is_dir()) {
             self.whole(real);
         }
     }
 
     /// Notes a link beneath a path.
     fn link(&mut self, path: &Path) {
-        if let Some(real) = self.trail(path).filter(|real| self.bounds.allow(real) && real.is_dir()) {
+        if let Some(real) = self.resolve(path).filter(|real| self.bounds.allow(real) && real.is_dir()) {
             self.whole(real);
         }
     }
 
     fn whole(&mut self, directory: PathBuf) {
-        self.tree(&directory);
-        self.spots.insert(directory, true);
+        self.watch_tree(&directory);
+        self.directories.insert(directory, true);
     }
 
     /// Notes the directories that decide where a path leads, and returns where it leads, if anywhere.
-    fn trail(&mut self, path: &Path) -> Option<PathBuf> {
+    fn resolve(&mut self, path: &Path) -> Option<PathBuf> {
         let mut todo: Vec<PathBuf> = components(path);
         let mut at = PathBuf::new();
         let mut links = 0;
@@ -92,12 +92,12 @@ impl Survey {
             }
             let Ok(metadata) = fs::symlink_metadata(&step) else {
                 // It may come to be here.
-                self.near(&at);
+                self.watch_entries(&at);
                 return None;
             };
             if metadata.is_symlink() {
                 links += 1;
-                self.near(&at);
+                self.watch_entries(&at);
                 let target = fs::read_link(&step).ok().filter(|_| links <= MOST_LINKS)?;
                 todo.extend(components(&target));
             } else {
@@ -105,18 +105,18 @@ impl Survey {
             }
         }
         if let Some(parent) = at.parent() {
-            self.near(parent);
+            self.watch_entries(parent);
         }
         Some(at)
     }
 
     /// Notes a directory of which only the entries count.
-    fn near(&mut self, directory: &Path) {
-        self.spots.entry(directory.to_owned()).or_insert(false);
+    fn watch_entries(&mut self, directory: &Path) {
+        self.directories.entry(directory.to_owned()).or_insert(false);
     }
 
     /// Follows the links in a directory. Hidden entries hold no manifests.
-    fn tree(&mut self, directory: &Path) {
+    fn watch_tree(&mut self, directory: &Path) {
         if !self.visited.insert(directory.to_owned()) {
             return;
         }
@@ -125,7 +125,7 @@ impl Survey {
             let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             match entry.file_type() {
                 Ok(kind) if kind.is_symlink() && !hidden => self.link(&entry.path()),
-                Ok(kind) if kind.is_dir() && !hidden => self.tree(&entry.path()),
+                Ok(kind) if kind.is_dir() && !hidden => self.watch_tree(&entry.path()),
                 Ok(_) | Err(_) => {}
             }
         }
@@ -165,8 +165,8 @@ mod tests {
     /// Shows the spots relative to a directory, recursive ones with a star. Those above it are left out.
     fn show(base: &Path, paths: &[&str]) -> String {
         let paths: Vec<PathBuf> = paths.iter().map(|path| base.join(path)).collect();
-        let spots = layout(&paths, true);
-        let shown = spots.iter().filter_map(|(path, spot)| {
+        let directories = layout(&paths, true);
+        let shown = directories.iter().filter_map(|(path, spot)| {
             let path = path.strip_prefix(base).ok()?;
             Some(format!("/{}{}", path.display(), if spot.recursive { "*" } else { "" }))
         });
