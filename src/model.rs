@@ -277,7 +277,7 @@ pub struct Change {
     /// What happens to it.
     pub action: Action,
     /// No document spells it out: it goes because none declares it.
-    pub unasked: bool,
+    pub implicit: bool,
     /// Its fields that change, in the order of the manifest.
     pub fields: Vec<FieldChange>,
     /// Known live fields of a removed object, the essential ones first; empty for other actions.

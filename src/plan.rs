@@ -399,7 +399,7 @@ fn finish_level(
                     label: one.live.map(|live| live.label.clone()).unwrap_or_default(),
                     handle: one.live.map(|live| live.handle.clone()).unwrap_or_default(),
                     action: one.action,
-                    unasked: surplus.contains(&one.desired.id),
+                    implicit: surplus.contains(&one.desired.id),
                     fields: std::mem::take(&mut one.fields),
                     before: match (one.action, one.live) {
                         (Action::Delete, Some(live)) => kind.before(live),

@@ -37,7 +37,7 @@ struct Object {
     id: i64,
     removed: bool,
     /// No document declares it.
-    unasked: bool,
+    implicit: bool,
     declared: [Option<i64>; 3],
     live: [i64; 3],
 }
@@ -60,13 +60,13 @@ fn object() -> impl Strategy<Value = Object> {
     let numbers = || prop::array::uniform3(0..3_i64);
     let declared = prop::array::uniform3(prop::option::weighted(0.7, 0..3_i64));
     let shape = (0..6_u8, 0..2_usize, 0..2_usize, 1..4_i64, prop::bool::weighted(0.2), prop::bool::weighted(0.2));
-    (shape, declared, numbers()).prop_map(|((name, target, model, id, removed, unasked), declared, live)| Object {
+    (shape, declared, numbers()).prop_map(|((name, target, model, id, removed, implicit), declared, live)| Object {
         name,
         target,
         model,
         id,
-        removed: removed || unasked,
-        unasked,
+        removed: removed || implicit,
+        implicit,
         declared,
         live,
     })
@@ -152,7 +152,7 @@ fn slipped(mut world: World, slip: &Slip) -> World {
         Slip::Target(at) => change(*at, &|one| one.target = 1 - one.target),
         Slip::Model(at) => change(*at, &|one| one.model = 1 - one.model),
         Slip::Removed(at) => change(*at, &|one| one.removed = !one.removed),
-        Slip::Unasked(at) => change(*at, &|one| (one.unasked, one.removed) = (!one.unasked, true)),
+        Slip::Unasked(at) => change(*at, &|one| (one.implicit, one.removed) = (!one.implicit, true)),
         Slip::Drop(at) if count > 0 => drop(world.objects.remove(at % count)),
         Slip::Add(object) => world.objects.push(object.clone()),
         Slip::Swap(one, other) if count > 0 => {
@@ -169,7 +169,7 @@ fn slipped(mut world: World, slip: &Slip) -> World {
 fn sound(mut world: World) -> World {
     let (mut names, mut handles) = (BTreeSet::new(), BTreeSet::new());
     world.objects.retain(|one| names.insert(one.name) && handles.insert((one.target, one.model, one.id)));
-    world.objects.iter_mut().for_each(|one| one.removed |= one.unasked);
+    world.objects.iter_mut().for_each(|one| one.removed |= one.implicit);
     world
 }
 
@@ -203,7 +203,7 @@ impl Object {
     fn effect(&self) -> Option<String> {
         let place = format!("n{} {} {} {}", self.name, TARGETS[self.target], MODELS[self.model], self.id);
         if self.removed {
-            return Some(format!("{place} removed {}", self.unasked));
+            return Some(format!("{place} removed {}", self.implicit));
         }
         let differ: Vec<_> = (0..3)
             .filter_map(|field| Some((FIELDS[field], self.live[field], self.declared[field]?)))
@@ -239,7 +239,7 @@ fn definition(facts: &mut Facts) {
 /// Plans as the program does, and returns the acknowledgement that it prints.
 fn acknowledgement(world: &World) -> (Plan, String) {
     let mut sources = Sources::default();
-    let asked: Vec<&Object> = world.objects.iter().filter(|one| !one.unasked).collect();
+    let asked: Vec<&Object> = world.objects.iter().filter(|one| !one.implicit).collect();
     let files: Vec<_> = (0..world.files)
         .map(|file| {
             let mine = asked.iter().enumerate().filter(|(at, _)| at % world.files == file);
@@ -268,7 +268,7 @@ fn acknowledgement(world: &World) -> (Plan, String) {
             definition(&mut facts);
             let mine = by_id.iter().filter(|(_, one)| one.target == target);
             mine.clone().for_each(|(id, one)| facts.record(id.clone(), ObservedState::Found(one.live())));
-            let surplus = mine.filter(|(_, one)| one.unasked).map(|(id, one)| surplus(id, one, &mut sources));
+            let surplus = mine.filter(|(_, one)| one.implicit).map(|(id, one)| surplus(id, one, &mut sources));
             let surplus = surplus.collect();
             TargetState {
                 target: TARGETS[target].into(),

@@ -37,7 +37,7 @@ impl<'a> CallProvenance<'a> {
         let mut places: Vec<Origin> = Vec::new();
         for id in &call.serves {
             let (Some(change), Some((desired, _))) = (self.changes.get(id), self.objects.get(id)) else { continue };
-            if change.unasked {
+            if change.implicit {
                 // What asked for it is all there is.
                 places.push(change.origin.clone());
                 continue;

@@ -163,11 +163,11 @@ fn record(facts: &mut Facts, known: Vec<(ResourceId, ObservedState)>) -> bool {
 /// Reads what a saved plan is about again: its objects as documents, and by their handles those that cannot be found
 /// that way any more, or never could: what no document declares.
 pub async fn recall<'d>(readers: &[Reader], objects: &'d [Desired], plan: &Plan) -> Vec<TargetState<'d>> {
-    let unasked: HashSet<&ResourceId> = plan.changes.iter().filter(|one| one.unasked).map(|one| &one.id).collect();
+    let implicit: HashSet<&ResourceId> = plan.changes.iter().filter(|one| one.implicit).map(|one| &one.id).collect();
     let mut by_target: BTreeMap<&Arc<str>, Vec<&Desired>> = BTreeMap::new();
     for one in objects {
         let group = by_target.entry(&one.target).or_default();
-        if !unasked.contains(&one.id) {
+        if !implicit.contains(&one.id) {
             group.push(one);
         }
     }
@@ -198,9 +198,9 @@ async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Pl
         .filter_map(|change| Some((*by_id.get(&change.id)?, &change.handle)))
         .collect();
     let known: HashSet<&ResourceId> = state.desired.iter().map(|one| &one.id).collect();
-    let unasked = plan.changes.iter().filter(|one| one.target == state.target && !known.contains(&one.id));
-    let unasked: Vec<&Desired> = unasked.filter_map(|change| by_id.get(&change.id).copied()).collect();
-    state.desired.extend(unasked);
+    let implicit = plan.changes.iter().filter(|one| one.target == state.target && !known.contains(&one.id));
+    let implicit: Vec<&Desired> = implicit.filter_map(|change| by_id.get(&change.id).copied()).collect();
+    state.desired.extend(implicit);
     for kind in state.platform.kinds() {
         let group: Vec<_> = open.iter().filter(|(one, _)| one.id.kind == kind.name()).copied().collect();
         if !group.is_empty() {

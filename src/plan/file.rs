@@ -292,7 +292,7 @@ impl Reading<'_> {
             label: change.label,
             handle: change.id,
             action: action.ok_or_else(|| FileError::Shape(format!("there is no action `{}`", change.action)))?,
-            unasked: change.unasked,
+            implicit: change.implicit,
             fields,
             before: change.before.into_iter().map(|one| (one.path.into(), one.value)).collect(),
             notes: change.notes,

@@ -120,10 +120,10 @@ pub struct Excess {
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, target, what, count, among, limit } = self;
-        let unasked = if *what == "deletes" { " that no document spells out" } else { "" };
+        let implicit = if *what == "deletes" { " that no document spells out" } else { "" };
         match (count, among) {
             (Some(count), Some(among)) => {
-                write!(f, "{what}{unasked} on {target}: {count} of {among} {kind}, over the limit of {limit}")
+                write!(f, "{what}{implicit} on {target}: {count} of {among} {kind}, over the limit of {limit}")
             }
             (Some(count), None) => {
                 write!(f, "{what} below the changes of {kind} on {target}: {count}, over the limit of {limit}")
@@ -177,8 +177,8 @@ pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
     let groups: BTreeSet<_> = plan.changes.iter().map(|one| (one.target.clone(), one.id.kind)).collect();
     for (target, kind) in groups {
         let changes = || plan.changes.iter().filter(|one| one.target == target && one.id.kind == kind);
-        let unasked = changes().filter(|one| one.unasked).count();
-        let among = plan.live.get(&(target.clone(), kind)).copied().unwrap_or_default() + unasked;
+        let implicit = changes().filter(|one| one.implicit).count();
+        let among = plan.live.get(&(target.clone(), kind)).copied().unwrap_or_default() + implicit;
         let limits = safety.of(kind);
         let excess = |what, count, among, limit| Excess { kind, target: target.clone(), what, count, among, limit };
         let mut check = |what: &'static str, count: usize, limit: Option<Limit>| {
@@ -190,7 +190,7 @@ pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
         let counted = changes().filter(|one| !share || one.action != Action::Create).count();
         let few = share && among < limits.min_objects.unwrap_or(MIN_OBJECTS);
         check("changes", counted, limits.changes.filter(|_| !few));
-        check("deletes", unasked, limits.deletes);
+        check("deletes", implicit, limits.deletes);
         for ImpactTotal { unit, count, .. } in plan.impact.iter().filter(|one| one.target == target && one.kind == kind)
         {
             // What nobody looked at is unknown too.
@@ -227,7 +227,7 @@ pub fn acknowledgement(plan: &Plan, excesses: &[Excess]) -> String {
         fields.sort_by(|one, other| one.path.cmp(&other.path));
         let fields: Vec<_> = fields.iter().map(|field| json!([field.path, field.from, field.to])).collect();
         let id = change.id.to_string();
-        take(json!([id, *change.target, change.action.name(), change.unasked, change.handle, fields]));
+        take(json!([id, *change.target, change.action.name(), change.implicit, change.handle, fields]));
     }
     for call in &plan.calls {
         take(json!([call.request.operation, *call.target, call.request.arguments]));

@@ -16,7 +16,7 @@ pub fn contradiction(saved: &Plan) -> Option<String> {
     if let Some(call) = saved.calls.iter().find(|call| call.serves.is_empty() || !serves_changes(call)) {
         return Some(format!("its call `{}` serves {}, without a change there", call.request.operation, objects(call)));
     }
-    let was_live = |change: &&Change| change.action != Action::Create && !change.unasked;
+    let was_live = |change: &&Change| change.action != Action::Create && !change.implicit;
     let mut changed: BTreeMap<(Arc<str>, &'static str), usize> = BTreeMap::new();
     for change in saved.changes.iter().filter(was_live) {
         *changed.entry((change.target.clone(), change.id.kind)).or_default() += 1;

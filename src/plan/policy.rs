@@ -61,12 +61,12 @@ pub(super) fn policy_allows(policies: &Policies, action: Action) -> bool {
 }
 
 /// Returns what differs and is only reported; nothing where nothing is, or where the object could not be read. No
-/// document spells out what is `unasked`.
+/// document spells out what is `implicit`.
 pub(super) fn reported(
     state: &TargetState<'_>,
     kind: &dyn Kind,
     desired: &Desired,
-    unasked: bool,
+    implicit: bool,
 ) -> Result<Option<Change>, Cause> {
     let policies = &desired.policies;
     if !policies.any(Policy::Report) {
@@ -79,7 +79,7 @@ pub(super) fn reported(
         label: live.map(|live| live.label.clone()).unwrap_or_default(),
         handle: live.map(|live| live.handle.clone()).unwrap_or_default(),
         action,
-        unasked,
+        implicit,
         before: match (action, live) {
             (Action::Delete, Some(live)) => kind.before(live),
             _ => Vec::new(),

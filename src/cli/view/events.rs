@@ -119,7 +119,7 @@ impl Events {
                 let mut more = vec![
                     ("summary", json!(summary(change))),
                     ("policy", json!(if is_reported { "report" } else { "enforce" })),
-                    ("unasked", json!(change.unasked)),
+                    ("implicit", json!(change.implicit)),
                     ("beneath", json!(change.impact)),
                     ("notes", json!(change.notes)),
                 ];

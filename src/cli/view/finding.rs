@@ -270,7 +270,7 @@ pub(super) fn authors(change: &Change, trace: &Trace) -> String {
 /// Returns what a change does and what has to be known of it, in one line of bounded length.
 pub(super) fn told_of(change: &Change) -> String {
     let mut parts = vec![summary(change)];
-    if change.unasked && !change.fields.is_empty() {
+    if change.implicit && !change.fields.is_empty() {
         parts.push(UNASKED.to_owned());
     }
     parts.extend(impact(change).map(|impact| format!("beneath: {impact}")));
@@ -301,7 +301,7 @@ pub(super) fn summary(change: &Change) -> String {
         };
     }
     match change.action {
-        Action::Delete if text.is_empty() && change.unasked => UNASKED.to_owned(),
+        Action::Delete if text.is_empty() && change.implicit => UNASKED.to_owned(),
         Action::Delete if text.is_empty() => "it is not to be there".to_owned(),
         Action::Create if text.is_empty() => "it does not exist".to_owned(),
         _ => text,

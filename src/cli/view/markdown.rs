@@ -137,10 +137,10 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
     }
     let reads = reads.map(|reads| format!(", {reads}")).unwrap_or_default();
     let mut sum = format!("{} unchanged{others}. {calls}{reads}.\n\n", plan.unchanged);
-    match plan.changes.iter().filter(|one| one.unasked).count() {
+    match plan.changes.iter().filter(|one| one.implicit).count() {
         0 => {}
-        unasked => {
-            let _ = writeln!(sum, "**{} of what no document declares.**\n", count(unasked, "delete"));
+        implicit => {
+            let _ = writeln!(sum, "**{} of what no document declares.**\n", count(implicit, "delete"));
         }
     }
     sum.push_str(&totals(plan));

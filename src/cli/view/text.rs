@@ -115,8 +115,8 @@ impl<'a> Writer<'a> {
         about.extend(Some(change.label.clone()).filter(|label| !label.is_empty()));
         let sign = self.styled(&change.action.sign().to_string(), style);
         let name = self.styled(&format!("{} {}", change.id.kind, change.id.key), STRONG);
-        let unasked = if change.unasked { self.styled("  (no document declares it)", STRONG) } else { String::new() };
-        let head = format!("{sign} {name}  ({}){unasked}", about.join(", "));
+        let implicit = if change.implicit { self.styled("  (no document declares it)", STRONG) } else { String::new() };
+        let head = format!("{sign} {name}  ({}){implicit}", about.join(", "));
         let place = self.sources.position(&change.origin);
         self.line(&head, &format!("{}:{}", place.file, place.line));
     }

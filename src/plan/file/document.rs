@@ -39,7 +39,7 @@ pub(super) struct Change {
     pub(super) id: Value,
     pub(super) label: String,
     pub(super) action: String,
-    pub(super) unasked: bool,
+    pub(super) implicit: bool,
     pub(super) fields: Vec<FieldChange>,
     #[serde(default)]
     pub(super) before: Vec<Before>,

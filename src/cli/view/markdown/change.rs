@@ -50,10 +50,10 @@ impl<'a> Writer<'a> {
             (None, Some(outcome)) if outcome.converged() => "✓ ".to_owned(),
             (None, Some(_)) => "✗ ".to_owned(),
         };
-        let unasked = if change.unasked { format!(" ({UNASKED})") } else { String::new() };
+        let implicit = if change.implicit { format!(" ({UNASKED})") } else { String::new() };
         let open = if self.open { " open" } else { "" };
         format!(
-            "<details{open}><summary>{mark}<code>{}</code> {} {} on {}{label}{unasked} – {}</summary>\n\n{}</details>\n",
+            "<details{open}><summary>{mark}<code>{}</code> {} {} on {}{label}{implicit} – {}</summary>\n\n{}</details>\n",
             change.action.sign(),
             change.id.kind,
             code(&change.id.key),

@@ -183,9 +183,9 @@ pub(super) fn unique_keys(
     live: Option<&Live>,
     facts: &Facts,
 ) -> (Vec<String>, Vec<String>) {
-    let mut unasked = Observation::default();
-    let Ok(definition) = lookup::definition(model, &mut unasked, facts) else { return Default::default() };
-    let rules = unique::rules(model, &definition, &mut unasked, facts).unwrap_or_default();
+    let mut implicit = Observation::default();
+    let Ok(definition) = lookup::definition(model, &mut implicit, facts) else { return Default::default() };
+    let rules = unique::rules(model, &definition, &mut implicit, facts).unwrap_or_default();
     let said = |key: BTreeMap<String, Key>| claim(model, &key);
     let held = rules.iter().filter_map(|rule| key(rule, |field| live?.fields.get(field).cloned())).map(said);
     let wanted = rules.iter().filter_map(|rule| {
