@@ -6,7 +6,7 @@ pub(super) mod module;
 pub(super) mod process_template;
 
 mod author;
+mod decode_common;
 mod impact;
-mod pick;
-mod spec;
-mod surplus;
+mod prune_common;
+mod select_instances;

@@ -18,10 +18,10 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
+    decode_common::{self, observed_after},
     impact::{ASSOCIATIONS, HOSTS, MODULES},
     instance_association::end,
-    pick::{Definition, wanted_fields},
-    spec::{self, observed_after},
+    select_instances::{Definition, wanted_fields},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -65,7 +65,7 @@ impl Kind for Instance {
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
         let Some(section) = Section::open(spec, "the spec of an Instance", diagnostics) else { return Vec::new() };
-        let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
+        let ensure = decode_common::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
         let mut desired = envelope.desired(self.name(), ensure);
         if let Some(node) = section.require("model", diagnostics)
             && let Some(model) = yaml::text(node, "`model`", diagnostics)
@@ -74,7 +74,7 @@ impl Kind for Instance {
             desired.locator.insert("model".into(), Located::new(json!(model), node.origin.clone()));
         }
         if let Some(node) = section.get("business")
-            && let Some(business) = spec::name_or_id(node, "`business`", diagnostics)
+            && let Some(business) = decode_common::name_or_id(node, "`business`", diagnostics)
         {
             desired.locator.insert("business".into(), business);
         }
@@ -95,9 +95,9 @@ impl Kind for Instance {
                 let message = "`parent` goes with `match`: an id needs none";
                 diagnostics.push(Diagnostic::error("M306", message, &node.origin));
             }
-            (Some(node), None) => desired.locator.extend(spec::matching(node, "match.", diagnostics)),
+            (Some(node), None) => desired.locator.extend(decode_common::matching(node, "match.", diagnostics)),
             (None, Some(node)) => {
-                if let Some(id) = spec::id(node, "`id`", diagnostics) {
+                if let Some(id) = decode_common::id(node, "`id`", diagnostics) {
                     desired.locator.insert("id".into(), id);
                 }
                 if ensure == Ensure::Present {
@@ -114,8 +114,8 @@ impl Kind for Instance {
                 diagnostics.push(Diagnostic::error("M306", message, &envelope.origin));
             }
         }
-        if let Some(node) = spec::fields(&section, ensure, diagnostics) {
-            desired.fields = spec::attributes(node, diagnostics);
+        if let Some(node) = decode_common::fields(&section, ensure, diagnostics) {
+            desired.fields = decode_common::attributes(node, diagnostics);
         }
         section.finish(diagnostics);
         if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
@@ -312,7 +312,7 @@ pub(super) fn attribute_changes(
             let ids: Vec<_> = definition.keys().map(|id| (*id).to_owned()).collect();
             problems.push(match definition.iter().find(|(_, attribute)| attribute.display_name() == *name) {
                 Some((id, _)) => diagnostic.hint(format!("`{name}` is the display name of `{id}`")),
-                None => spec::nearest(diagnostic, name, &ids),
+                None => decode_common::nearest(diagnostic, name, &ids),
             });
             continue;
         };

@@ -20,8 +20,8 @@ use ends::{End, Ends};
 use links::PAGE;
 
 use super::{
+    decode_common::{self, fail_all, nearest},
     instance::BUILT_IN,
-    spec::{self, fail_all, nearest},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -45,7 +45,7 @@ impl Kind for InstanceAssociation {
         let Some(section) = Section::open(spec, "the spec of an InstanceAssociation", diagnostics) else {
             return Vec::new();
         };
-        let ensure = spec::ensure(&section, Ensure::Present, &["existing", "present", "absent"], diagnostics);
+        let ensure = decode_common::ensure(&section, Ensure::Present, &["existing", "present", "absent"], diagnostics);
         let mut shared = envelope.desired(self.name(), ensure);
         if let Some(node) = section.require("association", diagnostics)
             && let Some(name) = yaml::text(node, "`association`", diagnostics)
@@ -265,7 +265,7 @@ pub(super) fn end(
         label = format!("{model} ?");
         match (section.get("id"), section.get("match")) {
             (Some(node), None) => {
-                let id = spec::id(node, "`id`", diagnostics)?;
+                let id = decode_common::id(node, "`id`", diagnostics)?;
                 label = format!("{model} #{}", id.value);
                 desired.locator.insert(format!("{prefix}id").into(), id);
             }
@@ -274,7 +274,7 @@ pub(super) fn end(
                     let message = format!("`{model}` is a built-in model: give the `id` of the object");
                     diagnostics.push(Diagnostic::error("M342", message, &node.origin));
                 }
-                let fields = spec::matching(node, &format!("{prefix}match."), diagnostics);
+                let fields = decode_common::matching(node, &format!("{prefix}match."), diagnostics);
                 let values: Vec<_> = node.entries().iter().filter_map(|(_, value)| value.as_text()).collect();
                 label = format!("{model} {}", values.join(" "));
                 desired.locator.extend(fields);

@@ -19,9 +19,9 @@ use serde_json::{Map, Value, json};
 
 use self::observe::Services;
 use super::{
+    decode_common::{self, business_id, fail_all},
     impact::{HOSTS, SERVICE_INSTANCES},
     instance::{DUPLICATED, attribute_changes},
-    spec::{self, business_id, fail_all},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -58,17 +58,17 @@ impl Kind for Module {
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
         let Some(section) = Section::open(spec, "the spec of a Module", diagnostics) else { return Vec::new() };
-        let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
+        let ensure = decode_common::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
         let mut desired = envelope.desired(self.name(), ensure);
         for (key, what) in [("business", "`business`"), ("set", "`set`"), ("module", "`module`")] {
             if let Some(node) = section.require(key, diagnostics)
-                && let Some(value) = spec::name_or_id(node, what, diagnostics)
+                && let Some(value) = decode_common::name_or_id(node, what, diagnostics)
             {
                 desired.locator.insert(key.into(), value);
             }
         }
         for (key, what) in [("serviceTemplate", "`serviceTemplate`"), ("serviceCategory", "`serviceCategory`")] {
-            if let Some(value) = section.get(key).and_then(|node| spec::name_or_id(node, what, diagnostics)) {
+            if let Some(value) = section.get(key).and_then(|node| decode_common::name_or_id(node, what, diagnostics)) {
                 desired.locator.insert(key.into(), value);
             }
         }
@@ -80,7 +80,7 @@ impl Kind for Module {
         }
         // Nothing but its being there has to be declared.
         if let Some(node) = section.get("fields") {
-            desired.fields = spec::attributes(node, diagnostics);
+            desired.fields = decode_common::attributes(node, diagnostics);
         } else if ensure == Ensure::Existing {
             section.require("fields", diagnostics);
         }
@@ -304,7 +304,7 @@ fn category_change(desired: &Desired, live: &Live) -> Result<Option<FieldChange>
 fn check_name(desired: &Desired, diagnostics: &mut Vec<Diagnostic>) {
     let made = desired.locator.get("module").filter(|_| desired.ensure == Ensure::Present);
     let Some(field) = desired.fields.get(NAME).or(made.filter(|name| name.value.is_string())) else { return };
-    if let Some(problem) = spec::name_problem(&field.value) {
+    if let Some(problem) = decode_common::name_problem(&field.value) {
         diagnostics.push(Diagnostic::error("M310", format!("`{NAME}` {problem}"), &field.origin));
     }
 }

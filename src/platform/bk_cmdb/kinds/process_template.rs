@@ -22,8 +22,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value, json};
 
 use super::{
+    decode_common::{self, business_id, fail_all},
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
-    spec::{self, business_id, fail_all},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -50,10 +50,10 @@ impl Kind for ProcessTemplate {
         let Some(section) = Section::open(spec, "the spec of a ProcessTemplate", diagnostics) else {
             return Vec::new();
         };
-        let ensure = spec::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
+        let ensure = decode_common::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
         let mut desired = envelope.desired(self.name(), ensure);
         let mut place = |key: &'static str, node: Option<&Node<'_>>, diagnostics: &mut Vec<Diagnostic>| {
-            let value = node.and_then(|node| spec::name_or_id(node, &format!("`{key}`"), diagnostics));
+            let value = node.and_then(|node| decode_common::name_or_id(node, &format!("`{key}`"), diagnostics));
             desired.locator.extend(value.map(|value| (key.into(), value)));
         };
         place("business", section.require("business", diagnostics), diagnostics);
@@ -67,7 +67,7 @@ impl Kind for ProcessTemplate {
             }
             (None, Some(id)) => {
                 place("serviceTemplate", section.get("serviceTemplate"), diagnostics);
-                desired.locator.extend(spec::id(id, "`id`", diagnostics).map(|id| ("id".into(), id)));
+                desired.locator.extend(decode_common::id(id, "`id`", diagnostics).map(|id| ("id".into(), id)));
                 if ensure == Ensure::Present {
                     let message = "`ensure: present` needs `process`: an id cannot be chosen";
                     diagnostics.push(Diagnostic::error("M306", message, &id.origin));

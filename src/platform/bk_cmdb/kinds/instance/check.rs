@@ -6,7 +6,7 @@ use super::{attribute_changes, model_of, observe, parent};
 use crate::{
     model::Desired,
     platform::bk_cmdb::{
-        kinds::{pick, spec::observed_after},
+        kinds::{decode_common::observed_after, select_instances},
         lookup,
     },
     provider::{Facts, Observation},
@@ -26,8 +26,11 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
             }
             (_, Err(observed)) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
             (Ok(definition), Ok(())) => {
-                let mut problems: Vec<_> =
-                    pick::selectors(one, "", &definition, facts).err().into_iter().map(|problem| *problem).collect();
+                let mut problems: Vec<_> = select_instances::selectors(one, "", &definition, facts)
+                    .err()
+                    .into_iter()
+                    .map(|problem| *problem)
+                    .collect();
                 let declared: Vec<_> = one.fields.iter().map(|(name, value)| (&**name, value)).collect();
                 problems.extend(attribute_changes(&declared, None, &definition, facts).err().unwrap_or_default());
                 match parent::check(one, all, &mut observation, facts) {

@@ -16,8 +16,8 @@ use crate::{
     model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{
-            pick::{self, Gathered},
-            spec::{business_id, observed_after},
+            decode_common::{business_id, observed_after},
+            select_instances::{self, Gathered},
         },
         lookup::{self, Businesses, Key, LookupError, PARENT, Selector, check_page, is_layer, read_rows},
     },
@@ -44,11 +44,11 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
         unique::remarks(model, group, &definition, observation, facts);
         let mut picks: HashMap<&ResourceId, Vec<Selector>> = HashMap::new();
         for one in group {
-            match pick::selectors(one, "", &definition, facts) {
+            match select_instances::selectors(one, "", &definition, facts) {
                 Ok(selectors) => {
                     if business.is_some() {
                         gathered.selectors.extend(selectors.iter().cloned());
-                        gathered.fields.extend(pick::fields(one, &definition));
+                        gathered.fields.extend(select_instances::fields(one, &definition));
                     }
                     picks.insert(&one.id, selectors);
                 }
@@ -168,7 +168,7 @@ fn assign(
                 },
                 None => ObservedState::absent(),
             },
-            open => pick::open(one, open, documents, label),
+            open => select_instances::open(one, open, documents, label),
         };
         observation.know(&one.id, observed);
     }

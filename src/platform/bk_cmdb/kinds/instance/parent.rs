@@ -10,7 +10,7 @@ use crate::{
     diff::identity::Assigned,
     model::{Desired, Ensure, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
-        kinds::{pick, spec},
+        kinds::{decode_common, select_instances},
         lookup::{self, LookupError, PARENT, Rows, Selector, is_layer, read_rows},
     },
     provider::{Facts, Observation},
@@ -112,7 +112,7 @@ pub(super) fn problem(one: &Desired, above: Option<&str>, all: &[&Desired]) -> O
 pub(super) fn misnamed(one: &Desired) -> Option<Diagnostic> {
     let made = one.locator.get("match.bk_inst_name").filter(|_| one.ensure == Ensure::Present);
     let given = one.fields.get(super::NAME).or(made)?;
-    let problem = spec::name_problem(&given.value)?;
+    let problem = decode_common::name_problem(&given.value)?;
     Some(Diagnostic::error("P158", format!("`{}` of a custom layer {problem}", super::NAME), &given.origin))
 }
 
@@ -135,7 +135,7 @@ pub(super) fn check(
     problems.extend(above.as_ref().and_then(|_| misnamed(one)));
     if let Some(above) = above.filter(|_| problems.is_empty() && one.locate("parent.model").is_some()) {
         let definition = lookup::definition(&above, observation, facts)?;
-        problems.extend(pick::selectors(one, PREFIX, &definition, facts).err().map(|problem| *problem));
+        problems.extend(select_instances::selectors(one, PREFIX, &definition, facts).err().map(|problem| *problem));
     }
     Ok(problems)
 }
@@ -159,7 +159,7 @@ pub(super) fn find<'d>(
             return true;
         }
         let found = match &above {
-            Err(error) => Err(spec::observed_after(error, one)),
+            Err(error) => Err(decode_common::observed_after(error, one)),
             Ok(above) => match problem(one, above.as_deref(), all) {
                 Some(problem) => Err(Some(ObservedState::Impossible(Box::new(problem)))),
                 None => resolve(one, above.as_deref().unwrap_or_default(), business, all, observation, facts),
@@ -211,13 +211,14 @@ fn resolve(
             Some(_) => return Err(Some(ObservedState::Needs(document.id.clone()))),
         }
     } else {
-        let definition =
-            lookup::definition(above, observation, facts).map_err(|error| spec::observed_after(&error, one))?;
-        pick::selectors(one, PREFIX, &definition, facts).map_err(|problem| Some(ObservedState::Impossible(problem)))?
+        let definition = lookup::definition(above, observation, facts)
+            .map_err(|error| decode_common::observed_after(&error, one))?;
+        select_instances::selectors(one, PREFIX, &definition, facts)
+            .map_err(|problem| Some(ObservedState::Impossible(problem)))?
     };
     let asked: BTreeSet<Selector> = selectors.iter().cloned().collect();
     let rows = lookup::instances(above, business, &asked, &BTreeSet::new(), observation, facts)
-        .map_err(|error| spec::observed_after(&error, one))?;
+        .map_err(|error| decode_common::observed_after(&error, one))?;
     let found: BTreeSet<i64> = selectors.iter().flat_map(|selector| rows.find(selector)).collect();
     let mut found = found.into_iter();
     match (found.next(), found.next()) {

@@ -10,10 +10,10 @@ use crate::{
     model::{Desired, Ensure, Live, ObservedState},
     platform::bk_cmdb::{
         kinds::{
+            decode_common::observed_after,
             instance::BUILT_IN,
-            pick,
-            spec::observed_after,
-            surplus::{meant, pruned},
+            prune_common::{meant, pruned},
+            select_instances,
         },
         lookup::{self, LookupError, PARENT, is_layer},
     },
@@ -61,7 +61,7 @@ fn surplus(
     let definition = lookup::definition(model, observation, facts).map_err(in_trouble)?;
     let scoped: Vec<&Desired> = all.iter().copied().chain([scope]).collect();
     let business = observe::business_of(&[scope], &scoped, facts, observation)?;
-    let fields: BTreeSet<&str> = pick::values(&definition).chain(["bk_inst_id", NAME, PARENT]).collect();
+    let fields: BTreeSet<&str> = select_instances::values(&definition).chain(["bk_inst_id", NAME, PARENT]).collect();
     let fields: Vec<&str> = fields.into_iter().collect();
     let rows = lookup::all_instances(model, business, &fields, observation, facts).map_err(in_trouble)?;
     if rows.iter().any(|row| is_layer(&row[PARENT])) {

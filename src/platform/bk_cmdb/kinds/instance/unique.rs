@@ -8,7 +8,7 @@ use super::NAME;
 use crate::{
     diagnostic::Diagnostic,
     model::{Desired, Ensure, Request},
-    platform::bk_cmdb::{kinds::pick::Definition, lookup::LookupError},
+    platform::bk_cmdb::{kinds::select_instances::Definition, lookup::LookupError},
     provider::{Facts, Observation, Read},
     source::Origin,
 };

@@ -12,7 +12,7 @@ use crate::{
     diff::identity::Assigned,
     model::{Desired, Ensure, KeyConflict, Live, ResourceId},
     platform::bk_cmdb::{
-        kinds::pick::Definition,
+        kinds::select_instances::Definition,
         lookup::{self, Key, LookupError, Rows, Selector},
     },
     provider::{Facts, Observation},
@@ -121,7 +121,7 @@ fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desire
                 None => continue,
             },
             Assigned::Nothing if one.ensure == Ensure::Present => {
-                (None, super::super::pick::wanted_fields(one).filter(|name| *name != NAME).collect())
+                (None, super::super::select_instances::wanted_fields(one).filter(|name| *name != NAME).collect())
             }
             _ => continue,
         };

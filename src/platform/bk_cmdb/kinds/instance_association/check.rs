@@ -10,9 +10,9 @@ use crate::{
     model::{Desired, Request},
     platform::bk_cmdb::{
         kinds::{
+            decode_common::fail_all,
             instance::{BUILT_IN, model_of},
-            pick,
-            spec::fail_all,
+            select_instances,
         },
         lookup::{self, LookupError, read_rows},
     },
@@ -91,7 +91,7 @@ fn end<'d>(
     }
     match lookup::definition(model, observation, facts) {
         Ok(definition) => {
-            pick::selectors(one, prefix, &definition, facts).map_err(Fault::Wrong)?;
+            select_instances::selectors(one, prefix, &definition, facts).map_err(Fault::Wrong)?;
             Ok(Some(model))
         }
         Err(LookupError::NoModel) => {

@@ -9,9 +9,9 @@ use crate::{
     model::{Desired, Ensure, ObservedState, ResourceId},
     platform::bk_cmdb::{
         kinds::{
+            decode_common,
             instance::{BUILT_IN, model_of},
-            pick::{self, Gathered},
-            spec,
+            select_instances::{self, Gathered},
         },
         lookup::{self, LookupError, Rows, Selector},
     },
@@ -74,7 +74,7 @@ pub(super) struct Ends<'f, 'd> {
 
 /// What is known of the instances of a model.
 struct Model<'f, 'd> {
-    definition: pick::Definition<'f>,
+    definition: select_instances::Definition<'f>,
     rows: Rows<'f>,
     /// The documents by the keys that their instances are to have, and by those that they had.
     wanted: BTreeMap<Selector, Vec<&'d Desired>>,
@@ -93,7 +93,7 @@ impl<'f, 'd> Model<'f, 'd> {
         let rows = lookup::instances(model, None, &gathered.selectors, &gathered.fields, observation, facts)?;
         let (mut wanted, mut former): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
         for one in all.iter().filter(|one| one.id.kind == INSTANCE && model_of(one) == model) {
-            let keys = pick::selectors(one, "", &definition, facts).unwrap_or_default();
+            let keys = select_instances::selectors(one, "", &definition, facts).unwrap_or_default();
             if let (Some(old), Some(new)) = (keys.first(), keys.last()) {
                 former.entry(old.clone()).or_default().push(*one);
                 wanted.entry(new.clone()).or_default().push(*one);
@@ -178,8 +178,8 @@ impl<'f, 'd> Ends<'f, 'd> {
                 Err(ObservedState::Impossible(Box::new(Diagnostic::error("P102", message, place))))
             }
             Ok(Model { definition, rows, .. }) => {
-                let selectors =
-                    pick::selectors(desired, prefix, definition, self.facts).map_err(ObservedState::Impossible)?;
+                let selectors = select_instances::selectors(desired, prefix, definition, self.facts)
+                    .map_err(ObservedState::Impossible)?;
                 let document = selectors.first().and_then(|selector| known.as_ref().ok()?.document(selector));
                 if let Some(document) = document {
                     return self.of_document(document);
@@ -198,7 +198,7 @@ impl<'f, 'd> Ends<'f, 'd> {
                             let Some(names) = lookup::some_names(model, observation, self.facts) else {
                                 return Ok(None);
                             };
-                            diagnostic = spec::nearest(diagnostic, name, &names);
+                            diagnostic = decode_common::nearest(diagnostic, name, &names);
                         }
                         Err(ObservedState::Impossible(Box::new(diagnostic)))
                     }

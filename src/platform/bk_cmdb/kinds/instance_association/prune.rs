@@ -10,8 +10,8 @@ use crate::{
     model::{Desired, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
-            spec::fail_all,
-            surplus::{meant, pruned},
+            decode_common::fail_all,
+            prune_common::{meant, pruned},
         },
         lookup::read_rows,
     },

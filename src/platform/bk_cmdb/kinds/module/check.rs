@@ -8,8 +8,8 @@ use crate::{
     model::Desired,
     platform::bk_cmdb::{
         kinds::{
-            pick::Definition,
-            spec::{business_id, fail_all},
+            decode_common::{business_id, fail_all},
+            select_instances::Definition,
         },
         lookup::{self, Businesses},
     },

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{Desired, Ensure, FieldChange, Live, ObservedState, Request},
-    platform::bk_cmdb::kinds::pick::Definition,
+    platform::bk_cmdb::kinds::select_instances::Definition,
     provider::{Facts, Observation},
     source::Located,
 };

@@ -15,8 +15,8 @@ use crate::{
     model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
-            pick,
-            spec::{fail_all, nearest},
+            decode_common::{fail_all, nearest},
+            select_instances,
         },
         lookup::{LookupError, names, read_rows, service_categories, service_templates},
     },
@@ -131,7 +131,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
                     Err(problem) => ObservedState::Impossible(problem),
                 }
             }
-            open => pick::open(one, open, &documents, label),
+            open => select_instances::open(one, open, &documents, label),
         };
         observation.know(&one.id, observed);
     }

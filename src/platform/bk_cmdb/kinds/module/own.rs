@@ -5,7 +5,7 @@ use super::MODEL;
 use crate::{
     model::{Desired, Live, ObservedState},
     platform::bk_cmdb::{
-        kinds::{pick::Definition, spec::fail_all},
+        kinds::{decode_common::fail_all, select_instances::Definition},
         lookup::{self, LookupError},
     },
     provider::{Facts, Observation},

@@ -8,7 +8,7 @@ use super::{NAME, live, observe, removal};
 use crate::{
     model::{Desired, Live},
     platform::bk_cmdb::{
-        kinds::surplus::{in_businesses, meant, pruned},
+        kinds::prune_common::{in_businesses, meant, pruned},
         lookup::LookupError,
     },
     provider::{Facts, Observation},

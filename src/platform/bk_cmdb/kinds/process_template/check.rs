@@ -8,7 +8,7 @@ use super::{find::template_of, rows};
 use crate::{
     model::Desired,
     platform::bk_cmdb::{
-        kinds::spec::{business_id, fail_all},
+        kinds::decode_common::{business_id, fail_all},
         lookup::{Businesses, service_templates},
         version::Version,
     },

@@ -14,8 +14,8 @@ use crate::{
     model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
-            pick,
-            spec::{fail_all, nearest},
+            decode_common::{fail_all, nearest},
+            select_instances,
         },
         lookup::{LookupError, read_rows, service_templates},
     },
@@ -142,7 +142,7 @@ fn assign(
                 let key_conflicts = key_conflicts.chain(pairs.key_conflicts(one, None, &place)).collect();
                 ObservedState::Absent { nearest, key_conflicts, place }
             }
-            open => pick::open(one, open, &documents, template_label),
+            open => select_instances::open(one, open, &documents, template_label),
         };
         observation.know(&one.id, observed);
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     model::{Desired, Request},
     platform::bk_cmdb::{
-        kinds::surplus::{in_businesses, meant, pruned},
+        kinds::prune_common::{in_businesses, meant, pruned},
         lookup::{LookupError, read_rows, service_templates},
     },
     provider::{Facts, Observation},

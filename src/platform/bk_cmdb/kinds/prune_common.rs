@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::spec::{business_id, fail_all};
+use super::decode_common::{business_id, fail_all};
 use crate::{
     model::{Desired, Live, ObservedState, ResourceId},
     platform::bk_cmdb::lookup::{Businesses, LookupError},

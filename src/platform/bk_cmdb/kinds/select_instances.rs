@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::spec;
+use super::decode_common;
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
@@ -90,7 +90,11 @@ pub(super) fn selectors(
         let Some(attribute) = definition.get(name) else {
             let ids: Vec<_> = definition.keys().map(|id| (*id).to_owned()).collect();
             let message = format!("the model has no attribute `{name}`");
-            return Err(Box::new(spec::nearest(Diagnostic::error("P103", message, value.name_origin()), name, &ids)));
+            return Err(Box::new(decode_common::nearest(
+                Diagnostic::error("P103", message, value.name_origin()),
+                name,
+                &ids,
+            )));
         };
         if let Some(why) = attribute.no_key() {
             let message = format!("`match` cannot hold `{name}`, which is {why}");
