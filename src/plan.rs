@@ -11,7 +11,7 @@ mod select;
 mod settle;
 
 pub use moved::moved;
-pub use select::{part, select, told_by};
+pub use select::{implicit_dependencies, part, select};
 use settle::{Held, block_cycles, block_dependents, settle_claims, settle_deletes};
 
 use std::{

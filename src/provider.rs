@@ -243,7 +243,7 @@ pub trait Kind: Sync {
 
     /// Returns those documents of all that tell which objects some of this kind mean, by no reference: one that gives an
     /// instance another name, to others that call it by either.
-    fn told_by<'d>(&self, _some: &[&Desired], _all: &[&'d Desired]) -> Vec<&'d Desired> {
+    fn implicit_dependencies<'d>(&self, _some: &[&Desired], _all: &[&'d Desired]) -> Vec<&'d Desired> {
         Vec::new()
     }
 

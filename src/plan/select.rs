@@ -29,17 +29,20 @@ pub fn part(states: &[TargetState<'_>], is_selected: &dyn Fn(&Desired) -> bool) 
     for state in states {
         let all: Vec<&Desired> = state.objects().collect();
         let some: Vec<&Desired> = all.iter().copied().filter(|one| is_selected(one)).collect();
-        telling.extend(told_by(state.platform, &some, &all).into_iter().map(|one| &one.id));
+        telling.extend(implicit_dependencies(state.platform, &some, &all).into_iter().map(|one| &one.id));
     }
     let kept = desired.iter().filter(|one| is_selected(one) || needs.has(one) || telling.contains(&one.id));
     kept.map(|one| Desired { selected: is_selected(one), ..(*one).clone() }).collect()
 }
 
 /// Returns those documents of all that tell which objects some of them mean, by no reference.
-pub fn told_by<'d>(platform: &dyn Platform, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
+pub fn implicit_dependencies<'d>(platform: &dyn Platform, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
     let of = |name: &str| some.iter().copied().filter(|one| one.id.kind == name).collect::<Vec<_>>();
     let groups = platform.kinds().iter().map(|kind| (kind, of(kind.name())));
-    groups.filter(|(_, some)| !some.is_empty()).flat_map(|(kind, some)| kind.told_by(&some, all)).collect()
+    groups
+        .filter(|(_, some)| !some.is_empty())
+        .flat_map(|(kind, some)| kind.implicit_dependencies(&some, all))
+        .collect()
 }
 
 /// What has to be known for the sake of other objects.

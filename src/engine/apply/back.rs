@@ -11,7 +11,7 @@ use super::Run;
 use crate::{
     engine::verify::{look_up, reread},
     model::{Action, Desired, ObservedState, Refusal, ResourceId},
-    plan::told_by,
+    plan::implicit_dependencies,
 };
 
 /// Waits before what was accepted, but does not show, is read once more.
@@ -47,7 +47,7 @@ impl Run<'_> {
             open.iter().filter(|one| one.1.is_none()).filter_map(|one| self.desired.get(one.0).copied()).collect();
         // A row is known by its ends, so they are looked up with it, and so is what gave them other names.
         let all: Vec<&Desired> = self.desired.values().copied().collect();
-        let mut ends: Vec<&Desired> = told_by(self.state.platform, &unnamed, &all);
+        let mut ends: Vec<&Desired> = implicit_dependencies(self.state.platform, &unnamed, &all);
         let references = unnamed.iter().flat_map(|one| &one.references);
         ends.extend(references.filter_map(|reference| self.desired.get(&reference.to).copied()));
         let mut known: HashSet<&ResourceId> = unnamed.iter().map(|one| &one.id).collect();

@@ -191,8 +191,8 @@ impl Kind for InstanceAssociation {
         ends.map(|(end, label)| ((*end).into(), json!(label))).collect()
     }
 
-    fn told_by<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
-        ends::told_by(some, all)
+    fn implicit_dependencies<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
+        ends::implicit_dependencies(some, all)
     }
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {

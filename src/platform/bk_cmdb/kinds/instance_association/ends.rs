@@ -22,7 +22,7 @@ use crate::{
 const INSTANCE: &str = "Instance";
 
 /// Returns the documents that give another key to instances of the models that rows find their ends in.
-pub(super) fn told_by<'d>(rows: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
+pub(super) fn implicit_dependencies<'d>(rows: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
     let models: BTreeSet<&str> = rows
         .iter()
         .flat_map(|row| ["source.", "target."].map(|prefix| (row, prefix)))
