@@ -296,7 +296,7 @@ pub struct Change {
     pub origin: Origin,
 }
 
-/// One operation with its arguments, free of credentials and of the door it goes through.
+/// One operation with its arguments, free of credentials and of the access it goes through.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Request {
     /// The operation's name as the platform's own pages spell it.

@@ -338,7 +338,7 @@ pub trait Platform: Sync {
         self.kinds().iter().copied().find(|kind| kind.name() == name)
     }
 
-    /// Returns the root of the door, without a slash at its end, from the settings of a target; none where they do not
+    /// Returns the root of the access, without a slash at its end, from the settings of a target; none where they do not
     /// say.
     fn url(&self, settings: &HashMap<&'static str, String>) -> Option<String> {
         settings.get("endpoint").cloned()
@@ -368,7 +368,7 @@ pub trait Platform: Sync {
         None
     }
 
-    /// Turns a request into what goes over the wire, through the door of the endpoint.
+    /// Turns a request into what goes over the wire, through the access of the endpoint.
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal>;
 
     /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.

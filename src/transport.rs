@@ -27,7 +27,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        // The doors give the service behind them 30 s.
+        // The accesses give the service behind them 30 s.
         let timeout = Duration::from_secs(40);
         Self { timeout, authorities: None, insecure: false, proxies: Proxies::default(), longest_body: 64 << 20 }
     }

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 /// How many writes a window takes, how long it is, and how a refusal looks.
 #[derive(Clone, Copy)]
 struct Limit {
-    door: &'static str,
+    access: &'static str,
     writes: u32,
     window: Duration,
     status: u16,
@@ -120,9 +120,9 @@ async fn share(limit: Limit, work: u32) -> f64 {
     }
     fs::write(directory.path().join("racks.yaml"), manifests).expect("written");
     let config = format!(
-        "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  t:\n    platform: bk-cmdb\n    door: {}\n    endpoint: \
+        "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  t:\n    platform: bk-cmdb\n    access: {}\n    endpoint: \
          http://{address}\n    auth: {{username: admin, appCode: a, appSecret: {{command: [echo, s]}}}}\n",
-        limit.door
+        limit.access
     );
     fs::write(directory.path().join("reconcile.yaml"), config).expect("written");
     let mut program = Command::new(env!("CARGO_BIN_EXE_reconcile"));
@@ -145,7 +145,7 @@ async fn nine_tenths_of_an_unknown_rate() {
     // The client that forwards wants one, although it speaks plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let server = Limit {
-        door: "direct",
+        access: "direct",
         writes: 100,
         window: Duration::from_secs(2),
         status: 200,
@@ -153,14 +153,14 @@ async fn nine_tenths_of_an_unknown_rate() {
         retry_after: None,
     };
     let esb = Limit {
-        door: "esb",
+        access: "esb",
         writes: 60,
         window: Duration::from_secs(1),
         refusal: r#"{"result":false,"code":1306429,"message":"rate limit","request_id":"e","data":null}"#,
         ..server
     };
     let gateway = Limit {
-        door: "gateway",
+        access: "gateway",
         writes: 50,
         window: Duration::from_secs(1),
         status: 429,
@@ -168,7 +168,7 @@ async fn nine_tenths_of_an_unknown_rate() {
         retry_after: Some("1"),
     };
     let shares = tokio::join!(share(server, 1600), share(esb, 1900), share(gateway, 1600));
-    for (door, share) in [("direct", shares.0), ("esb", shares.1), ("gateway", shares.2)] {
-        assert!(share >= 0.9, "{door}: {share}, of {shares:?}");
+    for (access, share) in [("direct", shares.0), ("esb", shares.1), ("gateway", shares.2)] {
+        assert!(share >= 0.9, "{access}: {share}, of {shares:?}");
     }
 }

@@ -91,7 +91,7 @@ impl Source {
     }
 }
 
-/// The part that a module's path (`platform/bk_cmdb/door`) belongs to.
+/// The part that a module's path (`platform/bk_cmdb/access`) belongs to.
 fn part(module: &str) -> &str {
     let fits = |part: &&str| module == *part || module.strip_prefix(part).is_some_and(|rest| rest.starts_with('/'));
     let known = MAY_USE.iter().map(|(part, _)| *part).filter(fits).max_by_key(|part| part.len());

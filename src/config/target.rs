@@ -137,14 +137,14 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn bk_cmdb(&mut self, section: &Section<'_, '_>) {
-        let door = section.require("door", self.diagnostics).and_then(|node| {
-            Some((yaml::one_of(node, "door", &["esb", "gateway", "direct"], self.diagnostics)?, node))
+        let access = section.require("access", self.diagnostics).and_then(|node| {
+            Some((yaml::one_of(node, "access", &["esb", "gateway", "direct"], self.diagnostics)?, node))
         });
-        if let Some((door, node)) = door {
-            let setting = Setting::Literal(door.to_owned());
-            self.target.settings.insert("door", Located::new(setting, node.origin.clone()));
+        if let Some((access, node)) = access {
+            let setting = Setting::Literal(access.to_owned());
+            self.target.settings.insert("access", Located::new(setting, node.origin.clone()));
         }
-        let is_direct = door.is_some_and(|(door, _)| door == "direct");
+        let is_direct = access.is_some_and(|(access, _)| access == "direct");
         self.required(section, "", "endpoint");
         self.check_endpoint("https://paas.example.com");
         self.setting(section, "", "stage");

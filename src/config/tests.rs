@@ -35,7 +35,7 @@ fn a_full_configuration_is_read() {
 targets:
   cmdb-prod:
     platform: bk-cmdb
-    door: esb
+    access: esb
     endpoint: https://paas.example.com/
     auth: {appCode: my-app, appSecret: {env: BK_APP_SECRET}, username: admin}
     supplierAccount: 0
@@ -44,17 +44,17 @@ targets:
     limits: {concurrency: 8, requestsPerSecond: 50}
   cmdb-test:
     platform: bk-cmdb
-    door: esb
+    access: esb
     endpoint: {env: BK_URL}
     auth: {appCode: {file: code}, appSecret: {command: [pass, bk]}, token: {file: /run/token}, in: header}
   cmdb-gateway:
     platform: bk-cmdb
-    door: gateway
+    access: gateway
     stage: test
     version: 3.10
     endpoint: https://bkapi.example.com
     auth: {appCode: my-app, appSecret: {env: BK_APP_SECRET}, token: {env: BK_TOKEN}}
-  cmdb-direct: {platform: bk-cmdb, door: direct, endpoint: http://10.0.0.1:8080, version: 3.14.8-beta1, auth: {username: admin}}
+  cmdb-direct: {platform: bk-cmdb, access: direct, endpoint: http://10.0.0.1:8080, version: 3.14.8-beta1, auth: {username: admin}}
   roma:
     platform: roma-connect
     region: cn-north-4
@@ -68,7 +68,7 @@ sandbox: {state: [sandbox.yaml, /tmp/x.yaml]}
     insta::assert_snapshot!(check(&(HEAD.to_owned() + text)), @r#"
     cmdb-prod (bk-cmdb) default=true Limits { concurrency: Some(8), requests_per_second: Some(50.0) }
       appCode = Literal("my-app")
-      door = Literal("esb")
+      access = Literal("esb")
       endpoint = Literal("https://paas.example.com/")
       supplierAccount = Literal("0")
       timeZone = Literal("Asia/Shanghai")
@@ -76,21 +76,21 @@ sandbox: {state: [sandbox.yaml, /tmp/x.yaml]}
       appSecret = Env("BK_APP_SECRET")
     cmdb-test (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
       appCode = From(File("etc/code"))
-      door = Literal("esb")
+      access = Literal("esb")
       endpoint = From(Env("BK_URL"))
       in = Literal("header")
       appSecret = Command(["pass", "bk"])
       token = File("/run/token")
     cmdb-gateway (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
       appCode = Literal("my-app")
-      door = Literal("gateway")
+      access = Literal("gateway")
       endpoint = Literal("https://bkapi.example.com")
       stage = Literal("test")
       version = Literal("3.10")
       appSecret = Env("BK_APP_SECRET")
       token = Env("BK_TOKEN")
     cmdb-direct (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
-      door = Literal("direct")
+      access = Literal("direct")
       endpoint = Literal("http://10.0.0.1:8080")
       username = Literal("admin")
       version = Literal("3.14.8-beta1")
@@ -151,7 +151,7 @@ targtes: {}
       |
       = help: did you mean `bk-cmdb`?
 
-    error[Y203]: target one needs `door`
+    error[Y203]: target one needs `access`
      --> etc/reconcile.yaml:8:5
       |
     8 |     platform: bk-cmdb
@@ -333,7 +333,7 @@ targtes: {}
 #[test]
 fn an_endpoint_is_a_root_and_never_shows_a_password() {
     let check = |endpoint: &str, expected: Option<&str>| {
-        let target = format!("{{platform: bk-cmdb, door: direct, endpoint: '{endpoint}', auth: {{username: u}}}}");
+        let target = format!("{{platform: bk-cmdb, access: direct, endpoint: '{endpoint}', auth: {{username: u}}}}");
         let (_, reported) = read(&format!("{HEAD}targets:\n  t: {target}\n"));
         assert!(!reported.contains("canary"), "{endpoint}: {reported}");
         match expected {
@@ -356,7 +356,7 @@ fn an_endpoint_is_a_root_and_never_shows_a_password() {
 #[test]
 fn scopes_of_prune() {
     let target = |name: &str| {
-        format!("  {name}: {{platform: bk-cmdb, door: direct, endpoint: 'http://c', auth: {{username: u}}}}\n")
+        format!("  {name}: {{platform: bk-cmdb, access: direct, endpoint: 'http://c', auth: {{username: u}}}}\n")
     };
     let scopes = "
 prune:
@@ -414,7 +414,7 @@ fn doors_want_what_they_need() {
 targets:
   direct:
     platform: bk-cmdb
-    door: direct
+    access: direct
     endpoint: http://h
     version: 3.8
     auth:
@@ -422,7 +422,7 @@ targets:
       in: header
   gate:
     platform: bk-cmdb
-    door: gateway
+    access: gateway
     endpoint: http://h
     stage: a/b
     version: new
@@ -480,12 +480,12 @@ targets:
 
     direct (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
       appCode = Literal("x")
-      door = Literal("direct")
+      access = Literal("direct")
       endpoint = Literal("http://h")
       version = Literal("3.8")
     gate (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
       appCode = Literal("x")
-      door = Literal("gateway")
+      access = Literal("gateway")
       endpoint = Literal("http://h")
       stage = Literal("a/b")
       username = Literal("u")
@@ -496,7 +496,7 @@ targets:
 
 #[test]
 fn secrets_are_shown_nowhere() {
-    let target = "targets:\n  t:\n    platform: bk-cmdb\n    door: esb\n    endpoint: http://h\n";
+    let target = "targets:\n  t:\n    platform: bk-cmdb\n    access: esb\n    endpoint: http://h\n";
     let texts = [
         "    auth: {appCode: c, appSecret: hunter2, usrname: u}\n",
         "    auth: {appCode: c, appSecret: {env: A, hunter: hunter2}, username: u}\n",
@@ -659,7 +659,7 @@ fn what_one_run_tells_is_in_one_zone() {
         let zone = |zone: &str| if zone.is_empty() { String::new() } else { format!("timeZone: {zone}, ") };
         let cmdb = |name: &str, set: &str| {
             format!(
-                "  {name}: {{platform: bk-cmdb, door: direct, endpoint: \"http://h\", {}auth: {{username: admin}}}}\n",
+                "  {name}: {{platform: bk-cmdb, access: direct, endpoint: \"http://h\", {}auth: {{username: admin}}}}\n",
                 zone(set)
             )
         };

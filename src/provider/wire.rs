@@ -7,9 +7,9 @@ use jiff::Timestamp;
 /// Where requests of one target go, with the secrets resolved. The platform chooses the keys.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// Root of the door, without a slash at its end.
+    /// Root of the access, without a slash at its end.
     pub url: String,
-    /// Settings that are not secret, such as the door or the project's id.
+    /// Settings that are not secret, such as the access or the project's id.
     pub settings: HashMap<&'static str, String>,
     /// Secrets; never printed.
     pub secrets: HashMap<&'static str, secrecy::SecretString>,

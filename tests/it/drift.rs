@@ -86,21 +86,21 @@ fn an_edit_and_drift_of_an_instance_as_people_read_them() {
 
 #[test]
 fn an_instance_through_each_door() {
-    for (door, first, second) in [
+    for (access, first, second) in [
         ("esb", "list_operation_audit", "find_audit_by_id"),
         ("gateway", "find_inst_audit", ""),
         ("direct", "find_inst_audit", ""),
     ] {
         let manifest = switch("core", SW, "operator: alice, ports: 1");
         let site = Site::with(&zoned(), &[("a.yaml", &manifest)]);
-        let auth = if door == "direct" {
+        let auth = if access == "direct" {
             "{username: admin}"
         } else {
             "{appCode: reconcile, appSecret: {file: app-secret.txt}, username: admin}"
         };
         site.write(
             "reconcile.yaml",
-            &format!("apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, door: {door}, endpoint: '{}', auth: {auth}, timeZone: Asia/Shanghai}}\n", site.url()),
+            &format!("apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, access: {access}, endpoint: '{}', auth: {auth}, timeZone: Asia/Shanghai}}\n", site.url()),
         );
         let update = |ports: i64| json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": ports});
         site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "operator": "bob"}));
@@ -111,9 +111,9 @@ fn an_instance_through_each_door() {
             "operator": ["drift", "changed", "zoe", "audit", "alice"],
             "ports": ["edit", "changed", "admin", "audit", 7],
         });
-        assert_eq!(seen(&site), expected, "{door}");
+        assert_eq!(seen(&site), expected, "{access}");
         let reads = site.reads();
-        assert_eq!((&reads[first], reads.get(second).is_some()), (&json!(1), !second.is_empty()), "{door}: {reads}");
+        assert_eq!((&reads[first], reads.get(second).is_some()), (&json!(1), !second.is_empty()), "{access}: {reads}");
     }
 }
 

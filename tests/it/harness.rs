@@ -64,7 +64,7 @@ kind: Config
 targets:
   cmdb:
     platform: bk-cmdb
-    door: esb
+    access: esb
     endpoint: {url}
     auth: {{appCode: reconcile, appSecret: {{file: app-secret.txt}}, username: admin}}
     timeZone: Asia/Shanghai

@@ -47,19 +47,19 @@ fn options_are_named_in_the_language_of_the_target() {
         output.stderr.contains("`bk_module_type` has no option `数据库`; it has 1 (normal), 2 (database)"),
         "{output}"
     );
-    // The target wins over it, through each door.
+    // The target wins over it, through each access.
     let configuration = std::fs::read_to_string(site.path().join("reconcile.yaml")).expect("it is there");
-    for door in ["esb", "gateway", "direct"] {
-        let through = configuration.replace("door: esb", &format!("door: {door}\n    language: zh-cn"));
+    for access in ["esb", "gateway", "direct"] {
+        let through = configuration.replace("access: esb", &format!("access: {access}\n    language: zh-cn"));
         site.write("reconcile.yaml", &through);
         let output = in_locale(&site, "en_US.UTF-8", &["plan"]);
-        assert!(output.stdout.contains("bk_module_type   普通 → 数据库 (1 → 2)"), "{door}: {output}");
+        assert!(output.stdout.contains("bk_module_type   普通 → 数据库 (1 → 2)"), "{access}: {output}");
     }
     let calls = site.apply();
     assert_eq!(bodies(&calls)[0]["bk_module_type"], "2");
     site.assert_converged();
     // The embedded sandbox speaks it too.
-    site.write("reconcile.yaml", &configuration.replace("door: esb", "door: esb\n    language: fr"));
+    site.write("reconcile.yaml", &configuration.replace("access: esb", "access: esb\n    language: fr"));
     let output = site.run(&["validate"]);
     assert!(output.stderr.contains("error[C004]: language has to be en or zh-cn"), "{output}");
 }

@@ -309,7 +309,7 @@ fn a_changed_scalar_changes_the_calls_that_name_it() {
         let files: Vec<_> = files.iter().map(|(file, text)| (*file, text.as_str())).collect();
         let site = Site::with(&live(), &files);
         // A second way to the same server: its objects are others all the same.
-        let way = "door: esb, auth: {appCode: reconcile, appSecret: {file: app-secret.txt}, username: admin}";
+        let way = "access: esb, auth: {appCode: reconcile, appSecret: {file: app-secret.txt}, username: admin}";
         site.configure(&format!("  cmdb-2: {{platform: bk-cmdb, endpoint: '{}', {way}}}\n", site.url()));
         let before = calls(&site);
         assert!(before.len() > 5, "seed {seed}: {before:#?}");

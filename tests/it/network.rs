@@ -21,7 +21,7 @@ fn direct_to(site: &Site, endpoint: &str) {
     site.write(
         "reconcile.yaml",
         &format!(
-            "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, door: direct, \
+            "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, access: direct, \
              endpoint: '{endpoint}', auth: {{username: admin}}}}\n"
         ),
     );
@@ -149,7 +149,7 @@ fn refused_credentials_name_their_settings() {
     site.write(
         "reconcile.yaml",
         &format!(
-            "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, door: esb, endpoint: '{url}', \
+            "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, access: esb, endpoint: '{url}', \
              auth: {{appCode: reconcile, appSecret: {{file: secret.txt}}, username: admin}}}}\n"
         ),
     );

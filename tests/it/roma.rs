@@ -192,7 +192,7 @@ fn every_way_in_comes_to_the_same() {
         let calls = site.sandbox().calls();
         assert_eq!(counted(&site.writes()), WRITES, "{auth}");
         assert!(calls.iter().all(|call| call.status < 400 || (call.status == 404 && !call.write)), "{auth} {calls:?}");
-        assert!(calls.iter().filter(|call| call.door == "iam").count() <= 1, "one login for the whole run: {auth}");
+        assert!(calls.iter().filter(|call| call.access == "iam").count() <= 1, "one login for the whole run: {auth}");
         let again = run(&["plan", "--detailed-exitcode"]);
         assert_eq!(again.code, Some(0), "{auth} {again}");
         outcomes.push((apps(&site), planned.json()["changes"].clone()));
@@ -638,7 +638,7 @@ fn a_token_that_is_refused_is_renewed_once() {
         site.faults(&(1..=times).map(fault).collect());
         let output = run(&site, &["apply", "-y", "-vv"], &[]);
         assert_no_secret(&output, &site);
-        let logins = site.sandbox().calls().iter().filter(|call| call.door == "iam").count();
+        let logins = site.sandbox().calls().iter().filter(|call| call.access == "iam").count();
         (output.code, logins)
     };
     let expired = json!({"error_code": "APIG.0301", "error_msg": "Incorrect IAM authentication information: The token must be updated"});

@@ -120,7 +120,7 @@ fn three_in_ten_may_change_where_nothing_else_is_said() {
     // Without a configuration too.
     std::fs::remove_file(site.path().join("reconcile.yaml")).expect("it was there");
     site.write("state.json", &site.sandbox().state().to_string());
-    site.write("reconcile.yaml", "apiVersion: reconcile/v1\nkind: Config\nsandbox: {state: [state.json]}\ntargets: {cmdb: {platform: bk-cmdb, door: direct, endpoint: http://x, auth: {username: a}}}\n");
+    site.write("reconcile.yaml", "apiVersion: reconcile/v1\nkind: Config\nsandbox: {state: [state.json]}\ntargets: {cmdb: {platform: bk-cmdb, access: direct, endpoint: http://x, auth: {username: a}}}\n");
     assert_eq!(site.run(&["apply", "-y", "--sandbox"]).code, Some(3));
     assert_eq!(site.run(&["apply", "-y", "--sandbox", "--max-changes", "4"]).code, Some(0));
 }

@@ -30,7 +30,7 @@ kind: Config
 targets:
   cmdb:
     platform: bk-cmdb
-    door: esb
+    access: esb
     endpoint: {url}
     auth: {{appCode: reconcile, appSecret: {app_secret}, username: admin}}
   roma:
@@ -231,7 +231,7 @@ fn a_server_that_echoes_a_secret_does_not_spread_it() {
         site.write(
             "reconcile.yaml",
             &format!(
-                "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, door: esb, endpoint: '{address}', \
+                "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, access: esb, endpoint: '{address}', \
                  auth: {{appCode: reconcile, appSecret: {{file: secret.txt}}, username: admin}}}}\n"
             ),
         );

@@ -125,10 +125,10 @@ fn check(case: &Case, below: &Below, way: Way) -> Result<(), TestCaseError> {
     if way.is_direct {
         let text = std::fs::read_to_string(site.path().join("reconcile.yaml")).expect("it was written");
         let esb = "auth: {appCode: reconcile, appSecret: {file: app-secret.txt}, username: admin}";
-        assert!(text.contains(esb) && text.contains("door: esb"));
+        assert!(text.contains(esb) && text.contains("access: esb"));
         site.write(
             "reconcile.yaml",
-            &text.replace("door: esb", "door: direct").replace(esb, "auth: {username: admin}"),
+            &text.replace("access: esb", "access: direct").replace(esb, "auth: {username: admin}"),
         );
     }
     let run = |arguments: &[&str]| {

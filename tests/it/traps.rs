@@ -662,14 +662,14 @@ fn trap_22_businesses_by_their_whole_name_and_answers_in_plain_text() {
 }
 
 #[test]
-fn trap_23_every_door_wants_another_form() {
+fn trap_23_every_access_wants_another_form() {
     let manifest = module("set: public, module: web", "operator: bob") + &switch("s", "bk_asset_id: A1", "ports: 48");
-    let target = |site: &Site, door: &str, auth: &str| {
+    let target = |site: &Site, access: &str, auth: &str| {
         let url = site.url();
         site.write(
             "reconcile.yaml",
             &format!(
-                "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, door: {door}, \
+                "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, access: {access}, \
                  endpoint: '{url}', auth: {{{auth}}}}}\n"
             ),
         );
@@ -677,24 +677,24 @@ fn trap_23_every_door_wants_another_form() {
     let app = "appCode: app, appSecret: {file: app-secret.txt}, username: admin";
     let in_header = format!("{app}, in: header");
     // Header authentication alone, or body authentication alone: where both were there, only the header would count.
-    for (door, auth) in [("esb", app), ("esb", &in_header), ("gateway", app), ("direct", "username: admin")] {
+    for (access, auth) in [("esb", app), ("esb", &in_header), ("gateway", app), ("direct", "username: admin")] {
         let mut state = state();
         state["bk-cmdb"]["credentials"] = json!({"apps": {"app": "hush"}, "users": ["admin"]});
         let site = Site::with(&state, &[("one.yaml", &manifest)]);
-        target(&site, door, auth);
+        target(&site, access, auth);
         let written = site.apply();
-        assert!(written.iter().all(|call| call.door == door && call.code.is_null()), "{door}: {written:?}");
+        assert!(written.iter().all(|call| call.access == access && call.code.is_null()), "{access}: {written:?}");
         let sent =
             |operation: &str| written.iter().find(|call| call.operation == operation).map(|call| call.body.clone());
         // Module writes have their fields below `data`, instance writes beside the ids; without the ESB both are flat.
         let data = json!({"operator": "bob"});
-        let module = if door == "esb" {
+        let module = if access == "esb" {
             json!({"bk_biz_id": 3, "bk_set_id": 11, "bk_module_id": 31, "data": data})
         } else {
             data
         };
-        assert_eq!(sent("update_module"), Some(module), "{door}");
-        assert_eq!(sent("update_inst").map(|body| body["ports"].clone()), Some(json!(48)), "{door}");
+        assert_eq!(sent("update_module"), Some(module), "{access}");
+        assert_eq!(sent("update_inst").map(|body| body["ports"].clone()), Some(json!(48)), "{access}");
         site.assert_converged();
     }
     // The ESB would tell nobody that it took these for its own.

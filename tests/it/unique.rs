@@ -24,10 +24,10 @@ fn present(name: &str, matches: &str) -> String {
     )
 }
 
-/// A site whose documents go through a door.
-fn site(door: &str, manifests: &str) -> Site {
+/// A site whose documents go through an access.
+fn site(access: &str, manifests: &str) -> Site {
     let site = Site::with(&ruled(), &[("all.yaml", manifests)]);
-    let auth = if door == "direct" {
+    let auth = if access == "direct" {
         "{username: admin}"
     } else {
         "{appCode: reconcile, appSecret: {file: app-secret.txt}, username: admin}"
@@ -35,7 +35,7 @@ fn site(door: &str, manifests: &str) -> Site {
     site.write(
         "reconcile.yaml",
         &format!(
-            "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, door: {door}, endpoint: '{}', \
+            "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, access: {access}, endpoint: '{}', \
              auth: {auth}}}\n",
             site.url()
         ),
@@ -75,8 +75,8 @@ fn documents() -> String {
 
 #[test]
 fn where_the_rules_can_be_read_only_what_is_no_key_is_warned_of() {
-    for door in ["gateway", "direct"] {
-        let site = site(door, &documents());
+    for access in ["gateway", "direct"] {
+        let site = site(access, &documents());
         let (code, told) = told(&site);
         assert_eq!(code, Some(0), "{told:?}");
         assert_eq!(

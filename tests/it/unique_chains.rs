@@ -43,7 +43,7 @@ fn site(access: &str, manifests: &[String]) -> Site {
         "reconcile.yaml",
         &format!(
             "apiVersion: reconcile/v1\nkind: Config\nsafety: {{maxChanges: 100%}}\ntargets:\n  cmdb: {{platform: bk-cmdb, \
-             door: {access}, endpoint: '{}', auth: {auth}}}\n",
+             access: {access}, endpoint: '{}', auth: {auth}}}\n",
             site.url()
         ),
     );

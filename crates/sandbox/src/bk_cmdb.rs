@@ -20,6 +20,7 @@ use crate::{
     simulator::{Answer, Arrival, Record, Simulator as Platform, StateError, Twist},
 };
 
+mod access;
 mod args;
 mod association;
 mod association_read;
@@ -29,7 +30,6 @@ mod audit;
 mod built_in;
 mod call;
 mod definition;
-mod door;
 mod filter;
 mod host;
 mod instance;
@@ -59,7 +59,7 @@ mod twist;
 mod watch;
 mod world;
 
-use door::{Admitted, Envelope, Keys, Turned};
+use access::{Admitted, Envelope, Keys, Turned};
 use operation::{Operation, Run};
 use refusal::{Outcome, Refusal};
 use replica::Replica;
@@ -112,7 +112,7 @@ impl Simulator {
     fn admit(&self, arrival: &Arrival, rid: &str) -> Result<Admitted, Turned> {
         let world = self.read();
         let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.to_owned() };
-        door::admit(arrival, &keys)
+        access::admit(arrival, &keys)
     }
 
     fn run(&self, admitted: &Admitted, twist: Option<&Twist>) -> Outcome {
@@ -176,15 +176,15 @@ impl Simulator {
         match self.admit(arrival, &rid) {
             Err(turned) => {
                 let record = record(arrival, turned.operation, turned.code.clone(), Value::Null);
-                Answer { record, ..door::turned(turned, &rid) }
+                Answer { record, ..access::turned(turned, &rid) }
             }
             Ok(mut admitted) => {
                 if let Some(Twist::PageShift { skip }) = twist {
                     twist::shift_page(&mut admitted.call, *skip);
                 }
                 let outcome = self.run(&admitted, twist);
-                let record = record(arrival, Some(admitted.operation), door::code(&outcome), admitted.note);
-                Answer { record, ..door::answer(outcome, admitted.envelope, &admitted.call.rid) }
+                let record = record(arrival, Some(admitted.operation), access::code(&outcome), admitted.note);
+                Answer { record, ..access::answer(outcome, admitted.envelope, &admitted.call.rid) }
             }
         }
     }
@@ -194,7 +194,7 @@ impl Simulator {
 fn record(arrival: &Arrival, operation: Option<&Operation>, code: Value, body: Value) -> Record {
     let write = operation.is_some_and(Operation::writes);
     Record {
-        door: door::name(door::envelope(&arrival.path)),
+        access: access::name(access::envelope(&arrival.path)),
         operation: operation.map_or("", |operation| operation.name).to_owned(),
         write,
         code,
@@ -245,16 +245,16 @@ impl Platform for Simulator {
 
     fn refuse(&self, arrival: &Arrival, code: &Value, message: &str) -> Answer {
         let refusal = Refusal::new(code.as_i64().unwrap_or(1_199_998), message);
-        door::answer(Err(refusal), door::envelope(&arrival.path), &self.rid())
+        access::answer(Err(refusal), access::envelope(&arrival.path), &self.rid())
     }
 
     fn refuse_rate(&self, arrival: &Arrival, inside: bool) -> Answer {
         let rid = self.rid();
-        match door::envelope(&arrival.path) {
+        match access::envelope(&arrival.path) {
             Envelope::Gateway if !inside => {
                 let body = json!({"code": 1_642_902, "code_name": "RATE_LIMIT_RESTRICTION", "result": false,
                     "message": "Request rate limit exceeded [limit by strategy=\"stage\"]", "data": null});
-                let mut answer = door::plain(429, body.to_string(), "application/json", &rid);
+                let mut answer = access::plain(429, body.to_string(), "application/json", &rid);
                 answer.record.code = 1_642_902.into();
                 answer
             }
@@ -263,7 +263,7 @@ impl Platform for Simulator {
                     Envelope::Esb if !inside => (1_306_429, "API rate limit exceeded"),
                     Envelope::Esb | Envelope::Gateway | Envelope::Direct => (1_199_997, "too many requests"),
                 };
-                let mut answer = door::answer(Err(Refusal::new(code, text)), envelope, &rid);
+                let mut answer = access::answer(Err(Refusal::new(code, text)), envelope, &rid);
                 answer.record.code = code.into();
                 answer
             }
@@ -276,11 +276,11 @@ impl Platform for Simulator {
             let world = self.read();
             operation::component(operation, world.version)?;
             let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.clone() };
-            door::component(operation, body.as_object().cloned().unwrap_or_default(), user, &keys)
+            access::component(operation, body.as_object().cloned().unwrap_or_default(), user, &keys)
         };
         Some(match admitted {
-            Err(turned) => door::turned(turned, &rid),
-            Ok(admitted) => door::answer(self.run(&admitted, None), admitted.envelope, &rid),
+            Err(turned) => access::turned(turned, &rid),
+            Ok(admitted) => access::answer(self.run(&admitted, None), admitted.envelope, &rid),
         })
     }
 

@@ -17,8 +17,8 @@ pub struct LoggedCall {
     pub time: jiff::Timestamp,
     /// The platform.
     pub platform: &'static str,
-    /// The door it came through.
-    pub door: &'static str,
+    /// The access it came through.
+    pub access: &'static str,
     /// The operation as the platform's pages spell it; empty for what is none.
     pub operation: String,
     /// Whether the operation writes.
@@ -53,13 +53,13 @@ impl Calls {
         took: Duration,
         record: Record,
     ) {
-        let Record { door, operation, write, code, body } = record;
+        let Record { access, operation, write, code, body } = record;
         *self.counts.entry(operation.clone()).or_default() += 1;
         if self.calls.len() == KEPT {
             self.calls.pop_front();
         }
         let ms = (took.as_secs_f64() * 1e6).round() / 1e3;
-        self.calls.push_back(LoggedCall { time, platform, door, operation, write, status, code, ms, body });
+        self.calls.push_back(LoggedCall { time, platform, access, operation, write, status, code, ms, body });
     }
 
     pub(super) fn all(&self) -> Vec<LoggedCall> {

@@ -23,11 +23,11 @@ pub enum Fault {
         /// Its text.
         message: String,
     },
-    /// The refusal of the door's rate limiter; the call is not made.
+    /// The refusal of the access's rate limiter; the call is not made.
     RateLimit {
-        /// Seconds for `Retry-After`, where the door sends one.
+        /// Seconds for `Retry-After`, where the access sends one.
         retry_after: Option<u64>,
-        /// Whether the platform behind the door refuses instead of the door.
+        /// Whether the platform behind the access refuses instead of the access.
         inside: bool,
     },
     /// The answer comes later.

@@ -125,7 +125,7 @@ impl Simulator {
         let request_id = world.next_request_id();
         let found = Operation::named(operation).filter(|operation| !operation.is_identity());
         let Some(operation) = found else {
-            let record = Record { door: "roma", operation: operation.to_owned(), ..Record::default() };
+            let record = Record { access: "roma", operation: operation.to_owned(), ..Record::default() };
             return reply::answer(Err(Failure::no_such_api()), &world.options, &request_id, record);
         };
         let route = Route { operation, project: String::new(), instance: instance.unwrap_or(only), app };
@@ -323,7 +323,7 @@ fn noted(arrival: &Arrival, route: Option<&Route>) -> Record {
             record(route, &serde_json::from_slice(&arrival.body).unwrap_or_default())
         }
         Some(route) => record(route, &Value::Null),
-        None => Record { door: if route::is_identity(&arrival.path) { "iam" } else { "roma" }, ..Record::default() },
+        None => Record { access: if route::is_identity(&arrival.path) { "iam" } else { "roma" }, ..Record::default() },
     }
 }
 
@@ -331,7 +331,7 @@ fn noted(arrival: &Arrival, route: Option<&Route>) -> Record {
 fn record(route: &Route, body: &Value) -> Record {
     let operation = route.operation;
     Record {
-        door: if operation.is_identity() { "iam" } else { "roma" },
+        access: if operation.is_identity() { "iam" } else { "roma" },
         operation: operation.name().to_owned(),
         write: operation.writes(),
         code: Value::Null,

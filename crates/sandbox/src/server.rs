@@ -24,7 +24,7 @@ use super::{
     fault::Fault,
     lock,
     simulator::{Answer, Arrival, Simulator},
-    wire::{Door, Fate},
+    wire::{Fate, FaultyListener},
 };
 
 /// The longest body: a state file of some hundred thousand rows fits.
@@ -67,7 +67,7 @@ pub(super) async fn start(sandbox: Sandbox, listen: SocketAddr) -> io::Result<Ru
     let service = router.into_make_service_with_connect_info::<Fate>();
     let stopped = stop.clone();
     let task = tokio::spawn(async move {
-        axum::serve(Door::new(listener, sandbox), service)
+        axum::serve(FaultyListener::new(listener, sandbox), service)
             .with_graceful_shutdown(async move { stopped.cancelled().await })
             .await
     });

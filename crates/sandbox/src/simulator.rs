@@ -29,8 +29,8 @@ impl Arrival {
 /// What is noted of a request in the list of calls.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
-    /// The door: `esb`, `gateway`, `direct`, `roma` or `iam`.
-    pub door: &'static str,
+    /// The access: `esb`, `gateway`, `direct`, `roma` or `iam`.
+    pub access: &'static str,
     /// The operation as the platform's pages (ESB, Huawei SDKs) spell it; empty for what is none.
     pub operation: String,
     /// Whether the operation writes.
@@ -104,7 +104,7 @@ pub trait Simulator: Send + Sync {
     /// Returns the whole state, such that loading it again changes nothing.
     fn state(&self) -> Value;
 
-    /// Says what a request is without answering it: its door, operation and whether it writes. Faults select by that.
+    /// Says what a request is without answering it: its access, operation and whether it writes. Faults select by that.
     fn peek(&self, arrival: &Arrival) -> Record;
 
     /// Answers a request otherwise than it should.
@@ -113,7 +113,7 @@ pub trait Simulator: Send + Sync {
     /// Refuses a request with a code in the platform's envelope.
     fn refuse(&self, arrival: &Arrival, code: &Value, message: &str) -> Answer;
 
-    /// Refuses a request as the rate limiter of its door does; `inside` is the limiter behind the door.
+    /// Refuses a request as the rate limiter of its access does; `inside` is the limiter behind the access.
     fn refuse_rate(&self, arrival: &Arrival, inside: bool) -> Answer;
 
     /// Returns the credentials as a state has them.

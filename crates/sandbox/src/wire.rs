@@ -75,18 +75,18 @@ impl AsyncWrite for Wire {
 }
 
 /// Accepts connections, except those that a fault refuses.
-pub(super) struct Door {
+pub(super) struct FaultyListener {
     listener: TcpListener,
     sandbox: Sandbox,
 }
 
-impl Door {
+impl FaultyListener {
     pub(super) fn new(listener: TcpListener, sandbox: Sandbox) -> Self {
         Self { listener, sandbox }
     }
 }
 
-impl Listener for Door {
+impl Listener for FaultyListener {
     type Io = Wire;
     type Addr = SocketAddr;
 
@@ -109,8 +109,8 @@ impl Listener for Door {
     }
 }
 
-impl Connected<IncomingStream<'_, Door>> for Fate {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+impl Connected<IncomingStream<'_, FaultyListener>> for Fate {
+    fn connect_info(stream: IncomingStream<'_, FaultyListener>) -> Self {
         stream.io().fate.clone()
     }
 }

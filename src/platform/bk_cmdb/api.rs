@@ -1,4 +1,4 @@
-//! The doors to the server: a request, which knows none of them, becomes what one of them wants, and the answer of any
+//! The accesses to the server: a request, which knows none of them, becomes what one of them wants, and the answer of any
 //! of them becomes data or a refusal.
 
 mod direct;
@@ -19,12 +19,12 @@ use crate::{
     provider::{Endpoint, Prepared, RequestContext},
 };
 
-/// Argument that holds the attributes; it is spread where the door wants a flat body.
+/// Argument that holds the attributes; it is spread where the access wants a flat body.
 pub(super) const DATA: &str = "data";
 /// Argument that tells the answers to a repeated question apart. No server gets it.
 pub(super) const AGAIN: &str = "again";
 
-/// Writes a request for the door of the endpoint.
+/// Writes a request for the access of the endpoint.
 pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal> {
     let Value::Object(mut arguments) = request.arguments.clone() else {
         return Err(Refusal::new(None, "arguments of a call have to be an object"));
@@ -32,7 +32,7 @@ pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: RequestCont
     arguments.remove(AGAIN);
     let version = endpoint.settings.get("version").and_then(|version| Version::parse(version));
     let operation = table::find(request.operation, &arguments, version)?;
-    match endpoint.settings.get("door").map(String::as_str) {
+    match endpoint.settings.get("access").map(String::as_str) {
         Some("gateway") => gateway::prepare(operation, arguments, endpoint, stamp),
         Some("direct") => direct::prepare(operation, arguments, endpoint, stamp),
         _ => esb::prepare(operation, arguments, endpoint, stamp),

@@ -1,4 +1,4 @@
-//! One call of an operation, free of the door it came through.
+//! One call of an operation, free of the access it came through.
 
 use serde_json::{Map, Value};
 

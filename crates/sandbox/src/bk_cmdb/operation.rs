@@ -1,4 +1,4 @@
-//! The table of operations: names, methods and paths behind the three doors (section 2).
+//! The table of operations: names, methods and paths behind the three accesses (section 2).
 
 use std::sync::LazyLock;
 
@@ -39,7 +39,7 @@ pub(super) enum Run {
     Watch,
 }
 
-/// One operation. A name may have several, for paths that differ by door.
+/// One operation. A name may have several, for paths that differ by access.
 pub(super) struct Operation {
     pub(super) name: &'static str,
     pub(super) method: &'static str,

@@ -1,8 +1,8 @@
 //! The sandbox from outside: its simulators against documents and recordings, its server, its control, its faults.
 
+mod accesses;
 mod conformance;
 mod contract;
-mod doors;
 mod interop;
 mod operations;
 mod roma;

@@ -1,4 +1,4 @@
-//! Every operation of the contract's table through every door that has it, and what differs by version.
+//! Every operation of the contract's table through every access that has it, and what differs by version.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use reconcile_sandbox::{
 };
 use serde_json::{Value, json};
 
-use crate::doors::{DOORS, Door, Esb, Operation, equal, is_envelope, operations};
+use crate::accesses::{ACCESSES, Access, Esb, Operation, equal, is_envelope, operations};
 
 /// A state on which each operation has something to do.
 fn state() -> Value {
@@ -71,21 +71,21 @@ fn named(name: &str) -> Operation {
 }
 
 #[test]
-fn every_operation_through_every_door() {
+fn every_operation_through_every_access() {
     for operation in operations() {
         let mut data = Vec::new();
-        for door in DOORS {
-            let Some(arrival) = operation.request(door, &operation.vars, &operation.body) else { continue };
+        for access in ACCESSES {
+            let Some(arrival) = operation.request(access, &operation.vars, &operation.body) else { continue };
             let simulator = simulator();
             let noted = simulator.peek(&arrival);
-            assert_eq!(noted.operation, operation.name, "{door:?}");
+            assert_eq!(noted.operation, operation.name, "{access:?}");
             let before = simulator.state();
             let answer = send(&simulator, &arrival);
-            assert!(is_envelope(door, &answer), "{} {door:?}: {answer}", operation.name);
-            assert_eq!(answer["result"], json!(true), "{} {door:?}: {answer}", operation.name);
+            assert!(is_envelope(access, &answer), "{} {access:?}: {answer}", operation.name);
+            assert_eq!(answer["result"], json!(true), "{} {access:?}: {answer}", operation.name);
             let changed = simulator.state() != before;
-            assert_eq!(changed, noted.write, "{} {door:?} changes the state if it writes", operation.name);
-            // Users differ by door, nothing else does.
+            assert_eq!(changed, noted.write, "{} {access:?} changes the state if it writes", operation.name);
+            // Users differ by access, nothing else does.
             data.push(answer["data"].to_string().replace("\"admin\"", "\"amy\""));
         }
         assert!(data.windows(2).all(|pair| pair[0] == pair[1]), "{}: {data:?}", operation.name);
@@ -94,15 +94,15 @@ fn every_operation_through_every_door() {
 }
 
 fn simulator_writes(operation: &Operation) -> bool {
-    let arrival = operation.request(Door::Direct, &operation.vars, &operation.body).expect("every one is direct");
+    let arrival = operation.request(Access::Direct, &operation.vars, &operation.body).expect("every one is direct");
     simulator().peek(&arrival).write
 }
 
 #[test]
 fn every_operation_refuses_what_is_no_json() {
     for operation in operations() {
-        for door in DOORS {
-            let Some(mut arrival) = operation.request(door, &operation.vars, &operation.body) else { continue };
+        for access in ACCESSES {
+            let Some(mut arrival) = operation.request(access, &operation.vars, &operation.body) else { continue };
             if operation.method == "GET" {
                 continue;
             }
@@ -110,10 +110,10 @@ fn every_operation_refuses_what_is_no_json() {
             let answer = send(&simulator(), &arrival);
             let code = answer.get("code").or(answer.get("bk_error_code"));
             let ignored = operation.method == "DELETE" && answer["result"] == json!(true);
-            let expected = if door == Door::Esb { 1_306_406 } else { 1_199_000 };
+            let expected = if access == Access::Esb { 1_306_406 } else { 1_199_000 };
             // Some operations take everything from the path and never look.
             let bodiless = ["get_proc_template", "search_object_unique"].contains(&operation.name);
-            assert!(ignored || bodiless || code == Some(&json!(expected)), "{} {door:?}: {answer}", operation.name);
+            assert!(ignored || bodiless || code == Some(&json!(expected)), "{} {access:?}: {answer}", operation.name);
         }
     }
 }
@@ -145,17 +145,17 @@ fn operations_by_version() {
                 vars = json!({"id": 4});
             }
             let has = version != "3.9" || !newer.contains(operation.name);
-            for door in DOORS {
-                let Some(arrival) = operation.request(door, &vars, &operation.body) else { continue };
+            for access in ACCESSES {
+                let Some(arrival) = operation.request(access, &vars, &operation.body) else { continue };
                 let answer = send(&simulator, &arrival);
-                assert_eq!(answer["result"] == json!(true), has, "{version} {} {door:?}: {answer}", operation.name);
+                assert_eq!(answer["result"] == json!(true), has, "{version} {} {access:?}: {answer}", operation.name);
                 // Before 3.14 the api-server does not rename for the gateway.
-                let names = if door == Door::Direct || (door == Door::Gateway && version != "3.14") {
+                let names = if access == Access::Direct || (access == Access::Gateway && version != "3.14") {
                     "bk_error_code"
                 } else {
                     "code"
                 };
-                assert!(!has || answer[names] == json!(0), "{version} {} {door:?}: {answer}", operation.name);
+                assert!(!has || answer[names] == json!(0), "{version} {} {access:?}: {answer}", operation.name);
                 simulator.load(&state()).expect("the state is fine");
             }
         }
@@ -325,7 +325,7 @@ fn attributes_that_a_service_template_configures() {
     assert_eq!(update(7, json!({"operator": "bob"}))["code"], 0, "no module of the template");
     let list = |body: Value| {
         let operation = named("list_service_template_attribute");
-        send(&simulator, &operation.request(Door::Direct, &json!({}), &body).expect("the server lists them"))
+        send(&simulator, &operation.request(Access::Direct, &json!({}), &body).expect("the server lists them"))
     };
     let rows = list(json!({"bk_biz_id": 3, "id": 1}))["data"]["attributes"].clone();
     assert_eq!(rows, state["service_template_attributes"]);
@@ -369,7 +369,7 @@ fn watches_of_every_resource() {
         assert_eq!(first["data"]["bk_watched"], json!(false), "{resource}");
         let operation = named(write);
         let arrival =
-            operation.request(Door::Esb, &operation.vars, &operation.body).expect("every one has a component");
+            operation.request(Access::Esb, &operation.vars, &operation.body).expect("every one has a component");
         assert_eq!(send(&simulator, &arrival)["result"], json!(true), "{write}");
         let answer = ask(&watch(cursor, json!([])));
         let events = answer["data"]["bk_events"].as_array().expect("events");

@@ -75,7 +75,7 @@ async fn calls_hold_no_credentials() {
     assert_eq!(room(at).await, json!("b"));
     let calls = json_of(at, "GET", "/_sandbox/calls", &Value::Null).await;
     assert_eq!(calls[0]["operation"], "update_inst");
-    assert_eq!(calls[0]["door"], "esb");
+    assert_eq!(calls[0]["access"], "esb");
     assert_eq!(calls[0]["write"], json!(true));
     assert_eq!(calls[0]["body"], json!({"bk_obj_id": "rack", "bk_inst_id": 1, "room": "b"}));
     assert_eq!(calls[1]["body"], Value::Null);

@@ -9,7 +9,7 @@ use reconcile_sandbox::{
 };
 use serde_json::{Value, json};
 
-use crate::doors::{self, Door};
+use crate::accesses::{self, Access};
 
 fn state() -> Value {
     json!({
@@ -266,7 +266,7 @@ proptest! {
     #[test]
     fn random_operations_through_all_doors(
         calls in prop::collection::vec(
-            (prop::sample::select(doors::operations()), prop::sample::select(doors::DOORS.to_vec()), body(), any::<bool>()),
+            (prop::sample::select(accesses::operations()), prop::sample::select(accesses::ACCESSES.to_vec()), body(), any::<bool>()),
             1..30,
         ),
         version in prop::sample::select(vec!["3.14", "3.14", "3.10"]),
@@ -275,7 +275,7 @@ proptest! {
         simulator.load(&state()).expect("the state is fine");
         simulator.set_option("version", &json!(version)).expect("an option");
         let mut counters = BTreeMap::new();
-        for (operation, door, noise, own) in calls {
+        for (operation, access, noise, own) in calls {
             // The table's own call, or one with other ids and whatever fields.
             let mut vars = operation.vars.clone();
             for (name, value) in vars.as_object_mut().into_iter().flatten() {
@@ -285,11 +285,11 @@ proptest! {
                 }
             }
             let body = if own { operation.body.clone() } else { noise };
-            let Some(arrival) = operation.request(door, &vars, &body) else { continue };
+            let Some(arrival) = operation.request(access, &vars, &body) else { continue };
             let answer = simulator.answer(&arrival);
             let answer: Value = serde_json::from_slice(&answer.body).map_err(|error| TestCaseError::fail(format!("{}: {error}", operation.name)))?;
-            let door = if door == Door::Gateway && version != "3.14" { Door::Direct } else { door };
-            prop_assert!(doors::is_envelope(door, &answer), "{} {:?}: {}", operation.name, door, answer);
+            let access = if access == Access::Gateway && version != "3.14" { Access::Direct } else { access };
+            prop_assert!(accesses::is_envelope(access, &answer), "{} {:?}: {}", operation.name, access, answer);
             check(&simulator.state(), &mut counters);
         }
         let saved = simulator.state();

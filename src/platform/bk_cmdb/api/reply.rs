@@ -31,7 +31,7 @@ const FIXED: i64 = 1_199_083;
 /// Code for a missing permission.
 const FORBIDDEN: i64 = 9_900_403;
 
-/// Reads an answer of any door.
+/// Reads an answer of any access.
 pub(in crate::platform::bk_cmdb) fn interpret(request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
     let envelope = match serde_json::from_slice(reply.body) {
         Ok(Value::Object(envelope)) => Envelope(envelope),

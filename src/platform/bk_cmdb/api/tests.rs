@@ -174,7 +174,7 @@ fn one_request_through_three_doors() {
     );
     let account = [("appCode", "app"), ("username", "admin")];
     let through = |api: &'static str, more: &[(&'static str, &'static str)]| {
-        account.iter().chain(&[("door", api)]).chain(more).copied().collect::<Vec<_>>()
+        account.iter().chain(&[("access", api)]).chain(more).copied().collect::<Vec<_>>()
     };
     let secret = [("appSecret", "canary")];
     insta::assert_snapshot!(wire(&update, &through("esb", &[]), &secret), @r#"
@@ -201,7 +201,7 @@ fn one_request_through_three_doors() {
     x-bkapi-request-id: r1
     {"bk_inst_name":"x"}
     "#);
-    insta::assert_snapshot!(wire(&module, &[("door", "gateway"), ("stage", "test"), ("appCode", "app")], &[("appSecret", "canary"), ("token", "canary2")]), @r#"
+    insta::assert_snapshot!(wire(&module, &[("access", "gateway"), ("stage", "test"), ("appCode", "app")], &[("appSecret", "canary"), ("token", "canary2")]), @r#"
     PUT http://h/api/bk-cmdb/test/api/v3/module/1/2/3
     x-bkapi-authorization: {"bk_app_code":"app","bk_app_secret":"canary","bk_token":"canary2"}
     blueking-language: en
@@ -212,7 +212,7 @@ fn one_request_through_three_doors() {
     x-bkapi-request-id: r1
     {"bk_module_name":"x"}
     "#);
-    insta::assert_snapshot!(wire(&module, &[("door", "direct"), ("username", "admin"), ("supplierAccount", "9")], &[]), @r#"
+    insta::assert_snapshot!(wire(&module, &[("access", "direct"), ("username", "admin"), ("supplierAccount", "9")], &[]), @r#"
     PUT http://h/api/v3/module/1/2/3
     x-bkcmdb-user: admin
     bk_user: admin

@@ -55,7 +55,7 @@ pub(super) type Trail<'f> = Option<Records<'f>>;
 /// Which operation tells the records.
 #[derive(Clone, Copy)]
 enum Way {
-    /// Those of one instance, with details. Only some doors have it; it needs no permission on audits.
+    /// Those of one instance, with details. Only some accesses have it; it needs no permission on audits.
     Instance,
     /// A list without details, and the details by ids.
     List,

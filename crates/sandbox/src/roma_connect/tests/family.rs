@@ -229,7 +229,7 @@ fn calls_are_noted_with_their_names_and_without_credentials() {
     ];
     for (method, target, body, operation, noted) in cases {
         let record = simulator.answer(&arrival(method, target, &[], &body)).record;
-        assert_eq!((record.door, record.operation.as_str(), record.write), ("roma", operation, method != "GET"));
+        assert_eq!((record.access, record.operation.as_str(), record.write), ("roma", operation, method != "GET"));
         assert_eq!((record.code, record.body), (Value::Null, noted), "{operation}");
     }
     let record = simulator.answer(&arrival("DELETE", &path, &[], &Value::Null)).record;

@@ -53,7 +53,7 @@ fn a_token_is_issued_and_opens_its_project() {
         assert_eq!(status_with(&simulator, token), 200);
         assert_eq!(status_with(&simulator, &token.replace('+', "+a")), 401);
         assert_eq!(answer.record.operation, "KeystoneCreateUserTokenByPassword");
-        assert_eq!((answer.record.door, answer.record.write, &answer.record.body), ("iam", false, &Value::Null));
+        assert_eq!((answer.record.access, answer.record.write, &answer.record.body), ("iam", false, &Value::Null));
     }
 }
 
@@ -135,7 +135,7 @@ fn projects_are_listed_by_exact_name() {
         let (status, body) = read(&answer);
         let found: Vec<&Value> = body["projects"].as_array().into_iter().flatten().map(|row| &row["id"]).collect();
         assert_eq!((status, json!(found)), (200, ids), "{target}");
-        assert_eq!((answer.record.door, answer.record.operation.as_str()), ("iam", "KeystoneListProjects"));
+        assert_eq!((answer.record.access, answer.record.operation.as_str()), ("iam", "KeystoneListProjects"));
     }
     assert_eq!(simulator.answer(&arrival("GET", "/v3/projects", &[], &Value::Null)).status, 401);
 }

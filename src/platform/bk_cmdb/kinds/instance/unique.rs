@@ -70,7 +70,7 @@ fn unknowable(model: &str, documents: &[(String, &Origin)]) -> Option<Diagnostic
         let fields: Vec<_> = fields.into_iter().collect();
         format!("it cannot be known whether each of these is a unique key of `{model}`: {}{others}", fields.join("; "))
     };
-    let hint = format!("the rules could not be read through this door; `{NAME}` always is one");
+    let hint = format!("the rules could not be read through this access; `{NAME}` always is one");
     Some(Diagnostic::warning("P154", message, origin).hint(hint))
 }
 

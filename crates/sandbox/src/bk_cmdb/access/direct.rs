@@ -15,7 +15,7 @@ fn header<'a>(arrival: &'a Arrival, version: Version, new: &str, legacy: &[&str]
     new.or_else(|| legacy.iter().find_map(|name| arrival.header(name))).filter(|value| !value.is_empty())
 }
 
-/// Errors of the api-server itself, which keep their names behind every door.
+/// Errors of the api-server itself, which keep their names behind every access.
 fn refused(code: i64, text: &str) -> Turned {
     let body = json!({"result": false, "bk_error_code": code, "bk_error_msg": text, "permission": null, "data": null});
     let mut turned = Turned::json(500, code, &body);

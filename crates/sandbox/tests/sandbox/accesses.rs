@@ -1,4 +1,4 @@
-//! The CMDB's operations as the contract's table lists them, and requests for them through each door.
+//! The CMDB's operations as the contract's table lists them, and requests for them through each access.
 
 use reconcile_sandbox::simulator::Arrival;
 use serde_json::{Map, Value, json};
@@ -17,13 +17,13 @@ pub(crate) enum Esb {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Access {
     Esb,
     Gateway,
     Direct,
 }
 
-pub(crate) const DOORS: [Door; 3] = [Door::Esb, Door::Gateway, Door::Direct];
+pub(crate) const ACCESSES: [Access; 3] = [Access::Esb, Access::Gateway, Access::Direct];
 
 /// An operation with a call that succeeds on the state of `operations.rs`.
 #[derive(Debug, Clone)]
@@ -113,8 +113,8 @@ pub(crate) fn operations() -> Vec<Operation> {
 }
 
 impl Operation {
-    /// Returns a request through a door; none where the door has no such operation.
-    pub(crate) fn request(&self, door: Door, vars: &Value, body: &Value) -> Option<Arrival> {
+    /// Returns a request through an access; none where the access has no such operation.
+    pub(crate) fn request(&self, access: Access, vars: &Value, body: &Value) -> Option<Arrival> {
         let none = Map::new();
         let vars = vars.as_object().unwrap_or(&none);
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -124,10 +124,10 @@ impl Operation {
             vars.iter().fold(path.to_owned(), filled)
         };
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let (method, path, query, headers, body) = match door {
-            Door::Esb if self.esb == Esb::None => return None,
-            Door::Gateway if self.gateway.is_empty() => return None,
-            Door::Esb => {
+        let (method, path, query, headers, body) = match access {
+            Access::Esb if self.esb == Esb::None => return None,
+            Access::Gateway if self.gateway.is_empty() => return None,
+            Access::Esb => {
                 let path = format!("/api/c/compapi/v2/cc/{}/", self.name);
                 let pairs = vars.iter().map(|(name, value)| format!("{name}={}", text(value)));
                 let query = pairs.collect::<Vec<_>>().join("&");
@@ -144,7 +144,7 @@ impl Operation {
                     ("POST", path, String::new(), vec![], Some(whole))
                 }
             }
-            Door::Gateway => {
+            Access::Gateway => {
                 let who = json!({"bk_app_code": "app", "bk_app_secret": "s", "bk_username": "amy"});
                 let path = format!("/api/bk-cmdb/prod/api/v3{}", fill(self.gateway));
                 (
@@ -155,7 +155,7 @@ impl Operation {
                     Some(body.clone()),
                 )
             }
-            Door::Direct => {
+            Access::Direct => {
                 let who = vec![header("bk_user", "amy"), header("http_bk_supplier_account", "0")];
                 (self.method, format!("/api/v3{}", fill(self.direct)), String::new(), who, Some(body.clone()))
             }
@@ -165,11 +165,11 @@ impl Operation {
     }
 }
 
-/// Says whether an answer has the door's envelope.
-pub(crate) fn is_envelope(door: Door, answer: &Value) -> bool {
-    let (code, message) = match door {
-        Door::Esb | Door::Gateway => ("code", "message"),
-        Door::Direct => ("bk_error_code", "bk_error_msg"),
+/// Says whether an answer has the access's envelope.
+pub(crate) fn is_envelope(access: Access, answer: &Value) -> bool {
+    let (code, message) = match access {
+        Access::Esb | Access::Gateway => ("code", "message"),
+        Access::Direct => ("bk_error_code", "bk_error_msg"),
     };
     answer["result"].is_boolean()
         && answer[code].is_i64()
@@ -177,5 +177,5 @@ pub(crate) fn is_envelope(door: Door, answer: &Value) -> bool {
         && (answer["result"] == json!(true)) == (answer[code] == json!(0))
         && answer.get("data").is_some()
         && answer.get("permission").is_some()
-        && (door == Door::Esb) == answer["request_id"].is_string()
+        && (access == Access::Esb) == answer["request_id"].is_string()
 }

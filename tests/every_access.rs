@@ -1,4 +1,4 @@
-//! The same manifests through every door and on every version that differs: the same plan, the same end state.
+//! The same manifests through every access and on every version that differs: the same plan, the same end state.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// One target: how it is reached, and what answers.
 struct Case {
-    door: &'static str,
+    access: &'static str,
     auth: &'static str,
     version: &'static str,
     /// More lines of the target.
@@ -54,9 +54,9 @@ fn manifests(directory: &Path) {
 }
 
 /// Writes a configuration into a directory.
-fn configure(directory: &Path, address: SocketAddr, Case { door, auth, more, .. }: &Case) {
+fn configure(directory: &Path, address: SocketAddr, Case { access, auth, more, .. }: &Case) {
     let text = format!(
-        "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb-prod:\n    platform: bk-cmdb\n    door: {door}\n    \
+        "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb-prod:\n    platform: bk-cmdb\n    access: {access}\n    \
          endpoint: http://{address}\n    timeZone: Asia/Shanghai\n    {auth}\n    {more}\n"
     );
     fs::write(directory.join("reconcile.yaml"), text).expect("it can be written");
@@ -105,17 +105,17 @@ fn end_state(sandbox: &Sandbox) -> Value {
 async fn the_same_plan_and_end_state_everywhere() {
     let mut cases = Vec::new();
     for version in ["3.9", "3.10", "3.14"] {
-        for (door, auth) in [("esb", PASSWORD), ("gateway", PASSWORD), ("direct", NAME)] {
-            cases.push(Case { door, auth, version, more: "" });
+        for (access, auth) in [("esb", PASSWORD), ("gateway", PASSWORD), ("direct", NAME)] {
+            cases.push(Case { access, auth, version, more: "" });
         }
     }
-    cases.push(Case { door: "esb", auth: HEADER, version: "3.14", more: "supplierAccount: 0" });
-    cases.push(Case { door: "esb", auth: TOKEN, version: "3.14", more: "version: 3.14.8" });
-    cases.push(Case { door: "direct", auth: NAME, version: "3.14", more: "stage: prod" });
+    cases.push(Case { access: "esb", auth: HEADER, version: "3.14", more: "supplierAccount: 0" });
+    cases.push(Case { access: "esb", auth: TOKEN, version: "3.14", more: "version: 3.14.8" });
+    cases.push(Case { access: "direct", auth: NAME, version: "3.14", more: "stage: prod" });
     let mut first: Option<(Value, Value)> = None;
     for case in &cases {
-        let Case { door, auth, version, more } = case;
-        let name = format!("{door} {version} {auth} {more}");
+        let Case { access, auth, version, more } = case;
+        let name = format!("{access} {version} {auth} {more}");
         let (sandbox, running) = sandbox(version).await;
         let directory = tempfile::tempdir().expect("a directory");
         manifests(directory.path());
@@ -123,7 +123,7 @@ async fn the_same_plan_and_end_state_everywhere() {
         let (code, mut plan, told) = run(directory.path(), &["plan", "--detailed-exitcode"]);
         assert_eq!(code, Some(2), "{name}: {told}");
         let calls = sandbox.calls();
-        assert!(calls.iter().all(|call| !call.write && call.door == *door), "{name}");
+        assert!(calls.iter().all(|call| !call.write && call.access == *access), "{name}");
         let refused = calls.iter().filter(|call| !call.code.is_null() || call.status != 200).count();
         let texts = calls.iter().filter(|call| call.operation.is_empty()).count();
         assert_eq!(refused.max(texts), usize::from(*version == "3.9"), "{name}: one refused call tells the version");
@@ -157,7 +157,7 @@ async fn what_a_server_is_known_to_be_too_old_for_is_told_at_its_line() {
     let directory = tempfile::tempdir().expect("a directory");
     let text = fs::read_to_string("examples/manifests/processes/web.yaml").expect("an example");
     fs::write(directory.path().join("web.yaml"), text).expect("written");
-    let case = Case { door: "gateway", auth: PASSWORD, version: "3.10", more: "version: 3.10" };
+    let case = Case { access: "gateway", auth: PASSWORD, version: "3.10", more: "version: 3.10" };
     configure(directory.path(), running.address, &case);
     let (code, plan, told) = run(directory.path(), &["plan"]);
     assert_eq!(code, Some(1), "{told}");
@@ -169,15 +169,15 @@ async fn what_a_server_is_known_to_be_too_old_for_is_told_at_its_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configured_version_costs_no_refused_call() {
-    for door in ["esb", "gateway", "direct"] {
+    for access in ["esb", "gateway", "direct"] {
         let (sandbox, running) = sandbox("3.9").await;
         let directory = tempfile::tempdir().expect("a directory");
         manifests(directory.path());
-        let auth = if door == "direct" { NAME } else { PASSWORD };
-        configure(directory.path(), running.address, &Case { door, auth, version: "3.9", more: "version: 3.9.41" });
+        let auth = if access == "direct" { NAME } else { PASSWORD };
+        configure(directory.path(), running.address, &Case { access, auth, version: "3.9", more: "version: 3.9.41" });
         let (code, _, told) = run(directory.path(), &["plan"]);
         assert_eq!(code, Some(0), "{told}");
-        assert!(sandbox.calls().iter().all(|call| call.code.is_null() && !call.operation.is_empty()), "{door}");
+        assert!(sandbox.calls().iter().all(|call| call.code.is_null() && !call.operation.is_empty()), "{access}");
         running.shutdown().await.expect("a clean end");
     }
 }

@@ -1,4 +1,4 @@
-//! The three doors: how a request becomes a call, and how its outcome becomes an answer (section 1).
+//! The three accesses: how a request becomes a call, and how its outcome becomes an answer (section 1).
 
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,7 @@ pub(super) struct Admitted {
     pub(super) note: Value,
 }
 
-/// A request that a door turned away.
+/// A request that an access turned away.
 pub(super) struct Turned {
     pub(super) status: u16,
     pub(super) body: String,
@@ -59,7 +59,7 @@ impl Turned {
     }
 }
 
-/// What of the state a door looks at.
+/// What of the state an access looks at.
 pub(super) struct Keys<'a> {
     pub(super) credentials: &'a super::world::Credentials,
     pub(super) version: Version,
@@ -67,7 +67,7 @@ pub(super) struct Keys<'a> {
     pub(super) rid: String,
 }
 
-/// Says which door a path belongs to.
+/// Says which access a path belongs to.
 pub(super) fn envelope(path: &str) -> Envelope {
     if path.starts_with("/api/c/") {
         Envelope::Esb
@@ -78,7 +78,7 @@ pub(super) fn envelope(path: &str) -> Envelope {
     }
 }
 
-/// The door's name in the list of calls.
+/// The access's name in the list of calls.
 pub(super) fn name(envelope: Envelope) -> &'static str {
     match envelope {
         Envelope::Esb => "esb",
@@ -118,7 +118,7 @@ pub(super) fn code(outcome: &Outcome) -> Value {
     outcome.as_ref().err().map_or(Value::Null, |refusal| refusal.code.into())
 }
 
-/// Writes an outcome in a door's envelope.
+/// Writes an outcome in an access's envelope.
 pub(super) fn answer(outcome: Outcome, envelope: Envelope, rid: &str) -> Answer {
     let (result, code, message, data) = match outcome {
         Ok(Reply::Body(body)) if envelope == Envelope::Esb => {
@@ -134,7 +134,7 @@ pub(super) fn answer(outcome: Outcome, envelope: Envelope, rid: &str) -> Answer 
     plain(200, wrap(envelope, result, code, &message, &data, rid), "application/json", rid)
 }
 
-/// Writes an envelope in the order in which the door does.
+/// Writes an envelope in the order in which the access does.
 fn wrap(envelope: Envelope, result: bool, code: i64, message: &str, data: &str, rid: &str) -> String {
     let message = json!(message);
     match envelope {
@@ -163,7 +163,7 @@ pub(super) fn plain(status: u16, body: String, kind: &str, rid: &str) -> Answer 
     }
 }
 
-/// Writes what a door turned away.
+/// Writes what an access turned away.
 pub(super) fn turned(turned: Turned, rid: &str) -> Answer {
     let mut answer = plain(turned.status, turned.body, turned.kind, rid);
     answer.headers.extend(turned.headers);
