@@ -293,7 +293,10 @@ fn acknowledgement(world: &World) -> (Plan, String) {
     }
     let none = Some(Limit::Count(0));
     let max = [("associations".to_owned(), MOST)].into();
-    let safety = Safety { all: Limits { changes: none, deletes: none, min_objects: None, max }, ..Safety::default() };
+    let safety = Safety {
+        all: Limits { changes: none, deletes: none, min_objects: None, max_impact: max },
+        ..Safety::default()
+    };
     let excesses = guard::excesses(&plan, &safety);
     assert_eq!(excesses.is_empty(), plan.is_empty(), "nothing passes such limits unasked");
     let acknowledgement = guard::acknowledgement(&plan, &excesses);

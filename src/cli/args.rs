@@ -204,8 +204,8 @@ pub(super) struct SafetyArgs {
     #[arg(long, value_name = "N|P%", env = "RECONCILE_MAX_DELETES")]
     pub(super) max_deletes: Option<Limit>,
     /// Most things below all changes of a kind on a target, such as `hosts=100`; repeats. What is unknown passes no limit
-    #[arg(long, value_name = "NOUN=N", env = "RECONCILE_MAX", value_delimiter = ',', value_parser = noun_and_most)]
-    pub(super) max: Vec<(String, u64)>,
+    #[arg(long, value_name = "NOUN=N", env = "RECONCILE_MAX_IMPACT", value_delimiter = ',', value_parser = noun_and_most)]
+    pub(super) max_impact: Vec<(String, u64)>,
     /// Let the one plan pass that printed this text when a limit refused it
     #[arg(long, value_name = "TEXT", env = "RECONCILE_ACK")]
     pub(super) ack: Option<String>,

@@ -66,7 +66,7 @@ async fn go(args: &ExplainArgs, ui: &Ui) -> u8 {
             exit::ERROR
         }
         Ok(decided) => {
-            let unlimited = SafetyArgs { max_changes: None, max_deletes: None, max: Vec::new(), ack: None };
+            let unlimited = SafetyArgs { max_changes: None, max_deletes: None, max_impact: Vec::new(), ack: None };
             let planned_run = plan::observe_and_plan(&prepared, &unlimited, ui).await;
             let explained: Vec<_> = decided
                 .objects

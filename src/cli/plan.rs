@@ -322,7 +322,7 @@ pub(super) fn safety(config: Option<&Config>, args: &SafetyArgs) -> Safety {
     for limits in std::iter::once(&mut safety.all).chain(safety.kinds.values_mut()) {
         limits.changes = args.max_changes.or(limits.changes);
         limits.deletes = args.max_deletes.or(limits.deletes);
-        limits.max.extend(args.max.iter().cloned());
+        limits.max_impact.extend(args.max_impact.iter().cloned());
     }
     safety
 }

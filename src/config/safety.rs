@@ -55,14 +55,14 @@ fn limits(section: &Section<'_, '_>, what: &str, impact_units: &[&str], diagnost
     let (changes, deletes) = (limit("maxChanges"), limit("maxDeletes"));
     let min_objects = section.get("minObjects").and_then(|node| yaml::integer(node, "minObjects", diagnostics));
     let min_objects = min_objects.and_then(|count| usize::try_from(count).ok());
-    let max = section.get("max").map(|node| max(node, what, impact_units, diagnostics)).unwrap_or_default();
-    Limits { changes, deletes, min_objects, max }
+    let max = section.get("maxImpact").map(|node| max(node, what, impact_units, diagnostics)).unwrap_or_default();
+    Limits { changes, deletes, min_objects, max_impact: max }
 }
 
 /// Reads limits on what hangs below changes.
 fn max(node: &Node<'_>, what: &str, impact_units: &[&str], diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u64> {
     let mut limits = BTreeMap::new();
-    let Some(section) = Section::open(node, "max", diagnostics) else { return limits };
+    let Some(section) = Section::open(node, "maxImpact", diagnostics) else { return limits };
     for (unit, node) in section.node().entries() {
         if !impact_units.contains(&unit.key()) {
             let message = format!("no `{}` are counted below {what}", unit.key());

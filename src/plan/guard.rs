@@ -61,7 +61,7 @@ pub struct Limits {
     /// The number of objects from which on a share of changes counts.
     pub min_objects: Option<usize>,
     /// On what hangs below the changes, by nouns.
-    pub max: BTreeMap<String, u64>,
+    pub max_impact: BTreeMap<String, u64>,
 }
 
 /// The share of changes that passes where nothing else is said.
@@ -84,19 +84,19 @@ impl Safety {
     /// unspelled.
     pub fn of(&self, kind: &str) -> Limits {
         let own = self.kinds.get(kind).cloned().unwrap_or_default();
-        let mut max = self.all.max.clone();
-        max.extend(own.max);
+        let mut max = self.all.max_impact.clone();
+        max.extend(own.max_impact);
         Limits {
             changes: own.changes.or(self.all.changes).or(Some(SHARE)),
             deletes: own.deletes.or(self.all.deletes).or(Some(Limit::Count(0))),
             min_objects: own.min_objects.or(self.all.min_objects),
-            max,
+            max_impact: max,
         }
     }
 
     /// Says whether there are limits on what hangs below changes, so that it has to be read.
     pub fn needs_impact(&self) -> bool {
-        std::iter::once(&self.all).chain(self.kinds.values()).any(|limits| !limits.max.is_empty())
+        std::iter::once(&self.all).chain(self.kinds.values()).any(|limits| !limits.max_impact.is_empty())
     }
 }
 
@@ -150,7 +150,7 @@ impl Excess {
             "changes" if matches!(self.limit, Limit::Percent(_)) => ("--max-changes ".into(), self.share()?),
             "changes" => ("--max-changes ".into(), count),
             "deletes" => ("--max-deletes ".into(), count),
-            unit => (format!("--max {unit}="), count),
+            unit => (format!("--max-impact {unit}="), count),
         })
     }
 }
@@ -194,7 +194,7 @@ pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
         for ImpactTotal { unit, count, .. } in plan.impact.iter().filter(|one| one.target == target && one.kind == kind)
         {
             // What nobody looked at is unknown too.
-            if let Some(limit) = limits.max.get(*unit)
+            if let Some(limit) = limits.max_impact.get(*unit)
                 && count.is_none_or(|count| count > *limit)
             {
                 let limit = Limit::Count(usize::try_from(*limit).unwrap_or(usize::MAX));

@@ -177,12 +177,12 @@ fn limits_on_what_hangs_below_hold_for_all_changes_of_a_kind() {
     let documents = NGINX.to_owned() + SECOND + &module("m0") + &module("m1");
     let site = Site::with(&busy(12, 5), &[("all.yaml", &documents)]);
     let code = |flags: &[&str]| site.run(&[&["plan"], flags].concat()).code;
-    assert_eq!(code(&["--max", "modules=12", "--max", "hosts=49"]), Some(0));
-    assert_eq!(code(&["--max", "modules=11"]), Some(3));
-    assert_eq!(code(&["--max", "hosts=48,modules=12"]), Some(3));
-    site.configure("safety: {max: {hosts: 9}, kinds: {ProcessTemplate: {max: {hosts: 49, modules: 20}}}}\n");
+    assert_eq!(code(&["--max-impact", "modules=12", "--max-impact", "hosts=49"]), Some(0));
+    assert_eq!(code(&["--max-impact", "modules=11"]), Some(3));
+    assert_eq!(code(&["--max-impact", "hosts=48,modules=12"]), Some(3));
+    site.configure("safety: {maxImpact: {hosts: 9}, kinds: {ProcessTemplate: {max: {hosts: 49, modules: 20}}}}\n");
     assert_eq!(code(&[]), Some(0));
-    site.configure("safety: {max: {hosts: 8}, kinds: {ProcessTemplate: {max: {hosts: 48}}}}\n");
+    site.configure("safety: {maxImpact: {hosts: 8}, kinds: {ProcessTemplate: {max: {hosts: 48}}}}\n");
     let said = site.run(&["apply", "-y"]).stderr;
     let (head, tail) = said.split_once('@').expect("a digest");
     insta::assert_snapshot!(format!("{head}@[digest]{}", &tail[24..]), @r"
@@ -201,8 +201,8 @@ fn limits_on_what_hangs_below_hold_for_all_changes_of_a_kind() {
     more["bk-cmdb"]["host_relations"].as_array_mut().expect("a list").push(relation);
     site.sandbox().load(&more).expect("the state is right");
     assert_eq!(code(&["--ack", &acknowledgement]), Some(3));
-    assert_eq!(code(&["--max", "hosts=49"]), Some(3));
-    assert_eq!(code(&["--max", "hosts=50"]), Some(0));
+    assert_eq!(code(&["--max-impact", "hosts=49"]), Some(3));
+    assert_eq!(code(&["--max-impact", "hosts=50"]), Some(0));
 }
 
 #[test]
@@ -216,14 +216,14 @@ fn what_is_unknown_is_said_and_passes_no_limit() {
         assert_eq!(output.code, Some(0), "{output}");
         assert!(output.stdout.contains(expected), "{output}");
         for unit in unknown {
-            let output = site.run(&["apply", "-y", "--max", &format!("{unit}=1000000")]);
+            let output = site.run(&["apply", "-y", "--max-impact", &format!("{unit}=1000000")]);
             assert_eq!(output.code, Some(3), "{unit}: {output}");
             assert!(output.stderr.contains("unknown, and so not within 1000000"), "{output}");
             assert!(!output.stderr.contains("raises the limits"), "no number would do: {output}");
         }
         assert_eq!(operations(&site.writes()), json!({}));
         for unit in known {
-            assert_eq!(site.run(&["plan", "--max", &format!("{unit}=1000000")]).code, Some(0), "{unit}");
+            assert_eq!(site.run(&["plan", "--max-impact", &format!("{unit}=1000000")]).code, Some(0), "{unit}");
         }
     };
     check("find_host_topo_relation", "hosts unknown, 3 modules, 6 service instances", &["hosts"], &["modules"]);
@@ -241,8 +241,8 @@ fn what_lies_below_a_layer_of_the_topology_is_unknown() {
     let site = Site::with(&state, &[("layer.yaml", &layer)]);
     let (changes, _) = below(&site);
     assert_eq!(changes, [r#"Instance/layer {"associations":0,"hosts":null,"modules":null}"#]);
-    assert_eq!(site.run(&["plan", "--max", "associations=0"]).code, Some(0));
-    assert_eq!(site.run(&["plan", "--max", "hosts=1000"]).code, Some(3));
+    assert_eq!(site.run(&["plan", "--max-impact", "associations=0"]).code, Some(0));
+    assert_eq!(site.run(&["plan", "--max-impact", "hosts=1000"]).code, Some(3));
     // It is one whether its document names a business or not.
     state["bk-cmdb"]["instances"]["bk_switch"][0]["bk_parent_id"] = json!(3);
     let layer = switch("layer", "bk_inst_name: sw-1", "ports: 48");
@@ -258,8 +258,8 @@ fn what_lies_below_a_layer_of_the_topology_is_unknown() {
                 r#"Instance/other {"associations":0,"hosts":0,"modules":0}"#
             ]
         );
-        assert_eq!(site.run(&["plan", "--max", "hosts=1000"]).code, Some(3));
-        assert_eq!(site.run(&["plan", "other.yaml", "--max", "hosts=0"]).code, Some(0));
+        assert_eq!(site.run(&["plan", "--max-impact", "hosts=1000"]).code, Some(3));
+        assert_eq!(site.run(&["plan", "other.yaml", "--max-impact", "hosts=0"]).code, Some(0));
     }
 }
 
@@ -272,7 +272,7 @@ fn an_app_that_goes_takes_its_members_along() {
     let (changes, totals) = below(&site);
     assert_eq!(changes, [r#"App/orders {"apis":null,"members":1}"#]);
     assert!(totals.contains(&"App apis null".to_owned()), "{totals:?}");
-    assert_eq!(site.run(&["plan", "--max", "apis=5"]).code, Some(3));
+    assert_eq!(site.run(&["plan", "--max-impact", "apis=5"]).code, Some(3));
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn nouns_that_are_not_counted_are_told() {
        |
        = help: did you mean `Module`?
     ");
-    let output = site.run(&["plan", "--max", "moduls=1"]);
+    let output = site.run(&["plan", "--max-impact", "moduls=1"]);
     assert_eq!(output.code, Some(64), "{output}");
     assert!(output.stderr.contains("did you mean `modules`?"), "{output}");
 }

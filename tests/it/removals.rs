@@ -64,7 +64,7 @@ fn a_layer_goes_with_what_lies_below_only_where_the_document_says_so() {
     let site = Site::with(&layered(&json!([])), &[("one.yaml", &agreed)]);
     let output = site.run(&["plan"]);
     assert!(output.stdout.contains("    impact: 2 modules"), "{output}");
-    let output = site.run(&["apply", "-y", "--max", "modules=1"]);
+    let output = site.run(&["apply", "-y", "--max-impact", "modules=1"]);
     assert_eq!(output.code, Some(3), "{output}");
     assert_eq!(operations(&site.apply()), json!({"delete_inst": 1}));
     assert_eq!(site.sandbox().state()["bk-cmdb"]["modules"].as_array().map_or(0, Vec::len), 0);

@@ -139,7 +139,7 @@ fn what_a_plan_holds_beside_changes_is_reported() {
         assert_eq!(suites[0]["properties"]["reported"], "1");
     }
     // What lets it pass is beside what hangs below.
-    let reports = Reports::of(&site, &with(&["plan", "--max", "associations=1"]), 3);
+    let reports = Reports::of(&site, &with(&["plan", "--max-impact", "associations=1"]), 3);
     let refused = "associations below the changes of Instance on cmdb: 2, over the limit of 1";
     assert!(reports.text("markdown").contains(refused), "{}", reports.text("markdown"));
     assert!(reports.text("markdown").contains("- 2 associations beneath all changes of Instance on <code>cmdb</code>"));

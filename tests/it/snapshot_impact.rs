@@ -90,9 +90,9 @@ fn what_hangs_below_the_changes_of_a_pull_request_is_counted() {
         App/share → members {"apis":0,"members":0}
         "#); }
         unplug(&site);
-        let limited = site.run(&["plan", "--against", FILE, "--max", "hosts=12"]);
+        let limited = site.run(&["plan", "--against", FILE, "--max-impact", "hosts=12"]);
         assert_eq!(limited.code, Some(3), "{limited}");
-        let limited = site.run(&["plan", "--against", FILE, "--max", "hosts=13"]);
+        let limited = site.run(&["plan", "--against", FILE, "--max-impact", "hosts=13"]);
         assert_eq!(limited.code, Some(0), "{limited}");
     }
 }

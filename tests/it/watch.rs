@@ -350,7 +350,7 @@ fn what_hangs_below_holds_a_plan_too() {
     let row = json!({"bk_obj_asst_id": "switch_rack", "bk_inst_id": 1, "bk_asst_inst_id": 21});
     site.edit("add_instance_association", &row);
     site.sandbox().clear_calls();
-    site.configure("safety: {max: {associations: 0}}\n");
+    site.configure("safety: {maxImpact: {associations: 0}}\n");
     let watch = Watch::start(&site, &["manifests", "--resync", "1s"]);
     expect(&site, &watch, &json!([]));
     assert!(watch.page("/metrics").contains("reconcile_passes_total{result=\"refused\"}"));
