@@ -203,7 +203,7 @@ mod tests {
             fs::write(root.path().join(directory).join(FILE), "").expect("written");
         }
         let found = impact(root.path());
-        let shown: Vec<_> = found.iter().map(|path| path.strip_prefix(root.path()).expect("beneath")).collect();
+        let shown: Vec<_> = found.iter().map(|path| path.strip_prefix(root.path()).expect("impact")).collect();
         assert_eq!(shown, [Path::new("dc/one/reconcile.yaml"), Path::new("net/reconcile.yaml")]);
     }
 }

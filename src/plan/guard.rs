@@ -233,7 +233,7 @@ pub fn acknowledgement(plan: &Plan, excesses: &[Excess]) -> String {
         take(json!([call.request.operation, *call.target, call.request.arguments]));
     }
     for excess in excesses.iter().filter(|excess| excess.among.is_none()) {
-        take(json!(["beneath", excess.kind, *excess.target, excess.what, excess.count]));
+        take(json!(["impact", excess.kind, *excess.target, excess.what, excess.count]));
     }
     let digest = hasher.finalize();
     let digest = digest.iter().take(12).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));

@@ -65,8 +65,8 @@ fn below(site: &Site) -> (Vec<String>, Vec<String>) {
     let rows = |list: &str, text: &dyn Fn(&Value) -> String| {
         plan[list].as_array().into_iter().flatten().map(text).collect::<Vec<_>>()
     };
-    let changes = rows("changes", &|one| format!("{} {}", one["address"].as_str().unwrap_or_default(), one["beneath"]));
-    let totals = rows("beneath", &|one| {
+    let changes = rows("changes", &|one| format!("{} {}", one["address"].as_str().unwrap_or_default(), one["impact"]));
+    let totals = rows("impact", &|one| {
         format!("{} {} {}", one["kind"].as_str().unwrap_or_default(), one["noun"], one["count"]).replace('"', "")
     });
     (changes, totals.into_iter().filter(|total| !total.ends_with(" 0")).collect())

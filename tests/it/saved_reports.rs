@@ -111,7 +111,7 @@ fn what_a_plan_holds_beside_changes_is_reported() {
     let planned: Vec<_> = reports
         .events("planned_change")
         .iter()
-        .map(|event| json!([event["address"], event["policy"], event["implicit"], event["beneath"]]))
+        .map(|event| json!([event["address"], event["policy"], event["implicit"], event["impact"]]))
         .collect();
     assert_eq!(planned.len(), 4);
     assert_eq!(

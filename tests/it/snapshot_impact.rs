@@ -53,7 +53,7 @@ fn shared(modules: i64, hosts: i64) -> Value {
 fn below(plan: &Output) -> Vec<String> {
     let plan = plan.json();
     let changes = plan["changes"].as_array().into_iter().flatten();
-    changes.map(|one| format!("{} {}", one["address"].as_str().unwrap_or_default(), one["beneath"])).collect()
+    changes.map(|one| format!("{} {}", one["address"].as_str().unwrap_or_default(), one["impact"])).collect()
 }
 
 /// Checks that a plan is the same against the snapshot, which connects to nothing, and returns it.
@@ -108,7 +108,7 @@ fn numbers_come_in_the_same_ways_as_from_the_server() {
         site.write("base.yaml", &(0..changed).map(|at| module(&format!("m{at}"))).collect::<String>());
         let plan = same(&site).json();
         let total = |unit: &str| {
-            let totals = plan["beneath"].as_array().into_iter().flatten();
+            let totals = plan["impact"].as_array().into_iter().flatten();
             totals.filter(|one| one["kind"] == "Module" && one["noun"] == unit).map(|one| one["count"].clone()).next()
         };
         let (all, instances) = (total("hosts"), total("serviceInstances"));

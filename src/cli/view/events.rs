@@ -120,7 +120,7 @@ impl Events {
                     ("summary", json!(summary(change))),
                     ("policy", json!(if is_reported { "report" } else { "enforce" })),
                     ("implicit", json!(change.implicit)),
-                    ("beneath", json!(change.impact)),
+                    ("impact", json!(change.impact)),
                     ("notes", json!(change.notes)),
                 ];
                 if let Some(trace) = report.trace {

@@ -101,7 +101,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "blocked": plan.blocked.len(),
             "reported": plan.reported.len(),
         },
-        "beneath": plan.impact.iter().map(|one| json!({
+        "impact": plan.impact.iter().map(|one| json!({
             "target": *one.target,
             "kind": one.kind,
             "noun": one.unit,
@@ -191,7 +191,7 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
         "fields": change.fields.iter().map(|one| field(one, change, sources)).collect::<Vec<_>>(),
         "before": change.before.iter().map(|(path, value)| json!({"path": **path, "value": value})).collect::<Vec<_>>(),
         "implicit": change.implicit,
-        "beneath": change.impact,
+        "impact": change.impact,
         "notes": change.notes,
         "implicit": change.implicit,
         "after": change.after.iter().map(ToString::to_string).collect::<Vec<_>>(),
