@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Version of the files: those of another number before the dot are not read.
-const FORMAT_VERSION: &str = "1.0";
+const FORMAT_VERSION: &str = "2.0";
 /// What stands before the digest, which covers all that lies above its line.
 const DIGEST: &str = "\n  \"digest\": \"sha256:";
 

@@ -25,10 +25,10 @@ use crate::{
 };
 
 /// Version of the documents: the number before the dot changes when a key goes or changes its meaning.
-pub const FORMAT_VERSION: &str = "1.1";
+pub const FORMAT_VERSION: &str = "2.0";
 
 /// The first version that can be applied.
-const OLDEST: (u32, u32) = (1, 1);
+const OLDEST: (u32, u32) = (2, 0);
 
 /// The key that holds the digest of all others.
 const DIGEST: &str = "digest";
@@ -46,7 +46,7 @@ pub enum FileError {
     #[error("it is a {0}, no saved plan")]
     Kind(String),
     /// It was written by a version of the program that this one does not understand.
-    #[error("its format is {0}; this program reads 1.{oldest} to {FORMAT_VERSION}: plan again", oldest = OLDEST.1)]
+    #[error("its format is {0}; this program reads 2.{oldest} to {FORMAT_VERSION}: plan again", oldest = OLDEST.1)]
     Version(String),
     /// It was cut off or edited after it had been written.
     #[error("it was changed after it had been written: its digest does not fit; plan again")]
