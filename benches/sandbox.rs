@@ -20,7 +20,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use reconcile_sandbox::{
     Sandbox,
     bk_cmdb::Simulator,
-    simulator::{Arrival, Simulator as _},
+    simulator::{Request, Simulator as _},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -54,12 +54,12 @@ fn state() -> Value {
     })
 }
 
-fn arrival(operation: &str, body: &Value) -> Arrival {
-    Arrival {
+fn request(operation: &str, body: &Value) -> Request {
+    Request {
         method: "POST".to_owned(),
         path: format!("/api/c/compapi/v2/cc/{operation}/"),
         body: body.to_string().into_bytes(),
-        ..Arrival::default()
+        ..Request::default()
     }
 }
 
@@ -110,10 +110,10 @@ fn in_process(criterion: &mut Criterion) {
         ("count_object_instances", "count_object_instances", json!({"bk_obj_id": "rack"})),
         ("update_inst", "update_inst", json!({"bk_obj_id": "rack", "bk_inst_id": 77, "units": 3})),
     ] {
-        let arrival = arrival(operation, &body);
-        let answer = simulator.answer(&arrival);
+        let request = request(operation, &body);
+        let answer = simulator.answer(&request);
         assert!(answer.record.code.is_null(), "{name}: {}", String::from_utf8_lossy(&answer.body));
-        group.bench_function(name, |bencher| bencher.iter(|| black_box(simulator.answer(&arrival))));
+        group.bench_function(name, |bencher| bencher.iter(|| black_box(simulator.answer(&request))));
     }
     group.finish();
 }

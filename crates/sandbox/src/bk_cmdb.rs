@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     clock::Clock,
-    simulator::{Answer, Arrival, Record, Simulator as Platform, StateError, Twist},
+    simulator::{Answer, Misbehaviour, Record, Request, Simulator as Platform, StateError},
 };
 
 mod access;
@@ -36,6 +36,7 @@ mod instance;
 mod instance_write;
 mod lenient;
 mod load;
+mod misbehaviour;
 mod module;
 mod moment;
 mod operation;
@@ -55,7 +56,6 @@ mod service_instance;
 mod set;
 mod table;
 mod topology;
-mod twist;
 mod watch;
 mod world;
 
@@ -109,36 +109,36 @@ impl Simulator {
         format!("cc0000{:026x}", self.requests.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    fn admit(&self, arrival: &Arrival, rid: &str) -> Result<Admitted, Turned> {
+    fn admit(&self, request: &Request, rid: &str) -> Result<Admitted, Turned> {
         let world = self.read();
         let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.to_owned() };
-        access::admit(arrival, &keys)
+        access::admit(request, &keys)
     }
 
-    fn run(&self, admitted: &Admitted, twist: Option<&Twist>) -> Outcome {
+    fn run(&self, admitted: &Admitted, misbehaviour: Option<&Misbehaviour>) -> Outcome {
         let call = &admitted.call;
         if admitted.foreign {
-            return self.run_write(&mut World::new(), admitted, twist);
+            return self.run_write(&mut World::new(), admitted, misbehaviour);
         }
         match admitted.operation.run {
-            Run::Read(read) if admitted.operation.secondary => self.read_secondary(read, call, twist),
+            Run::Read(read) if admitted.operation.secondary => self.read_secondary(read, call, misbehaviour),
             Run::Read(read) => {
                 let world = self.read();
                 read(&world, &world.tables, call)
             }
             Run::Records(read) => read(&self.read(), call),
             Run::Watch => watch::poll(&self.read(), call, self.clock.now()),
-            Run::Write(_) => self.run_write(&mut self.write(), admitted, twist),
+            Run::Write(_) => self.run_write(&mut self.write(), admitted, misbehaviour),
         }
     }
 
     /// Runs a read of a secondary, which may be behind.
-    fn read_secondary(&self, read: operation::Read, call: &call::Call, twist: Option<&Twist>) -> Outcome {
+    fn read_secondary(&self, read: operation::Read, call: &call::Call, misbehaviour: Option<&Misbehaviour>) -> Outcome {
         let now = self.clock.now();
-        if let Some(Twist::Lag { ms }) = twist {
+        if let Some(Misbehaviour::Lag { ms }) = misbehaviour {
             let world = self.read();
             let lag = SignedDuration::from_millis(i64::try_from(*ms).unwrap_or(i64::MAX));
-            return read(&world, &twist::past(&world, now, lag), call);
+            return read(&world, &misbehaviour::past(&world, now, lag), call);
         }
         let behind = self.read().replica.as_ref().is_some_and(|replica| replica.is_behind(now));
         if behind && let Some(replica) = &mut self.write().replica {
@@ -149,7 +149,7 @@ impl Simulator {
         read(&world, tables, call)
     }
 
-    fn run_write(&self, world: &mut World, admitted: &Admitted, twist: Option<&Twist>) -> Outcome {
+    fn run_write(&self, world: &mut World, admitted: &Admitted, misbehaviour: Option<&Misbehaviour>) -> Outcome {
         let call = &admitted.call;
         match admitted.operation.run {
             Run::Read(read) => read(world, &world.tables, call),
@@ -158,10 +158,10 @@ impl Simulator {
             Run::Write(write) => {
                 world.begin(self.clock.now());
                 let outcome = write(world, call);
-                if outcome.is_ok() && twist == Some(&Twist::Normalise) {
-                    twist::normalise(world);
+                if outcome.is_ok() && misbehaviour == Some(&Misbehaviour::Normalise) {
+                    misbehaviour::normalise(world);
                 }
-                if outcome.is_ok() && twist != Some(&Twist::Drop) {
+                if outcome.is_ok() && misbehaviour != Some(&Misbehaviour::Drop) {
                     world.commit();
                 } else {
                     world.roll_back();
@@ -171,19 +171,19 @@ impl Simulator {
         }
     }
 
-    fn answer_call(&self, arrival: &Arrival, twist: Option<&Twist>) -> Answer {
+    fn answer_call(&self, request: &Request, misbehaviour: Option<&Misbehaviour>) -> Answer {
         let rid = self.rid();
-        match self.admit(arrival, &rid) {
+        match self.admit(request, &rid) {
             Err(turned) => {
-                let record = record(arrival, turned.operation, turned.code.clone(), Value::Null);
+                let record = record(request, turned.operation, turned.code.clone(), Value::Null);
                 Answer { record, ..access::turned(turned, &rid) }
             }
             Ok(mut admitted) => {
-                if let Some(Twist::PageShift { skip }) = twist {
-                    twist::shift_page(&mut admitted.call, *skip);
+                if let Some(Misbehaviour::PageShift { skip }) = misbehaviour {
+                    misbehaviour::shift_page(&mut admitted.call, *skip);
                 }
-                let outcome = self.run(&admitted, twist);
-                let record = record(arrival, Some(admitted.operation), access::code(&outcome), admitted.note);
+                let outcome = self.run(&admitted, misbehaviour);
+                let record = record(request, Some(admitted.operation), access::code(&outcome), admitted.note);
                 Answer { record, ..access::answer(outcome, admitted.envelope, &admitted.call.rid) }
             }
         }
@@ -191,10 +191,10 @@ impl Simulator {
 }
 
 /// What is noted of a request. Only writes show their body.
-fn record(arrival: &Arrival, operation: Option<&Operation>, code: Value, body: Value) -> Record {
+fn record(request: &Request, operation: Option<&Operation>, code: Value, body: Value) -> Record {
     let write = operation.is_some_and(Operation::writes);
     Record {
-        access: access::name(access::envelope(&arrival.path)),
+        access: access::name(access::envelope(&request.path)),
         operation: operation.map_or("", |operation| operation.name).to_owned(),
         write,
         code,
@@ -211,12 +211,12 @@ impl Platform for Simulator {
         path.starts_with("/api/")
     }
 
-    fn answer(&self, arrival: &Arrival) -> Answer {
-        self.answer_call(arrival, None)
+    fn answer(&self, request: &Request) -> Answer {
+        self.answer_call(request, None)
     }
 
-    fn answer_twisted(&self, arrival: &Arrival, twist: &Twist) -> Answer {
-        self.answer_call(arrival, Some(twist))
+    fn answer_twisted(&self, request: &Request, misbehaviour: &Misbehaviour) -> Answer {
+        self.answer_call(request, Some(misbehaviour))
     }
 
     fn prepare<'a>(&'a self, state: &Value) -> Result<Box<dyn FnOnce() + 'a>, Vec<StateError>> {
@@ -236,21 +236,21 @@ impl Platform for Simulator {
         save::save(&self.read())
     }
 
-    fn peek(&self, arrival: &Arrival) -> Record {
-        match self.admit(arrival, "") {
-            Err(turned) => record(arrival, turned.operation, turned.code, Value::Null),
-            Ok(admitted) => record(arrival, Some(admitted.operation), Value::Null, admitted.note),
+    fn peek(&self, request: &Request) -> Record {
+        match self.admit(request, "") {
+            Err(turned) => record(request, turned.operation, turned.code, Value::Null),
+            Ok(admitted) => record(request, Some(admitted.operation), Value::Null, admitted.note),
         }
     }
 
-    fn refuse(&self, arrival: &Arrival, code: &Value, message: &str) -> Answer {
+    fn refuse(&self, request: &Request, code: &Value, message: &str) -> Answer {
         let refusal = Refusal::new(code.as_i64().unwrap_or(1_199_998), message);
-        access::answer(Err(refusal), access::envelope(&arrival.path), &self.rid())
+        access::answer(Err(refusal), access::envelope(&request.path), &self.rid())
     }
 
-    fn refuse_rate(&self, arrival: &Arrival, inside: bool) -> Answer {
+    fn refuse_rate(&self, request: &Request, inside: bool) -> Answer {
         let rid = self.rid();
-        match access::envelope(&arrival.path) {
+        match access::envelope(&request.path) {
             Envelope::Gateway if !inside => {
                 let body = json!({"code": 1_642_902, "code_name": "RATE_LIMIT_RESTRICTION", "result": false,
                     "message": "Request rate limit exceeded [limit by strategy=\"stage\"]", "data": null});
@@ -294,12 +294,12 @@ impl Platform for Simulator {
         Ok(())
     }
 
-    fn waits(&self, arrival: &Arrival, waited: Duration) -> bool {
-        if waited >= WATCH || !(arrival.path.contains("/event/watch/") || arrival.path.contains("/resource_watch")) {
+    fn waits(&self, request: &Request, waited: Duration) -> bool {
+        if waited >= WATCH || !(request.path.contains("/event/watch/") || request.path.contains("/resource_watch")) {
             return false;
         }
         let watches = |admitted: &Admitted| matches!(admitted.operation.run, Run::Watch) && !admitted.foreign;
-        let admitted = self.admit(arrival, "").ok().filter(watches);
+        let admitted = self.admit(request, "").ok().filter(watches);
         admitted.is_some_and(|admitted| watch::is_idle(&self.read(), &admitted.call, self.clock.now()))
     }
 

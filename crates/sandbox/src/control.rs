@@ -5,29 +5,29 @@ use serde_json::{Map, Value, json};
 use super::{
     Sandbox,
     server::plain,
-    simulator::{Answer, Arrival, StateError},
+    simulator::{Answer, Request, StateError},
 };
 
 /// Answers a request to steer the sandbox.
-pub(super) async fn answer(sandbox: &Sandbox, arrival: Arrival) -> Answer {
+pub(super) async fn answer(sandbox: &Sandbox, request: Request) -> Answer {
     let sandbox = sandbox.clone();
-    let long = arrival.path == "/_sandbox/state";
+    let long = request.path == "/_sandbox/state";
     if !long {
-        return steer(&sandbox, &arrival);
+        return steer(&sandbox, &request);
     }
     // Large states take seconds to read and write.
-    let task = tokio::task::spawn_blocking(move || steer(&sandbox, &arrival));
+    let task = tokio::task::spawn_blocking(move || steer(&sandbox, &request));
     task.await.unwrap_or_else(|_| plain(500, "the request ended in a panic"))
 }
 
-fn steer(sandbox: &Sandbox, arrival: &Arrival) -> Answer {
-    match (arrival.method.as_str(), arrival.path.as_str()) {
+fn steer(sandbox: &Sandbox, request: &Request) -> Answer {
+    match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/_sandbox/state") => json_answer(200, &sandbox.state()),
-        ("PUT", "/_sandbox/state") => match document(&arrival.body) {
+        ("PUT", "/_sandbox/state") => match document(&request.body) {
             Ok(state) => done(sandbox.load(&state)),
             Err(mistake) => done(Err(vec![mistake])),
         },
-        ("GET", "/_sandbox/calls") if arrival.query.split('&').any(|pair| pair == "summary=1") => {
+        ("GET", "/_sandbox/calls") if request.query.split('&').any(|pair| pair == "summary=1") => {
             json_answer(200, &json!(sandbox.call_counts()))
         }
         ("GET", "/_sandbox/calls") => json_answer(200, &json!(sandbox.calls())),
@@ -36,17 +36,17 @@ fn steer(sandbox: &Sandbox, arrival: &Arrival) -> Answer {
             done(Ok(()))
         }
         ("GET", "/_sandbox/options") => json_answer(200, &Value::Object(sandbox.options())),
-        ("PUT", "/_sandbox/options") => match document(&arrival.body) {
+        ("PUT", "/_sandbox/options") => match document(&request.body) {
             Ok(Value::Object(options)) => set_options(sandbox, &options),
             Ok(_) => done(Err(vec![mistake(String::new(), "expected an object of options")])),
             Err(mistake) => done(Err(vec![mistake])),
         },
-        ("PUT", "/_sandbox/faults") => match document(&arrival.body) {
+        ("PUT", "/_sandbox/faults") => match document(&request.body) {
             Ok(faults) => done(sandbox.set_faults(&faults)),
             Err(mistake) => done(Err(vec![mistake])),
         },
-        ("POST", "/_sandbox/edit") => edit(sandbox, &arrival.body),
-        (_, path) => plain(404, &format!("404: the sandbox has no {} {path}", arrival.method)),
+        ("POST", "/_sandbox/edit") => edit(sandbox, &request.body),
+        (_, path) => plain(404, &format!("404: the sandbox has no {} {path}", request.method)),
     }
 }
 

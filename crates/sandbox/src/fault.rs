@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::simulator::{Record, StateError, Twist};
+use super::simulator::{Misbehaviour, Record, StateError};
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +60,7 @@ pub enum Fault {
         body: Value,
     },
     /// The platform does something else than it says.
-    Twist(Twist),
+    Misbehaviour(Misbehaviour),
 }
 
 /// A fault with the calls it strikes.
@@ -173,7 +173,7 @@ fn http_status(map: &Map<String, Value>) -> Result<u16, Mistake> {
 
 fn fault(map: &Map<String, Value>) -> Result<Fault, Mistake> {
     let name = text(map, "fault")?.ok_or_else(|| mistake("fault", "expected the name of a fault"))?;
-    let twist = |twist| Ok(Fault::Twist(twist));
+    let misbehaviour = |misbehaviour| Ok(Fault::Misbehaviour(misbehaviour));
     match name.as_str() {
         "status" => {
             let status = http_status(map)?;
@@ -208,12 +208,12 @@ fn fault(map: &Map<String, Value>) -> Result<Fault, Mistake> {
                 body: edit.get("body").cloned().unwrap_or_default(),
             })
         }
-        "drop" => twist(Twist::Drop),
-        "normalise" => twist(Twist::Normalise),
-        "lag" => twist(Twist::Lag { ms: number(map, "ms")?.unwrap_or(1000) }),
+        "drop" => misbehaviour(Misbehaviour::Drop),
+        "normalise" => misbehaviour(Misbehaviour::Normalise),
+        "lag" => misbehaviour(Misbehaviour::Lag { ms: number(map, "ms")?.unwrap_or(1000) }),
         "page_shift" => {
             let skip = map.get("skip").and_then(Value::as_bool).unwrap_or(false);
-            twist(Twist::PageShift { skip })
+            misbehaviour(Misbehaviour::PageShift { skip })
         }
         _ => Err(mistake("fault", &format!("there is no fault `{name}`"))),
     }

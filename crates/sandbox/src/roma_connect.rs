@@ -33,6 +33,7 @@ mod instance;
 mod list;
 mod load;
 mod member;
+mod misbehaviour;
 mod option;
 mod query;
 mod reply;
@@ -45,7 +46,6 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod token;
-mod twist;
 mod view;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,15 +55,15 @@ use serde_json::{Map, Value};
 pub use self::option::{SWITCHES, Setting, Switch};
 use self::{
     access::{Caller, Lockouts, Scope},
+    misbehaviour::History,
     option::Options,
     query::Query,
     reply::{Failure, Success},
     route::{Operation, Route},
     service::Call,
     store::Store,
-    twist::History,
 };
-use crate::simulator::{self, Answer, Arrival, Record, StateError, Twist};
+use crate::simulator::{self, Answer, Misbehaviour, Record, Request, StateError};
 
 /// The largest body of a signed request, in bytes (contract, section 6).
 const LARGEST_BODY: usize = 12 * 1024 * 1024;
@@ -134,17 +134,17 @@ impl Simulator {
         let caller = Caller::new(world.store.credentials.anybody(user), Scope::Account);
         let call = Call { route, query, body, caller, number: world.requests };
         let World { store, options, history, .. } = &mut *world;
-        let outcome = twist::perform(store, history, options, call, None);
+        let outcome = misbehaviour::perform(store, history, options, call, None);
         reply::answer(outcome, &world.options, &request_id, record)
     }
 
-    fn respond(&self, arrival: &Arrival, twist: Option<&Twist>) -> Answer {
+    fn respond(&self, request: &Request, misbehaviour: Option<&Misbehaviour>) -> Answer {
         let mut world = self.world();
         let request_id = world.next_request_id();
-        let route = route::route(&arrival.method, &arrival.path);
-        let record = noted(arrival, route.as_ref());
+        let route = route::route(&request.method, &request.path);
+        let record = noted(request, route.as_ref());
         let outcome = match route {
-            Some(route) => world.respond(arrival, route, twist),
+            Some(route) => world.respond(request, route, misbehaviour),
             None => Err(Failure::no_such_api()),
         };
         reply::answer(outcome, &world.options, &request_id, record)
@@ -171,12 +171,12 @@ impl simulator::Simulator for Simulator {
         route::serves(path)
     }
 
-    fn answer(&self, arrival: &Arrival) -> Answer {
-        self.respond(arrival, None)
+    fn answer(&self, request: &Request) -> Answer {
+        self.respond(request, None)
     }
 
-    fn answer_twisted(&self, arrival: &Arrival, twist: &Twist) -> Answer {
-        self.respond(arrival, Some(twist))
+    fn answer_twisted(&self, request: &Request, misbehaviour: &Misbehaviour) -> Answer {
+        self.respond(request, Some(misbehaviour))
     }
 
     fn prepare<'a>(&'a self, state: &Value) -> Result<Box<dyn FnOnce() + 'a>, Vec<StateError>> {
@@ -194,17 +194,17 @@ impl simulator::Simulator for Simulator {
         dump::state(&self.world().store)
     }
 
-    fn peek(&self, arrival: &Arrival) -> Record {
-        noted(arrival, route::route(&arrival.method, &arrival.path).as_ref())
+    fn peek(&self, request: &Request) -> Record {
+        noted(request, route::route(&request.method, &request.path).as_ref())
     }
 
-    fn refuse(&self, arrival: &Arrival, code: &Value, message: &str) -> Answer {
-        self.refusal(Failure::injected(route::is_identity(&arrival.path), code, message))
+    fn refuse(&self, request: &Request, code: &Value, message: &str) -> Answer {
+        self.refusal(Failure::injected(route::is_identity(&request.path), code, message))
     }
 
     /// The contract knows one limiter, that of the gateway.
-    fn refuse_rate(&self, arrival: &Arrival, _inside: bool) -> Answer {
-        let identity = route::is_identity(&arrival.path);
+    fn refuse_rate(&self, request: &Request, _inside: bool) -> Answer {
+        let identity = route::is_identity(&request.path);
         self.refusal(if identity { Failure::identity(429, "too many requests") } else { Failure::throttled(None) })
     }
 
@@ -249,31 +249,36 @@ impl World {
         derive::id32(&format!("request {}", self.requests))
     }
 
-    fn respond(&mut self, arrival: &Arrival, route: Route, twist: Option<&Twist>) -> Result<Success, Failure> {
-        if arrival.body.len() > LARGEST_BODY {
+    fn respond(
+        &mut self,
+        request: &Request,
+        route: Route,
+        misbehaviour: Option<&Misbehaviour>,
+    ) -> Result<Success, Failure> {
+        if request.body.len() > LARGEST_BODY {
             return Err(Failure::gateway(413, "0201", "Request entity too large"));
         }
-        if arrival.path.len() + arrival.query.len() > LONGEST_TARGET {
+        if request.path.len() + request.query.len() > LONGEST_TARGET {
             return Err(Failure::gateway(414, "0201", "Request URI too large"));
         }
-        let query = Query::read(&arrival.query);
+        let query = Query::read(&request.query);
         if route.operation == Operation::CreateToken {
-            let body = serde_json::from_slice(&arrival.body).ok();
+            let body = serde_json::from_slice(&request.body).ok();
             return identity::create_token(&self.store, &self.options, &query, body.as_ref());
         }
-        let caller = access::caller(arrival, &self.store.credentials, &self.options, &mut self.lockouts)?;
+        let caller = access::caller(request, &self.store.credentials, &self.options, &mut self.lockouts)?;
         if route.operation == Operation::ListProjects {
             return Ok(identity::list_projects(&self.store, &query, &caller));
         }
         self.throttle()?;
         let projects = &self.store.projects;
         let listed = projects.is_empty() || projects.iter().any(|project| project.id == route.project);
-        access::check_project(arrival, &caller, &route.project, listed)?;
+        access::check_project(request, &caller, &route.project, listed)?;
 
-        let body = if route.operation.takes_body() { read_body(arrival)? } else { Map::new() };
+        let body = if route.operation.takes_body() { read_body(request)? } else { Map::new() };
         let writes = route.operation.writes();
         let call = Call { route, query, body, caller, number: self.requests };
-        let success = twist::perform(&mut self.store, &mut self.history, &self.options, call, twist)?;
+        let success = misbehaviour::perform(&mut self.store, &mut self.history, &self.options, call, misbehaviour)?;
         if writes {
             self.writes += 1;
             if is_turn(self.writes, self.options.count("lose-answer-every")) {
@@ -298,15 +303,15 @@ fn is_turn(count: u64, every: u64) -> bool {
 }
 
 /// Reads the body of a write. Media types are compared without regard to case and parameters (contract, section 2).
-fn read_body(arrival: &Arrival) -> Result<Map<String, Value>, Failure> {
-    let media_type = arrival.header("content-type").map(|value| value.split(';').next().unwrap_or_default().trim());
+fn read_body(request: &Request) -> Result<Map<String, Value>, Failure> {
+    let media_type = request.header("content-type").map(|value| value.split(';').next().unwrap_or_default().trim());
     if media_type.is_some_and(|media_type| !media_type.eq_ignore_ascii_case("application/json")) {
         return Err(Failure::parameter("Content-Type", "expected application/json"));
     }
-    if arrival.body.is_empty() {
+    if request.body.is_empty() {
         return Err(Failure::service(400, 13001, "The request body is missing", "body"));
     }
-    match serde_json::from_slice(&arrival.body) {
+    match serde_json::from_slice(&request.body) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
@@ -317,13 +322,13 @@ fn read_body(arrival: &Arrival) -> Result<Map<String, Value>, Failure> {
 }
 
 /// Returns what is noted of a request, apart from how it ends.
-fn noted(arrival: &Arrival, route: Option<&Route>) -> Record {
+fn noted(request: &Request, route: Option<&Route>) -> Record {
     match route {
         Some(route) if route.operation.writes() => {
-            record(route, &serde_json::from_slice(&arrival.body).unwrap_or_default())
+            record(route, &serde_json::from_slice(&request.body).unwrap_or_default())
         }
         Some(route) => record(route, &Value::Null),
-        None => Record { access: if route::is_identity(&arrival.path) { "iam" } else { "roma" }, ..Record::default() },
+        None => Record { access: if route::is_identity(&request.path) { "iam" } else { "roma" }, ..Record::default() },
     }
 }
 

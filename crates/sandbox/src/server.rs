@@ -9,7 +9,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
-    extract::{ConnectInfo, Request, State},
+    extract::{self, ConnectInfo, State},
     http::{HeaderName, HeaderValue, StatusCode},
     response::Response,
 };
@@ -23,8 +23,8 @@ use super::{
     Sandbox, control,
     fault::Fault,
     lock,
-    simulator::{Answer, Arrival, Simulator},
-    wire::{Fate, FaultyListener},
+    simulator::{Answer, Request, Simulator},
+    wire::{ConnectionControl, FaultyListener},
 };
 
 /// The longest body: a state file of some hundred thousand rows fits.
@@ -64,7 +64,7 @@ pub(super) async fn start(sandbox: Sandbox, listen: SocketAddr) -> io::Result<Ru
     let stop = CancellationToken::new();
     let context = Context { sandbox: sandbox.clone(), address, stop: stop.clone() };
     let router = Router::new().fallback(handle).with_state(context);
-    let service = router.into_make_service_with_connect_info::<Fate>();
+    let service = router.into_make_service_with_connect_info::<ConnectionControl>();
     let stopped = stop.clone();
     let task = tokio::spawn(async move {
         axum::serve(FaultyListener::new(listener, sandbox), service)
@@ -74,13 +74,17 @@ pub(super) async fn start(sandbox: Sandbox, listen: SocketAddr) -> io::Result<Ru
     Ok(Running { address, stop, task })
 }
 
-async fn handle(State(context): State<Context>, ConnectInfo(fate): ConnectInfo<Fate>, request: Request) -> Response {
+async fn handle(
+    State(context): State<Context>,
+    ConnectInfo(connection): ConnectInfo<ConnectionControl>,
+    request: extract::Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let headers = head
         .headers
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-    let mut arrival = Arrival {
+    let mut request = Request {
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or("").to_owned(),
@@ -88,18 +92,18 @@ async fn handle(State(context): State<Context>, ConnectInfo(fate): ConnectInfo<F
         body: Vec::new(),
     };
     match to_bytes(body, BODY).await {
-        Ok(bytes) => arrival.body = bytes.into(),
+        Ok(bytes) => request.body = bytes.into(),
         Err(_) => return respond(plain(413, "the body is too long or broke off")),
     }
-    if arrival.path.starts_with("/_sandbox/") && !is_local(&arrival, context.address) {
+    if request.path.starts_with("/_sandbox/") && !is_local(&request, context.address) {
         return respond(plain(403, "403: the sandbox is steered from this machine alone, and by no web page"));
     }
-    if arrival.path.starts_with("/_sandbox/") {
-        return respond(control::answer(&context.sandbox, arrival).await);
+    if request.path.starts_with("/_sandbox/") {
+        return respond(control::answer(&context.sandbox, request).await);
     }
     let simulators = &context.sandbox.shared.simulators;
-    match simulators.iter().find(|simulator| simulator.serves(&arrival.path)) {
-        Some(simulator) => serve(&context, simulator.as_ref(), &arrival, &fate).await,
+    match simulators.iter().find(|simulator| simulator.serves(&request.path)) {
+        Some(simulator) => serve(&context, simulator.as_ref(), &request, &connection).await,
         None => respond(plain(404, "404: no platform serves this path")),
     }
 }
@@ -108,9 +112,9 @@ async fn handle(State(context): State<Context>, ConnectInfo(fate): ConnectInfo<F
 ///
 /// Such a request names its page in `Origin`; and a page can give a loopback address a name of its own, which is then
 /// the `Host`. Where the sandbox listens on other addresses, it may have any name.
-fn is_local(arrival: &Arrival, listening: SocketAddr) -> bool {
+fn is_local(request: &Request, listening: SocketAddr) -> bool {
     let header = |name: &str| {
-        let found = arrival.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = request.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     };
     let (host, origin) = (header("host"), header("origin"));
@@ -124,7 +128,12 @@ fn is_local(arrival: &Arrival, listening: SocketAddr) -> bool {
 }
 
 /// Answers a platform's request, faults included, and notes the call.
-async fn serve(context: &Context, simulator: &dyn Simulator, arrival: &Arrival, fate: &Fate) -> Response {
+async fn serve(
+    context: &Context,
+    simulator: &dyn Simulator,
+    request: &Request,
+    connection: &ConnectionControl,
+) -> Response {
     let shared = &context.sandbox.shared;
     let (time, begun) = (Timestamp::now(), Instant::now());
     let latency = *lock(&shared.latency);
@@ -133,24 +142,24 @@ async fn serve(context: &Context, simulator: &dyn Simulator, arrival: &Arrival, 
     }
     let faults = {
         let mut faults = lock(&shared.faults);
-        if faults.is_empty() { Vec::new() } else { faults.strike(&simulator.peek(arrival)) }
+        if faults.is_empty() { Vec::new() } else { faults.strike(&simulator.peek(request)) }
     };
     for fault in &faults {
         if let Fault::Delay { ms } = fault {
             tokio::time::sleep(Duration::from_millis(*ms)).await;
         }
     }
-    while simulator.waits(arrival, begun.elapsed()) && !context.stop.is_cancelled() {
+    while simulator.waits(request, begun.elapsed()) && !context.stop.is_cancelled() {
         tokio::time::sleep(PATIENCE).await;
     }
-    let (answer, ending) = struck(simulator, arrival, &faults);
+    let (answer, ending) = struck(simulator, request, &faults);
     let status = if ending == Ending::Reset { 0 } else { answer.status };
     let record = answer.record.clone();
     lock(&shared.calls).add(time, simulator.platform(), status, begun.elapsed(), record);
     match ending {
         Ending::Whole => respond(answer),
         Ending::Reset => {
-            fate.reset();
+            connection.reset();
             respond(answer)
         }
         Ending::Cut => cut(&answer),
@@ -166,11 +175,11 @@ enum Ending {
 }
 
 /// Answers a request with the faults that strike it.
-fn struck(simulator: &dyn Simulator, arrival: &Arrival, faults: &[Fault]) -> (Answer, Ending) {
+fn struck(simulator: &dyn Simulator, request: &Request, faults: &[Fault]) -> (Answer, Ending) {
     // An answer in place of the platform's is noted as the call that it was to be.
     let instead = |answer: Answer| {
         let code = answer.record.code.clone();
-        let mut record = simulator.peek(arrival);
+        let mut record = simulator.peek(request);
         record.code = if code.is_null() { Value::from(answer.status) } else { code };
         (Answer { record, ..answer }, Ending::Whole)
     };
@@ -183,12 +192,12 @@ fn struck(simulator: &dyn Simulator, arrival: &Arrival, faults: &[Fault]) -> (An
                 return instead(answer);
             }
             Fault::Code { code, message } => {
-                let mut answer = simulator.refuse(arrival, code, message);
+                let mut answer = simulator.refuse(request, code, message);
                 answer.record.code = code.clone();
                 return instead(answer);
             }
             Fault::RateLimit { retry_after, inside } => {
-                let mut answer = simulator.refuse_rate(arrival, *inside);
+                let mut answer = simulator.refuse_rate(request, *inside);
                 if let Some(seconds) = retry_after {
                     answer.headers.push(("retry-after".to_owned(), seconds.to_string()));
                 }
@@ -204,13 +213,15 @@ fn struck(simulator: &dyn Simulator, arrival: &Arrival, faults: &[Fault]) -> (An
             | Fault::Cut
             | Fault::Garbage
             | Fault::Applied { .. }
-            | Fault::Twist(_) => {}
+            | Fault::Misbehaviour(_) => {}
         }
     }
-    let twist = faults.iter().find_map(|fault| if let Fault::Twist(twist) = fault { Some(twist) } else { None });
-    let mut answer = match twist {
-        Some(twist) => simulator.answer_twisted(arrival, twist),
-        None => simulator.answer(arrival),
+    let misbehaviour = faults
+        .iter()
+        .find_map(|fault| if let Fault::Misbehaviour(misbehaviour) = fault { Some(misbehaviour) } else { None });
+    let mut answer = match misbehaviour {
+        Some(misbehaviour) => simulator.answer_twisted(request, misbehaviour),
+        None => simulator.answer(request),
     };
     let mut ending = Ending::Whole;
     for fault in faults {
@@ -230,7 +241,7 @@ fn struck(simulator: &dyn Simulator, arrival: &Arrival, faults: &[Fault]) -> (An
             | Fault::Refuse
             | Fault::ResetBefore
             | Fault::SecondWriter { .. }
-            | Fault::Twist(_) => {}
+            | Fault::Misbehaviour(_) => {}
         }
     }
     (answer, ending)

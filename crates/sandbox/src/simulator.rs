@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 /// A request as it arrived.
 #[derive(Debug, Clone, Default)]
-pub struct Arrival {
+pub struct Request {
     /// HTTP method in capitals.
     pub method: String,
     /// Path as on the request line: percent-encoded, without the query.
@@ -19,7 +19,7 @@ pub struct Arrival {
     pub body: Vec<u8>,
 }
 
-impl Arrival {
+impl Request {
     /// Returns the first value of a header; the name is in small letters.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -65,7 +65,7 @@ pub struct StateError {
 
 /// A call that the platform handles otherwise than it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Twist {
+pub enum Misbehaviour {
     /// A write is accepted but not done.
     Drop,
     /// A write stores an equivalent of what was sent.
@@ -91,7 +91,7 @@ pub trait Simulator: Send + Sync {
     fn serves(&self, path: &str) -> bool;
 
     /// Answers a request.
-    fn answer(&self, arrival: &Arrival) -> Answer;
+    fn answer(&self, request: &Request) -> Answer;
 
     /// Reads a section of a state file, or reports every mistake in it. What is returned replaces the whole state.
     fn prepare<'a>(&'a self, state: &Value) -> Result<Box<dyn FnOnce() + 'a>, Vec<StateError>>;
@@ -105,16 +105,16 @@ pub trait Simulator: Send + Sync {
     fn state(&self) -> Value;
 
     /// Says what a request is without answering it: its access, operation and whether it writes. Faults select by that.
-    fn peek(&self, arrival: &Arrival) -> Record;
+    fn peek(&self, request: &Request) -> Record;
 
     /// Answers a request otherwise than it should.
-    fn answer_twisted(&self, arrival: &Arrival, twist: &Twist) -> Answer;
+    fn answer_twisted(&self, request: &Request, misbehaviour: &Misbehaviour) -> Answer;
 
     /// Refuses a request with a code in the platform's envelope.
-    fn refuse(&self, arrival: &Arrival, code: &Value, message: &str) -> Answer;
+    fn refuse(&self, request: &Request, code: &Value, message: &str) -> Answer;
 
     /// Refuses a request as the rate limiter of its access does; `inside` is the limiter behind the access.
-    fn refuse_rate(&self, arrival: &Arrival, inside: bool) -> Answer;
+    fn refuse_rate(&self, request: &Request, inside: bool) -> Answer;
 
     /// Returns the credentials as a state has them.
     fn credentials(&self) -> Value;
@@ -128,7 +128,7 @@ pub trait Simulator: Send + Sync {
     }
 
     /// Says whether the answer to a request waits for something to happen; it is asked again and again.
-    fn waits(&self, _arrival: &Arrival, _waited: Duration) -> bool {
+    fn waits(&self, _arrival: &Request, _waited: Duration) -> bool {
         false
     }
 

@@ -24,9 +24,9 @@ use super::{Sandbox, lock};
 
 /// Whether a connection is to be reset instead of answered.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fate(Arc<AtomicBool>);
+pub(super) struct ConnectionControl(Arc<AtomicBool>);
 
-impl Fate {
+impl ConnectionControl {
     /// Resets the connection as soon as an answer is written.
     pub(super) fn reset(&self) {
         self.0.store(true, Ordering::SeqCst);
@@ -36,13 +36,13 @@ impl Fate {
 /// A connection with its fate.
 pub(super) struct Wire {
     stream: TcpStream,
-    fate: Fate,
+    connection: ConnectionControl,
 }
 
 impl Wire {
     /// Says whether the connection is to be reset, and makes the coming close a reset.
     fn is_reset(&self) -> bool {
-        self.fate.0.load(Ordering::SeqCst) && self.stream.set_zero_linger().is_ok()
+        self.connection.0.load(Ordering::SeqCst) && self.stream.set_zero_linger().is_ok()
     }
 }
 
@@ -100,7 +100,7 @@ impl Listener for FaultyListener {
             }
             // Small answers go out at once.
             let _ = stream.set_nodelay(true);
-            return (Wire { stream, fate: Fate::default() }, address);
+            return (Wire { stream, connection: ConnectionControl::default() }, address);
         }
     }
 
@@ -109,8 +109,8 @@ impl Listener for FaultyListener {
     }
 }
 
-impl Connected<IncomingStream<'_, FaultyListener>> for Fate {
+impl Connected<IncomingStream<'_, FaultyListener>> for ConnectionControl {
     fn connect_info(stream: IncomingStream<'_, FaultyListener>) -> Self {
-        stream.io().fate.clone()
+        stream.io().connection.clone()
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::simulator::{Answer, Arrival};
+use crate::simulator::{Answer, Request};
 
 use super::{
     call::{Call, Payload},
@@ -88,11 +88,11 @@ pub(super) fn name(envelope: Envelope) -> &'static str {
 }
 
 /// Lets a request in or turns it away.
-pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turned> {
-    match envelope(&arrival.path) {
-        Envelope::Esb => esb::admit(arrival, keys),
-        Envelope::Gateway => gateway::admit(arrival, keys),
-        Envelope::Direct => direct::admit(arrival, keys),
+pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turned> {
+    match envelope(&request.path) {
+        Envelope::Esb => esb::admit(request, keys),
+        Envelope::Gateway => gateway::admit(request, keys),
+        Envelope::Direct => direct::admit(request, keys),
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     store::{Credentials, Key, Person, User},
     token,
 };
-use crate::simulator::Arrival;
+use crate::simulator::Request;
 
 /// What somebody's credentials reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,18 +49,18 @@ pub(super) struct Lockouts(HashMap<String, (u64, Option<Timestamp>)>);
 
 /// Returns who sent a request.
 pub(super) fn caller(
-    arrival: &Arrival,
+    request: &Request,
     credentials: &Credentials,
     options: &Options,
     lockouts: &mut Lockouts,
 ) -> Result<Caller, Failure> {
-    let token = arrival.header("x-auth-token");
+    let token = request.header("x-auth-token");
     // A signed request may carry a token as well: then it is one more signed header (contract, section 5).
-    match (arrival.header("authorization"), token) {
+    match (request.header("authorization"), token) {
         (Some(_), _) | (None, None) if !credentials.are_demanded() => {
             Ok(Caller::new(credentials.default_user(), Scope::Account))
         }
-        (Some(authorization), _) => by_signature(arrival, authorization, credentials, options, lockouts),
+        (Some(authorization), _) => by_signature(request, authorization, credentials, options, lockouts),
         (None, Some(token)) => by_token(token, credentials, options),
         (None, None) => Err(bad_token(options, 1000, "No token in request", "x-auth-token not found")),
     }
@@ -99,7 +99,7 @@ fn bad_token(options: &Options, number: u32, message: &str, reason: &str) -> Fai
 }
 
 fn by_signature(
-    arrival: &Arrival,
+    request: &Request,
     authorization: &str,
     credentials: &Credentials,
     options: &Options,
@@ -112,7 +112,7 @@ fn by_signature(
         return Err(Failure::caller("AK access failed to reach the limit,forbidden"));
     }
     let failures = if locked_until.is_some() { 0 } else { failures };
-    match verified(arrival, &claim, credentials, options, now) {
+    match verified(request, &claim, credentials, options, now) {
         Ok(key) => {
             lockouts.0.remove(&claim.access_key);
             let user = key.user.as_ref().map_or_else(|| credentials.default_user(), |user| credentials.anybody(user));
@@ -129,7 +129,7 @@ fn by_signature(
 }
 
 fn verified<'a>(
-    arrival: &Arrival,
+    request: &Request,
     claim: &Claim,
     credentials: &'a Credentials,
     options: &Options,
@@ -139,7 +139,7 @@ fn verified<'a>(
     let key = credentials.keys.get(&claim.access_key).ok_or_else(unknown)?;
     // A temporary key is found by its token. Beside a lasting key a token means nothing.
     if let Some(security_token) = &key.security_token {
-        let sent = arrival.header("x-security-token").map(str::trim).ok_or_else(unknown)?;
+        let sent = request.header("x-security-token").map(str::trim).ok_or_else(unknown)?;
         if sent != security_token {
             return Err("decrypt token fail, x-security-token does not belong to the ak".to_owned());
         }
@@ -147,13 +147,13 @@ fn verified<'a>(
     if let Some(expires) = key.expires.filter(|expires| *expires <= now) {
         return Err(format!("decrypt token fail, the temporary credentials expired at {}", clock::seconds(expires)));
     }
-    signature::verify(arrival, claim, &key.secret, now, options.count("clock-window-seconds"))?;
+    signature::verify(request, claim, &key.secret, now, options.count("clock-window-seconds"))?;
     Ok(key)
 }
 
 /// Checks that a caller reaches the project of a path.
-pub(super) fn check_project(arrival: &Arrival, caller: &Caller, project: &str, listed: bool) -> Result<(), Failure> {
-    if arrival.header("x-project-id").is_some_and(|sent| sent.trim() != project) {
+pub(super) fn check_project(request: &Request, caller: &Caller, project: &str, listed: bool) -> Result<(), Failure> {
+    if request.header("x-project-id").is_some_and(|sent| sent.trim() != project) {
         return Err(Failure::project("X-Project-Id differs from the project in the path"));
     }
     if !listed {

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 use sha2::Sha256;
 
 use super::{clock, derive};
-use crate::simulator::Arrival;
+use crate::simulator::Request;
 
 /// Everything but letters, digits and `-_.~` is encoded.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -43,13 +43,13 @@ impl Claim {
 
 /// Verifies a claim with the secret key that belongs to it, or says what is wrong.
 pub(super) fn verify(
-    arrival: &Arrival,
+    request: &Request,
     claim: &Claim,
     secret: &str,
     now: Timestamp,
     window_seconds: u64,
 ) -> Result<(), String> {
-    let date = arrival.header("x-sdk-date").map(str::trim).ok_or("x-sdk-date not found")?;
+    let date = request.header("x-sdk-date").map(str::trim).ok_or("x-sdk-date not found")?;
     if !claim.signed.iter().any(|name| name == "x-sdk-date") {
         return Err("x-sdk-date is not among the signed headers".to_owned());
     }
@@ -57,7 +57,7 @@ pub(super) fn verify(
     if time.duration_since(now).unsigned_abs().as_secs() > window_seconds {
         return Err(format!("aksk signature expired, x-sdk-date:{date}, server time:{}", clock::seconds(now)));
     }
-    let requests = canonical_requests(arrival, &claim.signed)?;
+    let requests = canonical_requests(request, &claim.signed)?;
     if requests.iter().any(|request| signature(secret, date, request) == claim.signature) {
         return Ok(());
     }
@@ -83,18 +83,18 @@ pub(super) fn hmac_sha256(key: &[u8], text: &[u8]) -> String {
 }
 
 /// Returns the canonical requests that the server accepts: one for each way to hash the body.
-pub(super) fn canonical_requests(arrival: &Arrival, signed: &[String]) -> Result<Vec<String>, String> {
-    let value = |name: &str| arrival.header(name).unwrap_or_default().trim();
+pub(super) fn canonical_requests(request: &Request, signed: &[String]) -> Result<Vec<String>, String> {
+    let value = |name: &str| request.header(name).unwrap_or_default().trim();
     let headers: Vec<String> = signed.iter().map(|name| format!("{name}:{}", value(name))).collect();
     let start = format!(
         "{}\n{}\n{}\n{}\n\n{}",
-        arrival.method,
-        canonical_path(&arrival.path),
-        canonical_query(&arrival.query),
+        request.method,
+        canonical_path(&request.path),
+        canonical_query(&request.query),
         headers.join("\n"),
         signed.join(";"),
     );
-    Ok(body_hashes(arrival, signed)?.iter().map(|hash| format!("{start}\n{hash}")).collect())
+    Ok(body_hashes(request, signed)?.iter().map(|hash| format!("{start}\n{hash}")).collect())
 }
 
 /// Returns the path decoded, every segment encoded anew, and a slash at the end.
@@ -121,16 +121,16 @@ fn canonical_query(query: &str) -> String {
 }
 
 /// Returns what may stand for the body. A declared hash counts only where it is signed, and has to be right.
-fn body_hashes(arrival: &Arrival, signed: &[String]) -> Result<Vec<String>, String> {
-    let actual = derive::sha256(&arrival.body);
-    let declared = arrival.header("x-sdk-content-sha256").map(str::trim);
+fn body_hashes(request: &Request, signed: &[String]) -> Result<Vec<String>, String> {
+    let actual = derive::sha256(&request.body);
+    let declared = request.header("x-sdk-content-sha256").map(str::trim);
     let Some(declared) = declared.filter(|_| signed.iter().any(|name| name == "x-sdk-content-sha256")) else {
         return Ok(vec![actual]);
     };
     if declared != "UNSIGNED-PAYLOAD" && declared != actual {
         return Err("verify aksk signature fail, x-sdk-content-sha256 is not the hash of the body".to_owned());
     }
-    if arrival.body.is_empty() {
+    if request.body.is_empty() {
         // Without a body one official signer hashes the empty text, the other one takes the header.
         return Ok(vec![actual, declared.to_owned()]);
     }

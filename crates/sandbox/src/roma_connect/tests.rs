@@ -14,7 +14,7 @@ mod switches;
 use serde_json::{Value, json};
 
 use super::Simulator;
-use crate::simulator::{Answer, Arrival, Simulator as _};
+use crate::simulator::{Answer, Request, Simulator as _};
 
 /// The time at which the clock of a test stands.
 const NOW: &str = "2026-01-02T03:04:05Z";
@@ -37,10 +37,10 @@ fn start_with(state: &Value, options: &Value) -> Simulator {
 }
 
 /// Returns a request; the target is a path and perhaps a query, below the instance `i1` unless it starts with a slash.
-fn arrival(method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Arrival {
+fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Request {
     let whole = if target.starts_with('/') { target.to_owned() } else { format!("/v2/p1/instances/i1/{target}") };
     let (path, query) = whole.split_once('?').unwrap_or((&whole, ""));
-    Arrival {
+    Request {
         method: method.to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
@@ -51,12 +51,12 @@ fn arrival(method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -
 
 /// Sends a request without credentials.
 fn send(simulator: &Simulator, method: &str, target: &str, body: &Value) -> (u16, Value) {
-    read(&simulator.answer(&arrival(method, target, &[], body)))
+    read(&simulator.answer(&request(method, target, &[], body)))
 }
 
 /// Sends a request as the holder of a token that the state lists.
 fn send_as(simulator: &Simulator, token: &str, method: &str, target: &str, body: &Value) -> (u16, Value) {
-    read(&simulator.answer(&arrival(method, target, &[("x-auth-token", token)], body)))
+    read(&simulator.answer(&request(method, target, &[("x-auth-token", token)], body)))
 }
 
 /// Returns status and body of an answer.

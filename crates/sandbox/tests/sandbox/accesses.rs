@@ -1,6 +1,6 @@
 //! The CMDB's operations as the contract's table lists them, and requests for them through each access.
 
-use reconcile_sandbox::simulator::Arrival;
+use reconcile_sandbox::simulator::Request;
 use serde_json::{Map, Value, json};
 
 /// How the ESB takes the attributes of a call.
@@ -114,7 +114,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 
 impl Operation {
     /// Returns a request through an access; none where the access has no such operation.
-    pub(crate) fn request(&self, access: Access, vars: &Value, body: &Value) -> Option<Arrival> {
+    pub(crate) fn request(&self, access: Access, vars: &Value, body: &Value) -> Option<Request> {
         let none = Map::new();
         let vars = vars.as_object().unwrap_or(&none);
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -161,7 +161,7 @@ impl Operation {
             }
         };
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        Some(Arrival { method: method.to_owned(), path, query, headers, body })
+        Some(Request { method: method.to_owned(), path, query, headers, body })
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use reconcile_sandbox::{
     bk_cmdb::Simulator,
-    simulator::{Answer, Arrival, Simulator as _},
+    simulator::{Answer, Request, Simulator as _},
 };
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ fn send(simulator: &Simulator, request: &Value, bound: &Bound) -> Result<Answer,
         (None, None | Some(Value::Null)) => Vec::new(),
         (None, Some(body)) => fill(body, bound)?.to_string().into_bytes(),
     };
-    Ok(simulator.answer(&Arrival {
+    Ok(simulator.answer(&Request {
         method: text("method").to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),

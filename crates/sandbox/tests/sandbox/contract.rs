@@ -2,7 +2,7 @@
 
 use reconcile_sandbox::{
     bk_cmdb::Simulator,
-    simulator::{Arrival, Simulator as _, Twist},
+    simulator::{Misbehaviour, Request, Simulator as _},
 };
 use serde_json::{Value, json};
 
@@ -30,19 +30,19 @@ fn simulator() -> Simulator {
     simulator
 }
 
-fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Arrival {
-    Arrival {
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Request {
+    Request {
         method: method.to_owned(),
         path: path.to_owned(),
         headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
-        ..Arrival::default()
+        ..Request::default()
     }
 }
 
 /// Sends a request; returns the status and the body, a text if it is no JSON.
-fn send(simulator: &Simulator, arrival: &Arrival) -> (u16, Value) {
-    let answer = simulator.answer(arrival);
+fn send(simulator: &Simulator, request: &Request) -> (u16, Value) {
+    let answer = simulator.answer(request);
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     (answer.status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
@@ -158,7 +158,7 @@ fn doors_turn_away() {
     assert_eq!(esb(&simulator, "update_inst", &json!({"bk_obj_id": "rack"}))["code"], json!(1_306_406));
     let flat = json!({"bk_biz_id": 3, "bk_set_id": 5, "bk_module_id": 7, "bk_module_name": "n"});
     assert_eq!(esb(&simulator, "update_module", &flat)["code"], json!(1_199_999));
-    let get = Arrival {
+    let get = Request {
         query: "service_template_id=1".to_owned(),
         ..request("GET", "/api/c/compapi/v2/cc/get_service_template/", &[], &Value::Null)
     };
@@ -243,15 +243,15 @@ fn twists() {
     esb(&simulator, "update_inst", &update);
     let search = json!({"bk_obj_id": "rack", "fields": ["bk_inst_id", "room"], "page": {"start": 1, "limit": 1, "sort": "bk_inst_id"}});
     let search = request("POST", "/api/c/compapi/v2/cc/search_object_instances/", &[], &search);
-    let twisted = |twist: Twist| -> Value {
-        let answer = simulator.answer_twisted(&search, &twist);
+    let twisted = |misbehaviour: Misbehaviour| -> Value {
+        let answer = simulator.answer_twisted(&search, &misbehaviour);
         serde_json::from_slice(&answer.body).expect("an envelope")
     };
-    assert_eq!(twisted(Twist::PageShift { skip: false })["data"]["info"][0]["room"], "new");
-    assert_eq!(twisted(Twist::PageShift { skip: true })["data"]["info"], Value::Null);
+    assert_eq!(twisted(Misbehaviour::PageShift { skip: false })["data"]["info"][0]["room"], "new");
+    assert_eq!(twisted(Misbehaviour::PageShift { skip: true })["data"]["info"], Value::Null);
     let all = json!({"bk_obj_id": "rack", "page": {"limit": 9, "sort": "bk_inst_id"}});
     let all = request("POST", "/api/c/compapi/v2/cc/search_object_instances/", &[], &all);
-    let past = simulator.answer_twisted(&all, &Twist::Lag { ms: 60_000 });
+    let past = simulator.answer_twisted(&all, &Misbehaviour::Lag { ms: 60_000 });
     let past: Value = serde_json::from_slice(&past.body).expect("an envelope");
     assert_eq!(past["data"]["info"][0]["room"], "");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reconcile_sandbox::{
     bk_cmdb::Simulator,
-    simulator::{Arrival, Simulator as _},
+    simulator::{Request, Simulator as _},
 };
 use serde_json::{Value, json};
 
@@ -54,8 +54,8 @@ fn simulator() -> Simulator {
     simulator
 }
 
-fn send(simulator: &Simulator, arrival: &Arrival) -> Value {
-    let answer = simulator.answer(arrival);
+fn send(simulator: &Simulator, request: &Request) -> Value {
+    let answer = simulator.answer(request);
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
@@ -63,7 +63,7 @@ fn send(simulator: &Simulator, arrival: &Arrival) -> Value {
 fn esb(simulator: &Simulator, operation: &str, body: &Value) -> Value {
     let path = format!("/api/c/compapi/v2/cc/{operation}/");
     let body = body.to_string().into_bytes();
-    send(simulator, &Arrival { method: "POST".to_owned(), path, body, ..Arrival::default() })
+    send(simulator, &Request { method: "POST".to_owned(), path, body, ..Request::default() })
 }
 
 fn named(name: &str) -> Operation {
@@ -75,12 +75,12 @@ fn every_operation_through_every_access() {
     for operation in operations() {
         let mut data = Vec::new();
         for access in ACCESSES {
-            let Some(arrival) = operation.request(access, &operation.vars, &operation.body) else { continue };
+            let Some(request) = operation.request(access, &operation.vars, &operation.body) else { continue };
             let simulator = simulator();
-            let noted = simulator.peek(&arrival);
+            let noted = simulator.peek(&request);
             assert_eq!(noted.operation, operation.name, "{access:?}");
             let before = simulator.state();
-            let answer = send(&simulator, &arrival);
+            let answer = send(&simulator, &request);
             assert!(is_envelope(access, &answer), "{} {access:?}: {answer}", operation.name);
             assert_eq!(answer["result"], json!(true), "{} {access:?}: {answer}", operation.name);
             let changed = simulator.state() != before;
@@ -94,20 +94,20 @@ fn every_operation_through_every_access() {
 }
 
 fn simulator_writes(operation: &Operation) -> bool {
-    let arrival = operation.request(Access::Direct, &operation.vars, &operation.body).expect("every one is direct");
-    simulator().peek(&arrival).write
+    let request = operation.request(Access::Direct, &operation.vars, &operation.body).expect("every one is direct");
+    simulator().peek(&request).write
 }
 
 #[test]
 fn every_operation_refuses_what_is_no_json() {
     for operation in operations() {
         for access in ACCESSES {
-            let Some(mut arrival) = operation.request(access, &operation.vars, &operation.body) else { continue };
+            let Some(mut request) = operation.request(access, &operation.vars, &operation.body) else { continue };
             if operation.method == "GET" {
                 continue;
             }
-            arrival.body = b"{\"a\": 1} x".to_vec();
-            let answer = send(&simulator(), &arrival);
+            request.body = b"{\"a\": 1} x".to_vec();
+            let answer = send(&simulator(), &request);
             let code = answer.get("code").or(answer.get("bk_error_code"));
             let ignored = operation.method == "DELETE" && answer["result"] == json!(true);
             let expected = if access == Access::Esb { 1_306_406 } else { 1_199_000 };
@@ -146,8 +146,8 @@ fn operations_by_version() {
             }
             let has = version != "3.9" || !newer.contains(operation.name);
             for access in ACCESSES {
-                let Some(arrival) = operation.request(access, &vars, &operation.body) else { continue };
-                let answer = send(&simulator, &arrival);
+                let Some(request) = operation.request(access, &vars, &operation.body) else { continue };
+                let answer = send(&simulator, &request);
                 assert_eq!(answer["result"] == json!(true), has, "{version} {} {access:?}: {answer}", operation.name);
                 // Before 3.14 the api-server does not rename for the gateway.
                 let names = if access == Access::Direct || (access == Access::Gateway && version != "3.14") {
@@ -368,9 +368,9 @@ fn watches_of_every_resource() {
         let cursor = &first["data"]["bk_events"][0]["bk_cursor"];
         assert_eq!(first["data"]["bk_watched"], json!(false), "{resource}");
         let operation = named(write);
-        let arrival =
+        let request =
             operation.request(Access::Esb, &operation.vars, &operation.body).expect("every one has a component");
-        assert_eq!(send(&simulator, &arrival)["result"], json!(true), "{write}");
+        assert_eq!(send(&simulator, &request)["result"], json!(true), "{write}");
         let answer = ask(&watch(cursor, json!([])));
         let events = answer["data"]["bk_events"].as_array().expect("events");
         assert_eq!((events.len(), &answer["data"]["bk_watched"]), (1, &json!(true)), "{resource}: {answer}");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use reconcile_sandbox::{
     roma_connect::Simulator,
-    simulator::{Answer, Arrival, Simulator as _, Twist},
+    simulator::{Answer, Misbehaviour, Request, Simulator as _},
 };
 use serde_json::{Value, json};
 
@@ -133,11 +133,11 @@ proptest! {
         simulator.set_options(&json!({"quota": QUOTA, "put-omitted": put, "favorite": favorite})).expect("options");
         let mut counters = BTreeMap::new();
         let mut newest = "a1".to_owned();
-        for ((method, target), body, token, twist) in calls {
+        for ((method, target), body, token, misbehaviour) in calls {
             let target = target.replace("/new", &format!("/{newest}"));
             let (path, query) = target.split_once('?').unwrap_or((&target, ""));
             let bare = method == "GET" || method == "DELETE";
-            let arrival = Arrival {
+            let request = Request {
                 method: method.to_owned(),
                 path: path.to_owned(),
                 query: query.to_owned(),
@@ -145,10 +145,10 @@ proptest! {
                 body: if bare { Vec::new() } else { body.to_string().into_bytes() },
             };
             let before = simulator.state();
-            let twist = [Twist::Drop, Twist::Normalise, Twist::Lag { ms: 5000 }, Twist::PageShift { skip: true }].into_iter().nth(twist);
-            let answer = match &twist {
-                Some(twist) => simulator.answer_twisted(&arrival, twist),
-                None => simulator.answer(&arrival),
+            let misbehaviour = [Misbehaviour::Drop, Misbehaviour::Normalise, Misbehaviour::Lag { ms: 5000 }, Misbehaviour::PageShift { skip: true }].into_iter().nth(misbehaviour);
+            let answer = match &misbehaviour {
+                Some(misbehaviour) => simulator.answer_twisted(&request, misbehaviour),
+                None => simulator.answer(&request),
             };
             let body: Value = serde_json::from_slice(&answer.body)
                 .map_err(|error| TestCaseError::fail(format!("{method} {target}: {error}")))?;
@@ -158,7 +158,7 @@ proptest! {
                 newest = body["id"].as_str().expect("an id").to_owned();
             }
             let after = simulator.state();
-            if answer.status >= 300 || method == "GET" || twist == Some(Twist::Drop) {
+            if answer.status >= 300 || method == "GET" || misbehaviour == Some(Misbehaviour::Drop) {
                 prop_assert_eq!(&after["apps"], &before["apps"], "{} {} changes something", method, target);
             }
             check(&after, &mut counters);

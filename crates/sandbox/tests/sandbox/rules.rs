@@ -2,7 +2,7 @@
 
 use reconcile_sandbox::{
     bk_cmdb::Simulator,
-    simulator::{Arrival, Simulator as _},
+    simulator::{Request, Simulator as _},
 };
 use serde_json::{Value, json};
 
@@ -77,12 +77,12 @@ fn simulator() -> Simulator {
 fn esb(simulator: &Simulator, operation: &str, body: &Value) -> Value {
     let path = format!("/api/c/compapi/v2/cc/{operation}/");
     let body = body.to_string().into_bytes();
-    let answer = simulator.answer(&Arrival { method: "POST".to_owned(), path, body, ..Arrival::default() });
+    let answer = simulator.answer(&Request { method: "POST".to_owned(), path, body, ..Request::default() });
     serde_json::from_slice(&answer.body).expect("an envelope")
 }
 
 /// What becomes of a value: stored as sent, stored as something else, or refused.
-enum Fate {
+enum ConnectionControl {
     Kept,
     Stored(Value),
     Refused,
@@ -90,7 +90,7 @@ enum Fate {
 
 #[test]
 fn attribute_types() {
-    use Fate::{Kept, Refused, Stored};
+    use ConnectionControl::{Kept, Refused, Stored};
     let text = |length: usize| json!("x".repeat(length));
     let cjk = |length: usize| json!("机".repeat(length));
     let year_one = || Stored(json!("0001-01-01T00:00:00Z"));
@@ -133,19 +133,19 @@ fn attribute_types() {
         ("bk_obj_id", json!("x"), Stored(json!("m"))), ("bk_supplier_account", json!("x"), Stored(json!("0"))), ("bk_created_by", json!("x"), Stored(json!("admin"))),
     ];
     let base = simulator();
-    for (field, value, fate) in cases {
+    for (field, value, connection) in cases {
         let simulator = base.fork();
         // Through the gateway, since the ESB takes some names out of a body.
-        let arrival = Arrival {
+        let request = Request {
             method: "PUT".to_owned(),
             path: "/api/bk-cmdb/prod/api/v3/update/instance/object/m/inst/1".to_owned(),
             body: json!({ field: value }).to_string().into_bytes(),
-            ..Arrival::default()
+            ..Request::default()
         };
-        let answer: Value = serde_json::from_slice(&simulator.answer(&arrival).body).expect("an envelope");
+        let answer: Value = serde_json::from_slice(&simulator.answer(&request).body).expect("an envelope");
         let stored = simulator.state()["instances"]["m"][0][field].clone();
         let before = base.state()["instances"]["m"][0][field].clone();
-        let (code, expected) = match fate {
+        let (code, expected) = match connection {
             Kept => (0, value.clone()),
             Stored(other) => (0, other),
             Refused => (1_199_011, before),
@@ -279,7 +279,7 @@ fn rule_operators() {
 
 #[test]
 fn module_and_set_names() {
-    for (name, fate) in [
+    for (name, connection) in [
         (json!("web-1_x.y(z)机房"), Ok("web-1_x.y(z)机房")),
         (json!("  web "), Ok("web")),
         (json!("a b"), Err(1_199_011)),
@@ -307,15 +307,15 @@ fn module_and_set_names() {
         let simulator = simulator();
         let body = json!({"bk_biz_id": 3, "bk_set_id": 5, "bk_module_id": 7, "data": {"bk_module_name": name}});
         let answer = esb(&simulator, "update_module", &body);
-        assert_eq!(answer["code"], json!(fate.err().unwrap_or(0)), "{name}: {answer}");
+        assert_eq!(answer["code"], json!(connection.err().unwrap_or(0)), "{name}: {answer}");
         let stored = simulator.state()["modules"][0]["bk_module_name"].clone();
-        match fate {
+        match connection {
             Ok("") => assert_eq!(stored, name),
             Ok(expected) => assert_eq!(stored, expected),
             Err(_) => assert_eq!(stored, "m"),
         }
         let create = json!({"bk_biz_id": 3, "bk_set_id": 5, "data": {"bk_module_name": name, "bk_parent_id": 5}});
-        if let Err(code) = fate {
+        if let Err(code) = connection {
             assert_eq!(esb(&simulator, "create_module", &create)["code"], json!(code), "{name}");
         }
         if name == "n" {
@@ -324,7 +324,7 @@ fn module_and_set_names() {
             continue;
         }
         let set = json!({"bk_biz_id": 3, "bk_set_id": 5, "data": {"bk_set_name": name}});
-        assert_eq!(esb(&simulator, "update_set", &set)["code"], json!(fate.err().unwrap_or(0)), "set {name}");
+        assert_eq!(esb(&simulator, "update_set", &set)["code"], json!(connection.err().unwrap_or(0)), "set {name}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use reconcile_sandbox::{
     bk_cmdb::Simulator,
-    simulator::{Arrival, Simulator as _},
+    simulator::{Request, Simulator as _},
 };
 use serde_json::{Value, json};
 
@@ -42,11 +42,11 @@ fn state() -> Value {
 }
 
 fn call(simulator: &Simulator, operation: &str, body: &[u8]) -> Result<Value, String> {
-    let answer = simulator.answer(&Arrival {
+    let answer = simulator.answer(&Request {
         method: "POST".to_owned(),
         path: format!("/api/c/compapi/v2/cc/{operation}/"),
         body: body.to_vec(),
-        ..Arrival::default()
+        ..Request::default()
     });
     serde_json::from_slice(&answer.body).map_err(|error| format!("{operation}: {error}"))
 }
@@ -285,8 +285,8 @@ proptest! {
                 }
             }
             let body = if own { operation.body.clone() } else { noise };
-            let Some(arrival) = operation.request(access, &vars, &body) else { continue };
-            let answer = simulator.answer(&arrival);
+            let Some(request) = operation.request(access, &vars, &body) else { continue };
+            let answer = simulator.answer(&request);
             let answer: Value = serde_json::from_slice(&answer.body).map_err(|error| TestCaseError::fail(format!("{}: {error}", operation.name)))?;
             let access = if access == Access::Gateway && version != "3.14" { Access::Direct } else { access };
             prop_assert!(accesses::is_envelope(access, &answer), "{} {:?}: {}", operation.name, access, answer);
@@ -301,7 +301,7 @@ proptest! {
     fn any_request_is_answered(method in "GET|PUT|POST|DELETE|PATCH|[A-Z]{1,6}", path in "(/api/(v3|bk-cmdb/prod/api/v3|c/compapi/v2/cc))?(/[a-z%0-9_{}.$]{0,12}){0,5}/?", body in prop::collection::vec(any::<u8>(), 0..40)) {
         let simulator = Simulator::new();
         let headers = vec![("x-bkcmdb-user".to_owned(), "a".to_owned()), ("x-bkcmdb-supplier-account".to_owned(), "0".to_owned())];
-        let answer = simulator.answer(&Arrival { method, path, body, headers, ..Arrival::default() });
+        let answer = simulator.answer(&Request { method, path, body, headers, ..Request::default() });
         prop_assert!(answer.status >= 200);
     }
 }

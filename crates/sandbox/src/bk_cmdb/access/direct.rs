@@ -7,12 +7,12 @@ use super::super::{
     operation::{Route, begins_known, route},
     world::Version,
 };
-use super::{Admitted, Arrival, Envelope, Keys, Turned, note, segments};
+use super::{Admitted, Envelope, Keys, Request, Turned, note, segments};
 
 /// The header with its legacy name.
-fn header<'a>(arrival: &'a Arrival, version: Version, new: &str, legacy: &[&str]) -> Option<&'a str> {
-    let new = if version >= Version::V3_14 { arrival.header(new) } else { None };
-    new.or_else(|| legacy.iter().find_map(|name| arrival.header(name))).filter(|value| !value.is_empty())
+fn header<'a>(request: &'a Request, version: Version, new: &str, legacy: &[&str]) -> Option<&'a str> {
+    let new = if version >= Version::V3_14 { request.header(new) } else { None };
+    new.or_else(|| legacy.iter().find_map(|name| request.header(name))).filter(|value| !value.is_empty())
 }
 
 /// Errors of the api-server itself, which keep their names behind every access.
@@ -24,24 +24,24 @@ fn refused(code: i64, text: &str) -> Turned {
 }
 
 /// The language that a request asks for. The server's own default is Chinese; here it is English, as in the recordings.
-pub(super) fn language(arrival: &Arrival, version: Version) -> Language {
-    Language::of(header(arrival, version, "x-bkcmdb-language", &["http_blueking_language"]))
+pub(super) fn language(request: &Request, version: Version) -> Language {
+    Language::of(header(request, version, "x-bkcmdb-language", &["http_blueking_language"]))
 }
 
 /// The request id that a request brings.
-pub(super) fn rid(arrival: &Arrival, keys: &Keys<'_>) -> String {
+pub(super) fn rid(request: &Request, keys: &Keys<'_>) -> String {
     let sent =
-        ["x-request-id", "x-bkapi-request-id", "cc_request_id"].into_iter().find_map(|name| arrival.header(name));
+        ["x-request-id", "x-bkapi-request-id", "cc_request_id"].into_iter().find_map(|name| request.header(name));
     sent.map_or_else(|| keys.rid.clone(), str::to_owned)
 }
 
-pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turned> {
-    let Some(path) = arrival.path.strip_prefix("/api/v3").filter(|rest| rest.is_empty() || rest.starts_with('/'))
+pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turned> {
+    let Some(path) = request.path.strip_prefix("/api/v3").filter(|rest| rest.is_empty() || rest.starts_with('/'))
     else {
         return Err(Turned::text(404, "404: Page Not Found"));
     };
-    if arrival.path.contains("//") {
-        let mut clean = arrival.path.clone();
+    if request.path.contains("//") {
+        let mut clean = request.path.clone();
         while clean.contains("//") {
             clean = clean.replace("//", "/");
         }
@@ -49,18 +49,18 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
         turned.headers.push(("location".to_owned(), clean));
         return Err(turned);
     }
-    let accept = arrival.header("accept").unwrap_or("*/*");
+    let accept = request.header("accept").unwrap_or("*/*");
     if !(accept.is_empty() || accept.contains("json") || accept.contains("*/*") || accept.contains("application/*")) {
         return Err(Turned::text(406, "406: Not Acceptable"));
     }
-    if arrival.method == "HEAD" {
+    if request.method == "HEAD" {
         return Err(Turned::text(405, ""));
     }
-    if arrival.method == "PATCH" {
+    if request.method == "PATCH" {
         return Err(Turned::text(405, "405: Method Not Allowed"));
     }
     let segments = segments(path);
-    let route = route(false, &arrival.method, &segments, keys.version);
+    let route = route(false, &request.method, &segments, keys.version);
     // By its beginning a path goes to some service, which then may not know the rest. Nor is the root looked for.
     let handed_on = segments.first().is_some_and(|first| first == "api") || begins_known(&segments);
     if matches!(route, Route::Unknown) && !handed_on {
@@ -72,20 +72,20 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
         turned.operation = operation;
         turned
     };
-    let Some(user) = header(arrival, keys.version, "x-bkcmdb-user", &["bk_user"]) else { return Err(missing("user")) };
+    let Some(user) = header(request, keys.version, "x-bkcmdb-user", &["bk_user"]) else { return Err(missing("user")) };
     let legacy = ["http_bk_supplier_account", "http_blueking_supplier_id"];
-    let Some(account) = header(arrival, keys.version, "x-bkcmdb-supplier-account", &legacy) else {
+    let Some(account) = header(request, keys.version, "x-bkcmdb-supplier-account", &legacy) else {
         return Err(missing("owner_id"));
     };
     match route {
         Route::WrongMethod => Err(Turned::text(200, "405: Method Not Allowed")),
         Route::Unknown => Err(Turned::text(200, "404: Page Not Found")),
         Route::Found(operation, vars) => {
-            let payload = if operation.method == "GET" { Payload::Empty } else { Payload::of(&arrival.body) };
+            let payload = if operation.method == "GET" { Payload::Empty } else { Payload::of(&request.body) };
             let note: Value = note(&payload);
-            let app = header(arrival, keys.version, "x-bkcmdb-app-code", &["bk-app-code"]).map(str::to_owned);
-            let language = language(arrival, keys.version);
-            let call = Call { vars, payload, user: user.to_owned(), app, rid: rid(arrival, keys), language };
+            let app = header(request, keys.version, "x-bkcmdb-app-code", &["bk-app-code"]).map(str::to_owned);
+            let language = language(request, keys.version);
+            let call = Call { vars, payload, user: user.to_owned(), app, rid: rid(request, keys), language };
             Ok(Admitted { operation, call, envelope: Envelope::Direct, foreign: account != "0", note })
         }
     }

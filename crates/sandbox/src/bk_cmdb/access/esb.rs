@@ -6,7 +6,7 @@ use super::super::{
     call::{Call, Language, Payload},
     operation::{self, Component},
 };
-use super::{Admitted, Answer, Arrival, Envelope, Keys, Turned, authorization, plain};
+use super::{Admitted, Answer, Envelope, Keys, Request, Turned, authorization, plain};
 
 /// What the ESB takes out of a body before it hands it on.
 const CONSUMED: [&str; 12] = [
@@ -38,12 +38,12 @@ pub(super) fn not_json(rid: &str) -> Answer {
     plain(200, body.to_string(), "application/json", rid)
 }
 
-pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turned> {
-    let name = arrival.path.strip_prefix("/api/c/compapi/v2/cc/").unwrap_or("");
+pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turned> {
+    let name = request.path.strip_prefix("/api/c/compapi/v2/cc/").unwrap_or("");
     let name = name.strip_suffix('/').unwrap_or(name);
     let known = operation::component(name, keys.version).map(|(operation, _)| operation);
     let get = known.is_some_and(|operation| operation.esb == Component::Get);
-    let method = arrival.method == "POST" || (get && arrival.method == "GET");
+    let method = request.method == "POST" || (get && request.method == "GET");
     let Some(operation) = known.filter(|_| method) else {
         return Err(refused(keys, 1_306_404, "Component class not found by path"));
     };
@@ -51,18 +51,18 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
         turned.operation = Some(operation);
         turned
     };
-    let body = if arrival.method == "GET" {
-        query(&arrival.query)
-    } else if arrival.body.is_empty() {
+    let body = if request.method == "GET" {
+        query(&request.query)
+    } else if request.body.is_empty() {
         Map::new()
     } else {
-        let read = serde_json::from_slice(&arrival.body);
+        let read = serde_json::from_slice(&request.body);
         read.map_err(|_| {
             with(refused(keys, 1_306_406, "Request JSON string is wrong in format, which cannot be analyzed"))
         })?
     };
     // With the header the body is not looked at for credentials: nothing is merged.
-    let header = arrival.header("x-bkapi-authorization");
+    let header = request.header("x-bkapi-authorization");
     let identity = match header.map(authorization) {
         Some(Some(identity)) => identity,
         Some(None) => {
@@ -94,7 +94,7 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
     let user = if user.is_empty() { "admin" } else { user }.to_owned();
     let app = Some(app.to_owned()).filter(|app| !app.is_empty());
     let mut admitted = component(name, body, user, app, keys)?;
-    admitted.call.language = Language::of(arrival.header("blueking-language"));
+    admitted.call.language = Language::of(request.header("blueking-language"));
     Ok(admitted)
 }
 

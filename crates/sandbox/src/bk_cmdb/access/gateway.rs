@@ -8,7 +8,7 @@ use super::super::{
     world::Version,
 };
 use super::{
-    Admitted, Arrival, Envelope, Keys, Turned, authorization,
+    Admitted, Envelope, Keys, Request, Turned, authorization,
     direct::{language, rid},
     note, segments,
 };
@@ -23,22 +23,22 @@ fn invalid(message: &str) -> Turned {
     refused(400, 1_640_001, "INVALID_ARGS", message)
 }
 
-pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turned> {
-    let stage = arrival.path.strip_prefix("/api/bk-cmdb/").unwrap_or("");
+pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turned> {
+    let stage = request.path.strip_prefix("/api/bk-cmdb/").unwrap_or("");
     let (stage, path) = stage.split_once('/').unwrap_or((stage, ""));
     let route = path
         .strip_prefix("api/v3")
         .filter(|_| stage == "prod")
-        .map_or(Route::Unknown, |path| route(true, &arrival.method, &segments(path), keys.version));
+        .map_or(Route::Unknown, |path| route(true, &request.method, &segments(path), keys.version));
     let Route::Found(operation, vars) = route else {
-        let text = format!("API not found [method={} path={}]", arrival.method, arrival.path);
+        let text = format!("API not found [method={} path={}]", request.method, request.path);
         return Err(refused(404, 1_640_401, "API_NOT_FOUND", &text));
     };
     let known = |mut turned: Turned| {
         turned.operation = Some(operation);
         turned
     };
-    let identity = match arrival.header("x-bkapi-authorization").map(authorization) {
+    let identity = match request.header("x-bkapi-authorization").map(authorization) {
         Some(Some(identity)) => identity,
         Some(None) => {
             return Err(known(invalid(
@@ -65,7 +65,7 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
     // The user need not be proven, but the CMDB wants one named.
     let user = match named.into_iter().find(|user| !user.is_empty()) {
         Some(user) => user.to_owned(),
-        None if keys.credentials.apps.is_empty() && arrival.header("x-bkapi-authorization").is_none() => {
+        None if keys.credentials.apps.is_empty() && request.header("x-bkapi-authorization").is_none() => {
             "admin".to_owned()
         }
         None => {
@@ -74,10 +74,10 @@ pub(super) fn admit(arrival: &Arrival, keys: &Keys<'_>) -> Result<Admitted, Turn
             return Err(known(Turned::json(200, 1_100_004, &body)));
         }
     };
-    let payload = if operation.method == "GET" { Payload::Empty } else { Payload::of(&arrival.body) };
+    let payload = if operation.method == "GET" { Payload::Empty } else { Payload::of(&request.body) };
     let note = note(&payload);
     let app = Some(text("bk_app_code").to_owned()).filter(|app| !app.is_empty());
-    let call = Call { vars, payload, user, app, rid: rid(arrival, keys), language: language(arrival, keys.version) };
+    let call = Call { vars, payload, user, app, rid: rid(request, keys), language: language(request, keys.version) };
     // Up to 3.13 the api-server does not know the gateway's header and keeps its own names.
     let envelope = if keys.version >= Version::V3_14 { Envelope::Gateway } else { Envelope::Direct };
     Ok(Admitted { operation, call, envelope, foreign: false, note })

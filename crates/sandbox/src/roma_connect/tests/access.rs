@@ -6,11 +6,11 @@ use super::super::{
     Simulator,
     signature::{canonical_requests, hmac_sha256, string_to_sign},
 };
-use super::{NOW, arrival, read, send, send_as, start_with};
-use crate::simulator::{Arrival, Simulator as _};
+use super::{NOW, read, request, send, send_as, start_with};
+use crate::simulator::{Request, Simulator as _};
 
 /// Signs a request as a client does.
-fn signed(mut request: Arrival, access_key: &str, secret: &str, date: &str, headers: &[(&str, &str)]) -> Arrival {
+fn signed(mut request: Request, access_key: &str, secret: &str, date: &str, headers: &[(&str, &str)]) -> Request {
     let dated = [("x-sdk-date", date)];
     let headers = headers.iter().chain(&dated);
     request.headers.extend(headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -24,8 +24,8 @@ fn signed(mut request: Arrival, access_key: &str, secret: &str, date: &str, head
     request
 }
 
-fn list() -> Arrival {
-    arrival("GET", "apps", &[], &Value::Null)
+fn list() -> Request {
+    request("GET", "apps", &[], &Value::Null)
 }
 
 /// Returns a simulator that knows the lasting key `AK` and the temporary key `TEMP`.
@@ -50,7 +50,7 @@ fn bench() -> Simulator {
 }
 
 /// Returns status and message of an answer.
-fn message(simulator: &Simulator, request: &Arrival) -> (u16, String) {
+fn message(simulator: &Simulator, request: &Request) -> (u16, String) {
     let (status, body) = read(&simulator.answer(request));
     (status, body["error_msg"].as_str().unwrap_or_default().to_owned())
 }
@@ -61,7 +61,7 @@ fn without_configured_credentials_everybody_is_the_default_user() {
     let (_, app) = send(&simulator, "POST", "apps", &json!({"name": "a"}));
     assert_eq!(app["created_user"], json!({"user_id": "sandbox", "user_name": "sandbox"}));
     for headers in [[("x-auth-token", "whatever")], [("authorization", "SDK-HMAC-SHA256 Access=X")]] {
-        let (status, list) = read(&simulator.answer(&arrival("GET", "apps", &headers, &Value::Null)));
+        let (status, list) = read(&simulator.answer(&request("GET", "apps", &headers, &Value::Null)));
         assert_eq!((status, &list["apps"][0]["owner"]), (200, &json!(true)));
     }
 }
@@ -77,7 +77,7 @@ fn tokens_are_checked() {
         ("other", 403, "No permission on this project"),
     ];
     for (token, status, text) in cases {
-        let request = arrival("GET", "apps", &[("x-auth-token", token)], &Value::Null);
+        let request = request("GET", "apps", &[("x-auth-token", token)], &Value::Null);
         let (found, message) = message(&simulator, &request);
         assert_eq!(found, status, "{token}: {message}");
         assert!(message.contains(text), "{token}: {message}");
@@ -198,7 +198,7 @@ fn the_lockout_can_be_shortened_and_switched_off() {
 fn the_project_of_the_header_is_that_of_the_path() {
     let simulator = bench();
     for (project, status) in [("p1", 200), ("p2", 403), ("nonsense", 403)] {
-        let request = arrival("GET", "apps", &[("x-auth-token", "any"), ("x-project-id", project)], &Value::Null);
+        let request = request("GET", "apps", &[("x-auth-token", "any"), ("x-project-id", project)], &Value::Null);
         assert_eq!(message(&simulator, &request).0, status, "{project}");
     }
     let cases = [
@@ -225,9 +225,9 @@ fn a_signed_request_may_carry_a_token_as_one_more_header() {
 #[test]
 fn requests_beyond_the_gateways_limits_are_refused() {
     let simulator = start_with(&json!({"instances": [{"id": "i1"}]}), &json!({"clock": {"frozen": NOW}}));
-    let mut large = arrival("POST", "apps", &[], &Value::Null);
+    let mut large = request("POST", "apps", &[], &Value::Null);
     large.body = vec![b' '; 12 * 1024 * 1024 + 1];
     assert_eq!(message(&simulator, &large).0, 413);
-    let long = arrival("GET", &format!("apps?name={}", "a".repeat(33_000)), &[], &Value::Null);
+    let long = request("GET", &format!("apps?name={}", "a".repeat(33_000)), &[], &Value::Null);
     assert_eq!(message(&simulator, &long).0, 414);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{arrival, create, header, names, read, send, send_as, shared, start, start_with};
+use super::{create, header, names, read, request, send, send_as, shared, start, start_with};
 use crate::simulator::Simulator as _;
 
 #[test]
@@ -44,7 +44,7 @@ fn an_application_lives_its_life() {
 #[test]
 fn answers_have_the_headers_and_errors_the_body_of_the_contract() {
     let simulator = start(&json!({}));
-    let answer = simulator.answer(&arrival("GET", "apps/nonsense", &[], &Value::Null));
+    let answer = simulator.answer(&request("GET", "apps/nonsense", &[], &Value::Null));
     let (_, body) = read(&answer);
     assert_eq!(header(&answer, "Content-Type"), Some("application/json;charset=utf-8"));
     assert_eq!(header(&answer, "X-Request-Id"), body["request_id"].as_str());
@@ -228,13 +228,13 @@ fn calls_are_noted_with_their_names_and_without_credentials() {
         ("DELETE", &path, Value::Null, "DeleteRomaApp", Value::Null),
     ];
     for (method, target, body, operation, noted) in cases {
-        let record = simulator.answer(&arrival(method, target, &[], &body)).record;
+        let record = simulator.answer(&request(method, target, &[], &body)).record;
         assert_eq!((record.access, record.operation.as_str(), record.write), ("roma", operation, method != "GET"));
         assert_eq!((record.code, record.body), (Value::Null, noted), "{operation}");
     }
-    let record = simulator.answer(&arrival("DELETE", &path, &[], &Value::Null)).record;
+    let record = simulator.answer(&request("DELETE", &path, &[], &Value::Null)).record;
     assert_eq!((record.write, record.code), (true, json!("ROMA.00014001")));
-    assert_eq!(simulator.answer(&arrival("PATCH", &path, &[], &Value::Null)).record.operation, "");
+    assert_eq!(simulator.answer(&request("PATCH", &path, &[], &Value::Null)).record.operation, "");
 }
 
 #[test]

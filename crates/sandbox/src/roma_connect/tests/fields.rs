@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{arrival, create, read, send, start};
+use super::{create, read, request, send, start};
 use crate::simulator::Simulator as _;
 
 #[test]
@@ -110,7 +110,7 @@ fn bodies_are_read_with_their_media_type() {
         ("application/json", r#"{"name":"\u8ba2"}"#, 201, ""),
     ];
     for (media_type, body, status, code) in cases {
-        let mut request = arrival("POST", "apps", &[("content-type", media_type)], &Value::Null);
+        let mut request = request("POST", "apps", &[("content-type", media_type)], &Value::Null);
         request.body = body.as_bytes().to_vec();
         let (found, answer) = read(&start(&json!({})).answer(&request));
         let found = (found, answer["error_code"].as_str().unwrap_or_default());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::Simulator;
-use super::{arrival, header, read, start_with};
+use super::{header, read, request, start_with};
 use crate::simulator::{Answer, Simulator as _};
 
 fn bench() -> Simulator {
@@ -29,11 +29,11 @@ fn ops() -> Value {
 }
 
 fn ask(simulator: &Simulator, body: &Value) -> Answer {
-    simulator.answer(&arrival("POST", "/v3/auth/tokens", &[], body))
+    simulator.answer(&request("POST", "/v3/auth/tokens", &[], body))
 }
 
 fn status_with(simulator: &Simulator, token: &str) -> u16 {
-    simulator.answer(&arrival("GET", "apps", &[("x-auth-token", token)], &Value::Null)).status
+    simulator.answer(&request("GET", "apps", &[("x-auth-token", token)], &Value::Null)).status
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn without_configured_credentials_any_login_does() {
     let (status, body) = read(&answer);
     assert_eq!((status, &body["token"]["project"]["id"]), (201, &json!("p1")), "the only project there is");
     let token = header(&answer, "X-Subject-Token").expect("the token is in a header");
-    let request = arrival("POST", "apps", &[("x-auth-token", token)], &json!({"name": "a"}));
+    let request = request("POST", "apps", &[("x-auth-token", token)], &json!({"name": "a"}));
     assert_eq!(read(&simulator.answer(&request)).1["created_user"]["user_name"], "ann");
 }
 
@@ -131,11 +131,11 @@ fn projects_are_listed_by_exact_name() {
         ("/v3/projects?name=cn-north", json!([])),
         ("/v3/projects", json!(["p1", "p2"])),
     ] {
-        let answer = simulator.answer(&arrival("GET", target, &[("x-auth-token", token)], &Value::Null));
+        let answer = simulator.answer(&request("GET", target, &[("x-auth-token", token)], &Value::Null));
         let (status, body) = read(&answer);
         let found: Vec<&Value> = body["projects"].as_array().into_iter().flatten().map(|row| &row["id"]).collect();
         assert_eq!((status, json!(found)), (200, ids), "{target}");
         assert_eq!((answer.record.access, answer.record.operation.as_str()), ("iam", "KeystoneListProjects"));
     }
-    assert_eq!(simulator.answer(&arrival("GET", "/v3/projects", &[], &Value::Null)).status, 401);
+    assert_eq!(simulator.answer(&request("GET", "/v3/projects", &[], &Value::Null)).status, 401);
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::super::Simulator;
-use super::{arrival, shared, start_with};
+use super::{request, shared, start_with};
 use crate::simulator::Simulator as _;
 
 /// Returns values whose members have names and texts that mean something here.
@@ -87,9 +87,9 @@ proptest! {
     ) {
         let simulator = start_with(&shared(), &json!({}));
         let headers = [("authorization", authorization.as_str()), ("x-sdk-date", &token)];
-        simulator.answer(&arrival(&method, &target, &headers, &body));
-        simulator.answer(&arrival(&method, &target, &[("x-auth-token", &token)], &body));
-        let answer = simulator.answer(&arrival(&method, &target, &[("x-auth-token", "ops")], &body));
+        simulator.answer(&request(&method, &target, &headers, &body));
+        simulator.answer(&request(&method, &target, &[("x-auth-token", &token)], &body));
+        let answer = simulator.answer(&request(&method, &target, &[("x-auth-token", "ops")], &body));
         prop_assert!((200..600).contains(&answer.status));
         simulator.edit("eve", "UpdateRomaApp", &body);
     }

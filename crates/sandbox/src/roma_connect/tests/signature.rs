@@ -7,7 +7,7 @@ use super::super::{
     signature::{Claim, canonical_requests, string_to_sign, verify},
 };
 use super::{read, start_with};
-use crate::simulator::{Arrival, Simulator as _};
+use crate::simulator::{Request, Simulator as _};
 
 const VECTORS: &str = include_str!("../../../tests/fixtures/sdk-hmac-sha256-vectors.json");
 
@@ -27,7 +27,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 }
 
 /// Returns the request that a vector's client sends.
-fn arrival(input: &Value, expected: &Value) -> Arrival {
+fn request(input: &Value, expected: &Value) -> Request {
     let target = expected["request_target"].as_str().map_or_else(|| target(input), str::to_owned);
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let mut headers: Vec<(String, String)> = Vec::new();
@@ -36,7 +36,7 @@ fn arrival(input: &Value, expected: &Value) -> Arrival {
         headers.extend(part.map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap_or_default().to_owned())));
     }
     headers.push(("authorization".to_owned(), text(expected, "/authorization").to_owned()));
-    Arrival {
+    Request {
         method: text(input, "/method").to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
@@ -74,16 +74,16 @@ fn recorded_signatures_verify() {
     let mut answered = 0;
     for row in rows(&vectors, &["vectors", "other_clients"]) {
         let name = text(row, "/name");
-        let arrival = arrival(&row["input"], &row["expected"]);
-        let claim = Claim::read(arrival.header("authorization").unwrap_or_default()).expect(name);
-        let canonical = canonical_requests(&arrival, &claim.signed).expect(name);
+        let request = request(&row["input"], &row["expected"]);
+        let claim = Claim::read(request.header("authorization").unwrap_or_default()).expect(name);
+        let canonical = canonical_requests(&request, &claim.signed).expect(name);
         assert_eq!(canonical[0], text(row, "/expected/canonical_request"), "{name}");
         let date = text(row, "/input/date");
         assert_eq!(string_to_sign(date, &canonical[0]), text(row, "/expected/string_to_sign"), "{name}");
         let now = clock::read_sdk_date(date).expect(name);
-        assert_eq!(verify(&arrival, &claim, text(row, "/input/sk"), now, 900), Ok(()), "{name}");
+        assert_eq!(verify(&request, &claim, text(row, "/input/sk"), now, 900), Ok(()), "{name}");
 
-        let (status, body) = read(&simulator.answer(&arrival));
+        let (status, body) = read(&simulator.answer(&request));
         if body["error_code"] != "APIGW.0101" {
             answered += 1;
             assert_ne!(status, 401, "{name}: {body}");
@@ -113,7 +113,7 @@ fn edited_requests_are_refused() {
                 (part, None) => input[part] = value.clone(),
             }
         }
-        let (status, body) = read(&simulator.answer(&arrival(&input, &expected)));
+        let (status, body) = read(&simulator.answer(&request(&input, &expected)));
         assert_eq!((status, &body["error_code"]), (401, &json!("APIGW.0301")), "{name}: {body}");
         let reason = if name == "unknown-ak" { "ak:AKUNKNOWN,err:ak not exist" } else { "verify aksk signature fail" };
         let message = text(&body, "/error_msg");
@@ -127,17 +127,17 @@ fn every_other_scheme_is_refused_by_name() {
     let vectors = vectors();
     let simulator = bench(&vectors);
     let derived = rows(&vectors, &["derived_vectors"]);
-    let mut arrivals: Vec<Arrival> = derived.iter().map(|row| arrival(&row["input"], &row["expected"])).collect();
+    let mut arrivals: Vec<Request> = derived.iter().map(|row| request(&row["input"], &row["expected"])).collect();
     for scheme in ["SDK-HMAC-SM3", "SDK-ECDSA-P256-SHA256", "SDK-SM2-SM3", "Bearer"] {
         let mut other = arrivals[0].clone();
         other.headers.retain(|(name, _)| name != "authorization");
         other.headers.push(("authorization".to_owned(), format!("{scheme} Access=A, SignedHeaders=b, Signature=c")));
         arrivals.push(other);
     }
-    for arrival in arrivals {
-        let authorization = arrival.header("authorization").unwrap_or_default();
+    for request in arrivals {
+        let authorization = request.header("authorization").unwrap_or_default();
         let scheme = authorization.split(' ').next().unwrap_or_default();
-        let (status, body) = read(&simulator.answer(&arrival));
+        let (status, body) = read(&simulator.answer(&request));
         assert_eq!(status, 401);
         assert!(text(&body, "/error_msg").contains(&format!("signing algorithm {scheme} is not supported")), "{body}");
     }
@@ -160,10 +160,10 @@ fn a_header_without_a_part_is_refused() {
 #[test]
 fn a_declared_hash_counts_where_it_is_signed() {
     let signed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let request = |hash: &str, body: &str| Arrival {
+    let request = |hash: &str, body: &str| Request {
         headers: vec![("x-sdk-content-sha256".to_owned(), hash.to_owned())],
         body: body.as_bytes().to_vec(),
-        ..Arrival::default()
+        ..Request::default()
     };
     let last = |text: &String| text.rsplit('\n').next().unwrap_or_default().to_owned();
     let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

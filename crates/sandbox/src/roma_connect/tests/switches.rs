@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::super::{SWITCHES, Setting, Simulator};
-use super::{arrival, create, header, read, send, send_as, shared, start, start_with};
+use super::{create, header, read, request, send, send_as, shared, start, start_with};
 use crate::simulator::Simulator as _;
 
 /// Creates an application in a simulator with some switches, sends a PUT, and returns what it answers.
@@ -60,7 +60,7 @@ fn a_delete_answers_as_the_switch_says() {
         let simulator = start(&json!({"delete-answer": value}));
         let app = create(&simulator, &json!({"name": "a"}));
         let path = format!("apps/{}", app["id"].as_str().unwrap_or_default());
-        let answer = simulator.answer(&arrival("DELETE", &path, &[], &Value::Null));
+        let answer = simulator.answer(&request("DELETE", &path, &[], &Value::Null));
         assert_eq!((answer.status, answer.body.as_slice()), (status, body.as_bytes()), "{value}");
         assert_eq!(header(&answer, "Content-Type").is_some(), !body.is_empty());
         assert!(header(&answer, "X-Request-Id").is_some());
@@ -120,7 +120,7 @@ fn favourites_are_everybodys_or_each_callers_own() {
 fn every_so_many_calls_one_is_throttled() {
     for (after, expected) in [(0, None), (7, Some("7"))] {
         let simulator = start(&json!({"throttle-every": 3, "throttle-retry-after": after}));
-        let answers: Vec<_> = (0..6).map(|_| simulator.answer(&arrival("GET", "apps", &[], &Value::Null))).collect();
+        let answers: Vec<_> = (0..6).map(|_| simulator.answer(&request("GET", "apps", &[], &Value::Null))).collect();
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         assert_eq!(statuses, [200, 200, 429, 200, 200, 429]);
         assert_eq!(header(&answers[2], "Retry-After"), expected);

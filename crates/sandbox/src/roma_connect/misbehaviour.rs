@@ -11,7 +11,7 @@ use super::{
     service::{self, Call},
     store::{App, Store},
 };
-use crate::simulator::Twist;
+use crate::simulator::Misbehaviour;
 
 /// How many changes are kept.
 const KEPT: usize = 10_000;
@@ -59,20 +59,22 @@ pub(super) fn perform(
     history: &mut History,
     options: &Options,
     mut call: Call,
-    twist: Option<&Twist>,
+    misbehaviour: Option<&Misbehaviour>,
 ) -> Result<Success, Failure> {
     if !call.route.operation.writes() {
-        return match twist {
-            Some(Twist::Lag { ms }) => service::perform(&mut history.past(store, options.now(), *ms), options, &call),
-            Some(Twist::PageShift { skip }) => {
+        return match misbehaviour {
+            Some(Misbehaviour::Lag { ms }) => {
+                service::perform(&mut history.past(store, options.now(), *ms), options, &call)
+            }
+            Some(Misbehaviour::PageShift { skip }) => {
                 call.query.shift("offset", *skip);
                 service::perform(store, options, &call)
             }
-            Some(Twist::Drop | Twist::Normalise) | None => service::perform(store, options, &call),
+            Some(Misbehaviour::Drop | Misbehaviour::Normalise) | None => service::perform(store, options, &call),
         };
     }
     let before = store.apps.iter().find(|app| app.id == call.route.app).cloned();
-    let undone = (twist == Some(&Twist::Drop)).then(|| store.apps.clone());
+    let undone = (misbehaviour == Some(&Misbehaviour::Drop)).then(|| store.apps.clone());
     let mut success = service::perform(store, options, &call)?;
     if let Some(apps) = undone {
         // Ids and secrets that were given out never come back.
@@ -91,7 +93,7 @@ pub(super) fn perform(
     }
     let created = success.body.as_ref().and_then(|body| body["id"].as_str());
     let id = created.filter(|_| before.is_none()).unwrap_or(&call.route.app).to_owned();
-    if twist == Some(&Twist::Normalise) {
+    if misbehaviour == Some(&Misbehaviour::Normalise) {
         normalise(store, &id, before.as_ref(), success.body.as_mut());
     }
     history.note(options.now(), id, before);
