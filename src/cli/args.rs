@@ -204,14 +204,14 @@ pub(super) struct SafetyArgs {
     #[arg(long, value_name = "N|P%", env = "RECONCILE_MAX_DELETES")]
     pub(super) max_deletes: Option<Limit>,
     /// Most things below all changes of a kind on a target, such as `hosts=100`; repeats. What is unknown passes no limit
-    #[arg(long, value_name = "NOUN=N", env = "RECONCILE_MAX_IMPACT", value_delimiter = ',', value_parser = noun_and_most)]
+    #[arg(long, value_name = "UNIT=N", env = "RECONCILE_MAX_IMPACT", value_delimiter = ',', value_parser = unit_and_limit)]
     pub(super) max_impact: Vec<(String, u64)>,
     /// Let the one plan pass that printed this text when a limit refused it
     #[arg(long, value_name = "TEXT", env = "RECONCILE_ACK")]
     pub(super) ack: Option<String>,
 }
 
-fn noun_and_most(text: &str) -> Result<(String, u64), String> {
+fn unit_and_limit(text: &str) -> Result<(String, u64), String> {
     let (unit, most) = text.split_once('=').ok_or_else(|| "it is not NOUN=N".to_owned())?;
     let impact_units = || config::NOUNS.iter().flat_map(|(_, impact_units)| impact_units.iter().copied());
     if !impact_units().any(|known| known == unit) {

@@ -66,24 +66,25 @@ watch: {mode: report, resync: 5m, listen: 127.0.0.1:8321}
 sandbox: {state: [sandbox.yaml, /tmp/x.yaml]}
 ";
     insta::assert_snapshot!(check(&(HEAD.to_owned() + text)), @r#"
+
     cmdb-prod (bk-cmdb) default=true Limits { concurrency: Some(8), requests_per_second: Some(50.0) }
-      appCode = Literal("my-app")
       access = Literal("esb")
+      appCode = Literal("my-app")
       endpoint = Literal("https://paas.example.com/")
       supplierAccount = Literal("0")
       timeZone = Literal("Asia/Shanghai")
       username = Literal("admin")
       appSecret = Env("BK_APP_SECRET")
     cmdb-test (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
-      appCode = From(File("etc/code"))
       access = Literal("esb")
+      appCode = From(File("etc/code"))
       endpoint = From(Env("BK_URL"))
       in = Literal("header")
       appSecret = Command(["pass", "bk"])
       token = File("/run/token")
     cmdb-gateway (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
-      appCode = Literal("my-app")
       access = Literal("gateway")
+      appCode = Literal("my-app")
       endpoint = Literal("https://bkapi.example.com")
       stage = Literal("test")
       version = Literal("3.10")
@@ -479,13 +480,13 @@ targets:
        = help: it can be body, header
 
     direct (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
-      appCode = Literal("x")
       access = Literal("direct")
+      appCode = Literal("x")
       endpoint = Literal("http://h")
       version = Literal("3.8")
     gate (bk-cmdb) default=false Limits { concurrency: None, requests_per_second: None }
-      appCode = Literal("x")
       access = Literal("gateway")
+      appCode = Literal("x")
       endpoint = Literal("http://h")
       stage = Literal("a/b")
       username = Literal("u")

@@ -25,7 +25,7 @@ fn a_file_reads_as_it_was_written() {
     {
       "apiVersion": "reconcile/v1",
       "kind": "Snapshot",
-      "format_version": "1.0",
+      "format_version": "2.0",
       "taken": "2026-09-21T14:13:20Z",
       "missing": ["t: list"],
       "targets": {
@@ -66,8 +66,8 @@ fn a_file_that_is_not_whole_is_refused_by_name() {
     check(&text.replace("\"id\":2", "\"id\":3"), "its digest does not fit");
     check(&text.replace("2026-09-21", "2026-09-22"), "its digest does not fit");
     check(&text.replace("          {\"id\":2", "          \n{\"id\":2"), "its digest does not fit");
-    check(&text.replace("\"1.0\"", "\"2.0\""), "it has the format 2.0; this program reads 1.0");
-    check(&text.replace("\"1.0\"", "7"), "it has the format without a number");
+    check(&text.replace("\"2.0\"", "\"1.0\""), "it has the format 1.0; this program reads 2.0");
+    check(&text.replace("\"2.0\"", "7"), "it has the format without a number");
     check(&text.replace("Snapshot", "Plan"), "it is no snapshot");
     check("[]", "it is no snapshot");
     // Each single byte counts.

@@ -67,7 +67,7 @@ fn below(site: &Site) -> (Vec<String>, Vec<String>) {
     };
     let changes = rows("changes", &|one| format!("{} {}", one["address"].as_str().unwrap_or_default(), one["impact"]));
     let totals = rows("impact", &|one| {
-        format!("{} {} {}", one["kind"].as_str().unwrap_or_default(), one["noun"], one["count"]).replace('"', "")
+        format!("{} {} {}", one["kind"].as_str().unwrap_or_default(), one["unit"], one["count"]).replace('"', "")
     });
     (changes, totals.into_iter().filter(|total| !total.ends_with(" 0")).collect())
 }
@@ -180,16 +180,18 @@ fn limits_on_what_hangs_below_hold_for_all_changes_of_a_kind() {
     assert_eq!(code(&["--max-impact", "modules=12", "--max-impact", "hosts=49"]), Some(0));
     assert_eq!(code(&["--max-impact", "modules=11"]), Some(3));
     assert_eq!(code(&["--max-impact", "hosts=48,modules=12"]), Some(3));
-    site.configure("safety: {maxImpact: {hosts: 9}, kinds: {ProcessTemplate: {max: {hosts: 49, modules: 20}}}}\n");
+    site.configure(
+        "safety: {maxImpact: {hosts: 9}, kinds: {ProcessTemplate: {maxImpact: {hosts: 49, modules: 20}}}}\n",
+    );
     assert_eq!(code(&[]), Some(0));
-    site.configure("safety: {maxImpact: {hosts: 8}, kinds: {ProcessTemplate: {max: {hosts: 48}}}}\n");
+    site.configure("safety: {maxImpact: {hosts: 8}, kinds: {ProcessTemplate: {maxImpact: {hosts: 48}}}}\n");
     let said = site.run(&["apply", "-y"]).stderr;
     let (head, tail) = said.split_once('@').expect("a digest");
-    insta::assert_snapshot!(format!("{head}@[digest]{}", &tail[24..]), @r"
+    insta::assert_snapshot!(format!("{head}@[digest]{}", &tail[24..]), @"
     error: hosts below the changes of Module on cmdb: 9, over the limit of 8
     error: hosts below the changes of ProcessTemplate on cmdb: 49, over the limit of 48
     nothing is sent; `--ack 'changes:4,deletes:0@[digest]'` lets this plan pass, and no other
-    `--max hosts=49` raises the limits for one run
+    `--max-impact hosts=49` raises the limits for one run
     ");
     assert_eq!(operations(&site.writes()), json!({}));
     // An acknowledgement is one of what hung below, as far as that was too much.
@@ -295,28 +297,28 @@ fn an_older_server_is_asked_in_older_ways() {
 fn nouns_that_are_not_counted_are_told() {
     let site = Site::with(&state(), &[("all.yaml", NGINX)]);
     site.configure(
-        "safety:\n  max: {host: 1, modules: -1}\n  kinds:\n    Module: {max: {modules: 1}}\n    Modul: {maxChanges: 1}\n",
+        "safety:\n  maxImpact: {host: 1, modules: -1}\n  kinds:\n    Module: {maxImpact: {modules: 1}}\n    Modul: {maxChanges: 1}\n",
     );
-    insta::assert_snapshot!(site.run(&["plan"]).stderr, @r"
+    insta::assert_snapshot!(site.run(&["plan"]).stderr, @"
     error[C013]: no `host` are counted below a change of any kind
-      --> reconcile.yaml:17:9
+      --> reconcile.yaml:17:15
        |
-    17 |   max: {host: 1, modules: -1}
-       |         ^^^^
+    17 |   maxImpact: {host: 1, modules: -1}
+       |               ^^^^
        |
        = help: did you mean `hosts`?
 
     error[C012]: the most `modules` has to be a number, 0 or more
-      --> reconcile.yaml:17:27
+      --> reconcile.yaml:17:33
        |
-    17 |   max: {host: 1, modules: -1}
-       |                           ^^
+    17 |   maxImpact: {host: 1, modules: -1}
+       |                                 ^^
 
     error[C013]: no `modules` are counted below a change of Module
-      --> reconcile.yaml:19:20
+      --> reconcile.yaml:19:26
        |
-    19 |     Module: {max: {modules: 1}}
-       |                    ^^^^^^^
+    19 |     Module: {maxImpact: {modules: 1}}
+       |                          ^^^^^^^
        |
        = help: known: hosts, serviceInstances
 

@@ -262,9 +262,9 @@ fn a_file_that_cannot_be_trusted_is_refused_by_name() {
     };
     check(&|text| text.replace("48", "96"), "it was changed after it had been written");
     check(&|text| text[..text.len() / 2].to_owned(), "it is no saved plan: EOF while parsing");
-    check(&|text| text.replace(r#""format_version": "1.1""#, r#""format_version": "1.0""#), "its format is 1.0");
-    check(&|text| text.replace(r#""format_version": "1.1""#, r#""format_version": "1.9""#), "its format is 1.9");
-    check(&|text| text.replace(r#""format_version": "1.1""#, r#""format_version": "2.0""#), "its format is 2.0");
+    check(&|text| text.replace(r#""format_version": "2.0""#, r#""format_version": "1.0""#), "its format is 1.0");
+    check(&|text| text.replace(r#""format_version": "2.0""#, r#""format_version": "1.9""#), "its format is 1.9");
+    check(&|text| text.replace(r#""format_version": "2.0""#, r#""format_version": "2.1""#), "its format is 2.1");
     check(&|text| text.replace(r#""kind": "Plan""#, r#""kind": "Snapshot""#), "it is a Snapshot, no saved plan");
     check(&|_| r#"{"apiVersion": "reconcile/v1", "kind": "Plan"}"#.to_owned(), "its format is unknown");
 }

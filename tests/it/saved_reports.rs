@@ -56,7 +56,7 @@ fn what_a_plan_holds_beside_changes_is_reported() {
 
     **1 delete of what no document declares.**
 
-    - 2 associations beneath all changes of Instance on <code>cmdb</code>
+    - impact of all changes of Instance on <code>cmdb</code>: 2 associations
 
     ### Changes
 
@@ -103,7 +103,7 @@ fn what_a_plan_holds_beside_changes_is_reported() {
     </details>
     "#);
     insta::assert_snapshot!(reports.text("github"), @r#"
-    ::notice file=net.yaml,line=7,col=19,title=update Instance/one::update Instance/one (cmdb, bk_switch #1): ports 24 → 48; beneath: 2 associations
+    ::notice file=net.yaml,line=7,col=19,title=update Instance/one::update Instance/one (cmdb, bk_switch #1): ports 24 → 48; impact: 2 associations
     ::notice file=net.yaml,line=15,col=22,title=update Instance/two::update Instance/two (cmdb, bk_switch #2): operator "alice" → "bob"
     ::notice file=cables.yaml,line=6,col=9,title=delete InstanceAssociation/cables → bk_rack #22::delete InstanceAssociation/cables → bk_rack #22 (cmdb, association #92): no document declares it
     ::notice file=net.yaml,line=24,col=19,title=reported only%3A update Instance/three::reported only: update Instance/three (cmdb, bk_switch #3): ports 24 → 96, operator "alice" → "erin"
@@ -142,7 +142,9 @@ fn what_a_plan_holds_beside_changes_is_reported() {
     let reports = Reports::of(&site, &with(&["plan", "--max-impact", "associations=1"]), 3);
     let refused = "associations below the changes of Instance on cmdb: 2, over the limit of 1";
     assert!(reports.text("markdown").contains(refused), "{}", reports.text("markdown"));
-    assert!(reports.text("markdown").contains("- 2 associations beneath all changes of Instance on <code>cmdb</code>"));
+    assert!(
+        reports.text("markdown").contains("- impact of all changes of Instance on <code>cmdb</code>: 2 associations")
+    );
 }
 
 #[test]

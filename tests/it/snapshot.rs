@@ -429,8 +429,8 @@ fn a_file_that_is_not_as_it_was_taken_is_refused_by_name() {
     check("cut", "cannot use cut: it is cut short or damaged");
     site.write("edited", &text.replace("\"ports\":24", "\"ports\":48"));
     check("edited", "cannot use edited: it was changed or cut after it was taken: its digest does not fit");
-    site.write("later", &text.replace("\"format_version\": \"1.0\"", "\"format_version\": \"2.0\""));
-    check("later", "cannot use later: it has the format 2.0; this program reads 1.0");
+    site.write("later", &text.replace("\"format_version\": \"2.0\"", "\"format_version\": \"1.0\""));
+    check("later", "cannot use later: it has the format 1.0; this program reads 2.0");
     site.write("other", "{}");
     check("other", "cannot use other: it is no snapshot");
     check("nowhere", "cannot read nowhere");

@@ -109,7 +109,7 @@ fn numbers_come_in_the_same_ways_as_from_the_server() {
         let plan = same(&site).json();
         let total = |unit: &str| {
             let totals = plan["impact"].as_array().into_iter().flatten();
-            totals.filter(|one| one["kind"] == "Module" && one["noun"] == unit).map(|one| one["count"].clone()).next()
+            totals.filter(|one| one["kind"] == "Module" && one["unit"] == unit).map(|one| one["count"].clone()).next()
         };
         let (all, instances) = (total("hosts"), total("serviceInstances"));
         assert_eq!((all, instances), (Some(json!(expected.0)), Some(json!(expected.1))), "{modules} of {hosts}");

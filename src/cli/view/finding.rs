@@ -273,7 +273,7 @@ pub(super) fn told_of(change: &Change) -> String {
     if change.implicit && !change.fields.is_empty() {
         parts.push(UNASKED.to_owned());
     }
-    parts.extend(impact(change).map(|impact| format!("beneath: {impact}")));
+    parts.extend(impact(change).map(|impact| format!("impact: {impact}")));
     let remarks = change.fields.iter().filter_map(|field| Some((field, change.field_notes.get(&field.path)?)));
     parts.extend(
         remarks.take(3).map(|(field, note)| cut(&line(&format!("{}: {note}", field.path)), VALUE).into_owned()),

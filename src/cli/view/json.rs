@@ -104,7 +104,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
         "impact": plan.impact.iter().map(|one| json!({
             "target": *one.target,
             "kind": one.kind,
-            "noun": one.unit,
+            "unit": one.unit,
             "count": one.count,
         })).collect::<Vec<_>>(),
         "changes": plan.changes.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
@@ -193,7 +193,6 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
         "implicit": change.implicit,
         "impact": change.impact,
         "notes": change.notes,
-        "implicit": change.implicit,
         "after": change.after.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "precondition": *change.precondition,
         "at": place(&change.origin, sources),

@@ -165,7 +165,7 @@ fn totals(plan: &Plan) -> String {
     for of_kind in plan.impact.chunk_by(|one, next| (&one.target, one.kind) == (&next.target, next.kind)) {
         let (target, kind) = (&of_kind[0].target, of_kind[0].kind);
         if let Some(told) = things(of_kind.iter().map(|one| (one.unit, one.count))) {
-            lines.push(format!("- {told} beneath all changes of {kind} on {}\n", code(target)));
+            lines.push(format!("- impact of all changes of {kind} on {}: {told}\n", code(target)));
         }
     }
     let more = lines.len().saturating_sub(TOTALS);
