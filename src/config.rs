@@ -21,7 +21,7 @@ use std::{
 };
 
 pub use duration::duration;
-pub use lookup::{Found, PassedOver, find, impact};
+pub use lookup::{Found, PassedOver, find, find_below};
 pub use program::end_programs;
 pub use prune::Scope;
 pub use read::decode;

@@ -43,10 +43,10 @@ pub(super) fn layout(paths: &[PathBuf], follow_links: bool) -> Layout {
         }
     }
     let WatchPlan { directories, .. } = watch_plan;
-    let impact = |path: &Path| path.ancestors().skip(1).any(|parent| directories.get(parent) == Some(&true));
+    let is_below = |path: &Path| path.ancestors().skip(1).any(|parent| directories.get(parent) == Some(&true));
     directories
         .iter()
-        .filter(|(path, _)| !impact(path))
+        .filter(|(path, _)| !is_below(path))
         .map(|(path, recursive)| (path.clone(), WatchedDir { recursive: *recursive, identity: identity(path) }))
         .collect()
 }

@@ -51,11 +51,11 @@ fn remedy(paths: &[PathBuf]) -> String {
     if let Some(passed_over) = config::find(first).passed_over.first() {
         return passed_over.to_string();
     }
-    let impact = config::impact(first);
-    let shown: Vec<_> = impact.iter().take(OFFERED).map(|path| path.display().to_string()).collect();
-    match (shown.as_slice(), impact.len()) {
+    let below = config::find_below(first);
+    let shown: Vec<_> = below.iter().take(OFFERED).map(|path| path.display().to_string()).collect();
+    match (shown.as_slice(), below.len()) {
         ([], _) => "`--config FILE` names one".to_owned(),
-        ([one], _) => format!("`--config {one}` names the one that lies beneath"),
+        ([one], _) => format!("`--config {one}` names the one that lies below"),
         (some, OFFERED..) => format!("name one by `--config`, such as {}", some.join(", ")),
         (some, _) => format!("name one by `--config`: there are {}", some.join(", ")),
     }

@@ -96,8 +96,8 @@ fn find_for(first: &Path, trusted: &[u32]) -> Found {
     found
 }
 
-/// Finds configurations beneath a path, for a run that found none. Hidden directories are left out.
-pub fn impact(first: &Path) -> Vec<PathBuf> {
+/// Finds configurations below a path, for a run that found none. Hidden directories are left out.
+pub fn find_below(first: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![(directory(first).to_owned(), 0)];
     let mut left = DIRECTORIES;
@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn configurations_beneath_are_offered() {
+    fn configurations_below_are_offered() {
         let root = tempfile::tempdir().expect("a directory");
         for directory in ["net", "dc/one", ".hidden", "a/b/c/d/e"] {
             fs::create_dir_all(root.path().join(directory)).expect("made");
             fs::write(root.path().join(directory).join(FILE), "").expect("written");
         }
-        let found = impact(root.path());
-        let shown: Vec<_> = found.iter().map(|path| path.strip_prefix(root.path()).expect("impact")).collect();
+        let found = find_below(root.path());
+        let shown: Vec<_> = found.iter().map(|path| path.strip_prefix(root.path()).expect("below")).collect();
         assert_eq!(shown, [Path::new("dc/one/reconcile.yaml"), Path::new("net/reconcile.yaml")]);
     }
 }

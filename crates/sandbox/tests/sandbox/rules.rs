@@ -82,7 +82,7 @@ fn esb(simulator: &Simulator, operation: &str, body: &Value) -> Value {
 }
 
 /// What becomes of a value: stored as sent, stored as something else, or refused.
-enum ConnectionControl {
+enum Expectation {
     Kept,
     Stored(Value),
     Refused,
@@ -90,7 +90,7 @@ enum ConnectionControl {
 
 #[test]
 fn attribute_types() {
-    use ConnectionControl::{Kept, Refused, Stored};
+    use Expectation::{Kept, Refused, Stored};
     let text = |length: usize| json!("x".repeat(length));
     let cjk = |length: usize| json!("机".repeat(length));
     let year_one = || Stored(json!("0001-01-01T00:00:00Z"));
