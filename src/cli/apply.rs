@@ -176,7 +176,7 @@ async fn confirm(
     let is_idle = settled.len() == planned_run.plan.changes.len();
     if !args.dry_run && !is_idle && !args.auto_approve && !io::stdin().is_terminal() {
         // A wrong call of the program is told before all else.
-        let problem = "there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead unasked";
+        let problem = "there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead without asking";
         ui.error(problem);
         errors.push(problem.to_owned());
         return Err(exit::USAGE);

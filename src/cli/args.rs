@@ -35,14 +35,14 @@ pub(super) enum Command {
     /// neither network nor credentials. With --online it also reads the definitions of models and reports fields and
     /// values that they do not take, and businesses, sets and templates that do not exist.
     Validate(ValidateArgs),
-    /// Show what differs between the manifests and what is live
+    /// Show the differences between the manifests and the live state
     ///
     /// Reads the live state and prints the changes, with the place in the manifests that causes each. It cannot
     /// write: the client it gets has no such method.
     Plan(PlanArgs),
-    /// Say what a line of a manifest, an overlay or a values file decides
+    /// Explain what a line of a manifest, an overlay or a values file decides
     ///
-    /// Names the objects and their fields, how the values came about, what is live, and the call that would be sent.
+    /// Names the objects and their fields, the sources of their values, the live values, and the call that would be sent.
     /// Reads the live state like plan. A place that decides nothing is an error (1).
     Explain(ExplainArgs),
     /// Plan, ask, and make the changes
@@ -53,20 +53,20 @@ pub(super) enum Command {
     Apply(ApplyArgs),
     /// Show a saved plan
     Show(ShowArgs),
-    /// Show what differs, which side moved, and who did it
+    /// Show the differences, which side changed, and who changed it
     ///
-    /// Plans, and asks the platforms' own records who gave each value that differs, and when: `edit` is a manifest that
-    /// moved, `drift` a live value that somebody else changed. It cannot write, as `plan` cannot.
+    /// Plans, and asks the platforms' records who set each value that differs, and when: `edit` is a manifest that
+    /// changed, `drift` a live value that somebody else changed. Like `plan`, it cannot write.
     Drift(DriftArgs),
     /// Keep running: plan and apply on every change of the manifests and from time to time
     ///
     /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
     /// document holds back only itself: its last good version stays in force. Ends with 0 on SIGTERM and SIGINT.
     Watch(WatchArgs),
-    /// Seal the live state that the manifests touch in a file, for plans without credentials
+    /// Save the live state that the manifests touch to a file, for plans without credentials
     ///
     /// Reads whole scopes: models, sets, service templates, associations, app instances. `plan --against FILE` plans from
-    /// it what a live plan would have said at that moment, also for documents that came later.
+    /// it as a live plan would have at that moment, also for documents that are added later.
     Snapshot(SnapshotArgs),
     /// Serve both platforms, simulated in memory, on a loopback port
     ///
@@ -122,7 +122,7 @@ pub(super) struct Inputs {
     /// Manifest files or directories; `-` is stdin
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
-    /// The same as PATH
+    /// Same as PATH
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     pub(super) files: Vec<PathBuf>,
     /// Configuration [default: reconcile.yaml beside the first PATH or in a parent directory]
@@ -162,13 +162,13 @@ pub(super) struct Network {
     /// Use the embedded sandbox instead of the real platforms
     #[arg(long, env = "RECONCILE_SANDBOX", value_parser = truth)]
     pub(super) sandbox: bool,
-    /// Most requests at once, over all targets
+    /// Maximum number of concurrent requests, over all targets
     #[arg(long, value_name = "N", default_value_t = 10, env = "RECONCILE_PARALLELISM", value_parser = at_least_one)]
     pub(super) parallelism: usize,
-    /// Most requests a second, over all targets
+    /// Maximum number of requests per second, over all targets
     #[arg(long, value_name = "N", env = "RECONCILE_RATE", value_parser = above_zero)]
     pub(super) rate: Option<f64>,
-    /// Most time for one request, such as 40s
+    /// Maximum time for one request, such as 40s
     #[arg(long, value_name = "DURATION", default_value = "40s", env = "RECONCILE_TIMEOUT", value_parser = super::setup::duration)]
     pub(super) timeout: std::time::Duration,
     /// Trust the certificates in this PEM file too
@@ -186,7 +186,7 @@ pub(super) struct Output {
     pub(super) forms: Forms,
     #[command(flatten)]
     pub(super) stream: Stream,
-    /// Tell by the exit code (2) whether there are changes
+    /// Exit with 2 if there are changes
     #[arg(long, alias = "non-zero-exit-code", env = "RECONCILE_DETAILED_EXITCODE", value_parser = truth)]
     pub(super) detailed_exitcode: bool,
     /// Show the calls too
@@ -197,16 +197,16 @@ pub(super) struct Output {
 /// What one run may change at most.
 #[derive(Debug, Args)]
 pub(super) struct SafetyArgs {
-    /// Most changes of a kind on a target: a number, or a share such as 30% [default: 30%, or `safety.maxChanges`]
+    /// Maximum changes of a kind on a target: a number, or a share such as 30% [default: 30%, or `safety.maxChanges`]
     #[arg(long, value_name = "N|P%", env = "RECONCILE_MAX_CHANGES")]
     pub(super) max_changes: Option<Limit>,
-    /// Most deletes that no document spells out [default: 0, or `safety.maxDeletes`]
+    /// Maximum implicit deletions, those that no document declares [default: 0, or `safety.maxDeletes`]
     #[arg(long, value_name = "N|P%", env = "RECONCILE_MAX_DELETES")]
     pub(super) max_deletes: Option<Limit>,
-    /// Most things below all changes of a kind on a target, such as `hosts=100`; repeats. What is unknown passes no limit
+    /// Maximum impact of all changes of a kind on a target, such as `hosts=100`; repeats. An unknown impact exceeds any limit
     #[arg(long, value_name = "UNIT=N", env = "RECONCILE_MAX_IMPACT", value_delimiter = ',', value_parser = unit_and_limit)]
     pub(super) max_impact: Vec<(String, u64)>,
-    /// Let the one plan pass that printed this text when a limit refused it
+    /// Acknowledge the plan that printed this text and apply it despite its limits
     #[arg(long, value_name = "TEXT", env = "RECONCILE_ACK")]
     pub(super) ack: Option<String>,
 }
@@ -232,13 +232,13 @@ pub(super) struct LoggingArgs {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "RECONCILE_COLOR")]
     pub(super) color: Color,
-    /// Say more on stderr; twice for every request
+    /// Print more on stderr: -v each call, -vv each request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Say only what went wrong
+    /// Print errors only
     #[arg(short, long, global = true, env = "RECONCILE_QUIET", value_parser = truth)]
     pub(super) quiet: bool,
-    /// Form of the log on stderr
+    /// Format of the log on stderr
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", env = "RECONCILE_LOG_FORMAT")]
     pub(super) log_format: LogFormat,
 }
@@ -266,7 +266,7 @@ pub(super) struct PlanArgs {
     pub(super) network: Network,
     #[command(flatten)]
     pub(super) output: Output,
-    /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
+    /// Also delete live objects in the `prune` scopes of the configuration that no document declares; name all manifests
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(super) prune: bool,
     #[command(flatten)]
@@ -285,10 +285,10 @@ pub(super) struct SnapshotArgs {
     pub(super) inputs: Inputs,
     #[command(flatten)]
     pub(super) network: Network,
-    /// Where to write it [default: stdout]
+    /// Output file [default: stdout]
     #[arg(long, value_name = "FILE", env = "RECONCILE_SNAPSHOT_OUT")]
     pub(super) out: Option<PathBuf>,
-    /// Seal the `prune` scopes of the configuration too, for plans with --prune
+    /// Include the `prune` scopes of the configuration, for plans with --prune
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(super) prune: bool,
 }
@@ -314,7 +314,7 @@ pub(super) struct ExplainArgs {
     pub(super) inputs: Inputs,
     #[command(flatten)]
     pub(super) network: Network,
-    /// Form of the result on stdout
+    /// Format of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_EXPLAIN_OUTPUT")]
     pub(super) output: ExplainFormat,
 }
@@ -338,18 +338,18 @@ pub(super) struct ApplyArgs {
     pub(super) network: Network,
     #[command(flatten)]
     pub(super) output: Output,
-    /// Remove what lies in the `prune` scopes of the configuration and no document means; name all manifests
+    /// Also delete live objects in the `prune` scopes of the configuration that no document declares; name all manifests
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(super) prune: bool,
     #[command(flatten)]
     pub(super) safety: SafetyArgs,
-    /// Where the journal of runs is kept [default: `reconcile` in the user's directory for state]
+    /// Directory of the journal [default: `reconcile` in the user's directory for state]
     #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// Do not ask
     #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = truth)]
     pub(super) auto_approve: bool,
-    /// What becomes of a saved plan of which some objects have moved since: `stop` sends nothing, `skip` the others
+    /// Handling of a saved plan with stale objects: `stop` sends nothing, `skip` applies the others
     #[arg(long, value_name = "WHAT", default_value = "stop", env = "RECONCILE_PARTIAL_STALE")]
     pub(super) partial_stale: PartialStale,
     /// Plan only
@@ -366,26 +366,26 @@ pub(super) struct WatchArgs {
     pub(super) inputs: Inputs,
     #[command(flatten)]
     pub(super) network: Network,
-    /// What to do about drift [default: enforce, or `watch.mode` of the configuration]
+    /// Reaction to drift [default: enforce, or `watch.mode` of the configuration]
     #[arg(long, value_name = "MODE", env = "RECONCILE_MODE")]
     pub(super) mode: Option<Mode>,
-    /// Time between two looks at everything, such as 5m [default: 5m, or `watch.resync`]
+    /// Time between two full reconciliations, such as 5m [default: 5m, or `watch.resync`]
     #[arg(long, value_name = "DURATION", env = "RECONCILE_RESYNC", value_parser = super::setup::duration)]
     pub(super) resync: Option<std::time::Duration>,
-    /// Where to serve /healthz, /readyz and /metrics [default: 127.0.0.1:8321, or `watch.listen`]
+    /// Address of /healthz, /readyz and /metrics [default: 127.0.0.1:8321, or `watch.listen`]
     #[arg(long, value_name = "ADDR", env = "RECONCILE_LISTEN")]
     pub(super) listen: Option<std::net::SocketAddr>,
     /// Where the journal of runs is kept [default: `reconcile` in the user's directory for state]
     #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
-    /// Look at the files every few seconds instead of waiting for events of the file system
+    /// Poll the files every few seconds instead of waiting for events of the file system
     #[arg(long, env = "RECONCILE_POLL", value_parser = truth)]
     pub(super) poll: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SandboxArgs {
-    /// Where to listen; port 0 picks a free one
+    /// Address to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", env = "RECONCILE_SANDBOX_LISTEN")]
     pub(super) listen: std::net::SocketAddr,
     /// State to start from (YAML or JSON); repeats
@@ -397,7 +397,7 @@ pub(super) struct SandboxArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
-    /// What it describes
+    /// Document to describe
     #[arg(value_name = "DOCUMENT")]
     pub(super) document: Document,
 }

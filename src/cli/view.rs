@@ -45,7 +45,7 @@ pub(super) struct Ui {
     pub(super) fold: Option<usize>,
     /// Bars may move on stderr.
     pub(super) bars: bool,
-    /// Say only what went wrong.
+    /// Print errors only.
     pub(super) quiet: bool,
     /// What programs are told of the run while it goes.
     pub(super) events: Events,

@@ -44,7 +44,7 @@ pub struct ScopeReader {
 
 impl fmt::Debug for ScopeReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seal").field("kept", &self.kept.len()).finish_non_exhaustive()
+        f.debug_struct("ScopeReader").field("kept", &self.kept.len()).finish_non_exhaustive()
     }
 }
 

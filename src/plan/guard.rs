@@ -120,16 +120,16 @@ pub struct Excess {
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, target, what, count, among, limit } = self;
-        let implicit = if *what == "deletes" { " that no document spells out" } else { "" };
+        let implicit = if *what == "deletes" { "implicit " } else { "" };
         match (count, among) {
             (Some(count), Some(among)) => {
-                write!(f, "{what}{implicit} on {target}: {count} of {among} {kind}, over the limit of {limit}")
+                write!(f, "{implicit}{what} on {target}: {count} of {among} {kind}, over the limit of {limit}")
             }
             (Some(count), None) => {
-                write!(f, "{what} below the changes of {kind} on {target}: {count}, over the limit of {limit}")
+                write!(f, "{what} affected by the changes of {kind} on {target}: {count}, over the limit of {limit}")
             }
             (None, _) => {
-                write!(f, "{what} below the changes of {kind} on {target}: unknown, and so not within {limit}")
+                write!(f, "{what} affected by the changes of {kind} on {target}: unknown, and so not within {limit}")
             }
         }
     }

@@ -133,10 +133,10 @@ fn what_hangs_below_is_counted_for_each_change_and_for_all_of_a_kind() {
     ~ ProcessTemplate nginx  (cmdb, demo/nginx #50)                     all.yaml:1
         impact: 49 hosts, 12 modules, 60 service instances
         proc_num       2 → 4                                            all.yaml:4:87
-        to do by hand: sync the modules of the service template: m0 (#100), m1 (#101), m2 (#102), m3 (#103), m4 (#104), m5 (#105), m6 (#106), m7 (#107), m8 (#108), m9 (#109), m10 (#110), m11 (#111)
+        manual follow-up: sync the modules of the service template: m0 (#100), m1 (#101), m2 (#102), m3 (#103), m4 (#104), m5 (#105), m6 (#106), m7 (#107), m8 (#108), m9 (#109), m10 (#110), m11 (#111)
 
     Plan: 0 to add, 3 to update, 0 to delete, 0 unchanged.   3 calls, 14 reads, [time]
-    1 step is left to do by hand: sync the modules of the service template: m0 (#100), m1 (#101), m2 (#102), m3 (#103), m4 (#104), m5 (#105), m6 (#106), m7 (#107), m8 (#108), m9 (#109), m10 (#110), m11 (#111)
+    1 manual follow-up is left: sync the modules of the service template: m0 (#100), m1 (#101), m2 (#102), m3 (#103), m4 (#104), m5 (#105), m6 (#106), m7 (#107), m8 (#108), m9 (#109), m10 (#110), m11 (#111)
     "#);
 }
 
@@ -188,8 +188,8 @@ fn limits_on_what_hangs_below_hold_for_all_changes_of_a_kind() {
     let said = site.run(&["apply", "-y"]).stderr;
     let (head, tail) = said.split_once('@').expect("a digest");
     insta::assert_snapshot!(format!("{head}@[digest]{}", &tail[24..]), @"
-    error: hosts below the changes of Module on cmdb: 9, over the limit of 8
-    error: hosts below the changes of ProcessTemplate on cmdb: 49, over the limit of 48
+    error: hosts affected by the changes of Module on cmdb: 9, over the limit of 8
+    error: hosts affected by the changes of ProcessTemplate on cmdb: 49, over the limit of 48
     nothing is sent; `--ack 'changes:4,deletes:0@[digest]'` lets this plan pass, and no other
     `--max-impact hosts=49` raises the limits for one run
     ");

@@ -171,7 +171,7 @@ fn a_new_row_without_enable_is_told_to_be_disabled() {
 fn steps_that_are_left_to_people_stand_at_the_end_of_every_report() {
     let live = json!({"timeout": cell(20, true)});
     let site = Site::with(&site_state(&live), &[("p.yaml", &nginx("timeout: 30"))]);
-    let last = format!("1 step is left to do by hand: {SYNC}\n");
+    let last = format!("1 manual follow-up is left: {SYNC}\n");
     let planned = site.plan();
     assert!(planned.stdout.ends_with(&last), "{planned}");
     let expected = json!([{"text": SYNC, "addresses": ["ProcessTemplate/p"]}]);

@@ -140,7 +140,7 @@ fn what_a_plan_holds_beside_changes_is_reported() {
     }
     // What lets it pass is beside what hangs below.
     let reports = Reports::of(&site, &with(&["plan", "--max-impact", "associations=1"]), 3);
-    let refused = "associations below the changes of Instance on cmdb: 2, over the limit of 1";
+    let refused = "associations affected by the changes of Instance on cmdb: 2, over the limit of 1";
     assert!(reports.text("markdown").contains(refused), "{}", reports.text("markdown"));
     assert!(
         reports.text("markdown").contains("- impact of all changes of Instance on <code>cmdb</code>: 2 associations")

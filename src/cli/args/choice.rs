@@ -6,11 +6,11 @@ use clap::ValueEnum;
 pub(in crate::cli) enum Document {
     /// A plan, and what became of it
     Plan,
-    /// What drifted, and who did that
+    /// The drift, and who caused it
     Drift,
-    /// What a line of a manifest decides
+    /// The explanation of a line of a manifest
     Explanation,
-    /// What is wrong where there is no plan
+    /// The diagnostics of a run without a plan
     Validation,
     /// One line of the stream of events
     Events,

@@ -9,7 +9,7 @@ use super::choice::Format;
 /// In which forms results are shown, and where.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Forms {
-    /// Form of the result on stdout
+    /// Format of the result on stdout
     #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]
     pub(in crate::cli) format: Format,
     /// Write the result to a file too, in a form of its own, such as `json=plan.json`; repeats

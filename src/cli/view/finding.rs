@@ -125,7 +125,7 @@ pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
     }
     if let Some(plan) = report.plan.filter(|_| report.trace.is_none()) {
         for step in follow_ups(plan, report.outcomes) {
-            list.add(Rank::Notice, FOLLOW_UP, "left to do by hand", step.text, None, step.text);
+            list.add(Rank::Notice, FOLLOW_UP, "manual follow-up", step.text, None, step.text);
         }
     }
     list.found.sort_by_key(|one| one.rank);
@@ -278,7 +278,7 @@ pub(super) fn told_of(change: &Change) -> String {
     parts.extend(
         remarks.take(3).map(|(field, note)| cut(&line(&format!("{}: {note}", field.path)), VALUE).into_owned()),
     );
-    parts.extend(change.notes.iter().take(3).map(|note| format!("to do by hand: {}", cut(&line(note), VALUE))));
+    parts.extend(change.notes.iter().take(3).map(|note| format!("manual follow-up: {}", cut(&line(note), VALUE))));
     parts.join("; ")
 }
 

@@ -43,7 +43,7 @@ pub(in crate::cli) fn follow_ups<'p>(plan: &'p Plan, outcomes: Option<&[(Resourc
 /// Says in one line how many steps are left.
 pub(super) fn headline(steps: usize) -> String {
     let is = if steps == 1 { "is" } else { "are" };
-    format!("{} {is} left to do by hand", count(steps, "step"))
+    format!("{} {is} left", count(steps, "manual follow-up"))
 }
 
 /// Returns the steps as JSON.

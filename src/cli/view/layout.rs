@@ -146,7 +146,7 @@ mod tests {
         let check = |text: &str, columns: usize, expected: &str| assert_eq!(fold(text, columns), expected);
         check("short", 30, "short");
         check("? Instance a could not be read: no answer", 30, "? Instance a could not be\n    read: no answer");
-        check("    to do by hand: sync the modules", 30, "    to do by hand: sync the\n        modules");
+        check("    manual follow-up: sync the modules", 30, "    manual follow-up: sync the\n        modules");
         check(&"x".repeat(40), 30, &format!("{}\n    {}", "x".repeat(30), "x".repeat(10)));
         check(
             "\u{1b}[1maaaaaaaaaaaaaaa bbbbbbbbbbbbbbb\u{1b}[0m",

@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
         }
         self.removed(change, width);
         for note in &change.notes {
-            let note = self.styled(&format!("    to do by hand: {}", line(note)), QUIET);
+            let note = self.styled(&format!("    manual follow-up: {}", line(note)), QUIET);
             self.plain(&note);
         }
     }

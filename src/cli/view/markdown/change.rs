@@ -92,7 +92,7 @@ impl<'a> Writer<'a> {
             let _ = writeln!(body, "# {more}");
         }
         for note in &change.notes {
-            let _ = writeln!(body, "! to do by hand: {}", cut(&line(note), VALUE));
+            let _ = writeln!(body, "! manual follow-up: {}", cut(&line(note), VALUE));
         }
         body
     }

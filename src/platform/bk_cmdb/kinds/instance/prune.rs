@@ -65,7 +65,8 @@ fn surplus(
     let fields: Vec<&str> = fields.into_iter().collect();
     let rows = lookup::all_instances(model, business, &fields, observation, facts).map_err(in_trouble)?;
     if rows.iter().any(|row| is_layer(&row[PARENT])) {
-        let message = format!("`{model}` is a layer of the topology: with an instance all beneath it would go");
+        let message =
+            format!("`{model}` is a layer of the topology: deleting an instance would delete everything below it");
         let hint = "remove its instances one by one, by documents with `ensure: absent` and `cascade: true`";
         return Err(refused(message).map(|observed| match observed {
             ObservedState::Impossible(diagnostic) => ObservedState::Impossible(Box::new(diagnostic.hint(hint))),
