@@ -375,7 +375,7 @@ pub(super) struct WatchArgs {
     /// Address of /healthz, /readyz and /metrics [default: 127.0.0.1:8321, or `watch.listen`]
     #[arg(long, value_name = "ADDR", env = "RECONCILE_LISTEN")]
     pub(super) listen: Option<std::net::SocketAddr>,
-    /// Where the journal of runs is kept [default: `reconcile` in the user's directory for state]
+    /// Directory of the journal [default: `reconcile` in the user's directory for state]
     #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// Poll the files every few seconds instead of waiting for events of the file system
