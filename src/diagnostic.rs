@@ -28,7 +28,7 @@ impl Severity {
 }
 
 /// A place with a remark.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Label {
     /// The place.
     pub origin: Origin,
@@ -37,7 +37,7 @@ pub struct Label {
 }
 
 /// One message about a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// Stable code, such as `M014`: `Y` for the YAML itself, `M` for manifests, `C` for the configuration, `P` for
     /// what only the platform could tell.

@@ -7,6 +7,7 @@ mod capability;
 pub mod check;
 pub mod connection;
 mod counters;
+mod drive;
 pub mod impact;
 mod limit;
 mod mask;

@@ -63,6 +63,12 @@ impl TargetState<'_> {
     }
 }
 
+impl AsMut<Facts> for TargetState<'_> {
+    fn as_mut(&mut self) -> &mut Facts {
+        &mut self.facts
+    }
+}
+
 impl TargetState<'_> {
     /// Returns a change with all that it rests on.
     pub fn planned<'s>(&'s self, desired: &'s Desired, change: &'s Change) -> Planned<'s> {
@@ -72,6 +78,20 @@ impl TargetState<'_> {
             _ => (None, &Value::Null),
         };
         Planned { desired, live, place, change }
+    }
+
+    /// Returns the changes of a kind on this target with all that they rest on; `objects` holds what they are about.
+    pub fn planned_of<'s>(
+        &'s self,
+        kind: &dyn Kind,
+        objects: impl Iterator<Item = &'s Desired>,
+        changes: impl Iterator<Item = &'s Change>,
+    ) -> Vec<Planned<'s>> {
+        let objects: HashMap<&ResourceId, &Desired> = objects.map(|one| (&one.id, one)).collect();
+        changes
+            .filter(|change| change.target == self.target && change.id.kind == kind.name())
+            .filter_map(|change| Some(self.planned(objects.get(&change.id)?, change)))
+            .collect()
     }
 }
 

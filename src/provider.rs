@@ -3,10 +3,12 @@
 mod author;
 mod impact;
 pub mod scope;
+mod step;
 mod wire;
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::Arc,
 };
 
@@ -14,6 +16,7 @@ use serde_json::Value;
 
 pub use author::Authors;
 pub use impact::{Impact, ImpactSet};
+pub use step::Step;
 pub use wire::{ConcurrencyGroup, CredentialStatus, Endpoint, Login, LoginResult, Prepared, Reply, RequestContext};
 
 use crate::{
@@ -112,18 +115,29 @@ impl Facts {
         self.answers.insert(request, answer);
     }
 
+    /// Returns how much is known: it grows with each new answer and each object of which something becomes known.
+    pub fn size(&self) -> usize {
+        self.answers.len() + self.observed_states.len()
+    }
+
     /// Takes in what is known of an object.
     pub fn record(&mut self, id: ResourceId, observed: ObservedState) {
         self.observed_states.insert(id, observed);
     }
 }
 
+impl AsMut<Self> for Facts {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
 /// What a kind makes of the answers so far.
 #[derive(Debug, Default)]
 pub struct Observation {
-    /// Reads to be made before it can say more.
+    /// Reads that are missing. While there are any, the rest may still change.
     pub ask: Vec<Request>,
-    /// What it knows; may come before everything is known.
+    /// What it knows.
     pub known: Vec<(ResourceId, ObservedState)>,
     /// Live objects that no document means and that a document asks to remove.
     pub surplus: Vec<(Desired, Live)>,
@@ -142,6 +156,11 @@ impl Observation {
                 Read::Pending
             }
         }
+    }
+
+    /// Returns a step that asks for what is missing; with nothing missing, the observation.
+    pub fn step(mut self) -> Step<Self> {
+        Step::new(std::mem::take(&mut self.ask), self)
     }
 
     /// Notes what is known of an object.
@@ -191,31 +210,31 @@ pub trait Kind: Sync {
 
     /// Says what is known of objects of this kind on one target, or what to ask. Called again after each round of
     /// answers. `all` holds the objects of every kind on that target, so that kinds can share their reads.
-    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation;
+    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation>;
 
     /// Finds the live objects in scopes of `reconcile.yaml` that none of `all` means: they are surplus. A scope is
     /// written like a document that is to be absent, with what says where it is in its locator; what is wrong with one
     /// is told as with documents. Called again after each round of answers, when the documents of this kind are known.
-    fn prune(&self, scopes: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Observation {
+    fn prune(&self, scopes: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         for scope in scopes {
             let message = format!("nothing of the kind {} can be pruned", self.name());
             let diagnostic = Diagnostic::error("P152", message, &scope.origin);
             observation.know(&scope.id, ObservedState::Impossible(Box::new(diagnostic)));
         }
-        observation
+        observation.step()
     }
 
     /// Checks documents against what the platform defines, whether their objects are there or not: names of models and
     /// places that do not exist, fields and values that the server would drop or refuse. Called like
     /// [`Kind::observe`]; a document without a fault is `Absent`.
-    fn check(&self, desired: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Observation {
+    fn check(&self, desired: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Step<Observation> {
         let known = desired.iter().map(|one| (one.id.clone(), ObservedState::absent())).collect();
-        Observation { known, ..Observation::default() }
+        Observation { known, ..Observation::default() }.step()
     }
 
     /// Reads objects again whose handles are known, after writes were made to them. What is gone is `Absent`.
-    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation;
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation>;
 
     /// Returns what differs, in the order of the manifest, or why the object cannot become as declared. Without a
     /// live object: the fields of the one to be created.
@@ -248,8 +267,8 @@ pub trait Kind: Sync {
     }
 
     /// Says what people have to do once changes are made, or what to ask for that. Asked when the plan is known.
-    fn notes(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Notes {
-        Notes::default()
+    fn notes(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Step<Notes> {
+        Step::Done(Notes::default())
     }
 
     /// Returns the fields by which people recognise an object, the most telling first.
@@ -272,13 +291,13 @@ pub trait Kind: Sync {
     }
 
     /// Says what hangs below changes, or what to ask for that. Asked when the plan is known.
-    fn impact(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Impact {
-        Impact::default()
+    fn impact(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Step<Impact> {
+        Step::Done(Impact::default())
     }
 
     /// Says who changed the live values that differ, or what to ask for that. Asked by `drift` alone.
-    fn changed(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Authors {
-        Authors::default()
+    fn changed(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Step<Authors> {
+        Step::Done(Authors::default())
     }
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
@@ -305,11 +324,15 @@ pub trait Kind: Sync {
     }
 }
 
+impl fmt::Display for dyn Kind + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the kind {}", self.name())
+    }
+}
+
 /// What a kind says about changes beside the changes themselves.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// Reads to be made before it can say more.
-    pub ask: Vec<Request>,
     /// Manual follow-ups, by object.
     pub notes: Vec<(ResourceId, String)>,
     /// Remarks on single fields: the object, the path of the field, the remark.

@@ -17,7 +17,7 @@ use crate::{
     manifest::Targets,
     model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Refusal, Request, ResourceId},
     provider::{
-        Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, RequestContext,
+        Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, RequestContext, Step,
     },
     source::Located,
     transport::{self, Transport},
@@ -67,7 +67,7 @@ impl Kind for Thing {
         if diagnostics.len() > before { Vec::new() } else { vec![desired] }
     }
 
-    fn observe(&self, desired: &[&Desired], _: &[&Desired], facts: &Facts) -> Observation {
+    fn observe(&self, desired: &[&Desired], _: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         for object in desired {
             let request = Request { operation: "get", arguments: json!({"key": &*object.id.key}), repeatable: true };
@@ -82,10 +82,10 @@ impl Kind for Thing {
                 }
             }
         }
-        observation
+        observation.step()
     }
 
-    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         self.observe(&objects.iter().map(|object| object.0).collect::<Vec<_>>(), &[], facts)
     }
 

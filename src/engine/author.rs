@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{connection::Reader, observe::round};
+use super::{connection::Reader, drive::drive_all};
 use crate::{
-    model::{Action, Change, Desired, ResourceId, author::Changed},
+    model::{Action, Change, ResourceId, author::Changed},
     plan::{Plan, TargetState},
+    provider::Kind,
 };
 
 /// Who changed what, by object and path; the path of an object that is made or removed is empty.
@@ -34,19 +35,12 @@ pub async fn trace(readers: &[Reader], states: &mut [TargetState<'_>], plan: &Pl
     let mut trace = Trace::default();
     for state in states {
         let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };
-        for kind in state.platform.kinds() {
-            let known = loop {
-                let objects: HashMap<&ResourceId, &Desired> = state.declared().map(|one| (&one.id, one)).collect();
-                let changes = plan.changes.iter().chain(&plan.reported);
-                let changes = changes.filter(|one| one.target == state.target && one.id.kind == kind.name());
-                let planned: Vec<_> =
-                    changes.filter_map(|change| Some(state.planned(objects.get(&change.id)?, change))).collect();
-                let authors = kind.changed(&planned, &state.facts);
-                if authors.ask.is_empty() {
-                    break authors.known;
-                }
-                round(reader, authors.ask, &mut state.facts).await;
-            };
+        let changed = |kind: &'static dyn Kind, state: &mut TargetState<'_>| {
+            let changes = plan.changes.iter().chain(&plan.reported);
+            kind.changed(&state.planned_of(kind, state.declared(), changes), &state.facts)
+        };
+        for (_, authors) in drive_all(reader, state.platform.kinds().iter().copied(), state, changed).await {
+            let known = authors.map(|authors| authors.known).unwrap_or_default();
             trace.0.extend(known.into_iter().map(|(id, path, changed)| ((id, path), changed)));
         }
     }

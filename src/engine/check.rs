@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{connection::Reader, observe};
+use super::{connection::Reader, drive::drive_all};
 use crate::{
     diagnostic::Diagnostic,
     model::{Desired, ObservedState},
-    provider::{Facts, Freshness},
+    provider::{Facts, Freshness, Kind, Observation},
 };
 
 /// What a check found.
@@ -16,6 +16,21 @@ pub struct Findings {
     pub diagnostics: Vec<Diagnostic>,
     /// What could not be read, in words.
     pub unread: BTreeSet<String>,
+}
+
+impl Findings {
+    fn add(&mut self, observation: Observation, target: &str) {
+        self.diagnostics.extend(observation.remarks);
+        for (_, observed) in observation.known {
+            match observed {
+                ObservedState::Impossible(problem) | ObservedState::Ambiguous(problem) => {
+                    self.diagnostics.push(*problem)
+                }
+                ObservedState::Unknown(why) => drop(self.unread.insert(format!("target {target}: {why}"))),
+                ObservedState::Found(_) | ObservedState::Absent { .. } | ObservedState::Needs(_) => {}
+            }
+        }
+    }
 }
 
 /// Checks the documents of all targets. What is not selected is only read for those that refer to it.
@@ -40,41 +55,17 @@ async fn check_target(reader: &Reader, desired: &[Desired]) -> Findings {
             return findings;
         }
     };
-    let mut open: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
+    let mut by_kind: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
     for one in all.iter().filter(|one| one.selected) {
-        open.entry(one.id.kind).or_default().push(one);
+        by_kind.entry(one.id.kind).or_default().push(one);
     }
-    while !open.is_empty() {
-        let mut ask = Vec::new();
-        let mut done = Vec::new();
-        for (name, group) in &open {
-            let Some(kind) = target.platform.kind(name) else { continue };
-            let observation = kind.check(group, &all, &facts);
-            if observation.ask.is_empty() {
-                done.push((*name, observation));
-            } else {
-                ask.extend(observation.ask);
-            }
+    let kinds: Vec<_> = by_kind.keys().filter_map(|name| target.platform.kind(name)).collect();
+    let check = |kind: &'static dyn Kind, facts: &mut Facts| kind.check(&by_kind[kind.name()], &all, facts);
+    for (_, result) in drive_all(reader, kinds, &mut facts, check).await {
+        match result {
+            Ok(observation) => findings.add(observation, &target.name),
+            Err(error) => drop(findings.unread.insert(format!("target {}: {error}", target.name))),
         }
-        if ask.is_empty() && done.is_empty() {
-            break;
-        }
-        for (name, observation) in done {
-            open.remove(name);
-            findings.diagnostics.extend(observation.remarks);
-            for (_, observed) in observation.known {
-                match observed {
-                    ObservedState::Impossible(problem) | ObservedState::Ambiguous(problem) => {
-                        findings.diagnostics.push(*problem)
-                    }
-                    ObservedState::Unknown(why) => {
-                        findings.unread.insert(format!("target {}: {why}", target.name));
-                    }
-                    ObservedState::Found(_) | ObservedState::Absent { .. } | ObservedState::Needs(_) => {}
-                }
-            }
-        }
-        observe::round(reader, ask, &mut facts).await;
     }
     findings
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{connection::Reader, observe::round};
+use super::{connection::Reader, drive::drive_all};
 use crate::{
-    model::{Action, Desired, Request, ResourceId},
+    model::{Action, ResourceId},
     plan::{Plan, TargetState},
     provider::{Impact, Kind},
 };
@@ -14,17 +14,14 @@ use crate::{
 pub async fn impact(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut Plan) {
     for state in states {
         let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };
-        // The kinds of a target ask together, round by round.
-        let told = loop {
-            let mut told = told(state, plan);
-            let ask: Vec<Request> = told.iter_mut().flat_map(|(_, impact)| std::mem::take(&mut impact.ask)).collect();
-            if ask.is_empty() {
-                break told;
-            }
-            round(reader, ask, &mut state.facts).await;
+        let has_changes = |kind: &&dyn Kind| !state.planned_of(*kind, state.objects(), plan.changes.iter()).is_empty();
+        let kinds: Vec<_> = state.platform.kinds().iter().copied().filter(has_changes).collect();
+        let impact = |kind: &'static dyn Kind, state: &mut TargetState<'_>| {
+            kind.impact(&state.planned_of(kind, state.objects(), plan.changes.iter()), &state.facts)
         };
+        let impacts = drive_all(reader, kinds, state, impact).await;
         let mut counts: HashMap<ResourceId, BTreeMap<&'static str, Option<u64>>> = HashMap::new();
-        for (kind, impact) in &told {
+        for (kind, impact) in &impacts {
             let live: Vec<ResourceId> = plan
                 .changes
                 .iter()
@@ -32,28 +29,13 @@ pub async fn impact(readers: &[Reader], states: &mut [TargetState<'_>], plan: &m
                 .filter(|one| one.action != Action::Create)
                 .map(|one| one.id.clone())
                 .collect();
-            counts.extend(impact.counts().map(|(id, counts)| (id.clone(), counts)));
+            counts.extend(impact.iter().flat_map(Impact::counts).map(|(id, counts)| (id.clone(), counts)));
             for total in plan.impact.iter_mut().filter(|one| one.target == state.target && one.kind == kind.name()) {
-                total.count = impact.total(total.unit, &live);
+                total.count = impact.as_ref().ok().and_then(|impact| impact.total(total.unit, &live));
             }
         }
         for change in plan.changes.iter_mut().filter(|change| change.target == state.target) {
             change.impact = counts.remove(&change.id).unwrap_or_default();
         }
     }
-}
-
-/// Returns what the kinds of a target that change know so far.
-fn told(state: &TargetState<'_>, plan: &Plan) -> Vec<(&'static dyn Kind, Impact)> {
-    let objects: HashMap<&ResourceId, &Desired> = state.objects().map(|one| (&one.id, one)).collect();
-    let mut told = Vec::new();
-    for kind in state.platform.kinds() {
-        let changes = plan.changes.iter().filter(|one| one.target == state.target && one.id.kind == kind.name());
-        let planned: Vec<_> =
-            changes.filter_map(|change| Some(state.planned(objects.get(&change.id)?, change))).collect();
-        if !planned.is_empty() {
-            told.push((*kind, kind.impact(&planned, &state.facts)));
-        }
-    }
-    told
 }

@@ -5,18 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::connection::Reader;
+use super::{connection::Reader, drive::drive_all};
 use crate::{
-    model::{Change, Desired, ObservedState, Request, ResourceId},
+    diagnostic::Diagnostic,
+    model::{Change, Desired, ObservedState, ResourceId},
     plan::{Plan, TargetState},
-    provider::{Facts, Freshness},
+    provider::{Facts, Freshness, Kind, Notes, Observation, Step},
 };
-
-/// Requests of one round that are on their way at once; the connection's own limits lie below.
-const AT_ONCE: usize = 64;
 
 /// Reads all that the desired objects need to know, on all targets at once.
 pub async fn observe<'d>(readers: &[Reader], desired: &'d [Desired]) -> Vec<TargetState<'d>> {
@@ -60,43 +58,25 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
             by_kind.push((*kind, group));
         }
     }
-    loop {
-        let mut ask: Vec<Request> = Vec::new();
-        let mut learned = false;
-        for (kind, group) in &by_kind {
-            if group.iter().all(|one| state.facts.observed(&one.id).is_some()) {
-                continue;
-            }
-            let observation = kind.observe(group, &state.desired, &state.facts);
-            let asks = !observation.ask.is_empty();
-            ask.extend(observation.ask);
-            if asks {
-                // With answers missing, what it knows of some may still change.
-                continue;
-            }
-            learned |= record(&mut state.facts, observation.known);
-            for remark in observation.remarks {
-                if !state.remarks.contains(&remark) {
-                    state.remarks.push(remark);
-                }
-            }
-            for (surplus, live) in observation.surplus {
-                if state.facts.observed(&surplus.id).is_none() {
-                    state.facts.record(surplus.id.clone(), ObservedState::Found(live));
-                    state.surplus.push(surplus);
-                }
+    let mut remarks = HashSet::new();
+    let kinds: Vec<_> = by_kind.iter().map(|(kind, _)| *kind).collect();
+    let observe = |kind: &'static dyn Kind, state: &mut TargetState<'d>| {
+        let group = by_kind.iter().find(|(other, _)| other.name() == kind.name()).map_or(&[][..], |(_, group)| group);
+        match kind.observe(group, &state.desired, &state.facts) {
+            Step::Ask(missing) => Step::Ask(missing),
+            Step::Done(observation) => {
+                take_in(observation, state, &mut remarks);
+                let is_known = |one: &&Desired| state.facts.observed(&one.id).is_some();
+                // What is still open may depend on what other kinds find.
+                if group.iter().all(is_known) { Step::Done(()) } else { Step::Ask(Vec::new()) }
             }
         }
-        if !ask.is_empty() {
-            round(reader, ask, &mut state.facts).await;
-        } else if !learned {
-            break;
-        }
-    }
-    for one in &state.desired {
-        if state.facts.observed(&one.id).is_none() {
-            state.facts.record(one.id.clone(), ObservedState::Unknown("nothing told what it is".to_owned()));
-        }
+    };
+    for (kind, result) in drive_all(reader, kinds, &mut state, observe).await {
+        let Err(error) = result else { continue };
+        let open: Vec<_> = state.desired.iter().filter(|one| one.id.kind == kind.name()).copied().collect();
+        let unknown = open.iter().map(|one| (one.id.clone(), ObservedState::Unknown(error.to_string())));
+        record(&mut state.facts, unknown.collect());
     }
     state.apply_policies();
     state
@@ -106,23 +86,21 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
 pub async fn note(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut Plan) {
     for state in states {
         let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };
-        for kind in state.platform.kinds() {
-            let notes = loop {
-                let objects: HashMap<&ResourceId, &Desired> = state.objects().map(|one| (&one.id, one)).collect();
-                let changes =
-                    plan.changes.iter().filter(|one| one.target == state.target && one.id.kind == kind.name());
-                let planned: Vec<_> =
-                    changes.filter_map(|change| Some(state.planned(objects.get(&change.id)?, change))).collect();
-                let notes = kind.notes(&planned, &state.facts);
-                if notes.ask.is_empty() {
-                    break notes;
-                }
-                round(reader, notes.ask, &mut state.facts).await;
-            };
+        let notes = |kind: &'static dyn Kind, state: &mut TargetState<'_>| {
+            kind.notes(&state.planned_of(kind, state.objects(), plan.changes.iter()), &state.facts)
+        };
+        for (kind, notes) in drive_all(reader, state.platform.kinds().iter().copied(), state, notes).await {
             let mut by_id: HashMap<ResourceId, &mut Change> = HashMap::new();
             for change in plan.changes.iter_mut().filter(|change| change.id.kind == kind.name()) {
                 by_id.insert(change.id.clone(), change);
             }
+            let notes = notes.unwrap_or_else(|error| Notes {
+                notes: by_id
+                    .keys()
+                    .map(|id| (id.clone(), format!("what else is to be done is unknown: {error}")))
+                    .collect(),
+                fields: Vec::new(),
+            });
             for (id, note) in notes.notes {
                 by_id.entry(id).and_modify(|change| change.notes.push(note));
             }
@@ -133,31 +111,29 @@ pub async fn note(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut
     }
 }
 
-/// Asks all requests of a round, each once.
-pub(super) async fn round(reader: &Reader, mut ask: Vec<Request>, facts: &mut Facts) {
-    let mut precondition = std::collections::HashSet::new();
-    ask.retain(|request| precondition.insert(request.clone()));
-    let answers = stream::iter(ask)
-        .map(|request| async move {
-            let answer = reader.read(&request).await;
-            (request, answer)
-        })
-        .buffer_unordered(AT_ONCE);
-    let answers: Vec<_> = answers.collect().await;
-    for (request, answer) in answers {
-        facts.learn(request, answer);
+/// Adds what a kind knows to the state of its target.
+fn take_in(observation: Observation, state: &mut TargetState<'_>, remarks: &mut HashSet<Diagnostic>) {
+    record(&mut state.facts, observation.known);
+    for remark in observation.remarks {
+        // A kind that waits for others says the same again.
+        if remarks.insert(remark.clone()) {
+            state.remarks.push(remark);
+        }
+    }
+    for (surplus, live) in observation.surplus {
+        if state.facts.observed(&surplus.id).is_none() {
+            state.facts.record(surplus.id.clone(), ObservedState::Found(live));
+            state.surplus.push(surplus);
+        }
     }
 }
 
-fn record(facts: &mut Facts, known: Vec<(ResourceId, ObservedState)>) -> bool {
-    let mut learned = false;
+fn record(facts: &mut Facts, known: Vec<(ResourceId, ObservedState)>) {
     for (id, observed) in known {
         if facts.observed(&id).is_none() {
             facts.record(id, observed);
-            learned = true;
         }
     }
-    learned
 }
 
 /// Reads what a saved plan is about again: its objects as documents, and by their handles those that cannot be found

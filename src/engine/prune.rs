@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{connection::Reader, observe};
+use super::{connection::Reader, drive::drive, observe};
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, ObservedState, Request},
+    model::{Desired, Ensure, ObservedState},
     plan::TargetState,
     provider::{Freshness, Kind},
 };
@@ -57,33 +57,32 @@ async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], state: &m
         scopes.iter().for_each(|scope| state.facts.record(scope.id.clone(), needs.clone()));
         return;
     }
-    loop {
-        let all: Vec<&Desired> = state.declared().collect();
-        let observation = kind.prune(scopes, &all, &state.facts);
-        if !observation.ask.is_empty() {
-            let ask: Vec<Request> = observation.ask;
-            observe::round(reader, ask, &mut state.facts).await;
-            continue;
-        }
-        for (id, observed) in observation.known {
-            state.facts.record(id, observed);
-        }
-        // What is declared may not be here yet, or not any more: nothing means that nothing is to be.
-        let is_meant = |one: &Desired| matches!(state.facts.observed(&one.id), Some(ObservedState::Found(_)));
-        if !state.desired.iter().any(|one| is_meant(one)) && !observation.surplus.is_empty() {
-            for scope in scopes {
-                if state.facts.observed(&scope.id).is_none() {
-                    state.facts.record(scope.id.clone(), ObservedState::Impossible(Box::new(emptied(scope))));
-                }
-            }
+    let prune = |state: &mut TargetState<'_>| kind.prune(scopes, &state.declared().collect::<Vec<_>>(), &state.facts);
+    let observation = match drive(reader, kind, state, prune).await {
+        Ok(observation) => observation,
+        Err(error) => {
+            let unknown = ObservedState::Unknown(error.to_string());
+            scopes.iter().for_each(|scope| state.facts.record(scope.id.clone(), unknown.clone()));
             return;
         }
-        for (surplus, live) in observation.surplus {
-            if state.facts.observed(&surplus.id).is_none() {
-                state.facts.record(surplus.id.clone(), ObservedState::Found(live));
-                state.surplus.push(surplus);
+    };
+    for (id, observed) in observation.known {
+        state.facts.record(id, observed);
+    }
+    // What is declared may not be here yet, or not any more: nothing means that nothing is to be.
+    let is_meant = |one: &Desired| matches!(state.facts.observed(&one.id), Some(ObservedState::Found(_)));
+    if !state.desired.iter().any(|one| is_meant(one)) && !observation.surplus.is_empty() {
+        for scope in scopes {
+            if state.facts.observed(&scope.id).is_none() {
+                state.facts.record(scope.id.clone(), ObservedState::Impossible(Box::new(emptied(scope))));
             }
         }
         return;
+    }
+    for (surplus, live) in observation.surplus {
+        if state.facts.observed(&surplus.id).is_none() {
+            state.facts.record(surplus.id.clone(), ObservedState::Found(live));
+            state.surplus.push(surplus);
+        }
     }
 }

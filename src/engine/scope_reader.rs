@@ -15,11 +15,11 @@ use futures_util::{
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::{connection::Reader, observe::round};
+use super::{connection::Reader, drive::drive};
 use crate::{
     model::{Refusal, Request, Retry},
     provider::{
-        Facts, Observation,
+        Facts, Step,
         scope::{ScopeRows, ScopeSchema},
     },
     snapshot::{Content, ScopeName, TargetSnapshot},
@@ -130,16 +130,15 @@ impl ScopeReader {
             needs.extend(self.content(&need).await.transpose()?);
         }
         let mut facts = Facts::default();
-        loop {
-            let mut observation = Observation::default();
-            if let Some(rows) = self.schema.rows(scope, &needs, &mut observation, &facts)? {
-                return Ok(Arc::new(ScopeRows::new(rows)));
-            }
-            if observation.ask.is_empty() {
-                return Err(Refusal::new(None, format!("nothing tells how to read {}", ScopeName::of(scope))));
-            }
-            round(reader, observation.ask, &mut facts).await;
-        }
+        let rows = |facts: &mut Facts| match self.schema.rows(scope, &needs, facts) {
+            Ok(Step::Ask(missing)) => Step::Ask(missing),
+            Ok(Step::Done(rows)) => Step::Done(Ok(rows)),
+            Err(refusal) => Step::Done(Err(refusal)),
+        };
+        let asker = format!("the scope {}", ScopeName::of(scope));
+        let rows = drive(reader, asker, &mut facts, rows).await;
+        let rows = rows.map_err(|error| Refusal::new(None, error.to_string()))??;
+        Ok(Arc::new(ScopeRows::new(rows)))
     }
 
     /// Reads what belongs to the scopes that were asked for, and returns all that was read. Call it when the plan is

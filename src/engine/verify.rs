@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{
-    connection::Reader,
-    observe::{observe_target, round},
-};
+use super::{connection::Reader, drive::drive, observe::observe_target};
 use crate::{
     diff::values::same,
     model::{Change, Desired, FieldChange, Live, ObservedState, Outcome, Refusal, ResourceId},
@@ -21,12 +18,13 @@ pub(super) async fn reread(
     objects: &[(&Desired, &Value)],
 ) -> HashMap<ResourceId, ObservedState> {
     let mut facts = Facts::new(Freshness::Primary, reader.settings().await.unwrap_or_default());
-    loop {
-        let observation = kind.reread(objects, &facts);
-        if observation.ask.is_empty() {
-            return observation.known.into_iter().collect();
+    let reread = |facts: &mut Facts| kind.reread(objects, facts);
+    match drive(reader, kind, &mut facts, reread).await {
+        Ok(observation) => observation.known.into_iter().collect(),
+        Err(error) => {
+            let unknown = ObservedState::Unknown(error.to_string());
+            objects.iter().map(|(desired, _)| (desired.id.clone(), unknown.clone())).collect()
         }
-        round(reader, observation.ask, &mut facts).await;
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Discovery, Set, Targets, Variables, decode, values};
 use crate::{
     diagnostic::{Diagnostic, render},
     model::{Call, Desired, Ensure, FieldChange, Live, Reference, Refusal, Request, ResourceId},
-    provider::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Reply},
+    provider::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Reply, Step},
     source::{Located, Sources},
     yaml::{self, Node, Section},
 };
@@ -45,12 +45,12 @@ impl Kind for Switch {
         if diagnostics.len() > before { Vec::new() } else { vec![desired] }
     }
 
-    fn observe(&self, _: &[&Desired], _: &[&Desired], _: &Facts) -> Observation {
-        Observation::default()
+    fn observe(&self, _: &[&Desired], _: &[&Desired], _: &Facts) -> Step<Observation> {
+        Observation::default().step()
     }
 
-    fn reread(&self, _: &[(&Desired, &serde_json::Value)], _: &Facts) -> Observation {
-        Observation::default()
+    fn reread(&self, _: &[(&Desired, &serde_json::Value)], _: &Facts) -> Step<Observation> {
+        Observation::default().step()
     }
 
     fn compare(&self, _: &Desired, _: Option<&Live>, _: &Facts) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
@@ -78,12 +78,12 @@ impl Kind for Cable {
         Vec::new()
     }
 
-    fn observe(&self, _: &[&Desired], _: &[&Desired], _: &Facts) -> Observation {
-        Observation::default()
+    fn observe(&self, _: &[&Desired], _: &[&Desired], _: &Facts) -> Step<Observation> {
+        Observation::default().step()
     }
 
-    fn reread(&self, _: &[(&Desired, &serde_json::Value)], _: &Facts) -> Observation {
-        Observation::default()
+    fn reread(&self, _: &[(&Desired, &serde_json::Value)], _: &Facts) -> Step<Observation> {
+        Observation::default().step()
     }
 
     fn compare(&self, _: &Desired, _: Option<&Live>, _: &Facts) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {

@@ -1,12 +1,10 @@
 //! What a kind says about who changed what.
 
-use crate::model::{Request, ResourceId, author::Changed};
+use crate::model::{ResourceId, author::Changed};
 
-/// What is known of the last changes of live values, or what to ask for that.
+/// The last changes of live values, as far as they are known.
 #[derive(Debug, Default)]
 pub struct Authors {
-    /// Reads to be made before it can say more. One that fails makes the answer worse, and is no error.
-    pub ask: Vec<Request>,
     /// The last change of each field that differs, by its path; with an empty path that of the object itself, where it
     /// is made or removed. What is missing is unknown.
     pub known: Vec<(ResourceId, String, Changed)>,
@@ -15,7 +13,6 @@ pub struct Authors {
 impl Authors {
     /// Takes in what another part of the same kind says.
     pub fn extend(&mut self, other: Self) {
-        self.ask.extend(other.ask);
         self.known.extend(other.known);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::model::{Request, ResourceId};
+use crate::model::ResourceId;
 
 /// Things of one noun. Each is there once, by a name that tells it from others of its target; things of which only the
 /// number is known stand under the name of what holds them.
@@ -34,8 +34,6 @@ impl ImpactSet {
 /// What a kind says about what hangs below its changes.
 #[derive(Debug, Default)]
 pub struct Impact {
-    /// Reads to be made before it can say more.
-    pub ask: Vec<Request>,
     told: BTreeMap<ResourceId, BTreeMap<&'static str, Option<Arc<ImpactSet>>>>,
 }
 

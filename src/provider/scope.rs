@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Facts, Observation};
+use super::{Facts, Step};
 use crate::model::{Refusal, Request};
 
 /// How a platform's reads are answered from whole scopes: all instances of a model, all modules of a business. A scope
@@ -26,15 +26,9 @@ pub trait ScopeSchema: Sync {
         Vec::new()
     }
 
-    /// Returns the rows of a scope, with what kinds read of them and nothing else; none while answers are missing.
-    /// `needs` holds what [`ScopeSchema::needs`] names, in that order.
-    fn rows(
-        &self,
-        scope: &Request,
-        needs: &[Arc<ScopeRows>],
-        observation: &mut Observation,
-        facts: &Facts,
-    ) -> Result<Option<Vec<Value>>, Refusal>;
+    /// Returns the rows of a scope, with what kinds read of them and nothing else, or asks for them. `needs` holds what
+    /// [`ScopeSchema::needs`] names, in that order.
+    fn rows(&self, scope: &Request, needs: &[Arc<ScopeRows>], facts: &Facts) -> Result<Step<Vec<Value>>, Refusal>;
 
     /// Says whether a refusal is as good as an answer, such as that the server has no such operation.
     fn is_answer(&self, scope: &Request, refusal: &Refusal) -> bool;

@@ -12,7 +12,7 @@ use crate::{
     model::{Refusal, Request},
     platform::bk_cmdb::attribute::HISTORY,
     provider::{
-        Facts, Observation,
+        Facts, Observation, Step,
         scope::{ScopeRows, ScopeSchema, only},
     },
 };
@@ -107,14 +107,10 @@ impl ScopeSchema for Scopes {
         }
     }
 
-    fn rows(
-        &self,
-        scope: &Request,
-        needs: &[Arc<ScopeRows>],
-        observation: &mut Observation,
-        facts: &Facts,
-    ) -> Result<Option<Vec<Value>>, Refusal> {
-        read::rows(scope, needs, observation, facts)
+    fn rows(&self, scope: &Request, needs: &[Arc<ScopeRows>], facts: &Facts) -> Result<Step<Vec<Value>>, Refusal> {
+        let mut observation = Observation::default();
+        let rows = read::rows(scope, needs, &mut observation, facts)?;
+        Ok(rows.map_or(Step::Ask(observation.ask), Step::Done))
     }
 
     fn is_answer(&self, _scope: &Request, refusal: &Refusal) -> bool {

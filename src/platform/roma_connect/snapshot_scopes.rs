@@ -9,7 +9,7 @@ use super::{api, list::Walk};
 use crate::{
     model::{Refusal, Request, Retry},
     provider::{
-        Facts, Observation, Read,
+        Facts, Observation, Read, Step,
         scope::{ScopeRows, ScopeSchema, only},
     },
 };
@@ -58,23 +58,19 @@ impl ScopeSchema for Scopes {
         vec![instances, Request { operation: "CheckAuthUsersOfApp", ..scope.clone() }]
     }
 
-    fn rows(
-        &self,
-        scope: &Request,
-        needs: &[Arc<ScopeRows>],
-        observation: &mut Observation,
-        facts: &Facts,
-    ) -> Result<Option<Vec<Value>>, Refusal> {
-        match scope.operation {
-            "CheckRomaInstanceListV2" => instances(scope, observation, facts),
-            "ListRomaApp" => apps(scope, observation, facts),
-            "CheckAuthUsersOfApp" if !needs.is_empty() => all_members(scope, needs, observation, facts),
+    fn rows(&self, scope: &Request, needs: &[Arc<ScopeRows>], facts: &Facts) -> Result<Step<Vec<Value>>, Refusal> {
+        let mut observation = Observation::default();
+        let rows = match scope.operation {
+            "CheckRomaInstanceListV2" => instances(scope, &mut observation, facts)?,
+            "ListRomaApp" => apps(scope, &mut observation, facts)?,
+            "CheckAuthUsersOfApp" if !needs.is_empty() => all_members(scope, needs, &mut observation, facts)?,
             "CheckAuthUsersOfApp" => {
                 let app = &scope.arguments["app_id"];
-                Ok(one(scope.clone(), observation, facts)?.map(|answer| vec![members(app, answer)]))
+                one(scope.clone(), &mut observation, facts)?.map(|answer| vec![members(app, answer)])
             }
-            _ => Ok(one(scope.clone(), observation, facts)?.map(|app| vec![only(app, APP)])),
-        }
+            _ => one(scope.clone(), &mut observation, facts)?.map(|app| vec![only(app, APP)]),
+        };
+        Ok(rows.map_or(Step::Ask(observation.ask), Step::Done))
     }
 
     fn is_answer(&self, scope: &Request, refusal: &Refusal) -> bool {

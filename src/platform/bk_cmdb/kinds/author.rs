@@ -308,14 +308,13 @@ pub(super) fn of_live<'p, 'f>(
     subject: impl Fn(&Planned<'p>) -> Option<Subject<'p>>,
     namesakes: &Namesakes,
     columns: impl FnOnce(&BTreeSet<i64>, &mut Observation) -> Columns<'f>,
+    observation: &mut Observation,
     facts: &'f Facts,
 ) -> Authors {
-    let (mut observation, mut authors) = (Observation::default(), Authors::default());
+    let mut authors = Authors::default();
     let live: Vec<_> = planned.iter().filter_map(|one| Some((one, one.live?, subject(one)?))).collect();
     let subjects = live.iter().map(|(_, _, subject)| subject.clone()).collect();
-    let Some(trails) = trails(&subjects, &mut observation, facts) else {
-        return Authors { ask: observation.ask, ..authors };
-    };
+    let Some(trails) = trails(&subjects, observation, facts) else { return authors };
     let (mut told, mut missing) = (Vec::new(), Vec::new());
     for (one, live, subject) in &live {
         for (path, changed) in of_records(one, live, subject, &trails[subject], facts) {
@@ -327,7 +326,7 @@ pub(super) fn of_live<'p, 'f>(
     }
     let as_made = told.iter().filter(|(one, _, _, changed)| is_as_made(one, changed));
     let as_made = as_made.map(|(_, subject, ..)| (*subject, &trails[*subject])).collect();
-    let remade = remade::remade(&as_made, namesakes, &mut observation, facts).unwrap_or_default();
+    let remade = remade::remade(&as_made, namesakes, observation, facts).unwrap_or_default();
     for (one, subject, path, mut changed) in told {
         if is_as_made(one, &changed) && remade.contains(&subject.id) {
             changed.deed = Deed::Remade;
@@ -335,9 +334,9 @@ pub(super) fn of_live<'p, 'f>(
         authors.known.push((one.desired.id.clone(), path.to_owned(), changed));
     }
     let ids: BTreeSet<i64> = missing.iter().map(|(_, id, _)| *id).collect();
-    let rows = if ids.is_empty() { Ok(HashMap::new()) } else { columns(&ids, &mut observation) };
+    let rows = if ids.is_empty() { Ok(HashMap::new()) } else { columns(&ids, observation) };
     if !observation.ask.is_empty() {
-        return Authors { ask: observation.ask, ..Authors::default() };
+        return Authors::default();
     }
     let rows = rows.unwrap_or_default();
     for (one, id, path) in missing {

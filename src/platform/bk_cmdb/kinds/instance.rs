@@ -31,7 +31,7 @@ use crate::{
         attribute::text,
         lookup::{self, PARENT, Selector},
     },
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Step, UniqueKeys},
     source::{Located, Origin},
     yaml::{self, Node, Section},
 };
@@ -121,7 +121,7 @@ impl Kind for Instance {
         if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
     }
 
-    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let mut by_model: BTreeMap<(&str, Option<String>), Vec<&Desired>> = BTreeMap::new();
         for one in desired {
@@ -130,18 +130,18 @@ impl Kind for Instance {
         for ((model, _), group) in by_model {
             observe::model(model, &group, all, facts, &mut observation);
         }
-        observation
+        observation.step()
     }
 
-    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-        check::check(desired, all, facts)
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        check::check(desired, all, facts).step()
     }
 
-    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-        prune::prune(scopes, all, facts)
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        prune::prune(scopes, all, facts).step()
     }
 
-    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let mut by_model: BTreeMap<&str, Vec<(&Desired, i64)>> = BTreeMap::new();
         for (desired, handle) in objects {
@@ -168,7 +168,7 @@ impl Kind for Instance {
                 }
             }
         }
-        observation
+        observation.step()
     }
 
     fn compare(
@@ -253,11 +253,11 @@ impl Kind for Instance {
         &[ASSOCIATIONS, MODULES, HOSTS]
     }
 
-    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Impact {
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         impact::impact(planned, facts)
     }
 
-    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }
 

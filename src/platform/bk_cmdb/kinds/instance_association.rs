@@ -27,7 +27,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Request, ResourceId},
     platform::bk_cmdb::lookup::read_rows,
-    provider::{Authors, Envelope, Facts, Kind, Observation, Planned, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Kind, Observation, Planned, Step, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -93,7 +93,7 @@ impl Kind for InstanceAssociation {
         if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { rows }
     }
 
-    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let names: BTreeSet<&str> = desired.iter().filter_map(|one| one.locate("association")?.as_str()).collect();
         let arguments = json!({"condition": {"bk_obj_asst_id": {"$in": names}}});
@@ -104,7 +104,7 @@ impl Kind for InstanceAssociation {
                 fail_all(&error, desired, &mut observation);
                 // The ends can be looked up in the same round.
                 Ends::of(desired, all, &mut observation, facts);
-                return observation;
+                return observation.step();
             }
         };
         let definitions: HashMap<&str, &Value> =
@@ -126,18 +126,18 @@ impl Kind for InstanceAssociation {
                 fail_all(&error, &documents, &mut observation);
             }
         }
-        observation
+        observation.step()
     }
 
-    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-        check::check(desired, all, facts)
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        check::check(desired, all, facts).step()
     }
 
-    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-        prune::prune(scopes, all, facts)
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        prune::prune(scopes, all, facts).step()
     }
 
-    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let mut by_model: BTreeMap<&str, Vec<(&Desired, &Value)>> = BTreeMap::new();
         for (desired, handle) in objects {
@@ -162,7 +162,7 @@ impl Kind for InstanceAssociation {
                 }
             }
         }
-        observation
+        observation.step()
     }
 
     fn compare(
@@ -217,7 +217,7 @@ impl Kind for InstanceAssociation {
         planned.iter().map(call).collect()
     }
 
-    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }
 

@@ -31,7 +31,7 @@ use crate::{
         attribute::text,
         lookup::{self, Businesses},
     },
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Step, UniqueKeys},
     source::Located,
     yaml::{Node, Section},
 };
@@ -89,7 +89,7 @@ impl Kind for Module {
         if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
     }
 
-    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let definition = lookup::definition(MODEL, &mut observation, facts).map(|_| ());
         let businesses = Businesses::of(all, &mut observation, facts);
@@ -97,7 +97,7 @@ impl Kind for Module {
             for error in [definition.err(), businesses.err()].into_iter().flatten() {
                 fail_all(&error, desired, &mut observation);
             }
-            return observation;
+            return observation.step();
         };
         let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
         for one in desired {
@@ -114,18 +114,18 @@ impl Kind for Module {
                 own::withdraw(&error, &group, &mut observation, facts);
             }
         }
-        observation
+        observation.step()
     }
 
-    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-        check::check(desired, all, facts)
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        check::check(desired, all, facts).step()
     }
 
-    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-        prune::prune(scopes, all, facts)
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        prune::prune(scopes, all, facts).step()
     }
 
-    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let mut by_business: BTreeMap<i64, Vec<(&Desired, &Value)>> = BTreeMap::new();
         for (desired, handle) in objects {
@@ -155,7 +155,7 @@ impl Kind for Module {
                 observation.know(&desired.id, observed);
             }
         }
-        observation
+        observation.step()
     }
 
     fn compare(
@@ -211,11 +211,11 @@ impl Kind for Module {
         &[HOSTS, SERVICE_INSTANCES]
     }
 
-    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Impact {
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         impact::impact(planned, facts)
     }
 
-    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }
 

@@ -29,7 +29,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Request},
     platform::bk_cmdb::{lookup::Businesses, version::Version},
-    provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, Step, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -99,13 +99,13 @@ impl Kind for ProcessTemplate {
         if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
     }
 
-    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let businesses = match Businesses::of(all, &mut observation, facts) {
             Ok(businesses) => businesses,
             Err(error) => {
                 fail_all(&error, desired, &mut observation);
-                return observation;
+                return observation.step();
             }
         };
         let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
@@ -119,18 +119,18 @@ impl Kind for ProcessTemplate {
         for (business, group) in by_business {
             find::observe_business(business, &group, facts, &mut observation);
         }
-        observation
+        observation.step()
     }
 
-    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-        check::check(desired, all, facts)
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        check::check(desired, all, facts).step()
     }
 
-    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-        prune::prune(scopes, all, facts)
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        prune::prune(scopes, all, facts).step()
     }
 
-    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let mut by_business: BTreeMap<i64, Vec<(&Desired, i64)>> = BTreeMap::new();
         for (desired, handle) in objects {
@@ -156,7 +156,7 @@ impl Kind for ProcessTemplate {
                 }
             }
         }
-        observation
+        observation.step()
     }
 
     fn compare(
@@ -246,10 +246,10 @@ impl Kind for ProcessTemplate {
         planned.iter().filter_map(call).collect()
     }
 
-    fn notes(&self, planned: &[Planned<'_>], facts: &Facts) -> Notes {
+    fn notes(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
         sync::notes(planned, facts)
     }
-    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }
 
@@ -257,7 +257,7 @@ impl Kind for ProcessTemplate {
         &[MODULES, HOSTS, SERVICE_INSTANCES]
     }
 
-    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Impact {
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         sync::impact(planned, facts)
     }
 

@@ -142,13 +142,12 @@ fn read(scope: &Request, needs: &[Arc<ScopeRows>], answers: &[Value]) -> (Vec<St
     let (mut asked, mut answers) = (Vec::new(), answers.iter());
     let mut facts = Facts::default();
     loop {
-        let mut observation = Observation::default();
-        match Scopes.rows(scope, needs, &mut observation, &facts) {
-            Ok(Some(rows)) => return (asked, Ok(rows)),
+        let requests = match Scopes.rows(scope, needs, &facts) {
+            Ok(Step::Done(rows)) => return (asked, Ok(rows)),
             Err(refusal) => return (asked, Err(refusal.to_string())),
-            Ok(None) => {}
-        }
-        for request in observation.ask {
+            Ok(Step::Ask(requests)) => requests,
+        };
+        for request in requests {
             asked.push(format!("{} {}", request.operation, request.arguments));
             let refusal = Refusal::absent(request.operation, "old");
             facts.learn(request, answers.next().cloned().ok_or(refusal));

@@ -18,7 +18,7 @@ use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Request, ResourceId},
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Step, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -88,7 +88,7 @@ impl Kind for App {
         std::iter::once(desired).chain(members).collect()
     }
 
-    fn observe(&self, desired: &[&Desired], _all: &[&Desired], facts: &Facts) -> Observation {
+    fn observe(&self, desired: &[&Desired], _all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let (members, mut apps): (Vec<&Desired>, Vec<&Desired>) =
             desired.iter().partition(|one| member::is_members(one));
@@ -119,14 +119,14 @@ impl Kind for App {
                 member::observe(one, &app.id, observed, &mut observation, facts);
             }
         }
-        observation
+        observation.step()
     }
 
-    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-        prune::prune(scopes, all, facts)
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        prune::prune(scopes, all, facts).step()
     }
 
-    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Observation {
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         for (desired, handle) in objects {
             let text = |key: &str| handle[key].as_str().unwrap_or_default();
@@ -147,7 +147,7 @@ impl Kind for App {
                 observation.know(&desired.id, observed);
             }
         }
-        observation
+        observation.step()
     }
 
     fn compare(
@@ -236,11 +236,11 @@ impl Kind for App {
         member::NOUNS
     }
 
-    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Impact {
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         member::impact(planned, facts)
     }
 
-    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Authors {
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }
 

@@ -74,13 +74,12 @@ fn read(
     let (mut asked, mut answers) = (0, answers.iter().cloned());
     let mut facts = Facts::default();
     loop {
-        let mut observation = Observation::default();
-        match Scopes.rows(scope, needs, &mut observation, &facts) {
-            Ok(Some(rows)) => return (asked, Ok(Value::Array(rows))),
+        let requests = match Scopes.rows(scope, needs, &facts) {
+            Ok(Step::Done(rows)) => return (asked, Ok(Value::Array(rows))),
             Err(refusal) => return (asked, Err(refusal.to_string())),
-            Ok(None) => {}
-        }
-        for request in observation.ask {
+            Ok(Step::Ask(requests)) => requests,
+        };
+        for request in requests {
             asked += 1;
             facts.learn(request, answers.next().expect("no more is asked"));
         }

@@ -12,19 +12,19 @@ use crate::{
         kinds::author::{self, Columns, Namesakes, Subject},
         lookup::{self, Selector},
     },
-    provider::{Authors, Facts, Observation, Planned},
+    provider::{Authors, Facts, Observation, Planned, Step},
 };
 
 /// What records call instances.
 const RESOURCE: &str = "model_instance";
 
 /// Says who changed what differs, or asks for it.
-pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let mut by_model: BTreeMap<&str, Vec<Planned<'_>>> = BTreeMap::new();
     for one in planned {
         by_model.entry(model_of(one.desired)).or_default().push(*one);
     }
-    let mut authors = Authors::default();
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
     for (model, group) in by_model {
         let id = |one: &Planned<'_>| one.live?.handle.as_i64();
         let subject = |one: &Planned<'_>| Some(Subject { resource: RESOURCE, model, id: id(one)? });
@@ -34,11 +34,12 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
             subject,
             &namesakes,
             |ids, observation| columns(model, ids, observation, facts),
+            &mut observation,
             facts,
         ));
-        authors.extend(removed(model, &group, facts));
+        authors.extend(removed(model, &group, &mut observation, facts));
     }
-    authors
+    Step::new(observation.ask, authors)
 }
 
 /// Returns what the records of a model's instances have in common.
@@ -54,8 +55,8 @@ fn columns<'f>(model: &str, ids: &BTreeSet<i64>, observation: &mut Observation, 
 }
 
 /// Says who removed instances that are missing. Records know them by their names.
-fn removed(model: &str, group: &[Planned<'_>], facts: &Facts) -> Authors {
-    let (mut observation, mut authors) = (Observation::default(), Authors::default());
+fn removed(model: &str, group: &[Planned<'_>], observation: &mut Observation, facts: &Facts) -> Authors {
+    let mut authors = Authors::default();
     let name = |one: &Planned<'_>| {
         let matched = one.desired.locate(&format!("match.{NAME}")).and_then(Value::as_str).map(str::to_owned);
         matched.or_else(|| wanted_name(one.desired).map(str::to_owned))
@@ -66,9 +67,7 @@ fn removed(model: &str, group: &[Planned<'_>], facts: &Facts) -> Authors {
         .filter_map(|one| Some((one, name(one)?)))
         .collect();
     let names: BTreeSet<&str> = missing.iter().map(|(_, name)| name.as_str()).collect();
-    let Some(records) = author::of_names(&condition(model), &names, &mut observation, facts) else {
-        return Authors { ask: observation.ask, ..authors };
-    };
+    let Some(records) = author::of_names(&condition(model), &names, observation, facts) else { return authors };
     for (one, name) in &missing {
         let told = author::removal(&records, |record| record["resource_name"] == **name, facts);
         authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));

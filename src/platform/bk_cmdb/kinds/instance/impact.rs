@@ -12,12 +12,12 @@ use super::{
 use crate::{
     model::{Action, ResourceId},
     platform::bk_cmdb::lookup::{PARENT, is_layer},
-    provider::{Facts, Impact, ImpactSet, Observation, Planned},
+    provider::{Facts, Impact, ImpactSet, Observation, Planned, Step},
 };
 
-/// Counts the rows that live instances are either end of.
-pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
-    let mut impact = Impact::default();
+/// Counts the rows that live instances are either end of, or asks for them.
+pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
+    let (mut observation, mut impact) = (Observation::default(), Impact::default());
     let mut by_model: BTreeMap<&str, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
     let mut layers: BTreeMap<&str, BTreeMap<i64, &ResourceId>> = BTreeMap::new();
     for one in planned {
@@ -37,9 +37,7 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
         }
     }
     for (model, group) in layers {
-        let mut observation = Observation::default();
         let below = layer::below(model, &group.keys().copied().collect(), &mut observation, facts);
-        impact.ask.append(&mut observation.ask);
         for (at, id) in group {
             let below = below.as_ref().ok().and_then(|all| all.get(&at));
             impact.tell(id, MODULES, below.map(|below| below.modules.clone()));
@@ -48,15 +46,13 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
     }
     for (model, group) in by_model {
         let ids: BTreeSet<i64> = group.iter().map(|(_, id)| *id).collect();
-        let mut observation = Observation::default();
         let rows = observe::associations(model, &ids, &mut observation, facts);
-        impact.ask.append(&mut observation.ask);
         for (one, id) in group {
             let rows = rows.as_ref().ok().map(|rows| rows.get(&id).map(|rows| things(rows)).unwrap_or_default());
             impact.tell(&one.desired.id, ASSOCIATIONS, rows.map(Arc::new));
         }
     }
-    impact
+    Step::new(observation.ask, impact)
 }
 
 fn things(labels: &[String]) -> ImpactSet {

@@ -10,14 +10,14 @@ use crate::{
         author::{Changed, Deed, Source},
     },
     platform::bk_cmdb::kinds::author::{self, Subject, Trail},
-    provider::{Authors, Facts, Observation, Planned},
+    provider::{Authors, Facts, Observation, Planned, Step},
 };
 
 /// What records call rows.
 const RESOURCE: &str = "instance_association";
 
 /// Says who made the rows that are to go and removed those that are missing, or asks for it.
-pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let mut observation = Observation::default();
     let subject = |one: &Planned<'_>| {
         let ends = ends(one);
@@ -27,7 +27,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
     let sources: BTreeSet<_> = planned.iter().filter_map(subject).collect();
     let subjects = sources.iter().map(|(model, id)| Subject { resource: RESOURCE, model, id: *id }).collect();
     let Some(trails) = author::trails(&subjects, &mut observation, facts) else {
-        return Authors { ask: observation.ask, ..Authors::default() };
+        return Step::Ask(observation.ask);
     };
     let mut authors = Authors::default();
     for one in planned {
@@ -37,7 +37,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
         };
         authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));
     }
-    authors
+    Step::Done(authors)
 }
 
 fn ends<'p>(one: &Planned<'p>) -> &'p Value {

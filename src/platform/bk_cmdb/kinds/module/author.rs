@@ -11,20 +11,20 @@ use crate::{
         attribute::HISTORY,
         kinds::author::{self, Namesakes, Subject},
     },
-    provider::{Authors, Facts, Observation, Planned},
+    provider::{Authors, Facts, Observation, Planned, Step},
 };
 
 /// What records call modules.
 const RESOURCE: &str = "module";
 
 /// Says who changed what differs, or asks for it.
-pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let mut by_business: BTreeMap<i64, Vec<Planned<'_>>> = BTreeMap::new();
     for one in planned {
         let place = one.live.map_or(one.place, |live| &live.handle);
         by_business.entry(place["business"].as_i64().unwrap_or_default()).or_default().push(*one);
     }
-    let mut authors = Authors::default();
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
     for (business, group) in by_business {
         let id = |one: &Planned<'_>| one.live?.handle["module"].as_i64();
         let subject = |one: &Planned<'_>| Some(Subject { resource: RESOURCE, model: RESOURCE, id: id(one)? });
@@ -34,10 +34,10 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
             Ok(rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect())
         };
         let namesakes = Namesakes { condition: condition(business), container: Some("bk_set_id") };
-        authors.extend(author::of_live(&group, subject, &namesakes, columns, facts));
-        authors.extend(removed(business, &group, facts));
+        authors.extend(author::of_live(&group, subject, &namesakes, columns, &mut observation, facts));
+        authors.extend(removed(business, &group, &mut observation, facts));
     }
-    authors
+    Step::new(observation.ask, authors)
 }
 
 /// Returns what the records of a business's modules have in common.
@@ -47,8 +47,8 @@ fn condition(business: i64) -> Value {
 
 /// Says who removed modules that are missing. The list of records knows them by their names, and their details by
 /// their sets too.
-fn removed(business: i64, group: &[Planned<'_>], facts: &Facts) -> Authors {
-    let (mut observation, mut authors) = (Observation::default(), Authors::default());
+fn removed(business: i64, group: &[Planned<'_>], observation: &mut Observation, facts: &Facts) -> Authors {
+    let mut authors = Authors::default();
     let missing: Vec<_> = group
         .iter()
         .filter(|one| one.change.action == Action::Create)
@@ -58,14 +58,10 @@ fn removed(business: i64, group: &[Planned<'_>], facts: &Facts) -> Authors {
         })
         .collect();
     let names: BTreeSet<&str> = missing.iter().map(|(_, name)| *name).collect();
-    let Some(records) = author::of_names(&condition(business), &names, &mut observation, facts) else {
-        return Authors { ask: observation.ask, ..authors };
-    };
+    let Some(records) = author::of_names(&condition(business), &names, observation, facts) else { return authors };
     let ids: Vec<_> =
         records.iter().flat_map(|records| &records.latest).filter_map(|record| record["id"].as_i64()).collect();
-    let Some(details) = author::by_ids(&ids, &mut observation, facts) else {
-        return Authors { ask: observation.ask, ..authors };
-    };
+    let Some(details) = author::by_ids(&ids, observation, facts) else { return authors };
     let records = author::with_details(records, &details);
     for (one, name) in missing {
         let is_about = |record: &Value| {

@@ -10,11 +10,11 @@ use crate::{
         kinds::impact::{self, HOSTS, SERVICE_INSTANCES},
         lookup::LookupError,
     },
-    provider::{Facts, Impact, ImpactSet, Observation, Planned},
+    provider::{Facts, Impact, ImpactSet, Observation, Planned, Step},
 };
 
 /// Counts the hosts and the service instances of live modules.
-pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
+pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     let mut by_business: BTreeMap<i64, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
     for one in planned {
         let Some(live) = one.live else { continue };
@@ -22,13 +22,11 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
             by_business.entry(business).or_default().push((one, module));
         }
     }
-    let mut impact = Impact::default();
+    let (mut observation, mut impact) = (Observation::default(), Impact::default());
     for (business, group) in by_business {
         let ids: BTreeSet<i64> = group.iter().map(|(_, module)| *module).collect();
-        let mut observation = Observation::default();
         let hosts = impact::hosts(business, &ids, &mut observation, facts);
         let service_instances = impact::service_instances(business, &ids, &mut observation, facts);
-        impact.ask.append(&mut observation.ask);
         let things = |found: &Result<BTreeMap<i64, ImpactSet>, LookupError>, module: i64| {
             Some(Arc::new(found.as_ref().ok()?.get(&module).cloned().unwrap_or_default()))
         };
@@ -37,5 +35,5 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
             impact.tell(&one.desired.id, SERVICE_INSTANCES, things(&service_instances, module));
         }
     }
-    impact
+    Step::new(observation.ask, impact)
 }

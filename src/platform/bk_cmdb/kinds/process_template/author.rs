@@ -9,11 +9,11 @@ use super::read::by_ids;
 use crate::{
     model::{Action, Request, author::Changed},
     platform::bk_cmdb::kinds::author,
-    provider::{Authors, Facts, Observation, Planned},
+    provider::{Authors, Facts, Observation, Planned, Step},
 };
 
 /// Says who changed what differs, or asks for it.
-pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let (mut observation, mut authors) = (Observation::default(), Authors::default());
     let live = || planned.iter().filter_map(|one| Some((one, place(one)?)));
     let mut unread: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
@@ -25,7 +25,6 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
         let found = by_ids(*business, ids, &mut observation, facts).unwrap_or_default();
         rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))));
     }
-    authors.ask = observation.ask;
     for (one, place) in live() {
         let row = seen(&place, facts).or_else(|| rows.get(&place.process).copied());
         let told = row.map_or_else(Changed::unknown, |row| author::of_row(row, one.change.action, facts));
@@ -35,7 +34,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
         }
         authors.known.extend(paths.iter().map(|path| (one.desired.id.clone(), (*path).to_owned(), told.clone())));
     }
-    authors
+    Step::new(observation.ask, authors)
 }
 
 /// Where a live process template is.

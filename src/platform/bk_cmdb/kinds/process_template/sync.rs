@@ -12,11 +12,11 @@ use crate::{
         kinds::impact::{self, HOSTS, MODULES, SERVICE_INSTANCES},
         lookup::LookupError,
     },
-    provider::{Facts, Impact, ImpactSet, Notes, Observation, Planned},
+    provider::{Facts, Impact, ImpactSet, Notes, Observation, Planned, Step},
 };
 
 /// Names the modules whose processes do not follow by themselves, for each change that a sync would carry over.
-pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Notes {
+pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
     // All that change and not only those that need a sync: what hangs below them takes the same question.
     let mut templates = templates(planned);
     let reached: BTreeSet<_> = planned.iter().filter(|one| needs_sync(one)).map(|one| place(one).0).collect();
@@ -33,7 +33,6 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Notes {
             Err(LookupError::Failed(_) | LookupError::NoModel) => drop(failed.insert(*business)),
         }
     }
-    notes.ask = observation.ask;
     for one in planned {
         let remarks =
             one.change.fields.iter().filter_map(|field| Some((field.path.clone(), lock::remark(field, one)?)));
@@ -50,7 +49,7 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Notes {
         };
         notes.notes.extend(note.map(|note| (one.desired.id.clone(), note)));
     }
-    notes
+    Step::new(observation.ask, notes)
 }
 
 fn place(one: &Planned<'_>) -> (Option<i64>, Option<i64>) {
@@ -71,12 +70,10 @@ fn templates(planned: &[Planned<'_>]) -> BTreeMap<i64, BTreeSet<i64>> {
 
 /// What hangs below the service template of each change: its modules, their hosts and service instances. Of each
 /// process template a service instance has one process.
-pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
-    let mut impact = Impact::default();
+pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
+    let (mut observation, mut impact) = (Observation::default(), Impact::default());
     for (business, templates) in templates(planned) {
-        let mut observation = Observation::default();
         let below = Below::read(business, &templates, &mut observation, facts);
-        impact.ask.append(&mut observation.ask);
         for one in planned.iter().filter(|one| place(one).0 == Some(business)) {
             let things = |found: &BTreeMap<i64, Arc<ImpactSet>>| {
                 let template = place(one).1?;
@@ -87,7 +84,7 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
             impact.tell(&one.desired.id, SERVICE_INSTANCES, below.service_instances.as_ref().and_then(things));
         }
     }
-    impact
+    Step::new(observation.ask, impact)
 }
 
 /// What hangs below service templates of a business, by template; none where it is not known.

@@ -9,11 +9,11 @@ use crate::{
         Action,
         author::{Changed, Deed, Source, moment},
     },
-    provider::{Authors, Facts, Observation, Planned},
+    provider::{Authors, Facts, Observation, Planned, Step},
 };
 
 /// Says who changed what differs, or asks for it.
-pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let (mut observation, mut authors) = (Observation::default(), Authors::default());
     for one in planned.iter().filter(|one| !member::is_members(one.desired)) {
         let Some(live) = one.live else { continue };
@@ -35,8 +35,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Authors {
         }
         authors.known.extend(paths.iter().map(|path| (one.desired.id.clone(), (*path).to_owned(), told.clone())));
     }
-    authors.ask = observation.ask;
-    authors
+    Step::new(observation.ask, authors)
 }
 
 /// What an app says of itself. `own` is who made an app that belongs to the caller, if there is one: the caller.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Reference, Request, ResourceId},
-    provider::{Facts, Impact, ImpactSet, Observation, Planned, Read},
+    provider::{Facts, Impact, ImpactSet, Observation, Planned, Read, Step},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -198,15 +198,14 @@ pub(super) const NOUNS: &[&str] = &["members", "apis"];
 
 /// Counts what goes with apps that are removed; other changes of an app reach nobody else. Which APIs it may call is
 /// not said by any page that these calls rest on.
-pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
-    let mut impact = Impact::default();
+pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
+    let (mut observation, mut impact) = (Observation::default(), Impact::default());
     for one in planned {
         let Some(app) = one.live else { continue };
         if one.change.action != Action::Delete {
             NOUNS.iter().for_each(|unit| impact.set_none(&one.desired.id, unit));
             continue;
         }
-        let mut observation = Observation::default();
         let members = match read(&app.handle, &mut observation, facts) {
             Some(ObservedState::Found(list)) => {
                 let mut members = ImpactSet::default();
@@ -216,11 +215,10 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Impact {
             }
             _ => None,
         };
-        impact.ask.append(&mut observation.ask);
         impact.tell(&one.desired.id, "members", members);
         impact.tell(&one.desired.id, "apis", None);
     }
-    impact
+    Step::new(observation.ask, impact)
 }
 
 #[cfg(test)]
