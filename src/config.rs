@@ -4,7 +4,6 @@
 //! it; [`Target::resolve`] fetches them when the target is first called.
 
 mod duration;
-mod huawei;
 mod lookup;
 mod program;
 mod prune;
@@ -25,10 +24,9 @@ pub use lookup::{Found, PassedOver, find, find_below};
 pub use program::end_programs;
 pub use prune::Scope;
 pub use read::decode;
-pub use resolve::{Problem, ResolveError, Resolved};
-pub use safety::NOUNS;
+pub use resolve::{Problem, ResolveError};
 pub use source::{Setting, Source};
-pub use target::{Limits, Target};
+pub use target::{Limits, Platforms, Target};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -117,11 +115,16 @@ impl Config {
 }
 
 /// Reads a configuration. What is wrong in it goes to `diagnostics`; with an error among them it must not be used.
-pub fn load(path: &Path, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Result<Config, ConfigError> {
+pub fn load(
+    path: &Path,
+    platforms: Platforms,
+    sources: &mut Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Config, ConfigError> {
     let bytes = files::read(path, files::SETTINGS);
     let bytes = bytes.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     match files::add(path.display().to_string(), bytes, sources) {
-        Ok(file) => Ok(decode(file, path, sources, diagnostics)),
+        Ok(file) => Ok(decode(file, path, platforms, sources, diagnostics)),
         Err(diagnostic) => {
             // The line may hold a secret.
             diagnostics.push(diagnostic.hide());

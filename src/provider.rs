@@ -3,6 +3,7 @@
 mod author;
 mod impact;
 pub mod scope;
+pub mod settings;
 mod step;
 mod wire;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use author::Authors;
 pub use impact::{Impact, ImpactSet};
+pub use settings::{Environment, GivenSettings, ScopeKey, SettingSpec, SettingValues, SettingsProblem};
 pub use step::Step;
 pub use wire::{ConcurrencyGroup, CredentialStatus, Endpoint, Login, LoginResult, Prepared, Reply, RequestContext};
 
@@ -225,6 +227,11 @@ pub trait Kind: Sync {
         observation.step()
     }
 
+    /// Returns the keys that say where a scope of `prune` lies; none for a kind that cannot be pruned.
+    fn scope_keys(&self) -> Option<&'static [ScopeKey]> {
+        None
+    }
+
     /// Checks documents against what the platform defines, whether their objects are there or not: names of models and
     /// places that do not exist, fields and values that the server would drop or refuse. Called like
     /// [`Kind::observe`]; a document without a fault is `Absent`.
@@ -348,6 +355,18 @@ pub struct UniqueKeys {
     pub wanted: Vec<String>,
 }
 
+impl fmt::Debug for dyn Platform + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq for dyn Platform + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
 /// A platform: a family of kinds behind one API.
 pub trait Platform: Sync {
     /// Returns its name as `reconcile.yaml` and `apiVersion` spell it, such as `bk-cmdb`.
@@ -359,6 +378,25 @@ pub trait Platform: Sync {
     /// Returns its kind of a name.
     fn kind(&self, name: &str) -> Option<&'static dyn Kind> {
         self.kinds().iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Returns the settings of its targets beside those that targets of all platforms have.
+    fn settings(&self) -> &'static [SettingSpec] {
+        &[]
+    }
+
+    /// Returns what is wrong with several settings of a target together.
+    fn check_settings(&self, _given: &GivenSettings<'_>) -> Vec<SettingsProblem> {
+        Vec::new()
+    }
+
+    /// Puts what the environment says in place of settings that are left out.
+    fn fill_settings(&self, _settings: &mut HashMap<&'static str, String>, _variable: &dyn Fn(&str) -> Option<String>) {
+    }
+
+    /// Adds the credentials that a target leaves out, from where other tools of the platform find them.
+    fn fill_credentials(&self, _values: &mut SettingValues, _environment: Environment<'_>) -> Result<(), String> {
+        Ok(())
     }
 
     /// Returns the root of the access, without a slash at its end, from the settings of a target; none where they do not

@@ -12,7 +12,7 @@ pub(super) use choice::{Color, Document, ExplainFormat, Format, LogFormat, Mode,
 pub(super) use forms::{Forms, Stream};
 
 use super::exit;
-use crate::{config, plan::guard::Limit, yaml};
+use crate::{plan::guard::Limit, platform, yaml};
 
 /// Declarative reconciliation for BlueKing CMDB and Huawei Cloud ROMA Connect
 ///
@@ -213,7 +213,8 @@ pub(super) struct SafetyArgs {
 
 fn unit_and_limit(text: &str) -> Result<(String, u64), String> {
     let (unit, most) = text.split_once('=').ok_or_else(|| "it is not NOUN=N".to_owned())?;
-    let impact_units = || config::NOUNS.iter().flat_map(|(_, impact_units)| impact_units.iter().copied());
+    let kinds = || platform::ALL.iter().flat_map(|platform| platform.kinds());
+    let impact_units = || kinds().flat_map(|kind| kind.impact_units()).copied();
     if !impact_units().any(|known| known == unit) {
         let known: std::collections::BTreeSet<&str> = impact_units().collect();
         let known: Vec<&str> = known.into_iter().collect();

@@ -22,7 +22,7 @@ pub(super) fn read(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Option<Config>, String> {
     let Some(file) = named.map(Path::to_owned).or_else(|| config::find(first(paths)).file) else { return Ok(None) };
-    config::load(&file, sources, diagnostics).map(Some).map_err(|error| setup::explain(&error))
+    config::load(&file, platform::ALL, sources, diagnostics).map(Some).map_err(|error| setup::explain(&error))
 }
 
 fn first(paths: &[PathBuf]) -> &Path {
@@ -33,7 +33,7 @@ fn first(paths: &[PathBuf]) -> &Path {
 pub(super) fn targets(config: Option<&Config>, paths: &[PathBuf]) -> Targets {
     let mut targets = Targets::default();
     if let Some(config) = config {
-        config.targets.iter().for_each(|one| targets.add(one.name.clone(), one.platform, one.default));
+        config.targets.iter().for_each(|one| targets.add(one.name.clone(), one.platform.name(), one.default));
         return targets;
     }
     platform::ALL.iter().for_each(|one| targets.add(one.name(), one.name(), false));

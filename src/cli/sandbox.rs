@@ -1,13 +1,12 @@
 //! `reconcile sandbox`, and the sandbox that `--sandbox` starts inside another command.
 
 use std::{
-    collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
 use reconcile_sandbox::{Running, Sandbox};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{args::SandboxArgs, exit, setup, signal::Stop, state, view::Ui};
 use crate::{config::Target, provider::Endpoint};
@@ -55,9 +54,8 @@ impl Embedded {
     /// Starts a sandbox with the states of files in it.
     pub(super) async fn start(files: &[PathBuf]) -> Result<Self, String> {
         let (sandbox, mut state) = state::load(files).map_err(|problems| problems.join("\n"))?;
-        if let Some(admitted) = admit_guest(&state) {
-            sandbox.load(&admitted).map_err(|mistakes| format!("the sandbox refused its guest: {mistakes:?}"))?;
-            state = admitted;
+        if sandbox.admit(&mut state, GUEST) {
+            sandbox.load(&state).map_err(|mistakes| format!("the sandbox refused its guest: {mistakes:?}"))?;
         }
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let running = sandbox.start(listen).await.map_err(|error| format!("the sandbox cannot listen: {error}"))?;
@@ -73,37 +71,15 @@ impl Embedded {
     /// its settings take from elsewhere is taken from the state.
     pub(super) fn endpoint(&self, target: &Target) -> Endpoint {
         let mut settings = setup::literals(target);
-        let first = |list: &str, key: &str| self.state.pointer(&format!("/roma-connect/{list}/0/{key}"))?.as_str();
-        // A project that only its token or its name would tell: that of the instance, else the first one.
-        let instances = self.state.pointer("/roma-connect/instances").and_then(Value::as_array);
-        let own = instances
-            .into_iter()
-            .flatten()
-            .find(|row| row["id"].as_str() == settings.get("instanceId").map(String::as_str));
-        let project = own.and_then(|row| row["project_id"].as_str()).or_else(|| first("projects", "id"));
-        let stand_ins = [
-            ("username", Some(GUEST)),
-            ("appCode", Some(GUEST)),
-            ("projectId", project.or(Some(GUEST))),
-            ("instanceId", first("instances", "id")),
-        ];
-        for (key, value) in stand_ins {
-            if let Some(value) = value {
-                settings.entry(key).or_insert_with(|| value.to_owned());
-            }
+        let given = |key: &str| settings.get(key).cloned();
+        let access = self.sandbox.guest_access(target.platform.name(), &self.state, &given, GUEST);
+        for (key, value) in &access.settings {
+            settings.extend(value.clone().map(|value| (*key, value)));
         }
-        // Its own account, whatever accounts the target has.
-        settings.insert("appCode", GUEST.to_owned());
-        settings.insert("username", GUEST.to_owned());
-        settings.remove("endpoint");
-        target.complete(&mut settings, &|name| std::env::var(name).ok());
-        // Its gateway has one stage.
-        settings.remove("stage");
-        Endpoint {
-            url: format!("http://{}", self.running.address),
-            settings,
-            secrets: HashMap::from([("appSecret", GUEST.into()), ("token", GUEST.into())]),
-        }
+        target.platform.fill_settings(&mut settings, &|name| std::env::var(name).ok());
+        settings.retain(|key, _| !access.settings.contains(&(*key, None)));
+        let secrets = access.secrets.into_iter().map(|(key, secret)| (key, secret.into())).collect();
+        Endpoint { url: format!("http://{}", self.running.address), settings, secrets }
     }
 
     /// Returns the calls that it got, by operation, writes first, and ends it.
@@ -112,24 +88,4 @@ impl Embedded {
         let _ = self.running.shutdown().await;
         counts.into_iter().collect()
     }
-}
-
-/// Adds the guest's credentials where a state asks for credentials; returns none where it accepts any.
-fn admit_guest(state: &Value) -> Option<Value> {
-    let mut state = state.clone();
-    let mut changed = false;
-    if let Some(apps) = state.pointer_mut("/bk-cmdb/credentials/apps").and_then(Value::as_object_mut) {
-        apps.insert(GUEST.to_owned(), json!(GUEST));
-        changed = true;
-    }
-    if let Some(users) = state.pointer_mut("/bk-cmdb/credentials/users").and_then(Value::as_array_mut) {
-        users.push(json!(GUEST));
-        changed = true;
-    }
-    if let Some(credentials) = state.pointer_mut("/roma-connect/credentials").and_then(Value::as_object_mut) {
-        let tokens = credentials.entry("tokens").or_insert_with(|| json!({}));
-        tokens[GUEST] = json!({});
-        changed = true;
-    }
-    changed.then_some(state)
 }

@@ -36,9 +36,6 @@ use crate::{
     source::Sources,
 };
 
-/// The settings that say where a target leads to.
-const PLACES: &[&str] = &["endpoint", "region", "projectId", "instanceId", "supplierAccount"];
-
 /// Returns what a plan was made from.
 pub(super) fn record(prepared: &Prepared, states: &[TargetState<'_>], plan: &Plan) -> Record {
     let changed: HashSet<&ResourceId> = plan.changes.iter().map(|change| &change.id).collect();
@@ -66,8 +63,9 @@ fn setups(config: &Config, used: &BTreeSet<&Arc<str>>, is_sandbox: bool) -> Vec<
         }
         // A slash at the end of an address leads nowhere else.
         literals.values_mut().for_each(|value| value.truncate(value.trim_end_matches('/').len()));
-        let settings = PLACES.iter().filter_map(|key| Some(((*key).to_owned(), file::fingerprint(literals.get(key)?))));
-        Setup { target: target.name.clone(), platform: target.platform.into(), settings: settings.collect() }
+        let locating = target.platform.settings().iter().filter(|spec| spec.locates).map(|spec| spec.name);
+        let settings = locating.filter_map(|key| Some((key.to_owned(), file::fingerprint(literals.get(key)?))));
+        Setup { target: target.name.clone(), platform: target.platform.name().into(), settings: settings.collect() }
     };
     config.targets.iter().filter(|target| used.contains(&target.name)).map(setup).collect()
 }

@@ -14,7 +14,7 @@ use super::{
     view::Ui,
 };
 use crate::{
-    config::{self, Config, Setting, Target},
+    config::{self, Config, Target},
     diagnostic::Diagnostic,
     engine::{
         connection::{self, Connection, Reader, Shared},
@@ -24,7 +24,7 @@ use crate::{
     manifest::{self, Set, Variables},
     model::{Desired, Ensure, Fields, ResourceId, policy::Policies},
     platform,
-    provider::{Endpoint, Platform},
+    provider::Endpoint,
     source::Sources,
     transport::{Options, Proxies, Transport, TransportError},
 };
@@ -219,13 +219,13 @@ pub(super) async fn connect(
     let sandbox = if network.sandbox { Some(super::sandbox::Embedded::start(&config.sandbox).await?) } else { None };
     let mut connections = Vec::new();
     for target in config.targets.iter().filter(|target| used.contains(&target.name)) {
-        let Some(platform) = platform::ALL.iter().copied().find(|one| one.name() == target.platform) else { continue };
+        let platform = target.platform;
         let resolve: Arc<connection::Resolve> = if let Some(sandbox) = &sandbox {
             let endpoint = sandbox.endpoint(target);
             Arc::new(move || Ok(endpoint.clone()))
         } else {
             let target = target.clone();
-            Arc::new(move || endpoint(&target, platform))
+            Arc::new(move || endpoint(&target))
         };
         let target = connection::Target {
             name: target.name.clone(),
@@ -240,19 +240,15 @@ pub(super) async fn connect(
 }
 
 /// Fetches a target's values: environment variables, files, what programs print.
-fn endpoint(target: &Target, platform: &'static dyn Platform) -> Result<Endpoint, String> {
+fn endpoint(target: &Target) -> Result<Endpoint, String> {
     let resolved = target.resolve().map_err(|error| explain(&error))?;
-    let url = platform.url(&resolved.settings).ok_or("it has no endpoint")?;
+    let url = target.platform.url(&resolved.settings).ok_or("it has no endpoint")?;
     Ok(Endpoint { url, settings: resolved.settings, secrets: resolved.secrets })
 }
 
 /// The settings of a target that are written in the file itself.
 pub(super) fn literals(target: &Target) -> HashMap<&'static str, String> {
-    let literal = |setting: &Setting| match setting {
-        Setting::Literal(text) => Some(text.clone()),
-        Setting::From(_) => None,
-    };
-    target.settings.iter().filter_map(|(key, setting)| Some((*key, literal(&setting.value)?))).collect()
+    target.settings.keys().filter_map(|key| Some((*key, target.literal(key)?.to_owned()))).collect()
 }
 
 /// The targets that objects lie on.

@@ -142,8 +142,8 @@ pub(super) fn open(
     let (mut connections, mut snapshot_scopes) = (Vec::new(), BTreeMap::new());
     for name in used {
         let target = config.and_then(|config| config.targets.iter().find(|target| target.name == *name));
-        let platform = target.map_or(&**name, |target| target.platform);
-        let Some(platform) = platform::ALL.iter().copied().find(|one| one.name() == platform) else { continue };
+        let of_name = || platform::ALL.iter().copied().find(|platform| platform.name() == &**name);
+        let Some(platform) = target.map(|target| target.platform).or_else(of_name) else { continue };
         let of_platform = seals_of(platform)?;
         let target_snapshot = snapshot.targets.remove(&**name);
         let target_snapshot = target_snapshot.ok_or_else(|| format!("the snapshot does not hold the target `{name}`"));

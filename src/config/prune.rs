@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::{
-    config::target::Target,
+    config::target::{Platforms, Target},
     diagnostic::Diagnostic,
+    provider::{Platform, ScopeKey},
     source::{Located, Origin},
     yaml::{self, Node, Section, Typed},
 };
@@ -24,62 +25,51 @@ pub struct Scope {
     pub origin: Origin,
 }
 
-/// What scopes of a kind say: its platform, the keys that they need, the keys that they may have.
-struct Form {
-    kind: &'static str,
-    platform: &'static str,
-    needs: &'static [&'static str],
-    takes: &'static [&'static str],
-}
-
-const FORMS: &[Form] = &[
-    Form { kind: "Instance", platform: "bk-cmdb", needs: &["model"], takes: &["business"] },
-    Form { kind: "InstanceAssociation", platform: "bk-cmdb", needs: &["association"], takes: &[] },
-    Form { kind: "Module", platform: "bk-cmdb", needs: &["business", "set"], takes: &[] },
-    Form { kind: "ProcessTemplate", platform: "bk-cmdb", needs: &["business", "serviceTemplate"], takes: &[] },
-    Form { kind: "App", platform: "roma-connect", needs: &[], takes: &["instance"] },
-];
-
-/// Keys whose value may be an id, written as a plain number.
-const IDS: &[&str] = &["business", "set", "serviceTemplate"];
-
 /// Reads the list of scopes.
-pub(super) fn scopes(node: &Node<'_>, targets: &[Target], diagnostics: &mut Vec<Diagnostic>) -> Vec<Scope> {
+pub(super) fn scopes(
+    node: &Node<'_>,
+    targets: &[Target],
+    platforms: Platforms,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Scope> {
     let items = yaml::list(node, "prune", diagnostics).unwrap_or_default();
-    items.iter().filter_map(|item| scope(item, targets, diagnostics)).collect()
+    items.iter().filter_map(|item| scope(item, targets, platforms, diagnostics)).collect()
 }
 
-fn scope(node: &Node<'_>, targets: &[Target], diagnostics: &mut Vec<Diagnostic>) -> Option<Scope> {
+fn scope(
+    node: &Node<'_>,
+    targets: &[Target],
+    platforms: Platforms,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Scope> {
     let section = Section::open(node, "a scope of prune", diagnostics)?;
-    let kinds: Vec<&str> = FORMS.iter().map(|form| form.kind).collect();
+    let of = |platform: &'static dyn Platform| {
+        platform.kinds().iter().filter_map(move |kind| Some((platform, kind.name(), kind.scope_keys()?)))
+    };
+    let forms: Vec<_> = platforms.iter().copied().flat_map(of).collect();
+    let kinds: Vec<&str> = forms.iter().map(|(_, kind, _)| *kind).collect();
     let kind = yaml::one_of(section.require("kind", diagnostics)?, "kind", &kinds, diagnostics)?;
-    let form = FORMS.iter().find(|form| form.kind == kind)?;
+    let (platform, kind, keys) = forms.into_iter().find(|(_, name, _)| *name == kind)?;
     let mut values = BTreeMap::new();
-    for key in form.needs {
-        if let Some(node) = section.require(key, diagnostics) {
-            values.extend(value(key, node, diagnostics).map(|value| (*key, value)));
-        }
+    for key in keys {
+        let node = if key.required { section.require(key.name, diagnostics) } else { section.get(key.name) };
+        values.extend(node.and_then(|node| value(key, node, diagnostics)).map(|value| (key.name, value)));
     }
-    for key in form.takes {
-        if let Some(node) = section.get(key) {
-            values.extend(value(key, node, diagnostics).map(|value| (*key, value)));
-        }
-    }
-    let target = target(form, section.get("target"), &node.origin, targets, diagnostics);
+    let target = target(platform.name(), section.get("target"), &node.origin, targets, diagnostics);
     section.finish(diagnostics);
-    Some(Scope { kind: form.kind, target: target?, values, origin: node.origin.clone() })
+    Some(Scope { kind, target: target?, values, origin: node.origin.clone() })
 }
 
-fn value(key: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Value>> {
+fn value(key: &ScopeKey, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Value>> {
     if let Some(Typed::Int(id)) = node.typed()
-        && IDS.contains(&key)
+        && key.is_id
         && id > 0
     {
         return Some(Located::new(json!(id), node.origin.clone()));
     }
-    let text = yaml::text(node, key, diagnostics)?;
+    let text = yaml::text(node, key.name, diagnostics)?;
     if text.trim().is_empty() {
-        diagnostics.push(Diagnostic::error("C003", format!("{key} must not be empty"), &node.origin));
+        diagnostics.push(Diagnostic::error("C003", format!("{} must not be empty", key.name), &node.origin));
         return None;
     }
     Some(Located::new(json!(text), node.origin.clone()))
@@ -87,19 +77,19 @@ fn value(key: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Optio
 
 /// Returns the target of a scope: the one that it names, the platform's only one, or the one that is the default.
 fn target(
-    form: &Form,
+    platform: &str,
     given: Option<&Node<'_>>,
     origin: &Origin,
     targets: &[Target],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Arc<str>> {
-    let of_platform: Vec<&Target> = targets.iter().filter(|target| target.platform == form.platform).collect();
+    let of_platform: Vec<&Target> = targets.iter().filter(|target| target.platform.name() == platform).collect();
     let names: Vec<&str> = of_platform.iter().map(|target| &*target.name).collect();
     if let Some(node) = given {
         let name = yaml::text(node, "target", diagnostics)?;
         let found = of_platform.iter().find(|target| *target.name == *name);
         if found.is_none() {
-            let message = format!("`{name}` is no target of {}", form.platform);
+            let message = format!("`{name}` is no target of {platform}");
             let diagnostic = Diagnostic::error("C012", message, &node.origin);
             diagnostics.push(match yaml::nearest(name, names) {
                 Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
@@ -112,12 +102,12 @@ fn target(
     match (of_platform.as_slice(), default) {
         ([only], _) | (_, Some(only)) => Some(only.name.clone()),
         ([], None) => {
-            let message = format!("there is no target of {}", form.platform);
+            let message = format!("there is no target of {platform}");
             diagnostics.push(Diagnostic::error("C012", message, origin));
             None
         }
         (_, None) => {
-            let message = format!("it is not clear which target of {} is meant", form.platform);
+            let message = format!("it is not clear which target of {platform} is meant");
             let hint = format!("write `target`, one of {}", names.join(", "));
             diagnostics.push(Diagnostic::error("C012", message, origin).hint(hint));
             None

@@ -1,7 +1,7 @@
 //! The document as a whole.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -9,15 +9,22 @@ use std::{
 use crate::{
     config::{
         Config, Mode, Watch, duration, prune, safety,
-        target::{self, SECRETS, Target},
+        target::{self, Platforms, Target},
     },
     diagnostic::Diagnostic,
+    provider::SettingSpec,
     source::{FileId, Origin, Sources},
     yaml::{self, Node, Section},
 };
 
 /// Reads a configuration that is in the sources already; paths in it are relative to the directory of `path`.
-pub fn decode(file: FileId, path: &Path, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> Config {
+pub fn decode(
+    file: FileId,
+    path: &Path,
+    platforms: Platforms,
+    sources: &Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Config {
     let mut config = Config::new(path);
     let mut found = Vec::new();
     let documents = yaml::load(file, sources.text(file), &mut found);
@@ -28,31 +35,33 @@ pub fn decode(file: FileId, path: &Path, sources: &Sources, diagnostics: &mut Ve
             }
         }
         [first, rest @ ..] => {
-            document(&first.root, &mut config, &mut found);
+            document(&first.root, &mut config, platforms, &mut found);
             if let Some(second) = rest.first() {
                 let message = "a configuration is one document";
                 found.push(Diagnostic::error("C010", message, &second.origin));
             }
         }
     }
+    let secrets = platforms.iter().flat_map(|platform| platform.settings()).flat_map(SettingSpec::secret_words);
+    let secrets: BTreeSet<&str> = secrets.collect();
     for diagnostic in &mut found {
-        diagnostic.hidden |= names_secret(diagnostic, sources);
+        diagnostic.hidden |= names_secret(diagnostic, &secrets, sources);
     }
     diagnostics.append(&mut found);
     config
 }
 
 /// Says whether a line that a diagnostic would show names a secret. Its value may stand beside it.
-fn names_secret(diagnostic: &Diagnostic, sources: &Sources) -> bool {
+fn names_secret(diagnostic: &Diagnostic, secrets: &BTreeSet<&str>, sources: &Sources) -> bool {
     diagnostic.labels.iter().any(|label| {
         let (lines, _) = sources.lines(&label.origin);
         let text = sources.text(label.origin.file).get(lines).unwrap_or_default();
         let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
-        words.any(|word| SECRETS.contains(&word))
+        words.any(|word| secrets.contains(word))
     })
 }
 
-fn document(root: &Node<'_>, config: &mut Config, diagnostics: &mut Vec<Diagnostic>) {
+fn document(root: &Node<'_>, config: &mut Config, platforms: Platforms, diagnostics: &mut Vec<Diagnostic>) {
     let Some(section) = Section::open(root, "the configuration", diagnostics) else { return };
     if let Some(node) = section.require("apiVersion", diagnostics) {
         yaml::one_of(node, "apiVersion", &["reconcile/v1"], diagnostics);
@@ -62,13 +71,13 @@ fn document(root: &Node<'_>, config: &mut Config, diagnostics: &mut Vec<Diagnost
     }
     let directory = config.path.parent().unwrap_or(Path::new("")).to_owned();
     if let Some(node) = section.get("targets") {
-        config.targets = targets(node, &directory, diagnostics);
+        config.targets = targets(node, &directory, platforms, diagnostics);
     }
     if let Some(node) = section.get("prune") {
-        config.prune = prune::scopes(node, &config.targets, diagnostics);
+        config.prune = prune::scopes(node, &config.targets, platforms, diagnostics);
     }
     if let Some(node) = section.get("safety") {
-        config.safety = safety::safety(node, diagnostics);
+        config.safety = safety::safety(node, platforms, diagnostics);
     }
     if let Some(node) = section.get("watch") {
         config.watch = watch(node, diagnostics);
@@ -79,16 +88,16 @@ fn document(root: &Node<'_>, config: &mut Config, diagnostics: &mut Vec<Diagnost
     section.finish(diagnostics);
 }
 
-fn targets(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<Target> {
+fn targets(node: &Node<'_>, directory: &Path, platforms: Platforms, diagnostics: &mut Vec<Diagnostic>) -> Vec<Target> {
     let Some(section) = Section::open(node, "targets", diagnostics) else { return Vec::new() };
     let entries = section.node().entries().iter();
     let mut targets: Vec<Target> =
-        entries.filter_map(|(key, node)| target::target(key, node, directory, diagnostics)).collect();
-    target::share_time_zone(&mut targets);
+        entries.filter_map(|(key, node)| target::target(key, node, directory, platforms, diagnostics)).collect();
+    target::share_settings(&mut targets);
     let mut defaults: BTreeMap<&str, &Origin> = BTreeMap::new();
     for target in targets.iter().filter(|target| target.default) {
-        if let Some(first) = defaults.insert(target.platform, &target.origin) {
-            let message = format!("only one target of {} can be the default", target.platform);
+        if let Some(first) = defaults.insert(target.platform.name(), &target.origin) {
+            let message = format!("only one target of {} can be the default", target.platform.name());
             diagnostics
                 .push(Diagnostic::error("C006", message, &target.origin).label("again").also(first, "first here"));
         }

@@ -1,7 +1,6 @@
 //! Fetching values from the environment, files and programs. Errors name the target and the key, never the value.
 
 use std::{
-    collections::HashMap,
     env, fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -10,19 +9,11 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
-
 use super::program::{self, MAX_BYTES};
-use crate::config::{Setting, Source, Target};
-
-/// The values of a target, all fetched.
-#[derive(Debug, Clone, Default)]
-pub struct Resolved {
-    /// Settings by their key.
-    pub settings: HashMap<&'static str, String>,
-    /// Secrets by their key.
-    pub secrets: HashMap<&'static str, SecretString>,
-}
+use crate::{
+    config::{Setting, Source, Target},
+    provider::{Environment, SettingValues},
+};
 
 /// A value that could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -77,25 +68,9 @@ pub enum Problem {
     /// The program prints without end.
     #[error("{0} printed more than 1 MB")]
     Large(String),
-    /// Half of a pair of environment variables.
-    #[error("the environment variable {set} is set, but not {missing}, which belongs to it")]
-    Half {
-        /// The one that is set.
-        set: String,
-        /// The one that is not.
-        missing: String,
-    },
-    /// A file with credentials lacks some.
-    #[error("{} has no `{key}` in its section [basic]", path.display())]
-    Profile {
-        /// The file.
-        path: PathBuf,
-        /// What it lacks.
-        key: &'static str,
-    },
-    /// There are no credentials anywhere.
-    #[error("`auth` is left out, and neither HUAWEICLOUD_SDK_AK, HW_* and OS_* nor ~/.huaweicloud/credentials has any")]
-    NoCredentials,
+    /// The platform finds no credentials, in its words.
+    #[error("{0}")]
+    Credentials(String),
     /// What came is not UTF-8.
     #[error("the value is not UTF-8")]
     Encoding,
@@ -106,32 +81,31 @@ pub enum Problem {
 
 impl Target {
     /// Fetches all values. Programs are run and files read, so call it where that may take its time.
-    pub fn resolve(&self) -> Result<Resolved, ResolveError> {
-        let mut resolved = Resolved::default();
+    pub fn resolve(&self) -> Result<SettingValues, ResolveError> {
+        let mut values = SettingValues::default();
         for (key, setting) in &self.settings {
             let value = match &setting.value {
                 Setting::Literal(text) => text.clone(),
                 Setting::From(source) => self.fetch(key, source)?,
             };
-            resolved.settings.insert(key, value);
+            values.settings.insert(key, value);
         }
         for (key, source) in &self.secrets {
-            resolved.secrets.insert(key, self.fetch(key, &source.value)?.into());
+            values.secrets.insert(key, self.fetch(key, &source.value)?.into());
         }
-        if self.platform == super::target::ROMA_CONNECT {
-            let variable = |name: &str| env::var(name).ok();
-            super::huawei::fill(&mut resolved, &variable).map_err(|source| ResolveError {
-                target: self.name.clone(),
-                key: "auth",
-                source,
-            })?;
-        }
-        self.complete(&mut resolved.settings, &|name| env::var(name).ok());
+        let variable = |name: &str| env::var(name).ok();
+        let environment = Environment { variable: &variable, read: &|path| fs::read_to_string(path) };
+        self.platform.fill_credentials(&mut values, environment).map_err(|problem| ResolveError {
+            target: self.name.clone(),
+            key: "auth",
+            source: Problem::Credentials(problem),
+        })?;
+        self.platform.fill_settings(&mut values.settings, &variable);
         // Paths are put behind it.
-        if let Some(endpoint) = resolved.settings.get_mut("endpoint") {
+        if let Some(endpoint) = values.settings.get_mut("endpoint") {
             endpoint.truncate(endpoint.trim_end_matches('/').len());
         }
-        Ok(resolved)
+        Ok(values)
     }
 
     fn fetch(&self, key: &'static str, source: &Source) -> Result<String, ResolveError> {

@@ -3,41 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    config::target::Platforms,
     diagnostic::Diagnostic,
     plan::guard::{Limit, Limits, Safety},
+    provider::Kind,
     yaml::{self, Node, Section, Typed},
 };
 
-/// The kinds, and the nouns of what is counted below their changes.
-pub const NOUNS: &[(&str, &[&str])] = &[
-    ("Instance", &["associations", "modules", "hosts"]),
-    ("Module", &["hosts", "serviceInstances"]),
-    ("ProcessTemplate", &["modules", "hosts", "serviceInstances"]),
-    ("InstanceAssociation", &[]),
-    ("App", &["members", "apis"]),
-];
-
 /// Reads the limits on all kinds, and those on single ones.
-pub(super) fn safety(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Safety {
+pub(super) fn safety(node: &Node<'_>, platforms: Platforms, diagnostics: &mut Vec<Diagnostic>) -> Safety {
     let mut safety = Safety::default();
     let Some(section) = Section::open(node, "safety", diagnostics) else { return safety };
-    let all: Vec<&str> = NOUNS.iter().flat_map(|(_, impact_units)| impact_units.iter().copied()).collect();
+    let known: Vec<&dyn Kind> = platforms.iter().flat_map(|platform| platform.kinds()).copied().collect();
+    let all: Vec<&str> = known.iter().flat_map(|kind| kind.impact_units()).copied().collect();
     safety.all = limits(&section, "a change of any kind", &all, diagnostics);
     if let Some(kinds) = section.get("kinds").and_then(|node| Section::open(node, "kinds", diagnostics)) {
         for (kind, node) in kinds.node().entries() {
-            let Some((name, impact_units)) = NOUNS.iter().find(|(name, _)| *name == kind.key()) else {
+            let Some(found) = known.iter().find(|one| one.name() == kind.key()) else {
                 let message = format!("there is no kind `{}`", kind.key());
-                let known = NOUNS.iter().map(|(name, _)| *name);
-                diagnostics.push(near(Diagnostic::error("C013", message, &kind.origin), kind.key(), known));
+                let names = known.iter().map(|one| one.name());
+                diagnostics.push(near(Diagnostic::error("C013", message, &kind.origin), kind.key(), names));
                 continue;
             };
+            let name = found.name();
             let Some(section) = Section::open(node, &format!("safety of {name}"), diagnostics) else {
                 continue;
             };
-            safety.kinds.insert(
-                (*name).to_owned(),
-                limits(&section, &format!("a change of {name}"), impact_units, diagnostics),
-            );
+            let limits = limits(&section, &format!("a change of {name}"), found.impact_units(), diagnostics);
+            safety.kinds.insert(name.to_owned(), limits);
             section.finish(diagnostics);
         }
     }

@@ -4,13 +4,13 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::diagnostic::render;
+use crate::{diagnostic::render, platform};
 
 fn read(text: &str) -> (Config, String) {
     let mut sources = Sources::default();
     let file = sources.add("etc/reconcile.yaml", text);
     let mut diagnostics = Vec::new();
-    let config = decode(file, Path::new("etc/reconcile.yaml"), &sources, &mut diagnostics);
+    let config = decode(file, Path::new("etc/reconcile.yaml"), platform::ALL, &sources, &mut diagnostics);
     (config, render::text(&diagnostics, &sources, false, 120))
 }
 
@@ -19,7 +19,13 @@ fn check(text: &str) -> String {
     let (config, reported) = read(text);
     let mut lines = vec![reported];
     for target in &config.targets {
-        lines.push(format!("{} ({}) default={} {:?}", target.name, target.platform, target.default, target.limits));
+        lines.push(format!(
+            "{} ({}) default={} {:?}",
+            target.name,
+            target.platform.name(),
+            target.default,
+            target.limits
+        ));
         lines.extend(target.settings.iter().map(|(key, setting)| format!("  {key} = {:?}", setting.value)));
         lines.extend(target.secrets.iter().map(|(key, source)| format!("  {key} = {:?}", source.value)));
     }
@@ -373,7 +379,7 @@ prune:
         let text = format!("{HEAD}\ntargets:\n{targets}{scopes}");
         let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
         let file = sources.add("reconcile.yaml", text);
-        let config = decode(file, Path::new("reconcile.yaml"), &sources, &mut diagnostics);
+        let config = decode(file, Path::new("reconcile.yaml"), platform::ALL, &sources, &mut diagnostics);
         let told = diagnostics.iter().map(|one| {
             let at = sources.position(&one.labels[0].origin);
             format!("{}:{} {} {}\n", at.line, at.column, one.code, one.message)
@@ -602,7 +608,7 @@ fn values_are_fetched() {
         let path = root.path().join(FILE);
         fs::write(&path, text).expect("a file");
         let mut diagnostics = Vec::new();
-        let config = load(&path, &mut sources, &mut diagnostics).expect("it can be read");
+        let config = load(&path, platform::ALL, &mut sources, &mut diagnostics).expect("it can be read");
         assert!(diagnostics.is_empty(), "{}", render::text(&diagnostics, &sources, false, 120));
         match config.targets[0].resolve() {
             Ok(resolved) => {

@@ -4,15 +4,21 @@ mod api;
 mod attribute;
 mod kinds;
 mod lookup;
+mod settings;
 mod snapshot_scopes;
 mod version;
+
+use std::collections::HashMap;
 
 use serde_json::Value;
 use version::Version;
 
 use crate::{
     model::{Refusal, Request},
-    provider::{Endpoint, Kind, Platform, Prepared, Reply, RequestContext, scope::ScopeSchema},
+    provider::{
+        Endpoint, GivenSettings, Kind, Platform, Prepared, Reply, RequestContext, SettingSpec, SettingsProblem,
+        scope::ScopeSchema,
+    },
 };
 
 /// BlueKing CMDB, 3.9 to 3.14.
@@ -39,6 +45,18 @@ impl Platform for BkCmdb {
 
     fn kinds(&self) -> &'static [&'static dyn Kind] {
         KINDS
+    }
+
+    fn settings(&self) -> &'static [SettingSpec] {
+        settings::SETTINGS
+    }
+
+    fn check_settings(&self, given: &GivenSettings<'_>) -> Vec<SettingsProblem> {
+        settings::check(given)
+    }
+
+    fn fill_settings(&self, settings: &mut HashMap<&'static str, String>, variable: &dyn Fn(&str) -> Option<String>) {
+        settings::fill(settings, variable);
     }
 
     fn operation(&self, name: &str) -> Option<&'static str> {

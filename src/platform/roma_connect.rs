@@ -1,9 +1,11 @@
 //! Huawei Cloud ROMA Connect.
 
 mod api;
+mod credentials;
 mod iam;
 mod kinds;
 mod list;
+mod settings;
 mod sign;
 mod snapshot_scopes;
 
@@ -15,8 +17,8 @@ use serde_json::Value;
 use crate::{
     model::{Refusal, Request},
     provider::{
-        ConcurrencyGroup, CredentialStatus, Endpoint, Kind, Login, LoginResult, Platform, Prepared, Reply,
-        RequestContext, scope::ScopeSchema,
+        ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, Login, LoginResult, Platform,
+        Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope::ScopeSchema,
     },
 };
 
@@ -35,6 +37,18 @@ impl Platform for RomaConnect {
 
     fn kinds(&self) -> &'static [&'static dyn Kind] {
         KINDS
+    }
+
+    fn settings(&self) -> &'static [SettingSpec] {
+        settings::SETTINGS
+    }
+
+    fn check_settings(&self, given: &GivenSettings<'_>) -> Vec<SettingsProblem> {
+        settings::check(given)
+    }
+
+    fn fill_credentials(&self, values: &mut SettingValues, environment: Environment<'_>) -> Result<(), String> {
+        credentials::fill(values, environment)
     }
 
     /// An endpoint, or the public one of a region (contract section 7).

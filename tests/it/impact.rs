@@ -334,10 +334,3 @@ fn nouns_that_are_not_counted_are_told() {
     assert_eq!(output.code, Some(64), "{output}");
     assert!(output.stderr.contains("did you mean `modules`?"), "{output}");
 }
-
-#[test]
-fn the_nouns_of_limits_are_those_of_the_kinds() {
-    let kinds = reconcile::platform::ALL.iter().flat_map(|platform| platform.kinds());
-    let kinds: Vec<_> = kinds.map(|kind| (kind.name(), kind.impact_units())).collect();
-    assert_eq!(reconcile::config::NOUNS, kinds);
-}

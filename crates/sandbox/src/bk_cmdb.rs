@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     clock::Clock,
-    simulator::{Answer, Misbehaviour, Record, Request, Simulator as Platform, StateError},
+    simulator::{Answer, GuestAccess, Misbehaviour, Record, Request, Simulator as Platform, StateError},
 };
 
 mod access;
@@ -31,6 +31,7 @@ mod built_in;
 mod call;
 mod definition;
 mod filter;
+mod guest;
 mod host;
 mod instance;
 mod instance_write;
@@ -205,6 +206,14 @@ fn record(request: &Request, operation: Option<&Operation>, code: Value, body: V
 impl Platform for Simulator {
     fn platform(&self) -> &'static str {
         "bk-cmdb"
+    }
+
+    fn admit(&self, state: &mut Value, guest: &str) {
+        guest::admit(state, guest);
+    }
+
+    fn guest_access(&self, _state: &Value, _given: &dyn Fn(&str) -> Option<String>, guest: &str) -> GuestAccess {
+        guest::access(guest)
     }
 
     fn serves(&self, path: &str) -> bool {

@@ -27,7 +27,7 @@ pub use server::Running;
 
 use calls::Calls;
 use fault::Faults;
-use simulator::{Simulator, StateError};
+use simulator::{GuestAccess, Simulator, StateError};
 
 /// Both platforms, embedded. Clones share one state.
 #[derive(Clone)]
@@ -97,6 +97,30 @@ impl Sandbox {
     pub fn state(&self) -> Value {
         let sections = self.shared.simulators.iter();
         Value::Object(sections.map(|simulator| (simulator.platform().to_owned(), simulator.state())).collect())
+    }
+
+    /// Adds a guest to a state where it asks for credentials, and returns true if it does.
+    pub fn admit(&self, state: &mut Value, guest: &str) -> bool {
+        let before = state.clone();
+        for simulator in &self.shared.simulators {
+            if let Some(section) = state.get_mut(simulator.platform()) {
+                simulator.admit(section, guest);
+            }
+        }
+        *state != before
+    }
+
+    /// Returns what leads a guest to a platform of this sandbox; `given` returns the settings that its configuration
+    /// spells out, `state` is what was loaded.
+    pub fn guest_access(
+        &self,
+        platform: &str,
+        state: &Value,
+        given: &dyn Fn(&str) -> Option<String>,
+        guest: &str,
+    ) -> GuestAccess {
+        let simulator = self.platform(platform).ok();
+        simulator.map(|simulator| simulator.guest_access(&state[platform], given, guest)).unwrap_or_default()
     }
 
     /// Returns the calls that the platforms got, in the order in which they were answered.

@@ -28,6 +28,7 @@ mod app;
 mod clock;
 mod derive;
 mod dump;
+mod guest;
 mod identity;
 mod instance;
 mod list;
@@ -63,7 +64,7 @@ use self::{
     service::Call,
     store::Store,
 };
-use crate::simulator::{self, Answer, Misbehaviour, Record, Request, StateError};
+use crate::simulator::{self, Answer, GuestAccess, Misbehaviour, Record, Request, StateError};
 
 /// The largest body of a signed request, in bytes (contract, section 6).
 const LARGEST_BODY: usize = 12 * 1024 * 1024;
@@ -165,6 +166,14 @@ impl Simulator {
 impl simulator::Simulator for Simulator {
     fn platform(&self) -> &'static str {
         "roma-connect"
+    }
+
+    fn admit(&self, state: &mut Value, guest: &str) {
+        guest::admit(state, guest);
+    }
+
+    fn guest_access(&self, state: &Value, given: &dyn Fn(&str) -> Option<String>, guest: &str) -> GuestAccess {
+        guest::access(state, given, guest)
     }
 
     fn serves(&self, path: &str) -> bool {

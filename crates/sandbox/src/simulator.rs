@@ -82,6 +82,15 @@ pub enum Misbehaviour {
     },
 }
 
+/// How a program that embeds the sandbox reaches a simulator, in place of the server that it is configured for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GuestAccess {
+    /// Settings of its configuration by their names: those with a value get it, the others do not count.
+    pub settings: Vec<(&'static str, Option<String>)>,
+    /// Secrets in place of all that are configured, by their names.
+    pub secrets: Vec<(&'static str, String)>,
+}
+
 /// A platform's simulator. Many threads call it at once.
 pub trait Simulator: Send + Sync {
     /// Returns the platform's name, which is also the name of its section in a state file.
@@ -103,6 +112,15 @@ pub trait Simulator: Send + Sync {
 
     /// Returns the whole state, such that loading it again changes nothing.
     fn state(&self) -> Value;
+
+    /// Adds a guest to the section of a state that asks for credentials.
+    fn admit(&self, _state: &mut Value, _guest: &str) {}
+
+    /// Returns what leads a guest here; `given` returns the settings that its configuration spells out, `state` is the
+    /// section that was loaded.
+    fn guest_access(&self, _state: &Value, _given: &dyn Fn(&str) -> Option<String>, _guest: &str) -> GuestAccess {
+        GuestAccess::default()
+    }
 
     /// Says what a request is without answering it: its access, operation and whether it writes. Faults select by that.
     fn peek(&self, request: &Request) -> Record;

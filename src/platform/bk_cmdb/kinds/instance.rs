@@ -31,7 +31,7 @@ use crate::{
         attribute::text,
         lookup::{self, PARENT, Selector},
     },
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Step, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::{Located, Origin},
     yaml::{self, Node, Section},
 };
@@ -135,6 +135,10 @@ impl Kind for Instance {
 
     fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         check::check(desired, all, facts).step()
+    }
+
+    fn scope_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name("model").required(), ScopeKey::name_or_id("business")] })
     }
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {

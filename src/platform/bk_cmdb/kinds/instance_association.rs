@@ -27,7 +27,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Request, ResourceId},
     platform::bk_cmdb::lookup::read_rows,
-    provider::{Authors, Envelope, Facts, Kind, Observation, Planned, Step, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -131,6 +131,10 @@ impl Kind for InstanceAssociation {
 
     fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         check::check(desired, all, facts).step()
+    }
+
+    fn scope_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name("association").required()] })
     }
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {

@@ -31,7 +31,7 @@ use crate::{
         attribute::text,
         lookup::{self, Businesses},
     },
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Step, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
     yaml::{Node, Section},
 };
@@ -119,6 +119,10 @@ impl Kind for Module {
 
     fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         check::check(desired, all, facts).step()
+    }
+
+    fn scope_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name_or_id("business").required(), ScopeKey::name_or_id("set").required()] })
     }
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {

@@ -29,7 +29,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Request},
     platform::bk_cmdb::{lookup::Businesses, version::Version},
-    provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, Step, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -124,6 +124,12 @@ impl Kind for ProcessTemplate {
 
     fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         check::check(desired, all, facts).step()
+    }
+
+    fn scope_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(
+            const { &[ScopeKey::name_or_id("business").required(), ScopeKey::name_or_id("serviceTemplate").required()] },
+        )
     }
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {

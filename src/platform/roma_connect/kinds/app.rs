@@ -18,7 +18,7 @@ use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
     model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Request, ResourceId},
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Step, UniqueKeys},
+    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -120,6 +120,10 @@ impl Kind for App {
             }
         }
         observation.step()
+    }
+
+    fn scope_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name("instance")] })
     }
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {

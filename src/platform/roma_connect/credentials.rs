@@ -1,12 +1,12 @@
 //! Credentials of Huawei Cloud that a configuration leaves out: from the environment, by the names that the vendor's
 //! SDKs and its Terraform provider use, else from the SDKs' file.
 
-use std::{fs, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use super::{Problem, Resolved};
-
-/// The environment.
-pub(super) type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
+use crate::provider::{Environment, SettingValues};
 
 /// The names of one family of tools, each list in its order.
 struct Family {
@@ -60,54 +60,74 @@ const SETTINGS: &[(&str, &[&str])] = &[
 const FILE: &str = ".huaweicloud/credentials";
 
 /// Adds the credentials that a target leaves out.
-pub(super) fn fill(resolved: &mut Resolved, variables: &Variables<'_>) -> Result<(), Problem> {
-    let variable = |name: &str| variables(name).filter(|value| !value.is_empty());
-    if let Some(path) = resolved.settings.remove("credentialsFile") {
-        return from_file(resolved, PathBuf::from(path));
+pub(super) fn fill(values: &mut SettingValues, environment: Environment<'_>) -> Result<(), String> {
+    let variable = |name: &str| (environment.variable)(name).filter(|value| !value.is_empty());
+    let file = |path: &Path| (environment.read)(path).map_err(|error| unreadable(path, &error));
+    if let Some(path) = values.settings.remove("credentialsFile").map(PathBuf::from) {
+        return from_file(values, &path, &file(&path)?);
     }
-    if ["token", "ak", "password"].iter().any(|key| resolved.secrets.contains_key(key)) {
+    if ["token", "ak", "password"].iter().any(|key| values.secrets.contains_key(key)) {
         return Ok(());
     }
     let mut found = false;
     for family in &FAMILIES {
-        if take(family, resolved, &variable)? {
+        if take(family, values, &variable)? {
             found = true;
             break;
         }
     }
     for (key, names) in SETTINGS {
-        let has_place = *key == "region" && resolved.settings.contains_key("endpoint");
-        if !resolved.settings.contains_key(key)
+        let has_place = *key == "region" && values.settings.contains_key("endpoint");
+        if !values.settings.contains_key(key)
             && !has_place
             && let Some(value) = names.iter().find_map(|name| variable(name))
         {
-            resolved.settings.insert(key, value);
+            values.settings.insert(key, value);
         }
     }
     if found {
         return Ok(());
     }
-    let named = variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE").map(PathBuf::from);
-    let usual = || variable("HOME").map(|home| PathBuf::from(home).join(FILE)).filter(|path| path.exists());
-    match named.or_else(usual) {
-        Some(path) => from_file(resolved, path),
-        None => Err(Problem::NoCredentials),
+    if let Some(path) = variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE").map(PathBuf::from) {
+        return from_file(values, &path, &file(&path)?);
+    }
+    let Some(path) = variable("HOME").map(|home| PathBuf::from(home).join(FILE)) else { return Err(nowhere()) };
+    match (environment.read)(&path) {
+        Ok(text) => from_file(values, &path, &text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(nowhere()),
+        Err(error) => Err(unreadable(&path, &error)),
     }
 }
 
+fn nowhere() -> String {
+    "`auth` is left out, and neither HUAWEICLOUD_SDK_AK, HW_* and OS_* nor ~/.huaweicloud/credentials has any"
+        .to_owned()
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("cannot read {}: {error}", path.display())
+}
+
 /// Takes the credentials of one family: a token, else an access key, else a password. A half of a pair is a mistake.
-fn take(family: &Family, resolved: &mut Resolved, variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, Problem> {
+fn take(
+    family: &Family,
+    values: &mut SettingValues,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<bool, String> {
     if let Some(token) = family.token.and_then(variable) {
-        resolved.secrets.insert("token", token.into());
+        values.secrets.insert("token", token.into());
         return Ok(true);
     }
-    let half = |set: &str, missing: &str| Err(Problem::Half { set: set.to_owned(), missing: missing.to_owned() });
+    // Half of a pair of environment variables.
+    let half = |set: &str, missing: &str| {
+        Err(format!("the environment variable {set} is set, but not {missing}, which belongs to it"))
+    };
     let (access, secret) = family.key;
     match (variable(access), variable(secret)) {
         (Some(ak), Some(sk)) => {
-            resolved.secrets.extend([("ak", ak.into()), ("sk", sk.into())]);
+            values.secrets.extend([("ak", ak.into()), ("sk", sk.into())]);
             if let Some(token) = family.security_token.and_then(variable) {
-                resolved.secrets.insert("securityToken", token.into());
+                values.secrets.insert("securityToken", token.into());
             }
             return Ok(true);
         }
@@ -118,8 +138,8 @@ fn take(family: &Family, resolved: &mut Resolved, variable: &dyn Fn(&str) -> Opt
     let user = family.user.iter().find_map(|(key, name)| Some((*key, *name, variable(name)?)));
     match (user, family.password.and_then(|name| Some((name, variable(name)?)))) {
         (Some((key, _, user)), Some((_, password))) => {
-            resolved.settings.insert(key, user);
-            resolved.secrets.insert("password", password.into());
+            values.settings.insert(key, user);
+            values.secrets.insert("password", password.into());
             Ok(true)
         }
         (Some((_, name, _)), None) => half(name, family.password.unwrap_or_default()),
@@ -129,8 +149,7 @@ fn take(family: &Family, resolved: &mut Resolved, variable: &dyn Fn(&str) -> Opt
 }
 
 /// Takes the credentials of the SDKs' file: INI, of which the section `[basic]` counts.
-fn from_file(resolved: &mut Resolved, path: PathBuf) -> Result<(), Problem> {
-    let text = fs::read_to_string(&path).map_err(|source| Problem::File { path: path.clone(), source })?;
+fn from_file(values: &mut SettingValues, path: &Path, text: &str) -> Result<(), String> {
     let mut inside = false;
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
@@ -139,42 +158,40 @@ fn from_file(resolved: &mut Resolved, path: PathBuf) -> Result<(), Problem> {
         {
             let value = value.trim().to_owned();
             match key.trim() {
-                "ak" => drop(resolved.secrets.insert("ak", value.into())),
-                "sk" => drop(resolved.secrets.insert("sk", value.into())),
-                "security_token" => drop(resolved.secrets.insert("securityToken", value.into())),
-                "project_id" => drop(resolved.settings.entry("projectId").or_insert(value)),
-                "iam_endpoint" => drop(resolved.settings.entry("iamEndpoint").or_insert(value)),
+                "ak" => drop(values.secrets.insert("ak", value.into())),
+                "sk" => drop(values.secrets.insert("sk", value.into())),
+                "security_token" => drop(values.secrets.insert("securityToken", value.into())),
+                "project_id" => drop(values.settings.entry("projectId").or_insert(value)),
+                "iam_endpoint" => drop(values.settings.entry("iamEndpoint").or_insert(value)),
                 _ => {}
             }
         }
     }
-    let lacks = ["ak", "sk"].into_iter().find(|key| !resolved.secrets.contains_key(key));
-    lacks.map_or(Ok(()), |key| Err(Problem::Profile { path, key }))
+    let lacks = ["ak", "sk"].into_iter().find(|key| !values.secrets.contains_key(key));
+    lacks.map_or(Ok(()), |key| Err(format!("{} has no `{key}` in its section [basic]", path.display())))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, error::Error};
+    use std::{collections::BTreeMap, fs};
 
     use secrecy::ExposeSecret;
 
     use super::*;
 
     fn check(variables: &[(&str, &str)], expected: &str) {
-        let mut resolved = Resolved::default();
-        resolved.settings.insert("instanceId", "i1".to_owned());
+        let mut values = SettingValues::default();
+        values.settings.insert("instanceId", "i1".to_owned());
         let variable =
             |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let told = match fill(&mut resolved, &variable) {
+        let told = match fill(&mut values, Environment { variable: &variable, read: &|path| fs::read_to_string(path) })
+        {
             Ok(()) => {
-                let secrets = resolved.secrets.iter().map(|(key, value)| (*key, value.expose_secret().to_owned()));
-                let all: BTreeMap<_, _> = secrets.chain(resolved.settings).collect();
+                let secrets = values.secrets.iter().map(|(key, value)| (*key, value.expose_secret().to_owned()));
+                let all: BTreeMap<_, _> = secrets.chain(values.settings).collect();
                 all.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
             }
-            Err(problem) => {
-                assert!(problem.source().is_none());
-                problem.to_string()
-            }
+            Err(problem) => problem,
         };
         assert_eq!(told, expected, "{variables:?}");
     }
