@@ -251,7 +251,7 @@ fn is_host(place: &str) -> bool {
     if let Some(rest) = place.strip_prefix('[') {
         return rest.split_once(']').is_some_and(|(address, behind)| {
             let is_free = behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port);
-            is_free && address.parse::<std::net::Ipv6Addr>().is_ok()
+            is_free && address.parse::<core::net::Ipv6Addr>().is_ok()
         });
     }
     match place.split_once(':') {

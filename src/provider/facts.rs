@@ -1,0 +1,78 @@
+//! What was read so far in a run.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use crate::model::{ObservedState, Refusal, Request, ResourceId};
+
+/// How fresh the answers of a read have to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Freshness {
+    /// A replica may answer.
+    #[default]
+    Replica,
+    /// A write has just been made: only what reads the primary will do.
+    Primary,
+}
+
+/// Answers read so far in this run from one target, shared by all kinds of its platform.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// How fresh new reads have to be.
+    pub freshness: Freshness,
+    /// Settings of the target that are not secret, such as `timeZone`.
+    pub settings: HashMap<String, String>,
+    /// Changes that the platform accepted earlier and did not store, by [`crate::model::FieldChange::mark`]: they are not
+    /// tried again.
+    pub suppressed: HashSet<String>,
+    answers: HashMap<Request, Result<Value, Refusal>>,
+    absent: HashSet<&'static str>,
+    observed_states: HashMap<ResourceId, ObservedState>,
+}
+
+impl Facts {
+    /// Returns no answers yet.
+    pub fn new(freshness: Freshness, settings: HashMap<String, String>) -> Self {
+        Self { freshness, settings, ..Self::default() }
+    }
+
+    /// Returns the answer to a request; none where it was not asked yet.
+    pub fn answer(&self, request: &Request) -> Option<&Result<Value, Refusal>> {
+        self.answers.get(request)
+    }
+
+    /// Returns what is known of an object of any kind of this target.
+    pub fn observed(&self, id: &ResourceId) -> Option<&ObservedState> {
+        self.observed_states.get(id)
+    }
+
+    /// Says whether the server was seen not to have an operation.
+    pub fn lacks(&self, operation: &str) -> bool {
+        self.absent.contains(operation)
+    }
+
+    /// Takes in an answer.
+    pub fn learn(&mut self, request: Request, answer: Result<Value, Refusal>) {
+        if answer.as_ref().is_err_and(Refusal::is_absent) {
+            self.absent.insert(request.operation);
+        }
+        self.answers.insert(request, answer);
+    }
+
+    /// Returns how much is known: it grows with each new answer and each object of which something becomes known.
+    pub fn size(&self) -> usize {
+        self.answers.len() + self.observed_states.len()
+    }
+
+    /// Takes in what is known of an object.
+    pub fn record(&mut self, id: ResourceId, observed: ObservedState) {
+        self.observed_states.insert(id, observed);
+    }
+}
+
+impl AsMut<Self> for Facts {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}

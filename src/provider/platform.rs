@@ -1,0 +1,123 @@
+//! What a platform is.
+
+use std::{collections::HashMap, fmt};
+
+use serde_json::Value;
+
+use super::{
+    ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, Login, LoginResult, Prepared,
+    Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope,
+};
+use crate::model::{Refusal, Request};
+
+/// A platform: a family of kinds behind one API.
+pub trait Platform: Sync {
+    /// Returns its name as `reconcile.yaml` and `apiVersion` spell it, such as `bk-cmdb`.
+    fn name(&self) -> &'static str;
+
+    /// Returns its kinds, those first that others refer to.
+    fn kinds(&self) -> &'static [&'static dyn Kind];
+
+    /// Returns its kind of a name.
+    fn kind(&self, name: &str) -> Option<&'static dyn Kind> {
+        self.kinds().iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Returns the settings of its targets beside those that targets of all platforms have.
+    fn settings(&self) -> &'static [SettingSpec] {
+        &[]
+    }
+
+    /// Returns what is wrong with several settings of a target together.
+    fn check_settings(&self, _given: &GivenSettings<'_>) -> Vec<SettingsProblem> {
+        Vec::new()
+    }
+
+    /// Puts what the environment says in place of settings that are left out.
+    fn fill_settings(&self, _settings: &mut HashMap<&'static str, String>, _variable: &dyn Fn(&str) -> Option<String>) {
+    }
+
+    /// Adds the credentials that a target leaves out, from where other tools of the platform find them.
+    fn fill_credentials(&self, _values: &mut SettingValues, _environment: Environment<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Returns the root of the access, without a slash at its end, from the settings of a target; none where they do not
+    /// say.
+    fn url(&self, settings: &HashMap<&'static str, String>) -> Option<String> {
+        settings.get("endpoint").cloned()
+    }
+
+    /// Returns the platform's own spelling of an operation that was read from a file; none where it has no such
+    /// operation.
+    fn operation(&self, name: &str) -> Option<&'static str>;
+
+    /// Says whether an operation only reads. The HTTP method does not tell: most reads are `POST`.
+    fn is_read(&self, operation: &str) -> bool;
+
+    /// Names what of a server a request rests on that older ones lack, the oldest thing first; nothing for most requests.
+    /// Of those that rest on the same thing one is sent first: where it shows that the server lacks it, the others are
+    /// refused unsent.
+    fn required_capabilities(&self, _request: &Request) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Says whether a refusal of a request that rests on a thing shows that the server lacks it.
+    fn proves_missing(&self, _capability: &str, refusal: &Refusal) -> bool {
+        refusal.is_absent()
+    }
+
+    /// Returns how its reads are answered from a snapshot; none where there are no snapshots of it.
+    fn snapshot_scopes(&self) -> Option<&'static dyn scope::ScopeSchema> {
+        None
+    }
+
+    /// Turns a request into what goes over the wire, through the access of the endpoint.
+    fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal>;
+
+    /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.
+    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal>;
+
+    /// Returns the request that has to be answered before others can be sent; none where none has to.
+    fn login(&self, _endpoint: &Endpoint, _stamp: RequestContext<'_>) -> Result<Option<Login>, Refusal> {
+        Ok(None)
+    }
+
+    /// Reads the answer of a login.
+    fn login_result(&self, _endpoint: &Endpoint, _reply: &Reply<'_>) -> Result<LoginResult, Refusal> {
+        Ok(LoginResult::default())
+    }
+
+    /// Says what a refusal means for the credentials.
+    fn credential_status(&self, _endpoint: &Endpoint, _refusal: &Refusal) -> CredentialStatus {
+        CredentialStatus::Sound
+    }
+
+    /// Returns the settings that a refusal points at, such as `auth.appSecret`. None for most refusals.
+    fn settings_to_check(&self, _endpoint: &Endpoint, _refusal: &Refusal) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns the name of a key that the platform locks after some failures, for everybody who uses it. Until such a
+    /// key has worked, requests with it are sent one at a time.
+    fn locked_key(&self, _endpoint: &Endpoint) -> Option<String> {
+        None
+    }
+
+    /// Returns what limits a request; none where the target does.
+    fn group(&self, _request: &Request) -> Option<ConcurrencyGroup> {
+        None
+    }
+}
+
+impl fmt::Debug for dyn Platform + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq for dyn Platform + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
