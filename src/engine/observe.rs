@@ -91,15 +91,13 @@ pub async fn note(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut
         };
         for (kind, notes) in drive_all(reader, state.platform.kinds().iter().copied(), state, notes).await {
             let mut by_id: HashMap<ResourceId, &mut Change> = HashMap::new();
-            for change in plan.changes.iter_mut().filter(|change| change.id.kind == kind.name()) {
+            let is_own = |change: &&mut Change| change.target == state.target && change.id.kind == kind.name();
+            for change in plan.changes.iter_mut().filter(is_own) {
                 by_id.insert(change.id.clone(), change);
             }
-            let notes = notes.unwrap_or_else(|error| Notes {
-                notes: by_id
-                    .keys()
-                    .map(|id| (id.clone(), format!("what else is to be done is unknown: {error}")))
-                    .collect(),
-                fields: Vec::new(),
+            let notes = notes.unwrap_or_else(|error| {
+                let note = format!("find out what else has to be done: {error}");
+                Notes { notes: by_id.keys().map(|id| (id.clone(), note.clone())).collect(), fields: Vec::new() }
             });
             for (id, note) in notes.notes {
                 by_id.entry(id).and_modify(|change| change.notes.push(note));

@@ -9,14 +9,22 @@ use super::*;
 use crate::{
     diagnostic::Diagnostic,
     engine::{
+        author::trace,
         check::check,
         connection::{Connection, Reader, Shared, Target},
-        observe::observe_target,
+        impact::impact,
+        observe::{note, observe_target},
+        prune::prune,
         verify::reread,
     },
-    model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, ResourceId},
+    model::{
+        Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, ResourceId,
+        author::{Changed, Deed},
+    },
+    plan::plan,
     provider::{
-        Endpoint, Envelope, Freshness, Kind, Observation, Planned, Platform, Prepared, Read, Reply, RequestContext,
+        Authors, Endpoint, Envelope, Freshness, Impact, Kind, Notes, Observation, Planned, Platform, Prepared, Read,
+        Reply, RequestContext,
     },
     source::{Origin, Sources},
     transport::{self, Transport},
@@ -27,12 +35,17 @@ use crate::{
 struct Behaviour(&'static str);
 
 impl Behaviour {
+    /// Asks for one more page behind all that was read.
+    fn ask<T>(&self, facts: &Facts) -> Step<T> {
+        Step::Ask(vec![Request { operation: "list", arguments: json!(facts.size()), repeatable: true }])
+    }
+
     fn step(&self, ids: &[&ResourceId], facts: &Facts) -> Step<Observation> {
         let request = |page: usize| Request { operation: "list", arguments: json!(page), repeatable: true };
         let mut observation = Observation::default();
         match self.0 {
             // It finds one more page behind each page.
-            "Endless" => return Step::Ask(vec![request(facts.size())]),
+            "Endless" => return self.ask(facts),
             // It does not look at the answer.
             "Deaf" => return Step::Ask(vec![request(0)]),
             // It waits for an object of a kind that does not come to a result.
@@ -71,6 +84,30 @@ impl Kind for Behaviour {
         Ok(Vec::new())
     }
 
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        if self.0 == "Nosy" { self.ask(facts) } else { self.observe(scopes, all, facts) }
+    }
+
+    fn notes(&self, _: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
+        if self.0 == "Nosy" { self.ask(facts) } else { Step::Done(Notes::default()) }
+    }
+
+    fn impact_units(&self) -> &'static [&'static str] {
+        &["things"]
+    }
+
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
+        let mut impact = Impact::default();
+        planned.iter().for_each(|one| impact.set_none(&one.desired.id, "things"));
+        if self.0 == "Nosy" { self.ask(facts) } else { Step::Done(impact) }
+    }
+
+    fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
+        let changed = || Changed { deed: Deed::Never, ..Changed::unknown() };
+        let known = planned.iter().map(|one| (one.desired.id.clone(), String::new(), changed())).collect();
+        if self.0 == "Nosy" { self.ask(facts) } else { Step::Done(Authors { known }) }
+    }
+
     fn calls(&self, _: &[Planned<'_>], _: &Facts) -> Vec<Call> {
         Vec::new()
     }
@@ -89,7 +126,7 @@ impl Platform for Refusing {
     }
 
     fn kinds(&self) -> &'static [&'static dyn Kind] {
-        &[&Behaviour("Endless"), &Behaviour("Deaf"), &Behaviour("Waiting"), &Behaviour("Sound")]
+        &[&Behaviour("Endless"), &Behaviour("Deaf"), &Behaviour("Waiting"), &Behaviour("Nosy"), &Behaviour("Sound")]
     }
 
     fn operation(&self, _: &str) -> Option<&'static str> {
@@ -113,6 +150,10 @@ fn id(kind: &'static str) -> ResourceId {
     ResourceId { kind, key: "x".into() }
 }
 
+fn named(id: &ResourceId, key: &str) -> ResourceId {
+    ResourceId { key: key.into(), ..id.clone() }
+}
+
 fn reader() -> Reader {
     let endpoint = Endpoint { url: String::new(), settings: HashMap::new(), secrets: HashMap::new() };
     let shared = Shared::new(Transport::new(&transport::Options::default()).expect("a client"), 4, None);
@@ -121,24 +162,29 @@ fn reader() -> Reader {
     Connection::new(target, shared).reader()
 }
 
-#[tokio::test]
-async fn what_asks_for_ever_is_ended_and_named() {
-    let reader = reader();
+/// Returns an object of each kind.
+fn objects() -> Vec<Desired> {
     let envelope = Envelope {
         name: "x".into(),
         target: "here".into(),
         labels: BTreeMap::new(),
         origin: Origin::new(Sources::default().add("x.yaml", ""), 0..0),
     };
+    Refusing.kinds().iter().map(|kind| envelope.desired(kind.name(), Ensure::Present)).collect()
+}
+
+#[tokio::test]
+async fn what_asks_for_ever_is_ended_and_named() {
+    let reader = reader();
     let kinds = Refusing.kinds();
-    let objects: Vec<Desired> = kinds.iter().map(|kind| envelope.desired(kind.name(), Ensure::Present)).collect();
+    let objects = objects();
     let state = observe_target(&reader, objects.iter().collect(), Freshness::Replica).await;
     let findings = check(&[reader.clone()], &objects).await;
     let endless = |kind: &str| Some(format!("the kind {kind} still asks after 10000 rounds of reads"));
     let stuck = |kind: &str| Some(format!("the kind {kind} came to no result with all that was read"));
     // Together they go on as long as one of them learns anything.
-    let together = [endless("Endless"), endless("Deaf"), stuck("Waiting"), None];
-    let alone = [endless("Endless"), stuck("Deaf"), stuck("Waiting"), None];
+    let together = [endless("Endless"), endless("Deaf"), stuck("Waiting"), None, None];
+    let alone = [endless("Endless"), stuck("Deaf"), stuck("Waiting"), None, None];
     let observed = |why: Option<String>| why.map_or_else(ObservedState::absent, ObservedState::Unknown);
     let unread: BTreeSet<_> = together.iter().flatten().map(|why| format!("target here: {why}")).collect();
     assert_eq!(findings.unread, unread);
@@ -147,4 +193,40 @@ async fn what_asks_for_ever_is_ended_and_named() {
         let reread = reread(&reader, *kind, &[(desired, &Value::Null)]).await;
         assert_eq!(reread.get(&desired.id), Some(&observed(alone)), "read back");
     }
+}
+
+/// Questions about a plan may have no end either: the plan stays, and what is unknown of it is not taken for nothing.
+#[tokio::test]
+async fn a_plan_outlives_questions_without_end() {
+    let (reader, objects) = (reader(), objects());
+    let readers = [reader.clone()];
+    let own = |kind: &str| objects.iter().filter(|one| one.id.kind == kind).collect::<Vec<_>>();
+    let desired = [own("Nosy"), own("Sound")].concat();
+    let scopes: Vec<Desired> =
+        desired.iter().map(|one| Desired { id: named(&one.id, "scope"), ..(*one).clone() }).collect();
+    let mut states = vec![observe_target(&reader, desired, Freshness::Replica).await];
+    prune(&readers, &mut states, &scopes).await;
+    let pruned = |kind: &str| {
+        let scope = scopes.iter().find(|scope| scope.id.kind == kind).expect("there is one");
+        states[0].facts.observed(&scope.id).cloned()
+    };
+    let endless = "the kind Nosy still asks after 10000 rounds of reads";
+    assert_eq!(pruned("Nosy"), Some(ObservedState::Unknown(endless.to_owned())));
+    assert_eq!(pruned("Sound"), Some(ObservedState::absent()));
+    states[0].scopes.clear();
+    let mut plan = plan(&states);
+    note(&readers, &mut states, &mut plan).await;
+    impact(&readers, &mut states, &mut plan).await;
+    let trace = trace(&readers, &mut states, &plan).await;
+    let told: Vec<_> = plan
+        .changes
+        .iter()
+        .map(|change| {
+            let total = plan.impact.iter().find(|total| total.kind == change.id.kind).and_then(|total| total.count);
+            (change.id.kind, change.notes.clone(), total, trace.of(&change.id, "").deed)
+        })
+        .collect();
+    let note = format!("find out what else has to be done: {endless}");
+    let expected = [("Nosy", vec![note], None, Deed::Unknown), ("Sound", Vec::new(), Some(0), Deed::Never)];
+    assert_eq!(told, expected);
 }
