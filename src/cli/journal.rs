@@ -19,7 +19,7 @@ pub(super) fn open(named: Option<&Path>, is_sandbox: bool, origin: RunOrigin) ->
 
 /// The journal of an `apply`; without a directory it is kept nowhere.
 pub(super) struct Journal {
-    journal: Option<journal::Journal>,
+    writer: Option<journal::Journal>,
     file: Option<String>,
     commit: Option<String>,
 }
@@ -29,15 +29,15 @@ impl Journal {
     pub(super) fn of(args: &ApplyArgs, file: Option<&Path>) -> Self {
         let origin = RunOrigin::here("apply", &setup::paths(&args.inputs));
         let commit = origin.commit.clone();
-        let journal = open(args.state_dir.as_deref(), args.network.sandbox, origin);
-        Self { journal, file: file.map(|file| file.display().to_string()), commit }
+        let writer = open(args.state_dir.as_deref(), args.network.sandbox, origin);
+        Self { writer, file: file.map(|file| file.display().to_string()), commit }
     }
 
     /// Notes that a plan is about to be carried out. One that exceeds limits is not sent where that cannot be noted:
     /// whoever lets it pass is to be found.
     pub(super) fn start(&self, planned_run: &PlannedRun<'_>, args: &ApplyArgs, ui: &Ui) -> Result<(), u8> {
         let must = !planned_run.excesses.is_empty() && !args.network.sandbox;
-        let problem = match &self.journal {
+        let problem = match &self.writer {
             Some(journal) => journal.note(&Event::Started(self.effects(planned_run))),
             None if must => {
                 Some("there is no place for the journal: neither --state-dir nor a home directory".to_owned())
@@ -78,7 +78,7 @@ impl Journal {
     }
 
     fn note(&self, event: &Event) {
-        if let Some(problem) = self.journal.as_ref().and_then(|journal| journal.note(event)) {
+        if let Some(problem) = self.writer.as_ref().and_then(|journal| journal.note(event)) {
             tracing::warn!("{problem}");
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         };
         match (lookup::definition(model_of(one), &mut observation, facts), business) {
             (Err(error), _) => {
-                observation.known.extend(observed_after(&error, one).map(|observed| (one.id.clone(), observed)))
+                observation.known.extend(observed_after(&error, one).map(|observed| (one.id.clone(), observed)));
             }
             (_, Err(observed)) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
             (Ok(definition), Ok(())) => {
