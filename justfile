@@ -19,6 +19,14 @@ doc:
 demo:
     cargo run --release -- apply examples/manifests --sandbox --auto-approve
 
+# The documentation as HTML, in target/book.
+book:
+    mdbook build docs
+
+# Writes the outputs in the documentation and the picture of the README anew.
+pictures:
+    UPDATE_DOCS=1 cargo test --locked --test it docs
+
 # Long runs of the property tests, and tests on the real clock.
 long:
     PROPTEST_CASES=100000 RECONCILE_MUTATIONS=1000 cargo test --workspace --release --locked

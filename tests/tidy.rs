@@ -329,56 +329,84 @@ fn examples_are_valid() {
     assert!(output.status.success() && is_silent(&output), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The code blocks of a text in a language.
-fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
-    let start = format!("```{language}\n");
-    text.split(&*start).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
+/// Words of one's own for which the field has others, as expressions with the word to write.
+const OLD_WORDS: &[(&str, &str)] = &[
+    (r"beneath", "impact, or below"),
+    (r"hang(s|ing)? (below|on)", "impact, or depends on"),
+    (r"unasked", "implicit, or without asking"),
+    (r"(un)?seal(s|ed|ing)?", "snapshot"),
+    (r"doors?", "access"),
+    (r"given up|gives? up", "suppressed, or frees"),
+    (r"(to do|done) by hand", "manual follow-up"),
+    (r"lower bound", "the fewest calls, or nothing"),
+    (r"platforms? tells? nothing", "reports no changes"),
+    (r"most requests", "maximum number of requests"),
+];
+
+/// Returns each old word in a text, with the line that it is in.
+fn old_words(path: &str, text: &str) -> Vec<String> {
+    // The value of an example, in which it is an ordinary word.
+    let text = text.replace("front door", "front");
+    let words = OLD_WORDS.iter().flat_map(|(word, instead)| {
+        let pattern = regex::Regex::new(&format!(r"(?i)\b({word})\b")).expect("the expression is right");
+        let lines = text.lines().enumerate().filter(move |(_, line)| pattern.is_match(line));
+        lines.map(|(at, line)| format!("{path}:{}: write {instead}: {}", at + 1, line.trim())).collect::<Vec<_>>()
+    });
+    words.collect()
 }
 
-fn readme() -> String {
-    std::fs::read_to_string(root().join("README.md")).expect("there is a README")
+/// The texts of a source: what stands between quotes, and the doc comments that become help.
+fn public_texts(source: &Source) -> String {
+    let quoted = regex::Regex::new(
+        r#"(?x) //[^\n]* | r\#"(?s:(.*?))"\# | b?"((?s:\\.|[^"\\])*)" | b?'(?:\\(?:u\{[0-9a-fA-F]+\}|x..|.)|[^\\'\n])' "#,
+    );
+    let code = source.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let quoted = quoted.expect("the expression is right");
+    let name = regex::Regex::new(r"\{[A-Za-z_]+").expect("the expression is right");
+    let texts = quoted.captures_iter(code).filter_map(|found| found.get(1).or(found.get(2)));
+    let mut lines: String = texts.map(|text| format!("{}\n", name.replace_all(text.as_str(), "{"))).collect();
+    if source.path.starts_with("src/cli/args") {
+        let help = code.lines().filter_map(|line| line.trim_start().strip_prefix("/// "));
+        lines.extend(help.map(|line| format!("{line}\n")));
+    }
+    lines
 }
 
 #[test]
-fn commands_of_the_readme_parse() {
-    let readme = readme();
-    let mut seen = 0;
-    for line in blocks(&readme, "sh").iter().flat_map(|block| block.lines()) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let arguments = match words.as_slice() {
-            ["reconcile", arguments @ ..] => arguments,
-            ["cargo", "run", rest @ ..] => {
-                let dashes = rest.iter().position(|word| *word == "--").expect("arguments follow `--`");
-                &rest[dashes + 1..]
-            }
-            _ => continue,
-        };
-        seen += 1;
-        // With `--help` behind it a command is parsed and not run.
-        let mut arguments = arguments.to_vec();
-        arguments.push("--help");
-        let output = reconcile(&root(), &arguments);
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        for flag in arguments.iter().filter(|word| word.starts_with("--")) {
-            let help = String::from_utf8_lossy(&output.stdout);
-            assert!(help.contains(*flag), "{line}: the help does not know {flag}");
+fn public_texts_use_the_words_of_the_field() {
+    let mut wrong = Vec::new();
+    let mut open: Vec<PathBuf> =
+        ["docs", "examples", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name)).into();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).expect("it can be read").map(|entry| entry.expect("an entry").path()));
+        } else if let Ok(text) = std::fs::read_to_string(&path) {
+            wrong.extend(old_words(&path.strip_prefix(root()).expect("it lies below").display().to_string(), &text));
         }
     }
-    assert!(seen > 0, "the README shows no command");
+    for source in all_sources().iter().filter(|source| !source.is_test()) {
+        wrong.extend(old_words(&source.path, &public_texts(source)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn manifests_of_the_readme_are_valid() {
-    let readme = readme();
-    let blocks = blocks(&readme, "yaml");
-    let (configs, manifests): (Vec<&str>, Vec<&str>) =
-        blocks.iter().copied().partition(|block| block.contains("kind: Config"));
-    assert!(!configs.is_empty() && !manifests.is_empty(), "the README shows manifests and a configuration");
-    let directory = tempfile::TempDir::new().expect("a directory can be made");
-    std::fs::write(directory.path().join("reconcile.yaml"), configs[0]).expect("it can be written");
-    std::fs::write(directory.path().join("all.yaml"), manifests.join("\n---\n")).expect("it can be written");
-    let output = reconcile(directory.path(), &["validate"]);
-    assert!(output.status.success() && is_silent(&output), "{}", String::from_utf8_lossy(&output.stderr));
+fn old_words_are_found() {
+    let found = |text: &str| old_words("a", text).len();
+    assert_eq!((found("its door is shut"), found("the Impact"), found("Sealed: 3"), found("outdoors")), (1, 0, 1, 0));
+    let text = "/// seal\nfn a() { b(\"a door\", r#\"c\"#, '\"'); } // door";
+    let source = Source { path: "src/a.rs".to_owned(), text: text.to_owned() };
+    assert_eq!(public_texts(&source), "a door\nc\n");
+}
+
+#[test]
+fn the_readme_is_short_and_the_glossary_too() {
+    let lines = |name: &str| std::fs::read_to_string(root().join(name)).expect("it can be read");
+    assert!(lines("README.md").lines().count() <= 150, "move what is more into the book");
+    let map = lines("ARCHITECTURE.md");
+    let glossary = map.split("## Glossary").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a glossary");
+    let words = glossary.lines().filter(|line| line.starts_with("| ")).count() - 1;
+    assert!((10..=25).contains(&words), "the glossary has {words} words, not 10 to 25");
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub fn moved(change: &Change, states: &[TargetState<'_>]) -> String {
     let state = states.iter().find(|state| state.target == change.target);
     match (change.action, state.and_then(|state| state.facts.observed(&change.id))) {
         (Action::Create, Some(ObservedState::Found(live))) => format!("it is there by now: {}", live.label),
-        (Action::Create, _) => "what it hangs on is another one".to_owned(),
+        (Action::Create, _) => "what it depends on is another one".to_owned(),
         (_, Some(ObservedState::Found(live))) if live.handle != change.handle => {
             format!("another object is meant by now: {}", live.label)
         }

@@ -77,7 +77,7 @@ pub(super) fn settle_deletes<'s>(
         after.extend(on.map(|other| (*other, one.desired.id.clone())));
         let stay: Vec<_> = live.holds.iter().filter(|label| !going.contains_key(label.as_str())).cloned().collect();
         if !stay.is_empty() {
-            let message = format!("{} cannot be removed: {} hangs on it", one.desired.id, stay.join(", "));
+            let message = format!("{} cannot be removed: {} depends on it", one.desired.id, stay.join(", "));
             let diagnostic = Diagnostic::error("P141", message, &one.desired.origin);
             wrong.push((&one.desired.id, Cause::Wrong(vec![diagnostic.hint("declare it `ensure: absent` too")])));
         }
@@ -86,7 +86,8 @@ pub(super) fn settle_deletes<'s>(
     for one in candidates.values().filter(|one| one.action == Action::Create) {
         let on = one.place["hangsOn"].as_array().into_iter().flatten().filter_map(Value::as_str);
         for other in on.filter_map(|label| going.get(label)) {
-            let message = format!("{} is to be made, and {other}, on which it hangs, to be removed", one.desired.id);
+            let message =
+                format!("{} is to be created, and {other}, on which it depends, is to be removed", one.desired.id);
             let diagnostic = Diagnostic::error("P142", message, &one.desired.origin);
             let diagnostic = diagnostic.also(&candidates[*other].desired.origin, format!("{other} is declared absent"));
             wrong.push((&one.desired.id, Cause::Wrong(vec![diagnostic])));

@@ -150,7 +150,7 @@ fn absent_removes_rows_before_what_they_hang_on() {
     let site = site(&state, &(instances.clone() + &one));
     let output = site.plan();
     assert_eq!(output.code, Some(1), "{output}");
-    assert!(output.stderr.contains("Instance/a cannot be removed: association #8 hangs on it"), "{output}");
+    assert!(output.stderr.contains("Instance/a cannot be removed: association #8 depends on it"), "{output}");
     site.write("one.yaml", &(instances + &others + &links));
     let mut written = told(&site);
     let mut instances =

@@ -6,6 +6,7 @@ mod bind_info;
 mod budgets;
 mod ci_kit;
 mod cli;
+mod docs;
 mod drift;
 mod drift_reports;
 mod endless;

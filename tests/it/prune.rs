@@ -145,7 +145,7 @@ fn an_instance_with_an_association_stays_unless_that_goes_first() {
     let site = site(&linked(), INSTANCES, &two());
     let output = site.run(&["plan", "--prune"]);
     assert_eq!(output.code, Some(1), "{output}");
-    assert!(output.stderr.contains("association #93 hangs on it"), "{output}");
+    assert!(output.stderr.contains("association #93 depends on it"), "{output}");
     site.configure(&format!("safety: {{maxDeletes: 2}}\n{LINKS}"));
     let output = site.run(&["apply", "-y", "--prune"]);
     assert_eq!(output.code, Some(0), "{output}");

@@ -327,7 +327,7 @@ fn large_documents(by_name: bool) -> String {
     documents.concat()
 }
 
-/// The numbers of the README's section on performance.
+/// The numbers of the page on performance.
 #[test]
 fn a_plan_of_each_kind_at_once_takes_what_the_formulae_say() {
     let plan = |by_name: bool| {

@@ -100,7 +100,7 @@ fn a_plan_needs_neither_network_nor_credentials() {
     let live = site.run(&["plan", "-o", "json", "--detailed-exitcode"]);
     assert_eq!(live.code, Some(2), "{live}");
     let taken = seal(&site);
-    assert!(taken.stdout.is_empty() && taken.stderr.starts_with("Sealed: "), "{taken}");
+    assert!(taken.stdout.is_empty() && taken.stderr.starts_with("Snapshot: "), "{taken}");
     unplug(&site);
     let target_snapshot = site.run(&["plan", "-o", "json", "--detailed-exitcode", "--against", FILE]);
     assert_eq!((plan_of(&target_snapshot), target_snapshot.code), (plan_of(&live), live.code), "{target_snapshot}");

@@ -14,7 +14,7 @@ pub(in crate::cli) fn summary(snapshot: &Snapshot, reads: usize, took: Duration)
         missing => format!(", {missing} missing"),
     };
     format!(
-        "Sealed: {scopes} scopes with {rows} objects{missing}, taken {}.   {reads} reads, {:.2} s",
+        "Snapshot: {scopes} scopes with {rows} objects{missing}, taken {}.   {reads} reads, {:.2} s",
         snapshot.taken,
         took.as_secs_f64()
     )

@@ -77,7 +77,10 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
                 let known = yaml::nearest(name, PROPERTIES.iter().map(|(name, _)| *name));
                 diagnostics.push(match known {
                     Some(known) => diagnostic.hint(format!("did you mean `{known}`?")),
-                    None => diagnostic,
+                    None => {
+                        let known: Vec<_> = PROPERTIES.iter().map(|(name, _)| *name).collect();
+                        diagnostic.hint(format!("known properties: {}", known.join(", ")))
+                    }
                 });
             }
         }
