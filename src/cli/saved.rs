@@ -33,6 +33,7 @@ use crate::{
         precondition::{self, SavedChangeState},
     },
     platform,
+    provider::settings::Role,
     source::Sources,
 };
 
@@ -63,7 +64,7 @@ fn setups(config: &Config, used: &BTreeSet<&Arc<str>>, is_sandbox: bool) -> Vec<
         }
         // A slash at the end of an address leads nowhere else.
         literals.values_mut().for_each(|value| value.truncate(value.trim_end_matches('/').len()));
-        let locating = target.platform.settings().iter().filter(|spec| spec.locates).map(|spec| spec.name);
+        let locating = target.platform.settings_of(Role::Locates).into_iter();
         let settings = locating.filter_map(|key| Some((key.to_owned(), file::fingerprint(literals.get(key)?))));
         Setup { target: target.name.clone(), platform: target.platform.name().into(), settings: settings.collect() }
     };

@@ -28,7 +28,7 @@ use crate::{
     model::{Desired, Refusal},
     plan::{plan, select},
     platform,
-    provider::{Platform, scope::ScopeSchema},
+    provider::{Platform, scope::ScopeSchema, settings::Role},
     snapshot::{Snapshot, TargetSnapshot},
     transport::{Options, Transport},
 };
@@ -147,9 +147,8 @@ pub(super) fn open(
         let of_platform = seals_of(platform)?;
         let target_snapshot = snapshot.targets.remove(&**name);
         let target_snapshot = target_snapshot.ok_or_else(|| format!("the snapshot does not hold the target `{name}`"));
-        let target_snapshot = target_snapshot.and_then(|target_snapshot| {
-            Ok((settings(target, platform, of_platform, &target_snapshot)?, target_snapshot))
-        });
+        let target_snapshot = target_snapshot
+            .and_then(|target_snapshot| Ok((settings(target, platform, &target_snapshot)?, target_snapshot)));
         let (settings, scopes) = match target_snapshot {
             Ok((settings, target_snapshot)) => (Ok(settings), target_snapshot.scopes),
             Err(why) => (Err(Refusal::new(None, why)), BTreeMap::new()),
@@ -186,15 +185,14 @@ fn seals_of(platform: &dyn Platform) -> Result<&'static dyn ScopeSchema, String>
 fn settings(
     target: Option<&config::Target>,
     platform: &dyn Platform,
-    snapshot_scopes: &dyn ScopeSchema,
     target_snapshot: &TargetSnapshot,
 ) -> Result<HashMap<String, String>, String> {
     if target_snapshot.platform != platform.name() {
         return Err(format!("the snapshot holds it as a target of {}", target_snapshot.platform));
     }
     let loaded = |key: &str| target?.settings.get(key).map(|setting| &setting.value);
-    for key in snapshot_scopes.identity() {
-        if let (Some(Setting::Literal(now)), Some(then)) = (loaded(key), target_snapshot.settings.get(*key))
+    for key in platform.settings_of(Role::Identifies) {
+        if let (Some(Setting::Literal(now)), Some(then)) = (loaded(key), target_snapshot.settings.get(key))
             && now != then
         {
             return Err(format!("the snapshot was taken with the {key} `{then}`, not `{now}`"));
@@ -206,5 +204,6 @@ fn settings(
         _ if target.is_none() || loaded(key).is_some() => target_snapshot.settings.get(*key).cloned(),
         _ => None,
     };
-    Ok(snapshot_scopes.settings().iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect())
+    let shaping = platform.settings_of(Role::ShapesPlans);
+    Ok(shaping.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect())
 }

@@ -11,7 +11,7 @@ use crate::{
     diagnostic::Diagnostic,
     provider::{
         GivenSettings, Platform, SettingSpec,
-        settings::{Format, is_root},
+        settings::{Format, Role, is_root},
     },
     source::{Located, Origin},
     yaml::{self, Node, Section, Typed},
@@ -50,19 +50,14 @@ pub struct Limits {
 
 /// Gives a shared setting on which targets agree to those that have none: what one run tells is in one time zone.
 pub(super) fn share_settings(targets: &mut [Target]) {
-    let shared: BTreeSet<&'static str> = targets
-        .iter()
-        .flat_map(|target| target.platform.settings())
-        .filter(|spec| spec.shared)
-        .map(|spec| spec.name)
-        .collect();
+    let shared: BTreeSet<&'static str> =
+        targets.iter().flat_map(|target| target.platform.settings_of(Role::Shared)).collect();
     for name in shared {
         let given: Vec<_> = targets.iter().filter_map(|target| target.settings.get(name).cloned()).collect();
         let Some(first) = given.first().filter(|first| given.iter().all(|one| one.value == first.value)) else {
             continue;
         };
-        let shares =
-            |target: &&mut Target| target.platform.settings().iter().any(|spec| spec.shared && spec.name == name);
+        let shares = |target: &&mut Target| target.platform.settings_of(Role::Shared).contains(&name);
         for target in targets.iter_mut().filter(shares) {
             target.settings.entry(name).or_insert_with(|| first.clone());
         }

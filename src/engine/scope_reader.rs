@@ -21,6 +21,7 @@ use crate::{
     provider::{
         Facts, Step,
         scope::{ScopeRows, ScopeSchema},
+        settings::Role,
     },
     snapshot::{Content, ScopeName, TargetSnapshot},
 };
@@ -181,9 +182,10 @@ impl ScopeReader {
     /// Returns what is sealed of a live target beside its scopes.
     async fn target(&self) -> Result<TargetSnapshot, Refusal> {
         let Source::Live(reader) = &self.source else { return Ok(TargetSnapshot::default()) };
-        let kept: Vec<&str> = [self.schema.settings(), self.schema.identity()].concat();
+        let platform = reader.target().platform;
+        let kept: Vec<&str> = [Role::ShapesPlans, Role::Identifies].map(|role| platform.settings_of(role)).concat();
         let settings = reader.settings().await?.into_iter().filter(|(key, _)| kept.contains(&key.as_str()));
-        let platform = reader.target().platform.name().to_owned();
+        let platform = platform.name().to_owned();
         Ok(TargetSnapshot { platform, settings: settings.collect(), scopes: BTreeMap::new() })
     }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, Login, LoginResult, Prepared,
-    Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope,
+    Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope, settings::Role,
 };
 use crate::model::{Refusal, Request};
 
@@ -26,6 +26,11 @@ pub trait Platform: Sync {
     /// Returns the settings of its targets beside those that targets of all platforms have.
     fn settings(&self) -> &'static [SettingSpec] {
         &[]
+    }
+
+    /// Returns the names of the settings with a role.
+    fn settings_of(&self, role: Role) -> Vec<&'static str> {
+        self.settings().iter().filter(|spec| spec.has_role(role)).map(|spec| spec.name).collect()
     }
 
     /// Returns what is wrong with several settings of a target together.

@@ -40,12 +40,6 @@ pub trait ScopeSchema: Sync {
 
     /// Returns the answer that the server would have given; none where the scope does not tell.
     fn select(&self, request: &Request, scope: &Request, scope_rows: &ScopeRows) -> Option<Result<Value, Refusal>>;
-
-    /// Names the settings of a target that plans depend on.
-    fn settings(&self) -> &'static [&'static str];
-
-    /// Names the settings that tell whose state it is: another value means another state.
-    fn identity(&self) -> &'static [&'static str];
 }
 
 /// The positions of rows by the value of a field, as text.

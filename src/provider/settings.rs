@@ -37,6 +37,19 @@ pub enum Format {
     Section,
 }
 
+/// What a setting is to the program, beside its meaning to its platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It decides where a target leads to: a plan that was saved with another value is for another place.
+    Locates,
+    /// It tells whose state is read: a snapshot that was taken with another value is of another state.
+    Identifies,
+    /// Plans depend on it, so that it belongs into snapshots.
+    ShapesPlans,
+    /// Left out, it is the value on which the targets of all platforms agree.
+    Shared,
+}
+
 /// When a setting exists.
 #[derive(Debug, Clone, Copy)]
 enum Condition {
@@ -60,18 +73,15 @@ pub struct SettingSpec {
     pub description: &'static str,
     /// It may not be left out where its section is there.
     pub required: bool,
-    /// It decides where a target leads to: with another value it is another place.
-    pub locates: bool,
-    /// Left out, it is the value on which the targets of all platforms agree.
-    pub shared: bool,
+    roles: &'static [Role],
     condition: Condition,
 }
 
 impl SettingSpec {
     /// Returns a setting that may be left out. Its name is the last part of its path.
     pub const fn new(path: &'static str, format: Format, description: &'static str) -> Self {
-        let (required, locates, shared, condition) = (false, false, false, Condition::Always);
-        Self { path, name: last_part(path), format, description, required, locates, shared, condition }
+        let name = last_part(path);
+        Self { path, name, format, description, required: false, roles: &[], condition: Condition::Always }
     }
 
     /// Gives it another name than the last part of its path.
@@ -84,14 +94,9 @@ impl SettingSpec {
         Self { required: true, ..self }
     }
 
-    /// Makes it one that decides where a target leads to.
-    pub const fn locating(self) -> Self {
-        Self { locates: true, ..self }
-    }
-
-    /// Makes it one that targets share.
-    pub const fn shared(self) -> Self {
-        Self { shared: true, ..self }
+    /// Gives it roles.
+    pub const fn roles(self, roles: &'static [Role]) -> Self {
+        Self { roles, ..self }
     }
 
     /// Makes it exist only where a setting that is listed before it has a value.
@@ -111,6 +116,11 @@ impl SettingSpec {
             Condition::Is(name, wanted) => value(name) == Some(wanted),
             Condition::IsNot(name, wanted) => value(name) != Some(wanted),
         }
+    }
+
+    /// Returns true if the setting has a role.
+    pub fn has_role(&self, role: Role) -> bool {
+        self.roles.contains(&role)
     }
 
     /// Returns the path of the section that it stands in; empty for that of the target.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::provider::{
     GivenSettings, SettingSpec, SettingsProblem,
-    settings::{Format, TIME_ZONE},
+    settings::{Format, Role, TIME_ZONE},
 };
 
 /// The languages in which BlueKing names what is built in.
@@ -12,55 +12,56 @@ const LANGUAGES: [&str; 2] = ["en", "zh-cn"];
 
 /// The settings. The server itself believes the name of a user, so that direct access needs nothing else.
 pub(super) static SETTINGS: &[SettingSpec] = &[
-    SettingSpec::new(
-        "access",
-        Format::OneOf(&["esb", "gateway", "direct"]),
-        "The way in: ESB, API gateway or the server itself",
-    )
-    .required(),
+    SettingSpec::new("access", Format::OneOf(&["esb", "gateway", "direct"]), "`esb`, `gateway` or `direct`").required(),
     SettingSpec::new(
         "endpoint",
         Format::Address { example: "https://paas.example.com", paths: &["/api/v3", "/api/c/", "/api/bk-cmdb"] },
-        "The root of the access, without the path of the API",
+        "the root address, without a path",
     )
     .required()
-    .locating(),
+    .roles(&[Role::Locates]),
+    SettingSpec::new("auth", Format::Section, "who calls, below").required(),
     SettingSpec::new(
         "stage",
         Format::Checked {
             wanted: "a stage such as prod",
             fits: |stage| stage.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
         },
-        "The stage of the API gateway, prod by default",
+        "the stage of the gateway; `prod` by default",
     ),
-    SettingSpec::new("supplierAccount", Format::Text, "The supplier account, 0 by default").locating(),
+    SettingSpec::new("supplierAccount", Format::Text, "`\"0\"` by default").roles(&[Role::Locates, Role::Identifies]),
     SettingSpec::new(
         "version",
         Format::Checked { wanted: "a version from 3.9 on, such as 3.14", fits: is_supported },
-        "The version of the server, found out by default",
-    ),
-    SettingSpec::new("timeZone", TIME_ZONE, "The time zone of the server's times"),
+        "the server's version, such as `\"3.14\"`. Without it, one refused call finds out that a server is older",
+    )
+    .roles(&[Role::ShapesPlans]),
+    SettingSpec::new("timeZone", TIME_ZONE, "the zone of times that are written without one; `UTC` by default")
+        .roles(&[Role::ShapesPlans]),
     SettingSpec::new(
         "language",
         Format::Checked { wanted: "en or zh-cn", fits: |language| LANGUAGES.contains(&language) },
-        "The language of what is built in, that of the locale by default",
+        "`en` or `zh-cn`: how options of built-in models are named; by default that of your locale",
     ),
-    SettingSpec::new("auth", Format::Section, "The credentials").required(),
-    SettingSpec::new("auth.username", Format::Text, "The user").required().when("access", "direct"),
-    SettingSpec::new("auth.appCode", Format::Text, "The application, of no use here").when("access", "direct"),
-    SettingSpec::new("auth.appSecret", Format::UnusedSecret, "The application's secret, of no use here")
-        .when("access", "direct"),
-    SettingSpec::new("auth.appCode", Format::Text, "The application").required().unless("access", "direct"),
-    SettingSpec::new("auth.appSecret", Format::Secret, "The application's secret")
-        .required()
+    SettingSpec::new("auth.appCode", Format::Text, APP_CODE).required().unless("access", "direct"),
+    SettingSpec::new("auth.appCode", Format::Text, APP_CODE).when("access", "direct"),
+    SettingSpec::new("auth.appSecret", Format::Secret, APP_SECRET).required().unless("access", "direct"),
+    SettingSpec::new("auth.appSecret", Format::UnusedSecret, APP_SECRET).when("access", "direct"),
+    SettingSpec::new("auth.username", Format::Text, USERNAME).unless("access", "direct"),
+    SettingSpec::new("auth.username", Format::Text, USERNAME).required().when("access", "direct"),
+    SettingSpec::new("auth.token", Format::Secret, "a reference to a `bk_token`, instead of `username`")
         .unless("access", "direct"),
-    SettingSpec::new("auth.username", Format::Text, "The user, for an application that is trusted with names")
-        .unless("access", "direct"),
-    SettingSpec::new("auth.token", Format::Secret, "The user's token, for any other application")
-        .unless("access", "direct"),
-    SettingSpec::new("auth.in", Format::OneOf(&["body", "header"]), "Where the credentials are sent")
-        .unless("access", "direct"),
+    SettingSpec::new(
+        "auth.in",
+        Format::OneOf(&["body", "header"]),
+        "through the ESB: `body` (the default) or `header`",
+    )
+    .unless("access", "direct"),
 ];
+
+const APP_CODE: &str = "the app code";
+const APP_SECRET: &str = "a reference to the app's secret";
+const USERNAME: &str = "the user in whose name calls are made";
 
 /// Returns what is wrong with the credentials.
 pub(super) fn check(given: &GivenSettings<'_>) -> Vec<SettingsProblem> {

@@ -124,14 +124,6 @@ impl ScopeSchema for Scopes {
     fn select(&self, request: &Request, _scope: &Request, scope_rows: &ScopeRows) -> Option<Result<Value, Refusal>> {
         select(request, scope_rows).map(Ok)
     }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["timeZone", "version"]
-    }
-
-    fn identity(&self) -> &'static [&'static str] {
-        &["supplierAccount"]
-    }
 }
 
 /// Returns the scope of a model's attributes. Those that belong to a business are only listed where it is named.

@@ -2,7 +2,7 @@
 
 use crate::provider::{
     GivenSettings, SettingSpec, SettingsProblem,
-    settings::{Format, TIME_ZONE},
+    settings::{Format, Role, TIME_ZONE},
 };
 
 /// The settings. Without `auth` all credentials come from the environment ([`super::credentials`]).
@@ -15,38 +15,58 @@ pub(super) static SETTINGS: &[SettingSpec] = &[
                 region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
             },
         },
-        "The region, instead of `endpoint`",
+        "such as `cn-north-4`; the address follows from it",
     )
-    .locating(),
+    .roles(&[Role::Locates]),
     SettingSpec::new(
         "endpoint",
         Format::Address { example: "https://roma.cn-north-4.myhuaweicloud.com", paths: &["/v2/"] },
-        "The root of the API, instead of `region`",
+        "the address, instead of `region`",
     )
-    .locating(),
-    SettingSpec::new("projectId", Format::Text, "The project, that of the token by default").locating(),
-    SettingSpec::new("instanceId", Format::Text, "The instance").required().locating(),
-    SettingSpec::new("timeZone", TIME_ZONE, "The time zone in which times are shown").shared(),
-    SettingSpec::new("auth", Format::Section, "The credentials, those of the environment by default"),
-    SettingSpec::new("auth.token", Format::Secret, "A token that IAM has granted"),
-    SettingSpec::new("auth.ak", Format::Secret, "The access key"),
-    SettingSpec::new("auth.sk", Format::Secret, "The secret key of the access key"),
-    SettingSpec::new("auth.securityToken", Format::Secret, "The security token of a temporary access key"),
-    SettingSpec::new("auth.credentialsFile", Format::File, "A file of the SDKs with an access key"),
-    SettingSpec::new("auth.iam", Format::Section, "A user who logs in to IAM"),
-    SettingSpec::new("auth.iam.user", Format::Text, "The user's name"),
-    SettingSpec::new("auth.iam.userId", Format::Text, "The user's id, instead of the name"),
-    SettingSpec::new("auth.iam.domain", Format::Text, "The name of the account"),
-    SettingSpec::new("auth.iam.domainId", Format::Text, "The id of the account, instead of its name"),
-    SettingSpec::new("auth.iam.project", Format::Text, "The name of the project, instead of `projectId`"),
+    .roles(&[Role::Locates]),
+    SettingSpec::new(
+        "projectId",
+        Format::Text,
+        "the project; by default that of the token, or the one with the region's name",
+    )
+    .roles(&[Role::Locates, Role::Identifies]),
+    SettingSpec::new("instanceId", Format::Text, "the ROMA instance; a document can name another one by `instance`")
+        .required()
+        .roles(&[Role::Locates, Role::ShapesPlans]),
+    SettingSpec::new("auth", Format::Section, "the credentials, below"),
+    SettingSpec::new("timeZone", TIME_ZONE, "the zone in which times are shown; by default that of the other targets")
+        .roles(&[Role::Shared]),
+    SettingSpec::new("auth.ak", Format::Secret, "a reference to an access key"),
+    SettingSpec::new("auth.sk", Format::Secret, "a reference to the secret of the access key"),
+    SettingSpec::new("auth.securityToken", Format::Secret, "a reference to the token of a temporary access key"),
+    SettingSpec::new("auth.token", Format::Secret, "a reference to a ready token"),
+    SettingSpec::new("auth.iam", Format::Section, "a login, below"),
+    SettingSpec::new(
+        "auth.credentialsFile",
+        Format::File,
+        "a file with `ak`, `sk`, `project_id` in the section `[basic]`",
+    ),
+    SettingSpec::new("auth.iam.user", Format::Text, "the IAM user, by name"),
+    SettingSpec::new("auth.iam.userId", Format::Text, "the IAM user, by id"),
+    SettingSpec::new("auth.iam.domain", Format::Text, "the account of the user, by name"),
+    SettingSpec::new("auth.iam.domainId", Format::Text, "the account of the user, by id"),
+    SettingSpec::new("auth.iam.password", Format::Secret, "a reference to the password").required(),
+    SettingSpec::new(
+        "auth.iam.totp",
+        Format::Secret,
+        "a reference to the code of a virtual MFA device; it needs `userId`",
+    ),
+    SettingSpec::new(
+        "auth.iam.project",
+        Format::Text,
+        "the project by name, or by an id of 32 hexadecimal digits; by default `projectId`, else that of the region",
+    ),
     SettingSpec::new(
         "auth.iam.endpoint",
         Format::Address { example: "https://iam.cn-north-4.myhuaweicloud.com", paths: &[] },
-        "The root of IAM, that of the region by default",
+        "the address of IAM; by default that of the region",
     )
     .named("iamEndpoint"),
-    SettingSpec::new("auth.iam.password", Format::Secret, "The user's password").required(),
-    SettingSpec::new("auth.iam.totp", Format::Secret, "The one-time password of a second factor"),
 ];
 
 /// Returns what is wrong with the place and the credentials.

@@ -104,14 +104,6 @@ impl ScopeSchema for Scopes {
             _ => scope_rows.rows().first().cloned().map(Ok),
         }
     }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["instanceId"]
-    }
-
-    fn identity(&self) -> &'static [&'static str] {
-        &["projectId"]
-    }
 }
 
 fn one<'f>(request: Request, observation: &mut Observation, facts: &'f Facts) -> Result<Option<&'f Value>, Refusal> {

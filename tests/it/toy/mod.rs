@@ -12,7 +12,7 @@ use reconcile::{
     model::{Refusal, Request},
     provider::{
         Endpoint, Kind, Platform, Prepared, Reply, RequestContext, SettingSpec,
-        settings::{Format, TIME_ZONE},
+        settings::{Format, Role, TIME_ZONE},
     },
 };
 use secrecy::ExposeSecret;
@@ -32,9 +32,9 @@ static SETTINGS: &[SettingSpec] = &[
         "The root of the server",
     )
     .required()
-    .locating(),
+    .roles(&[Role::Locates]),
     SettingSpec::new("mode", Format::OneOf(&["open", "locked"]), "Whether a key is needed").required(),
-    SettingSpec::new("timeZone", TIME_ZONE, "The time zone in which times are shown").shared(),
+    SettingSpec::new("timeZone", TIME_ZONE, "The time zone in which times are shown").roles(&[Role::Shared]),
     SettingSpec::new("auth", Format::Section, "The credentials").required().when("mode", "locked"),
     SettingSpec::new("auth.key", Format::Secret, "The key").required(),
 ];

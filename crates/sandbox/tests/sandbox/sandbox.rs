@@ -503,3 +503,46 @@ async fn no_web_page_steers_the_sandbox() {
     check(&format!("host: evil.example.com:{port}\r\norigin: http://evil.example.com:{port}\r\n"), 403).await;
     running.shutdown().await.expect("it ends");
 }
+
+#[test]
+fn a_guest_is_admitted_where_a_state_asks_for_credentials() {
+    let check = |section: Value, expected: Value| {
+        let (mut state, sandbox) = (section.clone(), Sandbox::new());
+        assert_eq!(sandbox.admit(&mut state, "guest"), section != expected, "{section}");
+        assert_eq!(state, expected, "{section}");
+        sandbox.load(&state).expect("a guest leaves a state right");
+    };
+    let any = json!({"bk-cmdb": {}, "roma-connect": {}});
+    check(any.clone(), any);
+    check(
+        json!({"bk-cmdb": {"credentials": {"apps": {"app": "s"}, "users": ["admin"]}}}),
+        json!({"bk-cmdb": {"credentials": {"apps": {"app": "s", "guest": "guest"}, "users": ["admin", "guest"]}}}),
+    );
+    check(
+        json!({"roma-connect": {"credentials": {}}}),
+        json!({"roma-connect": {"credentials": {"tokens": {"guest": {}}}}}),
+    );
+}
+
+#[test]
+fn a_guest_takes_from_the_state_what_its_configuration_leaves_open() {
+    let state = json!({"roma-connect": {
+        "projects": [{"id": "p0"}],
+        "instances": [{"id": "i1", "project_id": "p1"}, {"id": "i2", "project_id": "p2"}],
+    }});
+    let check = |platform: &str, state: &Value, given: &[(&str, &str)], expected: &str| {
+        let value = |key: &str| given.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned());
+        let access = Sandbox::new().guest_access(platform, state, &value, "guest");
+        let settings = access.settings.iter().map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("-")));
+        let secrets = access.secrets.iter().map(|(key, value)| format!("{key}={value}"));
+        assert_eq!(settings.chain(secrets).collect::<Vec<_>>().join(" "), expected, "{given:?}");
+    };
+    let bk_cmdb = "appCode=guest username=guest endpoint=- stage=- appSecret=guest token=guest";
+    check("bk-cmdb", &state, &[("username", "eve"), ("stage", "test")], bk_cmdb);
+    check("roma-connect", &state, &[], "projectId=p0 instanceId=i1 endpoint=- token=guest");
+    check("roma-connect", &state, &[("instanceId", "i2")], "projectId=p2 instanceId=i2 endpoint=- token=guest");
+    let both = [("instanceId", "i3"), ("projectId", "p")];
+    check("roma-connect", &state, &both, "projectId=p instanceId=i3 endpoint=- token=guest");
+    check("roma-connect", &json!({}), &[], "projectId=guest instanceId=- endpoint=- token=guest");
+    check("none", &state, &[], "");
+}
