@@ -403,7 +403,9 @@ pub enum Outcome {
     Dropped(Vec<FieldChange>),
     /// Sent and accepted, but these fields have somebody else's value.
     Overtaken(Vec<FieldChange>),
-    /// The platform said no.
+    /// Sent and accepted, but afterwards the object is not there, still there, or cannot be kept as declared.
+    NotApplied(String),
+    /// The platform refused it.
     Refused(Refusal),
     /// Sent without an answer, and looking it up did not tell.
     Unknown(String),
@@ -423,6 +425,7 @@ impl Outcome {
             Self::Normalised(_) => "normalised",
             Self::Dropped(_) => "dropped",
             Self::Overtaken(_) => "overtaken",
+            Self::NotApplied(_) => "not_applied",
             Self::Refused(_) => "refused",
             Self::Unknown(_) => "unknown",
             Self::Skipped(_) => "skipped",

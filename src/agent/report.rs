@@ -18,7 +18,7 @@ pub(super) fn outcome_detail(outcome: &Outcome) -> String {
             fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>().join(", ")
         }
         Outcome::Refused(refusal) => refusal.to_string(),
-        Outcome::Unknown(why) => why.clone(),
+        Outcome::NotApplied(why) | Outcome::Unknown(why) => why.clone(),
         Outcome::Skipped(needed) => format!("{needed} is not as declared"),
         Outcome::Interrupted => "the agent was told to end".to_owned(),
     }
@@ -61,7 +61,9 @@ pub(super) fn sum(plan: &Plan, outcomes: &[(ResourceId, Outcome)], unserved: usi
         let count = match outcome {
             Outcome::Applied | Outcome::Normalised(_) => &mut counts.changed,
             Outcome::AlreadyTrue => &mut counts.in_sync,
-            Outcome::Dropped(_) | Outcome::Overtaken(_) | Outcome::Refused(_) => &mut counts.failed,
+            Outcome::Dropped(_) | Outcome::Overtaken(_) | Outcome::NotApplied(_) | Outcome::Refused(_) => {
+                &mut counts.failed
+            }
             Outcome::Unknown(_) => &mut counts.unknown,
             Outcome::Stale | Outcome::Skipped(_) | Outcome::Interrupted => &mut counts.drifted,
         };

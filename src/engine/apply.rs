@@ -1,6 +1,7 @@
 //! Carries out a plan: level by level, many calls at once, each object read back before it counts as done.
 
 mod back;
+mod decide;
 mod recheck;
 mod refused;
 
@@ -22,6 +23,7 @@ use crate::{
     plan::{Plan, TargetState, order},
     provider::{Kind, Planned},
 };
+use decide::{Decision, decide_deletion, decide_write};
 use refused::{Refused, Waiting};
 
 /// How long what was read may be trusted: calls that leave later read their objects again right before.
@@ -98,6 +100,43 @@ struct Run<'a> {
     waiting: Vec<Waiting<'a>>,
 }
 
+/// A call that left, or was held back.
+struct Transmission<'a> {
+    call: &'a Call,
+    request: Request,
+    result: SendResult,
+    took: Duration,
+}
+
+/// Calls by what their answers ask for next.
+#[derive(Default)]
+struct Classified<'a> {
+    /// Accepted or lost: their objects are read back.
+    attempts: Vec<Attempt<'a>>,
+    /// Refused by the platform.
+    refused: Vec<Refused<'a>>,
+    /// Not sent: they had to wait too long, and what was read for them may have changed.
+    late: Vec<(&'a Call, Request)>,
+}
+
+/// An object that is read back after its call.
+#[derive(Clone)]
+struct Attempt<'a> {
+    object: ReadBack<'a>,
+    /// The refusal that stands for a lost answer.
+    lost: Option<Refusal>,
+    took: Duration,
+    /// The call, if it may be sent again.
+    again: Option<(&'a Call, Request)>,
+}
+
+/// An object to read: by its handle, or by its key if it has none yet.
+#[derive(Clone)]
+struct ReadBack<'a> {
+    id: &'a ResourceId,
+    handle: Option<Value>,
+}
+
 /// Calls that are to be sent again.
 struct Unsent<'a> {
     /// Their answers got lost, and they were not carried out.
@@ -106,13 +145,13 @@ struct Unsent<'a> {
     late: Vec<(&'a Call, Request)>,
 }
 
-/// An object after its call.
-enum Sent {
-    /// Answered; the handle and, where the answer told it, the object.
-    Done(Option<Value>, Option<Live>),
+/// The answer to a call about one object.
+enum Answer {
+    /// Accepted, with the handle and, where the answer held it, the object.
+    Accepted(Option<Value>, Option<Live>),
     /// No answer came, or one that leaves open whether it was done.
     Lost(Refusal),
-    /// The platform said no.
+    /// The platform refused it.
     Refused(Refusal),
 }
 
@@ -206,12 +245,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Sends calls, and says what became of each and how long it took.
-    async fn transmit(
-        &mut self,
-        calls: Vec<(&'a Call, Request)>,
-        until: Instant,
-    ) -> Vec<(&'a Call, Request, SendResult, Duration)> {
+    /// Sends calls and returns each with its result.
+    async fn transmit(&mut self, calls: Vec<(&'a Call, Request)>, until: Instant) -> Vec<Transmission<'a>> {
         let (writer, stop, listener) = (self.writer, &self.options.stop, self.options.listener);
         let (changes, started) = (&self.changes, &mut self.started);
         let calls = calls.into_iter().map(|(call, request)| {
@@ -221,10 +256,10 @@ impl<'a> Run<'a> {
         let calls: Vec<_> = calls.collect();
         stream::iter(calls)
             .map(|(call, request, new)| async move {
-                new.into_iter().filter_map(|id| changes.get(id)).for_each(|one| listener(&Event::Started(one)));
+                new.into_iter().filter_map(|id| changes.get(id)).for_each(|change| listener(&Event::Started(change)));
                 let start = Instant::now();
-                let sending = writer.write(&request, stop, until).await;
-                (call, request, sending, start.elapsed())
+                let result = writer.write(&request, stop, until).await;
+                Transmission { call, request, result, took: start.elapsed() }
             })
             .buffer_unordered(BATCH)
             .collect()
@@ -234,18 +269,24 @@ impl<'a> Run<'a> {
     /// Sends calls and reads their objects back. Returns those calls that are to be sent again.
     async fn send(&mut self, calls: Vec<(&'a Call, Request)>, until: Instant) -> Unsent<'a> {
         let sent = self.transmit(calls, until).await;
-        let mut open: Vec<(&ResourceId, Option<Value>, Option<Refusal>, Duration)> = Vec::new();
-        let mut refused = Vec::new();
-        let mut requests: HashMap<&ResourceId, (&Call, Request)> = HashMap::new();
-        let mut late = Vec::new();
-        for (call, request, sending, took) in sent {
-            let answer = match sending {
+        let Classified { attempts, refused, late } = self.classify(sent);
+        self.settle_refused(refused).await;
+        let observed = self.read_back_patiently(&attempts).await;
+        let lost = attempts.into_iter().filter_map(|attempt| self.decide(attempt, &observed)).collect();
+        Unsent { lost, late }
+    }
+
+    /// Sorts calls by their answers. Objects of which nothing is left to read are done with.
+    fn classify(&mut self, sent: Vec<Transmission<'a>>) -> Classified<'a> {
+        let mut classified = Classified::default();
+        for Transmission { call, request, result, took } in sent {
+            let answer = match result {
                 SendResult::Answered(answer) => Some(answer),
                 // A refusal says more than that it was not sent once more.
                 SendResult::Stopped => call.serves.iter().find_map(|id| self.refused.remove(id)).map(Err),
                 SendResult::Late(refusal) => {
                     self.refused.extend(call.serves.iter().filter_map(|id| Some((id, refusal.clone()?))));
-                    late.push((call, request));
+                    classified.late.push((call, request));
                     continue;
                 }
             };
@@ -254,89 +295,100 @@ impl<'a> Run<'a> {
                     self.finish(id, Outcome::Interrupted, took);
                     continue;
                 };
-                match self.sent(id, answer) {
-                    Sent::Refused(refusal) => {
-                        refused.push(Refused { id, call, request: request.clone(), refusal, took });
+                match self.answer(id, answer) {
+                    Answer::Refused(refusal) => {
+                        classified.refused.push(Refused { id, call, request: request.clone(), refusal, took });
                     }
-                    Sent::Done(handle, live) => {
-                        if let Some(handle) = &handle {
-                            self.handles.insert(id.to_string(), handle.clone());
-                        }
-                        // What the answer tells costs nothing to look at.
-                        if let Some(live) = live {
-                            self.settle(id, &live, took);
-                        } else if !self.options.verify {
-                            self.finish(id, Outcome::Applied, took);
-                        } else {
-                            open.push((id, handle, None, took));
-                        }
+                    Answer::Accepted(handle, live) => {
+                        classified.attempts.extend(self.accepted(id, handle, live, took));
                     }
-                    Sent::Lost(refusal) => {
-                        let handle = self.live(id).map(|live| live.handle.clone());
-                        let losses = self.losses.entry(id).or_default();
-                        *losses += 1;
-                        if request.repeatable && *losses < TRIES {
-                            requests.insert(id, (call, request.clone()));
-                        }
-                        open.push((id, handle, Some(refusal), took));
+                    Answer::Lost(refusal) => {
+                        classified.attempts.push(self.lost(id, (call, &request), refusal, took));
                     }
                 }
             }
         }
-        self.settle_refused(refused).await;
-        let observed_states = self.read_back_patiently(&open).await;
-        let mut again = Vec::new();
-        for (id, _, lost, took) in open {
-            if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
-                match (observed_states.get(id), lost, requests.remove(id)) {
-                    (Some(ObservedState::Absent { .. }), _, _) => self.finish(id, Outcome::Applied, took),
-                    (Some(ObservedState::Found(_)), Some(_), Some(call)) => again.push(call),
-                    (Some(ObservedState::Found(_)), None, _) => {
-                        let refusal = Refusal::new(None, "its removal was accepted, but it is still there");
-                        self.finish(id, Outcome::Refused(refusal), took);
-                    }
-                    (_, Some(refusal), _) => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
-                    (_, None, _) => self.finish(id, Outcome::Unknown("it was not read back".to_owned()), took),
-                }
-                continue;
-            }
-            match (observed_states.get(id), lost) {
-                (Some(ObservedState::Found(live)), None) => self.settle(id, live, took),
-                (Some(ObservedState::Found(live)), Some(refusal)) => {
-                    self.handles.insert(id.to_string(), live.handle.clone());
-                    let outcome = self.judged(id, live);
-                    match requests.remove(id) {
-                        Some(call) if !outcome.converged() => again.push(call),
-                        _ if outcome.converged() => self.finish(id, outcome, took),
-                        _ => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
-                    }
-                }
-                (Some(ObservedState::Absent { .. }), None) => {
-                    let refusal = Refusal::new(None, "it was accepted, but the object is not there");
-                    self.finish(id, Outcome::Refused(refusal), took);
-                }
-                (_, Some(refusal)) => self.finish(id, Outcome::Unknown(refusal.to_string()), took),
-                (Some(ObservedState::Unknown(why)), None) => {
-                    self.finish(id, Outcome::Unknown(format!("it was accepted, but not read back: {why}")), took);
-                }
-                (_, None) => {
-                    self.finish(id, Outcome::Unknown("it was accepted, but not found again".to_owned()), took);
-                }
-            }
-        }
-        Unsent { lost: again, late }
+        classified
     }
 
-    fn sent(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Sent {
+    /// Returns what an answer says about an object.
+    fn answer(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Answer {
         match answer {
-            Err(refusal) if refusal.lost => Sent::Lost(refusal.clone()),
-            Err(refusal) => Sent::Refused(refusal.clone()),
+            Err(refusal) if refusal.lost => Answer::Lost(refusal.clone()),
+            Err(refusal) => Answer::Refused(refusal.clone()),
             Ok(value) => {
                 let known = self.kind(id).zip(self.planned(id));
                 let handle = known.and_then(|(kind, planned)| kind.handle(&planned, value));
-                Sent::Done(handle, known.and_then(|(kind, planned)| kind.answered(planned.desired, value)))
+                Answer::Accepted(handle, known.and_then(|(kind, planned)| kind.answered(planned.desired, value)))
             }
         }
+    }
+
+    /// Notes that a call was accepted; returns its object if it has to be read back.
+    fn accepted(
+        &mut self,
+        id: &'a ResourceId,
+        handle: Option<Value>,
+        live: Option<Live>,
+        took: Duration,
+    ) -> Option<Attempt<'a>> {
+        if let Some(handle) = &handle {
+            self.handles.insert(id.to_string(), handle.clone());
+        }
+        // An object that came with the answer costs nothing to look at.
+        if let Some(live) = live {
+            let outcome = self.judged(id, &live);
+            self.finish(id, outcome, took);
+        } else if !self.options.verify {
+            self.finish(id, Outcome::Applied, took);
+        } else {
+            return Some(Attempt { object: ReadBack { id, handle }, lost: None, took, again: None });
+        }
+        None
+    }
+
+    /// Notes that the answer to a call got lost; returns its object to be read back.
+    fn lost(
+        &mut self,
+        id: &'a ResourceId,
+        (call, request): (&'a Call, &Request),
+        refusal: Refusal,
+        took: Duration,
+    ) -> Attempt<'a> {
+        let losses = self.losses.entry(id).or_default();
+        *losses += 1;
+        let again = (request.repeatable && *losses < TRIES).then(|| (call, request.clone()));
+        Attempt { object: self.before(id), lost: Some(refusal), took, again }
+    }
+
+    /// Books an object that was read back; returns its call if that is to be sent again.
+    fn decide(
+        &mut self,
+        attempt: Attempt<'a>,
+        observed: &HashMap<ResourceId, ObservedState>,
+    ) -> Option<(&'a Call, Request)> {
+        let Attempt { object: ReadBack { id, .. }, lost, took, again } = attempt;
+        let observed = observed.get(id);
+        let decision = if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
+            decide_deletion(observed, lost.as_ref(), again.is_some())
+        } else {
+            if let (Some(ObservedState::Found(live)), Some(_)) = (observed, &lost) {
+                self.handles.insert(id.to_string(), live.handle.clone());
+            }
+            decide_write(observed, lost.as_ref(), again.is_some(), |live| self.judged(id, live))
+        };
+        match decision {
+            Decision::SendAgain => again,
+            Decision::Finish(outcome) => {
+                self.finish(id, outcome, took);
+                None
+            }
+        }
+    }
+
+    /// Returns an object to read by the handle that it had before the run.
+    fn before(&self, id: &'a ResourceId) -> ReadBack<'a> {
+        ReadBack { id, handle: self.live(id).map(|live| live.handle.clone()) }
     }
 
     fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {
@@ -359,11 +411,6 @@ impl<'a> Run<'a> {
             (Some(kind), Some(planned)) => judge(kind, planned.desired, planned.change, live, &self.state.facts),
             _ => Outcome::Unknown("it is not part of the plan".to_owned()),
         }
-    }
-
-    fn settle(&mut self, id: &ResourceId, live: &Live, took: Duration) {
-        let outcome = self.judged(id, live);
-        self.finish(id, outcome, took);
     }
 
     fn finish(&mut self, id: &ResourceId, outcome: Outcome, took: Duration) {

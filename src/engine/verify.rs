@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{connection::Reader, drive::drive, observe::observe_target};
 use crate::{
     diff::values::same,
-    model::{Change, Desired, FieldChange, Live, ObservedState, Outcome, Refusal, ResourceId},
+    model::{Change, Desired, FieldChange, Live, ObservedState, Outcome, ResourceId},
     provider::{Facts, Freshness, Kind},
 };
 
@@ -41,7 +41,7 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
         Ok(remaining) => remaining,
         Err(problems) => {
             let problem = problems.into_iter().next().map(|problem| problem.message).unwrap_or_default();
-            return Outcome::Refused(Refusal::new(None, format!("it was changed, but cannot be kept: {problem}")));
+            return Outcome::NotApplied(format!("it was changed, but cannot be kept: {problem}"));
         }
     };
     // What differed before and was not sent is left so: it is only reported, or ignored.

@@ -312,7 +312,7 @@ fn trap_09_deleting_an_association_by_the_wrong_model_deletes_nothing() {
     site.faults(&json!([{"operation": "delete_instance_association", "fault": "drop"}]));
     let output = site.run(&["apply", "-y", "-o", "json"]);
     assert_eq!(output.code, Some(1), "{output}");
-    let told = "refused: its removal was accepted, but it is still there";
+    let told = "not applied: its removal was accepted, but it is still there";
     assert_eq!(output.json()["outcomes"][0]["message"], told, "{output}");
 }
 

@@ -84,7 +84,7 @@ fn about(rule: &str) -> String {
         "drift-or-edit" => "What differs, and nothing tells which side of it moved".to_owned(),
         "unread" => "An object could not be read".to_owned(),
         "blocked" => "An object is left alone, because what it needs is wrong or unknown".to_owned(),
-        "stale" | "dropped" | "overtaken" | "refused" | "unknown" | "skipped" | "interrupted" => {
+        "stale" | "dropped" | "overtaken" | "not_applied" | "refused" | "unknown" | "skipped" | "interrupted" => {
             format!("A change was not made: {rule}")
         }
         code => {

@@ -355,7 +355,12 @@ pub(in crate::cli) fn finished(
 ) -> String {
     let sign = if outcome.converged() { "✓" } else { "✗" };
     let what = trouble(outcome).map(|what| format!(": {what}")).unwrap_or_default();
-    let (place, name, took) = (sources.position(origin), outcome.name(), took.as_secs_f64());
+    let name = match outcome {
+        Outcome::AlreadyTrue => "already as declared",
+        Outcome::NotApplied(_) => "not applied",
+        outcome => outcome.name(),
+    };
+    let (place, took) = (sources.position(origin), took.as_secs_f64());
     let change = format!("{} {}", change.action.sign(), change.id);
     line(&format!("{sign} {change}  {name} {took:.2} s  {}:{}{what}", place.file, place.line))
 }
@@ -368,6 +373,7 @@ pub(in crate::cli) fn trouble(outcome: &Outcome) -> Option<String> {
         Outcome::Stale => Some("not sent: it is no longer as it was when this was planned".to_owned()),
         Outcome::Dropped(paths) => Some(format!("accepted, but not stored: {}", fields(paths))),
         Outcome::Overtaken(paths) => Some(format!("stored, but somebody else changed it since: {}", fields(paths))),
+        Outcome::NotApplied(why) => Some(format!("not applied: {why}")),
         Outcome::Refused(refusal) => Some(format!("refused: {refusal}")),
         Outcome::Unknown(why) if why.starts_with("not sent") => Some(why.clone()),
         Outcome::Unknown(why) => Some(format!("whether it was done is unknown: {why}")),

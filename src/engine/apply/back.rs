@@ -7,10 +7,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::Run;
+use super::{Attempt, ReadBack, Run};
 use crate::{
     engine::verify::{look_up, reread},
-    model::{Action, Desired, ObservedState, Refusal, ResourceId},
+    model::{Action, Desired, ObservedState, ResourceId},
     plan::implicit_dependencies,
 };
 
@@ -19,14 +19,15 @@ const LAGS: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(80
 
 impl Run<'_> {
     /// Reads objects back; a replica may not know yet of what came or went just now, and is given time.
-    pub(super) async fn read_back_patiently(
-        &self,
-        open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
-    ) -> HashMap<ResourceId, ObservedState> {
-        let mut observed_states = self.read_back(open).await;
+    pub(super) async fn read_back_patiently(&self, attempts: &[Attempt<'_>]) -> HashMap<ResourceId, ObservedState> {
+        let all: Vec<ReadBack<'_>> = attempts.iter().map(|attempt| attempt.object.clone()).collect();
+        let mut observed_states = self.read_back(&all).await;
         for pause in LAGS {
-            let late: Vec<_> =
-                open.iter().filter(|one| one.2.is_none() && self.is_late(one.0, &observed_states)).cloned().collect();
+            let late: Vec<ReadBack<'_>> = attempts
+                .iter()
+                .filter(|attempt| attempt.lost.is_none() && self.is_late(attempt.object.id, &observed_states))
+                .map(|attempt| attempt.object.clone())
+                .collect();
             if late.is_empty() {
                 break;
             }
@@ -37,14 +38,14 @@ impl Run<'_> {
     }
 
     /// Reads objects back: by handle where there is one, by key where a create got lost.
-    pub(super) async fn read_back(
-        &self,
-        open: &[(&ResourceId, Option<Value>, Option<Refusal>, Duration)],
-    ) -> HashMap<ResourceId, ObservedState> {
+    pub(super) async fn read_back(&self, objects: &[ReadBack<'_>]) -> HashMap<ResourceId, ObservedState> {
         let reader = self.writer.reader();
         let mut observed_states = HashMap::new();
-        let mut unnamed: Vec<&Desired> =
-            open.iter().filter(|one| one.1.is_none()).filter_map(|one| self.desired.get(one.0).copied()).collect();
+        let mut unnamed: Vec<&Desired> = objects
+            .iter()
+            .filter(|object| object.handle.is_none())
+            .filter_map(|object| self.desired.get(object.id).copied())
+            .collect();
         // A row is known by its ends, so they are looked up with it, and so is what gave them other names.
         let all: Vec<&Desired> = self.desired.values().copied().collect();
         let mut ends: Vec<&Desired> = implicit_dependencies(self.state.platform, &unnamed, &all);
@@ -56,19 +57,19 @@ impl Run<'_> {
             observed_states.extend(look_up(&reader, unnamed).await);
         }
         for kind in self.state.platform.kinds() {
-            let objects: Vec<(&Desired, &Value)> = open
+            let named: Vec<(&Desired, &Value)> = objects
                 .iter()
-                .filter(|one| one.0.kind == kind.name())
-                .filter_map(|one| Some((*self.desired.get(one.0)?, one.1.as_ref()?)))
+                .filter(|object| object.id.kind == kind.name())
+                .filter_map(|object| Some((*self.desired.get(object.id)?, object.handle.as_ref()?)))
                 .collect();
-            if !objects.is_empty() {
-                observed_states.extend(reread(&reader, *kind, &objects).await);
+            if !named.is_empty() {
+                observed_states.extend(reread(&reader, *kind, &named).await);
             }
         }
         observed_states
     }
 
-    /// Says whether an object that was made does not show yet, or one that was removed still does.
+    /// Returns true if an object that was created does not show yet, or one that was removed still does.
     fn is_late(&self, id: &ResourceId, observed_states: &HashMap<ResourceId, ObservedState>) -> bool {
         matches!(
             (self.changes.get(id).map(|change| change.action), observed_states.get(id)),

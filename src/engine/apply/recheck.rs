@@ -41,8 +41,7 @@ impl<'a> Run<'a> {
         moved: impl Fn(&Self, &ResourceId, Option<&ObservedState>) -> Option<Outcome>,
     ) -> Vec<(&'a Call, Request)> {
         let served = calls.iter().flat_map(|(call, _)| &call.serves);
-        let open: Vec<_> =
-            served.map(|id| (id, self.live(id).map(|live| live.handle.clone()), None, Duration::ZERO)).collect();
+        let open: Vec<_> = served.map(|id| self.before(id)).collect();
         let observed_states = self.read_back(&open).await;
         let mut ready = Vec::new();
         for (call, request) in calls {

@@ -30,10 +30,7 @@ impl<'a> Run<'a> {
     /// Books refused objects. Somebody else may have made, changed or removed one meanwhile, and the code does not
     /// always say so: what is already as declared needs no call. What waits for another change is kept for later.
     pub(super) async fn settle_refused(&mut self, refused: Vec<Refused<'a>>) {
-        let open: Vec<_> = refused
-            .iter()
-            .map(|one| (one.id, self.live(one.id).map(|live| live.handle.clone()), None, Duration::ZERO))
-            .collect();
+        let open: Vec<_> = refused.iter().map(|one| self.before(one.id)).collect();
         let observed_states = self.read_back(&open).await;
         for one in refused {
             if let Some(outcome) = self.already(one.id, observed_states.get(one.id)) {
@@ -171,14 +168,14 @@ impl<'a> Run<'a> {
 /// cycle through it.
 fn cycle<'a>(first: &'a ResourceId, waiting: &HashMap<&'a ResourceId, Waiting<'a>>) -> Vec<&'a ResourceId> {
     let mut paths = vec![vec![first]];
-    let mut precondition = BTreeSet::from([first]);
+    let mut visited = BTreeSet::from([first]);
     while let Some(path) = paths.pop() {
         let Some(last) = path.last().and_then(|id| waiting.get(*id)) else { continue };
         for next in &last.givers {
             if *next == first {
                 return path;
             }
-            if waiting.contains_key(*next) && precondition.insert(next) {
+            if waiting.contains_key(*next) && visited.insert(next) {
                 paths.push(path.iter().copied().chain([*next]).collect());
             }
         }
