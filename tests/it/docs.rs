@@ -7,6 +7,7 @@ mod codes;
 mod keys;
 mod links;
 mod picture;
+mod tables;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,58 @@
+//! Tables of the book that say what platforms and kinds know of themselves: their settings, scopes and units.
+
+use std::collections::BTreeMap;
+
+use reconcile::{
+    platform,
+    provider::{Kind, ScopeKey},
+};
+
+use super::{read, root};
+
+/// The rows of tables, each with the page and the comment above its table.
+fn rows() -> BTreeMap<(&'static str, String), Vec<String>> {
+    let mut rows: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for platform in platform::ALL {
+        for spec in platform.settings() {
+            let table = match spec.section().rsplit_once('.') {
+                Some((_, section)) => section.to_owned(),
+                None => format!("{} {}", platform.name(), spec.section()),
+            };
+            let row = format!("| `{}` | {} |", spec.key(), spec.description);
+            rows.entry(("configuration.md", format!("keys: {}", table.trim()))).or_default().push(row);
+        }
+        for kind in platform.kinds() {
+            rows.entry(("plans.md", "scopes".to_owned())).or_default().extend(scope_row(*kind));
+            if !kind.impact_units().is_empty() {
+                let units: Vec<_> = kind.impact_units().iter().map(|unit| format!("`{unit}`")).collect();
+                let row = format!("| `{}` | {} |", kind.name(), units.join(", "));
+                rows.entry(("plans.md", "units".to_owned())).or_default().push(row);
+            }
+        }
+    }
+    rows
+}
+
+fn scope_row(kind: &dyn Kind) -> Option<String> {
+    let keys = kind.scope_keys()?;
+    let cell = |required: bool| {
+        let keys = keys.iter().filter(|key| key.required == required);
+        let text = |key: &ScopeKey| format!("`{}`{}", key.name, if key.is_id { " (name or id)" } else { "" });
+        keys.map(text).collect::<Vec<_>>().join(", ")
+    };
+    Some(format!("| `{}` | {} | {} |", kind.name(), cell(true), cell(false)))
+}
+
+#[test]
+fn tables_say_what_platforms_and_kinds_say_of_themselves() {
+    let mut wrong = Vec::new();
+    for ((page, name), rows) in rows() {
+        let text = read(&root().join("docs/src").join(page));
+        let (_, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap_or_else(|| panic!("no table {name}"));
+        let lines: Vec<&str> = rest.lines().take_while(|line| line.starts_with('|')).collect();
+        // A longer row goes on to say more.
+        let is_there = |row: &String| lines.iter().any(|line| line.starts_with(row.as_str()));
+        wrong.extend(rows.iter().filter(|row| !is_there(row)).map(|row| format!("{page}, {name}: {row}")));
+    }
+    assert!(wrong.is_empty(), "these rows are missing:\n{}", wrong.join("\n"));
+}
