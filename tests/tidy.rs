@@ -23,8 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("snapshot", &["provider", "model"]),
     ("engine", &["plain", "plan", "provider", "snapshot", "transport", "diff", "model", "diagnostic", "source"]),
     ("platform", &["provider"]),
-    ("platform/bk_cmdb", &["provider", "diff", "yaml", "model", "diagnostic", "source"]),
-    ("platform/roma_connect", &["provider", "diff", "yaml", "model", "diagnostic", "source"]),
+    (PLATFORM, &["provider", "diff", "yaml", "model", "diagnostic", "source"]),
     (
         "agent",
         &[
@@ -47,6 +46,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
 ];
+
+/// The part that stands for the folder of each platform; none may use another.
+const PLATFORM: &str = "platform/*";
 
 /// Modules that compute and nothing else.
 const CORE: &[&str] =
@@ -93,9 +95,9 @@ impl Source {
 
 /// The part that a module's path (`platform/bk_cmdb/access`) belongs to.
 fn part(module: &str) -> &str {
-    let fits = |part: &&str| module == *part || module.strip_prefix(part).is_some_and(|rest| rest.starts_with('/'));
-    let known = MAY_USE.iter().map(|(part, _)| *part).filter(fits).max_by_key(|part| part.len());
-    known.unwrap_or_else(|| module.split('/').next().unwrap_or_default())
+    let folder = module.strip_prefix("platform/").map(|rest| rest.split('/').next().unwrap_or_default());
+    let length = folder.map_or_else(|| module.find('/').unwrap_or(module.len()), |name| "platform/".len() + name.len());
+    &module[..length]
 }
 
 /// All Rust files below a directory of the repository.
@@ -214,7 +216,8 @@ fn each_part_uses_only_what_it_may() {
         if own == "cli" {
             continue;
         }
-        let Some(allowed) = rules.get(own) else { panic!("{}: the part `{own}` has no rule", source.path) };
+        let rule = if own.starts_with("platform/") { PLATFORM } else { own };
+        let Some(allowed) = rules.get(rule) else { panic!("{}: the part `{own}` has no rule", source.path) };
         let code = source.code();
         for path in crate_paths(&code).union(&super_paths(source.module(), &code)) {
             let used = part(path);
@@ -284,7 +287,9 @@ fn one_module_alone_names_the_parser_the_client_and_the_streams() {
 
 #[test]
 fn platforms_are_named_in_their_own_folders_only() {
-    let named = regex::Regex::new(r"(?i)\b(bk[-_]?cmdb|roma([-_]connect)?|blueking)\b").expect("it is right");
+    let own = reconcile::platform::ALL.iter().map(|platform| platform.name().replace('-', "[-_]?"));
+    let words: Vec<String> = own.chain(["roma".to_owned(), "blueking".to_owned()]).collect();
+    let named = regex::Regex::new(&format!(r"(?i)\b({})\b", words.join("|"))).expect("it is right");
     let comment = regex::Regex::new("//[^\n]*").expect("it is right");
     let mut wrong = Vec::new();
     for source in sources("src").iter().filter(|source| !source.is_test()) {
