@@ -1,10 +1,12 @@
 //! Plain data that every part of the program shares: what is wanted, what is live, what differs, what to call.
 
 pub mod author;
+mod path;
 pub mod policy;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+pub use path::{FieldPath, PathError, Row};
 use serde_json::Value;
 
 use crate::{
