@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::{
     files::write,
-    model::{Action, Change, FieldChange, Outcome, ResourceId},
+    model::{Action, Change, FieldChange, FieldPath, Outcome, ResourceId},
     plan::{
         Plan,
         guard::{self, Excess},
@@ -145,13 +145,13 @@ pub struct Field {
 impl Entry {
     /// Returns the entry of a change that is to be made.
     pub fn planned(change: &Change) -> Self {
-        let removed = |(path, value): &(std::sync::Arc<str>, Value)| Field {
+        let removed = |(path, value): &(FieldPath, Value)| Field {
             path: path.to_string(),
             before: value.clone(),
             after: Value::Null,
         };
         let changed = |field: &FieldChange| Field {
-            path: field.path.clone(),
+            path: field.path.to_string(),
             before: field.from.clone().unwrap_or_default(),
             after: field.to.clone().unwrap_or_default(),
         };

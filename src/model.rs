@@ -50,8 +50,11 @@ pub struct Reference {
     pub origin: Origin,
 }
 
-/// Values and the places that they were written at, by path.
-pub type Fields = BTreeMap<Arc<str>, Located<Value>>;
+/// Declared values and the places that they were written at.
+pub type Fields = BTreeMap<FieldPath, Located<Value>>;
+
+/// What finds an object, and the places that it was written at, by names that its kind chooses.
+pub type Locator = BTreeMap<Arc<str>, Located<Value>>;
 
 /// The wanted state of one object.
 #[derive(Debug, Clone)]
@@ -62,8 +65,8 @@ pub struct Desired {
     pub target: Arc<str>,
     /// Whether it is to be there.
     pub ensure: Ensure,
-    /// What finds it: ids, natural keys, the business it lies in. The kind chooses the paths.
-    pub locator: Fields,
+    /// What finds it: ids, natural keys, the business it lies in.
+    pub locator: Locator,
     /// Documents that have to be found, or made, before this one.
     pub references: Vec<Reference>,
     /// What is declared of it. Nothing else is ours.
@@ -84,8 +87,8 @@ pub struct Desired {
 
 impl Desired {
     /// Returns a value of the locator.
-    pub fn locate(&self, path: &str) -> Option<&Value> {
-        self.locator.get(path).map(|located| &located.value)
+    pub fn locate(&self, name: &str) -> Option<&Value> {
+        self.locator.get(name).map(|located| &located.value)
     }
 
     /// Returns a declared field.
@@ -102,7 +105,7 @@ pub struct Live {
     /// How people tell it apart, such as `bk_switch #42`.
     pub label: String,
     /// What was read of it.
-    pub fields: BTreeMap<Arc<str>, Value>,
+    pub fields: BTreeMap<FieldPath, Value>,
     /// Unique values that its document wants for it and that other live objects hold.
     pub key_conflicts: Vec<KeyConflict>,
     /// Labels of the live objects that it is a part or an end of: they cannot be removed before it.
@@ -133,7 +136,7 @@ pub struct KeyConflict {
 
 impl Live {
     /// Returns a live object with nothing known about its relations to others.
-    pub fn new(handle: Value, label: String, fields: BTreeMap<Arc<str>, Value>) -> Self {
+    pub fn new(handle: Value, label: String, fields: BTreeMap<FieldPath, Value>) -> Self {
         Self {
             handle,
             label,
@@ -216,8 +219,8 @@ impl Action {
 /// One field of a change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldChange {
-    /// The field, such as `bk_inst_name` or `bind_info[2].port`; the number is the row's id.
-    pub path: String,
+    /// The field, such as `bk_inst_name` or `bind_info[2].port`; rows go by their ids.
+    pub path: FieldPath,
     /// The live value; absent where the field comes to be.
     pub from: Option<Value>,
     /// The desired value as it will be sent; absent where the field goes.
@@ -283,13 +286,13 @@ pub struct Change {
     /// Its fields that change, in the order of the manifest.
     pub fields: Vec<FieldChange>,
     /// Known live fields of a removed object, the essential ones first; empty for other actions.
-    pub before: Vec<(Arc<str>, Value)>,
+    pub before: Vec<(FieldPath, Value)>,
     /// How many things hang below it on the platform, by their nouns, such as `modules`; none where it is unknown.
     pub impact: BTreeMap<&'static str, Option<u64>>,
     /// What people have to do once it is made, such as a sync that the platform does not make by itself.
     pub notes: Vec<String>,
     /// Remarks on single fields, by their paths.
-    pub field_notes: BTreeMap<String, String>,
+    pub field_notes: BTreeMap<FieldPath, String>,
     /// Changes that have to be applied before this one.
     pub after: Vec<ResourceId>,
     /// Digest of what its call rests on: the live object as far as it matters to it, or its absence.

@@ -24,8 +24,8 @@ pub use wire::{ConcurrencyGroup, CredentialStatus, Endpoint, Login, LoginResult,
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, Change, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Refusal, Request, ResourceId,
-        policy::Policies,
+        Call, Change, Desired, Ensure, FieldChange, FieldPath, Fields, Live, Locator, ObservedState, Refusal, Request,
+        ResourceId, policy::Policies,
     },
     source::Origin,
     yaml::Node,
@@ -51,7 +51,7 @@ impl Envelope {
             id: ResourceId { kind, key: self.name.clone() },
             target: self.target.clone(),
             ensure,
-            locator: Fields::new(),
+            locator: Locator::new(),
             references: Vec::new(),
             fields: Fields::new(),
             labels: self.labels.clone(),
@@ -214,11 +214,11 @@ pub trait Kind: Sync {
     }
 
     /// Returns the known values of a live object that is to be removed, the essential ones first.
-    fn before(&self, live: &Live) -> Vec<(Arc<str>, Value)> {
+    fn before(&self, live: &Live) -> Vec<(FieldPath, Value)> {
         let essentials = self.essentials();
         let rank = |name: &str| essentials.iter().position(|one| *one == name).unwrap_or(essentials.len());
-        let mut fields: Vec<_> = live.fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        fields.sort_by_key(|(name, _)| rank(name));
+        let mut fields: Vec<_> = live.fields.iter().map(|(path, value)| (path.clone(), value.clone())).collect();
+        fields.sort_by_key(|(path, _)| rank(&path.root()));
         fields
     }
 
@@ -273,7 +273,7 @@ pub struct Notes {
     /// Manual follow-ups, by object.
     pub notes: Vec<(ResourceId, String)>,
     /// Remarks on single fields: the object, the path of the field, the remark.
-    pub fields: Vec<(ResourceId, String, String)>,
+    pub fields: Vec<(ResourceId, FieldPath, String)>,
 }
 
 /// Unique values of an object, before and after its change.

@@ -11,7 +11,7 @@ use proptest::{
 };
 use reconcile::{
     manifest::{self, Discovery, Targets, Variables},
-    model::{Desired, Ensure, Live, ObservedState, Request, ResourceId},
+    model::{Desired, Ensure, FieldPath, Live, ObservedState, Request, ResourceId},
     plan::{
         Plan, TargetState,
         guard::{self, Limit, Limits, Safety},
@@ -195,7 +195,7 @@ impl Object {
     }
 
     fn live(&self) -> Live {
-        let fields = (0..3).map(|field| (FIELDS[field].into(), json!(self.live[field]))).collect();
+        let fields = (0..3).map(|field| (FieldPath::field(FIELDS[field]), json!(self.live[field]))).collect();
         Live::new(json!(self.id), format!("{} #{}", MODELS[self.model], self.id), fields)
     }
 

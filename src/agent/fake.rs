@@ -15,7 +15,9 @@ use crate::{
     diagnostic::Diagnostic,
     engine::connection::{Connection, Shared, Target},
     manifest::Targets,
-    model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Refusal, Request, ResourceId},
+    model::{
+        Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Reference, Refusal, Request, ResourceId,
+    },
     provider::{
         Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, RequestContext, Step,
     },
@@ -51,7 +53,7 @@ impl Kind for Thing {
         if let Some(node) = section.require("value", diagnostics)
             && let Some(value) = yaml::integer(node, "value", diagnostics)
         {
-            desired.fields.insert("value".into(), Located::new(value.into(), node.origin.clone()));
+            desired.fields.insert(FieldPath::field("value"), Located::new(value.into(), node.origin.clone()));
         }
         if section.get("create").is_some() {
             desired.ensure = Ensure::Present;
@@ -76,7 +78,7 @@ impl Kind for Thing {
                 Read::Failed(refusal) => observation.know(&object.id, ObservedState::Unknown(refusal.to_string())),
                 Read::Value(Value::Null) => observation.know(&object.id, ObservedState::absent()),
                 Read::Value(value) => {
-                    let fields = BTreeMap::from([("value".into(), value.clone())]);
+                    let fields = BTreeMap::from([(FieldPath::field("value"), value.clone())]);
                     let live = Live::new(Value::Null, String::new(), fields);
                     observation.know(&object.id, ObservedState::Found(live));
                 }
@@ -93,7 +95,7 @@ impl Kind for Thing {
         let (wanted, found) = (&desired.fields["value"], live.map(|live| live.field("value")));
         assert!(wanted.value != json!(666), "the number of the beast");
         let change = FieldChange {
-            path: "value".to_owned(),
+            path: FieldPath::field("value"),
             from: found.cloned(),
             to: Some(wanted.value.clone()),
             display: None,

@@ -8,7 +8,7 @@ use super::report::{cause, outcome_detail};
 use crate::{
     engine::author::Trace,
     model::{
-        Action, Change, Display, FieldChange, Outcome,
+        Action, Change, Display, FieldChange, FieldPath, Outcome,
         author::{Changed, Deed, Source},
     },
     plan::Plan,
@@ -124,13 +124,13 @@ fn cut(text: &str) -> String {
 }
 
 /// Returns who else made what differs, and when; none where nobody else is known to have.
-fn authors(parts: &[(&str, Changed)]) -> Option<String> {
+fn authors(parts: &[(Option<&FieldPath>, Changed)]) -> Option<String> {
     let sentences = parts.chunk_by(|(_, one), (_, next)| (&one.by, &one.at) == (&next.by, &next.at));
     let sentences: Vec<String> = sentences.filter_map(|run| sentence(&run.first()?.1, run)).take(FIELDS).collect();
     (!sentences.is_empty()).then(|| sentences.join("; "))
 }
 
-fn sentence(changed: &Changed, parts: &[(&str, Changed)]) -> Option<String> {
+fn sentence(changed: &Changed, parts: &[(Option<&FieldPath>, Changed)]) -> Option<String> {
     let deed = match (changed.deed, changed.source) {
         (Deed::Changed, Source::Audit) => "changed",
         (Deed::Changed, _) => "the object was last changed",
@@ -141,7 +141,7 @@ fn sentence(changed: &Changed, parts: &[(&str, Changed)]) -> Option<String> {
     if changed.ours == Some(true) || (changed.by.is_none() && changed.at.is_none()) {
         return None;
     }
-    let paths: Vec<&str> = parts.iter().map(|(path, _)| *path).filter(|path| !path.is_empty()).collect();
+    let paths: Vec<&str> = parts.iter().filter_map(|(path, _)| path.map(FieldPath::as_str)).collect();
     let paths =
         if paths.is_empty() || changed.source != Source::Audit { String::new() } else { paths.join(", ") + " " };
     let by = changed.by.as_ref().map(|by| format!(" by {}", cut(by))).unwrap_or_default();
@@ -158,7 +158,8 @@ mod tests {
         let check = |source: Source, deed: Deed, by: Option<&str>, ours: Option<bool>, expected: Option<&str>| {
             let at = Some("2026-11-20T06:02:03Z".to_owned());
             let changed = Changed { deed, by: by.map(str::to_owned), at, source, ours, ..Changed::unknown() };
-            let parts = [("ports", changed.clone()), ("remark", changed)];
+            let (ports, remark) = (FieldPath::field("ports"), FieldPath::field("remark"));
+            let parts = [(Some(&ports), changed.clone()), (Some(&remark), changed)];
             assert_eq!(authors(&parts).as_deref(), expected);
         };
         let audit = Some("ports, remark changed by zoe at 2026-11-20T06:02:03Z");
@@ -168,7 +169,7 @@ mod tests {
         check(Source::Object, Deed::Changed, Some("zoe"), Some(false), object);
         check(Source::Audit, Deed::Changed, Some("admin"), Some(true), None);
         check(Source::Audit, Deed::Kept, None, None, None);
-        assert_eq!(authors(&[("ports", Changed::unknown())]), None);
+        assert_eq!(authors(&[(Some(&FieldPath::field("ports")), Changed::unknown())]), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     diagnostic::{Diagnostic, render},
     manifest::{self, DiscoverError, Discovery, Set, Targets, Variables},
-    model::{Desired, Fields, ResourceId},
+    model::{Desired, ResourceId},
     provider::Platform,
     source::{FileId, Located, Origin, Sources},
 };
@@ -224,14 +224,10 @@ fn carry(object: &Desired, from: &Sources, into: &mut Sources, moved: &mut HashM
     let mut object = object.clone();
     place(&mut object.origin);
     object.references.iter_mut().for_each(|reference| place(&mut reference.origin));
-    let values = |fields: &mut Fields, place: &mut dyn FnMut(&mut Origin)| {
-        fields.values_mut().for_each(|Located { origin, key, .. }| {
-            place(origin);
-            key.iter_mut().for_each(&mut *place);
-        });
-    };
-    values(&mut object.locator, &mut place);
-    values(&mut object.fields, &mut place);
+    for Located { origin, key, .. } in object.locator.values_mut().chain(object.fields.values_mut()) {
+        place(origin);
+        key.iter_mut().for_each(&mut place);
+    }
     object
 }
 

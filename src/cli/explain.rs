@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     manifest::Provenance,
-    model::{Call, Change, Desired, FieldChange, Live, ObservedState, ResourceId, policy::Policy},
+    model::{Call, Change, Desired, FieldChange, FieldPath, Live, ObservedState, ResourceId, policy::Policy},
     plan::{Cause, Plan, TargetState},
     source::{Located, Origin},
 };
@@ -135,7 +135,7 @@ pub(super) struct Part<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role<'a> {
     /// A field that is declared.
-    Field,
+    Field(&'a FieldPath),
     /// Something that finds the object.
     Finder,
     /// Something that holds for the object as a whole, such as `ensure`.
@@ -194,14 +194,14 @@ fn in_force(value: &Origin, provenance: &Provenance) -> Vec<Origin> {
 
 /// Returns what a scalar, or a list as a whole, decides about an object.
 fn parts_at<'a>(leaf: &Origin, object: &'a Desired, all: &'a [Desired], provenance: &'a Provenance) -> Vec<Part<'a>> {
-    let fields = object.fields.iter().map(|field| (Role::Field, field));
-    let finders = object.locator.iter().map(|field| (Role::Finder, field));
+    let fields = object.fields.iter().map(|(path, value)| (Role::Field(path), path.as_str(), value));
+    let finders = object.locator.iter().map(|(name, value)| (Role::Finder, &**name, value));
     let holds = |located: &Located<Value>| {
         let places = provenance.places(&located.origin);
         (located.origin == *leaf || places.contains(leaf)).then_some(places.len())
     };
     // A cell lies in its row and in the list too: the smallest is what is meant.
-    let own = fields.chain(finders).filter_map(|(role, (path, value))| Some((holds(value)?, role, path, value)));
+    let own = fields.chain(finders).filter_map(|(role, path, value)| Some((holds(value)?, role, path, value)));
     let own = own.min_by_key(|(size, _, _, value)| (*size, value.origin.bytes.len()));
     let mut parts: Vec<Part<'_>> =
         own.map(|(_, role, path, value)| Part { role, path, value: Some(value) }).into_iter().collect();
@@ -275,14 +275,15 @@ impl<'a> Explained<'a> {
 
     /// Says what is done where a part differs, if it is a field that is not enforced.
     pub(super) fn leniency(&self, part: &Part<'_>) -> Option<Policy> {
-        if part.role != Role::Field || !self.sent(part).is_empty() {
+        let Role::Field(path) = part.role else { return None };
+        if !self.sent(part).is_empty() {
             return None;
         }
         if !self.reported(part).is_empty() {
             return Some(Policy::Report);
         }
         // What is made gets all that is declared.
-        let policy = self.object.desired.policies.of(part.path);
+        let policy = self.object.desired.policies.of(path);
         (policy != Policy::Enforce).then_some(policy)
     }
 
@@ -298,17 +299,20 @@ impl<'a> Explained<'a> {
     fn caused(&self, part: &Part<'_>, change: &'a Change) -> Vec<&'a FieldChange> {
         let Some(value) = part.value else { return Vec::new() };
         // Rows have paths of their own: what differs in one is a difference of the list, and of the row it lies in.
-        let is_row = part.path.ends_with(']');
-        let lies_within = |path: &str| {
-            let rest = path.strip_prefix(part.path).filter(|_| part.role == Role::Field);
-            rest.is_some_and(|rest| rest.starts_with('[') || rest == ".order")
+        let path = match part.role {
+            Role::Field(path) => Some(path),
+            _ => None,
         };
         let is_own = |field: &&FieldChange| {
-            let holds = || is_row && value.origin.contains(&field.because);
-            field.because == value.origin || holds() || (!is_row && lies_within(&field.path))
+            let lies_within = |path: &&FieldPath| {
+                let is_declared = self.object.desired.fields.contains_key(&field.path);
+                let is_within = field.path.lies_within(path) && !is_declared;
+                if path.is_row() { value.origin.contains(&field.because) } else { is_within }
+            };
+            field.because == value.origin || path.filter(lies_within).is_some()
         };
         let own: Vec<_> = change.fields.iter().filter(is_own).collect();
-        if !own.is_empty() || part.role != Role::Field {
+        if !own.is_empty() || path.is_none() {
             return own;
         }
         // A cell of a row that comes to be has no change of its own.

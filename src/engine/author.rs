@@ -4,26 +4,26 @@ use std::collections::HashMap;
 
 use super::{connection::Reader, drive::drive_all};
 use crate::{
-    model::{Action, Change, ResourceId, author::Changed},
+    model::{Action, Change, FieldPath, ResourceId, author::Changed},
     plan::{Plan, TargetState},
     provider::Kind,
 };
 
-/// Who changed what, by object and path; the path of an object that is made or removed is empty.
+/// Who changed what, by object and path; an object that is made or removed has no path.
 #[derive(Debug, Default)]
-pub struct Trace(HashMap<(ResourceId, String), Changed>);
+pub struct Trace(HashMap<(ResourceId, Option<FieldPath>), Changed>);
 
 impl Trace {
     /// Returns the last change of a field of an object.
-    pub fn of(&self, id: &ResourceId, path: &str) -> Changed {
-        self.0.get(&(id.clone(), path.to_owned())).cloned().unwrap_or_else(Changed::unknown)
+    pub fn of(&self, id: &ResourceId, path: Option<&FieldPath>) -> Changed {
+        self.0.get(&(id.clone(), path.cloned())).cloned().unwrap_or_else(Changed::unknown)
     }
 
     /// Returns the last changes of all that a change of an object is about: its fields, or the object itself.
-    pub fn all<'c>(&self, change: &'c Change) -> Vec<(&'c str, Changed)> {
-        let paths: Vec<&str> = match change.action {
-            Action::Update => change.fields.iter().map(|field| field.path.as_str()).collect(),
-            Action::Create | Action::Delete => vec![""],
+    pub fn all<'c>(&self, change: &'c Change) -> Vec<(Option<&'c FieldPath>, Changed)> {
+        let paths: Vec<_> = match change.action {
+            Action::Update => change.fields.iter().map(|field| Some(&field.path)).collect(),
+            Action::Create | Action::Delete => vec![None],
         };
         paths.into_iter().map(|path| (path, self.of(&change.id, path))).collect()
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{connection::Reader, drive::drive, observe::observe_target};
 use crate::{
     diff::values::same,
-    model::{Change, Desired, FieldChange, Live, ObservedState, Outcome, ResourceId},
+    model::{Change, Desired, FieldChange, FieldPath, Live, ObservedState, Outcome, ResourceId},
     provider::{Facts, Freshness, Kind},
 };
 
@@ -70,7 +70,7 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
             .collect();
         return if normalised.is_empty() { Outcome::Applied } else { Outcome::Normalised(normalised) };
     }
-    let before = |path: &str| change.fields.iter().find(|field| field.path == path).map(|field| &field.from);
+    let before = |path: &FieldPath| change.fields.iter().find(|field| field.path == *path).map(|field| &field.from);
     if remaining.iter().all(|field| before(&field.path) == Some(&field.from)) {
         Outcome::Dropped(remaining)
     } else {
@@ -79,7 +79,7 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
 }
 
 /// The stored value of a field that is a value by itself; the parts of rows were compared row by row.
-fn stored<'l>(live: &'l Live, path: &str) -> Option<&'l Value> {
+fn stored<'l>(live: &'l Live, path: &FieldPath) -> Option<&'l Value> {
     let value = live.fields.get(path)?;
     Some(value.get("value").filter(|_| value.get("as_default_value").is_some()).unwrap_or(value))
 }

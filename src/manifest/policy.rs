@@ -1,12 +1,12 @@
 //! What `spec` says for all kinds: what is done about differences, and whether the object may ever be removed.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Desired,
-        policy::{Policies, Policy, root},
+        Desired, FieldPath,
+        policy::{Policies, Policy},
     },
     source::Origin,
     yaml::{self, Content, Node, Section, nearest},
@@ -67,12 +67,12 @@ impl ForAllKinds {
         if objects.is_empty() {
             return;
         }
-        let mut declared: BTreeSet<&str> =
-            objects.iter().flat_map(|one| one.fields.keys()).map(|path| root(path)).collect();
+        let mut declared: BTreeSet<Cow<'_, str>> =
+            objects.iter().flat_map(|one| one.fields.keys()).map(FieldPath::root).collect();
         // A list that is an object of its own, such as the members of an app, may be empty.
         let part = |one: &'_ Desired| one.id.key.strip_prefix(name)?.strip_prefix(" → ").map(str::to_owned);
         let parts: Vec<String> = objects.iter().filter_map(part).filter(|part| spec.get(part).is_some()).collect();
-        declared.extend(parts.iter().map(String::as_str));
+        declared.extend(parts.iter().map(|part| Cow::Borrowed(part.as_str())));
         for (path, place) in self.places.iter().filter(|(path, _)| !declared.contains(&**path)) {
             diagnostics.push(undeclared(path, place, &declared));
         }
@@ -83,17 +83,18 @@ impl ForAllKinds {
     }
 }
 
-fn undeclared(path: &str, place: &Origin, declared: &BTreeSet<&str>) -> Diagnostic {
-    if declared.contains(root(path)) {
+fn undeclared(path: &str, place: &Origin, declared: &BTreeSet<Cow<'_, str>>) -> Diagnostic {
+    let part: Option<FieldPath> = path.parse().ok();
+    if let Some(root) = part.as_ref().map(FieldPath::root).filter(|root| declared.contains(root)) {
         let message = format!("`{path}` is a part of a field: policies are given to whole fields");
-        return Diagnostic::error("M009", message, place).hint(format!("give it to `{}`", root(path)));
+        return Diagnostic::error("M009", message, place).hint(format!("give it to `{root}`"));
     }
     let diagnostic = Diagnostic::error("M009", format!("this document declares no field `{path}`"), place);
-    match nearest(path, declared.iter().copied()) {
+    match nearest(path, declared.iter().map(AsRef::as_ref)) {
         Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
         None if declared.is_empty() => diagnostic.hint("`policy` is for the object as a whole"),
         None => {
-            let declared: Vec<_> = declared.iter().copied().collect();
+            let declared: Vec<_> = declared.iter().map(AsRef::as_ref).collect();
             diagnostic.hint(format!("it declares {}", declared.join(", ")))
         }
     }

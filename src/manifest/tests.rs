@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Discovery, Set, Targets, Variables, decode, values};
 use crate::{
     diagnostic::{Diagnostic, render},
-    model::{Call, Desired, Ensure, FieldChange, Live, Reference, Refusal, Request, ResourceId},
+    model::{Call, Desired, Ensure, FieldChange, FieldPath, Live, Reference, Refusal, Request, ResourceId},
     provider::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Reply, Step},
     source::{Located, Sources},
     yaml::{self, Node, Section},
@@ -38,7 +38,7 @@ impl Kind for Switch {
         }
         if let Some(node) = section.get("fields") {
             for (key, value) in node.entries() {
-                desired.fields.insert(key.key().into(), Located::new(value.to_json(), value.origin.clone()));
+                desired.fields.insert(FieldPath::field(key.key()), Located::new(value.to_json(), value.origin.clone()));
             }
         }
         section.finish(diagnostics);

@@ -1,6 +1,11 @@
 //! Paths of fields: the same path means the same thing in a manifest, in a plan and in what is read back.
 
-use std::{borrow::Borrow, borrow::Cow, fmt, str::FromStr, sync::Arc};
+use std::{
+    borrow::{Borrow, Cow},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 /// Marks the position of a row, in square brackets.
 const POSITION: char = '@';
@@ -22,6 +27,15 @@ pub enum Row<'a> {
     Position(usize),
     /// By its id on the platform.
     Id(Cow<'a, str>),
+}
+
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Position(position) => write!(f, "{POSITION}{position}"),
+            Self::Id(id) => f.write_str(id),
+        }
+    }
 }
 
 /// A text that is no path.
@@ -183,6 +197,18 @@ impl fmt::Display for FieldPath {
     }
 }
 
+impl PartialEq<str> for FieldPath {
+    fn eq(&self, text: &str) -> bool {
+        *self.0 == *text
+    }
+}
+
+impl PartialEq<&str> for FieldPath {
+    fn eq(&self, text: &&str) -> bool {
+        *self.0 == **text
+    }
+}
+
 impl Borrow<str> for FieldPath {
     fn borrow(&self) -> &str {
         &self.0
@@ -222,7 +248,9 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for text in ["", ".", "a.", ".a", "a[", "a[]", "a[3", "a[3]b", "a[1][2]", "a[@]", "a[@01]", "\"a", r#""a""#, "a]"] {
+        for text in
+            ["", ".", "a.", ".a", "a[", "a[]", "a[3", "a[3]b", "a[1][2]", "a[@]", "a[@01]", "\"a", r#""a""#, "a]"]
+        {
             assert_eq!(text.parse::<FieldPath>(), Err(PathError(text.to_owned())), "{text}");
         }
     }

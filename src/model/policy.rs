@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
+use super::FieldPath;
+
 /// What is done where what is live is not as declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -52,8 +54,8 @@ pub struct Policies {
 
 impl Policies {
     /// Returns the policy of a path such as `operator` or `bind_info[3].port`.
-    pub fn of(&self, path: &str) -> Policy {
-        self.fields.get(root(path)).copied().unwrap_or(self.object)
+    pub fn of(&self, path: &FieldPath) -> Policy {
+        self.fields.get(&*path.root()).copied().unwrap_or(self.object)
     }
 
     /// Says whether everything is to be as declared.
@@ -74,9 +76,4 @@ impl Policies {
     fn all(&self, policy: Policy) -> bool {
         self.object == policy && self.fields.values().all(|field| *field == policy)
     }
-}
-
-/// Returns the whole field that a path lies in: `bind_info` of `bind_info[3].port`.
-pub fn root(path: &str) -> &str {
-    path.split(['.', '[']).next().unwrap_or(path)
 }

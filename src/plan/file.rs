@@ -17,8 +17,8 @@ use super::{Blocked, Cause, ImpactTotal, Plan, precondition::digest};
 use crate::{
     diagnostic::{Diagnostic, Severity},
     model::{
-        Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, Fields, Reference, Request,
-        ResourceId, policy::Policies,
+        Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, PathError, Reference,
+        Request, ResourceId, policy::Policies,
     },
     provider::Platform,
     source::{FileId, Located, Origin, Sources},
@@ -102,14 +102,7 @@ fn digest_of(document: &Value) -> String {
 
 /// Returns an object as a document holds it.
 pub fn object(desired: &Desired, sources: &Sources) -> Value {
-    let fields = |fields: &Fields| -> Value {
-        fields
-            .iter()
-            .map(|(path, located)| {
-                (path.to_string(), json!({"value": located.value, "at": place(&located.origin, sources)}))
-            })
-            .collect()
-    };
+    let value = |located: &Located<Value>| json!({"value": located.value, "at": place(&located.origin, sources)});
     json!({
         "address": desired.id.to_string(),
         "target": *desired.target,
@@ -118,8 +111,8 @@ pub fn object(desired: &Desired, sources: &Sources) -> Value {
             Ensure::Present => "present",
             Ensure::Absent => "absent",
         },
-        "locator": fields(&desired.locator),
-        "fields": fields(&desired.fields),
+        "locator": desired.locator.iter().map(|(name, one)| (name.to_string(), value(one))).collect::<Value>(),
+        "fields": desired.fields.iter().map(|(path, one)| (path.to_string(), value(one))).collect::<Value>(),
         "references": desired.references.iter().map(|one| json!({
             "address": one.to.to_string(),
             "at": place(&one.origin, sources),
@@ -168,9 +161,14 @@ fn check_version(version: &str) -> Result<(), FileError> {
     known.map(|_| ()).ok_or_else(|| FileError::Version(version.to_owned()))
 }
 
+/// Reads the path of a field.
+fn path(text: &str) -> Result<FieldPath, FileError> {
+    text.parse().map_err(|error: PathError| FileError::Shape(error.to_string()))
+}
+
 /// Returns what a missing value means: nothing for a row and for what is created, else null.
-fn gone(path: &str, action: Option<Action>) -> Option<Value> {
-    (action != Some(Action::Create) && !path.ends_with(']')).then_some(Value::Null)
+fn gone(path: &FieldPath, action: Option<Action>) -> Option<Value> {
+    (action != Some(Action::Create) && !path.is_row()).then_some(Value::Null)
 }
 
 /// The diagnostics of a document, each to be taken once.
@@ -275,17 +273,21 @@ impl Reading<'_> {
     fn change(&mut self, change: document::Change) -> Result<Change, FileError> {
         let action =
             [Action::Create, Action::Update, Action::Delete].into_iter().find(|one| one.name() == change.action);
-        let field_notes =
-            change.fields.iter().filter_map(|field| Some((field.path.clone(), field.note.clone()?))).collect();
-        let fields = change.fields.into_iter().map(|field| FieldChange {
-            display: field.display.and_then(display),
-            because: self.origin(&field.at),
-            // A row of a list comes or goes; any other field of a live object has a value, which may be null.
-            from: field.before.filter(|_| action != Some(Action::Create)).or_else(|| gone(&field.path, action)),
-            to: field.after.or_else(|| gone(&field.path, None)),
-            path: field.path,
+        let mut field_notes = BTreeMap::new();
+        let fields = change.fields.into_iter().map(|field| {
+            let path = self::path(&field.path)?;
+            field_notes.extend(field.note.map(|note| (path.clone(), note)));
+            Ok(FieldChange {
+                display: field.display.and_then(display),
+                because: self.origin(&field.at),
+                // A row of a list comes or goes; any other field of a live object has a value, which may be null.
+                from: field.before.filter(|_| action != Some(Action::Create)).or_else(|| gone(&path, action)),
+                to: field.after.or_else(|| gone(&path, None)),
+                path,
+            })
         });
-        let fields = fields.collect();
+        let fields = fields.collect::<Result<_, FileError>>()?;
+        let before = change.before.into_iter().map(|one| Ok((path(&one.path)?, one.value)));
         Ok(Change {
             id: self.id(&change.address)?,
             target: change.target.into(),
@@ -294,7 +296,7 @@ impl Reading<'_> {
             action: action.ok_or_else(|| FileError::Shape(format!("there is no action `{}`", change.action)))?,
             implicit: change.implicit,
             fields,
-            before: change.before.into_iter().map(|one| (one.path.into(), one.value)).collect(),
+            before: before.collect::<Result<_, FileError>>()?,
             notes: change.notes,
             field_notes,
             impact: self.impact(change.impact),
@@ -364,13 +366,15 @@ impl Reading<'_> {
             .into_iter()
             .map(|reference| Ok(Reference { to: self.id(&reference.address)?, origin: self.origin(&reference.at) }));
         let references = references.collect::<Result<_, FileError>>()?;
+        let fields = one.fields.into_iter().map(|(text, field)| Ok((path(&text)?, self.located(field))));
+        let fields = fields.collect::<Result<_, FileError>>()?;
         Ok(Desired {
             id: self.id(&one.address)?,
             target: one.target.into(),
             ensure,
-            locator: self.fields(one.locator),
+            locator: one.locator.into_iter().map(|(name, field)| (name.into(), self.located(field))).collect(),
             references,
-            fields: self.fields(one.fields),
+            fields,
             labels: one.labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
             origin: self.origin(&one.at),
             selected: one.changes,
@@ -380,10 +384,7 @@ impl Reading<'_> {
         })
     }
 
-    fn fields(&mut self, fields: BTreeMap<String, document::Field>) -> Fields {
-        fields
-            .into_iter()
-            .map(|(path, field)| (path.into(), Located::new(field.value, self.origin(&field.at))))
-            .collect()
+    fn located(&mut self, field: document::Field) -> Located<Value> {
+        Located::new(field.value, self.origin(&field.at))
     }
 }

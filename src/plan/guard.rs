@@ -225,7 +225,7 @@ pub fn acknowledgement(plan: &Plan, excesses: &[Excess]) -> String {
     for change in &plan.changes {
         let mut fields: Vec<_> = change.fields.iter().collect();
         fields.sort_by(|one, other| one.path.cmp(&other.path));
-        let fields: Vec<_> = fields.iter().map(|field| json!([field.path, field.from, field.to])).collect();
+        let fields: Vec<_> = fields.iter().map(|field| json!([field.path.as_str(), field.from, field.to])).collect();
         let id = change.id.to_string();
         take(json!([id, *change.target, change.action.name(), change.implicit, change.handle, fields]));
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::TargetState;
-use crate::model::{Action, Change, Desired, FieldChange, Live, ObservedState, policy::Policy};
+use crate::model::{Action, Change, Desired, FieldChange, FieldPath, Live, ObservedState, policy::Policy};
 
 /// Returns in words how an object differs from the one that its change was planned on, as far as the change tells; what
 /// is passed back with the declared fields may have moved too.
@@ -38,17 +38,22 @@ fn fields(change: &Change, live: &Live, state: &TargetState<'_>) -> Vec<String> 
     }
     let Some((kind, desired)) = state.kind(&change.id).zip(desired) else { return Vec::new() };
     let Ok(now) = kind.compare(desired, Some(live), &state.facts) else { return Vec::new() };
-    let by_path = |fields: &[FieldChange]| -> BTreeMap<String, FieldChange> {
+    let by_path = |fields: &[FieldChange]| -> BTreeMap<FieldPath, FieldChange> {
         fields.iter().map(|field| (field.path.clone(), field.clone())).collect()
     };
     let (before, now) = (by_path(&change.fields), by_path(&now));
-    let paths: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let paths: BTreeSet<&FieldPath> = before.keys().chain(now.keys()).collect();
     let moved = paths.into_iter().filter_map(|path| told(path, before.get(path), now.get(path), desired));
     moved.collect()
 }
 
 /// Says how a field moved; none where it did not, or was not looked at when the change was planned.
-fn told(path: &str, before: Option<&FieldChange>, now: Option<&FieldChange>, desired: &Desired) -> Option<String> {
+fn told(
+    path: &FieldPath,
+    before: Option<&FieldChange>,
+    now: Option<&FieldChange>,
+    desired: &Desired,
+) -> Option<String> {
     let text = |value: Option<&Value>| value.unwrap_or(&Value::Null).to_string();
     match (before, now) {
         (Some(before), Some(now)) => (before.from != now.from)

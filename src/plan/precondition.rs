@@ -4,14 +4,19 @@
 //! call sends back as they were read; for a create its absence and the ids of what it hangs on. Times and names of
 //! those who changed it do not, so unrelated moves do no harm.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Plan, TargetState};
 use crate::{
-    model::{Action, Change, Desired, Ensure, FieldChange, ObservedState, Outcome, ResourceId, policy::Policy},
+    model::{
+        Action, Change, Desired, Ensure, FieldChange, FieldPath, ObservedState, Outcome, ResourceId, policy::Policy,
+    },
     provider::Kind,
 };
 
@@ -20,16 +25,21 @@ pub fn precondition(kind: &dyn Kind, desired: &Desired, observed: &ObservedState
     match observed {
         ObservedState::Found(live) => {
             let known = kind.precondition_fields();
-            let matters = |name: &str| {
-                known.is_none_or(|known| known.contains(&name))
-                    || desired.fields.keys().any(|path| base(path) == base(name))
-                    || desired.locator.keys().filter_map(|path| path.strip_prefix("match.")).any(|path| path == name)
+            let declared: BTreeSet<_> = desired.fields.keys().map(FieldPath::root).collect();
+            let matters = |path: &FieldPath| {
+                known.is_none_or(|known| known.contains(&path.as_str()))
+                    || declared.contains(&path.root())
+                    || desired
+                        .locator
+                        .keys()
+                        .filter_map(|key| key.strip_prefix("match."))
+                        .any(|name| name == path.as_str())
             };
             let fields: Map<String, Value> = live
                 .fields
                 .iter()
-                .filter(|(name, _)| matters(name))
-                .map(|(name, value)| (name.to_string(), value.clone()))
+                .filter(|(path, _)| matters(path))
+                .map(|(path, value)| (path.to_string(), value.clone()))
                 .collect();
             json!({"found": live.handle, "fields": fields})
         }
@@ -57,11 +67,6 @@ fn place_now(desired: &Desired, observed: &ObservedState) -> Option<Value> {
         ObservedState::Found(live) if live.fields.is_empty() && !desired.fields.is_empty() => Some(live.handle.clone()),
         _ => None,
     }
-}
-
-/// The field that a path lies in: `bind_info` of `bind_info[3].port`.
-fn base(path: &str) -> &str {
-    path.split(['[', '.']).next().unwrap_or(path)
 }
 
 /// Returns the digest of what a change rests on, in hexadecimal digits.

@@ -1,13 +1,13 @@
 //! What a kind says about who changed what.
 
-use crate::model::{ResourceId, author::Changed};
+use crate::model::{FieldPath, ResourceId, author::Changed};
 
 /// The last changes of live values, as far as they are known.
 #[derive(Debug, Default)]
 pub struct Authors {
-    /// The last change of each field that differs, by its path; with an empty path that of the object itself, where it
-    /// is made or removed. What is missing is unknown.
-    pub known: Vec<(ResourceId, String, Changed)>,
+    /// The last change of each field that differs, by its path; without a path that of the object itself, where it is
+    /// made or removed. What is missing is unknown.
+    pub known: Vec<(ResourceId, Option<FieldPath>, Changed)>,
 }
 
 impl Authors {

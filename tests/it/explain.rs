@@ -134,15 +134,15 @@ fn a_line_leads_to_fields_and_calls() {
 
     m/web.yaml:12:29
     ProcessTemplate nginx  (cmdb, demo/nginx #50)                       m/web.yaml:2:1
-        bind_info[0].port bind_info[1] comes to be 0.0.0.0:80 tcp       m/web.yaml:12:29
+        bind_info[@0].port bind_info[1] comes to be 0.0.0.0:80 tcp      m/web.yaml:12:29
         call: update_proc_template {"bk_biz_id":3,"process_property":{"bind_info":{"as_default_value":true,"value":[{"ip":{"as_default_value":true,"value":"2"},"port":{"as_default_value":true,"value":"80"},"protocol":{"as_default_value":true,"value":"1"},"row_id":1}]}},"process_template_id":50}
 
     m/web.yaml:11
     ProcessTemplate nginx  (cmdb, demo/nginx #50)                       m/web.yaml:2:1
-        bind_info[0].ip       bind_info[1] comes to be 0.0.0.0:80 tcp   m/web.yaml:12:14
-        bind_info[0].port     bind_info[1] comes to be 0.0.0.0:80 tcp   m/web.yaml:12:29
-        bind_info[0].protocol bind_info[1] comes to be 0.0.0.0:80 tcp   m/web.yaml:12:45
-        bind_info             bind_info[1] comes to be 0.0.0.0:80 tcp   m/web.yaml:12:7
+        bind_info[@0].ip       bind_info[1] comes to be 0.0.0.0:80 tcp  m/web.yaml:12:14
+        bind_info[@0].port     bind_info[1] comes to be 0.0.0.0:80 tcp  m/web.yaml:12:29
+        bind_info[@0].protocol bind_info[1] comes to be 0.0.0.0:80 tcp  m/web.yaml:12:45
+        bind_info              bind_info[1] comes to be 0.0.0.0:80 tcp  m/web.yaml:12:7
         call: update_proc_template {"bk_biz_id":3,"process_property":{"bind_info":{"as_default_value":true,"value":[{"ip":{"as_default_value":true,"value":"2"},"port":{"as_default_value":true,"value":"80"},"protocol":{"as_default_value":true,"value":"1"},"row_id":1}]}},"process_template_id":50}
     "##);
     assert!(site.writes().is_empty());

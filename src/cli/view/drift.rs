@@ -14,7 +14,7 @@ use super::{
 use crate::{
     engine::author::Trace,
     model::{
-        Action, Change, FieldChange,
+        Action, Change, FieldChange, FieldPath,
         author::{Changed, Deed, Source, Verdict},
     },
 };
@@ -43,8 +43,8 @@ pub(super) struct AttributedChange<'a> {
 
 /// Tells of each part of a change who did it.
 pub(super) fn attributed_changes<'a>(change: &'a Change, trace: &Trace) -> Vec<AttributedChange<'a>> {
-    let told = |(path, changed): (&str, Changed)| {
-        let field = change.fields.iter().find(|field| field.path == path);
+    let told = |(path, changed): (Option<&FieldPath>, Changed)| {
+        let field = change.fields.iter().find(|field| Some(&field.path) == path);
         AttributedChange { verdict: changed.verdict(change.action), field, sentence: sentence(&changed, field) }
     };
     trace.all(change).into_iter().map(told).collect()
@@ -86,13 +86,13 @@ pub(in crate::cli) fn text(report: &Report<'_>, ui: &Ui) -> String {
 }
 
 /// Writes the parts of a change. What is the same for several fields in a row is said once, behind them.
-fn object(writer: &mut Writer<'_>, change: &Change, parts: &[(&str, Changed)]) {
+fn object(writer: &mut Writer<'_>, change: &Change, parts: &[(Option<&FieldPath>, Changed)]) {
     for run in parts.chunk_by(|(_, one), (_, next)| one == next) {
         let mut told = None;
         for (path, changed) in run {
             let verdict = changed.verdict(change.action);
             let word = writer.styled(&format!("{:<8}", verdict.name()), style(verdict));
-            let field = change.fields.iter().find(|field| field.path == *path);
+            let field = change.fields.iter().find(|field| Some(&field.path) == *path);
             let sentence = sentence(changed, field);
             let Some(field) = field else {
                 writer.plain(&format!("    {word} {sentence}"));
@@ -100,7 +100,7 @@ fn object(writer: &mut Writer<'_>, change: &Change, parts: &[(&str, Changed)]) {
             };
             let said = if run.len() == 1 { format!(", {sentence}") } else { String::new() };
             let place = writer.place(&field.because);
-            writer.line(&format!("    {word} {path}: {}{said}", values(field)), &place);
+            writer.line(&format!("    {word} {}: {}{said}", field.path, values(field)), &place);
             told = Some(sentence).filter(|_| run.len() > 1);
         }
         if let Some(told) = told {
@@ -182,11 +182,11 @@ pub(super) fn json(report: &Report<'_>) -> Value {
         shown["verdict"] = json!(verdict(change, trace).name());
         shown["policy"] = json!(if is_reported { "report" } else { "enforce" });
         if change.action != Action::Update {
-            shown["changed"] = author(&trace.of(&change.id, ""));
+            shown["changed"] = author(&trace.of(&change.id, None));
         }
         for (field, shown) in change.fields.iter().zip(shown["fields"].as_array_mut().into_iter().flatten()) {
             if change.action == Action::Update {
-                let changed = trace.of(&change.id, &field.path);
+                let changed = trace.of(&change.id, Some(&field.path));
                 shown["verdict"] = json!(changed.verdict(change.action).name());
                 shown["changed"] = author(&changed);
             }

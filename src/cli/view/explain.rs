@@ -142,7 +142,9 @@ impl Writer<'_> {
                 document["via"] = Value::Array(steps);
             }
         }
-        if let (Role::Field, Some(live)) = (part.role, one.live.and_then(|live| live.fields.get(part.path))) {
+        if let Role::Field(path) = part.role
+            && let Some(live) = one.live.and_then(|live| live.fields.get(path))
+        {
             document["live"] = live.clone();
         }
         if let Some(policy) = one.leniency(part) {
@@ -170,14 +172,14 @@ impl Writer<'_> {
             },
             Role::Setting => "holds for the object as a whole".to_owned(),
             Role::Reference(to) => format!("finds {to}, which it refers to"),
-            Role::Field | Role::Finder if !changes.is_empty() => {
+            Role::Field(_) | Role::Finder if !changes.is_empty() => {
                 let changes = changes.iter().map(|field| arrow(field, part.path)).collect::<Vec<_>>().join("; ");
                 if one.leniency(part).is_some() { format!("{changes}, only reported") } else { changes }
             }
-            Role::Field if one.leniency(part) == Some(Policy::Ignore) => {
+            Role::Field(_) if one.leniency(part) == Some(Policy::Ignore) => {
                 format!("{declared}, ignored, whatever is live")
             }
-            Role::Field | Role::Finder => match one.state {
+            Role::Field(_) | Role::Finder => match one.state {
                 State::Blocked(_) | State::Outside | State::Ignored => declared,
                 State::Changes(change) | State::Reported(change) if change.action != Action::Update => declared,
                 State::Changes(_) | State::Reported(_) | State::AsDeclared => format!("{declared}, as it is live"),
@@ -206,7 +208,7 @@ fn in_one_line(text: &str) -> String {
 
 fn role(role: Role<'_>) -> &'static str {
     match role {
-        Role::Field => "field",
+        Role::Field(_) => "field",
         Role::Finder => "finder",
         Role::Setting => "setting",
         Role::Reference(_) => "reference",

@@ -216,7 +216,7 @@ impl List<'_> {
         let key = format!("{} {}", change.target, change.id);
         self.add(rank, rule, title, message, Some(at), &key);
         let finder = &self.finder;
-        let place = |field: &FieldChange| Some((line(&field.path), finder.place(&field.because)?));
+        let place = |field: &FieldChange| Some((line(field.path.as_str()), finder.place(&field.because)?));
         let fields = change.fields.iter().take(FIELDS).filter_map(place).collect();
         if let Some(last) = self.found.last_mut() {
             last.fields = fields;

@@ -189,7 +189,7 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
             Action::Delete => "it is not to be there",
         },
         "fields": change.fields.iter().map(|one| field(one, change, sources)).collect::<Vec<_>>(),
-        "before": change.before.iter().map(|(path, value)| json!({"path": **path, "value": value})).collect::<Vec<_>>(),
+        "before": change.before.iter().map(|(path, value)| json!({"path": path.as_str(), "value": value})).collect::<Vec<_>>(),
         "implicit": change.implicit,
         "impact": change.impact,
         "notes": change.notes,
@@ -211,7 +211,7 @@ fn field(field: &FieldChange, change: &Change, sources: &Sources) -> Value {
 
 /// Returns the path and the two values of a field, with what people read in their place.
 pub(super) fn values(field: &FieldChange) -> Value {
-    let mut values = json!({"path": field.path, "before": field.from, "after": field.to});
+    let mut values = json!({"path": field.path.as_str(), "before": field.from, "after": field.to});
     if let Some(display) = &field.display {
         values["display"] = json!({"kind": display.kind.name(), "before": display.from, "after": display.to});
     }

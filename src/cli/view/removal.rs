@@ -48,7 +48,7 @@ fn set(change: &Change) -> impl Iterator<Item = (&str, &Value)> {
         let is_part = change.handle.as_object().is_some_and(|parts| parts.values().any(|part| part == value));
         value.is_number() && name.ends_with("_id") && (change.handle == *value || is_part)
     };
-    let all = change.before.iter().map(|(name, value)| (&**name, unlocked(value)));
+    let all = change.before.iter().map(|(path, value)| (path.as_str(), unlocked(value)));
     all.filter(move |(name, value)| {
         let is_empty = value.is_null() || *value == "" || value.as_array().is_some_and(Vec::is_empty);
         !is_empty && !is_own_id(name, value)

@@ -1,6 +1,6 @@
 //! A plan and its outcome as people read them on a terminal.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
@@ -123,21 +123,20 @@ impl<'a> Writer<'a> {
 
     fn change(&mut self, change: &Change) {
         self.head(change);
-        let width = change.fields.iter().map(|field| group(&field.path).width()).max().unwrap_or(0).clamp(12, 24);
+        let width = change.fields.iter().map(|field| field.path.root().width()).max().unwrap_or(0).clamp(12, 24);
         if let Some(impact) = impact(change) {
             let text = self.styled(&format!("    impact: {impact}"), QUIET);
             self.plain(&text);
         }
-        let mut last = "";
+        let mut last = Cow::Borrowed("");
         // An overlay may decide one half of a value; both halves belong together all the same.
-        let first = |name| change.fields.iter().position(|field| group(&field.path) == name);
+        let first = |name| change.fields.iter().position(|field| field.path.root() == name);
         let mut fields: Vec<_> = change.fields.iter().collect();
-        fields.sort_by_cached_key(|field| first(group(&field.path)));
+        fields.sort_by_cached_key(|field| first(field.path.root()));
         for field in fields {
-            let name = group(&field.path);
-            let shown = if name == last { "" } else { name };
+            let name = field.path.root();
+            self.field(field, if name == last { "" } else { &name }, width, change);
             last = name;
-            self.field(field, shown, width, change);
         }
         self.removed(change, width);
         for note in &change.notes {
@@ -153,19 +152,16 @@ impl<'a> Writer<'a> {
         if let Some(note) = note.filter(|note| !note.is_empty()) {
             let _ = write!(place, "  ({note})");
         }
-        let (sign, text) = match row_of(&field.path) {
-            Some((id, "")) => match (&field.from, &field.to) {
+        let (sign, text) = match (field.path.row(), field.path.rest()) {
+            (Some(id), "") => match (&field.from, &field.to) {
                 (None, Some(to)) => ("+", format!("row {id}  {}", row(to))),
                 (Some(from), None) => ("-", format!("row {id}  {}", row(from))),
                 _ => ("~", format!("row {id}")),
             },
-            Some((id, cell)) => (" ", format!("row {id}  {cell} {}", arrow(field, action))),
-            None if is_part(&field.path, "order") => (" ", format!("order {}", arrow(field, action))),
-            None if is_part(&field.path, "as_default_value") => {
-                (" ", format!("as_default_value {}", arrow(field, action)))
-            }
-            None if is_long(field.from.as_ref()) || is_long(field.to.as_ref()) => (" ", String::new()),
-            None => (" ", arrow(field, action)),
+            (Some(id), cell) => (" ", format!("row {id}  {cell} {}", arrow(field, action))),
+            (None, part) if !part.is_empty() => (" ", format!("{part} {}", arrow(field, action))),
+            (None, _) if is_long(field.from.as_ref()) || is_long(field.to.as_ref()) => (" ", String::new()),
+            (None, _) => (" ", arrow(field, action)),
         };
         let style = match sign {
             "+" => ADDED,
@@ -285,7 +281,7 @@ impl<'a> Writer<'a> {
                 self.plain(&format!("{sign} {}: {}", line(&id.to_string()), line(&what)));
             } else if let Outcome::Normalised(fields) = outcome {
                 for field in fields {
-                    let (id, path, kept) = (id.to_string(), line(&field.path), short(field.to.as_ref()));
+                    let (id, path, kept) = (id.to_string(), line(field.path.as_str()), short(field.to.as_ref()));
                     self.plain(&format!("  {}: {path} is kept as {kept}", line(&id)));
                 }
             }
@@ -367,7 +363,7 @@ pub(in crate::cli) fn finished(
 
 /// Says what went wrong; nothing where all is well.
 pub(in crate::cli) fn trouble(outcome: &Outcome) -> Option<String> {
-    let fields = |fields: &[FieldChange]| fields.iter().map(|field| field.path.clone()).collect::<Vec<_>>().join(", ");
+    let fields = |fields: &[FieldChange]| fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>().join(", ");
     match outcome {
         Outcome::Applied | Outcome::AlreadyTrue | Outcome::Normalised(_) => None,
         Outcome::Stale => Some("not sent: it is no longer as it was when this was planned".to_owned()),
@@ -420,23 +416,6 @@ pub(super) fn things(things: impl Iterator<Item = (&'static str, Option<u64>)>) 
         })
         .collect();
     (!told.is_empty()).then(|| told.join(", "))
-}
-
-/// Says whether a path ends in a part that is no value of its own.
-fn is_part(path: &str, part: &str) -> bool {
-    path.rsplit_once('.').is_some_and(|(_, last)| last == part)
-}
-
-/// The field that a path lies in: `bind_info` of `bind_info[3].port`.
-fn group(path: &str) -> &str {
-    let end = path.strip_suffix(".order").or_else(|| path.strip_suffix(".as_default_value")).unwrap_or(path);
-    end.split('[').next().unwrap_or(end)
-}
-
-/// The row and the cell of a path: `3` and `port` of `bind_info[3].port`.
-fn row_of(path: &str) -> Option<(&str, &str)> {
-    let (id, cell) = path.split_once('[')?.1.split_once(']')?;
-    Some((id, cell.trim_start_matches('.')))
 }
 
 /// A cause without the id of the request that it came up in.

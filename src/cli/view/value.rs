@@ -58,7 +58,7 @@ impl Sides {
         let side = |display: fn(&Display) -> &Option<String>, value: &Option<Value>| {
             let shown = field.display.as_ref().and_then(|one| Some((one.kind, display(one).as_ref()?.as_str())));
             match value {
-                Some(cells) if field.path.ends_with(']') && cells.is_object() => (row(cells), None),
+                Some(cells) if field.path.is_row() && cells.is_object() => (row(cells), None),
                 value => side(shown, value.as_ref()),
             }
         };

@@ -84,7 +84,7 @@ impl<'a> Run<'a> {
             // An object that is removed may have had any value in a field that was not read.
             Action::Delete => self
                 .live(&other.id)
-                .is_some_and(|live| live.fields.get(&*field.path).is_none_or(|value| value == wanted)),
+                .is_some_and(|live| live.fields.get(&field.path).is_none_or(|value| value == wanted)),
         }
     }
 

@@ -104,7 +104,7 @@ impl Kind for Behaviour {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         let changed = || Changed { deed: Deed::Never, ..Changed::unknown() };
-        let known = planned.iter().map(|one| (one.desired.id.clone(), String::new(), changed())).collect();
+        let known = planned.iter().map(|one| (one.desired.id.clone(), None, changed())).collect();
         if self.0 == "Nosy" { self.ask(facts) } else { Step::Done(Authors { known }) }
     }
 
@@ -223,7 +223,7 @@ async fn a_plan_outlives_questions_without_end() {
         .iter()
         .map(|change| {
             let total = plan.impact.iter().find(|total| total.kind == change.id.kind).and_then(|total| total.count);
-            (change.id.kind, change.notes.clone(), total, trace.of(&change.id, "").deed)
+            (change.id.kind, change.notes.clone(), total, trace.of(&change.id, None).deed)
         })
         .collect();
     let note = format!("find out what else has to be done: {endless}");

@@ -21,7 +21,8 @@ fn show(base: &str, overlays: &[(&str, &str)]) -> String {
     let mut lines = Vec::new();
     for object in &set.desired {
         lines.push(object.id.to_string());
-        for (path, value) in object.locator.iter().chain(&object.fields) {
+        let finders = object.locator.iter().map(|(name, value)| (&**name, value));
+        for (path, value) in finders.chain(object.fields.iter().map(|(path, value)| (path.as_str(), value))) {
             let steps: Vec<String> = set.provenance.via(&value.origin).iter().map(|via| step(via, &sources)).collect();
             let at = sources.position(&value.origin);
             lines.push(format!("  {path}={} {at} {}", value.value, steps.join(", ")).trim_end().to_owned());

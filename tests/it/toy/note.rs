@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use reconcile::{
     diagnostic::Diagnostic,
-    model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, Request},
+    model::{Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request},
     provider::{Envelope, Facts, Kind, Observation, Planned, Read, ScopeKey, Step},
     source::Located,
     yaml::{self, Node, Section},
@@ -26,7 +26,7 @@ impl Kind for Note {
             .require("text", diagnostics)
             .and_then(|node| Some(Located::new(json!(yaml::text(node, "text", diagnostics)?), node.origin.clone())));
         section.finish(diagnostics);
-        desired.fields.extend(text.map(|text| ("text".into(), text)));
+        desired.fields.extend(text.map(|text| (FieldPath::field("text"), text)));
         vec![desired]
     }
 
@@ -39,7 +39,7 @@ impl Kind for Note {
                 Read::Failed(refusal) => observation.know(&object.id, ObservedState::Unknown(refusal.to_string())),
                 Read::Value(Value::Null) => observation.know(&object.id, ObservedState::absent()),
                 Read::Value(text) => {
-                    let fields = BTreeMap::from([("text".into(), text.clone())]);
+                    let fields = BTreeMap::from([(FieldPath::field("text"), text.clone())]);
                     let live = Live::new(json!(&*object.id.key), format!("note {}", object.id.key), fields);
                     observation.know(&object.id, ObservedState::Found(live));
                 }
@@ -55,7 +55,7 @@ impl Kind for Note {
     fn compare(&self, desired: &Desired, live: Option<&Live>, _: &Facts) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
         let (wanted, found) = (&desired.fields["text"], live.map(|live| live.field("text")));
         let change = || FieldChange {
-            path: "text".to_owned(),
+            path: FieldPath::field("text"),
             from: found.cloned(),
             to: Some(wanted.value.clone()),
             display: None,

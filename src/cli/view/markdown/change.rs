@@ -131,12 +131,12 @@ impl<'a> Writer<'a> {
     fn field(&self, body: &mut String, change: &Change, field: &FieldChange) {
         self.values(body, change, field);
         if let Some(note) = change.field_notes.get(&field.path) {
-            let _ = writeln!(body, "! {}: {}", cut(&line(&field.path), VALUE), cut(&line(note), VALUE));
+            let _ = writeln!(body, "! {}: {}", cut(&line(field.path.as_str()), VALUE), cut(&line(note), VALUE));
         }
     }
 
     fn values(&self, body: &mut String, change: &Change, field: &FieldChange) {
-        let path = line(&field.path);
+        let path = line(field.path.as_str());
         let path = cut(&path, VALUE);
         let mut place = self.finder.words(&field.because);
         let note = self.report.note(change, field);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub(super) use self::remade::Namesakes;
 use crate::{
     model::{
-        Action, Live, Request,
+        Action, FieldPath, Live, Request,
         author::{Changed, Deed, Source, moment},
     },
     platform::bk_cmdb::lookup::{self, LookupError},
@@ -331,7 +331,7 @@ pub(super) fn of_live<'p, 'f>(
         if is_as_made(one, &changed) && remade.contains(&subject.id) {
             changed.deed = Deed::Remade;
         }
-        authors.known.push((one.desired.id.clone(), path.to_owned(), changed));
+        authors.known.push((one.desired.id.clone(), path.cloned(), changed));
     }
     let ids: BTreeSet<i64> = missing.iter().map(|(_, id, _)| *id).collect();
     let rows = if ids.is_empty() { Ok(HashMap::new()) } else { columns(&ids, observation) };
@@ -341,7 +341,7 @@ pub(super) fn of_live<'p, 'f>(
     let rows = rows.unwrap_or_default();
     for (one, id, path) in missing {
         let told = rows.get(&id).map_or_else(Changed::unknown, |row| of_row(row, one.change.action, facts));
-        authors.known.push((one.desired.id.clone(), path.to_owned(), told));
+        authors.known.push((one.desired.id.clone(), path.cloned(), told));
     }
     authors
 }
@@ -358,11 +358,12 @@ fn of_records<'p>(
     subject: &Subject<'_>,
     trail: &Trail<'_>,
     facts: &Facts,
-) -> Vec<(&'p str, Option<Changed>)> {
-    let whole = (one.change.action == Action::Delete).then(|| ("", creation(trail, facts)));
+) -> Vec<(Option<&'p FieldPath>, Option<Changed>)> {
+    let whole = (one.change.action == Action::Delete).then(|| (None, creation(trail, facts)));
     let fields = one.change.fields.iter().map(|field| {
-        let told = last_change(trail, &field.path, live.field(&field.path), facts);
-        (field.path.as_str(), told.map(|told| with_display(told, subject.model, live, &field.path, facts)))
+        let name = field.path.as_str();
+        let told = last_change(trail, name, live.field(name), facts);
+        (Some(&field.path), told.map(|told| with_display(told, subject.model, live, name, facts)))
     });
     whole.into_iter().chain(fields).collect()
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, Fields, ObservedState},
+    model::{Desired, Ensure, FieldPath, Fields, Locator, ObservedState},
     platform::bk_cmdb::{
         attribute::{plain, text},
         lookup::{LookupError, Place},
@@ -140,28 +140,29 @@ pub(super) fn attributes(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> 
             diagnostics.push(Diagnostic::error("M304", format!("`{name}` cannot be set: {why}"), &key.origin));
             continue;
         }
-        fields.insert(name.into(), Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone()));
+        let declared = Located::new(declared(value), value.origin.clone());
+        fields.insert(FieldPath::field(name), declared.with_key(key.origin.clone()));
     }
     fields
 }
 
 /// Reads `match`: the values of the fields that pick one object.
-pub(super) fn matching(node: &Node<'_>, prefix: &str, diagnostics: &mut Vec<Diagnostic>) -> Fields {
-    let Some(section) = Section::open(node, "`match`", diagnostics) else { return Fields::new() };
+pub(super) fn matching(node: &Node<'_>, prefix: &str, diagnostics: &mut Vec<Diagnostic>) -> Locator {
+    let Some(section) = Section::open(node, "`match`", diagnostics) else { return Locator::new() };
     if section.node().entries().is_empty() {
         diagnostics.push(Diagnostic::error("M305", "`match` is empty", &node.origin));
     }
-    let mut fields = Fields::new();
+    let mut locator = Locator::new();
     for (key, value) in section.node().entries() {
         if value.as_text().is_none() {
             let message = format!("`match` needs a value for `{}`, not {}", key.key(), value.describe());
             diagnostics.push(Diagnostic::error("M305", message, &value.origin));
             continue;
         }
-        let path: Arc<str> = format!("{prefix}{}", key.key()).into();
-        fields.insert(path, Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone()));
+        let name: Arc<str> = format!("{prefix}{}", key.key()).into();
+        locator.insert(name, Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone()));
     }
-    fields
+    locator
 }
 
 /// Returns what the server would refuse in the name of a module or of an instance of a custom layer (contract section

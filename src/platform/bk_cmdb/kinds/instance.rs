@@ -10,10 +10,7 @@ mod prune;
 mod unique;
 mod unique_keys;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -25,7 +22,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, Request},
+    model::{Action, Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request},
     platform::bk_cmdb::{
         api::DATA,
         attribute::text,
@@ -183,7 +180,7 @@ impl Kind for Instance {
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
         let definition = lookup::definition(model_of(desired), &mut Observation::default(), facts).unwrap_or_default();
         let mut declared: Vec<(&str, &Located<Value>)> =
-            desired.fields.iter().map(|(name, value)| (&**name, value)).collect();
+            desired.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
         if live.is_none() {
             let matched =
                 desired.locator.iter().filter_map(|(path, value)| Some((path.strip_prefix("match.")?, value)));
@@ -232,7 +229,7 @@ impl Kind for Instance {
                     .change
                     .fields
                     .iter()
-                    .map(|field| (field.path.clone(), field.to.clone().unwrap_or_default()))
+                    .map(|field| (field.path.to_string(), field.to.clone().unwrap_or_default()))
                     .collect();
                 let data: Map<String, Value> = data.into_iter().chain(placed_in(one)).collect();
                 let model = model_of(one.desired);
@@ -326,7 +323,7 @@ pub(super) fn attribute_changes(
             }
             Ok(wire) if live.is_some_and(|live| attribute.same(&wire, live.field(name), time_zone)) => {}
             Ok(wire) => changes.push(FieldChange {
-                path: (*name).to_owned(),
+                path: FieldPath::field(name),
                 display: attribute.display(live.map(|live| live.field(name)), &wire, time_zone),
                 from: live.map(|live| live.field(name).clone()),
                 to: Some(wire),
@@ -375,7 +372,7 @@ fn decode_parent(node: &Node<'_>, desired: &mut Desired, diagnostics: &mut Vec<D
 }
 
 fn live(desired: &Desired, row: &Value) -> Live {
-    let fields = row.as_object().into_iter().flatten().map(|(name, value)| (Arc::from(name.as_str()), value.clone()));
+    let fields = row.as_object().into_iter().flatten().map(|(name, value)| (FieldPath::field(name), value.clone()));
     let label = format!("{} #{}", model_of(desired), row["bk_inst_id"]);
     Live::new(row["bk_inst_id"].clone(), label, fields.collect())
 }

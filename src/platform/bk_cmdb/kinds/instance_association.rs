@@ -3,10 +3,7 @@
 //! A document declares one row for each of its targets, and each row is an object of the plan. Rows never change:
 //! they are there or not.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
@@ -25,7 +22,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Call, Desired, Ensure, FieldChange, Live, ObservedState, Reference, Request, ResourceId},
+    model::{Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Reference, Request, ResourceId},
     platform::bk_cmdb::lookup::read_rows,
     provider::{Authors, Envelope, Facts, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
@@ -190,9 +187,9 @@ impl Kind for InstanceAssociation {
         None
     }
 
-    fn before(&self, live: &Live) -> Vec<(Arc<str>, Value)> {
+    fn before(&self, live: &Live) -> Vec<(FieldPath, Value)> {
         let ends = ["source", "target"].iter().zip(&live.depends_on);
-        ends.map(|(end, label)| ((*end).into(), json!(label))).collect()
+        ends.map(|(end, label)| (FieldPath::field(end), json!(label))).collect()
     }
 
     fn implicit_dependencies<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {

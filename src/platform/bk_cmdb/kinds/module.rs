@@ -10,10 +10,7 @@ mod own;
 mod prune;
 mod removal;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -25,7 +22,9 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, Request, policy::Policy},
+    model::{
+        Action, Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request, policy::Policy,
+    },
     platform::bk_cmdb::{
         api::DATA,
         attribute::text,
@@ -45,7 +44,12 @@ const TEMPLATE: &str = "service_template_id";
 /// The service category of a module.
 const CATEGORY: &str = "service_category_id";
 /// Prefix of what a document resolves to beside what is live: ids of its service template and category.
-const WANTED: &str = "wanted.";
+const WANTED: &str = "wanted";
+
+/// Returns the path under which a live module keeps an id that its document asks for.
+fn wanted_path(key: &str) -> FieldPath {
+    FieldPath::field(WANTED).part(key)
+}
 
 /// The kind.
 pub(crate) struct Module;
@@ -170,7 +174,7 @@ impl Kind for Module {
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
         let definition = own::known(own::business(desired, live, facts), facts);
         let mut declared: Vec<(&str, &Located<Value>)> =
-            desired.fields.iter().map(|(name, value)| (&**name, value)).collect();
+            desired.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
         if live.is_none() && desired.field(NAME).is_none() {
             declared.extend(desired.locator.get("module").map(|name| (NAME, name)));
         }
@@ -235,7 +239,7 @@ impl Kind for Module {
 }
 
 fn request(one: &Planned<'_>) -> Request {
-    let changed = one.change.fields.iter().map(|field| (field.path.clone(), field.to.clone().unwrap_or_default()));
+    let changed = one.change.fields.iter().map(|field| (field.path.to_string(), field.to.clone().unwrap_or_default()));
     let mut data: Map<String, Value> = changed.collect();
     let Some(live) = one.live else {
         // The parent is demanded although the set says it already (contract section 4.2).
@@ -277,7 +281,7 @@ fn refused(desired: &Desired, live: &Live, changes: &[FieldChange]) -> Option<Di
 /// What the service template and category of a live module are to become: the template cannot change, and it gives the
 /// category (codes 1199083 and 1101090).
 fn category_change(desired: &Desired, live: &Live) -> Result<Option<FieldChange>, Vec<Diagnostic>> {
-    let wanted = |key: &str| live.fields.get(&*format!("{WANTED}{key}"));
+    let wanted = |key: &str| live.fields.get(&wanted_path(key));
     let template = live.field(TEMPLATE);
     if let (Some(given), Some(wanted)) = (desired.locator.get("serviceTemplate"), wanted(TEMPLATE))
         && wanted != template
@@ -296,7 +300,7 @@ fn category_change(desired: &Desired, live: &Live) -> Result<Option<FieldChange>
         return Err(vec![Diagnostic::error("P108", message, &given.origin)]);
     }
     Ok(Some(FieldChange {
-        path: CATEGORY.to_owned(),
+        path: FieldPath::field(CATEGORY),
         from: Some(live.field(CATEGORY).clone()),
         to: Some(wanted.clone()),
         display: None,
@@ -322,7 +326,7 @@ fn claim(handle: &Value, name: &str) -> String {
 }
 
 fn live(desired: &Desired, row: &Value) -> Live {
-    let fields = row.as_object().into_iter().flatten().map(|(name, value)| (Arc::from(name.as_str()), value.clone()));
+    let fields = row.as_object().into_iter().flatten().map(|(name, value)| (FieldPath::field(name), value.clone()));
     let place = |key: &str| desired.locate(key).and_then(Value::as_str).map(str::to_owned);
     let path: Vec<_> = [place("business"), place("set")].into_iter().flatten().collect();
     let handle = json!({"business": row["bk_biz_id"], "set": row["bk_set_id"], "module": row["bk_module_id"]});

@@ -17,7 +17,10 @@ mod read;
 mod rows;
 mod sync;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +30,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Call, Desired, Ensure, FieldChange, Live, ObservedState, Request},
+    model::{Action, Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Request},
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
@@ -177,7 +180,7 @@ impl Kind for ProcessTemplate {
             return if too_new.is_empty() { creation::changes(desired) } else { Err(too_new) };
         };
         let (mut changes, mut problems) = (Vec::new(), too_new);
-        for name in declared(desired) {
+        for name in &declared(desired) {
             if name == property::BIND_INFO {
                 match rows::merge(desired, live, held::highest(live, facts)) {
                     Ok(merged) => changes.extend(merged.changes),
@@ -230,16 +233,15 @@ impl Kind for ProcessTemplate {
             if one.change.action == Action::Delete {
                 return Some(deletion(one, live));
             }
-            let touched: BTreeSet<&str> =
-                one.change.fields.iter().map(|field| field.path.split(['.', '[']).next().unwrap_or_default()).collect();
+            let touched: BTreeSet<Cow<'_, str>> = one.change.fields.iter().map(|field| field.path.root()).collect();
             let mut properties = Map::new();
             for name in touched {
                 let envelope = if name == property::BIND_INFO {
                     rows::merge(one.desired, live, held::highest(live, facts)).ok()?.envelope
                 } else {
-                    property::envelope(name, one.desired, live)
+                    property::envelope(&name, one.desired, live)
                 };
-                properties.insert(name.to_owned(), envelope);
+                properties.insert(name.into_owned(), envelope);
             }
             let arguments = json!({"bk_biz_id": live.handle["business"],
                 "process_template_id": live.handle["process"], "process_property": properties});
@@ -299,8 +301,8 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
 }
 
 /// The properties that a document declares anything of.
-fn declared(desired: &Desired) -> BTreeSet<&str> {
-    desired.fields.keys().map(|path| path.split(['.', '[']).next().unwrap_or_default()).collect()
+fn declared(desired: &Desired) -> BTreeSet<Cow<'_, str>> {
+    desired.fields.keys().map(FieldPath::root).collect()
 }
 
 fn template_label(id: i64) -> String {

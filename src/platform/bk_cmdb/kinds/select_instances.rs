@@ -8,7 +8,7 @@ use super::decode_common;
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
-    model::{Desired, Ensure, ObservedState},
+    model::{Desired, Ensure, FieldPath, ObservedState},
     platform::bk_cmdb::{
         attribute::Attribute,
         lookup::{Key, Selector},
@@ -68,7 +68,7 @@ pub(super) fn values<'d>(definition: &'d Definition<'_>) -> impl Iterator<Item =
 /// Returns the fields of an instance that its document declares or matches.
 pub(super) fn wanted_fields(desired: &Desired) -> impl Iterator<Item = &str> {
     let matched = desired.locator.keys().filter_map(|path| path.strip_prefix("match."));
-    desired.fields.keys().map(|name| &**name).chain(matched)
+    desired.fields.keys().map(FieldPath::as_str).chain(matched)
 }
 
 /// Returns what picks the instance: its id, or its old key and, where its document changes that key, its new one.

@@ -17,7 +17,10 @@ use serde_json::{Value, json};
 use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Request, ResourceId},
+    model::{
+        Action, Call, Desired, Ensure, FieldChange, FieldPath, Fields, Live, Locator, ObservedState, Request,
+        ResourceId,
+    },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
     yaml::{self, Node, Section},
@@ -163,7 +166,7 @@ impl Kind for App {
         if member::is_members(desired) {
             return Ok(member::compare(desired, live));
         }
-        let mut wanted: Vec<_> = desired.fields.iter().map(|(name, value)| (&**name, value)).collect();
+        let mut wanted: Vec<_> = desired.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
         if live.is_none()
             && desired.field("name").is_none()
             && let Some(name) = desired.locator.get("app")
@@ -174,7 +177,7 @@ impl Kind for App {
             .into_iter()
             .filter(|(name, value)| live.is_none_or(|live| !same(&value.value, live.field(name))))
             .map(|(name, value)| FieldChange {
-                path: name.to_owned(),
+                path: FieldPath::field(name),
                 from: live.map(|live| live.field(name).clone()),
                 to: Some(value.value.clone()),
                 display: None,
@@ -288,7 +291,7 @@ fn ensure(section: &Section<'_, '_>, diagnostics: &mut Vec<Diagnostic>) -> Ensur
     }
 }
 
-fn text_into(key: &str, node: &Node<'_>, into: &mut Fields, diagnostics: &mut Vec<Diagnostic>) {
+fn text_into(key: &str, node: &Node<'_>, into: &mut Locator, diagnostics: &mut Vec<Diagnostic>) {
     if let Some(text) = yaml::text(node, &format!("`{key}`"), diagnostics) {
         into.insert(key.into(), Located::new(json!(text), node.origin.clone()));
     }
@@ -301,7 +304,7 @@ fn fields(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Fields {
         && let Some(name) = yaml::text(node, "`name`", diagnostics)
     {
         check_name(name, node, diagnostics);
-        fields.insert("name".into(), Located::new(json!(name), node.origin.clone()));
+        fields.insert(FieldPath::field("name"), Located::new(json!(name), node.origin.clone()));
     }
     if let Some(node) = section.get("remark") {
         // The server has no null: an application without a remark has an empty one.
@@ -312,13 +315,13 @@ fn fields(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Fields {
                 let message = format!("`remark` takes at most {REMARK} characters, not {length}");
                 diagnostics.push(Diagnostic::error("M401", message, &node.origin));
             }
-            fields.insert("remark".into(), Located::new(json!(remark), node.origin.clone()));
+            fields.insert(FieldPath::field("remark"), Located::new(json!(remark), node.origin.clone()));
         }
     }
     if let Some(node) = section.get("favorite") {
         let favorite = if node.is_null() { Some(false) } else { yaml::boolean(node, "`favorite`", diagnostics) };
         if let Some(favorite) = favorite {
-            fields.insert("favorite".into(), Located::new(json!(favorite), node.origin.clone()));
+            fields.insert(FieldPath::field("favorite"), Located::new(json!(favorite), node.origin.clone()));
         }
     }
     section.finish(diagnostics);
@@ -368,9 +371,9 @@ fn claim(instance: Option<&str>, name: &str) -> String {
 fn live(instance: &str, app: &Value) -> Live {
     let remark = app["remark"].as_str().unwrap_or_default();
     let fields = [
-        ("name".into(), app["name"].clone()),
-        ("remark".into(), json!(remark)),
-        ("favorite".into(), json!(app["favorite"].as_bool().unwrap_or(false))),
+        (FieldPath::field("name"), app["name"].clone()),
+        (FieldPath::field("remark"), json!(remark)),
+        (FieldPath::field("favorite"), json!(app["favorite"].as_bool().unwrap_or(false))),
     ];
     let label = format!("app {}", app["id"].as_str().unwrap_or_default());
     Live::new(json!({"instance": instance, "app": app["id"]}), label, fields.into())

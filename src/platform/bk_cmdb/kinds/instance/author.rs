@@ -70,7 +70,7 @@ fn removed(model: &str, group: &[Planned<'_>], observation: &mut Observation, fa
     let Some(records) = author::of_names(&condition(model), &names, observation, facts) else { return authors };
     for (one, name) in &missing {
         let told = author::removal(&records, |record| record["resource_name"] == **name, facts);
-        authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));
+        authors.known.push((one.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
     }
     authors
 }

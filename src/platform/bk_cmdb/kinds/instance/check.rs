@@ -31,7 +31,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
                     .into_iter()
                     .map(|problem| *problem)
                     .collect();
-                let declared: Vec<_> = one.fields.iter().map(|(name, value)| (&**name, value)).collect();
+                let declared: Vec<_> = one.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
                 problems.extend(attribute_changes(&declared, None, &definition, facts).err().unwrap_or_default());
                 match parent::check(one, all, &mut observation, facts) {
                     Ok(found) => problems.extend(found),

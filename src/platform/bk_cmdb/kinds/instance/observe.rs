@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request, ResourceId},
+    model::{Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{business_id, observed_after},
@@ -159,7 +159,7 @@ fn assign(
                         }
                         let keys = taken.as_ref().ok().and_then(|(_, conflicts)| conflicts.fields.get(id));
                         for (field, value) in keys.into_iter().flatten() {
-                            live.fields.entry(field.as_str().into()).or_insert_with(|| value.clone());
+                            live.fields.entry(FieldPath::field(field)).or_insert_with(|| value.clone());
                         }
                         parent::refused_name(one, row).unwrap_or(ObservedState::Found(live))
                     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{NAME, unique};
 use crate::{
     diff::identity::Assigned,
-    model::{Desired, Ensure, KeyConflict, Live, ResourceId},
+    model::{Desired, Ensure, FieldPath, KeyConflict, Live, ResourceId},
     platform::bk_cmdb::{
         kinds::select_instances::Definition,
         lookup::{self, Key, LookupError, Rows, Selector},
@@ -100,15 +100,14 @@ pub(super) fn conflicts<'d>(
 fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desired, Option<i64>, Vec<&'d str>)> {
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
     let differs = |one: &'d Desired, row: &Value| -> Vec<&'d str> {
-        let differs = |(name, value): &(&'d std::sync::Arc<str>, &crate::source::Located<Value>)| {
-            let attribute = group.definition.get(&***name);
+        let differs = |(path, value): &(&'d FieldPath, &crate::source::Located<Value>)| {
+            let name = path.as_str();
+            let attribute = group.definition.get(name);
             attribute.is_some_and(|attribute| {
-                attribute
-                    .wire(&value.value, time_zone)
-                    .is_ok_and(|wire| !attribute.same(&wire, &row[&***name], time_zone))
+                attribute.wire(&value.value, time_zone).is_ok_and(|wire| !attribute.same(&wire, &row[name], time_zone))
             })
         };
-        one.fields.iter().filter(differs).map(|(name, _)| &**name).collect()
+        one.fields.iter().filter(differs).map(|(path, _)| path.as_str()).collect()
     };
     let mut changing = Vec::new();
     for (one, assigned) in group.documents.iter().zip(group.assigned) {

@@ -35,7 +35,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
             Some((model, id)) => told(one, &trails[&Subject { resource: RESOURCE, model: &model, id }], facts),
             None => Some(Changed { deed: Deed::Never, ..Changed::unknown() }),
         };
-        authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));
+        authors.known.push((one.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
     }
     Step::Done(authors)
 }

@@ -71,7 +71,7 @@ fn removed(business: i64, group: &[Planned<'_>], observation: &mut Observation, 
             record["resource_name"] == *name && row["bk_set_id"] == one.place["set"]
         };
         let told = author::removal(&records, is_about, facts);
-        authors.known.push((one.desired.id.clone(), String::new(), told.unwrap_or_else(Changed::unknown)));
+        authors.known.push((one.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
     }
     authors
 }

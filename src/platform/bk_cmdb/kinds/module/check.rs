@@ -62,7 +62,7 @@ fn problems(
     common: &Definition<'_>,
     facts: &Facts,
 ) -> Vec<Diagnostic> {
-    let declared = one.fields.iter().map(|(name, value)| (&**name, value));
+    let declared = one.fields.iter().map(|(path, value)| (path.as_str(), value));
     let declared: Vec<(&str, &Located<Value>)> =
         declared.filter(|(name, _)| definition.is_some() || common.contains_key(name)).collect();
     attribute_changes(&declared, None, definition.unwrap_or(common), facts).err().unwrap_or_default()

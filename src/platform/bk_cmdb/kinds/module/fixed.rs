@@ -44,7 +44,7 @@ pub(super) fn ask<'m>(
 
 /// Returns true if a document changes an attribute beside the name.
 fn changes_more(one: &Desired, row: Option<&Value>, definition: &Definition<'_>, facts: &Facts) -> bool {
-    let declared = one.fields.iter().map(|(name, value)| (&**name, value));
+    let declared = one.fields.iter().map(|(path, value)| (path.as_str(), value));
     let declared: Vec<(&str, &Located<Value>)> = declared.filter(|(name, _)| *name != NAME).collect();
     let live = row.map(|row| live(one, row));
     attribute_changes(&declared, live.as_ref(), definition, facts)
@@ -75,7 +75,7 @@ pub(super) fn problems(
     let fixed = values(business, template, facts);
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
     let problem = |change: &FieldChange| {
-        let attribute = definition.get(&*change.path)?;
+        let attribute = definition.get(change.path.as_str())?;
         let value = fixed.get(&attribute.id()?)?;
         let is_same = change.to.as_ref().is_some_and(|to| attribute.same(to, value, time_zone));
         let path = &change.path;

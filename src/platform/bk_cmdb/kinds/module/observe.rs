@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Value, json};
 
 use super::{
-    CATEGORY, NAME, TEMPLATE, WANTED, claim, fixed, live,
+    CATEGORY, NAME, TEMPLATE, claim, fixed, live,
     names::{Modules, Sets, is_built_in},
-    removal, wanted_name,
+    removal, wanted_name, wanted_path,
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -162,7 +162,7 @@ fn names_by_set<'f>(
 pub(super) fn found(one: &Desired, mut live: Live, services: &Services<'_>) -> ObservedState {
     match resolve(one, services) {
         Ok(wanted) => {
-            live.fields.extend(wanted.into_iter().map(|(key, id)| (format!("{WANTED}{key}").into(), json!(id))));
+            live.fields.extend(wanted.into_iter().map(|(key, id)| (wanted_path(key), json!(id))));
             ObservedState::Found(live)
         }
         Err(problem) => ObservedState::Impossible(problem),

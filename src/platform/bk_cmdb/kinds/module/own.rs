@@ -13,7 +13,7 @@ use crate::{
 
 /// Returns true if a document declares an attribute that a definition does not have.
 pub(super) fn needs_more(one: &Desired, definition: &Definition<'_>) -> bool {
-    one.fields.keys().any(|name| !definition.contains_key(&**name))
+    one.fields.keys().any(|path| !definition.contains_key(path.as_str()))
 }
 
 /// Returns the definition of modules of a business: the model's own, with that business's attributes where one of the

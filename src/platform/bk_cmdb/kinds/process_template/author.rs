@@ -28,11 +28,11 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     for (one, place) in live() {
         let row = seen(&place, facts).or_else(|| rows.get(&place.process).copied());
         let told = row.map_or_else(Changed::unknown, |row| author::of_row(row, one.change.action, facts));
-        let mut paths: Vec<&str> = one.change.fields.iter().map(|field| field.path.as_str()).collect();
+        let mut paths: Vec<_> = one.change.fields.iter().map(|field| Some(field.path.clone())).collect();
         if one.change.action == Action::Delete {
-            paths.push("");
+            paths.push(None);
         }
-        authors.known.extend(paths.iter().map(|path| (one.desired.id.clone(), (*path).to_owned(), told.clone())));
+        authors.known.extend(paths.into_iter().map(|path| (one.desired.id.clone(), path, told.clone())));
     }
     Step::new(observation.ask, authors)
 }

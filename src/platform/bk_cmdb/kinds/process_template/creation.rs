@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Call, Desired, FieldChange, Live, Request},
+    model::{Call, Desired, FieldChange, FieldPath, Live, Request},
     provider::Planned,
     source::Located,
 };
@@ -30,23 +30,23 @@ pub(super) fn changes(desired: &Desired) -> Result<Vec<FieldChange>, Vec<Diagnos
         let message = format!("a new process template needs `{FUNCTION}`, which cannot be set later");
         problems.push(Diagnostic::error("P115", message, &desired.origin));
     }
-    let added = |path: &str, value: &Located<Value>| FieldChange {
-        path: path.to_owned(),
+    let added = |path: FieldPath, value: &Located<Value>| FieldChange {
+        path,
         from: None,
         to: Some(value.value.clone()),
         display: None,
         because: value.origin.clone(),
     };
     if desired.field(NAME).is_none() {
-        changes.extend(desired.locator.get("process").map(|name| added(NAME, name)));
+        changes.extend(desired.locator.get("process").map(|name| added(FieldPath::field(NAME), name)));
     }
-    for (path, value) in desired.fields.iter().filter(|(path, _)| !path.starts_with(BIND_INFO)) {
+    for (path, value) in desired.fields.iter().filter(|(path, _)| path.root() != BIND_INFO) {
         // Refused by the create alone (contract section 4.4).
         if value.value.as_str().is_some_and(|text| text.trim() != text) {
             let message = format!("`{path}` of a new process template neither begins nor ends with a blank");
             problems.push(Diagnostic::error("P116", message, &value.origin));
         }
-        changes.push(added(path, value));
+        changes.push(added(path.clone(), value));
     }
     if declared(desired).contains(BIND_INFO) {
         match rows::merge(desired, &nothing(), 0) {
@@ -69,9 +69,9 @@ pub(super) fn call(one: &Planned<'_>) -> Call {
         let envelope = if name == BIND_INFO {
             rows::merge(desired, &nothing, 0).map(|merged| merged.envelope).unwrap_or_default()
         } else {
-            property::envelope(name, desired, &nothing)
+            property::envelope(&name, desired, &nothing)
         };
-        spec.insert(name.to_owned(), envelope);
+        spec.insert(name.into_owned(), envelope);
     }
     for (name, value) in [(NAME, wanted_name(desired)), (FUNCTION, desired.field(FUNCTION).and_then(Value::as_str))] {
         spec.insert(name.to_owned(), json!({"value": value, "as_default_value": true}));

@@ -1,9 +1,6 @@
 //! Finding the live process templates that documents mean.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
@@ -11,7 +8,7 @@ use super::{NAME, claim, held, lock, pair, read, rename, template_label};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request},
+    model::{Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, nearest},
@@ -177,5 +174,5 @@ pub(super) fn live(desired: &Desired, row: &Value) -> Live {
     let handle = json!({"business": row["bk_biz_id"], "serviceTemplate": row["service_template_id"],
             "process": row["id"]});
     let label = format!("{path} #{}", row["id"]);
-    Live::new(handle, label, fields.map(|(name, value)| (Arc::from(name.as_str()), value.clone())).collect())
+    Live::new(handle, label, fields.map(|(name, value)| (FieldPath::field(name), value.clone())).collect())
 }

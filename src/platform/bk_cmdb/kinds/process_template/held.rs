@@ -27,7 +27,7 @@ pub(super) fn highest(live: &Live, facts: &Facts) -> i64 {
 /// Asks for the row ids in use where a row is to be added, and says what follows where they cannot be read.
 pub(super) fn observe(desired: &Desired, live: &Live, observation: &mut Observation, facts: &Facts) {
     let Ok(merged) = rows::merge(desired, live, 0) else { return };
-    let Some(row) = merged.changes.iter().find(|one| one.path.ends_with(']') && one.from.is_none()) else { return };
+    let Some(row) = merged.changes.iter().find(|one| one.path.is_row() && one.from.is_none()) else { return };
     if let Err(LookupError::Failed(why)) = read(live, observation, facts) {
         let message = format!("which row ids the processes of {} still hold could not be read: {why}", live.label);
         let hint = "where a row was removed since the last sync, sync the modules before this row is added, or it may \

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Desired, FieldChange, Live},
+    model::{Action, Desired, FieldChange, FieldPath, Live, Row},
     provider::Planned,
 };
 
@@ -45,24 +45,22 @@ impl Reach {
 /// Returns how far a change of a field of a live process template gets.
 pub(super) fn reach(field: &FieldChange, desired: &Desired, live: &Live) -> Reach {
     let is_locked = |name: &str| property::lock(name, desired, live) == json!(true);
-    let lock_of = field.path.strip_suffix(".as_default_value");
-    let path = lock_of.unwrap_or(&field.path);
-    if lock_of.is_some() && field.to != Some(json!(true)) {
+    if property::is_lock(&field.path) && field.to != Some(json!(true)) {
         return Reach::Template;
     }
-    let Some(row) = path.strip_prefix(BIND_INFO) else {
-        return if path == NAME || is_locked(path) { Reach::Sync } else { Reach::New };
-    };
-    let cell = row.strip_prefix('[').and_then(|row| row.split_once("]."));
-    let is_cell_locked = |(id, cell): (&str, &str)| {
+    let property = field.path.root();
+    if property != BIND_INFO {
+        return if property == NAME || is_locked(&property) { Reach::Sync } else { Reach::New };
+    }
+    let is_cell_locked = |id: &str, cell: &str| {
         let rows = rows::merge(desired, live, 0).map(|merged| merged.envelope["value"].clone()).unwrap_or_default();
-        let row = rows.as_array().into_iter().flatten().find(|row| row["row_id"].as_i64() == id.parse().ok());
+        let row = rows.as_array().into_iter().flatten().find(|row| row[rows::ROW_ID].to_string() == id);
         row.is_some_and(|row| row[cell]["as_default_value"] == json!(true))
     };
-    match (row, cell) {
+    match (field.path.row(), field.path.parts().next()) {
         // The server looks at no order.
-        (".order", _) => Reach::Template,
-        (_, Some(cell)) if !is_cell_locked(cell) => Reach::New,
+        (None, Some(part)) if part == rows::ORDER => Reach::Template,
+        (Some(Row::Id(id)), Some(cell)) if !is_cell_locked(&id, &cell) => Reach::New,
         _ if is_locked(BIND_INFO) => Reach::Sync,
         _ => Reach::Unseen,
     }
@@ -77,7 +75,7 @@ pub(super) fn needs_sync(one: &Planned<'_>) -> bool {
 
 /// Returns the remark on a changed field, if there is one.
 pub(super) fn remark(field: &FieldChange, one: &Planned<'_>) -> Option<String> {
-    let is_new_row = field.path.starts_with("bind_info[") && field.path.ends_with(']') && field.to.is_some();
+    let is_new_row = field.path.is_row() && field.to.is_some();
     let enable = field.to.as_ref().filter(|row| is_new_row && row["enable"].is_null());
     let enable = enable.map(|_| "enable not set: the process will be disabled; `enable: true` enables it".to_owned());
     let reach = one.live.filter(|_| one.change.action == Action::Update).map(|live| reach(field, one.desired, live));
@@ -93,15 +91,15 @@ pub(super) fn unlocked(desired: &Desired, live: &Live) -> Option<Diagnostic> {
         !envelope["value"].is_null() && envelope["value"].as_array().is_none_or(|rows| !rows.is_empty())
     };
     let is_open = |name: &str| is_set(live.field(name)) && live.field(name)["as_default_value"] != json!(true);
-    let others = live.fields.iter().filter(|(name, _)| ![NAME, "bk_func_name"].contains(&&***name));
-    let set: BTreeSet<&str> = others.filter(|(_, value)| is_set(value)).map(|(name, _)| &**name).collect();
+    let others = live.fields.iter().filter(|(name, _)| ![NAME, "bk_func_name"].contains(&name.as_str()));
+    let set: BTreeSet<&str> = others.filter(|(_, value)| is_set(value)).map(|(name, _)| name.as_str()).collect();
     let rows = live.field(BIND_INFO)["value"].as_array().into_iter().flatten();
     let has_locked_cell = rows
         .flat_map(|row| row.as_object().into_iter().flatten())
         .any(|(_, cell)| cell["as_default_value"] == json!(true));
     let is_odd =
         |name: &str| is_open(name) && (set.iter().all(|name| is_open(name)) || (name == BIND_INFO && has_locked_cell));
-    let says_nothing = |name: &str| desired.field(&format!("{name}.as_default_value")).is_none();
+    let says_nothing = |name: &str| !desired.fields.contains_key(&property::lock_of(&FieldPath::field(name)));
     let odd: Vec<_> = declared(desired).into_iter().filter(|name| is_odd(name) && says_nothing(name)).collect();
     if odd.is_empty() {
         return None;

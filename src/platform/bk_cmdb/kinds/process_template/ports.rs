@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::rows::words;
+use super::rows::{list_path, words};
 use crate::{diagnostic::Diagnostic, model::Fields, yaml::Node};
 
 /// Checks ports by the server's grammar: items with commas between, each a port or an ascending range, none
@@ -31,7 +31,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 
 /// Warns of rows that no process can bind beside each other: the same address and protocol, and a port in common.
 pub(super) fn warn_of_clashes(items: &[Node<'_>], fields: &Fields, diagnostics: &mut Vec<Diagnostic>) {
-    let text = |at: usize, name: &str| fields.get(&*format!("bind_info[{at}].{name}"))?.value.as_str();
+    let text = |at: usize, name: &str| fields.get(&list_path().row_at(at).part(name))?.value.as_str();
     let key = |at: usize| Some((text(at, "ip").filter(|ip| !ip.is_empty())?, text(at, "protocol")?));
     for (at, item) in items.iter().enumerate() {
         let (Some(own), Some(port)) = (key(at), text(at, "port")) else { continue };

@@ -6,13 +6,25 @@ use super::rows;
 use crate::{
     diagnostic::Diagnostic,
     diff::values::same,
-    model::{Desired, FieldChange, Fields, Live},
+    model::{Desired, FieldChange, FieldPath, Fields, Live},
     source::{Located, Origin},
     yaml::{self, Content, Node, Section},
 };
 
 /// The property that holds rows.
 pub(super) const BIND_INFO: &str = "bind_info";
+/// The part of a property or a cell that says whether its value is locked.
+const LOCK: &str = "as_default_value";
+
+/// Returns the path of the lock of a property or a cell.
+pub(super) fn lock_of(path: &FieldPath) -> FieldPath {
+    path.part(LOCK)
+}
+
+/// Says whether a path is that of a lock.
+pub(super) fn is_lock(path: &FieldPath) -> bool {
+    path.parts().last().is_some_and(|part| part == LOCK)
+}
 
 /// What a property's value is.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +104,7 @@ fn decode_one(name: &str, kind: Type, node: &Node<'_>, fields: &mut Fields, diag
     if let Some(value) = value
         && let Some(read) = read(name, kind, value, diagnostics)
     {
-        fields.insert(name.into(), Located::new(read, value.origin.clone()));
+        fields.insert(FieldPath::field(name), Located::new(read, value.origin.clone()));
     }
     if let Some(lock) = lock {
         let what = format!("`as_default_value` of `{name}`");
@@ -101,7 +113,8 @@ fn decode_one(name: &str, kind: Type, node: &Node<'_>, fields: &mut Fields, diag
             let message = format!("`{name}` is always locked: the server sets its `as_default_value` to true");
             diagnostics.push(Diagnostic::error("M322", message, &lock.origin));
         }
-        fields.insert(format!("{name}.as_default_value").into(), Located::new(json!(locked), lock.origin.clone()));
+        let path = lock_of(&FieldPath::field(name));
+        fields.insert(path, Located::new(json!(locked), lock.origin.clone()));
     }
 }
 
@@ -170,14 +183,14 @@ pub(super) fn changes(name: &str, desired: &Desired, live: &Live) -> Vec<FieldCh
     let mut changes = Vec::new();
     if let Some(value) = desired.fields.get(name).filter(|value| !same(&value.value, &envelope["value"])) {
         changes.push(FieldChange {
-            path: name.to_owned(),
+            path: FieldPath::field(name),
             from: Some(envelope["value"].clone()),
             to: Some(value.value.clone()),
             display: None,
             because: value.origin.clone(),
         });
     }
-    let path = format!("{name}.as_default_value");
+    let path = lock_of(&FieldPath::field(name));
     let locked = changes.first().and_then(|change| implied_lock(&path, desired, envelope, &change.because));
     changes.extend(locked.or_else(|| lock_change(&path, desired, &envelope["as_default_value"])));
     changes
@@ -185,11 +198,11 @@ pub(super) fn changes(name: &str, desired: &Desired, live: &Live) -> Vec<FieldCh
 
 /// Returns the change of a lock that nobody set or declared, beside a change of its value. Of a value that was never set
 /// the lock is no news.
-pub(super) fn implied_lock(path: &str, desired: &Desired, live: &Value, because: &Origin) -> Option<FieldChange> {
-    let is_open = live["as_default_value"].is_null() && desired.field(path).is_none();
+pub(super) fn implied_lock(path: &FieldPath, desired: &Desired, live: &Value, because: &Origin) -> Option<FieldChange> {
+    let is_open = live[LOCK].is_null() && !desired.fields.contains_key(path);
     let is_set = !live["value"].is_null() && live["value"].as_array().is_none_or(|rows| !rows.is_empty());
     (is_open && is_set).then(|| FieldChange {
-        path: path.to_owned(),
+        path: path.clone(),
         from: Some(Value::Null),
         to: Some(json!(true)),
         display: None,
@@ -198,10 +211,10 @@ pub(super) fn implied_lock(path: &str, desired: &Desired, live: &Value, because:
 }
 
 /// Returns the change of a lock that is declared under its path; `live` is the lock that was read.
-pub(super) fn lock_change(path: &str, desired: &Desired, live: &Value) -> Option<FieldChange> {
+pub(super) fn lock_change(path: &FieldPath, desired: &Desired, live: &Value) -> Option<FieldChange> {
     let lock = desired.fields.get(path).filter(|lock| lock.value != locked(live))?;
     Some(FieldChange {
-        path: path.to_owned(),
+        path: path.clone(),
         from: Some(locked(live)),
         to: Some(lock.value.clone()),
         display: None,
@@ -219,23 +232,20 @@ pub(super) fn envelope(name: &str, desired: &Desired, live: &Live) -> Value {
 /// Returns the lock to be sent with a property: the declared one, else the live one, else true. Only locked values reach
 /// processes that exist, so the vendor's page too locks all that it sets (measured page, "Locks").
 pub(super) fn lock(name: &str, desired: &Desired, live: &Live) -> Value {
-    let declared = desired.field(&format!("{name}.as_default_value")).cloned();
+    let declared = desired.fields.get(&lock_of(&FieldPath::field(name))).map(|lock| lock.value.clone());
     declared.unwrap_or_else(|| json!(live.field(name)["as_default_value"].as_bool().unwrap_or(true)))
 }
 
 /// Gives the same lock to all that is declared without one.
 pub(super) fn lock_all(lock: &Located<Value>, fields: &mut Fields) {
-    let is_name = |path: &str| {
-        PROPERTIES.iter().any(|(name, kind)| *name == path && matches!(kind, Type::Name)) && lock.value == json!(false)
+    let is_name = |path: &FieldPath| {
+        PROPERTIES.iter().any(|(name, kind)| path == name && matches!(kind, Type::Name)) && lock.value == json!(false)
     };
-    let takes_lock = |path: &str| !path.ends_with([']']) && !path.ends_with(".row_id") && !is_name(path);
-    let open: Vec<String> = fields
-        .keys()
-        .filter(|path| !path.ends_with(".as_default_value") && takes_lock(path))
-        .map(|path| format!("{path}.as_default_value"))
-        .filter(|path| !fields.contains_key(path.as_str()))
-        .collect();
-    fields.extend(open.into_iter().map(|path| (path.into(), lock.clone())));
+    let takes_lock =
+        |path: &FieldPath| !is_lock(path) && !path.is_row() && path.rest() != rows::ROW_ID && !is_name(path);
+    let open: Vec<FieldPath> =
+        fields.keys().filter(|path| takes_lock(path)).map(lock_of).filter(|path| !fields.contains_key(path)).collect();
+    fields.extend(open.into_iter().map(|path| (path, lock.clone())));
 }
 
 fn locked(lock: &Value) -> Value {

@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ports,
-    property::{self, BIND_INFO},
+    property::{self, BIND_INFO, lock_of},
 };
 use crate::{
     diagnostic::Diagnostic,
     diff::rows::{Fit, pair},
-    model::{Desired, FieldChange, Fields, Live},
+    model::{Desired, FieldChange, FieldPath, Fields, Live},
     platform::bk_cmdb::version::Version,
     source::{Located, Origin},
     yaml::{self, Content, Node, Section, Typed},
@@ -38,13 +38,23 @@ const IPS: &[(&str, &str)] = &[
 /// Words for the codes of protocols.
 const PROTOCOLS: &[(&str, &str)] = &[("1", "tcp"), ("2", "udp"), ("3", "tcp6"), ("4", "udp6")];
 
-/// Reads `bind_info`. Its fields are flat: `bind_info` holds the number of rows, `bind_info[0].port` a cell.
+/// The part of a row that names it.
+pub(super) const ROW_ID: &str = "row_id";
+/// The part of the list that says in which order its rows are.
+pub(super) const ORDER: &str = "order";
+
+/// Returns the path of the list.
+pub(super) fn list_path() -> FieldPath {
+    FieldPath::field(BIND_INFO)
+}
+
+/// Reads `bind_info`. Its fields are flat: `bind_info` holds the number of rows, `bind_info[@0].port` a cell.
 pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec<Diagnostic>) {
     let (value, lock) = property::parts(BIND_INFO, node, diagnostics);
     if let Some(lock) = lock
         && let Some(locked) = yaml::boolean(lock, "`as_default_value` of `bind_info`", diagnostics)
     {
-        fields.insert("bind_info.as_default_value".into(), Located::new(json!(locked), lock.origin.clone()));
+        fields.insert(lock_of(&list_path()), Located::new(json!(locked), lock.origin.clone()));
     }
     let Some(value) = value else { return };
     let items = match &value.content {
@@ -56,13 +66,13 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
             return;
         }
     };
-    fields.insert(BIND_INFO.into(), Located::new(json!(items.len()), value.origin.clone()));
+    fields.insert(list_path(), Located::new(json!(items.len()), value.origin.clone()));
     let mut ids: Vec<(i64, &Origin)> = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let Some(section) = Section::open(item, "a row of `bind_info`", diagnostics) else { continue };
-        let row = format!("bind_info[{at}]");
-        fields.insert(row.as_str().into(), Located::new(Value::Null, item.origin.clone()));
-        if let Some(node) = section.get("row_id")
+        let row = list_path().row_at(at);
+        fields.insert(row.clone(), Located::new(Value::Null, item.origin.clone()));
+        if let Some(node) = section.get(ROW_ID)
             && let Some(id) = row_id(node, diagnostics)
         {
             if let Some(number) = id.value.as_i64() {
@@ -73,14 +83,14 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
                 }
                 ids.push((number, &node.origin));
             }
-            fields.insert(format!("{row}.row_id").into(), id);
+            fields.insert(row.part(ROW_ID), id);
         }
         for cell in CELLS {
             let Some(node) = section.get(cell) else { continue };
             decode_cell(&row, cell, node, fields, diagnostics);
         }
         section.finish(diagnostics);
-        let cell = |name: &str| fields.get(&*format!("{row}.{name}"));
+        let cell = |name: &str| fields.get(&row.part(name));
         if let (Some(ip), Some(protocol)) = (cell("ip"), cell("protocol"))
             && !fit_together(&ip.value, &protocol.value)
         {
@@ -104,18 +114,17 @@ fn row_id(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<
     Some(Located::new(id, node.origin.clone()))
 }
 
-fn decode_cell(row: &str, cell: &str, node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec<Diagnostic>) {
+fn decode_cell(row: &FieldPath, cell: &str, node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec<Diagnostic>) {
     let (value, lock) = property::parts(cell, node, diagnostics);
     if let Some(value) = value
         && let Some(read) = read(cell, value, diagnostics)
     {
-        fields.insert(format!("{row}.{cell}").into(), Located::new(read, value.origin.clone()));
+        fields.insert(row.part(cell), Located::new(read, value.origin.clone()));
     }
     if let Some(lock) = lock
         && let Some(locked) = yaml::boolean(lock, &format!("`as_default_value` of `{cell}`"), diagnostics)
     {
-        let path = format!("{row}.{cell}.as_default_value");
-        fields.insert(path.into(), Located::new(json!(locked), lock.origin.clone()));
+        fields.insert(lock_of(&row.part(cell)), Located::new(json!(locked), lock.origin.clone()));
     }
 }
 
@@ -178,13 +187,12 @@ pub(super) fn too_new(desired: &Desired, version: Option<Version>) -> Vec<Diagno
     if version.is_none_or(|version| version >= Version::V3_11) {
         return Vec::new();
     }
-    let is_new = |path: &str, value: &Value| match path.rsplit('.').next() {
-        Some("ip") => matches!(value.as_str(), Some("5" | "6" | "7" | "8")),
-        Some("protocol") => matches!(value.as_str(), Some("3" | "4")),
+    let is_new = |path: &FieldPath, value: &Value| match path.rest() {
+        "ip" => matches!(value.as_str(), Some("5" | "6" | "7" | "8")),
+        "protocol" => matches!(value.as_str(), Some("3" | "4")),
         _ => false,
     };
-    let cells =
-        desired.fields.iter().filter(|(path, cell)| path.starts_with("bind_info[") && is_new(path, &cell.value));
+    let cells = desired.fields.iter().filter(|(path, cell)| path.row().is_some() && is_new(path, &cell.value));
     cells.map(|(_, cell)| Diagnostic::error("P115", "IPv6 needs BlueKing CMDB 3.11 or newer", &cell.origin)).collect()
 }
 
@@ -202,7 +210,7 @@ pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged,
     let current = live.field(BIND_INFO);
     let rows: Vec<&Value> = current["value"].as_array().into_iter().flatten().collect();
     let lock = property::lock(BIND_INFO, desired, live);
-    let lock_change = property::lock_change("bind_info.as_default_value", desired, &current["as_default_value"]);
+    let lock_change = property::lock_change(&lock_of(&list_path()), desired, &current["as_default_value"]);
     let Some(list) = desired.fields.get(BIND_INFO) else {
         let envelope = json!({"value": current["value"], "as_default_value": lock});
         return Ok(Merged { envelope, changes: lock_change.into_iter().collect() });
@@ -210,7 +218,7 @@ pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged,
     let declared = Declared { desired, count: usize::try_from(list.value.as_u64().unwrap_or(0)).unwrap_or(0) };
     let pairs = declared.pairs(&rows)?;
     let top = (0..declared.count)
-        .filter_map(|at| declared.value(at, "row_id")?.as_i64())
+        .filter_map(|at| declared.value(at, ROW_ID)?.as_i64())
         .chain(rows.iter().filter_map(|row| row["row_id"].as_i64()))
         .fold(held, i64::max);
     let mut next = top;
@@ -234,7 +242,7 @@ pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged,
     for (at, row) in rows.iter().enumerate() {
         if !pairs.contains(&Some(at)) {
             changes.push(FieldChange {
-                path: format!("bind_info[{}]", row["row_id"]),
+                path: list_path().row_id(&row[ROW_ID]),
                 from: Some(summary(row)),
                 to: None,
                 display: None,
@@ -243,7 +251,7 @@ pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged,
         }
     }
     changes.extend(order_change(&pairs, &rows, list));
-    let implied = || property::implied_lock("bind_info.as_default_value", desired, current, &list.origin);
+    let implied = || property::implied_lock(&lock_of(&list_path()), desired, current, &list.origin);
     changes.extend(if changes.is_empty() { lock_change } else { implied().or(lock_change) });
     Ok(Merged { envelope: json!({"value": merged, "as_default_value": lock}), changes })
 }
@@ -254,7 +262,7 @@ fn order_change(pairs: &[Option<usize>], rows: &[&Value], list: &Located<Value>)
     before.sort_unstable();
     let ids = |order: &[usize]| order.iter().map(|at| rows[*at]["row_id"].clone()).collect::<Value>();
     (kept != before).then(|| FieldChange {
-        path: "bind_info.order".to_owned(),
+        path: list_path().part(ORDER),
         from: Some(ids(&before)),
         to: Some(ids(&kept)),
         display: None,
@@ -270,7 +278,11 @@ struct Declared<'a> {
 
 impl Declared<'_> {
     fn cell(&self, at: usize, name: &str) -> Option<&Located<Value>> {
-        self.desired.fields.get(&*format!("bind_info[{at}].{name}"))
+        self.desired.fields.get(&list_path().row_at(at).part(name))
+    }
+
+    fn lock(&self, at: usize, name: &str) -> Option<&Value> {
+        self.desired.fields.get(&lock_of(&list_path().row_at(at).part(name))).map(|lock| &lock.value)
     }
 
     fn value(&self, at: usize, name: &str) -> Option<&Value> {
@@ -278,7 +290,7 @@ impl Declared<'_> {
     }
 
     fn origin(&self, at: usize) -> &Origin {
-        self.desired.fields.get(&*format!("bind_info[{at}]")).map_or(&self.desired.origin, |row| &row.origin)
+        self.desired.fields.get(&list_path().row_at(at)).map_or(&self.desired.origin, |row| &row.origin)
     }
 
     /// Returns for each declared row its live one: by `row_id` first, then by content.
@@ -286,7 +298,7 @@ impl Declared<'_> {
         let mut pairs = vec![None; self.count];
         let mut problems = Vec::new();
         for (at, pair) in pairs.iter_mut().enumerate() {
-            let Some(id) = self.cell(at, "row_id").filter(|id| id.value.is_i64()) else { continue };
+            let Some(id) = self.cell(at, ROW_ID).filter(|id| id.value.is_i64()) else { continue };
             *pair = rows.iter().position(|row| row["row_id"] == id.value);
             if pair.is_none() {
                 let ids: Vec<_> = rows.iter().map(|row| row["row_id"].to_string()).collect();
@@ -316,7 +328,7 @@ impl Declared<'_> {
             KEY.iter().filter_map(|name| Some(same_meaning(name, self.value(at, name)?, &row[name]["value"])));
         let written: Vec<_> = written.collect();
         let changes = written.iter().filter(|equal| !**equal).count();
-        let is_new = self.value(at, "row_id") == Some(&json!("new"));
+        let is_new = self.value(at, ROW_ID) == Some(&json!("new"));
         match changes {
             0 => Fit::Equal,
             _ if is_new || changes == written.len() => Fit::Never,
@@ -329,9 +341,9 @@ impl Declared<'_> {
         let mut edited = row.clone();
         for name in CELLS {
             let live = &row[name];
-            let path = format!("bind_info[{}].{name}", row["row_id"]);
+            let path = list_path().row_id(&row[ROW_ID]).part(name);
             let value = self.cell(at, name).filter(|cell| !same_cell(&cell.value, &live["value"]));
-            let lock_path = format!("bind_info[{at}].{name}.as_default_value");
+            let lock_path = lock_of(&list_path().row_at(at).part(name));
             let lock = value.and_then(|cell| property::implied_lock(&lock_path, self.desired, live, &cell.origin));
             let lock = lock.or_else(|| property::lock_change(&lock_path, self.desired, &live["as_default_value"]));
             if value.is_none() && lock.is_none() {
@@ -339,8 +351,7 @@ impl Declared<'_> {
             }
             let locked = lock.as_ref().and_then(|lock| lock.to.clone());
             let kept = value.map_or(&live["value"], |cell| &cell.value);
-            let open =
-                || self.value(at, &format!("{name}.as_default_value")).cloned().unwrap_or_else(|| unset(name, kept));
+            let open = || self.lock(at, name).cloned().unwrap_or_else(|| unset(name, kept));
             let locked = locked.unwrap_or_else(|| live["as_default_value"].as_bool().map_or_else(open, Value::from));
             edited[name] = json!({"value": kept, "as_default_value": locked});
             changes.extend(value.map(|cell| FieldChange {
@@ -350,7 +361,7 @@ impl Declared<'_> {
                 display: None,
                 because: cell.origin.clone(),
             }));
-            changes.extend(lock.map(|lock| FieldChange { path: format!("{path}.as_default_value"), ..lock }));
+            changes.extend(lock.map(|lock| FieldChange { path: lock_of(&path), ..lock }));
         }
         edited
     }
@@ -359,7 +370,7 @@ impl Declared<'_> {
     fn added(&self, at: usize, id: i64, changes: &mut Vec<FieldChange>, problems: &mut Vec<Diagnostic>) -> Value {
         let mut row = Map::from_iter([("row_id".to_owned(), json!(id))]);
         for name in CELLS {
-            let lock = self.value(at, &format!("{name}.as_default_value"));
+            let lock = self.lock(at, name);
             if let Some(cell) = self.cell(at, name) {
                 let lock = lock.cloned().unwrap_or_else(|| unset(name, &cell.value));
                 row.insert((*name).to_owned(), json!({"value": cell.value, "as_default_value": lock}));
@@ -370,7 +381,7 @@ impl Declared<'_> {
         }
         let row = Value::Object(row);
         changes.push(FieldChange {
-            path: format!("bind_info[{id}]"),
+            path: list_path().row_id(id),
             from: None,
             to: Some(summary(&row)),
             display: None,

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Call, Desired, Ensure, FieldChange, Fields, Live, ObservedState, Reference, Request, ResourceId},
+    model::{
+        Action, Call, Desired, Ensure, FieldChange, FieldPath, Fields, Live, ObservedState, Reference, Request,
+        ResourceId, Row,
+    },
     provider::{Facts, Impact, ImpactSet, Observation, Planned, Read, Step},
     source::Located,
     yaml::{self, Node, Section},
@@ -43,7 +46,7 @@ pub(super) fn decode(app: &Desired, node: &Node<'_>, diagnostics: &mut Vec<Diagn
             diagnostics.push(Diagnostic::error("M403", "the `id` of a member must not be empty", &node.origin));
         }
         let place = Located::new(expanded(roles), row.origin.clone());
-        if let Some(first) = fields.insert(path(id).into(), place) {
+        if let Some(first) = fields.insert(path(id), place) {
             let message = format!("the member {id} is listed twice");
             diagnostics.push(Diagnostic::error("M403", message, &node.origin).also(&first.origin, "first here"));
         }
@@ -70,8 +73,8 @@ fn roles(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> BTreeSet<String>
     roles
 }
 
-fn path(id: &str) -> String {
-    format!("members[{id}]")
+fn path(id: &str) -> FieldPath {
+    FieldPath::field(PART).row_id(id)
 }
 
 /// What the server makes of roles: an administrator holds all, and everybody reads.
@@ -87,7 +90,7 @@ fn expanded(mut roles: BTreeSet<String>) -> Value {
 pub(super) fn app(members: &Desired) -> Desired {
     let mut app = members.clone();
     app.locator.remove(PART);
-    app.fields = app.locator.remove("name").map(|name| ("name".into(), name)).into_iter().collect();
+    app.fields = app.locator.remove("name").map(|name| (FieldPath::field("name"), name)).into_iter().collect();
     app.references = Vec::new();
     if let Some(reference) = members.references.first() {
         app.id = reference.to.clone();
@@ -147,7 +150,8 @@ pub(super) fn live(handle: Value, answer: &Value) -> Option<Live> {
         // A proper list, or one text with commas.
         let names = row["roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let names = names.flat_map(|names| names.split(',')).map(|name| name.trim().to_owned());
-        fields.insert(path(row["id"].as_str()?).into(), expanded(names.filter(|name| !name.is_empty()).collect()));
+        let roles = expanded(names.filter(|name| !name.is_empty()).collect());
+        fields.insert(path(row["id"].as_str()?), roles);
     }
     let label = format!("members of app {}", handle["app"].as_str().unwrap_or_default());
     Some(Live::new(handle, label, fields))
@@ -162,7 +166,7 @@ pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange
         .map(|(path, roles)| (path, live.and_then(|live| live.fields.get(path)), roles))
         .filter(|(_, is, wanted)| *is != Some(&wanted.value))
         .map(|(path, is, wanted)| FieldChange {
-            path: path.to_string(),
+            path: path.clone(),
             from: is.cloned(),
             to: Some(wanted.value.clone()),
             display: None,
@@ -172,7 +176,7 @@ pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange
     changes.sort_by_key(|change| change.because.order());
     let gone = live.iter().flat_map(|live| &live.fields).filter(|(path, _)| !desired.fields.contains_key(*path));
     changes.extend(gone.map(|(path, roles)| FieldChange {
-        path: path.to_string(),
+        path: path.clone(),
         from: Some(roles.clone()),
         to: None,
         display: None,
@@ -186,8 +190,11 @@ pub(super) fn call(one: &Planned<'_>) -> Call {
     let handle = one.live.map_or(one.place, |live| &live.handle);
     let mut rows: Vec<_> = one.desired.fields.iter().collect();
     rows.sort_by_key(|(_, roles)| roles.origin.bytes.start);
-    let id = |path: &str| path.strip_prefix("members[").and_then(|id| id.strip_suffix(']')).map(str::to_owned);
-    let users: Vec<_> = rows.iter().map(|(path, roles)| json!({"id": id(path), "roles": roles.value})).collect();
+    let user = |(path, roles): &(&FieldPath, &Located<Value>)| match path.row() {
+        Some(Row::Id(id)) => Some(json!({"id": id, "roles": roles.value})),
+        _ => None,
+    };
+    let users: Vec<_> = rows.iter().filter_map(user).collect();
     let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"], "users": users});
     let request = Request { operation: "AddUserToApp", arguments, repeatable: true };
     Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
