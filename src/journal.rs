@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::{
     files::write,
-    model::{Action, Change, FieldChange, FieldPath, Outcome, ResourceId},
+    model::{Action, Change, FieldChange, KnownField, Outcome, ResourceId},
     plan::{
         Plan,
         guard::{self, Excess},
@@ -145,9 +145,9 @@ pub struct Field {
 impl Entry {
     /// Returns the entry of a change that is to be made.
     pub fn planned(change: &Change) -> Self {
-        let removed = |(path, value): &(FieldPath, Value)| Field {
-            path: path.to_string(),
-            before: value.clone(),
+        let removed = |field: &KnownField| Field {
+            path: field.path.to_string(),
+            before: field.value.clone(),
             after: Value::Null,
         };
         let changed = |field: &FieldChange| Field {

@@ -3,10 +3,12 @@
 pub mod author;
 mod path;
 pub mod policy;
+mod request;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 pub use path::{FieldPath, PathError, Row};
+pub use request::{Call, Refusal, Request, Retry};
 use serde_json::Value;
 
 use crate::{
@@ -221,9 +223,9 @@ impl Action {
 pub struct FieldChange {
     /// The field, such as `bk_inst_name` or `bind_info[2].port`; rows go by their ids.
     pub path: FieldPath,
-    /// The live value; absent where the field comes to be.
+    /// The live value as it is stored; none where the field comes to be.
     pub from: Option<Value>,
-    /// The desired value as it will be sent; absent where the field goes.
+    /// The desired value as it is sent; none where the field goes.
     pub to: Option<Value>,
     /// The two values as people read them; none where they are read as they are stored.
     pub display: Option<Display>,
@@ -249,14 +251,23 @@ pub enum DisplayKind {
     Option,
     /// A time in the target's zone.
     Time,
+    /// The words that manifests have for codes.
+    Word,
+    /// A row of a list in one line.
+    Row,
 }
 
 impl DisplayKind {
-    /// Returns its name in reports: `option` or `time`.
+    /// All sorts.
+    pub const ALL: &[Self] = &[Self::Option, Self::Time, Self::Word, Self::Row];
+
+    /// Returns its name in reports, such as `option`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Option => "option",
             Self::Time => "time",
+            Self::Word => "word",
+            Self::Row => "row",
         }
     }
 }
@@ -265,6 +276,24 @@ impl FieldChange {
     /// Returns a text that is the same for the same change of the same field of the same object.
     pub fn mark(&self, id: &ResourceId) -> String {
         format!("{id} {} {:?} {:?}", self.path, self.from, self.to)
+    }
+}
+
+/// A field of a live object that is to be removed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownField {
+    /// The field.
+    pub path: FieldPath,
+    /// Its value as it is stored.
+    pub value: Value,
+    /// The value as people read it; none where it is read as it is stored.
+    pub display: Option<String>,
+}
+
+impl KnownField {
+    /// Returns a field that is read as it is stored.
+    pub fn new(path: FieldPath, value: Value) -> Self {
+        Self { path, value, display: None }
     }
 }
 
@@ -286,7 +315,7 @@ pub struct Change {
     /// Its fields that change, in the order of the manifest.
     pub fields: Vec<FieldChange>,
     /// Known live fields of a removed object, the essential ones first; empty for other actions.
-    pub before: Vec<(FieldPath, Value)>,
+    pub before: Vec<KnownField>,
     /// How many things hang below it on the platform, by their nouns, such as `modules`; none where it is unknown.
     pub impact: BTreeMap<&'static str, Option<u64>>,
     /// What people have to do once it is made, such as a sync that the platform does not make by itself.
@@ -299,98 +328,6 @@ pub struct Change {
     pub precondition: Arc<str>,
     /// Where its document begins.
     pub origin: Origin,
-}
-
-/// One operation with its arguments, free of credentials and of the access it goes through.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Request {
-    /// The operation's name as the platform's own pages spell it.
-    pub operation: &'static str,
-    /// Its arguments. `{"$handle": "Kind/key"}` stands for the id of an object that an earlier call creates.
-    pub arguments: Value,
-    /// Sending it twice has the effect of sending it once.
-    pub repeatable: bool,
-}
-
-/// A request that writes, and the objects it serves.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// What to send.
-    pub request: Request,
-    /// The target to send it to.
-    pub target: Arc<str>,
-    /// The objects it serves; a batch serves many.
-    pub serves: Vec<ResourceId>,
-}
-
-/// When a refused request may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// Never: the same request gets the same answer.
-    Never,
-    /// When the platform has had a moment.
-    Soon,
-    /// After a moment, but not more than once where nothing has answered there yet.
-    Once,
-    /// After the time the platform asked for.
-    After(Duration),
-    /// When fewer requests go out, and after the time the platform asked for, where it did: it limits their rate.
-    Slower(Option<Duration>),
-}
-
-/// The code of a refusal of an operation that the server does not have, whatever the platform's own code for it.
-const ABSENT: &str = "absent";
-
-/// A request that was not done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}{}", marks(code.as_deref(), request_id.as_deref()))]
-pub struct Refusal {
-    /// The platform's code, where it gave one.
-    pub code: Option<Arc<str>>,
-    /// What the platform said.
-    pub message: String,
-    /// When to try again.
-    pub retry: Retry,
-    /// No answer was had: the request may have been carried out.
-    pub lost: bool,
-    /// The id of the request in the servers' logs.
-    pub request_id: Option<Arc<str>>,
-}
-
-fn marks(code: Option<&str>, request_id: Option<&str>) -> String {
-    match (code, request_id) {
-        (Some(code), Some(id)) => format!(" (code {code}, request {id})"),
-        (Some(code), None) => format!(" (code {code})"),
-        (None, Some(id)) => format!(" (request {id})"),
-        (None, None) => String::new(),
-    }
-}
-
-impl Refusal {
-    /// Returns true if a platform gave a code of its own. An HTTP status alone may come from anything on the way.
-    pub fn has_own_code(&self) -> bool {
-        self.code.as_deref().is_some_and(|code| code.len() != 3 || code.parse::<u16>().is_err())
-    }
-
-    /// Returns a refusal that says no for good.
-    pub fn new(code: Option<Arc<str>>, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry: Retry::Never, lost: false, request_id: None }
-    }
-
-    /// Returns a refusal of an operation that the server does not have.
-    pub fn absent(operation: &str, why: &str) -> Self {
-        Self::new(Some(ABSENT.into()), format!("the server has no operation `{operation}`: {why}"))
-    }
-
-    /// Says whether the server does not have the operation.
-    pub fn is_absent(&self) -> bool {
-        self.code.as_deref() == Some(ABSENT)
-    }
-
-    /// Returns the code as a number, where it is one.
-    pub fn number(&self) -> Option<i64> {
-        self.code.as_ref()?.parse().ok()
-    }
 }
 
 /// The result of one change.

@@ -24,8 +24,8 @@ pub use wire::{ConcurrencyGroup, CredentialStatus, Endpoint, Login, LoginResult,
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, Change, Desired, Ensure, FieldChange, FieldPath, Fields, Live, Locator, ObservedState, Refusal, Request,
-        ResourceId, policy::Policies,
+        Call, Change, Desired, Ensure, FieldChange, FieldPath, Fields, KnownField, Live, Locator, ObservedState,
+        Refusal, Request, ResourceId, policy::Policies,
     },
     source::Origin,
     yaml::Node,
@@ -190,6 +190,12 @@ pub trait Kind: Sync {
         UniqueKeys::default()
     }
 
+    /// Returns a live value by its path, in the form that a change of it has; none where it is not known, or is compared
+    /// by its parts.
+    fn live_value(&self, live: &Live, path: &FieldPath) -> Option<Value> {
+        live.fields.get(path).cloned()
+    }
+
     /// Returns the calls that make the changes; each serves at least one of them.
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
 
@@ -214,11 +220,12 @@ pub trait Kind: Sync {
     }
 
     /// Returns the known values of a live object that is to be removed, the essential ones first.
-    fn before(&self, live: &Live) -> Vec<(FieldPath, Value)> {
+    fn before(&self, live: &Live) -> Vec<KnownField> {
         let essentials = self.essentials();
         let rank = |name: &str| essentials.iter().position(|one| *one == name).unwrap_or(essentials.len());
-        let mut fields: Vec<_> = live.fields.iter().map(|(path, value)| (path.clone(), value.clone())).collect();
-        fields.sort_by_key(|(path, _)| rank(&path.root()));
+        let known = |(path, value): (&FieldPath, &Value)| KnownField::new(path.clone(), value.clone());
+        let mut fields: Vec<_> = live.fields.iter().map(known).collect();
+        fields.sort_by_key(|field| rank(&field.path.root()));
         fields
     }
 

@@ -8,7 +8,7 @@ use super::report::{cause, outcome_detail};
 use crate::{
     engine::author::Trace,
     model::{
-        Action, Change, Display, FieldChange, FieldPath, Outcome,
+        Action, Change, Display, FieldChange, FieldPath, KnownField, Outcome,
         author::{Changed, Deed, Source},
     },
     plan::Plan,
@@ -83,7 +83,7 @@ fn id(change: &Change) -> Option<String> {
 /// Returns the fields of a change with their values, old and new.
 fn changes(change: &Change) -> String {
     let fields: Vec<String> = match change.action {
-        Action::Delete => change.before.iter().map(|(path, value)| format!("{path}: {}", shown(Some(value)))).collect(),
+        Action::Delete => change.before.iter().filter(|field| field.path.rest().is_empty()).map(removed).collect(),
         Action::Create => change.fields.iter().map(|field| format!("{}: {}", field.path, after(field))).collect(),
         Action::Update => {
             change.fields.iter().map(|field| format!("{}: {} → {}", field.path, before(field), after(field))).collect()
@@ -97,6 +97,10 @@ fn changes(change: &Change) -> String {
         let _ = write!(text, " and {} more", fields.len() - FIELDS);
     }
     text
+}
+
+fn removed(field: &KnownField) -> String {
+    format!("{}: {}", field.path, side(field.display.as_deref(), Some(&field.value)))
 }
 
 fn before(field: &FieldChange) -> String {

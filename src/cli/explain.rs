@@ -14,6 +14,7 @@ use crate::{
     manifest::Provenance,
     model::{Call, Change, Desired, FieldChange, FieldPath, Live, ObservedState, ResourceId, policy::Policy},
     plan::{Cause, Plan, TargetState},
+    provider::Kind,
     source::{Located, Origin},
 };
 
@@ -223,6 +224,7 @@ pub(super) struct Explained<'a> {
     pub(super) state: State<'a>,
     /// What is live; none where it is not there or not known.
     pub(super) live: Option<&'a Live>,
+    kind: Option<&'static dyn Kind>,
     /// The calls that serve it.
     pub(super) calls: Vec<&'a Call>,
     /// What of it differs and is only reported.
@@ -264,7 +266,13 @@ impl<'a> Explained<'a> {
             Some(ObservedState::Found(live)) if state.target == object.desired.target => Some(live),
             _ => None,
         });
-        Self { object, state, live, calls: plan.calls_of(id).collect(), reported, provenance }
+        let kind = states.iter().find(|state| state.target == object.desired.target).and_then(|state| state.kind(id));
+        Self { object, state, live, kind, calls: plan.calls_of(id).collect(), reported, provenance }
+    }
+
+    /// Returns the live value of a field, as far as it is known.
+    pub(super) fn live_value(&self, path: &FieldPath) -> Option<Value> {
+        self.kind?.live_value(self.live?, path)
     }
 
     /// Returns the changes that a part causes, and where it causes none, those that are only reported.

@@ -58,11 +58,11 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
             .fields
             .iter()
             .filter_map(|field| {
-                let (sent, stored) = (field.to.as_ref()?, stored(live, &field.path)?);
-                let differs = !same(sent, stored);
+                let (sent, stored) = (field.to.as_ref()?, kind.live_value(live, &field.path)?);
+                let differs = !same(sent, &stored);
                 differs.then(|| FieldChange {
                     from: Some(sent.clone()),
-                    to: Some(stored.clone()),
+                    to: Some(stored),
                     display: None,
                     ..field.clone()
                 })
@@ -76,10 +76,4 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
     } else {
         Outcome::Overtaken(remaining)
     }
-}
-
-/// The stored value of a field that is a value by itself; the parts of rows were compared row by row.
-fn stored<'l>(live: &'l Live, path: &FieldPath) -> Option<&'l Value> {
-    let value = live.fields.get(path)?;
-    Some(value.get("value").filter(|_| value.get("as_default_value").is_some()).unwrap_or(value))
 }

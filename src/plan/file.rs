@@ -17,8 +17,8 @@ use super::{Blocked, Cause, ImpactTotal, Plan, precondition::digest};
 use crate::{
     diagnostic::{Diagnostic, Severity},
     model::{
-        Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, PathError, Reference,
-        Request, ResourceId, policy::Policies,
+        Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, KnownField, PathError,
+        Reference, Request, ResourceId, policy::Policies,
     },
     provider::Platform,
     source::{FileId, Located, Origin, Sources},
@@ -200,7 +200,7 @@ impl UnclaimedDiagnostics {
 
 /// Returns the values of a field as people read them; none where this program does not know their sort.
 fn display(display: document::Display) -> Option<Display> {
-    let kind = [DisplayKind::Option, DisplayKind::Time].into_iter().find(|kind| kind.name() == display.kind)?;
+    let kind = DisplayKind::ALL.iter().copied().find(|kind| kind.name() == display.kind)?;
     Some(Display { kind, from: display.before, to: display.after })
 }
 
@@ -287,7 +287,9 @@ impl Reading<'_> {
             })
         });
         let fields = fields.collect::<Result<_, FileError>>()?;
-        let before = change.before.into_iter().map(|one| Ok((path(&one.path)?, one.value)));
+        let known =
+            |one: document::Before| Ok(KnownField { path: path(&one.path)?, value: one.value, display: one.display });
+        let before = change.before.into_iter().map(known);
         Ok(Change {
             id: self.id(&change.address)?,
             target: change.target.into(),

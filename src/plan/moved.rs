@@ -54,13 +54,17 @@ fn told(
     now: Option<&FieldChange>,
     desired: &Desired,
 ) -> Option<String> {
-    let text = |value: Option<&Value>| value.unwrap_or(&Value::Null).to_string();
+    let text = |field: &FieldChange| match field.display.as_ref().and_then(|display| display.from.clone()) {
+        Some(words) => Value::String(words).to_string(),
+        None => field.from.as_ref().unwrap_or(&Value::Null).to_string(),
+    };
     match (before, now) {
-        (Some(before), Some(now)) => (before.from != now.from)
-            .then(|| format!("{path} was {} and is {}", text(before.from.as_ref()), text(now.from.as_ref()))),
-        (Some(before), None) => Some(format!("{path} was {} and is as declared", text(before.from.as_ref()))),
+        (Some(before), Some(now)) => {
+            (before.from != now.from).then(|| format!("{path} was {} and is {}", text(before), text(now)))
+        }
+        (Some(before), None) => Some(format!("{path} was {} and is as declared", text(before))),
         (None, Some(now)) if desired.policies.of(path) == Policy::Enforce => {
-            Some(format!("{path} was as declared and is {}", text(now.from.as_ref())))
+            Some(format!("{path} was as declared and is {}", text(now)))
         }
         _ => None,
     }

@@ -335,3 +335,21 @@ fn a_row_that_moved_since_it_was_planned_is_named() {
     assert_eq!(output.code, Some(4), "{output}");
     assert!(output.all().contains(r#"bind_info[1].port was "80" and is "81""#), "{output}");
 }
+
+#[test]
+fn a_plan_holds_what_is_stored_and_what_is_sent() {
+    let rows =
+        "      - {row_id: 1, ip: 127.0.0.1, port: 8080}\n      - {row_id: 2}\n      - {port: 99, protocol: udp}\n";
+    let site = declaring(&live(), rows);
+    let plan = site.run(&["plan", "-o", "json"]).json();
+    let fields = plan["changes"][0]["fields"].as_array().cloned().unwrap_or_default();
+    let call = &plan["calls"][0]["arguments"]["process_property"]["bind_info"]["value"];
+    let shown = |path: &str| {
+        let field = fields.iter().find(|field| field["path"] == path).cloned().unwrap_or_default();
+        json!([field["before"], field["after"], field["display"]["before"], field["display"]["after"]])
+    };
+    assert_eq!(shown("bind_info[1].ip"), json!(["2", "1", "0.0.0.0", "127.0.0.1"]), "{plan}");
+    assert_eq!(shown("bind_info[1].port"), json!(["80", "8080", null, null]), "{plan}");
+    assert_eq!(shown("bind_info[3]")[0], live()[2], "{plan}");
+    assert_eq!(shown("bind_info[4]"), json!([null, call[2], null, "*:99 udp"]), "{plan}");
+}

@@ -143,9 +143,9 @@ impl Writer<'_> {
             }
         }
         if let Role::Field(path) = part.role
-            && let Some(live) = one.live.and_then(|live| live.fields.get(path))
+            && let Some(live) = one.live_value(path)
         {
-            document["live"] = live.clone();
+            document["live"] = live;
         }
         if let Some(policy) = one.leniency(part) {
             document["policy"] = json!(word(policy));

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, render},
     engine::connection::RequestCounters,
-    model::{Action, Change, FieldChange, Outcome, ResourceId},
+    model::{Action, Change, FieldChange, KnownField, Outcome, ResourceId},
     plan::{
         Cause, Plan,
         file::{self, FORMAT_VERSION, place},
@@ -189,7 +189,7 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
             Action::Delete => "it is not to be there",
         },
         "fields": change.fields.iter().map(|one| field(one, change, sources)).collect::<Vec<_>>(),
-        "before": change.before.iter().map(|(path, value)| json!({"path": path.as_str(), "value": value})).collect::<Vec<_>>(),
+        "before": change.before.iter().map(known).collect::<Vec<_>>(),
         "implicit": change.implicit,
         "impact": change.impact,
         "notes": change.notes,
@@ -197,6 +197,14 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
         "precondition": *change.precondition,
         "at": place(&change.origin, sources),
     })
+}
+
+fn known(field: &KnownField) -> Value {
+    let mut known = json!({"path": field.path.as_str(), "value": field.value});
+    if let Some(display) = &field.display {
+        known["display"] = json!(display);
+    }
+    known
 }
 
 fn field(field: &FieldChange, change: &Change, sources: &Sources) -> Value {

@@ -12,7 +12,7 @@ use super::{
     layout,
     plain::line,
     report::Report,
-    value::{Sides, distinct_line, is_long, row, short},
+    value::{Sides, distinct_line, is_long, short},
 };
 use crate::{
     diagnostic::render,
@@ -154,8 +154,8 @@ impl<'a> Writer<'a> {
         }
         let (sign, text) = match (field.path.row(), field.path.rest()) {
             (Some(id), "") => match (&field.from, &field.to) {
-                (None, Some(to)) => ("+", format!("row {id}  {}", row(to))),
-                (Some(from), None) => ("-", format!("row {id}  {}", row(from))),
+                (None, Some(_)) => ("+", format!("row {id}  {}", Sides::of(field).named_to())),
+                (Some(_), None) => ("-", format!("row {id}  {}", Sides::of(field).named_from())),
                 _ => ("~", format!("row {id}")),
             },
             (Some(id), cell) => (" ", format!("row {id}  {cell} {}", arrow(field, action))),

@@ -28,21 +28,6 @@ pub(super) fn is_long(value: Option<&Value>) -> bool {
     value.and_then(Value::as_str).is_some_and(|text| text.contains('\n') || text.chars().count() > LONG)
 }
 
-/// Returns a row of a list in one line: an address as `[::]:8443 tcp6`, any other as its cells.
-pub(super) fn row(row: &Value) -> String {
-    let text = |key: &str| row[key].as_str().unwrap_or_default();
-    if text("port").is_empty() {
-        return short(Some(row));
-    }
-    let ip = match text("ip") {
-        "" => "*".to_owned(),
-        ip if ip.contains(':') => format!("[{ip}]"),
-        ip => ip.to_owned(),
-    };
-    let disabled = if row["enable"] == Value::Bool(false) { " disabled" } else { "" };
-    format!("{ip}:{} {}{disabled}", text("port"), text("protocol"))
-}
-
 /// The two values of a changed field, each in one line, and never looking alike.
 pub(super) struct Sides {
     from: String,
@@ -57,10 +42,7 @@ impl Sides {
     pub(super) fn of(field: &FieldChange) -> Self {
         let side = |display: fn(&Display) -> &Option<String>, value: &Option<Value>| {
             let shown = field.display.as_ref().and_then(|one| Some((one.kind, display(one).as_ref()?.as_str())));
-            match value {
-                Some(cells) if field.path.is_row() && cells.is_object() => (row(cells), None),
-                value => side(shown, value.as_ref()),
-            }
+            side(shown, value.as_ref())
         };
         let (from, from_id) = side(|display| &display.from, &field.from);
         let (to, to_id) = side(|display| &display.to, &field.to);
@@ -103,6 +85,7 @@ impl Sides {
 fn side(display: Option<(DisplayKind, &str)>, value: Option<&Value>) -> (String, Option<String>) {
     match (display, value) {
         (Some((DisplayKind::Option, name)), Some(id)) => (line(name), Some(bare(id))),
+        (Some((DisplayKind::Word, word)), _) => (short(Some(&Value::from(word))), None),
         (Some((_, text)), _) => (line(text), None),
         (None, value) => (short(value), None),
     }

@@ -54,6 +54,7 @@ pub(super) struct Change {
 pub(super) struct Before {
     pub(super) path: String,
     pub(super) value: Value,
+    pub(super) display: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -22,7 +22,9 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Reference, Request, ResourceId},
+    model::{
+        Call, Desired, Ensure, FieldChange, FieldPath, KnownField, Live, ObservedState, Reference, Request, ResourceId,
+    },
     platform::bk_cmdb::lookup::read_rows,
     provider::{Authors, Envelope, Facts, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
@@ -187,9 +189,9 @@ impl Kind for InstanceAssociation {
         None
     }
 
-    fn before(&self, live: &Live) -> Vec<(FieldPath, Value)> {
+    fn before(&self, live: &Live) -> Vec<KnownField> {
         let ends = ["source", "target"].iter().zip(&live.depends_on);
-        ends.map(|(end, label)| (FieldPath::field(end), json!(label))).collect()
+        ends.map(|(end, label)| KnownField::new(FieldPath::field(end), json!(label))).collect()
     }
 
     fn implicit_dependencies<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {

@@ -16,6 +16,7 @@ mod prune;
 mod read;
 mod rows;
 mod sync;
+mod wording;
 
 use std::{
     borrow::Cow,
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Request},
+    model::{Action, Call, Desired, Ensure, FieldChange, FieldPath, KnownField, Live, ObservedState, Request},
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
@@ -225,6 +226,14 @@ impl Kind for ProcessTemplate {
 
     fn essentials(&self) -> &'static [&'static str] {
         &[NAME, "bk_func_name", "bk_start_param_regex", "user", "work_path", "proc_num", "bind_info"]
+    }
+
+    fn live_value(&self, live: &Live, path: &FieldPath) -> Option<Value> {
+        property::live_value(live, path)
+    }
+
+    fn before(&self, live: &Live) -> Vec<KnownField> {
+        property::before(live, self.essentials())
     }
 
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call> {

@@ -76,7 +76,7 @@ pub(super) fn needs_sync(one: &Planned<'_>) -> bool {
 /// Returns the remark on a changed field, if there is one.
 pub(super) fn remark(field: &FieldChange, one: &Planned<'_>) -> Option<String> {
     let is_new_row = field.path.is_row() && field.to.is_some();
-    let enable = field.to.as_ref().filter(|row| is_new_row && row["enable"].is_null());
+    let enable = field.to.as_ref().filter(|row| is_new_row && row["enable"]["value"].is_null());
     let enable = enable.map(|_| "enable not set: the process will be disabled; `enable: true` enables it".to_owned());
     let reach = one.live.filter(|_| one.change.action == Action::Update).map(|live| reach(field, one.desired, live));
     let reach = reach.and_then(Reach::remark).map(str::to_owned);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::rows::{list_path, words};
+use super::{rows::list_path, wording::words};
 use crate::{diagnostic::Diagnostic, model::Fields, yaml::Node};
 
 /// Checks ports by the server's grammar: items with commas between, each a port or an ascending range, none

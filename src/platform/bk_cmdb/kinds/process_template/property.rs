@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::rows;
+use super::{rows, wording};
 use crate::{
     diagnostic::Diagnostic,
     diff::values::same,
-    model::{Desired, FieldChange, FieldPath, Fields, Live},
+    model::{Desired, FieldChange, FieldPath, Fields, KnownField, Live, Row},
     source::{Located, Origin},
     yaml::{self, Content, Node, Section},
 };
@@ -236,6 +236,40 @@ pub(super) fn lock(name: &str, desired: &Desired, live: &Live) -> Value {
     declared.unwrap_or_else(|| json!(live.field(name)["as_default_value"].as_bool().unwrap_or(true)))
 }
 
+/// Returns the value or the lock of a live property or cell. Rows are compared cell by cell, so they have none.
+pub(super) fn live_value(live: &Live, path: &FieldPath) -> Option<Value> {
+    let property = live.fields.get(&*path.root())?;
+    let cell = || path.parts().next().filter(|_| !path.is_row());
+    let envelope = match path.row() {
+        None => property,
+        Some(Row::Id(id)) => rows::by_id(property, &id)?.get(&*cell()?)?,
+        Some(Row::Position(_)) => return None,
+    };
+    match path.parts().last() {
+        Some(part) if part == LOCK => Some(locked(&envelope[LOCK])),
+        Some(_) if path.row().is_none() => None,
+        _ => envelope.get("value").cloned(),
+    }
+}
+
+/// Returns the properties of a live process template that is to be removed, the essential ones first, then their locks.
+pub(super) fn before(live: &Live, essentials: &[&str]) -> Vec<KnownField> {
+    let rank = |path: &FieldPath| essentials.iter().position(|name| path == name).unwrap_or(essentials.len());
+    let value = |(path, envelope): (&FieldPath, &Value)| KnownField {
+        path: path.clone(),
+        value: envelope["value"].clone(),
+        display: (path == BIND_INFO).then(|| {
+            let rows = envelope["value"].as_array().into_iter().flatten();
+            rows.map(wording::in_one_line).collect::<Vec<_>>().join(", ")
+        }),
+    };
+    let mut fields: Vec<_> = live.fields.iter().map(value).collect();
+    fields.sort_by_key(|field| rank(&field.path));
+    let locks = live.fields.iter().map(|(path, envelope)| KnownField::new(lock_of(path), envelope[LOCK].clone()));
+    fields.extend(locks);
+    fields
+}
+
 /// Gives the same lock to all that is declared without one.
 pub(super) fn lock_all(lock: &Located<Value>, fields: &mut Fields) {
     let is_name = |path: &FieldPath| {
@@ -250,4 +284,40 @@ pub(super) fn lock_all(lock: &Located<Value>, fields: &mut Fields) {
 
 fn locked(lock: &Value) -> Value {
     json!(lock.as_bool().unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn live_values_are_found_by_the_paths_of_changes() {
+        let row = json!({"row_id": 3, "port": {"value": "80", "as_default_value": null},
+            "protocol": {"value": "1", "as_default_value": true}});
+        let fields = [
+            ("user", json!({"value": "root", "as_default_value": true})),
+            (BIND_INFO, json!({"value": [row], "as_default_value": true})),
+        ];
+        let fields: BTreeMap<_, _> = fields.map(|(name, value)| (FieldPath::field(name), value)).into();
+        let live = Live::new(Value::Null, String::new(), fields);
+        let check = |path: &str, expected: Option<Value>| {
+            assert_eq!(live_value(&live, &path.parse().expect("it is a path")), expected, "{path}");
+        };
+        check("user", Some(json!("root")));
+        check("user.as_default_value", Some(json!(true)));
+        check("bind_info[3].port", Some(json!("80")));
+        check("bind_info[3].protocol", Some(json!("1")));
+        check("bind_info[3].port.as_default_value", Some(json!(false)));
+        check("bind_info[3].protocol.as_default_value", Some(json!(true)));
+        check("bind_info.as_default_value", Some(json!(true)));
+        check("bind_info[3].ip", None);
+        // The position in a manifest is no id.
+        check("bind_info[@3].port", None);
+        check("bind_info[0].port", None);
+        check("bind_info[3]", None);
+        check("bind_info.order", None);
+        check("timeout", None);
+    }
 }

@@ -8,35 +8,21 @@ use serde_json::{Map, Value, json};
 use super::{
     ports,
     property::{self, BIND_INFO, lock_of},
+    wording::{self, display, in_one_line, words},
 };
 use crate::{
     diagnostic::Diagnostic,
     diff::rows::{Fit, pair},
-    model::{Desired, FieldChange, FieldPath, Fields, Live},
+    model::{Desired, Display, DisplayKind, FieldChange, FieldPath, Fields, Live},
     platform::bk_cmdb::version::Version,
     source::{Located, Origin},
     yaml::{self, Content, Node, Section, Typed},
 };
 
 /// The parts of a row that have a value and a lock.
-const CELLS: &[&str] = &["ip", "port", "protocol", "enable"];
+pub(super) const CELLS: &[&str] = &["ip", "port", "protocol", "enable"];
 /// The parts by which rows are told apart.
 const KEY: &[&str] = &["ip", "port", "protocol"];
-
-/// Words for the codes of addresses.
-const IPS: &[(&str, &str)] = &[
-    ("1", "127.0.0.1"),
-    ("2", "0.0.0.0"),
-    ("3", "first_inner_ip"),
-    ("4", "first_outer_ip"),
-    ("5", "::1"),
-    ("6", "::"),
-    ("7", "first_inner_ipv6"),
-    ("8", "first_outer_ipv6"),
-];
-
-/// Words for the codes of protocols.
-const PROTOCOLS: &[(&str, &str)] = &[("1", "tcp"), ("2", "udp"), ("3", "tcp6"), ("4", "udp6")];
 
 /// The part of a row that names it.
 pub(super) const ROW_ID: &str = "row_id";
@@ -157,7 +143,7 @@ fn read(cell: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Optio
             }
         }
         _ => {
-            let words = if cell == "ip" { IPS } else { PROTOCOLS };
+            let words = wording::table(cell);
             let text = yaml::text(node, &format!("`{cell}`"), diagnostics)?;
             if text.is_empty() && cell == "ip" {
                 return Some(json!(""));
@@ -194,6 +180,11 @@ pub(super) fn too_new(desired: &Desired, version: Option<Version>) -> Vec<Diagno
     };
     let cells = desired.fields.iter().filter(|(path, cell)| path.row().is_some() && is_new(path, &cell.value));
     cells.map(|(_, cell)| Diagnostic::error("P115", "IPv6 needs BlueKing CMDB 3.11 or newer", &cell.origin)).collect()
+}
+
+/// Returns the row of a live list that has an id.
+pub(super) fn by_id<'l>(list: &'l Value, id: &str) -> Option<&'l Value> {
+    list["value"].as_array()?.iter().find(|row| row[ROW_ID].to_string() == id)
 }
 
 /// The rows to be sent and what differs in them.
@@ -243,9 +234,9 @@ pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged,
         if !pairs.contains(&Some(at)) {
             changes.push(FieldChange {
                 path: list_path().row_id(&row[ROW_ID]),
-                from: Some(summary(row)),
+                from: Some((*row).clone()),
                 to: None,
-                display: None,
+                display: Some(Display { kind: DisplayKind::Row, from: Some(in_one_line(row)), to: None }),
                 because: list.origin.clone(),
             });
         }
@@ -356,9 +347,9 @@ impl Declared<'_> {
             edited[name] = json!({"value": kept, "as_default_value": locked});
             changes.extend(value.map(|cell| FieldChange {
                 path: path.clone(),
-                from: Some(told(name, &live["value"], &cell.value)),
-                to: Some(told(name, &cell.value, &live["value"])),
-                display: None,
+                from: Some(live["value"].clone()),
+                to: Some(cell.value.clone()),
+                display: display(name, &live["value"], &cell.value),
                 because: cell.origin.clone(),
             }));
             changes.extend(lock.map(|lock| FieldChange { path: lock_of(&path), ..lock }));
@@ -383,8 +374,8 @@ impl Declared<'_> {
         changes.push(FieldChange {
             path: list_path().row_id(id),
             from: None,
-            to: Some(summary(&row)),
-            display: None,
+            to: Some(row.clone()),
+            display: Some(Display { kind: DisplayKind::Row, from: None, to: Some(in_one_line(&row)) }),
             because: self.origin(at).clone(),
         });
         row
@@ -406,36 +397,4 @@ fn same_cell(declared: &Value, live: &Value) -> bool {
 /// Says whether two cells are the same or one holds as text what the other holds as an option.
 fn same_meaning(cell: &str, declared: &Value, live: &Value) -> bool {
     same_cell(declared, live) || words(cell, declared) == words(cell, live)
-}
-
-/// A cell as the word that people write for it, and how it is stored where the other side differs in nothing else.
-fn told(cell: &str, value: &Value, other: &Value) -> Value {
-    let word = words(cell, value);
-    if word != words(cell, other) {
-        return word;
-    }
-    match (word.as_str(), value.as_str()) {
-        (Some(word), Some(code)) if word != code => json!(format!("{word} (option {code})")),
-        (Some(word), _) => json!(format!("{word} (stored as text)")),
-        _ => word,
-    }
-}
-
-/// The cells of a row without their locks, for people.
-fn summary(row: &Value) -> Value {
-    CELLS
-        .iter()
-        .filter(|name| !row[**name]["value"].is_null())
-        .map(|name| ((*name).to_owned(), words(name, &row[*name]["value"])))
-        .collect()
-}
-
-/// A code as the word that people write for it.
-pub(super) fn words(cell: &str, value: &Value) -> Value {
-    let table = match cell {
-        "ip" => IPS,
-        "protocol" => PROTOCOLS,
-        _ => &[],
-    };
-    table.iter().find(|(code, _)| value.as_str() == Some(code)).map_or_else(|| value.clone(), |(_, word)| json!(word))
 }
