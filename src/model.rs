@@ -1,12 +1,14 @@
 //! Plain data that every part of the program shares: what is wanted, what is live, what differs, what to call.
 
 pub mod author;
+mod context;
 mod path;
 pub mod policy;
 mod request;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+pub use context::{CreateContext, has_placeholder, placeholder, placeholder_of};
 pub use path::{FieldPath, PathError, Row};
 pub use request::{Call, Refusal, Request, Retry};
 use serde_json::Value;
@@ -167,8 +169,8 @@ pub enum ObservedState {
         nearest: Vec<String>,
         /// Unique values that its document wants for it and that live objects hold.
         key_conflicts: Vec<KeyConflict>,
-        /// What its creation has to know of its surroundings, such as the ids of the ends of an association.
-        place: Value,
+        /// What its creation has to know of its surroundings.
+        context: CreateContext,
     },
     /// Nothing can be said before this other object is as declared.
     Needs(ResourceId),
@@ -194,7 +196,7 @@ pub enum Action {
 impl ObservedState {
     /// Returns the sight of an object that is not there, with nothing else known.
     pub fn absent() -> Self {
-        Self::Absent { nearest: Vec::new(), key_conflicts: Vec::new(), place: Value::Null }
+        Self::Absent { nearest: Vec::new(), key_conflicts: Vec::new(), context: CreateContext::default() }
     }
 }
 

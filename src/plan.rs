@@ -19,13 +19,11 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
-
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, Change, Desired, Ensure, FieldChange, KeyConflict, Live, ObservedState, ResourceId, Undeletable,
-        policy::Policy,
+        Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, KeyConflict, Live, ObservedState,
+        ResourceId, Undeletable, policy::Policy,
     },
     provider::{Facts, Kind, Planned, Platform},
 };
@@ -72,12 +70,12 @@ impl AsMut<Facts> for TargetState<'_> {
 impl TargetState<'_> {
     /// Returns a change with all that it rests on.
     pub fn planned<'s>(&'s self, desired: &'s Desired, change: &'s Change) -> Planned<'s> {
-        let (live, place) = match self.facts.observed(&desired.id) {
-            Some(ObservedState::Found(live)) => (Some(live), &Value::Null),
-            Some(ObservedState::Absent { place, .. }) => (None, place),
-            _ => (None, &Value::Null),
+        let (live, context) = match self.facts.observed(&desired.id) {
+            Some(ObservedState::Found(live)) => (Some(live), CreateContext::none()),
+            Some(ObservedState::Absent { context, .. }) => (None, context),
+            _ => (None, CreateContext::none()),
         };
-        Planned { desired, live, place, change }
+        Planned { desired, live, context, change }
     }
 
     /// Returns the changes of a kind on this target with all that they rest on; `objects` holds what they are about.
@@ -197,7 +195,7 @@ struct Candidate<'s> {
     action: Action,
     live: Option<&'s Live>,
     key_conflicts: &'s [KeyConflict],
-    place: &'s Value,
+    context: &'s CreateContext,
     fields: Vec<FieldChange>,
     wanted: Vec<String>,
     after: BTreeSet<ResourceId>,
@@ -246,7 +244,7 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         });
         match candidate {
             Ok(candidate) => {
-                let unique_keys = kind.unique_keys(desired, candidate.live, candidate.place, &state.facts);
+                let unique_keys = kind.unique_keys(desired, candidate.live, candidate.context, &state.facts);
                 held.unique_keys.extend(unique_keys.held.into_iter().map(|claim| (claim, &desired.id)));
                 if !desired.selected {
                     continue;
@@ -260,7 +258,7 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
             }
             Err(cause) => {
                 if let Some(ObservedState::Found(live)) = state.facts.observed(&desired.id) {
-                    let unique_keys = kind.unique_keys(desired, Some(live), &Value::Null, &state.facts);
+                    let unique_keys = kind.unique_keys(desired, Some(live), CreateContext::none(), &state.facts);
                     held.unique_keys.extend(unique_keys.held.into_iter().map(|claim| (claim, &desired.id)));
                 }
                 if desired.selected {
@@ -324,12 +322,12 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
 /// Looks at one object: what differs, or why nothing can be done about it.
 fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desired) -> Result<Candidate<'s>, Cause> {
     let unread = || Cause::Unread("it was not read".to_owned());
-    let (live, key_conflicts, place) = match state.facts.observed(&desired.id).ok_or_else(unread)? {
-        ObservedState::Found(live) => (Some(live), live.key_conflicts.as_slice(), &Value::Null),
+    let (live, key_conflicts, context) = match state.facts.observed(&desired.id).ok_or_else(unread)? {
+        ObservedState::Found(live) => (Some(live), live.key_conflicts.as_slice(), CreateContext::none()),
         ObservedState::Absent { nearest, .. } if desired.ensure == Ensure::Existing => {
             return Err(Cause::Wrong(vec![missing(desired, nearest)]));
         }
-        ObservedState::Absent { key_conflicts, place, .. } => (None, key_conflicts.as_slice(), place),
+        ObservedState::Absent { key_conflicts, context, .. } => (None, key_conflicts.as_slice(), context),
         open => return Err(trouble(open).unwrap_or_else(unread)),
     };
     if desired.ensure == Ensure::Absent {
@@ -348,7 +346,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
             action,
             live,
             key_conflicts,
-            place,
+            context,
             fields: Vec::new(),
             wanted: Vec::new(),
             after,
@@ -363,17 +361,8 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
     // What is made in this run has to be there first.
     let made = |id: &ResourceId| matches!(state.facts.observed(id), Some(ObservedState::Absent { .. }));
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
-    let after = after.chain(placeholders(state, place)).collect();
-    Ok(Candidate { desired, action, live, key_conflicts, place, fields, wanted: Vec::new(), after })
-}
-
-/// The objects that the surroundings of a create stand for, because the run makes them.
-fn placeholders(state: &TargetState<'_>, place: &Value) -> Vec<ResourceId> {
-    let made = |value: &Value| {
-        let (kind, key) = value.get("$handle")?.as_str()?.split_once('/')?;
-        Some(ResourceId { kind: state.platform.kind(kind)?.name(), key: key.into() })
-    };
-    place.as_object().into_iter().flat_map(|place| place.values()).filter_map(made).collect()
+    let after = after.chain(context.made().cloned()).collect();
+    Ok(Candidate { desired, action, live, key_conflicts, context, fields, wanted: Vec::new(), after })
 }
 
 /// Returns why nothing can be done about an object that was seen so; none where it is there, or is known not to be.
@@ -441,7 +430,7 @@ fn finish_level(
             .collect();
         let planned: Vec<_> = ready
             .iter()
-            .map(|(one, change)| Planned { desired: one.desired, live: one.live, place: one.place, change })
+            .map(|(one, change)| Planned { desired: one.desired, live: one.live, context: one.context, change })
             .collect();
         plan.calls.extend(kind.calls(&planned, &state.facts));
         plan.changes.extend(ready.into_iter().map(|(_, change)| change));

@@ -24,8 +24,8 @@ pub use wire::{ConcurrencyGroup, CredentialStatus, Endpoint, Login, LoginResult,
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, Change, Desired, Ensure, FieldChange, FieldPath, Fields, KnownField, Live, Locator, ObservedState,
-        Refusal, Request, ResourceId, policy::Policies,
+        Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, KnownField, Live, Locator,
+        ObservedState, Refusal, Request, ResourceId, policy::Policies,
     },
     source::Origin,
     yaml::Node,
@@ -125,8 +125,8 @@ pub struct Planned<'a> {
     pub desired: &'a Desired,
     /// What is live; none for a create.
     pub live: Option<&'a Live>,
-    /// What a create has to know of its surroundings, as in [`ObservedState::Absent`].
-    pub place: &'a Value,
+    /// What a create has to know of its surroundings; nothing for an object that is there.
+    pub context: &'a CreateContext,
     /// What changes.
     pub change: &'a Change,
 }
@@ -185,8 +185,14 @@ pub trait Kind: Sync {
     /// Returns the unique values that an object holds now and those that it will hold, each as a text that equals
     /// another's only if the two collide. Used to order renames and to refuse those that cannot be ordered.
     ///
-    /// A claim is said in words, such as `the name x`. `place` is that of [`ObservedState::Absent`].
-    fn unique_keys(&self, _desired: &Desired, _live: Option<&Live>, _place: &Value, _facts: &Facts) -> UniqueKeys {
+    /// A claim is said in words, such as `the name x`. `context` is that of [`ObservedState::Absent`].
+    fn unique_keys(
+        &self,
+        _desired: &Desired,
+        _live: Option<&Live>,
+        _context: &CreateContext,
+        _facts: &Facts,
+    ) -> UniqueKeys {
         UniqueKeys::default()
     }
 

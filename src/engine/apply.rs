@@ -19,7 +19,9 @@ use super::{
     verify::judge,
 };
 use crate::{
-    model::{Action, Call, Change, Desired, Live, ObservedState, Outcome, Refusal, Request, ResourceId},
+    model::{
+        Action, Call, Change, Desired, Live, ObservedState, Outcome, Refusal, Request, ResourceId, placeholder_of,
+    },
     plan::{Plan, TargetState, order},
     provider::{Kind, Planned},
 };
@@ -442,13 +444,12 @@ impl<'a> Run<'a> {
 
 /// Puts the ids of objects that the run created where the plan had placeholders.
 fn fill(value: &mut Value, handles: &HashMap<String, Value>) {
+    if let Some(handle) = placeholder_of(value).and_then(|address| handles.get(address)) {
+        *value = handle.clone();
+        return;
+    }
     match value {
         Value::Object(entries) => {
-            let handle = entries.get("$handle").and_then(Value::as_str).filter(|_| entries.len() == 1);
-            if let Some(handle) = handle.and_then(|name| handles.get(name)) {
-                *value = handle.clone();
-                return;
-            }
             entries.values_mut().for_each(|value| fill(value, handles));
         }
         Value::Array(items) => items.iter_mut().for_each(|value| fill(value, handles)),

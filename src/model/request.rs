@@ -11,7 +11,7 @@ use super::ResourceId;
 pub struct Request {
     /// The operation's name as the platform's own pages spell it.
     pub operation: &'static str,
-    /// Its arguments. `{"$handle": "Kind/key"}` stands for the id of an object that an earlier call creates.
+    /// Its arguments. A [`placeholder`](super::placeholder) stands for the id of an object that an earlier call creates.
     pub arguments: Value,
     /// Sending it twice has the effect of sending it once.
     pub repeatable: bool,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Plan, TargetState, plan, precondition::SavedChangeState};
-use crate::model::{Action, Call, Change, ResourceId};
+use crate::model::{Action, Call, Change, ResourceId, has_placeholder};
 
 /// Returns where a saved plan contradicts itself, as far as that shows without reading what is live; nothing where it
 /// does not. Calls serve its changes, on their target, and limits count among as many objects as it is about.
@@ -61,7 +61,7 @@ pub fn mismatch(
             return again.calls.contains(call);
         }
         // Without those that moved, batches are others, and what was to be made has an id.
-        let is_exact = call.serves.iter().all(|id| fresh.contains(id)) && !has_placeholder(call);
+        let is_exact = call.serves.iter().all(|id| fresh.contains(id)) && !has_placeholder(&call.request.arguments);
         let exact = !is_exact || same_objects().next().is_none() || same_objects().any(|one| one == call);
         let serves = |id: &&ResourceId| again.calls.iter().any(|one| is_alike(one, call) && one.serves.contains(id));
         exact && call.serves.iter().filter(|id| fresh.contains(id)).all(|id| serves(&id))
@@ -75,10 +75,6 @@ pub fn mismatch(
 
 fn is_alike(one: &Call, other: &Call) -> bool {
     one.target == other.target && one.request.operation == other.request.operation
-}
-
-fn has_placeholder(call: &Call) -> bool {
-    call.request.arguments.to_string().contains("\"$handle\"")
 }
 
 fn unexpected(call: &Call) -> String {

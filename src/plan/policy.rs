@@ -6,12 +6,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::Value;
-
 use super::{Cause, TargetState};
 use crate::{
     model::{
-        Action, Change, Desired, Ensure, FieldChange, Live, ObservedState,
+        Action, Change, CreateContext, Desired, Ensure, FieldChange, Live, ObservedState,
         policy::{Policies, Policy},
     },
     provider::{Facts, Kind},
@@ -41,7 +39,7 @@ impl<'a> TargetState<'a> {
 /// The live object without rivals for unique values that are not enforced.
 fn reduced(one: &Desired, live: &Live, kind: Option<&dyn Kind>, facts: &Facts) -> Live {
     let unique_keys =
-        kind.map(|kind| kind.unique_keys(&of_policy(one, Policy::Enforce), Some(live), &Value::Null, facts));
+        kind.map(|kind| kind.unique_keys(&of_policy(one, Policy::Enforce), Some(live), CreateContext::none(), facts));
     let mut live = live.clone();
     live.key_conflicts
         .retain(|rival| unique_keys.as_ref().is_none_or(|unique_keys| unique_keys.wanted.contains(&rival.claim)));

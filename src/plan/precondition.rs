@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 use super::{Plan, TargetState};
 use crate::{
     model::{
-        Action, Change, Desired, Ensure, FieldChange, FieldPath, ObservedState, Outcome, ResourceId, policy::Policy,
+        Action, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, ObservedState, Outcome, ResourceId,
+        policy::Policy,
     },
     provider::Kind,
 };
@@ -43,7 +44,7 @@ pub fn precondition(kind: &dyn Kind, desired: &Desired, observed: &ObservedState
                 .collect();
             json!({"found": live.handle, "fields": fields})
         }
-        ObservedState::Absent { place, .. } => json!({"absent": without_labels(place.clone())}),
+        ObservedState::Absent { context, .. } => absence(context),
         ObservedState::Needs(_)
         | ObservedState::Ambiguous(_)
         | ObservedState::Impossible(_)
@@ -51,20 +52,19 @@ pub fn precondition(kind: &dyn Kind, desired: &Desired, observed: &ObservedState
     }
 }
 
-/// Returns a place without the labels of what the object hangs on: they are those of the ids beside them.
-fn without_labels(mut place: Value) -> Value {
-    if let Value::Object(entries) = &mut place {
-        entries.remove("hangsOn");
-    }
-    place
+/// Returns what a create rests on. The labels of what it hangs on are no part of it: they are those of its ids.
+fn absence(context: &CreateContext) -> Value {
+    json!({"absent": context.handle()})
 }
 
-/// Returns where an object would be made that is not there. A list that came with its holder and is empty is there, but
+/// Returns the context in which an object would be made that is not there. A list that came with its holder and is empty is there, but
 /// is what was not there before its holder was.
-fn place_now(desired: &Desired, observed: &ObservedState) -> Option<Value> {
+fn context_now(desired: &Desired, observed: &ObservedState) -> Option<CreateContext> {
     match observed {
-        ObservedState::Absent { place, .. } => Some(without_labels(place.clone())),
-        ObservedState::Found(live) if live.fields.is_empty() && !desired.fields.is_empty() => Some(live.handle.clone()),
+        ObservedState::Absent { context, .. } => Some(context.clone()),
+        ObservedState::Found(live) if live.fields.is_empty() && !desired.fields.is_empty() => {
+            Some(CreateContext::new(live.handle.clone()))
+        }
         _ => None,
     }
 }
@@ -103,11 +103,8 @@ pub fn precondition_holds(kind: &dyn Kind, desired: &Desired, before: &ObservedS
     if !is.is_null() && was == is {
         return true;
     }
-    match (was.get("absent"), place_now(desired, now)) {
-        (Some(Value::Object(was)), Some(Value::Object(is))) => {
-            was.len() == is.len()
-                && was.iter().all(|(key, was)| is.get(key).is_some_and(|is| was.get("$handle").is_some() || was == is))
-        }
+    match (before, context_now(desired, now)) {
+        (ObservedState::Absent { context, .. }, Some(now)) => now.continues(context),
         _ => false,
     }
 }
@@ -161,37 +158,38 @@ fn saved_change_state(
         SavedChangeState::Fresh
     } else if is_true(kind, desired, change, observed, state) {
         SavedChangeState::AlreadyTrue
-    } else if place_now(desired, observed).is_some_and(|place| is_place_of(change, &place, made)) {
+    } else if context_now(desired, observed).is_some_and(|context| is_context_of(change, context, made)) {
         SavedChangeState::Fresh
     } else {
         SavedChangeState::Stale
     }
 }
 
-/// Says whether a change is the making of an object in this place, where placeholders stood for what has been made since.
-fn is_place_of(change: &Change, place: &Value, made: &HashMap<&ResourceId, &Value>) -> bool {
+/// Says whether a change makes its object in this context, where placeholders stood for what has been made since.
+fn is_context_of(change: &Change, context: CreateContext, made: &HashMap<&ResourceId, &Value>) -> bool {
     if change.action != Action::Create {
         return false;
     }
-    let mut places = vec![place.clone()];
+    let ids: Vec<_> =
+        context.handle().as_object().into_iter().flatten().map(|(key, id)| (key.clone(), id.clone())).collect();
+    let mut contexts = vec![context];
     for id in &change.after {
         let Some(handle) = made.get(id) else { continue };
-        let entries = place.as_object().into_iter().flatten();
+        let keys = ids.iter().filter(|(_, value)| is_part(value, handle)).map(|(key, _)| key);
         // Other objects may have the same number: the digest knows which of them was meant.
-        let keys = entries.filter(|(_, value)| is_part(value, handle)).map(|(key, _)| key);
         for key in keys {
-            let more: Vec<_> = places
+            let more: Vec<_> = contexts
                 .iter()
                 .cloned()
-                .map(|mut place| {
-                    place[key] = json!({"$handle": id.to_string()});
-                    place
+                .map(|mut context| {
+                    context.set_made(key, id);
+                    context
                 })
                 .collect();
-            places.extend(more);
+            contexts.extend(more);
         }
     }
-    places.iter().any(|place| digest(&json!({"absent": place})) == *change.precondition)
+    contexts.iter().any(|context| digest(&absence(context)) == *change.precondition)
 }
 
 /// Says whether a value is a handle or an id in it.

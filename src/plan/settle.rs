@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::Value;
-
 use super::{Candidate, Cause};
 use crate::{
     diagnostic::Diagnostic,
@@ -84,7 +82,7 @@ pub(super) fn settle_deletes<'s>(
     }
     // What is to be made on an object that is to go: the documents contradict one another.
     for one in candidates.values().filter(|one| one.action == Action::Create) {
-        let on = one.place["hangsOn"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let on = one.context.depends_on.iter().map(String::as_str);
         for other in on.filter_map(|label| going.get(label)) {
             let message =
                 format!("{} is to be created, and {other}, on which it depends, is to be removed", one.desired.id);

@@ -63,7 +63,7 @@ pub(super) fn decide_write(
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn absent() -> ObservedState {
-        ObservedState::Absent { nearest: Vec::new(), key_conflicts: Vec::new(), place: Value::Null }
+        ObservedState::absent()
     }
 
     /// Returns what a decision comes to, in a word and with its reason.

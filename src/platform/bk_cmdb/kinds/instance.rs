@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request},
+    model::{
+        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request,
+        placeholder_of,
+    },
     platform::bk_cmdb::{
         api::DATA,
         attribute::text,
@@ -201,8 +204,14 @@ impl Kind for Instance {
         Ok(changes)
     }
 
-    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, facts: &Facts) -> UniqueKeys {
-        let parent = live.map_or(&place[PARENT], |live| live.field(PARENT));
+    fn unique_keys(
+        &self,
+        desired: &Desired,
+        live: Option<&Live>,
+        context: &CreateContext,
+        facts: &Facts,
+    ) -> UniqueKeys {
+        let parent = live.map_or(&context[PARENT], |live| live.field(PARENT));
         let held = live.and_then(|live| live.field(NAME).as_str());
         let wanted = wanted_name(desired).or(held);
         let claim = |name: Option<&str>| name.map(|name| claim(desired, name, parent)).into_iter();
@@ -349,7 +358,7 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
 /// Returns the key by which a name is unique: in its model, for an instance of a layer below its parent.
 fn claim(desired: &Desired, name: &str, parent: &Value) -> String {
     let model = model_of(desired);
-    match parent.get("$handle").and_then(Value::as_str) {
+    match placeholder_of(parent) {
         Some(made) => format!("the name `{name}` in {model} below {made}"),
         None if lookup::is_layer(parent) => format!("the name `{name}` in {model} below #{parent}"),
         None => format!("the name `{name}` in {model}"),
@@ -358,8 +367,8 @@ fn claim(desired: &Desired, name: &str, parent: &Value) -> String {
 
 /// Returns what a create sends beside the attributes: the business and the parent.
 fn placed_in(one: &Planned<'_>) -> impl Iterator<Item = (String, Value)> {
-    let place = one.place.as_object().filter(|_| one.live.is_none());
-    place.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()))
+    let context = one.context.handle().as_object().filter(|_| one.live.is_none());
+    context.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()))
 }
 
 /// Reads `parent`: the instance that one of a custom layer lies below.

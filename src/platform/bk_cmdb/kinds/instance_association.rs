@@ -23,7 +23,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, Desired, Ensure, FieldChange, FieldPath, KnownField, Live, ObservedState, Reference, Request, ResourceId,
+        Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, KnownField, Live, ObservedState, Reference,
+        Request, ResourceId,
     },
     platform::bk_cmdb::lookup::read_rows,
     provider::{Authors, Envelope, Facts, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
@@ -177,9 +178,15 @@ impl Kind for InstanceAssociation {
         Ok(Vec::new())
     }
 
-    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> UniqueKeys {
+    fn unique_keys(
+        &self,
+        desired: &Desired,
+        live: Option<&Live>,
+        context: &CreateContext,
+        _facts: &Facts,
+    ) -> UniqueKeys {
         // Found or to be made, the ends are the same ones: a row never changes.
-        let ends = live.map_or(place, |live| &live.handle);
+        let ends = live.map_or(context.handle(), |live| &live.handle);
         let unique_keys =
             links::unique_keys(desired.locate("association").and_then(Value::as_str).unwrap_or_default(), ends);
         UniqueKeys { held: if live.is_some() { unique_keys.clone() } else { Vec::new() }, wanted: unique_keys }
@@ -208,7 +215,7 @@ impl Kind for InstanceAssociation {
             None => Request {
                 operation: "add_instance_association",
                 arguments: json!({"bk_obj_asst_id": one.desired.locate("association"),
-                    "bk_inst_id": one.place["source"], "bk_asst_inst_id": one.place["target"]}),
+                    "bk_inst_id": one.context["source"], "bk_asst_inst_id": one.context["target"]}),
                 repeatable: false,
             },
         };
@@ -229,7 +236,7 @@ impl Kind for InstanceAssociation {
         if let Some(live) = planned.live {
             return Some(live.handle.clone());
         }
-        let mut handle = planned.place.clone();
+        let mut handle = planned.context.handle().clone();
         handle["id"] = json!(answer["id"].as_i64()?);
         Some(handle)
     }

@@ -23,7 +23,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request, policy::Policy,
+        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request,
+        policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -188,8 +189,14 @@ impl Kind for Module {
         refused(desired, live, &changes).map_or(Ok(changes), |problem| Err(vec![problem]))
     }
 
-    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> UniqueKeys {
-        let at = live.map_or(place, |live| &live.handle);
+    fn unique_keys(
+        &self,
+        desired: &Desired,
+        live: Option<&Live>,
+        context: &CreateContext,
+        _facts: &Facts,
+    ) -> UniqueKeys {
+        let at = live.map_or(context.handle(), |live| &live.handle);
         let held = live.and_then(|live| live.field(NAME).as_str());
         let given = desired.locate("module").and_then(Value::as_str);
         let wanted = wanted_name(desired).or(held).or(given);
@@ -243,11 +250,11 @@ fn request(one: &Planned<'_>) -> Request {
     let mut data: Map<String, Value> = changed.collect();
     let Some(live) = one.live else {
         // The parent is demanded although the set says it already (contract section 4.2).
-        data.insert("bk_parent_id".to_owned(), one.place["set"].clone());
+        data.insert("bk_parent_id".to_owned(), one.context["set"].clone());
         for key in [TEMPLATE, CATEGORY] {
-            data.extend(one.place.get(key).map(|id| (key.to_owned(), id.clone())));
+            data.extend(one.context.handle().get(key).map(|id| (key.to_owned(), id.clone())));
         }
-        let arguments = json!({"bk_biz_id": one.place["business"], "bk_set_id": one.place["set"], DATA: data});
+        let arguments = json!({"bk_biz_id": one.context["business"], "bk_set_id": one.context["set"], DATA: data});
         return Request { operation: "create_module", arguments, repeatable: false };
     };
     let mut arguments = json!({"bk_biz_id": live.handle["business"], "bk_set_id": live.handle["set"],

@@ -31,7 +31,9 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Call, Desired, Ensure, FieldChange, FieldPath, KnownField, Live, ObservedState, Request},
+    model::{
+        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, KnownField, Live, ObservedState, Request,
+    },
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
@@ -206,8 +208,14 @@ impl Kind for ProcessTemplate {
         }
     }
 
-    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> UniqueKeys {
-        let at = live.map_or(place, |live| &live.handle);
+    fn unique_keys(
+        &self,
+        desired: &Desired,
+        live: Option<&Live>,
+        context: &CreateContext,
+        _facts: &Facts,
+    ) -> UniqueKeys {
+        let at = live.map_or(context.handle(), |live| &live.handle);
         let held = live.and_then(|live| live.field(NAME)["value"].as_str());
         let wanted = wanted_name(desired).or(held);
         let wanted = if live.is_some() { rename(desired).or(held) } else { wanted };
@@ -283,7 +291,7 @@ impl Kind for ProcessTemplate {
             return Some(live.handle.clone());
         }
         // `batch_create_proc_template` returns the ids alone.
-        let mut handle = planned.place.clone();
+        let mut handle = planned.context.handle().clone();
         handle["process"] = json!(answer.get(0)?.as_i64()?);
         Some(handle)
     }

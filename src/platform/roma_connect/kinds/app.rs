@@ -18,8 +18,8 @@ use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, Desired, Ensure, FieldChange, FieldPath, Fields, Live, Locator, ObservedState, Request,
-        ResourceId,
+        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Live, Locator, ObservedState,
+        Request, ResourceId,
     },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
@@ -188,13 +188,19 @@ impl Kind for App {
         Ok(changes)
     }
 
-    fn unique_keys(&self, desired: &Desired, live: Option<&Live>, place: &Value, _facts: &Facts) -> UniqueKeys {
+    fn unique_keys(
+        &self,
+        desired: &Desired,
+        live: Option<&Live>,
+        context: &CreateContext,
+        _facts: &Facts,
+    ) -> UniqueKeys {
         if member::is_members(desired) {
             return UniqueKeys::default();
         }
         let held = live.and_then(|live| live.field("name").as_str());
         let wanted = wanted_name(desired, live);
-        let instance = live.map_or(place, |live| &live.handle)["instance"].clone();
+        let instance = live.map_or(context.handle(), |live| &live.handle)["instance"].clone();
         let claim = |name: Option<&str>| name.map(|name| claim(instance.as_str(), name)).into_iter().collect();
         UniqueKeys { held: claim(held), wanted: claim(wanted) }
     }
@@ -231,7 +237,7 @@ impl Kind for App {
                 arguments["app_id"] = live.handle["app"].clone();
                 Request { operation: "UpdateRomaApp", arguments, repeatable: true }
             } else {
-                arguments["instance_id"] = one.place["instance"].clone();
+                arguments["instance_id"] = one.context["instance"].clone();
                 Request { operation: "CreateRomaApp", arguments, repeatable: false }
             };
             Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
@@ -255,7 +261,7 @@ impl Kind for App {
         if let Some(live) = planned.live {
             return Some(live.handle.clone());
         }
-        answer["id"].as_str().map(|id| json!({"instance": planned.place["instance"], "app": id}))
+        answer["id"].as_str().map(|id| json!({"instance": planned.context["instance"], "app": id}))
     }
 
     /// All writes but a removal answer with what is stored, whole (contract sections 2.4 and 2.6).

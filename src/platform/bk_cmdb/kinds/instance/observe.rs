@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request, ResourceId},
+    model::{CreateContext, Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{business_id, observed_after},
@@ -115,8 +115,8 @@ fn assign(
         .any(|(one, assigned)| one.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing));
     let names = if names_needed { lookup::some_names(model, observation, facts) } else { Some(Vec::new()) };
     let Some(names) = names else { return };
-    let Some(mut places) = parent::places(group, parents, all, observation, facts) else { return };
-    let taken = taken_names(group, &places, facts, observation).and_then(|names| {
+    let Some(mut contexts) = parent::contexts(group, parents, all, observation, facts) else { return };
+    let taken = taken_names(group, &contexts, facts, observation).and_then(|names| {
         let conflicts = unique_keys::conflicts(group, observation, facts)?;
         Ok((names, conflicts))
     });
@@ -145,8 +145,8 @@ fn assign(
             }
         };
         let observed = match assigned {
-            Assigned::Nothing => match places.remove(&one.id).unwrap_or(Ok(Value::Null)) {
-                Ok(place) => ObservedState::Absent { nearest: names.clone(), key_conflicts, place },
+            Assigned::Nothing => match contexts.remove(&one.id).unwrap_or(Ok(CreateContext::default())) {
+                Ok(context) => ObservedState::Absent { nearest: names.clone(), key_conflicts, context },
                 Err(observed) => observed,
             },
             Assigned::One(id) => match rows.row(*id) {
@@ -233,7 +233,7 @@ pub(super) fn associations(
 /// The names that documents want for their instances and that other instances hold.
 fn taken_names<'d>(
     group: &Group<'_, 'd, '_>,
-    places: &HashMap<&ResourceId, Result<Value, ObservedState>>,
+    contexts: &HashMap<&ResourceId, Result<CreateContext, ObservedState>>,
     facts: &Facts,
     observation: &mut Observation,
 ) -> Result<HashMap<&'d ResourceId, Vec<KeyConflict>>, LookupError> {
@@ -263,7 +263,7 @@ fn taken_names<'d>(
         let pick = by_name(name);
         let parent = match own {
             Some(id) => rows.row(id).map(|row| &row[PARENT]),
-            None => places.get(&one.id).and_then(|place| place.as_ref().ok()).map(|place| &place[PARENT]),
+            None => contexts.get(&one.id).and_then(|context| context.as_ref().ok()).map(|context| &context[PARENT]),
         };
         let parent = parent.unwrap_or(&Value::Null);
         let holders: BTreeSet<_> = rows.find(&pick).into_iter().chain(more.find(&pick)).collect();

@@ -8,7 +8,7 @@ use super::{layer, model_of, wanted_name};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
-    model::{Desired, Ensure, ObservedState, Request, ResourceId},
+    model::{CreateContext, Desired, Ensure, ObservedState, Request, ResourceId, placeholder_of},
     platform::bk_cmdb::{
         kinds::{decode_common, select_instances},
         lookup::{self, LookupError, PARENT, Rows, Selector, is_layer, read_rows},
@@ -235,15 +235,18 @@ fn resolve(
 }
 
 /// Returns what the creation of an instance has to know: its business, and its parent where it is one of a layer.
-pub(super) fn place(
+pub(super) fn context(
     one: &Desired,
     business: Option<i64>,
     parents: &Parents<'_>,
     all: &[&Desired],
     observation: &mut Observation,
     facts: &Facts,
-) -> Result<Value, Option<ObservedState>> {
-    let mut place = business.map_or(Value::Null, |business| json!({BUSINESS: business}));
+) -> Result<CreateContext, Option<ObservedState>> {
+    let mut context = CreateContext::default();
+    if let Some(business) = business {
+        context.set(BUSINESS, json!(business));
+    }
     let above = match above(model_of(one), observation, facts) {
         Ok(above) => above,
         Err(LookupError::Pending) => return Err(None),
@@ -255,40 +258,40 @@ pub(super) fn place(
         return Err(Some(ObservedState::Impossible(Box::new(problem))));
     }
     match (above, parents.known.get(&one.id), business) {
-        (_, Some(Parent::Id(id)), _) => place[PARENT] = json!(id),
-        (_, Some(Parent::Made(id)), _) => place[PARENT] = json!({"$handle": id.to_string()}),
-        (Some(_), None, Some(business)) => place[PARENT] = json!(business),
+        (_, Some(Parent::Id(id)), _) => context.set(PARENT, json!(id)),
+        (_, Some(Parent::Made(id)), _) => context.set_made(PARENT, id),
+        (Some(_), None, Some(business)) => context.set(PARENT, json!(business)),
         (_, None, _) => {}
     }
-    Ok(place)
+    Ok(context)
 }
 
-/// Returns the places of the instances that documents create, or why they have none; nothing while one is asked for.
-pub(super) fn places<'d>(
+/// Returns the contexts of the instances that documents create, or why they have none; nothing while one is asked for.
+pub(super) fn contexts<'d>(
     group: &super::unique_keys::Group<'_, 'd, '_>,
     parents: &Parents<'_>,
     all: &[&Desired],
     observation: &mut Observation,
     facts: &Facts,
-) -> Option<HashMap<&'d ResourceId, Result<Value, ObservedState>>> {
+) -> Option<HashMap<&'d ResourceId, Result<CreateContext, ObservedState>>> {
     let created = group.documents.iter().zip(group.assigned);
     let created = created.filter(|(one, assigned)| one.ensure == Ensure::Present && **assigned == Assigned::Nothing);
-    let mut places = HashMap::new();
+    let mut contexts = HashMap::new();
     let mut is_known = true;
     for (one, _) in created {
-        match place(one, group.business, parents, all, observation, facts) {
-            Ok(place) => _ = places.insert(&one.id, Ok(place)),
-            Err(Some(observed)) => _ = places.insert(&one.id, Err(observed)),
+        match context(one, group.business, parents, all, observation, facts) {
+            Ok(context) => _ = contexts.insert(&one.id, Ok(context)),
+            Err(Some(observed)) => _ = contexts.insert(&one.id, Err(observed)),
             Err(None) => is_known = false,
         }
     }
-    is_known.then_some(places)
+    is_known.then_some(contexts)
 }
 
 /// Returns true if two instances of a model may not have one name: those of a layer only where they share a parent.
 pub(super) fn shares_names(parent: &Value, holder: i64, rows: &[&Rows<'_>]) -> bool {
     let of_holder = rows.iter().find_map(|rows| rows.row(holder)).map_or(&Value::Null, |row| &row[PARENT]);
-    (!parent.is_object() && !is_layer(parent)) || parent == of_holder
+    (placeholder_of(parent).is_none() && !is_layer(parent)) || parent == of_holder
 }
 
 /// Returns why an instance that is there cannot get its declared name; none where it can.

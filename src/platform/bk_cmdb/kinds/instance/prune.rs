@@ -26,11 +26,13 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
     let rows = all.iter().filter(|one| one.id.kind == "InstanceAssociation" && one.ensure != Ensure::Absent);
     let mut ends = Vec::new();
     for row in rows {
-        let Some(ObservedState::Found(Live { handle: at, .. }) | ObservedState::Absent { place: at, .. }) =
-            facts.observed(&row.id)
-        else {
-            scopes.iter().for_each(|scope| observation.know(&scope.id, ObservedState::Needs(row.id.clone())));
-            return observation;
+        let at = match facts.observed(&row.id) {
+            Some(ObservedState::Found(live)) => &live.handle,
+            Some(ObservedState::Absent { context, .. }) => context.handle(),
+            _ => {
+                scopes.iter().for_each(|scope| observation.know(&scope.id, ObservedState::Needs(row.id.clone())));
+                return observation;
+            }
         };
         ends.push((&at["model"], &at["source"]));
         ends.push((&at["targetModel"], &at["target"]));

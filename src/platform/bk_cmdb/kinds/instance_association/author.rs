@@ -41,7 +41,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
 }
 
 fn ends<'p>(one: &Planned<'p>) -> &'p Value {
-    one.live.map_or(one.place, |live| &live.handle)
+    one.live.map_or(one.context.handle(), |live| &live.handle)
 }
 
 fn told(one: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {

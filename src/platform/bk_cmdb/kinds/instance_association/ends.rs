@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, ObservedState, ResourceId},
+    model::{CreateContext, Desired, Ensure, ObservedState, ResourceId},
     platform::bk_cmdb::{
         kinds::{
             decode_common,
@@ -56,11 +56,11 @@ impl End {
         }
     }
 
-    /// Returns the id for a call, or what stands for it.
-    pub(super) fn argument(&self) -> Value {
+    /// Puts the id into the context of a row, or what stands for it.
+    pub(super) fn put(&self, key: &str, context: &mut CreateContext) {
         match self {
-            Self::Id(id) => json!(id),
-            Self::Made(id) => json!({"$handle": id.to_string()}),
+            Self::Id(id) => context.set(key, json!(id)),
+            Self::Made(id) => context.set_made(key, id),
         }
     }
 }

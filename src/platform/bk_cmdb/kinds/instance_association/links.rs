@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request, ResourceId},
+    model::{CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request, ResourceId},
     platform::bk_cmdb::lookup::{LookupError, check_page, read_rows},
     provider::{Facts, Observation, Read},
 };
@@ -137,17 +137,17 @@ impl<'a> Association<'a> {
             return ObservedState::Found(live(&self.handle(*source, *target, *id)));
         }
         let labels = [(&one.source, self.source_model), (&one.target, self.target_model)];
-        let depends_on: Vec<_> =
-            labels.iter().filter_map(|(end, model)| Some(format!("{model} #{}", end.id()?))).collect();
-        let place = json!({"source": one.source.argument(), "target": one.target.argument(),
-            "model": self.source_model, "targetModel": self.target_model, "mapping": self.mapping,
-            "hangsOn": depends_on});
-        let key_conflicts = unique_keys(self.name, &place)
+        let mut context = CreateContext::new(json!({"model": self.source_model, "targetModel": self.target_model,
+            "mapping": self.mapping}));
+        one.source.put("source", &mut context);
+        one.target.put("target", &mut context);
+        context.depends_on = labels.iter().filter_map(|(end, model)| Some(format!("{model} #{}", end.id()?))).collect();
+        let key_conflicts = unique_keys(self.name, context.handle())
             .into_iter()
             .flat_map(|claim| links.holders(&claim).iter().map(move |id| (claim.clone(), id)))
             .map(|(claim, id)| KeyConflict { claim, holder: label(*id) })
             .collect();
-        ObservedState::Absent { nearest: Vec::new(), key_conflicts, place }
+        ObservedState::Absent { nearest: Vec::new(), key_conflicts, context }
     }
 
     fn handle(&self, source: i64, target: i64, id: i64) -> Value {
@@ -189,7 +189,7 @@ impl<'a> Association<'a> {
     }
 }
 
-/// Returns what a row alone can have, in words, by the mapping in its handle or place.
+/// Returns what a row alone can have, in words, by the mapping in its handle or context.
 pub(super) fn unique_keys(association: &str, ends: &Value) -> Vec<String> {
     let target = || format!("the target {} #{} of `{association}`", text(&ends["targetModel"]), text(&ends["target"]));
     let source = || format!("the source {} #{} of `{association}`", text(&ends["model"]), text(&ends["source"]));

@@ -21,7 +21,7 @@ const RESOURCE: &str = "module";
 pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let mut by_business: BTreeMap<i64, Vec<Planned<'_>>> = BTreeMap::new();
     for one in planned {
-        let place = one.live.map_or(one.place, |live| &live.handle);
+        let place = one.live.map_or(one.context.handle(), |live| &live.handle);
         by_business.entry(place["business"].as_i64().unwrap_or_default()).or_default().push(*one);
     }
     let (mut observation, mut authors) = (Observation::default(), Authors::default());
@@ -68,7 +68,7 @@ fn removed(business: i64, group: &[Planned<'_>], observation: &mut Observation, 
             let details = &record["operation_detail"]["details"];
             // What was just made has no row before.
             let row = if details["pre_data"].is_object() { &details["pre_data"] } else { &details["cur_data"] };
-            record["resource_name"] == *name && row["bk_set_id"] == one.place["set"]
+            record["resource_name"] == *name && row["bk_set_id"] == one.context["set"]
         };
         let told = author::removal(&records, is_about, facts);
         authors.known.push((one.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));

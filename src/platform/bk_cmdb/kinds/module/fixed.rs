@@ -67,7 +67,7 @@ pub(super) fn problems(
 ) -> Vec<Diagnostic> {
     let template = match (live, facts.observed(&desired.id)) {
         (Some(live), _) => live.field(TEMPLATE).as_i64(),
-        (None, Some(ObservedState::Absent { place, .. })) => place[TEMPLATE].as_i64(),
+        (None, Some(ObservedState::Absent { context, .. })) => context[TEMPLATE].as_i64(),
         (None, _) => None,
     };
     let place = own::business(desired, live, facts).zip(template.filter(|id| *id > 0));

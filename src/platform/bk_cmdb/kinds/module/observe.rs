@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, KeyConflict, Live, ObservedState, Request},
+    model::{CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, nearest},
@@ -126,7 +126,11 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
                         let key_conflicts = holders.into_iter().flat_map(|(claim, holders)| {
                             holders.into_iter().map(move |id| KeyConflict { claim: claim.clone(), holder: label(id) })
                         });
-                        ObservedState::Absent { nearest, key_conflicts: key_conflicts.collect(), place }
+                        ObservedState::Absent {
+                            nearest,
+                            key_conflicts: key_conflicts.collect(),
+                            context: CreateContext::new(place),
+                        }
                     }
                     Err(problem) => ObservedState::Impossible(problem),
                 }

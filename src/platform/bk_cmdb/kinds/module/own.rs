@@ -53,7 +53,7 @@ pub(super) fn known(business: Option<i64>, facts: &Facts) -> Definition<'_> {
 pub(super) fn business(desired: &Desired, live: Option<&Live>, facts: &Facts) -> Option<i64> {
     let place = match (live, facts.observed(&desired.id)) {
         (Some(live), _) => &live.handle,
-        (None, Some(ObservedState::Absent { place, .. })) => place,
+        (None, Some(ObservedState::Absent { context, .. })) => context.handle(),
         (None, _) => return None,
     };
     place["business"].as_i64()

@@ -76,7 +76,7 @@ pub(super) fn call(one: &Planned<'_>) -> Call {
     for (name, value) in [(NAME, wanted_name(desired)), (FUNCTION, desired.field(FUNCTION).and_then(Value::as_str))] {
         spec.insert(name.to_owned(), json!({"value": value, "as_default_value": true}));
     }
-    let arguments = json!({"bk_biz_id": one.place["business"], "service_template_id": one.place["serviceTemplate"],
+    let arguments = json!({"bk_biz_id": one.context["business"], "service_template_id": one.context["serviceTemplate"],
         "processes": [{"spec": spec}]});
     Call {
         request: Request { operation: "batch_create_proc_template", arguments, repeatable: false },

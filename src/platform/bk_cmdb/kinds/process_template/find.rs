@@ -8,7 +8,7 @@ use super::{NAME, claim, held, lock, pair, read, rename, template_label};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request},
+    model::{CreateContext, Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, nearest},
@@ -137,7 +137,7 @@ fn assign(
                     holders.into_iter().map(move |id| KeyConflict { claim: claim.clone(), holder: template_label(id) })
                 });
                 let key_conflicts = key_conflicts.chain(pairs.key_conflicts(one, None, &place)).collect();
-                ObservedState::Absent { nearest, key_conflicts, place }
+                ObservedState::Absent { nearest, key_conflicts, context: CreateContext::new(place) }
             }
             open => select_instances::open(one, open, &documents, template_label),
         };

@@ -53,7 +53,7 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
 }
 
 fn place(one: &Planned<'_>) -> (Option<i64>, Option<i64>) {
-    let handle = one.live.map_or(one.place, |live| &live.handle);
+    let handle = one.live.map_or(one.context.handle(), |live| &live.handle);
     (handle["business"].as_i64(), handle["serviceTemplate"].as_i64())
 }
 

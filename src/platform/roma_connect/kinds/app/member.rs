@@ -115,10 +115,10 @@ pub(super) fn observe(
         ObservedState::Absent { .. } if desired.fields.is_empty() => {
             ObservedState::Found(Live::new(Value::Null, String::new(), BTreeMap::new()))
         }
-        ObservedState::Absent { place, .. } if desired.ensure == Ensure::Present => {
-            let mut place = place.clone();
-            place["app"] = json!({"$handle": app.to_string()});
-            ObservedState::Absent { nearest: Vec::new(), key_conflicts: Vec::new(), place }
+        ObservedState::Absent { context, .. } if desired.ensure == Ensure::Present => {
+            let mut context = context.clone();
+            context.set_made("app", app);
+            ObservedState::Absent { nearest: Vec::new(), key_conflicts: Vec::new(), context }
         }
         ObservedState::Absent { .. }
         | ObservedState::Needs(_)
@@ -187,7 +187,7 @@ pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange
 
 /// Returns the call that makes the list as declared, whatever it is.
 pub(super) fn call(one: &Planned<'_>) -> Call {
-    let handle = one.live.map_or(one.place, |live| &live.handle);
+    let handle = one.live.map_or(one.context.handle(), |live| &live.handle);
     let mut rows: Vec<_> = one.desired.fields.iter().collect();
     rows.sort_by_key(|(_, roles)| roles.origin.bytes.start);
     let user = |(path, roles): &(&FieldPath, &Located<Value>)| match path.row() {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{Desired, Ensure, KeyConflict, Live, ObservedState},
+    model::{CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState},
     provider::{Facts, Observation},
 };
 
@@ -196,6 +196,6 @@ fn absent(
     Ok(key_conflicts(instance, one, None, listed, observation, facts)?.map(|key_conflicts| ObservedState::Absent {
         nearest: names.map(|name| (*name).to_owned()).collect(),
         key_conflicts,
-        place: json!({"instance": instance}),
+        context: CreateContext::new(json!({"instance": instance})),
     }))
 }

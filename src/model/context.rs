@@ -1,0 +1,136 @@
+//! What the creation of an object has to know of its surroundings, and what stands for ids that are not known yet.
+
+use std::{collections::BTreeMap, ops::Index};
+
+use serde_json::{Value, json};
+
+use super::ResourceId;
+
+/// The key of a placeholder in the arguments of a call.
+const PLACEHOLDER: &str = "$handle";
+
+/// What the creation of an object has to know of its surroundings, such as the ids of the ends of an association.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateContext {
+    /// Labels of the live objects that the new one will hang on.
+    pub depends_on: Vec<String>,
+    handle: Value,
+    made: BTreeMap<String, ResourceId>,
+}
+
+/// The context of an object that is there.
+static NONE: CreateContext = CreateContext { depends_on: Vec::new(), handle: Value::Null, made: BTreeMap::new() };
+
+impl CreateContext {
+    /// Returns a context of ids and names by their keys. The kind chooses these, as in its handles.
+    pub fn new(handle: Value) -> Self {
+        Self { handle, ..Self::default() }
+    }
+
+    /// Returns the context of an object that is there: nothing.
+    pub fn none() -> &'static Self {
+        &NONE
+    }
+
+    /// Sets an id that is known.
+    pub fn set(&mut self, key: &str, id: Value) {
+        self.made.remove(key);
+        self.handle[key] = id;
+    }
+
+    /// Sets the id of an object that the run is yet to make.
+    pub fn set_made(&mut self, key: &str, id: &ResourceId) {
+        self.handle[key] = placeholder(id);
+        self.made.insert(key.to_owned(), id.clone());
+    }
+
+    /// Returns all ids and names, as a handle has them. Placeholders stand for those that are not known yet.
+    pub fn handle(&self) -> &Value {
+        &self.handle
+    }
+
+    /// Returns the objects that have to be made first.
+    pub fn made(&self) -> impl Iterator<Item = &ResourceId> {
+        self.made.values()
+    }
+
+    /// Says whether this is a context that was known before, where any id will do for one that was not known then.
+    pub fn continues(&self, before: &Self) -> bool {
+        match (before.handle.as_object(), self.handle.as_object()) {
+            (Some(was), Some(is)) => {
+                let fits = |(key, was): (&String, &Value)| {
+                    is.get(key).is_some_and(|is| before.made.contains_key(key) || was == is)
+                };
+                was.len() == is.len() && was.iter().all(fits)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Index<&str> for CreateContext {
+    type Output = Value;
+
+    fn index(&self, key: &str) -> &Value {
+        &self.handle[key]
+    }
+}
+
+/// Returns what stands in the arguments of a call for the id of an object that an earlier call makes.
+pub fn placeholder(id: &ResourceId) -> Value {
+    json!({PLACEHOLDER: id.to_string()})
+}
+
+/// Returns the address of the object for whose id a value stands; none where it is no placeholder.
+pub fn placeholder_of(value: &Value) -> Option<&str> {
+    let entries = value.as_object().filter(|entries| entries.len() == 1)?;
+    entries.get(PLACEHOLDER)?.as_str()
+}
+
+/// Says whether a placeholder stands anywhere in the arguments of a call.
+pub fn has_placeholder(value: &Value) -> bool {
+    match value {
+        Value::Object(entries) => placeholder_of(value).is_some() || entries.values().any(has_placeholder),
+        Value::Array(items) => items.iter().any(has_placeholder),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_goes_on_where_ids_come_to_be_known() {
+        let id = ResourceId { kind: "Instance", key: "a".into() };
+        let with = |source: Option<i64>, target: i64| {
+            let mut context = CreateContext::new(json!({"target": target}));
+            match source {
+                Some(source) => context.set("source", json!(source)),
+                None => context.set_made("source", &id),
+            }
+            context
+        };
+        let check = |now: &CreateContext, before: &CreateContext, expected: bool| {
+            assert_eq!(now.continues(before), expected, "{now:?} after {before:?}");
+        };
+        check(&with(Some(7), 2), &with(None, 2), true);
+        check(&with(Some(7), 2), &with(Some(7), 2), true);
+        check(&with(Some(7), 2), &with(Some(8), 2), false);
+        check(&with(Some(7), 3), &with(None, 2), false);
+        check(&with(None, 2), &with(Some(7), 2), false);
+        check(&CreateContext::new(json!({"target": 2})), &with(None, 2), false);
+        check(CreateContext::none(), CreateContext::none(), false);
+        assert_eq!(with(None, 2).made().collect::<Vec<_>>(), [&id]);
+        assert_eq!(placeholder_of(&with(None, 2)["source"]), Some("Instance/a"));
+    }
+
+    #[test]
+    fn placeholders_are_found_wherever_they_stand() {
+        let id = ResourceId { kind: "Instance", key: "a".into() };
+        let check = |value: Value, expected: bool| assert_eq!(has_placeholder(&value), expected, "{value}");
+        check(json!({"data": [{"id": placeholder(&id)}]}), true);
+        check(json!({"data": "{\"$handle\": \"Instance/a\"}"}), false);
+        check(json!({"data": {"$handle": "Instance/a", "more": 1}}), false);
+    }
+}
