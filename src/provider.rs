@@ -207,7 +207,7 @@ pub trait Kind: Sync {
 
     /// Names the fields of a live object that calls about it rest on beside those that are declared: what it is known
     /// by, and what a call sends back as it was read. None for all of its fields.
-    fn precondition_fields(&self) -> Option<&'static [&'static str]>;
+    fn precondition_fields<'d>(&self, desired: &'d Desired) -> Option<Vec<&'d str>>;
 
     /// Returns those documents of all that tell which objects some of this kind mean, by no reference: one that gives an
     /// instance another name, to others that call it by either.

@@ -104,7 +104,7 @@ impl Kind for Thing {
         Ok(if found == Some(&wanted.value) { Vec::new() } else { vec![change] })
     }
 
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields<'d>(&self, _: &'d Desired) -> Option<Vec<&'d str>> {
         None
     }
 

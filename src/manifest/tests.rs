@@ -57,7 +57,7 @@ impl Kind for Switch {
         Ok(Vec::new())
     }
 
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields<'d>(&self, _: &'d Desired) -> Option<Vec<&'d str>> {
         None
     }
 
@@ -90,7 +90,7 @@ impl Kind for Cable {
         Ok(Vec::new())
     }
 
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields<'d>(&self, _: &'d Desired) -> Option<Vec<&'d str>> {
         None
     }
 

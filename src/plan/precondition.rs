@@ -25,16 +25,10 @@ use crate::{
 pub fn precondition(kind: &dyn Kind, desired: &Desired, observed: &ObservedState) -> Value {
     match observed {
         ObservedState::Found(live) => {
-            let known = kind.precondition_fields();
+            let known = kind.precondition_fields(desired);
             let declared: BTreeSet<_> = desired.fields.keys().map(FieldPath::root).collect();
             let matters = |path: &FieldPath| {
-                known.is_none_or(|known| known.contains(&path.as_str()))
-                    || declared.contains(&path.root())
-                    || desired
-                        .locator
-                        .keys()
-                        .filter_map(|key| key.strip_prefix("match."))
-                        .any(|name| name == path.as_str())
+                known.as_ref().is_none_or(|known| known.contains(&path.as_str())) || declared.contains(&path.root())
             };
             let fields: Map<String, Value> = live
                 .fields

@@ -112,7 +112,7 @@ impl Kind for Behaviour {
         Vec::new()
     }
 
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields<'d>(&self, _: &'d Desired) -> Option<Vec<&'d str>> {
         None
     }
 }

@@ -77,7 +77,7 @@ impl Kind for Note {
         planned.iter().map(call).collect()
     }
 
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields<'d>(&self, _: &'d Desired) -> Option<Vec<&'d str>> {
         None
     }
 

@@ -146,7 +146,25 @@ pub(super) fn attributes(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> 
     fields
 }
 
-/// Reads `match`: the values of the fields that pick one object.
+/// What names the values of `match` in a locator, behind the prefix of what they find.
+const MATCH: &str = "match.";
+
+/// Returns the values that pick one object, by the names of their fields. `prefix` is that of an end of an association
+/// or of a parent, and empty for the object of the document itself.
+pub(super) fn matched<'d>(
+    desired: &'d Desired,
+    prefix: &str,
+) -> impl Iterator<Item = (&'d str, &'d Located<Value>)> + use<'d> {
+    let prefix = format!("{prefix}{MATCH}");
+    desired.locator.iter().filter_map(move |(key, value)| Some((key.strip_prefix(&prefix)?, value)))
+}
+
+/// Returns the value of one field among those of [`matched`].
+pub(super) fn matched_field<'d>(desired: &'d Desired, prefix: &str, field: &str) -> Option<&'d Located<Value>> {
+    desired.locator.get(&*format!("{prefix}{MATCH}{field}"))
+}
+
+/// Reads `match`: the values of the fields that pick one object, to be found by [`matched`].
 pub(super) fn matching(node: &Node<'_>, prefix: &str, diagnostics: &mut Vec<Diagnostic>) -> Locator {
     let Some(section) = Section::open(node, "`match`", diagnostics) else { return Locator::new() };
     if section.node().entries().is_empty() {
@@ -159,7 +177,7 @@ pub(super) fn matching(node: &Node<'_>, prefix: &str, diagnostics: &mut Vec<Diag
             diagnostics.push(Diagnostic::error("M305", message, &value.origin));
             continue;
         }
-        let name: Arc<str> = format!("{prefix}{}", key.key()).into();
+        let name: Arc<str> = format!("{prefix}{MATCH}{}", key.key()).into();
         locator.insert(name, Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone()));
     }
     locator

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// The field that names an instance; unique within its model.
-const NAME: &str = "bk_inst_name";
+pub(super) const NAME: &str = "bk_inst_name";
 
 /// Code of a write whose unique value another object holds.
 pub(super) const DUPLICATED: i64 = 1_199_014;
@@ -95,7 +95,7 @@ impl Kind for Instance {
                 let message = "`parent` goes with `match`: an id needs none";
                 diagnostics.push(Diagnostic::error("M306", message, &node.origin));
             }
-            (Some(node), None) => desired.locator.extend(decode_common::matching(node, "match.", diagnostics)),
+            (Some(node), None) => desired.locator.extend(decode_common::matching(node, "", diagnostics)),
             (None, Some(node)) => {
                 if let Some(id) = decode_common::id(node, "`id`", diagnostics) {
                     desired.locator.insert("id".into(), id);
@@ -185,9 +185,7 @@ impl Kind for Instance {
         let mut declared: Vec<(&str, &Located<Value>)> =
             desired.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
         if live.is_none() {
-            let matched =
-                desired.locator.iter().filter_map(|(path, value)| Some((path.strip_prefix("match.")?, value)));
-            declared.extend(matched.filter(|(name, _)| desired.field(name).is_none()));
+            declared.extend(decode_common::matched(desired, "").filter(|(name, _)| desired.field(name).is_none()));
         }
         let changes = attribute_changes(&declared, live, &definition, facts)?;
         if live.is_none() {
@@ -219,8 +217,8 @@ impl Kind for Instance {
         UniqueKeys { held: claim(held).chain(held_keys).collect(), wanted: claim(wanted).chain(wanted_keys).collect() }
     }
 
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
-        Some(&[NAME])
+    fn precondition_fields<'d>(&self, desired: &'d Desired) -> Option<Vec<&'d str>> {
+        Some(decode_common::matched(desired, "").map(|(name, _)| name).chain([NAME]).collect())
     }
 
     fn essentials(&self) -> &'static [&'static str] {
@@ -352,7 +350,8 @@ pub(super) fn model_of(desired: &Desired) -> &str {
 }
 
 fn wanted_name(desired: &Desired) -> Option<&str> {
-    desired.field(NAME).or_else(|| desired.locate("match.bk_inst_name")).and_then(text).map(str::trim)
+    let matched = || decode_common::matched_field(desired, "", NAME).map(|name| &name.value);
+    desired.field(NAME).or_else(matched).and_then(text).map(str::trim)
 }
 
 /// Returns the key by which a name is unique: in its model, for an instance of a layer below its parent.

@@ -192,7 +192,7 @@ impl Kind for InstanceAssociation {
         UniqueKeys { held: if live.is_some() { unique_keys.clone() } else { Vec::new() }, wanted: unique_keys }
     }
 
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields<'d>(&self, _: &'d Desired) -> Option<Vec<&'d str>> {
         None
     }
 
@@ -284,7 +284,7 @@ pub(super) fn end(
                     let message = format!("`{model}` is a built-in model: give the `id` of the object");
                     diagnostics.push(Diagnostic::error("M342", message, &node.origin));
                 }
-                let fields = decode_common::matching(node, &format!("{prefix}match."), diagnostics);
+                let fields = decode_common::matching(node, prefix, diagnostics);
                 let values: Vec<_> = node.entries().iter().filter_map(|(_, value)| value.as_text()).collect();
                 label = format!("{model} {}", values.join(" "));
                 desired.locator.extend(fields);

@@ -205,8 +205,8 @@ impl Kind for Module {
     }
 
     /// The category is declared with the place, and sent: it matters like a field.
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
-        Some(&[NAME, TEMPLATE, CATEGORY, "default"])
+    fn precondition_fields<'d>(&self, _desired: &'d Desired) -> Option<Vec<&'d str>> {
+        Some(vec![NAME, TEMPLATE, CATEGORY, "default"])
     }
 
     fn essentials(&self) -> &'static [&'static str] {

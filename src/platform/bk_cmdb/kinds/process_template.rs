@@ -228,8 +228,8 @@ impl Kind for ProcessTemplate {
         }
     }
 
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
-        Some(&[NAME])
+    fn precondition_fields<'d>(&self, _desired: &'d Desired) -> Option<Vec<&'d str>> {
+        Some(vec![NAME])
     }
 
     fn essentials(&self) -> &'static [&'static str] {

@@ -67,7 +67,7 @@ pub(super) fn values<'d>(definition: &'d Definition<'_>) -> impl Iterator<Item =
 
 /// Returns the fields of an instance that its document declares or matches.
 pub(super) fn wanted_fields(desired: &Desired) -> impl Iterator<Item = &str> {
-    let matched = desired.locator.keys().filter_map(|path| path.strip_prefix("match."));
+    let matched = decode_common::matched(desired, "").map(|(name, _)| name);
     desired.fields.keys().map(FieldPath::as_str).chain(matched)
 }
 
@@ -83,10 +83,8 @@ pub(super) fn selectors(
         return Ok(vec![Selector::Id(id)]);
     }
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let start = format!("{prefix}match.");
     let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
-    for (path, value) in &desired.locator {
-        let Some(name) = path.strip_prefix(&start) else { continue };
+    for (name, value) in decode_common::matched(desired, prefix) {
         let Some(attribute) = definition.get(name) else {
             let ids: Vec<_> = definition.keys().map(|id| (*id).to_owned()).collect();
             let message = format!("the model has no attribute `{name}`");

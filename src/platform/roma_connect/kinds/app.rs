@@ -206,7 +206,7 @@ impl Kind for App {
     }
 
     /// The PUT sends name, remark and favorite back, whichever of them is declared.
-    fn precondition_fields(&self) -> Option<&'static [&'static str]> {
+    fn precondition_fields<'d>(&self, _: &'d Desired) -> Option<Vec<&'d str>> {
         None
     }
 

@@ -9,7 +9,10 @@ use crate::{
     model::{Action, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
-        kinds::author::{self, Columns, Namesakes, Subject},
+        kinds::{
+            author::{self, Columns, Namesakes, Subject},
+            decode_common::matched_field,
+        },
         lookup::{self, Selector},
     },
     provider::{Authors, Facts, Observation, Planned, Step},
@@ -58,7 +61,7 @@ fn columns<'f>(model: &str, ids: &BTreeSet<i64>, observation: &mut Observation, 
 fn removed(model: &str, group: &[Planned<'_>], observation: &mut Observation, facts: &Facts) -> Authors {
     let mut authors = Authors::default();
     let name = |one: &Planned<'_>| {
-        let matched = one.desired.locate(&format!("match.{NAME}")).and_then(Value::as_str).map(str::to_owned);
+        let matched = matched_field(one.desired, "", NAME).and_then(|name| name.value.as_str()).map(str::to_owned);
         matched.or_else(|| wanted_name(one.desired).map(str::to_owned))
     };
     let missing: Vec<_> = group

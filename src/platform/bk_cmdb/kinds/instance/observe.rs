@@ -16,7 +16,7 @@ use crate::{
     model::{CreateContext, Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{
-            decode_common::{business_id, observed_after},
+            decode_common::{business_id, matched_field, observed_after},
             select_instances::{self, Gathered},
         },
         lookup::{self, Businesses, Key, LookupError, PARENT, Selector, check_page, is_layer, read_rows},
@@ -254,7 +254,7 @@ fn taken_names<'d>(
     // Only names that the first reads did not look for need another read.
     let asked: BTreeSet<Selector> = renamed
         .iter()
-        .filter(|(one, _, _)| one.locate("match.bk_inst_name").is_none())
+        .filter(|(one, _, _)| matched_field(one, "", NAME).is_none())
         .map(|(_, _, name)| by_name(name))
         .collect();
     let more = lookup::instances(model, None, &asked, &BTreeSet::new(), observation, facts)?;

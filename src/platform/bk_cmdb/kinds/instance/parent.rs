@@ -110,7 +110,7 @@ pub(super) fn problem(one: &Desired, above: Option<&str>, all: &[&Desired]) -> O
 
 /// Returns what is wrong with the name that a document wants for an instance of a layer (contract section 4.1).
 pub(super) fn misnamed(one: &Desired) -> Option<Diagnostic> {
-    let made = one.locator.get("match.bk_inst_name").filter(|_| one.ensure == Ensure::Present);
+    let made = decode_common::matched_field(one, "", super::NAME).filter(|_| one.ensure == Ensure::Present);
     let given = one.fields.get(super::NAME).or(made)?;
     let problem = decode_common::name_problem(&given.value)?;
     Some(Diagnostic::error("P158", format!("`{}` of a custom layer {problem}", super::NAME), &given.origin))

@@ -8,7 +8,10 @@ use super::NAME;
 use crate::{
     diagnostic::Diagnostic,
     model::{Desired, Ensure, Request},
-    platform::bk_cmdb::{kinds::select_instances::Definition, lookup::LookupError},
+    platform::bk_cmdb::{
+        kinds::{decode_common, select_instances::Definition},
+        lookup::LookupError,
+    },
     provider::{Facts, Observation, Read},
     source::Origin,
 };
@@ -37,7 +40,7 @@ pub(super) fn remarks(
         if keys.as_ref().is_some_and(|keys| keys.iter().any(|key| key.is_subset(&fields))) {
             continue;
         }
-        let place = one.locator.iter().find(|(path, _)| path.starts_with("match."));
+        let place = decode_common::matched(one, "").next();
         let origin = place.map_or(&one.origin, |(_, value)| &value.origin);
         let shown = shown(&fields);
         if let Some(keys) = &keys {
@@ -91,7 +94,7 @@ pub(super) fn rules<'f>(
 }
 
 fn matched(desired: &Desired) -> BTreeSet<&str> {
-    desired.locator.keys().filter_map(|path| path.strip_prefix("match.")).collect()
+    decode_common::matched(desired, "").map(|(name, _)| name).collect()
 }
 
 /// The fields of each rule. A rule with something else among its keys does not help here.

@@ -12,7 +12,7 @@ use crate::{
     diff::identity::Assigned,
     model::{Desired, Ensure, FieldPath, KeyConflict, Live, ResourceId},
     platform::bk_cmdb::{
-        kinds::select_instances::Definition,
+        kinds::{decode_common::matched_field, select_instances::Definition},
         lookup::{self, Key, LookupError, Rows, Selector},
     },
     provider::{Facts, Observation},
@@ -141,7 +141,7 @@ fn value(
 ) -> Option<Value> {
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
     let given = one.fields.get(field).or_else(|| {
-        let matched = one.locator.get(&*format!("match.{field}"));
+        let matched = matched_field(one, "", field);
         matched.filter(|_| live.is_none())
     });
     match given {

@@ -10,7 +10,7 @@ use crate::{
     platform::bk_cmdb::{
         kinds::{
             decode_common,
-            instance::{BUILT_IN, model_of},
+            instance::{BUILT_IN, NAME, model_of},
             select_instances::{self, Gathered},
         },
         lookup::{self, LookupError, Rows, Selector},
@@ -26,13 +26,12 @@ pub(super) fn implicit_dependencies<'d>(rows: &[&Desired], all: &[&'d Desired]) 
     let models: BTreeSet<&str> = rows
         .iter()
         .flat_map(|row| ["source.", "target."].map(|prefix| (row, prefix)))
-        .filter(|(row, prefix)| row.locator.keys().any(|path| path.starts_with(&format!("{prefix}match."))))
+        .filter(|(row, prefix)| decode_common::matched(row, prefix).next().is_some())
         .filter_map(|(row, prefix)| row.locate(&format!("{prefix}model"))?.as_str())
         .collect();
     let is_moved = |one: &Desired| {
-        let mut keys =
-            one.locator.iter().filter_map(|(path, value)| Some((path.strip_prefix("match.")?, &value.value)));
-        keys.any(|(name, was)| one.field(name).is_some_and(|wanted| wanted != was))
+        let mut keys = decode_common::matched(one, "");
+        keys.any(|(name, was)| one.field(name).is_some_and(|wanted| *wanted != was.value))
     };
     let tells = |one: &Desired| one.id.kind == INSTANCE && models.contains(model_of(one)) && is_moved(one);
     if models.is_empty() { Vec::new() } else { all.iter().copied().filter(|one| tells(one)).collect() }
@@ -194,7 +193,8 @@ impl<'f, 'd> Ends<'f, 'd> {
                     }
                     (None, _) => {
                         let mut diagnostic = Diagnostic::error("P121", format!("no instance of `{model}` fits"), place);
-                        if let Some(name) = desired.locate(&path("match.bk_inst_name")).and_then(Value::as_str) {
+                        let matched = decode_common::matched_field(desired, prefix, NAME);
+                        if let Some(name) = matched.and_then(|name| name.value.as_str()) {
                             let Some(names) = lookup::some_names(model, observation, self.facts) else {
                                 return Ok(None);
                             };
