@@ -268,7 +268,7 @@ mod tests {
             detail: None,
         };
         journal.write(&Event::Change(entry)).expect("it can be written");
-        let id = ResourceId { kind: "Instance", key: "x".into() };
+        let id = ResourceId::new("Instance", "x");
         journal.write(&Event::ended(&[(id, Outcome::Applied)])).expect("it can be written");
         let text = std::fs::read_to_string(journal.path()).expect("it is there");
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();

@@ -2,13 +2,15 @@
 
 pub mod author;
 mod context;
+mod id;
 mod path;
 pub mod policy;
 mod request;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use context::{CreateContext, has_placeholder, placeholder, placeholder_of};
+pub use id::{ARROW, ResourceId};
 pub use path::{FieldPath, PathError, Row};
 pub use request::{Call, Refusal, Request, Retry};
 use serde_json::Value;
@@ -17,21 +19,6 @@ use crate::{
     diagnostic::Diagnostic,
     source::{Located, Origin},
 };
-
-/// Names one object of the manifest set; prints as its address, `Kind/key`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ResourceId {
-    /// The kind's name, such as `Instance`.
-    pub kind: &'static str,
-    /// `metadata.name`; for a row of an association also its target.
-    pub key: Arc<str>,
-}
-
-impl fmt::Display for ResourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.key)
-    }
-}
 
 /// Whether an object is to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

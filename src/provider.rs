@@ -48,7 +48,7 @@ impl Envelope {
     /// Returns the desired object of a document with nothing in it yet.
     pub fn desired(&self, kind: &'static str, ensure: Ensure) -> Desired {
         Desired {
-            id: ResourceId { kind, key: self.name.clone() },
+            id: ResourceId::new(kind, self.name.clone()),
             target: self.target.clone(),
             ensure,
             locator: Locator::new(),

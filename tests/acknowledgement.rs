@@ -256,11 +256,8 @@ fn acknowledgement(world: &World) -> (Plan, String) {
         &Variables::default(),
     );
     assert!(diagnostics.is_empty() && set.desired.len() == asked.len(), "{diagnostics:?}");
-    let by_id: BTreeMap<ResourceId, &Object> = world
-        .objects
-        .iter()
-        .map(|one| (ResourceId { kind: "Instance", key: format!("n{}", one.name).into() }, one))
-        .collect();
+    let by_id: BTreeMap<ResourceId, &Object> =
+        world.objects.iter().map(|one| (ResourceId::new("Instance", format!("n{}", one.name)), one)).collect();
     let states: Vec<TargetState<'_>> = (0..TARGETS.len())
         .map(|target| {
             let desired: Vec<&Desired> = set.desired.iter().filter(|one| *one.target == *TARGETS[target]).collect();

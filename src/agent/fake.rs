@@ -62,8 +62,8 @@ impl Kind for Thing {
             desired.locator.insert("serial".into(), Located::new(node.to_json(), node.origin.clone()));
         }
         if let Some(node) = section.get("beside") {
-            let key = yaml::text(node, "beside", diagnostics).unwrap_or_default().into();
-            desired.references.push(Reference { to: ResourceId { kind: "Thing", key }, origin: node.origin.clone() });
+            let key = yaml::text(node, "beside", diagnostics).unwrap_or_default();
+            desired.references.push(Reference { to: ResourceId::new("Thing", key), origin: node.origin.clone() });
         }
         section.finish(diagnostics);
         if diagnostics.len() > before { Vec::new() } else { vec![desired] }

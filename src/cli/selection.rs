@@ -51,7 +51,7 @@ fn addresses(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
             continue;
         }
         if pattern.contains('/') {
-            let addresses: Vec<String> = objects.iter().map(document).collect();
+            let addresses: Vec<String> = objects.iter().map(|one| one.id.document().to_string()).collect();
             let near = nearest(pattern, addresses.iter().map(String::as_str));
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(format!("no declared object fits `{pattern}`{hint}"));
@@ -59,7 +59,7 @@ fn addresses(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
         if targets().any(|target| wildcard(pattern, target)) {
             continue;
         }
-        let named = objects.iter().find(|one| wildcard(pattern, document(one).rsplit('/').next().unwrap_or_default()));
+        let named = objects.iter().find(|one| wildcard(pattern, &one.id.key));
         let hint = match (named, nearest(pattern, targets())) {
             (Some(one), _) => format!("; objects are named KIND/NAME: `{}/{pattern}`", one.id.kind),
             (None, Some(near)) => format!("; did you mean `{near}`?"),
@@ -101,18 +101,12 @@ pub(super) fn assignments(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), 
     Ok(())
 }
 
-/// Returns the address of an object's document.
-fn document(one: &Desired) -> String {
-    let address = one.id.to_string();
-    address.split(" → ").next().unwrap_or_default().to_owned()
-}
-
 /// An address with wildcards; without a slash a target. A document means all its rows.
 fn is_meant(pattern: &str, one: &Desired) -> bool {
     if !pattern.contains('/') {
         return wildcard(pattern, &one.target);
     }
-    wildcard(pattern, &one.id.to_string()) || wildcard(pattern, &document(one))
+    wildcard(pattern, &one.id.to_string()) || wildcard(pattern, &one.id.document().to_string())
 }
 
 fn wildcard(pattern: &str, text: &str) -> bool {

@@ -142,7 +142,7 @@ pub(super) fn explain(error: &dyn std::error::Error) -> String {
 /// Returns the scopes of the configuration, written like documents that are to be absent.
 pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
     let scope = |(number, scope): (usize, &config::Scope)| Desired {
-        id: ResourceId { kind: scope.kind, key: format!("scope {} of prune", number + 1).into() },
+        id: ResourceId::new(scope.kind, format!("scope {} of prune", number + 1)),
         target: scope.target.clone(),
         ensure: Ensure::Absent,
         locator: scope.values.iter().map(|(key, value)| ((*key).into(), value.clone())).collect(),

@@ -13,7 +13,7 @@ use crate::{
 /// Returns the error about a second document with the same kind and name.
 /// A directory beside that of the first is most often an overlay that was not named.
 pub(super) fn repeated_name(id: &ResourceId, again: &Origin, first: &Origin, sources: &Sources) -> Diagnostic {
-    let message = format!("there is another {} called `{}`", id.kind, id.key);
+    let message = format!("there is another {} called `{}`", id.kind, id.name());
     Diagnostic::error("M010", message, again).label("again").also(first, "first here").hint(
         match (directory(again, sources), directory(first, sources)) {
             (Some(again), first) if first != Some(again) => {
@@ -89,7 +89,7 @@ pub(super) fn references(
 }
 
 fn dangling(reference: &Reference, declared: &HashMap<ResourceId, Origin>, unread: bool) -> Diagnostic {
-    let ResourceId { kind, key } = &reference.to;
+    let ResourceId { kind, key, .. } = &reference.to;
     let diagnostic = Diagnostic::error("M012", format!("there is no {kind} called `{key}`"), &reference.origin);
     let mut names: Vec<&str> = declared.keys().filter(|id| id.kind == *kind).map(|id| &*id.key).collect();
     names.sort_unstable();

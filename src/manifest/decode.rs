@@ -177,7 +177,7 @@ impl<'a> Decoder<'a> {
         let mut found = Vec::new();
         let head = envelope::read(&root, self.platforms, self.targets, &mut found);
         let id = match (head.kind, &head.name) {
-            (Some(kind), Some(name)) => Some(ResourceId { kind: kind.name(), key: name.value.clone() }),
+            (Some(kind), Some(name)) => Some(ResourceId::new(kind.name(), name.value.clone())),
             _ => None,
         };
         if let (Some(id), Some(name)) = (&id, &head.name) {
@@ -202,7 +202,7 @@ impl<'a> Decoder<'a> {
             };
             desired = kind.decode(&envelope, spec, &mut found);
             too_far_left(&root_keys, &mut found);
-            policy.put_on(&mut desired, &envelope.name, spec, &mut found);
+            policy.put_on(&mut desired, spec, &mut found);
         }
         let sound = sound && !found.iter().any(Diagnostic::is_error);
         if covered && !sound {

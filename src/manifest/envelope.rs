@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     diagnostic::Diagnostic,
     manifest::targets::{NoDefault, Targets},
+    model::ARROW,
     provider::{Kind, Platform},
     source::{Located, Origin},
     yaml::{self, Node, Section, nearest},
@@ -158,6 +159,8 @@ fn name<'a>(node: &'a Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<&'a
         "must not begin or end with a space"
     } else if name.chars().any(char::is_control) {
         "must not hold control characters or line breaks"
+    } else if name.contains(ARROW) {
+        "must not hold ` → `: in an address a part of the object follows it"
     } else {
         return Some(name);
     };

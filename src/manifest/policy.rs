@@ -57,22 +57,15 @@ fn word(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Optio
 impl ForAllKinds {
     /// Puts it on the objects of a document, and reports policies of fields that none of them declares. Where the
     /// document could not be read there are no objects, and nothing is said.
-    pub(super) fn put_on(
-        &self,
-        objects: &mut [Desired],
-        name: &str,
-        spec: &Node<'_>,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) {
+    pub(super) fn put_on(&self, objects: &mut [Desired], spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) {
         if objects.is_empty() {
             return;
         }
         let mut declared: BTreeSet<Cow<'_, str>> =
             objects.iter().flat_map(|one| one.fields.keys()).map(FieldPath::root).collect();
         // A list that is an object of its own, such as the members of an app, may be empty.
-        let part = |one: &'_ Desired| one.id.key.strip_prefix(name)?.strip_prefix(" → ").map(str::to_owned);
-        let parts: Vec<String> = objects.iter().filter_map(part).filter(|part| spec.get(part).is_some()).collect();
-        declared.extend(parts.iter().map(|part| Cow::Borrowed(part.as_str())));
+        let parts = objects.iter().filter_map(|one| one.id.part.as_deref());
+        declared.extend(parts.filter(|part| spec.get(part).is_some()).map(Cow::Borrowed));
         for (path, place) in self.places.iter().filter(|(path, _)| !declared.contains(&**path)) {
             diagnostics.push(undeclared(path, place, &declared));
         }

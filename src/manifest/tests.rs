@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -33,8 +31,8 @@ impl Kind for Switch {
             yaml::integer(node, "port", diagnostics);
         }
         if let Some(node) = section.get("upstream") {
-            let key = Arc::from(yaml::text(node, "upstream", diagnostics).unwrap_or_default());
-            desired.references.push(Reference { to: ResourceId { kind: "Switch", key }, origin: node.origin.clone() });
+            let key = yaml::text(node, "upstream", diagnostics).unwrap_or_default();
+            desired.references.push(Reference { to: ResourceId::new("Switch", key), origin: node.origin.clone() });
         }
         if let Some(node) = section.get("fields") {
             for (key, value) in node.entries() {
@@ -389,6 +387,15 @@ fn ten_mistakes_in_one_file() {
     30 | spec: [1]
        |       ^^^
     ");
+}
+
+#[test]
+fn a_name_is_told_from_a_part_of_its_object() {
+    let is_refused =
+        |name: &str| check(&switch(name, "{serial: 1}")).contains("error[M004]: metadata.name must not hold");
+    for (name, expected) in [("a → b", true), ("a→b", false), ("a -> b", false), ("a →", false), ("a/b", false)] {
+        assert_eq!(is_refused(name), expected, "{name}");
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_context_goes_on_where_ids_come_to_be_known() {
-        let id = ResourceId { kind: "Instance", key: "a".into() };
+        let id = ResourceId::new("Instance", "a");
         let with = |source: Option<i64>, target: i64| {
             let mut context = CreateContext::new(json!({"target": target}));
             match source {
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn placeholders_are_found_wherever_they_stand() {
-        let id = ResourceId { kind: "Instance", key: "a".into() };
+        let id = ResourceId::new("Instance", "a");
         let check = |value: Value, expected: bool| assert_eq!(has_placeholder(&value), expected, "{value}");
         check(json!({"data": [{"id": placeholder(&id)}]}), true);
         check(json!({"data": "{\"$handle\": \"Instance/a\"}"}), false);

@@ -258,9 +258,8 @@ impl Reading<'_> {
     }
 
     fn id(&self, address: &str) -> Result<ResourceId, FileError> {
-        let (kind, key) =
-            address.split_once('/').ok_or_else(|| FileError::Shape(format!("`{address}` is no address")))?;
-        Ok(ResourceId { kind: self.kind(kind)?, key: key.into() })
+        let id = ResourceId::read(address, |kind| self.kind(kind).ok());
+        id.ok_or_else(|| FileError::Shape(format!("`{address}` is no address")))
     }
 
     fn origin(&mut self, at: &document::Location) -> Origin {

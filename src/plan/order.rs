@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn id(name: usize) -> ResourceId {
-        ResourceId { kind: "K", key: name.to_string().into() }
+        ResourceId::new("K", name.to_string())
     }
 
     fn graph(edges: &[(usize, usize)], count: usize) -> BTreeMap<ResourceId, BTreeSet<ResourceId>> {

@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_several_share_counts_once() {
-        let id = |key: &str| ResourceId { kind: "K", key: key.into() };
+        let id = |key: &str| ResourceId::new("K", key);
         let things = |names: &[&str], of: &[(&str, u64)]| {
             let mut things = ImpactSet::default();
             names.iter().for_each(|name| things.add((*name).to_owned()));

@@ -77,7 +77,7 @@ impl Writer<'_> {
         let desired = one.object.desired;
         let mut about = vec![desired.target.to_string()];
         about.extend(one.live.map(|live| live.label.clone()).filter(|label| !label.is_empty()));
-        let head = format!("{} {}  ({})", desired.id.kind, desired.id.key, about.join(", "));
+        let head = format!("{} {}  ({})", desired.id.kind, desired.id.name(), about.join(", "));
         line(text, &head, &self.place(&desired.origin));
         let width = one.object.parts.iter().map(|part| part.path.chars().count()).max().unwrap_or(0).clamp(12, 40);
         for part in &one.object.parts {

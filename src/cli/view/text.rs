@@ -114,7 +114,7 @@ impl<'a> Writer<'a> {
         let mut about = vec![change.target.to_string()];
         about.extend(Some(change.label.clone()).filter(|label| !label.is_empty()));
         let sign = self.styled(&change.action.sign().to_string(), style);
-        let name = self.styled(&format!("{} {}", change.id.kind, change.id.key), STRONG);
+        let name = self.styled(&format!("{} {}", change.id.kind, change.id.name()), STRONG);
         let implicit = if change.implicit { self.styled("  (no document declares it)", STRONG) } else { String::new() };
         let head = format!("{sign} {name}  ({}){implicit}", about.join(", "));
         let place = self.sources.position(&change.origin);
@@ -219,7 +219,7 @@ impl<'a> Writer<'a> {
                     let sign = self.styled("!", REMOVED);
                     let place = self.sources.position(&one.origin);
                     let needed = needed(plan, other);
-                    let text = format!("{sign} {} {} is left alone: it needs {needed}", one.id.kind, one.id.key);
+                    let text = format!("{sign} {} {} is left alone: it needs {needed}", one.id.kind, one.id.name());
                     self.line(&text, &format!("{}:{}", place.file, place.line));
                 }
                 Cause::Wrong(_) => {}

@@ -147,7 +147,7 @@ impl Platform for Refusing {
 }
 
 fn id(kind: &'static str) -> ResourceId {
-    ResourceId { kind, key: "x".into() }
+    ResourceId::new(kind, "x")
 }
 
 fn named(id: &ResourceId, key: &str) -> ResourceId {

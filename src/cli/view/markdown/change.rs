@@ -56,7 +56,7 @@ impl<'a> Writer<'a> {
             "<details{open}><summary>{mark}<code>{}</code> {} {} on {}{label}{implicit} – {}</summary>\n\n{}</details>\n",
             change.action.sign(),
             change.id.kind,
-            code(&change.id.key),
+            code(&change.id.name()),
             code(&change.target),
             code(&place),
             fenced("diff", self.body(change, outcome).trim_end_matches('\n')),

@@ -80,7 +80,7 @@ impl Kind for InstanceAssociation {
                 let mut row = shared.clone();
                 row.origin = item.origin.clone();
                 let Some(label) = end("target.", item, &mut row, diagnostics) else { continue };
-                row.id.key = format!("{} → {label}", envelope.name).into();
+                row.id = row.id.with_part(label.as_str());
                 if let Some(first) = rows.iter().find(|other| other.id == row.id) {
                     let message = format!("the target {label} is named twice");
                     let diagnostic = Diagnostic::error("M341", message, &item.origin);
@@ -265,7 +265,7 @@ pub(super) fn end(
     if let Some(reference) = section.get("ref") {
         let name = yaml::text(reference, "`ref`", diagnostics)?;
         name.clone_into(&mut label);
-        let to = ResourceId { kind: "Instance", key: name.into() };
+        let to = ResourceId::new("Instance", name);
         desired.references.push(Reference { to, origin: reference.origin.clone() });
         desired.locator.insert(format!("{prefix}ref").into(), Located::new(json!(name), reference.origin.clone()));
     } else if let Some(node) = section.require("model", diagnostics)

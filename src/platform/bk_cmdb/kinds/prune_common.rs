@@ -63,6 +63,6 @@ pub(super) fn pruned(scope: &Desired, name: &str, live: Live) -> (Desired, Live)
         Some(named) => format!("pruned {named} ({})", live.label),
         None => format!("pruned {}", live.label),
     };
-    let id = ResourceId { kind: scope.id.kind, key: key.into() };
+    let id = ResourceId::new(scope.id.kind, key);
     (Desired { id, ..scope.clone() }, live)
 }

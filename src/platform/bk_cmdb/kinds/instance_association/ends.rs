@@ -155,7 +155,7 @@ impl<'f, 'd> Ends<'f, 'd> {
     ) -> Result<Option<(&'d str, End)>, ObservedState> {
         let path = |key: &str| format!("{prefix}{key}");
         if let Some(name) = desired.locator.get(&*path("ref")) {
-            let id = ResourceId { kind: INSTANCE, key: name.value.as_str().unwrap_or_default().into() };
+            let id = ResourceId::new(INSTANCE, name.value.as_str().unwrap_or_default());
             let Some(document) = self.documents.get(&id) else {
                 let message = format!("{id} lies on another target, or its document cannot be used");
                 return Err(ObservedState::Impossible(Box::new(Diagnostic::error("P120", message, &name.origin))));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
-    model::{CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request, ResourceId},
+    model::{ARROW, CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request},
     platform::bk_cmdb::lookup::{LookupError, check_page, read_rows},
     provider::{Facts, Observation, Read},
 };
@@ -170,14 +170,13 @@ impl<'a> Association<'a> {
             let taken = self.mapping != "n:n" && !declared.contains(source);
             let (one, whose) = match (by_source.get(source), by_target.get(target).filter(|_| taken)) {
                 (Some(one), _) => (one, String::new()),
-                (None, Some(one)) => (one, format!("{} #{source} → ", self.source_model)),
+                (None, Some(one)) => (one, format!("{} #{source}{ARROW}", self.source_model)),
                 (None, None) => continue,
             };
-            let document = one.desired.id.key.split(" → ").next().unwrap_or_default();
-            let key = format!("{document} → {whose}{} #{target}", self.target_model);
+            let part = format!("{whose}{} #{target}", self.target_model);
             let mode = one.desired.locator.get("mode");
             let desired = Desired {
-                id: ResourceId { kind: one.desired.id.kind, key: key.into() },
+                id: one.desired.id.with_part(part),
                 ensure: Ensure::Absent,
                 references: Vec::new(),
                 origin: mode.map_or(&one.desired.origin, |mode| &mode.origin).clone(),

@@ -57,7 +57,7 @@ pub(super) fn decode(app: &Desired, node: &Node<'_>, diagnostics: &mut Vec<Diagn
         locator.insert("name".into(), name.clone());
     }
     Desired {
-        id: ResourceId { kind: app.id.kind, key: format!("{} → members", app.id.key).into() },
+        id: app.id.with_part(PART),
         locator,
         references: vec![Reference { to: app.id.clone(), origin: node.origin.clone() }],
         fields,

@@ -42,7 +42,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
         for (id, app) in apps.iter().filter(|(id, _)| !kept.contains(*id)) {
             let live = live(instance, app);
             let key = format!("pruned {} ({id})", app["name"].as_str().unwrap_or_default());
-            let id = ResourceId { kind: scope.id.kind, key: key.into() };
+            let id = ResourceId::new(scope.id.kind, key);
             observation.surplus.push((Desired { id, ..(*scope).clone() }, live));
         }
     }
