@@ -276,7 +276,10 @@ fn check(path: &Path) -> Vec<String> {
         for (line, count, output) in outputs.into_iter().rev() {
             lines.splice(line..line + count, output);
         }
-        fs::write(path, lines.join("\n") + "\n").expect("the page can be written");
+        let page = lines.join("\n") + "\n";
+        if page != text {
+            fs::write(path, page).expect("the page can be written");
+        }
     }
     wrong
 }

@@ -86,16 +86,21 @@ const TABLES: &[(&str, &str, &str)] = &[
     ("configuration.md", "sandbox", "apiVersion: reconcile/v1\nkind: Config\nsandbox: {X: 1}\n"),
 ];
 
-/// The keys that a decoder knows, by its hint about an unknown one.
-fn known(document: &str) -> BTreeSet<String> {
+/// The report of `validate` about a document.
+fn validate(document: &str) -> Value {
     let directory = tempfile::TempDir::new().expect("a directory can be made");
     let is_config = document.contains("kind: Config");
     let name = if is_config { "reconcile.yaml" } else { "block.yaml" };
-    std::fs::write(directory.path().join(name), document.replace('X', UNKNOWN)).expect("it can be written");
+    std::fs::write(directory.path().join(name), document).expect("it can be written");
     let mut command = program();
     command.current_dir(directory.path()).args(["validate", "--allow-empty", "-o", "json"]);
     let output = command.output().expect("the program runs");
-    let report: Value = serde_json::from_slice(&output.stdout).expect("the report is JSON");
+    serde_json::from_slice(&output.stdout).expect("the report is JSON")
+}
+
+/// The keys that a decoder knows, by its hint about an unknown one.
+fn known(document: &str) -> BTreeSet<String> {
+    let report = validate(&document.replace('X', UNKNOWN));
     let messages = report["diagnostics"].as_array().expect("there are messages");
     let about = messages.iter().find(|one| one["message"].as_str().is_some_and(|text| text.contains(UNKNOWN)));
     let hint = about.and_then(|one| one["hint"].as_str()).unwrap_or_else(|| panic!("{document}{report:#}"));
@@ -110,6 +115,25 @@ fn listed(page: &str, name: &str) -> BTreeSet<String> {
     let rows = rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     let cells = rows.skip(2).filter_map(|row| row.split('|').nth(1));
     cells.flat_map(|cell| key.captures_iter(cell).map(|found| found[1].to_owned()).collect::<Vec<_>>()).collect()
+}
+
+/// Ranges of numbers in the table of properties: each is asked for by a number that is too large.
+#[test]
+fn ranges_of_properties_are_those_of_the_decoder() {
+    let page = read(&root().join("docs/src/kinds/process-template.md"));
+    let row = Regex::new(r"(?m)^\| `(\w+)` \| (-?\d+) to (\d+)").expect("the expression is right");
+    let mut count = 0;
+    for found in row.captures_iter(&page) {
+        let (name, least, most) = (&found[1], &found[2], &found[3]);
+        let document = format!(
+            "apiVersion: bk-cmdb/v1\nkind: ProcessTemplate\nmetadata: {{name: a}}\n\
+             spec: {{business: b, id: 1, properties: {{{name}: 99999}}}}\n"
+        );
+        let report = validate(&document).to_string();
+        assert!(report.contains(&format!("`{name}` lies between {least} and {most}, not at 99999")), "{report}");
+        count += 1;
+    }
+    assert_eq!(count, 4);
 }
 
 #[test]

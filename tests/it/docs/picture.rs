@@ -7,9 +7,10 @@ use regex::Regex;
 use super::{is_update, read, root};
 use crate::harness::program;
 
-/// The size of a letter, in pixels.
-const WIDTH: f64 = 8.4;
-const HEIGHT: f64 = 19.0;
+/// The width of a letter, in tenths of a pixel.
+const WIDTH: usize = 84;
+/// The height of a line, in pixels.
+const HEIGHT: usize = 19;
 
 /// Returns the style of text for a code of a terminal; none where it ends all styles.
 fn style(code: &str) -> Option<&'static str> {
@@ -30,24 +31,24 @@ fn style(code: &str) -> Option<&'static str> {
 fn draw(lines: &[&str]) -> String {
     let escape = Regex::new("\u{1b}\\[([0-9;]*)m").expect("the expression is right");
     let widest = lines.iter().map(|line| escape.replace_all(line, "").chars().count()).max().unwrap_or_default();
-    let (width, height) = ((widest as f64).mul_add(WIDTH, 32.0), (lines.len() as f64).mul_add(HEIGHT, 28.0));
+    let (width, height) = (widest * WIDTH / 10 + 32, lines.len() * HEIGHT + 28);
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" role=\"img\" \
          aria-label=\"A plan\">\n<rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#0d1117\"/>\n\
          <g font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, monospace\" font-size=\"14\" fill=\"#e6edf3\" \
          xml:space=\"preserve\">\n"
     );
     let mut styles: Vec<&str> = Vec::new();
     for (number, line) in lines.iter().enumerate() {
-        let y = (number as f64).mul_add(HEIGHT, 26.0);
-        let _ = write!(svg, "<text x=\"16\" y=\"{y:.0}\">");
+        let _ = write!(svg, "<text x=\"16\" y=\"{}\">", number * HEIGHT + 26);
         let mut at = 0;
         let mut column = 0;
         let mut piece = |text: &str, styles: &[&str], svg: &mut String| {
             if !text.is_empty() {
-                let x = (column as f64).mul_add(WIDTH, 16.0);
-                let text_of = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-                let _ = write!(svg, "<tspan x=\"{x:.1}\" style=\"{}\">{text_of}</tspan>", styles.join(";"));
+                let x = column * WIDTH + 160;
+                let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+                let _ =
+                    write!(svg, "<tspan x=\"{}.{}\" style=\"{}\">{escaped}</tspan>", x / 10, x % 10, styles.join(";"));
                 column += text.chars().count();
             }
         };
