@@ -4,6 +4,7 @@
 
 mod blocks;
 mod codes;
+mod commands;
 mod keys;
 mod links;
 mod picture;
