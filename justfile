@@ -37,7 +37,7 @@ long:
 plans:
     SNAPSHOT_CASES=1000 cargo test --release --locked --test it snapshot_property
     RECONCILE_RUNS=10000 cargo test --release --locked --test it second_writer -- --nocapture
-    PROPTEST_CASES=10000 cargo test --release --locked --test acknowledgement
+    PROPTEST_CASES=10000 cargo test --release --locked --test it acknowledgement
     RECONCILE_CHANGES=5000 cargo test --release --locked --test it budgets
 
 bench:

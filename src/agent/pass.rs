@@ -18,7 +18,7 @@ use crate::{
         impact::impact,
         observe::observe,
     },
-    model::Desired,
+    model::{Desired, Outcome, ResourceId},
     plan::{
         Plan, TargetState,
         guard::{self, Excess, Safety},
@@ -132,27 +132,46 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
             Vec::new()
         }
         Mode::Enforce if plan.changes.is_empty() => Vec::new(),
-        Mode::Enforce => {
-            shared.record.started(&plan);
-            let listener = |event: &apply::Event<'_>| {
-                if let apply::Event::Finished(change, outcome, took) = event {
-                    shared.record.finished(change, outcome);
-                    log.outcome(change, outcome);
-                    shared.metrics.change(&change.id, change.action, outcome);
-                    (shared.listener)(&Event::Finished { change, outcome, took: *took, sources });
-                }
-            };
-            let writers: Vec<_> = shared.connections.iter().map(Connection::writer).collect();
-            let (fresh_until, settled) = (read_at + apply::TRUST, Vec::new());
-            let stop = stop.clone();
-            let options = apply::Options { verify: shared.verify, fresh_until, settled, listener: &listener, stop };
-            let outcomes = apply(&plan, &states, &writers, &options).await;
-            shared.record.ended(&outcomes);
-            outcomes
-        }
+        Mode::Enforce => enforce(shared, &plan, &states, read_at, stop, &log).await,
     };
     let mut sum = sum(&plan, &outcomes, unserved);
-    // A pass over nothing, or one that was not let through, is no success.
+    correct(&mut sum, &excesses, manifests, unselected);
+    end(sum, plan.differing())
+}
+
+/// Sends the changes of a plan, and records what became of each.
+async fn enforce(
+    shared: &Shared,
+    plan: &Plan,
+    states: &[TargetState<'_>],
+    read_at: Instant,
+    stop: &CancellationToken,
+    log: &PassLog<'_>,
+) -> Vec<(ResourceId, Outcome)> {
+    shared.record.started(plan);
+    let listener = |event: &apply::Event<'_>| {
+        if let apply::Event::Finished(change, outcome, took) = event {
+            shared.record.finished(change, outcome);
+            log.outcome(change, outcome);
+            shared.metrics.change(&change.id, change.action, outcome);
+            (shared.listener)(&Event::Finished { change, outcome, took: *took, sources: log.sources });
+        }
+    };
+    let writers: Vec<_> = shared.connections.iter().map(Connection::writer).collect();
+    let options = apply::Options {
+        verify: shared.verify,
+        fresh_until: read_at + apply::TRUST,
+        settled: Vec::new(),
+        listener: &listener,
+        stop: stop.clone(),
+    };
+    let outcomes = apply(plan, states, &writers, &options).await;
+    shared.record.ended(&outcomes);
+    outcomes
+}
+
+/// Corrects the sum of a pass: one over nothing, or one that was refused, is no success.
+fn correct(sum: &mut Sum, excesses: &[Excess], manifests: &Manifests, unselected: bool) {
     if let Some(excess) = excesses.first() {
         sum.error.get_or_insert(format!("{excess}: nothing was sent"));
         sum.verdict = Verdict::Refused;
@@ -166,7 +185,6 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         sum.error.get_or_insert("nothing that is declared fits the selection".to_owned());
         sum.verdict = Verdict::Failed;
     }
-    end(sum, plan.differing())
 }
 
 /// Asks who changed what differs, before that is overwritten. A plan of many changes is no drift of a few values: its

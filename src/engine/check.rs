@@ -24,7 +24,7 @@ impl Findings {
         for (_, observed) in observation.known {
             match observed {
                 ObservedState::Impossible(problem) | ObservedState::Ambiguous(problem) => {
-                    self.diagnostics.push(*problem)
+                    self.diagnostics.push(*problem);
                 }
                 ObservedState::Unknown(why) => drop(self.unread.insert(format!("target {target}: {why}"))),
                 ObservedState::Found(_) | ObservedState::Absent { .. } | ObservedState::Needs(_) => {}

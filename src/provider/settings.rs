@@ -85,26 +85,31 @@ impl SettingSpec {
     }
 
     /// Gives it another name than the last part of its path.
+    #[must_use]
     pub const fn named(self, name: &'static str) -> Self {
         Self { name, ..self }
     }
 
     /// Makes it one that has to be there.
+    #[must_use]
     pub const fn required(self) -> Self {
         Self { required: true, ..self }
     }
 
     /// Gives it roles.
+    #[must_use]
     pub const fn roles(self, roles: &'static [Role]) -> Self {
         Self { roles, ..self }
     }
 
     /// Makes it exist only where a setting that is listed before it has a value.
+    #[must_use]
     pub const fn when(self, name: &'static str, value: &'static str) -> Self {
         Self { condition: Condition::Is(name, value), ..self }
     }
 
     /// Makes it exist unless a setting that is listed before it has a value.
+    #[must_use]
     pub const fn unless(self, name: &'static str, value: &'static str) -> Self {
         Self { condition: Condition::IsNot(name, value), ..self }
     }
@@ -241,6 +246,7 @@ impl ScopeKey {
     }
 
     /// Makes it one that has to be there.
+    #[must_use]
     pub const fn required(self) -> Self {
         Self { required: true, ..self }
     }

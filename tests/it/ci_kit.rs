@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     forms::check_markdown,
-    harness::{Site, program, repository, state, switch},
+    harness::{Site, program, repository, skip, state, switch},
 };
 
 const GITHUB: &str = "examples/ci/github/reconcile.yml";
@@ -159,10 +159,7 @@ fn the_kit_is_what_the_services_take() {
     for arguments in checks {
         match Command::new(&checker).args(arguments).current_dir(repository()).output() {
             Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
-            Err(error) => {
-                use std::io::Write as _;
-                let _ = writeln!(std::io::stderr(), "skipped: the schemas of the services: {error}");
-            }
+            Err(error) => skip(&format!("the schemas of the services: {error}")),
         }
     }
 }

@@ -62,7 +62,7 @@ impl Block {
     }
 
     fn text(&self) -> String {
-        self.body.iter().map(|line| format!("{line}\n")).collect()
+        self.body.iter().flat_map(|line| [line, "\n"]).collect()
     }
 }
 
@@ -94,5 +94,5 @@ fn prose(text: &str) -> String {
         is_code ^= is_fence;
         !is_code && !is_fence
     });
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.flat_map(|line| [line, "\n"]).collect()
 }

@@ -2,14 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use serde_json::{Value, json};
 
-use crate::harness::{Site, repository};
+use crate::harness::{Site, repository, skip};
 
 /// Every form but text, with the end of its file.
 pub(crate) const FORMS: &[(&str, &str)] = &[
@@ -367,13 +366,13 @@ pub(crate) fn junit(files: &[&Path]) -> Option<Value> {
         })
     };
     let Some(output) = given.iter().chain([&made, &PathBuf::from("python3")]).find_map(|python| run(python)) else {
-        let _ = writeln!(io::stderr(), "skipped: no Python reads the JUnit reports");
+        skip("no Python reads the JUnit reports");
         return None;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let read: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
     if read["schema"] == false {
-        let _ = writeln!(io::stderr(), "skipped: JUnit's schema, without the Python package xmlschema");
+        skip("JUnit's schema, without the Python package xmlschema");
     }
     Some(read["reports"].clone())
 }

@@ -1,6 +1,7 @@
 //! End to end: the real program against an embedded sandbox. One binary; each test starts its own sandbox on a free
 //! port and works in a directory of its own.
 
+mod acknowledgement;
 mod apply;
 mod bind_info;
 mod budgets;
@@ -10,6 +11,7 @@ mod docs;
 mod drift;
 mod drift_reports;
 mod endless;
+mod every_access;
 mod explain;
 mod faults;
 mod forms;
@@ -19,6 +21,7 @@ mod inputs;
 mod language;
 mod layers;
 mod life_cycle;
+mod limits;
 mod locks;
 mod module_attributes;
 mod mutation;
@@ -46,8 +49,10 @@ mod snapshot;
 mod snapshot_impact;
 mod snapshot_moved;
 mod snapshot_property;
+mod state_files;
 mod strangers;
 mod terminal;
+mod tidy;
 mod toy;
 mod traps;
 mod two_applies;

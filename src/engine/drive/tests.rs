@@ -36,7 +36,7 @@ struct Behaviour(&'static str);
 
 impl Behaviour {
     /// Asks for one more page behind all that was read.
-    fn ask<T>(&self, facts: &Facts) -> Step<T> {
+    fn ask<T>(facts: &Facts) -> Step<T> {
         Step::Ask(vec![Request { operation: "list", arguments: json!(facts.size()), repeatable: true }])
     }
 
@@ -45,7 +45,7 @@ impl Behaviour {
         let mut observation = Observation::default();
         match self.0 {
             // It finds one more page behind each page.
-            "Endless" => return self.ask(facts),
+            "Endless" => return Self::ask(facts),
             // It does not look at the answer.
             "Deaf" => return Step::Ask(vec![request(0)]),
             // It waits for an object of a kind that does not come to a result.
@@ -85,11 +85,11 @@ impl Kind for Behaviour {
     }
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
-        if self.0 == "Nosy" { self.ask(facts) } else { self.observe(scopes, all, facts) }
+        if self.0 == "Nosy" { Self::ask(facts) } else { self.observe(scopes, all, facts) }
     }
 
     fn notes(&self, _: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
-        if self.0 == "Nosy" { self.ask(facts) } else { Step::Done(Notes::default()) }
+        if self.0 == "Nosy" { Self::ask(facts) } else { Step::Done(Notes::default()) }
     }
 
     fn impact_units(&self) -> &'static [&'static str] {
@@ -99,13 +99,13 @@ impl Kind for Behaviour {
     fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         let mut impact = Impact::default();
         planned.iter().for_each(|one| impact.set_none(&one.desired.id, "things"));
-        if self.0 == "Nosy" { self.ask(facts) } else { Step::Done(impact) }
+        if self.0 == "Nosy" { Self::ask(facts) } else { Step::Done(impact) }
     }
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         let changed = || Changed { deed: Deed::Never, ..Changed::unknown() };
         let known = planned.iter().map(|one| (one.desired.id.clone(), None, changed())).collect();
-        if self.0 == "Nosy" { self.ask(facts) } else { Step::Done(Authors { known }) }
+        if self.0 == "Nosy" { Self::ask(facts) } else { Step::Done(Authors { known }) }
     }
 
     fn calls(&self, _: &[Planned<'_>], _: &Facts) -> Vec<Call> {
@@ -179,7 +179,7 @@ async fn what_asks_for_ever_is_ended_and_named() {
     let kinds = Refusing.kinds();
     let objects = objects();
     let state = observe_target(&reader, objects.iter().collect(), Freshness::Replica).await;
-    let findings = check(&[reader.clone()], &objects).await;
+    let findings = check(std::slice::from_ref(&reader), &objects).await;
     let endless = |kind: &str| Some(format!("the kind {kind} still asks after 10000 rounds of reads"));
     let stuck = |kind: &str| Some(format!("the kind {kind} came to no result with all that was read"));
     // Together they go on as long as one of them learns anything.

@@ -116,7 +116,7 @@ impl Desk {
         self.code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
         let text = fs::read_to_string(file).expect("output is UTF-8");
         let lines = text.lines().filter(|line| !line.starts_with("configuration: "));
-        self.outward(&lines.map(|line| format!("{}\n", line.trim_end())).collect::<String>())
+        self.outward(&lines.flat_map(|line| [line.trim_end(), "\n"]).collect::<String>())
     }
 
     /// Returns what `validate` says of a text as a file: whether it is valid, and its messages.
@@ -205,7 +205,7 @@ fn yaml(desk: &Desk, block: &Block, wrong: &mut Vec<String>) {
             let all = read(&desk.path().join("reconcile.yaml"));
             let targets = all.lines().skip_while(|line| !line.starts_with("targets:"));
             let targets = targets.take_while(|line| line.starts_with("targets:") || line.starts_with(' '));
-            targets.map(|line| format!("{line}\n")).collect()
+            targets.flat_map(|line| [line, "\n"]).collect()
         };
         Some(format!("apiVersion: reconcile/v1\nkind: Config\n{targets}{text}"))
     } else {

@@ -87,12 +87,11 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
             None => {
                 let diagnostic = Diagnostic::error("M321", format!("unknown property `{name}`"), &key.origin);
                 let known = yaml::nearest(name, PROPERTIES.iter().map(|(name, _)| *name));
-                diagnostics.push(match known {
-                    Some(known) => diagnostic.hint(format!("did you mean `{known}`?")),
-                    None => {
-                        let known: Vec<_> = PROPERTIES.iter().map(|(name, _)| *name).collect();
-                        diagnostic.hint(format!("known properties: {}", known.join(", ")))
-                    }
+                diagnostics.push(if let Some(known) = known {
+                    diagnostic.hint(format!("did you mean `{known}`?"))
+                } else {
+                    let known: Vec<_> = PROPERTIES.iter().map(|(name, _)| *name).collect();
+                    diagnostic.hint(format!("known properties: {}", known.join(", ")))
                 });
             }
         }
