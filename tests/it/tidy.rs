@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::LazyLock,
 };
+
+use regex::Regex;
 
 /// What each part may use of the crate, beside itself. A part is a module, or a path below `platform`.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -334,27 +337,37 @@ const OLD_WORDS: &[(&str, &str)] = &[
     (r"most requests", "maximum number of requests"),
 ];
 
+/// Matches any old word.
+static OLD_WORD: LazyLock<Regex> = LazyLock::new(|| {
+    let words: Vec<_> = OLD_WORDS.iter().map(|(word, _)| *word).collect();
+    Regex::new(&format!(r"(?i)\b({})\b", words.join("|"))).expect("the expression is right")
+});
+
+/// Matches a comment, or a text between quotes in one of two groups.
+static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r#"(?x) //[^\n]* | r\#"(?s:(.*?))"\# | b?"((?s:\\.|[^"\\])*)"
+        | b?'(?:\\(?:u\{[0-9a-fA-F]+\}|x..|.)|[^\\'\n])' "#;
+    Regex::new(pattern).expect("the expression is right")
+});
+
 /// Returns each old word in a text, with the line that it is in.
 fn old_words(path: &str, text: &str) -> Vec<String> {
     // The value of an example, in which it is an ordinary word.
     let text = text.replace("front door", "front");
-    let words = OLD_WORDS.iter().flat_map(|(word, instead)| {
-        let pattern = regex::Regex::new(&format!(r"(?i)\b({word})\b")).expect("the expression is right");
-        let lines = text.lines().enumerate().filter(move |(_, line)| pattern.is_match(line));
-        lines.map(|(at, line)| format!("{path}:{}: write {instead}: {}", at + 1, line.trim())).collect::<Vec<_>>()
+    let lines = text.lines().enumerate().filter_map(|(at, line)| {
+        let found = OLD_WORD.find(line)?.as_str().to_lowercase();
+        let is_meant = |word: &str| Regex::new(&format!("^({word})$")).is_ok_and(|word| word.is_match(&found));
+        let (_, instead) = OLD_WORDS.iter().find(|(word, _)| is_meant(word)).expect("it is one of them");
+        Some(format!("{path}:{}: write {instead}, not {found}: {}", at + 1, line.trim()))
     });
-    words.collect()
+    lines.collect()
 }
 
 /// The texts of a source: what stands between quotes, and the doc comments that become help.
 fn public_texts(source: &Source) -> String {
-    let quoted = regex::Regex::new(
-        r#"(?x) //[^\n]* | r\#"(?s:(.*?))"\# | b?"((?s:\\.|[^"\\])*)" | b?'(?:\\(?:u\{[0-9a-fA-F]+\}|x..|.)|[^\\'\n])' "#,
-    );
     let code = source.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-    let quoted = quoted.expect("the expression is right");
-    let name = regex::Regex::new(r"\{[A-Za-z_]+").expect("the expression is right");
-    let texts = quoted.captures_iter(code).filter_map(|found| found.get(1).or(found.get(2)));
+    let name = Regex::new(r"\{[A-Za-z_]+").expect("the expression is right");
+    let texts = QUOTED.captures_iter(code).filter_map(|found| found.get(1).or(found.get(2)));
     let texts: Vec<_> = texts.map(|text| name.replace_all(text.as_str(), "{")).collect();
     let mut lines = texts.join("\n") + "\n";
     if source.path.starts_with("src/cli/args") {

@@ -1,4 +1,4 @@
-//! The page about messages has every code of the program, and no other.
+//! Lists of the book are complete: message codes, operations that need a permission, metrics.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -25,6 +25,36 @@ fn used(directory: &Path, all: &mut BTreeSet<String>) {
             all.extend(codes(code, r#""([YMCP][0-9]{3})""#));
         }
     }
+}
+
+/// The texts of all sources below a directory.
+fn sources(directory: &Path) -> String {
+    let mut entries: Vec<_> = fs::read_dir(directory).expect("it can be read").flatten().collect();
+    entries.sort_by_key(fs::DirEntry::path);
+    let texts = entries.iter().map(|entry| match entry.path() {
+        path if path.is_dir() => sources(&path),
+        path => read(&path),
+    });
+    texts.collect()
+}
+
+#[test]
+fn every_operation_has_a_permission() {
+    let page = read(&root().join("docs/src/permissions.md"));
+    let used = codes(&sources(&root().join("src/platform/bk_cmdb")), r#"operation: "([a-z_]+)""#);
+    assert!(used.len() > 25, "{used:?}");
+    let missing: Vec<_> = used.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "not on the page: {missing:?}");
+}
+
+#[test]
+fn every_metric_has_a_row() {
+    let source = read(&root().join("src/agent/metrics.rs"));
+    let mut known = codes(&source, r#"(?:register|encode_descriptor)\("([a-z_]+)""#);
+    known.remove("");
+    let page = read(&root().join("docs/src/watch.md"));
+    let listed = codes(&page, r"(?m)^\| `reconcile_([a-z_]+?)(?:_total)?` \|");
+    assert_eq!(listed, known);
 }
 
 #[test]
