@@ -321,19 +321,26 @@ fn explain_says_of_a_list_that_a_row_of_it_differs() {
 
 #[test]
 fn a_row_that_moved_since_it_was_planned_is_named() {
-    let rows = "      - {ip: 0.0.0.0, port: 8080, protocol: tcp}\n      - {row_id: 2}\n      - {row_id: 3}\n";
-    let site = declaring(&live(), rows);
-    assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
-    let mut rows = live();
-    rows[0]["port"]["value"] = json!("81");
-    let property = json!({"bind_info": {"value": rows, "as_default_value": true}});
-    site.edit(
-        "update_proc_template",
-        &json!({"bk_biz_id": 3, "process_template_id": 50, "process_property": property}),
-    );
-    let output = site.run(&["apply", "plan.json", "-y"]);
-    assert_eq!(output.code, Some(4), "{output}");
-    assert!(output.all().contains(r#"bind_info[1].port was "80" and is "81""#), "{output}");
+    let check = |declared: &str, cell: &str, now: Value, expected: &str| {
+        let rows = format!("      - {{row_id: 1, {declared}}}\n      - {{row_id: 2}}\n      - {{row_id: 3}}\n");
+        let site = declaring(&live(), &rows);
+        assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+        let mut rows = live();
+        rows[0][cell] = now;
+        let property = json!({"bind_info": {"value": rows, "as_default_value": true}});
+        let arguments = json!({"bk_biz_id": 3, "process_template_id": 50, "process_property": property});
+        site.edit("update_proc_template", &arguments);
+        let output = site.run(&["apply", "plan.json", "-y"]);
+        assert_eq!(output.code, Some(4), "{output}");
+        assert!(output.all().contains(expected), "{declared}: {output}");
+    };
+    let locked = |value: &str| json!({"value": value, "as_default_value": true});
+    check("port: 8080", "port", locked("81"), r#"bind_info[1].port was "80" and is "81""#);
+    check("ip: 127.0.0.1", "ip", locked("3"), r#"bind_info[1].ip was "0.0.0.0" and is "first_inner_ip""#);
+    check("port: 80, ip: 127.0.0.1", "port", locked("81"), r#"bind_info[1].port was as declared and is "81""#);
+    let open = json!({"value": "80", "as_default_value": false});
+    let lock = "bind_info[1].port.as_default_value was as declared and is false";
+    check("ip: 127.0.0.1, port: {as_default_value: true}", "port", open, lock);
 }
 
 #[test]
