@@ -3,7 +3,12 @@
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use super::{Ui, plain, progress};
 use crate::cli::args::{LogFormat, LoggingArgs};
@@ -17,9 +22,8 @@ pub(in crate::cli) fn install(talk: &LoggingArgs, talkative: bool, ui: &Ui) {
         (false, 1) => "reconcile=info,reconcile::calls=debug",
         (false, _) => "reconcile=debug,reconcile::calls=trace",
     };
-    let filter = std::env::var("RECONCILE_LOG").unwrap_or_else(|_| level.to_owned());
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("reconcile=warn"));
-    let registry = tracing_subscriber::registry().with(filter);
+    let chosen = std::env::var("RECONCILE_LOG").unwrap_or_else(|_| level.to_owned());
+    let registry = tracing_subscriber::registry().with(filter(&chosen));
     let colour = ui.errors_in_colour;
     // A second installation (in tests of the library) changes nothing.
     let _ = match talk.log_format {
@@ -30,6 +34,16 @@ pub(in crate::cli) fn install(talk: &LoggingArgs, talkative: bool, ui: &Ui) {
             registry.with(fmt::layer().json().flatten_event(true).with_target(false).with_writer(io::stderr)).try_init()
         }
     };
+}
+
+/// Returns what a list of `target=level`, parted by commas, lets through; warnings of this program where it cannot be read.
+fn filter(list: &str) -> Targets {
+    let parts: Vec<&str> = list.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() {
+        return Targets::new().with_default(LevelFilter::ERROR);
+    }
+    let read = parts.join(",").parse();
+    read.unwrap_or_else(|_| Targets::new().with_target("reconcile", LevelFilter::WARN))
 }
 
 /// Returns one line of the log in JSON, as the layer above writes them, with more keys.
@@ -58,5 +72,36 @@ impl Write for Guarded {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::filter;
+
+    #[test]
+    fn lists_of_levels_choose_what_is_logged() {
+        const OWN: &str = "reconcile::engine";
+        const CALLS: &str = "reconcile::calls";
+        let check = |list: &str, target: &str, level: Level, passes: bool| {
+            assert_eq!(filter(list).would_enable(target, &level), passes, "{list}: {target} at {level}");
+        };
+        check("reconcile=info", OWN, Level::INFO, true);
+        check("reconcile=info", OWN, Level::DEBUG, false);
+        check("reconcile=info", "hyper", Level::ERROR, false);
+        check("reconcile=info,reconcile::calls=debug", CALLS, Level::DEBUG, true);
+        check("reconcile=info,reconcile::calls=debug", OWN, Level::DEBUG, false);
+        check("debug", "hyper", Level::DEBUG, true);
+        check("debug,hyper=off", "hyper", Level::ERROR, false);
+        check("reconcile", OWN, Level::TRACE, true);
+        check(" reconcile=info , ", OWN, Level::INFO, true);
+        check("WARN", "hyper", Level::WARN, true);
+        check("4", "hyper", Level::DEBUG, true);
+        check("", "hyper", Level::ERROR, true);
+        check("", OWN, Level::WARN, false);
+        check("reconcile=loud", OWN, Level::WARN, true);
+        check("reconcile=loud", OWN, Level::INFO, false);
     }
 }
