@@ -36,7 +36,7 @@ pub(in crate::cli) fn install(talk: &LoggingArgs, talkative: bool, ui: &Ui) {
     };
 }
 
-/// Returns what a list of `target=level`, parted by commas, lets through; warnings of this program where it cannot be read.
+/// Returns what a list of `target=level` lets through. Of a list that cannot be read, it is the warnings of this program.
 fn filter(list: &str) -> Targets {
     let parts: Vec<&str> = list.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
     if parts.is_empty() {
