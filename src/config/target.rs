@@ -203,7 +203,7 @@ impl Reader<'_> {
             _ => return,
         };
         if !fits {
-            let diagnostic = Diagnostic::error("C004", format!("{} has to be {wanted}", spec.name), origin);
+            let diagnostic = Diagnostic::error("C004", format!("{} has to be {wanted}", spec.path), origin);
             // What stands before an @ may be a password.
             self.diagnostics.push(if text.contains('@') {
                 diagnostic.hint("a user name and a password belong into `auth`").hide()
@@ -214,7 +214,7 @@ impl Reader<'_> {
         }
         let Format::Address { paths, .. } = spec.format else { return };
         if let Some(at) = paths.iter().find_map(|path| text.find(path)) {
-            let message = format!("{} is the root of the API, without the path behind it", spec.name);
+            let message = format!("{} is the root of the API, without the path behind it", spec.path);
             let hint = format!("write `{}`", &text[..at]);
             self.diagnostics.push(Diagnostic::error("C004", message, origin).hint(hint));
         }

@@ -132,6 +132,10 @@ fn the_settings_of_a_toy_platform_are_checked() {
     check("endpoint: 'http://h', mode: locked, auth: {}", "error[Y203]: auth of target toys needs `key`");
     check("mode: open", "error[Y203]: target toys needs `endpoint`");
     check(
+        "endpoint: 'http://h', mode: locked, auth: {key: {env: KEY}, endpoint: h}",
+        "error[C004]: auth.endpoint has to be an address such as https://keys.example.com",
+    );
+    check(
         "endpoint: 'http://h/notes', mode: open",
         "error[C004]: endpoint is the root of the API, without the path behind it\n  = help: write `http://h`",
     );

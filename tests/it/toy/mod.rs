@@ -37,6 +37,12 @@ static SETTINGS: &[SettingSpec] = &[
     SettingSpec::new("timeZone", TIME_ZONE, "The time zone in which times are shown").roles(&[Role::Shared]),
     SettingSpec::new("auth", Format::Section, "The credentials").required().when("mode", "locked"),
     SettingSpec::new("auth.key", Format::Secret, "The key").required(),
+    SettingSpec::new(
+        "auth.endpoint",
+        Format::Address { example: "https://keys.example.com", paths: &[] },
+        "The server of keys",
+    )
+    .named("keyEndpoint"),
 ];
 
 impl Platform for Toy {
