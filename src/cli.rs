@@ -5,6 +5,7 @@ mod args;
 mod call_provenance;
 mod configuration;
 mod drift;
+mod error;
 pub mod exit;
 mod explain;
 mod journal;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
+use exit::ExitStatus;
 use view::{Ui, events::Events};
 
 /// Runs the program with arguments, the first of which is its name, and returns its exit code.
@@ -36,7 +38,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+            return if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Success }.into();
         }
     };
     let mut ui = Ui::new(&cli.talk);
@@ -45,7 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     view::log::install(&cli.talk, talkative, &ui);
     if let Some(problem) = cli.command.unwritable() {
         ui.error(&problem);
-        return ExitCode::from(exit::ERROR);
+        return ExitStatus::Failed.into();
     }
     if let Some((stream, command)) = cli.command.stream()
         && let Some(path) = &stream.events
@@ -54,7 +56,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Ok(events) => ui.events = events,
             Err(problem) => {
                 ui.error(&problem);
-                return ExitCode::from(exit::ERROR);
+                return ExitStatus::Failed.into();
             }
         }
     }
@@ -62,37 +64,39 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Ok(runtime) => runtime,
         Err(error) => {
             ui.error(&format!("the runtime cannot start: {error}"));
-            return ExitCode::from(exit::ERROR);
+            return ExitStatus::Failed.into();
         }
     };
-    let code = runtime.block_on(async {
-        match cli.command {
-            Command::Validate(args) => validate::run(&args, &ui).await,
-            Command::Plan(args) => plan::run(&args, &ui).await,
-            Command::Explain(args) => explain::run(&args, &ui).await,
-            Command::Apply(args) => apply::run(&args, &ui).await,
-            Command::Show(args) => saved::show(&args, &ui),
-            Command::Drift(args) => drift::run(&args, &ui).await,
-            Command::Watch(args) => watch::run(&args, &ui).await,
-            Command::Snapshot(args) => snapshot::run(&args, &ui).await,
-            Command::Sandbox(args) => sandbox::run(&args, &ui).await,
-            Command::Schema(args) => schema::run(&args),
+    let result = runtime.block_on(async {
+        match &cli.command {
+            Command::Validate(args) => validate::run(args, &ui).await,
+            Command::Plan(args) => plan::run(args, &ui).await,
+            Command::Explain(args) => explain::run(args, &ui).await,
+            Command::Apply(args) => apply::run(args, &ui).await,
+            Command::Show(args) => saved::show(args, &ui),
+            Command::Drift(args) => drift::run(args, &ui).await,
+            Command::Watch(args) => watch::run(args, &ui).await,
+            Command::Snapshot(args) => snapshot::run(args, &ui).await,
+            Command::Sandbox(args) => sandbox::run(args, &ui).await,
+            Command::Schema(args) => Ok(schema::run(args, &ui)),
             Command::Version => {
-                Ui::out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));
-                exit::OK
+                ui.out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));
+                Ok(ExitStatus::Success)
             }
         }
     });
     // A thread that still reads a secret or a file must not hold up the end.
     runtime.shutdown_background();
-    let code = match ui.events.end(code) {
+    let status = result.unwrap_or_else(|error| error.end(cli.command.name(), cli.command.forms().as_deref(), &ui));
+    let status = ui.ended(status);
+    let status = match ui.events.end(status) {
         Err(problem) => {
             ui.error(&problem);
-            exit::unwritten(code)
+            status.unwritten()
         }
-        Ok(()) => code,
+        Ok(()) => status,
     };
-    ExitCode::from(code)
+    status.into()
 }
 
 /// Takes empty environment variables for unset ones: CI systems pass on what nobody set as an empty text.

@@ -9,7 +9,8 @@ use std::{
 
 use super::{
     args::{ApplyArgs, Format, PartialStale},
-    exit,
+    error::CommandError,
+    exit::ExitStatus,
     journal::Journal,
     plan::{self, PlannedRun},
     saved,
@@ -28,25 +29,15 @@ use crate::{
 };
 
 /// Plans, asks, applies, verifies.
-pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> u8 {
-    match saved::given(&args.inputs) {
-        Ok(None) => {}
-        Ok(Some(path)) => return saved::apply(args, &path, ui).await,
-        Err(problem) => {
-            ui.error(&problem);
-            plan::unplanned("apply", &Sources::default(), &[], &[problem], &args.output.forms, ui);
-            return exit::USAGE;
-        }
+pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
+    if let Some(path) = saved::given(&args.inputs).map_err(CommandError::usage)? {
+        return saved::apply(args, &path, ui).await;
     }
     let stop = Stop::listen();
-    let prepared = plan::prepare("apply", &args.inputs, &args.network, &args.output, args.prune, None, ui).await;
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
-        Err(code) => return code,
-    };
+    let prepared = plan::prepare(&args.inputs, &args.network, args.prune, None, ui).await?;
     let planned_run = tokio::select! {
         planned_run = plan::observe_and_plan(&prepared, &args.safety, ui) => planned_run,
-        () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, ui),
+        () = stop.token().cancelled() => return Err(plan::interrupted(&stop)),
     };
     let report = plan::report("apply", &prepared, &planned_run, &args.output);
     let apply_job = ApplyJob {
@@ -56,10 +47,10 @@ pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> u8 {
         fresh_until: planned_run.start + apply::TRUST,
         file: None,
     };
-    let code = execute(args, &prepared.connected, apply_job, &stop, ui).await;
+    let status = execute(args, &prepared.connected, apply_job, &stop, ui).await;
     drop(planned_run);
     plan::end(prepared.connected).await;
-    stop.code().unwrap_or(code)
+    Ok(stop.status().unwrap_or(status))
 }
 
 /// A plan that is to be carried out.
@@ -76,14 +67,14 @@ pub(super) struct ApplyJob<'a> {
     pub(super) file: Option<&'a Path>,
 }
 
-/// Shows a plan, asks, and carries it out; returns the exit code.
+/// Shows a plan, asks, and carries it out; returns how that ended.
 pub(super) async fn execute(
     args: &ApplyArgs,
     connected: &Connected,
     apply_job: ApplyJob<'_>,
     stop: &Stop,
     ui: &Ui,
-) -> u8 {
+) -> ExitStatus {
     let ApplyJob { planned_run, report, settled, fresh_until, file } = apply_job;
     let as_text = args.output.forms.format == Format::Text;
     let asks = !args.auto_approve && !args.dry_run && settled.len() < planned_run.plan.changes.len();
@@ -100,34 +91,34 @@ pub(super) async fn execute(
     let journal = Journal::of(args, file);
     let confirm = match confirm(args, planned_run, &settled, stop, &mut errors, ui).await {
         Ok(()) => journal.start(planned_run, args, ui),
-        Err(code) => {
-            journal.close(code, planned_run);
-            Err(code)
+        Err(status) => {
+            journal.close(status, planned_run);
+            Err(status)
         }
     };
-    let (code, outcomes) = match confirm {
+    let (status, outcomes) = match confirm {
         Ok(()) => {
             let outcomes =
                 send(args, connected, (planned_run, settled, fresh_until), report.sources, &journal, stop, ui).await;
             journal.end(&outcomes);
-            (exit_code(&planned_run.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
+            (exit_status(&planned_run.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
         // What kept it from being sent is told object by object.
-        Err(code) => {
+        Err(status) => {
             ui.events.settled(&planned_run.plan, &settled, report.sources);
-            (code, (!settled.is_empty()).then_some(settled))
+            (status, (!settled.is_empty()).then_some(settled))
         }
     };
     let report = Report { outcomes: outcomes.as_deref(), errors: &errors, ..report };
     if !as_text {
-        Ui::out(&report.form(args.output.forms.format));
+        ui.out(&report.form(args.output.forms.format));
     } else if let Some(outcomes) = &outcomes {
         let mut writer = text::Writer::new(ui, report.sources);
         writer.outcomes(outcomes, connected.shared.counters(), start.elapsed());
         writer.follow_ups(&follow_ups(&planned_run.plan, Some(outcomes)));
-        Ui::out(&format!("\n{}", writer.finish()));
+        ui.out(&format!("\n{}", writer.finish()));
     }
-    plan::write(&report, &args.output.forms, code, ui)
+    report.save(&args.output.forms, status, ui)
 }
 
 /// Carries a plan out and shows how that goes on.
@@ -160,8 +151,8 @@ async fn send(
     }
 }
 
-/// Returns whether the plan may be carried out; the error is the exit code where it may or need not. What went wrong is
-/// added to `errors`.
+/// Asks for consent. The error is how the run ends if the plan may not or need not be carried out; problems are added to
+/// `errors`.
 async fn confirm(
     args: &ApplyArgs,
     planned_run: &PlannedRun<'_>,
@@ -169,7 +160,7 @@ async fn confirm(
     stop: &Stop,
     errors: &mut Vec<String>,
     ui: &Ui,
-) -> Result<(), u8> {
+) -> Result<(), ExitStatus> {
     let has = |what: fn(&Outcome) -> bool| settled.iter().any(|(_, outcome)| what(outcome));
     let (stale, unknown) =
         (has(|outcome| *outcome == Outcome::Stale), has(|outcome| matches!(outcome, Outcome::Unknown(_))));
@@ -179,28 +170,28 @@ async fn confirm(
         let problem = "there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead without asking";
         ui.error(problem);
         errors.push(problem.to_owned());
-        return Err(exit::USAGE);
+        return Err(ExitStatus::Usage);
     }
-    if let Some(code) = plan::refused(planned_run, &args.safety, ui) {
-        return Err(code);
+    if plan::is_refused(planned_run, &args.safety, ui) {
+        return Err(ExitStatus::Refused);
     }
-    let mut fail = |problem: &str, code: u8| {
+    let mut fail = |problem: &str, status: ExitStatus| {
         ui.error(problem);
         errors.push(problem.to_owned());
-        Err(code)
+        Err(status)
     };
     if stale && args.partial_stale == PartialStale::Stop {
         let problem = "nothing was sent: objects have moved since this was planned; plan again, or send the others with \
                        `--partial-stale=skip`";
-        return fail(problem, exit::STALE);
+        return fail(problem, ExitStatus::Stale);
     }
     if unknown {
         let problem = "nothing was sent: not every object could be read";
-        return fail(problem, if stale { exit::STALE } else { exit::PARTIAL });
+        return fail(problem, if stale { ExitStatus::Stale } else { ExitStatus::Partial });
     }
     if args.dry_run || is_idle {
         let detailed = args.output.detailed_exitcode && args.dry_run && !is_idle;
-        return Err(if stale { exit::STALE } else { plan::exit_code(&planned_run.plan, detailed) });
+        return Err(if stale { ExitStatus::Stale } else { plan::exit_status(&planned_run.plan, detailed) });
     }
     if args.auto_approve {
         return Ok(());
@@ -208,7 +199,7 @@ async fn confirm(
     if approved(&question(&planned_run.plan), stop).await {
         Ok(())
     } else {
-        fail("not approved: nothing was sent", stop.code().unwrap_or(exit::ERROR))
+        fail("not approved: nothing was sent", stop.status().unwrap_or(ExitStatus::Failed))
     }
 }
 
@@ -242,18 +233,18 @@ async fn approved(question: &str, stop: &Stop) -> bool {
     line.trim() == "yes"
 }
 
-/// The exit code of a plan that was carried out.
-fn exit_code(plan: &Plan, outcomes: &[(ResourceId, Outcome)], detailed: bool) -> u8 {
+/// Returns how a run ended whose plan was carried out.
+fn exit_status(plan: &Plan, outcomes: &[(ResourceId, Outcome)], detailed: bool) -> ExitStatus {
     let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count();
     let unknown = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Unknown(_)));
     let unread = plan.blocked.iter().any(|one| matches!(one.cause, Cause::Unread(_)));
     let failed = applied < outcomes.len() || plan.failing().next().is_some();
     match (failed, applied) {
-        _ if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Stale) => exit::STALE,
-        _ if unread || unknown => exit::PARTIAL,
-        (true, 0) => exit::ERROR,
-        (true, _) => exit::PARTIAL,
-        (false, _) if detailed => exit::CHANGES,
-        (false, _) => exit::OK,
+        _ if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Stale) => ExitStatus::Stale,
+        _ if unread || unknown => ExitStatus::Partial,
+        (true, 0) => ExitStatus::Failed,
+        (true, _) => ExitStatus::Partial,
+        (false, _) if detailed => ExitStatus::Changes,
+        (false, _) => ExitStatus::Success,
     }
 }

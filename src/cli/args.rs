@@ -3,16 +3,18 @@
 mod choice;
 mod files;
 mod forms;
+mod place;
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
 pub(super) use choice::{Color, Document, ExplainFormat, Format, LogFormat, Mode, PartialStale};
 pub(super) use forms::{Forms, Stream};
+pub(super) use place::Place;
 
 use super::exit;
-use crate::{plan::guard::Limit, platform, yaml};
+use crate::{config, plan::guard::Limit, platform, yaml};
 
 /// Declarative reconciliation for BlueKing CMDB and Huawei Cloud ROMA Connect
 ///
@@ -79,6 +81,42 @@ pub(super) enum Command {
 }
 
 impl Command {
+    /// Returns the command's name.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Validate(_) => "validate",
+            Self::Plan(_) => "plan",
+            Self::Explain(_) => "explain",
+            Self::Apply(_) => "apply",
+            Self::Show(_) => "show",
+            Self::Drift(_) => "drift",
+            Self::Watch(_) => "watch",
+            Self::Snapshot(_) => "snapshot",
+            Self::Sandbox(_) => "sandbox",
+            Self::Schema(_) => "schema",
+            Self::Version => "version",
+        }
+    }
+
+    /// Returns the forms of the command's reports; `None` if it has none.
+    pub(super) fn forms(&self) -> Option<Cow<'_, Forms>> {
+        match self {
+            Self::Validate(args) => Some(Cow::Borrowed(&args.forms)),
+            Self::Plan(args) => Some(Cow::Borrowed(&args.output.forms)),
+            Self::Apply(args) => Some(Cow::Borrowed(&args.output.forms)),
+            Self::Show(args) => Some(Cow::Borrowed(&args.forms)),
+            Self::Drift(args) => Some(Cow::Borrowed(&args.output.forms)),
+            Self::Explain(args) => {
+                let format = match args.output {
+                    ExplainFormat::Text => Format::Text,
+                    ExplainFormat::Json => Format::Json,
+                };
+                Some(Cow::Owned(Forms { format, output_files: Vec::new() }))
+            }
+            Self::Snapshot(_) | Self::Watch(_) | Self::Sandbox(_) | Self::Schema(_) | Self::Version => None,
+        }
+    }
+
     /// Returns where the command streams what happens, and its name; none where it does not.
     pub(super) fn stream(&self) -> Option<(&Stream, &'static str)> {
         match self {
@@ -95,6 +133,11 @@ impl Command {
             | Self::Version => None,
         }
     }
+}
+
+/// Parses a duration of the command line.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    config::duration(text).ok_or_else(|| format!("`{text}` is no duration such as 30s or 5m"))
 }
 
 /// Reads the environment variable of a flag. Anything that is no plain yes or no is refused: a flag such as
@@ -169,7 +212,7 @@ pub(super) struct Network {
     #[arg(long, value_name = "N", env = "RECONCILE_RATE", value_parser = above_zero)]
     pub(super) rate: Option<f64>,
     /// Maximum time for one request, such as 40s
-    #[arg(long, value_name = "DURATION", default_value = "40s", env = "RECONCILE_TIMEOUT", value_parser = super::setup::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "40s", env = "RECONCILE_TIMEOUT", value_parser = duration)]
     pub(super) timeout: std::time::Duration,
     /// Trust the certificates in this PEM file too
     #[arg(long, value_name = "FILE", env = "RECONCILE_CA_CERT_FILE")]
@@ -310,7 +353,7 @@ pub(super) struct ShowArgs {
 pub(super) struct ExplainArgs {
     /// The place to explain; without a column all values of the line
     #[arg(value_name = "FILE:LINE[:COLUMN]")]
-    pub(super) place: super::explain::Asked,
+    pub(super) place: Place,
     #[command(flatten)]
     pub(super) inputs: Inputs,
     #[command(flatten)]
@@ -371,7 +414,7 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "MODE", env = "RECONCILE_MODE")]
     pub(super) mode: Option<Mode>,
     /// Time between two full reconciliations, such as 5m [default: 5m, or `watch.resync`]
-    #[arg(long, value_name = "DURATION", env = "RECONCILE_RESYNC", value_parser = super::setup::duration)]
+    #[arg(long, value_name = "DURATION", env = "RECONCILE_RESYNC", value_parser = duration)]
     pub(super) resync: Option<std::time::Duration>,
     /// Address of /healthz, /readyz and /metrics [default: 127.0.0.1:8321, or `watch.listen`]
     #[arg(long, value_name = "ADDR", env = "RECONCILE_LISTEN")]

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::{
     args::{DriftArgs, Format},
-    exit,
+    error::CommandError,
+    exit::ExitStatus,
     plan::{self, Prepared},
     signal::Stop,
     view::{Ui, drift, report::Report},
@@ -15,24 +16,21 @@ use crate::{
 };
 
 /// Plans, asks who changed what differs, and shows it. Only readers are made: nothing here can write.
-pub(super) async fn run(args: &DriftArgs, ui: &Ui) -> u8 {
+pub(super) async fn run(args: &DriftArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let stop = Stop::listen();
     let work = async {
-        let prepared = match plan::prepare("drift", &args.inputs, &args.network, &args.output, false, None, ui).await {
-            Ok(prepared) => prepared,
-            Err(code) => return code,
-        };
-        let code = observe_and_plan(args, &prepared, ui).await;
+        let prepared = plan::prepare(&args.inputs, &args.network, false, None, ui).await?;
+        let status = observe_and_plan(args, &prepared, ui).await;
         plan::end(prepared.connected).await;
-        code
+        Ok(status)
     };
     tokio::select! {
-        code = work => code,
-        () = stop.token().cancelled() => plan::interrupted("drift", &args.output.forms, &stop, ui),
+        result = work => result,
+        () = stop.token().cancelled() => Err(plan::interrupted(&stop)),
     }
 }
 
-async fn observe_and_plan(args: &DriftArgs, prepared: &Prepared, ui: &Ui) -> u8 {
+async fn observe_and_plan(args: &DriftArgs, prepared: &Prepared, ui: &Ui) -> ExitStatus {
     let start = Instant::now();
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
     let work = async {
@@ -43,35 +41,27 @@ async fn observe_and_plan(args: &DriftArgs, prepared: &Prepared, ui: &Ui) -> u8 
     };
     let (plan, trace) = prepared.reading(ui, work).await;
     let report = Report {
-        command: "drift",
         plan: Some(&plan),
-        excesses: &[],
-        acknowledged: false,
-        outcomes: None,
         diagnostics: &prepared.loaded.diagnostics,
-        errors: &[],
-        sources: &prepared.loaded.sources,
         counters: Some(prepared.connected.shared.counters()),
         took: start.elapsed(),
-        record: None,
-        origins: None,
-        document: None,
         calls: args.output.calls,
         trace: Some(&trace),
+        ..Report::new("drift", &prepared.loaded.sources)
     };
     if args.output.forms.format == Format::Text {
-        Ui::out(&drift::text(&report, ui));
+        ui.out(&drift::text(&report, ui));
     } else {
-        Ui::out(&report.form(args.output.forms.format));
+        ui.out(&report.form(args.output.forms.format));
     }
     plan::blocked(&report, ui);
-    plan::write(&report, &args.output.forms, exit_code(&plan, args.output.detailed_exitcode), ui)
+    report.save(&args.output.forms, exit_status(&plan, args.output.detailed_exitcode), ui)
 }
 
-/// What is only reported is a change here.
-fn exit_code(plan: &Plan, detailed: bool) -> u8 {
-    match plan::exit_code(plan, detailed) {
-        exit::OK if detailed && !plan.reported.is_empty() => exit::CHANGES,
-        code => code,
+/// Returns how a run ended: here a change that is only reported counts as one.
+fn exit_status(plan: &Plan, detailed: bool) -> ExitStatus {
+    match plan::exit_status(plan, detailed) {
+        ExitStatus::Success if detailed && !plan.reported.is_empty() => ExitStatus::Changes,
+        status => status,
     }
 }

@@ -1,27 +1,56 @@
 //! Exit codes: other programs rely on them.
 
-/// Planned; converged; valid. With `--detailed-exitcode`: nothing differs.
-pub const OK: u8 = 0;
-/// An error, or an object is blocked by one; of `apply` also: objects failed and none was applied.
-pub const ERROR: u8 = 1;
-/// With `--detailed-exitcode`: there are changes; of `apply`: converged after changes.
-pub const CHANGES: u8 = 2;
-/// The plan exceeds a safety limit, and nothing acknowledges it: nothing was sent.
-pub const REFUSED: u8 = 3;
-/// Objects of the plan were changed by somebody else after it had been made: they were left alone.
-pub const STALE: u8 = 4;
-/// Something could not be read; of `apply` also: some objects were applied and some failed or are unknown.
-pub const PARTIAL: u8 = 5;
-/// The command line is wrong, or nobody could be asked and `--auto-approve` was not given.
-pub const USAGE: u8 = 64;
-/// Ended by SIGINT, after the calls on their way had ended.
-pub const INTERRUPTED: u8 = 130;
-/// Ended by SIGTERM, after the calls on their way had ended.
-pub const TERMINATED: u8 = 143;
+use std::process::ExitCode;
 
-/// Returns the exit code of a run whose report could not be written: an error, where there was no other.
-pub(super) fn unwritten(code: u8) -> u8 {
-    if matches!(code, OK | CHANGES) { ERROR } else { code }
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Planned; converged; valid. With `--detailed-exitcode`: nothing differs.
+    Success,
+    /// An error, or an object is blocked by one; of `apply` also: objects failed and none was applied.
+    Failed,
+    /// With `--detailed-exitcode`: there are changes; of `apply`: converged after changes.
+    Changes,
+    /// The plan exceeds a safety limit, and nothing acknowledges it: nothing was sent.
+    Refused,
+    /// Objects of the plan were changed by somebody else after it had been made: they were left alone.
+    Stale,
+    /// Something could not be read; of `apply` also: some objects were applied and some failed or are unknown.
+    Partial,
+    /// The command line is wrong, or nobody could be asked and `--auto-approve` was not given.
+    Usage,
+    /// Ended by SIGINT, after the calls on their way had ended.
+    Interrupted,
+    /// Ended by SIGTERM, after the calls on their way had ended.
+    Terminated,
+}
+
+impl ExitStatus {
+    /// Returns the exit code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::Changes => 2,
+            Self::Refused => 3,
+            Self::Stale => 4,
+            Self::Partial => 5,
+            Self::Usage => 64,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// Returns the status of a run whose output could not be written: an error, if there was no other.
+    pub(super) fn unwritten(self) -> Self {
+        if matches!(self, Self::Success | Self::Changes) { Self::Failed } else { self }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
 }
 
 /// Text about exit codes for `--help`.

@@ -5,8 +5,10 @@ mod place;
 use serde_json::Value;
 
 use super::{
-    args::{ExplainArgs, ExplainFormat, Format, Forms, Output, SafetyArgs, Stream},
-    exit, plan,
+    args::{ExplainArgs, ExplainFormat, SafetyArgs},
+    error::CommandError,
+    exit::ExitStatus,
+    plan,
     signal::Stop,
     view::{Ui, explain as view},
 };
@@ -18,36 +20,24 @@ use crate::{
     source::{Located, Origin},
 };
 
-pub(super) use place::Asked;
-
 /// Explains a place. Only readers are made: nothing here can write.
-pub(super) async fn run(args: &ExplainArgs, ui: &Ui) -> u8 {
+pub(super) async fn run(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let stop = Stop::listen();
     tokio::select! {
-        code = go(args, ui) => code,
+        result = explain(args, ui) => result,
         () = stop.token().cancelled() => {
-            ui.error("interrupted before everything was read");
-            stop.code().unwrap_or(exit::ERROR)
+            Err(CommandError::interrupted(&stop, "interrupted before everything was read"))
         }
     }
 }
 
-async fn go(args: &ExplainArgs, ui: &Ui) -> u8 {
-    let format = match args.output {
-        ExplainFormat::Text => Format::Text,
-        ExplainFormat::Json => Format::Json,
-    };
-    let forms = Forms { format, output_files: Vec::new() };
-    let output = Output { forms, stream: Stream { events: None }, detailed_exitcode: false, calls: false };
-    let prepared = match plan::prepare("explain", &args.inputs, &args.network, &output, false, None, ui).await {
-        Ok(prepared) => prepared,
-        Err(code) => return code,
-    };
+async fn explain(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
+    let prepared = plan::prepare(&args.inputs, &args.network, false, None, ui).await?;
     let sources = &prepared.loaded.sources;
-    let Some(file) = args.place.file(sources) else {
-        ui.error(&format!("`{}` is none of the files that are read; name its directory as PATH", args.place.file));
+    let Some(file) = place::find_file(&args.place, sources) else {
+        let problem = format!("`{}` is none of the files that are read; name its directory as PATH", args.place.file);
         plan::end(prepared.connected).await;
-        return exit::USAGE;
+        return Err(CommandError::usage(problem));
     };
     let provenance = &prepared.loaded.set.provenance;
     let is_values = args.inputs.values.iter().any(|path| *path.display().to_string() == **sources.path(file));
@@ -61,10 +51,10 @@ async fn go(args: &ExplainArgs, ui: &Ui) -> u8 {
         let decided = Decided::new(&values, &prepared.desired, provenance);
         if decided.objects.is_empty() { Err(decided.nothing(otherwise())) } else { Ok(decided) }
     });
-    let code = match decided {
+    let status = match decided {
         Err(why) => {
             show(args, &view::nothing(&args.place, &why), &format!("{}: {why}\n", view::name(&args.place)), ui);
-            exit::ERROR
+            ExitStatus::Failed
         }
         Ok(decided) => {
             let unlimited = SafetyArgs { max_changes: None, max_deletes: None, max_impact: Vec::new(), ack: None };
@@ -81,27 +71,27 @@ async fn go(args: &ExplainArgs, ui: &Ui) -> u8 {
                 _ => None,
             });
             ui.diagnostics(&wrong.flatten().collect::<Vec<_>>(), sources);
-            exit_code(&explained)
+            exit_status(&explained)
         }
     };
     plan::end(prepared.connected).await;
-    code
+    Ok(status)
 }
 
 fn show(args: &ExplainArgs, document: &Value, text: &str, ui: &Ui) {
     match args.output {
-        ExplainFormat::Text => Ui::out(&ui.guard(text)),
-        ExplainFormat::Json => Ui::out(&format!("{document:#}\n")),
+        ExplainFormat::Text => ui.out(&ui.guard(text)),
+        ExplainFormat::Json => ui.out(&format!("{document:#}\n")),
     }
 }
 
-fn exit_code(explained: &[Explained<'_>]) -> u8 {
+fn exit_status(explained: &[Explained<'_>]) -> ExitStatus {
     if explained.iter().any(|one| matches!(one.state, State::Blocked(Cause::Unread(_)))) {
-        exit::PARTIAL
+        ExitStatus::Partial
     } else if explained.iter().any(|one| matches!(one.state, State::Blocked(_))) {
-        exit::ERROR
+        ExitStatus::Failed
     } else {
-        exit::OK
+        ExitStatus::Success
     }
 }
 

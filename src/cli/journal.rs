@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{args::ApplyArgs, exit, plan::PlannedRun, setup, view::Ui};
+use super::{args::ApplyArgs, exit::ExitStatus, plan::PlannedRun, setup, view::Ui};
 use crate::{
     journal::{self, Effects, Entry, Event, RunOrigin},
     model::{Change, Outcome, ResourceId},
@@ -35,7 +35,7 @@ impl Journal {
 
     /// Notes that a plan is about to be carried out. One that exceeds limits is not sent where that cannot be noted:
     /// whoever lets it pass is to be found.
-    pub(super) fn start(&self, planned_run: &PlannedRun<'_>, args: &ApplyArgs, ui: &Ui) -> Result<(), u8> {
+    pub(super) fn start(&self, planned_run: &PlannedRun<'_>, args: &ApplyArgs, ui: &Ui) -> Result<(), ExitStatus> {
         let must = !planned_run.excesses.is_empty() && !args.network.sandbox;
         let problem = match &self.writer {
             Some(journal) => journal.note(&Event::Started(self.effects(planned_run))),
@@ -47,7 +47,7 @@ impl Journal {
         match problem {
             Some(problem) if must => {
                 ui.error(&format!("{problem}; an acknowledged plan is not sent unrecorded"));
-                Err(exit::ERROR)
+                Err(ExitStatus::Failed)
             }
             Some(problem) => {
                 ui.say(&format!("warning: {problem}"));
@@ -58,10 +58,10 @@ impl Journal {
     }
 
     /// Notes that nothing of a plan was sent, where the exit code says that it was refused or had become stale.
-    pub(super) fn close(&self, code: u8, planned_run: &PlannedRun<'_>) {
-        let event = match code {
-            exit::REFUSED => Event::Refused(self.effects(planned_run)),
-            exit::STALE => Event::Stale(self.effects(planned_run)),
+    pub(super) fn close(&self, status: ExitStatus, planned_run: &PlannedRun<'_>) {
+        let event = match status {
+            ExitStatus::Refused => Event::Refused(self.effects(planned_run)),
+            ExitStatus::Stale => Event::Stale(self.effects(planned_run)),
             _ => return,
         };
         self.note(&event);

@@ -6,8 +6,11 @@ use std::{
 };
 
 use super::{
-    args::{Format, Forms, Inputs, Network, Output, PlanArgs, SafetyArgs},
-    configuration, exit, saved, selection,
+    args::{Format, Inputs, Network, Output, PlanArgs, SafetyArgs},
+    configuration,
+    error::CommandError,
+    exit::ExitStatus,
+    saved, selection,
     setup::{self, Connected, LoadedInputs},
     signal::Stop,
     snapshot,
@@ -19,7 +22,6 @@ use super::{
 };
 use crate::{
     config::Config,
-    diagnostic::Diagnostic,
     engine::{
         impact::impact,
         observe::{note, observe},
@@ -31,34 +33,30 @@ use crate::{
         guard::{self, Excess, Safety},
         plan, select,
     },
-    source::Sources,
 };
 
 /// Plans and shows the plan. Only readers are made: nothing here can write.
-pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> u8 {
+pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let stop = Stop::listen();
     let against = args.against.as_deref();
-    let prepared = prepare("plan", &args.inputs, &args.network, &args.output, args.prune, against, ui).await;
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
-        Err(code) => return code,
-    };
+    let prepared = prepare(&args.inputs, &args.network, args.prune, against, ui).await?;
     let planned_run = tokio::select! {
         planned_run = observe_and_plan(&prepared, &args.safety, ui) => planned_run,
-        () = stop.token().cancelled() => return interrupted("plan", &args.output.forms, &stop, ui),
+        () = stop.token().cancelled() => return Err(interrupted(&stop)),
     };
     let report = report("plan", &prepared, &planned_run, &args.output);
     let saved = args.out.as_deref().map(|path| saved::save(&report, path)).transpose();
     show(&report, &args.output, ui);
     snapshot::guesses(&prepared.connected, ui);
-    let mut code = match refused(&planned_run, &args.safety, ui) {
-        Some(code) => code,
-        None => exit_code(&planned_run.plan, args.output.detailed_exitcode),
+    let mut status = if is_refused(&planned_run, &args.safety, ui) {
+        ExitStatus::Refused
+    } else {
+        exit_status(&planned_run.plan, args.output.detailed_exitcode)
     };
     match (saved, &args.out) {
         (Err(problem), _) => {
             ui.error(&problem);
-            code = exit::unwritten(code);
+            status = status.unwritten();
         }
         (Ok(_), Some(path)) => {
             let acknowledgement = guard::acknowledgement(&planned_run.plan, &planned_run.excesses);
@@ -69,50 +67,15 @@ pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> u8 {
         }
         (Ok(_), None) => {}
     }
-    let code = write(&report, &args.output.forms, code, ui);
+    let status = report.save(&args.output.forms, status, ui);
     drop(planned_run);
     end(prepared.connected).await;
-    code
+    Ok(status)
 }
 
-/// Reports a run that was ended before it had a plan, and returns its exit code.
-pub(super) fn interrupted(command: &'static str, forms: &Forms, stop: &Stop, ui: &Ui) -> u8 {
-    let errors = ["interrupted before the plan was complete: nothing was sent".to_owned()];
-    unplanned(command, &Sources::default(), &[], &errors, forms, ui);
-    errors.iter().for_each(|error| ui.error(error));
-    stop.code().unwrap_or(exit::ERROR)
-}
-
-/// Writes the report of a run that ended before it had a plan, in the forms for programs.
-pub(super) fn unplanned(
-    command: &'static str,
-    sources: &Sources,
-    diagnostics: &[Diagnostic],
-    errors: &[String],
-    forms: &Forms,
-    ui: &Ui,
-) {
-    let report = Report {
-        command,
-        plan: None,
-        excesses: &[],
-        acknowledged: false,
-        outcomes: None,
-        diagnostics,
-        errors,
-        sources,
-        counters: None,
-        took: Duration::ZERO,
-        record: None,
-        origins: None,
-        document: None,
-        calls: false,
-        trace: None,
-    };
-    if forms.format != Format::Text {
-        Ui::out(&report.form(forms.format));
-    }
-    report.write(forms).iter().for_each(|problem| ui.error(problem));
+/// Returns the error of a run that a signal ended before it had a plan.
+pub(super) fn interrupted(stop: &Stop) -> CommandError {
+    CommandError::interrupted(stop, "interrupted before the plan was complete: nothing was sent")
 }
 
 /// Everything that a plan needs.
@@ -127,41 +90,27 @@ pub(super) struct Prepared {
     pub(super) connected: Connected,
 }
 
-/// Reads what people wrote and prepares connections, or the snapshot that stands for them; the error is the exit code.
+/// Reads manifests and configuration, and prepares connections, or the snapshot that stands for them.
 pub(super) async fn prepare(
-    command: &'static str,
     inputs: &Inputs,
     network: &Network,
-    output: &Output,
     prune: bool,
     against: Option<&Path>,
     ui: &Ui,
-) -> Result<Prepared, u8> {
-    let failed = |sources: &Sources, diagnostics: &[Diagnostic], problem: String, code: u8| {
-        ui.error(&problem);
-        unplanned(command, sources, diagnostics, &[problem], &output.forms, ui);
-        code
-    };
-    let usage = |problem: String| failed(&Sources::default(), &[], problem, exit::USAGE);
-    let is_selected = selection::filter(inputs).map_err(usage)?;
+) -> Result<Prepared, CommandError> {
+    let is_selected = selection::filter(inputs).map_err(CommandError::usage)?;
     if prune && selection::is_partial(inputs) {
-        return Err(usage(
-            "`--prune` needs all documents: it cannot go with --selector, --target or --exclude".to_owned(),
-        ));
+        let problem = "`--prune` needs all documents: it cannot go with --selector, --target or --exclude";
+        return Err(CommandError::usage(problem));
     }
-    let mut loaded = setup::read(inputs).map_err(usage)?;
+    let loaded = setup::read(inputs).map_err(CommandError::usage)?;
     if let Some(problem) = saved::mistaken(inputs, &loaded.sources) {
-        return Err(usage(problem));
+        return Err(CommandError::usage(problem));
     }
-    if loaded.is_broken() {
-        unplanned(command, &loaded.sources, &loaded.diagnostics, &loaded.unread, &output.forms, ui);
+    let mut loaded = setup::usable(loaded, ui)?;
+    if let Err(problem) = selection::check(inputs, &loaded) {
+        return Err(CommandError::usage(problem).with(loaded));
     }
-    if let Some(code) = setup::report(&loaded, ui) {
-        return Err(code);
-    }
-    let unconnected =
-        |loaded: &LoadedInputs, problem: String, code: u8| failed(&loaded.sources, &loaded.diagnostics, problem, code);
-    selection::check(inputs, &loaded).map_err(|problem| unconnected(&loaded, problem, exit::USAGE))?;
     let mut desired = std::mem::take(&mut loaded.set.desired);
     let scopes = if prune { setup::scopes(loaded.config.as_ref()) } else { Vec::new() };
     select(&mut desired, &scopes, &*is_selected);
@@ -171,14 +120,16 @@ pub(super) async fn prepare(
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
     if loaded.config.is_none() && against.is_none() && !used.is_empty() {
-        let problem = configuration::missing(&setup::paths(inputs));
-        return Err(unconnected(&loaded, problem, exit::ERROR));
+        return Err(CommandError::failed(configuration::missing(&setup::paths(inputs))).with(loaded));
     }
     let connected = match against {
         Some(file) => snapshot::open(file, network, loaded.config.as_ref(), &used, ui),
         None => setup::connect(network, loaded.config.as_ref(), &used).await,
     };
-    let connected = connected.map_err(|problem| unconnected(&loaded, problem, exit::ERROR))?;
+    let connected = match connected {
+        Ok(connected) => connected,
+        Err(problem) => return Err(CommandError::failed(problem).with(loaded)),
+    };
     ui.events.reading(used.iter().map(|target| &**target), desired.len());
     Ok(Prepared { loaded, desired, scopes, connected })
 }
@@ -240,21 +191,16 @@ pub(super) fn report<'a>(
     output: &Output,
 ) -> Report<'a> {
     Report {
-        command,
         plan: Some(&planned_run.plan),
         excesses: &planned_run.excesses,
         acknowledged: planned_run.acknowledged,
-        outcomes: None,
         diagnostics: &prepared.loaded.diagnostics,
-        errors: &[],
-        sources: &prepared.loaded.sources,
         counters: Some(prepared.connected.shared.counters()),
         took: planned_run.took,
         record: Some(&planned_run.record),
         origins: Some(Origins { states: &planned_run.states, provenance: &prepared.loaded.set.provenance }),
-        document: None,
         calls: output.calls,
-        trace: None,
+        ..Report::new(command, &prepared.loaded.sources)
     }
 }
 
@@ -263,14 +209,14 @@ pub(super) fn show(report: &Report<'_>, output: &Output, ui: &Ui) {
     if output.forms.format == Format::Text {
         preview(report, ui);
     } else {
-        Ui::out(&report.form(output.forms.format));
+        ui.out(&report.form(output.forms.format));
     }
     blocked(report, ui);
 }
 
 /// Shows the plan of a report on stdout for people.
 pub(super) fn preview(report: &Report<'_>, ui: &Ui) {
-    Ui::out(&preview_text(report, ui));
+    ui.out(&preview_text(report, ui));
 }
 
 /// Returns the plan of a report as people read it on a screen.
@@ -284,22 +230,15 @@ pub(super) fn preview_text(report: &Report<'_>, ui: &Ui) -> String {
     writer.finish()
 }
 
-/// Writes the files that were asked for, and returns the exit code: a file that could not be written is an error.
-pub(super) fn write(report: &Report<'_>, forms: &Forms, code: u8, ui: &Ui) -> u8 {
-    let problems = report.write(forms);
-    problems.iter().for_each(|problem| ui.error(problem));
-    if problems.is_empty() { code } else { exit::unwritten(code) }
-}
-
 /// Says whether the text that was given acknowledges a plan.
 pub(super) fn acknowledged(args: &SafetyArgs, plan: &Plan, excesses: &[Excess]) -> bool {
     args.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(plan, excesses))
 }
 
-/// Says which limits the plan exceeds; returns the exit code where it does and nothing acknowledges it.
-pub(super) fn refused(planned_run: &PlannedRun<'_>, args: &SafetyArgs, ui: &Ui) -> Option<u8> {
+/// Says which limits the plan exceeds; returns true if it does and nothing acknowledges it.
+pub(super) fn is_refused(planned_run: &PlannedRun<'_>, args: &SafetyArgs, ui: &Ui) -> bool {
     if planned_run.excesses.is_empty() || planned_run.acknowledged {
-        return None;
+        return false;
     }
     let acknowledgement = guard::acknowledgement(&planned_run.plan, &planned_run.excesses);
     planned_run.excesses.iter().for_each(|excess| ui.error(&excess.to_string()));
@@ -312,7 +251,7 @@ pub(super) fn refused(planned_run: &PlannedRun<'_>, args: &SafetyArgs, ui: &Ui) 
     if !remedies.is_empty() {
         ui.say(&format!("`{}` raises the limits for one run", remedies.join(" ")));
     }
-    Some(exit::REFUSED)
+    true
 }
 
 /// The limits of a run: those of the configuration, and those of the flags above them.
@@ -343,15 +282,15 @@ pub(super) async fn end(connected: Connected) {
     }
 }
 
-/// The exit code of a plan that was not applied.
-pub(super) fn exit_code(plan: &Plan, detailed: bool) -> u8 {
+/// Returns how a run ended whose plan was not applied.
+pub(super) fn exit_status(plan: &Plan, detailed: bool) -> ExitStatus {
     if plan.blocked.iter().any(|one| matches!(one.cause, Cause::Unread(_))) {
-        exit::PARTIAL
+        ExitStatus::Partial
     } else if plan.failing().next().is_some() {
-        exit::ERROR
+        ExitStatus::Failed
     } else if detailed && !plan.is_empty() {
-        exit::CHANGES
+        ExitStatus::Changes
     } else {
-        exit::OK
+        ExitStatus::Success
     }
 }

@@ -8,21 +8,15 @@ use std::{
 use reconcile_sandbox::{Running, Sandbox};
 use serde_json::Value;
 
-use super::{args::SandboxArgs, exit, setup, signal::Stop, state, view::Ui};
+use super::{args::SandboxArgs, error::CommandError, exit::ExitStatus, setup, signal::Stop, state, view::Ui};
 use crate::{config::Target, provider::Endpoint};
 
 /// The account of the process that embeds a sandbox whose state asks for credentials.
 const GUEST: &str = "embedded-sandbox";
 
 /// Serves until a signal comes.
-pub(super) async fn run(args: &SandboxArgs, ui: &Ui) -> u8 {
-    let sandbox = match state::load(&args.state) {
-        Ok((sandbox, _)) => sandbox,
-        Err(problems) => {
-            problems.iter().for_each(|problem| ui.error(problem));
-            return exit::ERROR;
-        }
-    };
+pub(super) async fn run(args: &SandboxArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
+    let (sandbox, _) = state::load(&args.state).map_err(CommandError::all)?;
     if !args.listen.ip().is_loopback() {
         ui.always(&format!(
             "warning: {} can be reached from other machines, and whoever reaches it can change its state",
@@ -30,17 +24,13 @@ pub(super) async fn run(args: &SandboxArgs, ui: &Ui) -> u8 {
         ));
     }
     let stop = Stop::listen();
-    let running = match sandbox.start(args.listen).await {
-        Ok(running) => running,
-        Err(error) => {
-            ui.error(&format!("cannot listen on {}: {error}", args.listen));
-            return exit::ERROR;
-        }
-    };
-    Ui::out(&format!("sandbox listening on http://{}\n", running.address));
+    let running = sandbox.start(args.listen).await;
+    let running =
+        running.map_err(|error| CommandError::failed(format!("cannot listen on {}: {error}", args.listen)))?;
+    ui.out(&format!("sandbox listening on http://{}\n", running.address));
     stop.token().cancelled().await;
     let _ = running.shutdown().await;
-    exit::OK
+    Ok(ExitStatus::Success)
 }
 
 /// The sandbox of a command with `--sandbox`.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use sha2::{Digest, Sha256};
@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use super::{
     apply::{ApplyJob, execute},
     args::{ApplyArgs, Format, Inputs, ShowArgs},
-    configuration, exit,
+    configuration,
+    error::CommandError,
+    exit::ExitStatus,
     plan::{self, PlannedRun, Prepared},
     selection, setup,
     signal::Stop,
@@ -131,17 +133,9 @@ fn read(path: &Path, sources: &mut Sources) -> Result<Saved, String> {
 }
 
 /// Shows a saved plan; nothing is read from a platform.
-pub(super) fn show(args: &ShowArgs, ui: &Ui) -> u8 {
+pub(super) fn show(args: &ShowArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let mut sources = Sources::default();
-    let saved = match read(&args.file, &mut sources) {
-        Ok(saved) => saved,
-        Err(problem) => {
-            let errors = [problem];
-            errors.iter().for_each(|problem| ui.error(problem));
-            plan::unplanned("show", &sources, &[], &errors, &args.forms, ui);
-            return exit::ERROR;
-        }
-    };
+    let saved = read(&args.file, &mut sources).map_err(CommandError::failed)?;
     // What the calls have to be rests on what is live, so that only `apply` compares them.
     let contradiction = integrity::contradiction(&saved.plan);
     let errors: Vec<_> = contradiction
@@ -156,89 +150,54 @@ pub(super) fn show(args: &ShowArgs, ui: &Ui) -> u8 {
             ui.say(&format!("made with the configuration {}", crate::plain::line(config)));
         }
     } else {
-        Ui::out(&report.form(args.forms.format));
+        ui.out(&report.form(args.forms.format));
     }
     errors.iter().for_each(|problem| ui.error(problem));
-    plan::write(&report, &args.forms, if errors.is_empty() { exit::OK } else { exit::ERROR }, ui)
+    let status = if errors.is_empty() { ExitStatus::Success } else { ExitStatus::Failed };
+    Ok(report.save(&args.forms, status, ui))
 }
 
 /// Returns what is said about a saved plan.
 fn report<'a>(command: &'static str, saved: &'a Saved, sources: &'a Sources) -> Report<'a> {
     Report {
-        command,
         plan: Some(&saved.plan),
-        excesses: &[],
-        acknowledged: false,
-        outcomes: None,
         diagnostics: &saved.diagnostics,
-        errors: &[],
-        sources,
-        counters: None,
-        took: Duration::ZERO,
-        record: None,
-        origins: None,
         document: Some(&saved.document),
-        calls: false,
-        trace: None,
+        ..Report::new(command, sources)
     }
 }
 
 /// Carries out a saved plan: what moved since is left alone.
-pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> u8 {
+pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let stop = Stop::listen();
     let mut sources = Sources::default();
-    let fail = |problem: String, code: u8| {
-        let errors = [problem];
-        errors.iter().for_each(|problem| ui.error(problem));
-        plan::unplanned("apply", &Sources::default(), &[], &errors, &args.output.forms, ui);
-        code
-    };
+    let of_file = |problem: String| CommandError::failed(format!("{}: {problem}", path.display()));
     if args.prune {
-        return fail("a saved plan says itself what is pruned: `--prune` belongs to `plan`".to_owned(), exit::USAGE);
+        return Err(CommandError::usage("a saved plan says itself what is pruned: `--prune` belongs to `plan`"));
     }
-    let mut saved = match read(path, &mut sources) {
-        Ok(saved) => saved,
-        Err(problem) => return fail(problem, exit::ERROR),
-    };
+    let mut saved = read(path, &mut sources).map_err(CommandError::failed)?;
     if let Some(problem) = integrity::contradiction(&saved.plan) {
-        return fail(format!("{}: {problem}: nothing was sent; plan again", path.display()), exit::ERROR);
+        return Err(of_file(format!("{problem}: nothing was sent; plan again")));
     }
-    let mut diagnostics = Vec::new();
-    let config =
-        configuration::read(args.inputs.config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics);
-    let config = match config {
-        Ok(config) => config,
-        Err(problem) => return fail(problem, exit::ERROR),
-    };
-    ui.diagnostics(&diagnostics, &sources);
-    if diagnostics.iter().any(crate::diagnostic::Diagnostic::is_error) {
-        let errors = ["the configuration has errors: nothing was sent".to_owned()];
-        errors.iter().for_each(|problem| ui.error(problem));
-        plan::unplanned("apply", &sources, &diagnostics, &errors, &args.output.forms, ui);
-        return exit::ERROR;
-    }
+    let config = configuration_of(args, &mut sources, ui)?;
     if config.is_none() && !saved.setups.is_empty() {
         // A file may name any configuration, and a configuration runs programs.
         let made = saved.config.as_ref().map(|made| format!(" (it was made with {made})")).unwrap_or_default();
-        let message = format!("no {} beside it or above: name one by `--config`{made}", crate::config::FILE);
-        return fail(format!("{}: {message}", path.display()), exit::ERROR);
+        return Err(of_file(format!("no {} beside it or above: name one by `--config`{made}", crate::config::FILE)));
     }
     let used: BTreeSet<&Arc<str>> = saved.objects.iter().map(|one| &one.target).collect();
     let here = config.as_ref().map(|config| setups(config, &used, args.network.sandbox)).unwrap_or_default();
     if let Some(problem) = elsewhere(&saved.setups, &here) {
-        return fail(format!("{}: {problem}", path.display()), exit::ERROR);
+        return Err(of_file(problem));
     }
     let used = used.into_iter().cloned().collect();
-    let connected = match setup::connect(&args.network, config.as_ref(), &used).await {
-        Ok(connected) => connected,
-        Err(problem) => return fail(problem, exit::ERROR),
-    };
+    let connected = setup::connect(&args.network, config.as_ref(), &used).await.map_err(CommandError::failed)?;
     ui.events.reading(saved.setups.iter().map(|one| &*one.target), saved.objects.len());
     let start = Instant::now();
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
     let mut states = tokio::select! {
         states = progress::reading(&used, connected.shared.counters(), ui, recall(&readers, &saved.objects, &saved.plan)) => states,
-        () = stop.token().cancelled() => return plan::interrupted("apply", &args.output.forms, &stop, ui),
+        () = stop.token().cancelled() => return Err(plan::interrupted(&stop)),
     };
     let standings = precondition::saved_change_states(&saved.plan, &states);
     for (change, (id, _)) in
@@ -247,7 +206,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> u8 {
         ui.say(&format!("{id} has moved since this was planned: {}", moved(change, &states)));
     }
     if let Some(problem) = integrity::mismatch(&saved.plan, &states, &standings) {
-        return fail(format!("{}: {problem}: nothing was sent; plan again", path.display()), exit::ERROR);
+        return Err(of_file(format!("{problem}: nothing was sent; plan again")));
     }
     let settled = standings.iter().filter_map(|(id, standing)| Some((id.clone(), standing.outcome()?))).collect();
     let mut plan = std::mem::take(&mut saved.plan);
@@ -271,10 +230,24 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> u8 {
     };
     // What was read is read again right before each call.
     let apply_job = ApplyJob { planned_run: &planned_run, report, settled, fresh_until: start, file: Some(path) };
-    let code = execute(args, &connected, apply_job, &stop, ui).await;
+    let status = execute(args, &connected, apply_job, &stop, ui).await;
     drop(planned_run);
     plan::end(connected).await;
-    stop.code().unwrap_or(code)
+    Ok(stop.status().unwrap_or(status))
+}
+
+/// Reads the configuration that a saved plan is applied with.
+fn configuration_of(args: &ApplyArgs, sources: &mut Sources, ui: &Ui) -> Result<Option<Config>, CommandError> {
+    let mut diagnostics = Vec::new();
+    let named = args.inputs.config.as_deref();
+    let config = configuration::read(named, &setup::paths(&args.inputs), sources, &mut diagnostics)
+        .map_err(CommandError::failed)?;
+    ui.diagnostics(&diagnostics, sources);
+    if diagnostics.iter().any(crate::diagnostic::Diagnostic::is_error) {
+        let error = CommandError::failed("the configuration has errors: nothing was sent");
+        return Err(error.with_configuration(std::mem::take(sources), diagnostics));
+    }
+    Ok(config)
 }
 
 /// Says which target leads elsewhere than it did when the plan was made; none where all lead there.

@@ -2,18 +2,18 @@
 
 use super::{
     args::{Document, SchemaArgs},
-    exit,
+    exit::ExitStatus,
     view::Ui,
 };
 
 /// Prints the schema of a document.
-pub(super) fn run(args: &SchemaArgs) -> u8 {
-    Ui::out(match args.document {
+pub(super) fn run(args: &SchemaArgs, ui: &Ui) -> ExitStatus {
+    ui.out(match args.document {
         Document::Plan => include_str!("../../docs/schema/plan.json"),
         Document::Drift => include_str!("../../docs/schema/drift.json"),
         Document::Explanation => include_str!("../../docs/schema/explanation.json"),
         Document::Validation => include_str!("../../docs/schema/validation.json"),
         Document::Events => include_str!("../../docs/schema/events.json"),
     });
-    exit::OK
+    ExitStatus::Success
 }

@@ -5,12 +5,12 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use super::{
     args::{Inputs, Network},
-    configuration, exit,
+    configuration,
+    error::CommandError,
     view::Ui,
 };
 use crate::{
@@ -29,12 +29,8 @@ use crate::{
     transport::{Options, Proxies, Transport, TransportError},
 };
 
-/// Parses a duration of the command line.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    config::duration(text).ok_or_else(|| format!("`{text}` is no duration such as 30s or 5m"))
-}
-
 /// What people wrote.
+#[derive(Debug)]
 pub(super) struct LoadedInputs {
     /// All texts that were read.
     pub(super) sources: Sources,
@@ -256,10 +252,12 @@ pub(super) fn used(desired: &[Desired]) -> BTreeSet<Arc<str>> {
     desired.iter().map(|one| one.target.clone()).collect()
 }
 
-/// Prints what is wrong with what people wrote, and returns the exit code where the run cannot go on.
-pub(super) fn report(loaded: &LoadedInputs, ui: &Ui) -> Option<u8> {
+/// Prints notes and warnings about the inputs. Inputs that cannot be used are an error.
+pub(super) fn usable(loaded: LoadedInputs, ui: &Ui) -> Result<LoadedInputs, CommandError> {
+    if loaded.is_broken() {
+        return Err(CommandError::broken(loaded));
+    }
     loaded.notes.iter().for_each(|note| ui.say(note));
-    loaded.unread.iter().for_each(|problem| ui.error(problem));
     ui.diagnostics(&loaded.diagnostics, &loaded.sources);
-    loaded.is_broken().then_some(exit::ERROR)
+    Ok(loaded)
 }

@@ -1,27 +1,25 @@
 //! SIGINT and SIGTERM.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
-};
+use std::sync::{Arc, OnceLock};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::exit;
+use super::exit::ExitStatus;
 
 /// Is cancelled by the first signal; the second one ends the program at once.
 #[derive(Clone, Default)]
 pub(super) struct Stop {
     token: CancellationToken,
-    code: Arc<AtomicU8>,
+    status: Arc<OnceLock<ExitStatus>>,
 }
 
 impl Stop {
     /// Starts to listen for signals.
     pub(super) fn listen() -> Self {
         let stop = Self::default();
-        for (kind, code) in [(SignalKind::interrupt(), exit::INTERRUPTED), (SignalKind::terminate(), exit::TERMINATED)]
+        for (kind, status) in
+            [(SignalKind::interrupt(), ExitStatus::Interrupted), (SignalKind::terminate(), ExitStatus::Terminated)]
         {
             let heard = stop.clone();
             // Without a handler the default of the system holds: the program ends.
@@ -30,11 +28,11 @@ impl Stop {
                 signals.recv().await;
                 // They run in groups of their own, and nobody needs what they would print.
                 crate::config::end_programs();
-                let _ = heard.code.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
+                let _ = heard.status.set(status);
                 heard.token.cancel();
                 signals.recv().await;
                 crate::config::end_programs();
-                std::process::exit(i32::from(code));
+                std::process::exit(i32::from(status.code()));
             });
         }
         stop
@@ -45,8 +43,8 @@ impl Stop {
         &self.token
     }
 
-    /// Returns the exit code of the signal that came; none where none came.
-    pub(super) fn code(&self) -> Option<u8> {
-        Some(self.code.load(Ordering::SeqCst)).filter(|code| *code != 0)
+    /// Returns how the signal that came ends the command; `None` if none came.
+    pub(super) fn status(&self) -> Option<ExitStatus> {
+        self.status.get().copied()
     }
 }

@@ -11,7 +11,10 @@ use jiff::Timestamp;
 
 use super::{
     args::{Network, SnapshotArgs},
-    configuration, exit, selection,
+    configuration,
+    error::CommandError,
+    exit::ExitStatus,
+    selection,
     setup::{self, Connected},
     signal::Stop,
     view::{Ui, progress, snapshot as snapshot_view},
@@ -33,33 +36,24 @@ use crate::{
     transport::{Options, Transport},
 };
 
-/// Seals what the manifests touch.
-pub(super) async fn run(args: &SnapshotArgs, ui: &Ui) -> u8 {
+/// Writes a snapshot of the live state that the manifests touch.
+pub(super) async fn run(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let stop = Stop::listen();
     tokio::select! {
-        code = take(args, ui) => code.unwrap_or_else(|code| code),
+        result = take(args, ui) => result,
         () = stop.token().cancelled() => {
-            ui.error("interrupted before the snapshot was complete: nothing was written");
-            stop.code().unwrap_or(exit::ERROR)
+            let problem = "interrupted before the snapshot was complete: nothing was written";
+            Err(CommandError::interrupted(&stop, problem))
         }
     }
 }
 
-/// Reads as a plan does, each read from the whole scope around it. The error is the exit code too.
-async fn take(args: &SnapshotArgs, ui: &Ui) -> Result<u8, u8> {
+/// Reads as a plan does, each read from the whole scope around it.
+async fn take(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let start = Instant::now();
-    let failed = |code: u8| {
-        move |problem: String| {
-            ui.error(&problem);
-            code
-        }
-    };
-    let is_selected = selection::filter(&args.inputs).map_err(failed(exit::USAGE))?;
-    let mut loaded = setup::read(&args.inputs).map_err(failed(exit::USAGE))?;
-    if let Some(code) = setup::report(&loaded, ui) {
-        return Err(code);
-    }
-    selection::check(&args.inputs, &loaded).map_err(failed(exit::USAGE))?;
+    let is_selected = selection::filter(&args.inputs).map_err(CommandError::usage)?;
+    let mut loaded = setup::usable(setup::read(&args.inputs).map_err(CommandError::usage)?, ui)?;
+    selection::check(&args.inputs, &loaded).map_err(CommandError::usage)?;
     let mut desired = std::mem::take(&mut loaded.set.desired);
     let config = loaded.config.as_ref();
     let scopes = if args.prune { setup::scopes(config) } else { Vec::new() };
@@ -67,31 +61,30 @@ async fn take(args: &SnapshotArgs, ui: &Ui) -> Result<u8, u8> {
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
     if config.is_none() && !used.is_empty() {
-        return Err(failed(exit::ERROR)(configuration::missing(&setup::paths(&args.inputs))));
+        return Err(CommandError::failed(configuration::missing(&setup::paths(&args.inputs))));
     }
-    let mut connected = setup::connect(&args.network, config, &used).await.map_err(failed(exit::ERROR))?;
+    let mut connected = setup::connect(&args.network, config, &used).await.map_err(CommandError::failed)?;
     for connection in &connected.connections {
         let target = connection.target();
-        let snapshot_scopes = seals_of(target.platform).map_err(failed(exit::ERROR))?;
+        let snapshot_scopes = schema_of(target.platform).map_err(CommandError::failed)?;
         connected.snapshot_scopes.insert(target.name.clone(), ScopeReader::live(snapshot_scopes, connection.reader()));
     }
-    let work = seal(&connected, &desired, &scopes, ui);
+    let work = read_scopes(&connected, &desired, &scopes, ui);
     let snapshot = progress::reading(&used, connected.shared.counters(), ui, work).await;
     let reads = connected.shared.counters().total(false);
     let text = snapshot.to_text();
     match &args.out {
-        None => Ui::out(&text),
+        None => ui.out(&text),
         Some(file) => write::replace(file, text.as_bytes(), Readers::Owner)
-            .map_err(|error| format!("cannot write {}: {error}", file.display()))
-            .map_err(failed(exit::ERROR))?,
+            .map_err(|error| CommandError::failed(format!("cannot write {}: {error}", file.display())))?,
     }
     ui.say(&snapshot_view::summary(&snapshot, reads, start.elapsed()));
     super::plan::end(connected).await;
-    Ok(if snapshot.missing.is_empty() { exit::OK } else { exit::PARTIAL })
+    Ok(if snapshot.missing.is_empty() { ExitStatus::Success } else { ExitStatus::Partial })
 }
 
 /// Plans, so that all is read that a plan reads, then reads what belongs to it.
-async fn seal(connected: &Connected, desired: &[Desired], scopes: &[Desired], ui: &Ui) -> Snapshot {
+async fn read_scopes(connected: &Connected, desired: &[Desired], scopes: &[Desired], ui: &Ui) -> Snapshot {
     let taken = Timestamp::now();
     let readers = connected.readers();
     let mut states = observe(&readers, desired).await;
@@ -100,8 +93,8 @@ async fn seal(connected: &Connected, desired: &[Desired], scopes: &[Desired], ui
     note(&readers, &mut states, &mut plan).await;
     let taken = Timestamp::from_second(taken.as_second()).unwrap_or(taken);
     let mut snapshot = Snapshot { taken, missing: Vec::new(), targets: BTreeMap::new() };
-    for (name, seal) in &connected.snapshot_scopes {
-        let found = seal.finish().await;
+    for (name, scopes) in &connected.snapshot_scopes {
+        let found = scopes.finish().await;
         for (scope, refusal) in found.missing {
             ui.error(&format!("target `{name}`: {scope} could not be read: {refusal}"));
             snapshot.missing.push(format!("{name}: {scope}"));
@@ -144,7 +137,7 @@ pub(super) fn open(
         let target = config.and_then(|config| config.targets.iter().find(|target| target.name == *name));
         let of_name = || platform::ALL.iter().copied().find(|platform| platform.name() == &**name);
         let Some(platform) = target.map(|target| target.platform).or_else(of_name) else { continue };
-        let of_platform = seals_of(platform)?;
+        let of_platform = schema_of(platform)?;
         let target_snapshot = snapshot.targets.remove(&**name);
         let target_snapshot = target_snapshot.ok_or_else(|| format!("the snapshot does not hold the target `{name}`"));
         let target_snapshot = target_snapshot
@@ -168,15 +161,15 @@ pub(super) fn open(
 
 /// Says what was answered from something that does not quite tell.
 pub(super) fn guesses(connected: &Connected, ui: &Ui) {
-    for (name, seal) in &connected.snapshot_scopes {
-        for guess in seal.guessed() {
+    for (name, scopes) in &connected.snapshot_scopes {
+        for guess in scopes.guessed() {
             let hint = "what this identity does not see may differ";
             ui.say(&format!("warning: target `{name}`: the snapshot answers {guess}; {hint}"));
         }
     }
 }
 
-fn seals_of(platform: &dyn Platform) -> Result<&'static dyn ScopeSchema, String> {
+fn schema_of(platform: &dyn Platform) -> Result<&'static dyn ScopeSchema, String> {
     platform.snapshot_scopes().ok_or_else(|| format!("there are no snapshots of {}", platform.name()))
 }
 

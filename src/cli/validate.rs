@@ -4,73 +4,68 @@ use std::collections::BTreeSet;
 
 use super::{
     args::{Format, ValidateArgs},
-    configuration, exit, plan, saved, selection,
+    configuration,
+    error::CommandError,
+    exit::ExitStatus,
+    plan, saved, selection,
     setup::{self, LoadedInputs},
     signal::Stop,
-    view::{Ui, text::count},
+    view::{Ui, report::Report, text::count},
 };
 use crate::{
     diagnostic::Diagnostic,
     engine::{check::check, connection::Connection},
     plan::select,
-    source::Sources,
 };
 
 /// Checks offline and, where it is asked to, what is right so far against the servers' definitions.
-pub(super) async fn run(args: &ValidateArgs, ui: &Ui) -> u8 {
-    let mut loaded = match setup::read(&args.inputs) {
-        Ok(loaded) => loaded,
-        Err(problem) => {
-            ui.error(&problem);
-            plan::unplanned("validate", &Sources::default(), &[], &[problem], &args.forms, ui);
-            return exit::USAGE;
-        }
-    };
+pub(super) async fn run(args: &ValidateArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
+    let mut loaded = setup::read(&args.inputs).map_err(CommandError::usage)?;
     if let Some(problem) = saved::mistaken(&args.inputs, &loaded.sources) {
-        ui.error(&problem);
-        return exit::USAGE;
+        return Err(CommandError::usage(problem));
     }
     if !loaded.is_broken()
         && let Err(problem) = selection::check(&args.inputs, &loaded)
     {
-        ui.error(&problem);
-        let LoadedInputs { sources, diagnostics, .. } = &loaded;
-        plan::unplanned("validate", sources, diagnostics, &[problem], &args.forms, ui);
-        return exit::USAGE;
+        return Err(CommandError::usage(problem).with(loaded));
     }
     let objects = loaded.set.desired.len();
-    let mut code = if loaded.is_broken() { exit::ERROR } else { exit::OK };
-    if args.online && code == exit::OK {
+    let mut status = if loaded.is_broken() { ExitStatus::Failed } else { ExitStatus::Success };
+    if args.online && status == ExitStatus::Success {
         let stop = Stop::listen();
-        code = tokio::select! {
-            code = online(args, &mut loaded, ui) => code,
-            () = stop.token().cancelled() => stop.code().unwrap_or(exit::ERROR),
+        status = tokio::select! {
+            status = online(args, &mut loaded, ui) => status,
+            () = stop.token().cancelled() => stop.status().unwrap_or(ExitStatus::Failed),
         };
-        if stop.code().is_some() {
+        if stop.status().is_some() {
             loaded.unread.push("interrupted before everything was checked".to_owned());
         }
     }
-    plan::unplanned("validate", &loaded.sources, &loaded.diagnostics, &loaded.unread, &args.forms, ui);
-    setup::report(&loaded, ui);
+    let report =
+        Report { diagnostics: &loaded.diagnostics, errors: &loaded.unread, ..Report::new("validate", &loaded.sources) };
+    let ended = report.publish(&args.forms, status, ui);
+    loaded.notes.iter().for_each(|note| ui.say(note));
+    loaded.unread.iter().for_each(|problem| ui.error(problem));
+    ui.diagnostics(&loaded.diagnostics, &loaded.sources);
     let wrong: Vec<_> = loaded.diagnostics.iter().filter(|one| one.is_error()).collect();
     if !wrong.is_empty() && args.forms.format == Format::Text {
         let files: BTreeSet<_> = wrong.iter().filter_map(|one| one.origin()).map(|origin| origin.file).collect();
         ui.say(&format!("{} in {}", count(wrong.len(), "error"), count(files.len(), "file")));
     }
-    if code == exit::OK && args.forms.format == Format::Text {
+    if status == ExitStatus::Success && args.forms.format == Format::Text {
         let documents = loaded.set.documents;
-        Ui::out(&format!("valid: {} in {}\n", count(objects, "object"), count(documents, "document")));
+        ui.out(&format!("valid: {} in {}\n", count(objects, "object"), count(documents, "document")));
     }
-    code
+    Ok(ended)
 }
 
-/// Adds what the servers' definitions tell to what is wrong, and returns the exit code.
-async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> u8 {
+/// Adds the problems that the servers' definitions show, and returns how the check ended.
+async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> ExitStatus {
     let is_selected = match selection::filter(&args.inputs) {
         Ok(is_selected) => is_selected,
         Err(problem) => {
             loaded.unread.push(problem);
-            return exit::USAGE;
+            return ExitStatus::Usage;
         }
     };
     let desired = &mut loaded.set.desired;
@@ -78,13 +73,13 @@ async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> u8 {
     let used = setup::used(desired);
     if loaded.config.is_none() && !used.is_empty() {
         loaded.unread.push(configuration::missing(&setup::paths(&args.inputs)));
-        return exit::ERROR;
+        return ExitStatus::Failed;
     }
     let connected = match setup::connect(&args.network, loaded.config.as_ref(), &used).await {
         Ok(connected) => connected,
         Err(problem) => {
             loaded.unread.push(problem);
-            return exit::ERROR;
+            return ExitStatus::Failed;
         }
     };
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
@@ -95,10 +90,10 @@ async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> u8 {
     loaded.diagnostics.extend(findings.diagnostics);
     loaded.unread.extend(findings.unread);
     if !loaded.unread.is_empty() {
-        exit::PARTIAL
+        ExitStatus::Partial
     } else if loaded.diagnostics.iter().any(Diagnostic::is_error) {
-        exit::ERROR
+        ExitStatus::Failed
     } else {
-        exit::OK
+        ExitStatus::Success
     }
 }

@@ -23,12 +23,18 @@ pub(super) mod text;
 mod value;
 mod yaml;
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use serde_json::{Value, json};
 
 use self::events::Events;
-use super::args::{Color, LogFormat, LoggingArgs};
+use super::{
+    args::{Color, LogFormat, LoggingArgs},
+    exit::ExitStatus,
+};
 use crate::{
     diagnostic::{Diagnostic, render},
     source::Sources,
@@ -52,6 +58,8 @@ pub(super) struct Ui {
     errors_in_colour: bool,
     /// Stderr holds nothing but lines of JSON.
     json_log: bool,
+    /// Some of the result could not be written to stdout.
+    unwritten: AtomicBool,
 }
 
 impl Ui {
@@ -75,6 +83,7 @@ impl Ui {
             quiet: talk.quiet,
             events: Events::default(),
             json_log: talk.log_format == LogFormat::Json,
+            unwritten: AtomicBool::new(false),
         }
     }
 
@@ -89,6 +98,7 @@ impl Ui {
             events: Events::default(),
             errors_in_colour: false,
             json_log: false,
+            unwritten: AtomicBool::new(false),
         }
     }
 
@@ -102,16 +112,22 @@ impl Ui {
         Self::err(text);
     }
 
-    /// Writes to stdout. A reader that went away is no error.
-    pub(super) fn out(text: &str) {
+    /// Writes to stdout. A reader that went away is no error; any other failure is told once, and the run goes on to
+    /// its reports.
+    pub(super) fn out(&self, text: &str) {
         let mut stdout = io::stdout().lock();
-        let loaded = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        if let Err(error) = loaded
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        if let Err(error) = written
             && error.kind() != io::ErrorKind::BrokenPipe
+            && !self.unwritten.swap(true, Ordering::Relaxed)
         {
-            Self::err(&format!("error: the result could not be written: {error}\n"));
-            std::process::exit(i32::from(super::exit::ERROR));
+            self.error(&format!("the result could not be written: {error}"));
         }
+    }
+
+    /// Returns how a command ended: one whose result could not be written did not succeed.
+    pub(super) fn ended(&self, status: ExitStatus) -> ExitStatus {
+        if self.unwritten.load(Ordering::Relaxed) { status.unwritten() } else { status }
     }
 
     /// Writes a line to stderr, unless only errors are wanted.

@@ -7,7 +7,10 @@ use std::{
 
 use super::{
     args::{Mode, WatchArgs},
-    configuration, exit, journal, plan, selection, setup,
+    configuration,
+    error::CommandError,
+    exit::ExitStatus,
+    journal, plan, selection, setup,
     signal::Stop,
     view::Ui,
 };
@@ -25,17 +28,9 @@ use crate::{
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8321);
 
 /// Runs until a signal comes.
-pub(super) async fn run(args: &WatchArgs, ui: &Ui) -> u8 {
+pub(super) async fn run(args: &WatchArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let stop = Stop::listen();
-    match go(args, &stop, ui).await {
-        Ok(()) => exit::OK,
-        Err((code, problem)) => {
-            if !problem.is_empty() {
-                ui.error(&problem);
-            }
-            code
-        }
-    }
+    watch(args, &stop, ui).await.map(|()| ExitStatus::Success)
 }
 
 /// Returns the journal of the run. Without a place for it nothing is recorded, which is said.
@@ -50,32 +45,30 @@ fn journal(args: &WatchArgs) -> Option<Journal> {
     journal
 }
 
-async fn go(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), (u8, String)> {
-    let usage = |problem: String| (exit::USAGE, problem);
-    let failed = |problem: String| (exit::ERROR, problem);
+async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandError> {
     let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
     let config =
         configuration::read(args.inputs.config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics)
-            .map_err(failed)?;
-    let variables = setup::variables(&args.inputs, &mut sources, &mut diagnostics).map_err(usage)?;
+            .map_err(CommandError::failed)?;
+    let variables = setup::variables(&args.inputs, &mut sources, &mut diagnostics).map_err(CommandError::usage)?;
     configuration::notes(&args.inputs).iter().for_each(|note| tracing::info!("{note}"));
     ui.diagnostics(&diagnostics, &sources);
     if diagnostics.iter().any(Diagnostic::is_error) {
-        return Err(failed(String::new()));
+        return Err(CommandError::all(Vec::new()));
     }
     // A slip on the command line would be one in each pass; what the files hold may change.
     if !args.inputs.set.is_empty()
         && let Ok(loaded) = setup::read(&args.inputs)
         && !loaded.is_broken()
     {
-        selection::assignments(&args.inputs, &loaded).map_err(usage)?;
+        selection::assignments(&args.inputs, &loaded).map_err(CommandError::usage)?;
     }
-    let filter = selection::filter(&args.inputs).map_err(usage)?;
+    let filter = selection::filter(&args.inputs).map_err(CommandError::usage)?;
     // Manifests may come to name any target.
     let all = config.iter().flat_map(|config| config.targets.iter().map(|target| target.name.clone())).collect();
-    let connected = setup::connect(&args.network, config.as_ref(), &all).await.map_err(failed)?;
+    let connected = setup::connect(&args.network, config.as_ref(), &all).await.map_err(CommandError::failed)?;
     if config.is_none() {
-        return Err(failed(configuration::missing(&setup::paths(&args.inputs))));
+        return Err(CommandError::failed(configuration::missing(&setup::paths(&args.inputs))));
     }
     let settings = config.as_ref().map(|config| config.watch.clone()).unwrap_or_default();
     let agent = Agent {
@@ -100,8 +93,8 @@ async fn go(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), (u8, String)> 
     };
     let address = args.listen.or(settings.listen).unwrap_or(LISTEN);
     let listener = tokio::net::TcpListener::bind(address).await;
-    let listener = listener.map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
-    let address = listener.local_addr().map_err(|error| failed(error.to_string()))?;
+    let listener = listener.map_err(|error| CommandError::failed(format!("cannot listen on {address}: {error}")))?;
+    let address = listener.local_addr().map_err(|error| CommandError::failed(error.to_string()))?;
     ui.always(&format!("listening on http://{address}"));
     if let Some(sandbox) = &connected.sandbox {
         ui.always(&format!("sandbox listening on http://{}", sandbox.address()));
@@ -112,5 +105,5 @@ async fn go(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), (u8, String)> 
     stop.token().cancel();
     let _ = pages.await;
     plan::end(connected).await;
-    ended.map_err(|error| usage(error.to_string()))
+    ended.map_err(|error| CommandError::usage(error.to_string()))
 }

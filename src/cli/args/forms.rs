@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::choice::Format;
 
 /// In which forms results are shown, and where.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct Forms {
     /// Format of the result on stdout
     #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text", env = "RECONCILE_OUTPUT")]

@@ -1,51 +1,22 @@
 //! What stands at a place of a file: the values there, or why there are none.
 
-use std::{ops::Range, path::Path, str::FromStr};
+use std::{ops::Range, path::Path};
 
 use crate::{
+    cli::args::Place,
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Document, Node},
 };
 
-/// A place as people name it: `FILE:LINE` or `FILE:LINE:COLUMN`, both from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cli) struct Asked {
-    /// The file.
-    pub(in crate::cli) file: String,
-    /// The line.
-    pub(in crate::cli) line: usize,
-    /// The column in characters; without it all values of the line are meant.
-    pub(in crate::cli) column: Option<usize>,
-}
-
-impl FromStr for Asked {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let cut = |text: &str| -> Option<(String, usize)> {
-            let (before, number) = text.rsplit_once(':')?;
-            let number = number.parse().ok().filter(|number| *number > 0)?;
-            (!before.is_empty()).then(|| (before.to_owned(), number))
-        };
-        let (rest, last) = cut(text).ok_or("it is not FILE:LINE or FILE:LINE:COLUMN, both from 1")?;
-        Ok(match cut(&rest) {
-            Some((file, line)) => Self { file, line, column: Some(last) },
-            None => Self { file: rest, line: last, column: None },
-        })
-    }
-}
-
-impl Asked {
-    /// Returns the file that is meant, by its path as it was read or by what the path leads to.
-    pub(super) fn file(&self, sources: &Sources) -> Option<FileId> {
-        let wanted = self.file.strip_prefix("./").unwrap_or(&self.file);
-        let real = |path: &str| Path::new(path).canonicalize().ok();
-        let by_name = sources.files().find(|file| **sources.path(*file) == *wanted);
-        by_name.or_else(|| {
-            let wanted = real(wanted)?;
-            sources.files().find(|file| real(sources.path(*file)).as_ref() == Some(&wanted))
-        })
-    }
+/// Returns the file that is meant, by its path as it was read or by what the path leads to.
+pub(super) fn find_file(place: &Place, sources: &Sources) -> Option<FileId> {
+    let wanted = place.file.strip_prefix("./").unwrap_or(&place.file);
+    let real = |path: &str| Path::new(path).canonicalize().ok();
+    let by_name = sources.files().find(|file| **sources.path(*file) == *wanted);
+    by_name.or_else(|| {
+        let wanted = real(wanted)?;
+        sources.files().find(|file| real(sources.path(*file)).as_ref() == Some(&wanted))
+    })
 }
 
 /// The values at a place.
@@ -58,7 +29,7 @@ pub(super) struct Values {
 }
 
 /// Returns the values at a place of a file, or why there are none.
-pub(super) fn values(asked: &Asked, file: FileId, sources: &Sources) -> Result<Values, String> {
+pub(super) fn values(asked: &Place, file: FileId, sources: &Sources) -> Result<Values, String> {
     let text = sources.text(file);
     let Some(line) = line(text, asked.line) else {
         return Err(format!("{} has no line {}", asked.file, asked.line));
@@ -98,7 +69,7 @@ pub(super) fn values(asked: &Asked, file: FileId, sources: &Sources) -> Result<V
 }
 
 /// Says why a place that decides nothing decides nothing.
-pub(super) fn undecided(asked: &Asked, file: FileId, sources: &Sources) -> String {
+pub(super) fn undecided(asked: &Place, file: FileId, sources: &Sources) -> String {
     let text = sources.text(file);
     let Some(line) = line(text, asked.line) else { return String::new() };
     let documents = yaml::load(file, text, &mut Vec::new());
@@ -216,7 +187,7 @@ x: 1
     #[test]
     fn places_are_read() {
         let check = |text: &str, expected: Option<(&str, usize, Option<usize>)>| {
-            let asked = text.parse::<Asked>().ok();
+            let asked = text.parse::<Place>().ok();
             assert_eq!(asked.as_ref().map(|one| (one.file.as_str(), one.line, one.column)), expected, "{text}");
         };
         check("a.yaml:3", Some(("a.yaml", 3, None)));
@@ -232,7 +203,7 @@ x: 1
         let mut sources = Sources::default();
         let file = sources.add("a.yaml", TEXT);
         let check = |line: usize, column: Option<usize>, expected: &[&str]| {
-            let asked = Asked { file: "a.yaml".to_owned(), line, column };
+            let asked = Place { file: "a.yaml".to_owned(), line, column };
             let found = values(&asked, file, &sources);
             let shown: Vec<&str> = match &found {
                 Ok(values) => values.leaves.iter().map(|leaf| &sources.text(file)[leaf.range()]).collect(),

@@ -21,6 +21,7 @@ use super::{
     text::trouble,
 };
 use crate::{
+    cli::exit::ExitStatus,
     diagnostic::{Diagnostic, render},
     engine::{apply::Event, connection::RequestCounters},
     files::write,
@@ -167,7 +168,7 @@ impl Events {
     }
 
     /// Ends the stream with the exit code of the run; the error says why some of it could not be written.
-    pub(in crate::cli) fn end(&self, code: u8) -> Result<(), String> {
+    pub(in crate::cli) fn end(&self, status: ExitStatus) -> Result<(), String> {
         let mut failure = None;
         self.with(|sink| {
             let outcomes: Map<String, Value> =
@@ -177,7 +178,7 @@ impl Events {
             sink.put(
                 "run_summary",
                 &json!({
-                    "command": command, "exit_code": code, "outcomes": outcomes, "seconds": seconds,
+                    "command": command, "exit_code": status.code(), "outcomes": outcomes, "seconds": seconds,
                     "follow_ups": sink.steps,
                 }),
             );

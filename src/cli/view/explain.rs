@@ -10,7 +10,10 @@ use super::{
     value::Sides,
 };
 use crate::{
-    cli::explain::{Asked, Decided, Explained, Part, Role, State},
+    cli::{
+        args::Place,
+        explain::{Decided, Explained, Part, Role, State},
+    },
     manifest::Provenance,
     model::{Action, FieldChange, policy::Policy},
     plan::{
@@ -27,17 +30,17 @@ const PLACES: usize = 68;
 const LONG: usize = 40;
 
 /// Returns a place as it was asked for.
-pub(in crate::cli) fn name(asked: &Asked) -> String {
+pub(in crate::cli) fn name(asked: &Place) -> String {
     let column = asked.column.map(|column| format!(":{column}")).unwrap_or_default();
     format!("{}:{}{column}", asked.file, asked.line)
 }
 
 /// Returns the document about a place that decides nothing.
-pub(in crate::cli) fn nothing(asked: &Asked, why: &str) -> Value {
+pub(in crate::cli) fn nothing(asked: &Place, why: &str) -> Value {
     document(asked, why, &[], &[])
 }
 
-fn document(asked: &Asked, message: &str, replaced: &[Value], objects: &[Value]) -> Value {
+fn document(asked: &Place, message: &str, replaced: &[Value], objects: &[Value]) -> Value {
     json!({
         "apiVersion": "reconcile/v1",
         "kind": "Explanation",
@@ -101,7 +104,7 @@ impl Writer<'_> {
     }
 
     /// Returns an explanation as one document.
-    pub(in crate::cli) fn json(&self, asked: &Asked, decided: &Decided<'_>, explained: &[Explained<'_>]) -> Value {
+    pub(in crate::cli) fn json(&self, asked: &Place, decided: &Decided<'_>, explained: &[Explained<'_>]) -> Value {
         let place = |origin: &Origin| at(origin, self.sources);
         let replaced = decided
             .replaced

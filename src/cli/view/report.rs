@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use super::{Ui, drift, github, gitlab, json, junit, markdown, origin, sarif, text, yaml};
 use crate::{
-    cli::args::{Format, Forms},
+    cli::{
+        args::{Format, Forms},
+        exit::ExitStatus,
+    },
     diagnostic::Diagnostic,
     engine::{author::Trace, connection::RequestCounters},
     files::write::{self, Readers},
@@ -72,6 +75,29 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) trace: Option<&'a Trace>,
 }
 
+impl<'a> Report<'a> {
+    /// Returns a report of a command that has no plan so far.
+    pub(in crate::cli) fn new(command: &'static str, sources: &'a Sources) -> Self {
+        Self {
+            command,
+            plan: None,
+            excesses: &[],
+            acknowledged: false,
+            outcomes: None,
+            diagnostics: &[],
+            errors: &[],
+            sources,
+            counters: None,
+            took: Duration::ZERO,
+            record: None,
+            origins: None,
+            document: None,
+            calls: false,
+            trace: None,
+        }
+    }
+}
+
 impl Report<'_> {
     /// Returns all that differs, what is only reported behind what is enforced, and whether it is only reported.
     pub(super) fn differences(&self) -> impl Iterator<Item = (&Change, bool)> {
@@ -124,8 +150,22 @@ impl Report<'_> {
         }
     }
 
-    /// Writes the report to the files that were asked for, and returns what went wrong with that.
-    pub(in crate::cli) fn write(&self, forms: &Forms) -> Vec<String> {
+    /// Shows the report on stdout, unless that is text for people, and writes it to the files that were asked for.
+    pub(in crate::cli) fn publish(&self, forms: &Forms, status: ExitStatus, ui: &Ui) -> ExitStatus {
+        if forms.format != Format::Text {
+            ui.out(&self.form(forms.format));
+        }
+        self.save(forms, status, ui)
+    }
+
+    /// Writes the report to the files that were asked for. A file that cannot be written is an error.
+    pub(in crate::cli) fn save(&self, forms: &Forms, status: ExitStatus, ui: &Ui) -> ExitStatus {
+        let problems = self.write(forms);
+        problems.iter().for_each(|problem| ui.error(problem));
+        if problems.is_empty() { status } else { status.unwritten() }
+    }
+
+    fn write(&self, forms: &Forms) -> Vec<String> {
         let write = |format: Format, path: &Path| {
             let loaded = write::replace(path, self.form(format).as_bytes(), Readers::Mask);
             loaded.map_err(|error| format!("cannot write {}: {error}", path.display()))
