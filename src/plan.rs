@@ -93,7 +93,7 @@ impl TargetState<'_> {
     }
 }
 
-/// Why an object is left alone.
+/// Why an object is blocked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cause {
     /// It cannot become as declared.
@@ -104,7 +104,7 @@ pub enum Cause {
     Needs(ResourceId),
 }
 
-/// An object that is left alone, because something about it is wrong or unknown.
+/// An object that is blocked, because something about it is wrong or unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blocked {
     /// The object.
@@ -130,7 +130,7 @@ pub struct Plan {
     pub unchanged: usize,
     /// How many declared objects of a kind were found live on a target: what shares count among.
     pub live: BTreeMap<(Arc<str>, &'static str), usize>,
-    /// Objects that are left alone.
+    /// Objects that are blocked.
     pub blocked: Vec<Blocked>,
     /// Warnings about documents.
     pub remarks: Vec<Diagnostic>,
@@ -163,7 +163,7 @@ impl Plan {
         all.collect::<HashSet<_>>().len()
     }
 
-    /// Returns the objects that are left alone for another reason than that what they need is only reported.
+    /// Returns the objects that are blocked for another reason than that what they need is only reported.
     pub fn failing(&self) -> impl Iterator<Item = &Blocked> {
         let reported: HashSet<&ResourceId> = self.reported.iter().map(|change| &change.id).collect();
         self.blocked.iter().filter(move |one| !matches!(&one.cause, Cause::Needs(other) if reported.contains(other)))
@@ -174,7 +174,7 @@ impl Plan {
         self.changes.iter().filter(|change| change.action == action).count()
     }
 
-    /// Returns what is to be said about documents: what is wrong with those that are left alone, then warnings.
+    /// Returns what is to be said about documents: what is wrong with those that are blocked, then warnings.
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
         let wrong = self.blocked.iter().flat_map(|one| match &one.cause {
             Cause::Wrong(problems) => problems.as_slice(),

@@ -32,7 +32,7 @@ pub(super) struct PassLog<'a> {
 }
 
 impl PassLog<'_> {
-    /// Says why objects are left alone.
+    /// Says why objects are blocked.
     pub(super) fn blocked(&self, plan: &Plan) {
         for blocked in &plan.blocked {
             let (kind, key, at) = (blocked.id.kind, &*blocked.id.key, self.sources.position(&blocked.origin));

@@ -24,7 +24,7 @@ pub(super) fn outcome_detail(outcome: &Outcome) -> String {
     }
 }
 
-/// Returns why an object was left alone.
+/// Returns why an object was blocked.
 pub(super) fn cause(blocked: &Blocked) -> String {
     match &blocked.cause {
         Cause::Wrong(diagnostics) => {

@@ -228,7 +228,7 @@ pub(super) enum State<'a> {
     Changes(&'a Change),
     /// Nothing differs.
     AsDeclared,
-    /// It is left alone.
+    /// It is blocked.
     Blocked(&'a Cause),
     /// It differs where that is only reported.
     Reported(&'a Change),

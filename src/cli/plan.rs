@@ -266,7 +266,7 @@ pub(super) fn safety(config: Option<&Config>, args: &SafetyArgs) -> Safety {
     safety
 }
 
-/// Writes to stderr what is wrong with objects that are left alone, and what is to be said about others.
+/// Writes to stderr what is wrong with objects that are blocked, and what is to be said about others.
 pub(super) fn blocked(report: &Report<'_>, ui: &Ui) {
     ui.events.planned(report);
     let wrong: Vec<_> = report.plan.iter().flat_map(|plan| plan.diagnostics()).cloned().collect();

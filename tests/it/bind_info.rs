@@ -166,7 +166,7 @@ spec:
 ";
     let site = Site::with(&state, &[("nginx.yaml", manifest)]);
     insta::assert_snapshot!(site.plan(), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls, 3 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 blocked.   0 calls, 3 reads, [time]
     ------- stderr -------
     error[P113]: no live row has the row_id 9
       --> nginx.yaml:10:18
@@ -179,7 +179,7 @@ spec:
     ");
     site.write("nginx.yaml", &manifest.replace("{row_id: 9, port: 80}", "{port: 12345}"));
     insta::assert_snapshot!(site.plan(), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls, 3 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 blocked.   0 calls, 3 reads, [time]
     ------- stderr -------
     error[P114]: this row is like no live one, and as a new row it needs `protocol`
       --> nginx.yaml:10:9

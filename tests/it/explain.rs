@@ -121,7 +121,7 @@ fn a_line_leads_to_fields_and_calls() {
     m/net.yaml:23
     Instance gone  (cmdb)                                               m/net.yaml:17:1
         ports        1                                                  m/net.yaml:23:19
-        no call: it is left alone: Instance/gone does not exist
+        no call: it is blocked: Instance/gone does not exist
     ------- stderr -------
     error[P100]: Instance/gone does not exist
       --> m/net.yaml:22:24

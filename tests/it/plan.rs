@@ -111,7 +111,7 @@ spec:
 #[test]
 fn names_that_match_nothing_come_with_the_nearest() {
     insta::assert_snapshot!(check(&state(), &[&misnamed()]), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 left alone.   0 calls, 22 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 blocked.   0 calls, 22 reads, [time]
     ------- stderr -------
     error[P100]: Instance/typo does not exist
      --> all.yaml:6:25
@@ -207,7 +207,7 @@ fn what_matches_several_objects_is_an_error() {
     let several = switch("several", "operator: alice, ports: 24", "remark: x");
     let same = [switch("one", "bk_inst_name: sw-1", "remark: x"), switch("two", "bk_asset_id: A1", "remark: y")];
     insta::assert_snapshot!(check(&state(), &[several.trim_end_matches("---\n"), &same.concat()]), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 3 left alone.   0 calls, 4 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 3 blocked.   0 calls, 4 reads, [time]
     ------- stderr -------
     error[P105]: Instance/several could mean several live objects: bk_switch #2, bk_switch #3
      --> all.yaml:6:21
@@ -254,8 +254,8 @@ spec:
         bk_inst_name   "机柜-2" → "深圳-机柜-02"                        all.yaml:25:26
         units          42 → 48                                          all.yaml:25:43
 
-    ! InstanceAssociation link → rack is left alone: it needs Instance/wrong  all.yaml:16
-    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 2 left alone.   1 call, 7 reads, [time]
+    ! InstanceAssociation link → rack is blocked: it needs Instance/wrong  all.yaml:16
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 2 blocked.   1 call, 7 reads, [time]
     ------- stderr -------
     error[P100]: Instance/wrong does not exist
      --> all.yaml:6:25

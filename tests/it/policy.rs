@@ -206,7 +206,7 @@ fn of_rows_of_an_association() {
     check("ignore", &json!([]), 0);
 }
 
-/// A reported object is not made, so what hangs on it is left alone; what it keeps nobody else can have.
+/// A reported object is not made, so what hangs on it is blocked; what it keeps nobody else can have.
 #[test]
 fn others_that_depend_on_a_reported_object() {
     let new = "ensure: present, model: bk_switch, match: {bk_inst_name: new}, fields: {ports: 1}, policy: report";
@@ -219,8 +219,8 @@ fn others_that_depend_on_a_reported_object() {
         bk_inst_name   "new"                                            a.yaml:4:65
         ports          1                                                a.yaml:4:87
 
-    ! InstanceAssociation b → bk_rack #21 is left alone: it needs Instance/a, which is only reported (policy: report)  a.yaml:9
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone, 1 reported.   0 calls, 6 reads, [time]
+    ! InstanceAssociation b → bk_rack #21 is blocked: it needs Instance/a, which is only reported (policy: report)  a.yaml:9
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 blocked, 1 reported.   0 calls, 6 reads, [time]
     "#);
 
     // A name that is only reported is neither wanted nor given up.
@@ -235,7 +235,7 @@ fn others_that_depend_on_a_reported_object() {
         rename("a", "sw-1", "free", ", fieldPolicy: {bk_inst_name: report}") + &rename("b", "sw-2", "sw-1", "");
     let site = Site::with(&state(), &[("a.yaml", &manifest)]);
     insta::assert_snapshot!(site.plan(), @r#"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 left alone.   0 calls, 2 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 blocked.   0 calls, 2 reads, [time]
     ------- stderr -------
     error[P131]: Instance/a and Instance/b are both to have the name `sw-1` in bk_switch
      --> a.yaml:4:91

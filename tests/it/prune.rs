@@ -250,7 +250,7 @@ fn a_scope_that_is_not_there_is_an_error_at_its_line() {
 ";
     let site = site(&state(), scopes, "");
     insta::assert_snapshot!(site.run(&["plan", "--prune", "--allow-empty"]), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 5 left alone.   0 calls, 7 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 5 blocked.   0 calls, 7 reads, [time]
     ------- stderr -------
     error[P109]: no set is named `publik`
       --> reconcile.yaml:18:41

@@ -56,7 +56,7 @@ fn a_swap_is_refused() {
     let swap = [rename("a", "sw-1", "sw-2"), rename("b", "sw-2", "sw-1")];
     let site = Site::with(&state(), &[("swap.yaml", &swap.concat())]);
     insta::assert_snapshot!(site.plan(), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 left alone.   0 calls, 2 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 blocked.   0 calls, 2 reads, [time]
     ------- stderr -------
     error[P105]: Instance/a could mean several live objects: bk_switch #1, bk_switch #2
      --> swap.yaml:6:25
@@ -87,7 +87,7 @@ fn a_swap_of_objects_given_by_id_is_refused_too() {
     };
     let site = Site::with(&state(), &[("swap.yaml", &[by_id(1, "sw-2"), by_id(2, "sw-1")].concat())]);
     insta::assert_snapshot!(site.plan(), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 left alone.   0 calls, 3 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 blocked.   0 calls, 3 reads, [time]
     ------- stderr -------
     error[P132]: each waits for a unique value of the next: Instance/id-1 → Instance/id-2 → Instance/id-1
      --> swap.yaml:7:26
@@ -112,7 +112,7 @@ fn a_swap_of_objects_given_by_id_is_refused_too() {
 fn a_name_that_an_undeclared_object_keeps_is_an_error() {
     let site = Site::with(&state(), &[("one.yaml", &switch("a", "bk_asset_id: A1", "bk_inst_name: sw-2"))]);
     insta::assert_snapshot!(site.plan(), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls, 3 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 blocked.   0 calls, 3 reads, [time]
     ------- stderr -------
     error[P130]: Instance/a cannot be as declared: bk_switch #2 has the name `sw-2` in bk_switch
      --> one.yaml:7:26
@@ -191,7 +191,7 @@ spec: {business: demo, id: 60, properties: {bk_process_name: valkey}}
     // Alone it would take a name that is held.
     let site = Site::with(&two_processes(), &[("one.yaml", &by_id.replace("valkey", "nginx"))]);
     insta::assert_snapshot!(site.plan(), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 left alone.   0 calls, 3 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 1 blocked.   0 calls, 3 reads, [time]
     ------- stderr -------
     error[P130]: ProcessTemplate/b cannot be as declared: process template #50 has the name `nginx` in service template #51
      --> one.yaml:4:62
@@ -204,7 +204,7 @@ spec: {business: demo, id: 60, properties: {bk_process_name: valkey}}
     let same = by_name.replace("redis", "nginx") + &by_id.replace("id: 60", "id: 50");
     let site = Site::with(&two_processes(), &[("all.yaml", &same)]);
     insta::assert_snapshot!(site.plan(), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 left alone.   0 calls, 4 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 2 blocked.   0 calls, 4 reads, [time]
     ------- stderr -------
     error[P105]: ProcessTemplate/a means the same live object as another document
      --> all.yaml:1:1

@@ -133,7 +133,7 @@ fn show_tells_what_was_left_alone() {
     ~ App orders  (roma, app a1)                                        app.yaml:1
         remark         "orders" → "new"                                 app.yaml:4:38
 
-    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 1 left alone.   1 call
+    Plan: 0 to add, 1 to update, 0 to delete, 0 unchanged, 1 blocked.   1 call
     ------- stderr -------
     error[P100]: Instance/gone does not exist
     --> net.yaml:6:24

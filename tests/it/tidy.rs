@@ -332,6 +332,7 @@ const OLD_WORDS: &[(&str, &str)] = &[
     (r"doors?", "access"),
     (r"given up|gives? up", "suppressed, or frees"),
     (r"(to do|done) by hand", "manual follow-up"),
+    (r"left alone", "blocked"),
     (r"lower bound", "the fewest calls, or nothing"),
     (r"platforms? tells? nothing", "reports no changes"),
     (r"most requests", "maximum number of requests"),

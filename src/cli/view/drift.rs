@@ -71,8 +71,7 @@ pub(in crate::cli) fn text(report: &Report<'_>, ui: &Ui) -> String {
         writer.calls(plan);
     }
     out.push_str(&writer.finish());
-    let left_alone =
-        if plan.blocked.is_empty() { String::new() } else { format!(", {} left alone", plan.blocked.len()) };
+    let left_alone = if plan.blocked.is_empty() { String::new() } else { format!(", {} blocked", plan.blocked.len()) };
     let reads = report.counters.map_or(0, |counters| counters.total(false));
     let [drifted, edited, unknown] = counts(report, trace);
     let _ = writeln!(

@@ -244,10 +244,10 @@ fn reason(one: &Explained<'_>) -> String {
         State::AsDeclared => "it is as declared".to_owned(),
         State::Blocked(Cause::Wrong(problems)) => {
             let why = problems.first().map(|problem| problem.message.as_str()).unwrap_or_default();
-            format!("it is left alone: {why}")
+            format!("it is blocked: {why}")
         }
         State::Blocked(Cause::Unread(why)) => format!("it could not be read: {why}"),
-        State::Blocked(Cause::Needs(other)) => format!("it is left alone: it needs {other}"),
+        State::Blocked(Cause::Needs(other)) => format!("it is blocked: it needs {other}"),
         State::Reported(_) => "what differs is only reported (policy: report)".to_owned(),
         State::Ignored => "it is ignored (policy: ignore)".to_owned(),
         State::Outside => "the selection leaves it out".to_owned(),

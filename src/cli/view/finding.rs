@@ -109,7 +109,7 @@ pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
         let (rule, message) = match &one.cause {
             Cause::Wrong(_) => continue,
             Cause::Unread(why) => ("unread", format!("{} could not be read: {why}", one.id)),
-            Cause::Needs(other) => ("blocked", format!("{} is left alone: it needs {other}", one.id)),
+            Cause::Needs(other) => ("blocked", format!("{} is blocked: it needs {other}", one.id)),
         };
         let key = format!("{} {}", one.target, one.id);
         list.add(Rank::Error, rule, &one.id.to_string(), &message, Some(&one.origin), &key);

@@ -73,7 +73,7 @@ struct Suite {
 }
 
 /// Returns the run as suites: one of the run itself, and one for each target with a case for each object that differs
-/// or is left alone. Of objects that are as declared only the number is known: it is a property of the first suite.
+/// or is blocked. Of objects that are as declared only the number is known: it is a property of the first suite.
 pub(super) fn report(report: &Report<'_>) -> String {
     let finder = Finder::new(report.sources);
     let mut suites = Suites::default();

@@ -123,7 +123,7 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
     let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
     let blocked = match plan.blocked.len() {
         0 => String::new(),
-        count => format!(", **{count} left alone**"),
+        count => format!(", **{count} blocked**"),
     };
     let others = format!("{blocked}{}", some(plan.reported.len(), "reported only"));
     let calls = count(plan.calls.len(), "call");
@@ -230,14 +230,14 @@ fn diagnostic(one: &Diagnostic, report: &Report<'_>) -> String {
     fenced("text", &cut(&visible(&text), 8 * VALUE))
 }
 
-/// The objects that are left alone for the sake of something else; those with one cause in one block.
+/// The objects that are blocked for the sake of something else; those with one cause in one block.
 fn left_alone(plan: &Plan, finder: &Finder<'_>) -> Vec<String> {
     const TOGETHER: usize = 50;
     let lines = plan.blocked.iter().filter_map(|one| {
         let why = match &one.cause {
             Cause::Wrong(_) => return None,
             Cause::Unread(why) => format!("could not be read: {why}"),
-            Cause::Needs(other) => format!("is left alone: it needs {other}"),
+            Cause::Needs(other) => format!("is blocked: it needs {other}"),
         };
         let text = cut(&line(&format!("{} {why}", one.id)), VALUE).into_owned();
         Some(format!("! {text}  {}", finder.words(&one.origin)))

@@ -83,7 +83,7 @@ fn about(rule: &str) -> String {
         "edit" => "A manifest that says something new".to_owned(),
         "drift-or-edit" => "What differs, and nothing tells which side of it moved".to_owned(),
         "unread" => "An object could not be read".to_owned(),
-        "blocked" => "An object is left alone, because what it needs is wrong or unknown".to_owned(),
+        "blocked" => "An object is blocked, because what it needs is wrong or unknown".to_owned(),
         "stale" | "dropped" | "overtaken" | "not_applied" | "refused" | "unknown" | "skipped" | "interrupted" => {
             format!("A change was not made: {rule}")
         }

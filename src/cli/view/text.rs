@@ -83,7 +83,7 @@ impl<'a> Writer<'a> {
         self.ui.guard(&self.out)
     }
 
-    /// Writes the changes of a plan, then what is left alone, then the sum.
+    /// Writes the changes of a plan, then what is blocked, then the sum.
     pub(in crate::cli) fn plan(&mut self, plan: &Plan, counters: Option<&RequestCounters>, took: Duration) {
         for change in &plan.changes {
             self.change(change);
@@ -206,7 +206,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes what is left alone for the sake of something else; what is wrong by itself is a diagnostic.
+    /// Writes what is blocked for the sake of something else; what is wrong by itself is a diagnostic.
     pub(super) fn blocked(&mut self, plan: &Plan) {
         // One cause, one line: the ids of requests differ, the cause does not.
         let mut unread: BTreeMap<String, (&str, Vec<&ResourceId>)> = BTreeMap::new();
@@ -219,7 +219,7 @@ impl<'a> Writer<'a> {
                     let sign = self.styled("!", REMOVED);
                     let place = self.sources.position(&one.origin);
                     let needed = needed(plan, other);
-                    let text = format!("{sign} {} {} is left alone: it needs {needed}", one.id.kind, one.id.name());
+                    let text = format!("{sign} {} {} is blocked: it needs {needed}", one.id.kind, one.id.name());
                     self.line(&text, &format!("{}:{}", place.file, place.line));
                 }
                 Cause::Wrong(_) => {}
@@ -236,7 +236,7 @@ impl<'a> Writer<'a> {
             format!(", {}, {:.2} s", count(counters.total(false), "read"), took.as_secs_f64())
         };
         let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
-        let others = some(plan.blocked.len(), "left alone") + &some(plan.reported.len(), "reported");
+        let others = some(plan.blocked.len(), "blocked") + &some(plan.reported.len(), "reported");
         let text = format!(
             "{} {} to add, {} to update, {} to delete, {} unchanged{others}.   {}{}",
             self.styled("Plan:", STRONG),
