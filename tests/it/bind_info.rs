@@ -360,3 +360,20 @@ fn a_plan_holds_what_is_stored_and_what_is_sent() {
     assert_eq!(shown("bind_info[3]")[0], live()[2], "{plan}");
     assert_eq!(shown("bind_info[4]"), json!([null, call[2], null, "*:99 udp"]), "{plan}");
 }
+
+#[test]
+fn a_cell_that_is_kept_as_an_equivalent_is_told() {
+    let rows = "      - {row_id: 1, ip: null}\n      - {row_id: 2}\n      - {row_id: 3}\n";
+    let site = declaring(&live(), rows);
+    let mut kept = live();
+    kept[0]["ip"]["value"] = json!("");
+    let property = json!({"bind_info": {"value": kept, "as_default_value": true}});
+    let edit = json!({"operation": "update_proc_template",
+        "body": {"bk_biz_id": 3, "process_template_id": 50, "process_property": property}});
+    site.faults(&json!([{"operation": "list_proc_template", "nth": 2, "fault": "second_writer", "edit": edit}]));
+    let output = site.run(&["apply", "-y"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert!(output.all().contains(r#"ProcessTemplate/nginx: bind_info[1].ip is kept as """#), "{output}");
+    site.faults(&json!([]));
+    site.assert_converged();
+}
