@@ -302,12 +302,12 @@ impl<'a> Explained<'a> {
             _ => None,
         };
         let is_own = |field: &&FieldChange| {
-            let lies_within = |path: &&FieldPath| {
+            let lies_within = |path: &FieldPath| {
                 let is_declared = self.object.desired.fields.contains_key(&field.path);
                 let is_within = field.path.lies_within(path) && !is_declared;
                 if path.is_row() { value.origin.contains(&field.because) } else { is_within }
             };
-            field.because == value.origin || path.filter(lies_within).is_some()
+            field.because == value.origin || path.is_some_and(lies_within)
         };
         let own: Vec<_> = change.fields.iter().filter(is_own).collect();
         if !own.is_empty() || path.is_none() {

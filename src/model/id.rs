@@ -23,11 +23,13 @@ impl ResourceId {
     }
 
     /// Returns the address of a part of the same document.
+    #[must_use]
     pub fn with_part(&self, part: impl Into<Arc<str>>) -> Self {
         Self { part: Some(part.into()), ..self.clone() }
     }
 
     /// Returns the address of the document.
+    #[must_use]
     pub fn document(&self) -> Self {
         Self { part: None, ..self.clone() }
     }

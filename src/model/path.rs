@@ -50,6 +50,7 @@ impl FieldPath {
     }
 
     /// Returns the path of a row of this field by its id.
+    #[must_use]
     pub fn row_id(&self, id: impl fmt::Display) -> Self {
         let id = id.to_string();
         let is_plain = !id.is_empty() && !id.starts_with(POSITION) && !id.contains([']', '"']);
@@ -58,11 +59,13 @@ impl FieldPath {
     }
 
     /// Returns the path of a row of this field by its position in the manifest.
+    #[must_use]
     pub fn row_at(&self, position: usize) -> Self {
         Self(format!("{self}[{POSITION}{position}]").into())
     }
 
     /// Returns the path of a part of this field or row.
+    #[must_use]
     pub fn part(&self, name: &str) -> Self {
         Self(format!("{self}.{}", name_text(name)).into())
     }

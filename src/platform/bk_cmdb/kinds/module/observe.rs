@@ -121,16 +121,12 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
                 let near = names.get(set).filter(|_| one.ensure == Ensure::Existing);
                 let nearest = near.into_iter().flatten().map(|name| (*name).to_owned()).collect();
                 match origin(one, business, *set, &services) {
-                    Ok(place) => {
-                        let holders = wanted_name(one).map(|name| (claim(&place, name), named(*set, name)));
+                    Ok(context) => {
+                        let holders = wanted_name(one).map(|name| (claim(context.handle(), name), named(*set, name)));
                         let key_conflicts = holders.into_iter().flat_map(|(claim, holders)| {
                             holders.into_iter().map(move |id| KeyConflict { claim: claim.clone(), holder: label(id) })
                         });
-                        ObservedState::Absent {
-                            nearest,
-                            key_conflicts: key_conflicts.collect(),
-                            context: CreateContext::new(place),
-                        }
+                        ObservedState::Absent { nearest, key_conflicts: key_conflicts.collect(), context }
                     }
                     Err(problem) => ObservedState::Impossible(problem),
                 }
@@ -332,11 +328,11 @@ pub(super) fn resolve(one: &Desired, services: &Services<'_>) -> Result<Vec<(&'s
 
 /// Returns what the creation of a module has to know. One from a service template gets that template's name, whatever
 /// is sent (contract section 4.2).
-fn origin(one: &Desired, business: i64, set: i64, services: &Services<'_>) -> Result<Value, Box<Diagnostic>> {
-    let mut place = json!({"business": business, "set": set});
+fn origin(one: &Desired, business: i64, set: i64, services: &Services<'_>) -> Result<CreateContext, Box<Diagnostic>> {
+    let mut context = CreateContext::new(json!({"business": business, "set": set}));
     let resolved = resolve(one, services)?;
     for (key, id) in &resolved {
-        place[*key] = json!(id);
+        context.set(key, json!(id));
     }
     let template = resolved.iter().find(|(key, _)| *key == TEMPLATE);
     let row = template.and_then(|(_, id)| services.templates.iter().find(|row| row["id"] == json!(id)));
@@ -349,5 +345,5 @@ fn origin(one: &Desired, business: i64, set: i64, services: &Services<'_>) -> Re
         let origin = one.fields.get(NAME).or(given).map_or(&one.origin, |given| &given.origin);
         return Err(Box::new(Diagnostic::error("P118", message, origin)));
     }
-    Ok(place)
+    Ok(context)
 }

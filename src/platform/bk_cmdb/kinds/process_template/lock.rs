@@ -54,7 +54,7 @@ pub(super) fn reach(field: &FieldChange, desired: &Desired, live: &Live) -> Reac
     }
     let is_cell_locked = |id: &str, cell: &str| {
         let rows = rows::merge(desired, live, 0).map(|merged| merged.envelope["value"].clone()).unwrap_or_default();
-        let row = rows.as_array().into_iter().flatten().find(|row| row[rows::ROW_ID].to_string() == id);
+        let row = rows.as_array().into_iter().flatten().find(|row| rows::has_id(row, id));
         row.is_some_and(|row| row[cell]["as_default_value"] == json!(true))
     };
     match (field.path.row(), field.path.parts().next()) {

@@ -184,7 +184,12 @@ pub(super) fn too_new(desired: &Desired, version: Option<Version>) -> Vec<Diagno
 
 /// Returns the row of a live list that has an id.
 pub(super) fn by_id<'l>(list: &'l Value, id: &str) -> Option<&'l Value> {
-    list["value"].as_array()?.iter().find(|row| row[ROW_ID].to_string() == id)
+    list["value"].as_array()?.iter().find(|row| has_id(row, id))
+}
+
+/// Says whether a row has an id, as paths hold it.
+pub(super) fn has_id(row: &Value, id: &str) -> bool {
+    row[ROW_ID].as_i64().is_some_and(|own| id.parse() == Ok(own))
 }
 
 /// The rows to be sent and what differs in them.
