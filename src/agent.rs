@@ -27,10 +27,9 @@ use crate::{
     engine::connection::Connection,
     journal::Journal,
     manifest::{Targets, Variables},
-    model::{Change, Desired, Outcome},
-    plan::{Plan, guard::Safety},
+    model::Desired,
+    plan::guard::Safety,
     provider::Platform,
-    source::Sources,
 };
 
 pub use debounce::Debounce;
@@ -49,38 +48,6 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Picks the objects that are the agent's business.
 pub type Filter = dyn Fn(&Desired) -> bool + Send + Sync;
-
-/// Is told what happens; called from several tasks.
-pub type Listener = dyn Fn(&Event<'_>) + Send + Sync;
-
-/// What happens while the agent runs.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// The manifests were read for the first time, or are not what they were.
-    Manifests(&'a Manifests),
-    /// A pass begins.
-    PassStarted(Trigger),
-    /// A pass knows what differs.
-    Planned {
-        /// What is to be done; in [`Mode::Report`] nothing of it will be.
-        plan: &'a Plan,
-        /// The texts that it points into.
-        sources: &'a Sources,
-    },
-    /// A change is done with.
-    Finished {
-        /// The change.
-        change: &'a Change,
-        /// What it came to.
-        outcome: &'a Outcome,
-        /// How long it took.
-        took: Duration,
-        /// The texts that it points into.
-        sources: &'a Sources,
-    },
-    /// A pass ended.
-    PassFinished(&'a Report),
-}
 
 /// What the agent works on, and how.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
@@ -167,7 +134,7 @@ pub enum AgentError {
 }
 
 /// Runs until `stop` is cancelled: then no further call is sent, and those on their way are waited for.
-pub async fn run(agent: Agent, stop: CancellationToken, listener: Arc<Listener>) -> Result<(), AgentError> {
+pub async fn run(agent: Agent, stop: CancellationToken) -> Result<(), AgentError> {
     if agent.paths.is_empty() {
         return Err(AgentError::NoPath);
     }
@@ -176,7 +143,7 @@ pub async fn run(agent: Agent, stop: CancellationToken, listener: Arc<Listener>)
     }
     let status = agent.status.clone();
     tokio::select! {
-        () = cycle::Cycle::new(agent, stop, listener).go() => Ok(()),
+        () = cycle::Cycle::new(agent, stop).go() => Ok(()),
         never = beat(&status) => match never {},
     }
 }

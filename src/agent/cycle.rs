@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Agent, Debounce, Event, Listener,
+    Agent, Debounce,
     manifests::{self, Location, Manifests},
     pass,
     record::Record,
@@ -38,7 +38,7 @@ pub(super) struct Cycle {
 }
 
 impl Cycle {
-    pub(super) fn new(agent: Agent, stop: CancellationToken, listener: Arc<Listener>) -> Self {
+    pub(super) fn new(agent: Agent, stop: CancellationToken) -> Self {
         let (sender, dirty) = mpsc::channel(1);
         let places = agent.paths.iter().chain(&agent.overlays).cloned().collect();
         let watch = Watch::new(places, agent.follow_links, agent.poll.then_some(watch::POLL), sender);
@@ -55,7 +55,6 @@ impl Cycle {
                 verify: agent.verify,
                 filter: agent.filter,
                 metrics: agent.metrics,
-                listener,
                 refusal: Mutex::default(),
                 record: Record::new(agent.journal, &agent.paths),
             }),
@@ -149,7 +148,6 @@ impl Cycle {
         }
         self.shared.metrics.manifests(&manifests);
         self.status.update(|snapshot| snapshot.manifests = Some(manifests.status()));
-        (self.shared.listener)(&Event::Manifests(&manifests));
         self.schedule.changed();
         self.manifests = Some(manifests);
     }
@@ -162,7 +160,6 @@ impl Cycle {
         let start = Timestamp::now();
         self.status.update(|snapshot| snapshot.running = Some(start));
         self.status.pass_begins();
-        (self.shared.listener)(&Event::PassStarted(trigger));
         // On a thread of its own: a mistake of ours costs this pass only, and a large plan does not hold up the loop.
         // Where the loop is dropped, the pass sends nothing more.
         let stop = self.stop.child_token();
@@ -190,9 +187,8 @@ impl Cycle {
             if let Some(error) = &report.error {
                 snapshot.last_error = Some(error.clone());
             }
-            snapshot.last = Some(report.clone());
+            snapshot.last = Some(report);
         });
-        (self.shared.listener)(&Event::PassFinished(&report));
     }
 }
 

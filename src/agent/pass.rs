@@ -27,7 +27,7 @@ use crate::{
 };
 
 use super::{
-    Event, Filter, Listener,
+    Filter,
     log::PassLog,
     manifests::Manifests,
     metrics::Metrics,
@@ -47,7 +47,6 @@ pub(super) struct Shared {
     pub(super) verify: bool,
     pub(super) filter: Option<Arc<Filter>>,
     pub(super) metrics: Metrics,
-    pub(super) listener: Arc<Listener>,
     /// Why the last pass sent nothing, so that it is said once.
     pub(super) refusal: Mutex<Option<String>>,
     pub(super) record: Record,
@@ -111,7 +110,6 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         }
     }
     let sources = &manifests.sources;
-    (shared.listener)(&Event::Planned { plan: &plan, sources });
     // Who only reports sends nothing that could be too much.
     let limited = shared.mode == Mode::Enforce;
     let excesses = if limited { guard::excesses(&plan, &shared.safety) } else { Vec::new() };
@@ -150,11 +148,10 @@ async fn enforce(
 ) -> Vec<(ResourceId, Outcome)> {
     shared.record.started(plan);
     let listener = |event: &apply::Event<'_>| {
-        if let apply::Event::Finished(change, outcome, took) = event {
+        if let apply::Event::Finished(change, outcome, _) = event {
             shared.record.finished(change, outcome);
             log.outcome(change, outcome);
             shared.metrics.change(&change.id, change.action, outcome);
-            (shared.listener)(&Event::Finished { change, outcome, took: *took, sources: log.sources });
         }
     };
     let writers: Vec<_> = shared.connections.iter().map(Connection::writer).collect();

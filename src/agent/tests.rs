@@ -1,14 +1,13 @@
-use std::{
-    fs,
-    sync::{Mutex, atomic::Ordering},
-};
+use std::{fs, sync::atomic::Ordering};
 
+use serde_json::Value;
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     fake::{PLATFORMS, Store, serve, targets, thing},
     *,
 };
+use crate::journal::{self, RunOrigin};
 
 /// More than a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,9 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running agent over a directory and a server.
 struct Running {
     directory: tempfile::TempDir,
+    /// Where the agent keeps its journal.
+    state: tempfile::TempDir,
     store: Arc<Store>,
     status: Status,
-    events: Arc<Mutex<Vec<String>>>,
     stop: CancellationToken,
     task: JoinHandle<Result<(), AgentError>>,
 }
@@ -31,24 +31,16 @@ impl Running {
         }
         let (store, connection, _) = serve().await;
         live.iter().for_each(|(key, value)| store.put(key, *value));
+        let state = tempfile::tempdir().expect("a directory");
         let mut agent = Agent::new(vec![directory.path().to_owned()], &PLATFORMS);
         agent.targets = targets();
         agent.connections = vec![connection];
+        agent.journal = Some(Journal::new(state.path(), RunOrigin::here("watch", &[])));
         agent.debounce.quiet = Duration::from_millis(30);
         set_up(&mut agent);
         let (status, stop) = (agent.status.clone(), CancellationToken::new());
-        let events = Arc::new(Mutex::new(Vec::new()));
-        let told = events.clone();
-        let listener = move |event: &Event<'_>| {
-            let text = match event {
-                Event::Finished { change, outcome, .. } => format!("{} {}", change.id, outcome.name()),
-                Event::Planned { plan, .. } => format!("{} planned", plan.changes.len()),
-                Event::Manifests(_) | Event::PassStarted(_) | Event::PassFinished(_) => return,
-            };
-            told.lock().expect("not poisoned").push(text);
-        };
-        let task = tokio::spawn(run(agent, stop.clone(), Arc::new(listener)));
-        Self { directory, store, status, events, stop, task }
+        let task = tokio::spawn(run(agent, stop.clone()));
+        Self { directory, state, store, status, stop, task }
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -68,11 +60,23 @@ impl Running {
         snapshot.last.expect("a pass ended")
     }
 
+    /// Ends the agent, and returns the plans and the outcomes that it recorded.
     async fn end(self) -> Vec<String> {
         self.stop.cancel();
         let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("the agent ends");
         ended.expect("no panic").expect("no error");
-        self.events.lock().expect("not poisoned").clone()
+        let text = fs::read_to_string(self.state.path().join(journal::FILE)).unwrap_or_default();
+        let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+        entries.filter_map(|entry| event(&entry)).collect()
+    }
+}
+
+/// Returns what an entry of the journal says of a plan or of a change.
+fn event(entry: &Value) -> Option<String> {
+    match entry["type"].as_str()? {
+        "started" => Some(format!("{} planned", entry["objects"].as_array()?.len())),
+        "change" => Some(format!("{} {}", entry["address"].as_str()?, entry["outcome"].as_str()?)),
+        _ => None,
     }
 }
 
@@ -101,7 +105,8 @@ async fn reporting_sends_nothing() {
     assert_eq!((report.verdict, report.drift, report.retry), (Verdict::Drifted, 1, false));
     assert_eq!(report.counts, Counts { drifted: 1, ..Counts::default() });
     assert_eq!(running.store.writes.load(Ordering::SeqCst), 0);
-    assert_eq!(running.end().await, ["1 planned"]);
+    // A journal is of writes.
+    assert_eq!(running.end().await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -239,7 +244,7 @@ async fn numbers_are_counted() {
     agent.connections = vec![connection];
     let (status, registry) = (agent.status.clone(), agent.metrics.registry(Some(shared.counters().clone())));
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(agent, stop.clone(), Arc::new(|_: &Event<'_>| {})));
+    let task = tokio::spawn(run(agent, stop.clone()));
     let mut receiver = status.subscribe();
     let passed = receiver.wait_for(|snapshot| snapshot.passes == 1);
     tokio::time::timeout(PATIENCE, passed).await.expect("in time").expect("the agent runs");
@@ -263,10 +268,9 @@ async fn numbers_are_counted() {
 
 #[tokio::test]
 async fn some_things_cannot_be_watched() {
-    let listener: Arc<Listener> = Arc::new(|_: &Event<'_>| {});
     for (paths, expected) in [(vec![], "no path"), (vec![PathBuf::from("-")], "standard input")] {
         let agent = Agent::new(paths, &PLATFORMS);
-        let error = run(agent, CancellationToken::new(), listener.clone()).await.expect_err("it cannot run");
+        let error = run(agent, CancellationToken::new()).await.expect_err("it cannot run");
         assert!(error.to_string().contains(expected), "{error}");
     }
 }

@@ -101,7 +101,7 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
     }
     let registry = Arc::new(agent.metrics.registry(Some(connected.shared.counters().clone())));
     let pages = tokio::spawn(web::serve(listener, agent.status.clone(), registry, stop.token().clone()));
-    let ended = agent::run(agent, stop.token().clone(), Arc::new(|_| {})).await;
+    let ended = agent::run(agent, stop.token().clone()).await;
     stop.token().cancel();
     let _ = pages.await;
     plan::end(connected).await;

@@ -50,11 +50,6 @@ impl<'a, 's> Section<'a, 's> {
         self.node.get(key)
     }
 
-    /// Returns the place of a key.
-    pub fn key_origin(&self, key: &str) -> Option<&'a Origin> {
-        self.node.entries().iter().find(|(name, _)| name.key() == key).map(|(name, _)| &name.origin)
-    }
-
     /// Returns the value of a key that has to be there, and reports it where it is not. A null is there.
     pub fn require(&self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<&'a Node<'s>> {
         let value = self.get(key);
