@@ -19,7 +19,9 @@ pub use impact::{Impact, ImpactSet};
 pub use platform::Platform;
 pub use settings::{Environment, GivenSettings, ScopeKey, SettingSpec, SettingValues, SettingsProblem};
 pub use step::Step;
-pub use wire::{ConcurrencyGroup, CredentialStatus, Endpoint, Login, LoginResult, Prepared, Reply, RequestContext};
+pub use wire::{
+    ConcurrencyGroup, CredentialStatus, Endpoint, Login, LoginResult, Method, Prepared, Reply, RequestContext,
+};
 
 use crate::{
     diagnostic::Diagnostic,

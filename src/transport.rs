@@ -8,7 +8,10 @@ use std::time::Duration;
 
 pub use proxy::Proxies;
 
-use crate::{model::Refusal, provider::Prepared};
+use crate::{
+    model::Refusal,
+    provider::{Method, Prepared},
+};
 
 /// How requests are sent.
 #[derive(Debug, Clone)]
@@ -94,7 +97,12 @@ impl Transport {
 
     /// Sends a request. What went wrong on the way says whether the request may have arrived.
     pub async fn send(&self, prepared: Prepared) -> Result<Answer, Refusal> {
-        let method = reqwest::Method::from_bytes(prepared.method.as_bytes()).unwrap_or(reqwest::Method::POST);
+        let method = match prepared.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
+        };
         let mut request = self.client.request(method, &prepared.url);
         for (name, value) in prepared.headers {
             // Marked so, no library under us shows it, however much it logs.

@@ -19,7 +19,8 @@ use crate::{
         Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Reference, Refusal, Request, ResourceId,
     },
     provider::{
-        Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Read, Reply, RequestContext, Step,
+        Endpoint, Envelope, Facts, Kind, Method, Observation, Planned, Platform, Prepared, Read, Reply, RequestContext,
+        Step,
     },
     source::Located,
     transport::{self, Transport},
@@ -141,7 +142,7 @@ impl Platform for Fake {
 
     fn prepare(&self, request: &Request, endpoint: &Endpoint, _: RequestContext<'_>) -> Result<Prepared, Refusal> {
         Ok(Prepared {
-            method: "POST",
+            method: Method::Post,
             url: format!("{}/{}", endpoint.url, request.operation),
             headers: vec![("content-type", "application/json".to_owned())],
             body: request.arguments.to_string().into_bytes(),

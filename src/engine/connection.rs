@@ -246,7 +246,7 @@ impl Connection {
         // Behind all waiting: signatures hold the time.
         let stamp = RequestContext { request_id: &request_id, now: jiff::Timestamp::now() };
         let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
-        let (start, method, url) = (Instant::now(), prepared.method, without_query(&prepared.url));
+        let (start, method, url) = (Instant::now(), prepared.method.as_str(), without_query(&prepared.url));
         self.shared.counters.count(operation, window.is_some());
         let answer = self.transmit(operation, prepared).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);

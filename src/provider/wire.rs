@@ -24,10 +24,35 @@ impl Endpoint {
     }
 }
 
+/// An HTTP method that the platforms use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`.
+    Get,
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+    /// `DELETE`.
+    Delete,
+}
+
+impl Method {
+    /// Returns the method as a request line has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// A request as it goes over the wire. Its `Debug` shows neither headers nor body.
 pub struct Prepared {
     /// HTTP method.
-    pub method: &'static str,
+    pub method: Method,
     /// Full URL, with the query.
     pub url: String,
     /// Header names and values.

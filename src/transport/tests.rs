@@ -35,7 +35,7 @@ async fn an_answer_beyond_the_bound_is_not_read_to_its_end() {
         cases.iter().flat_map(|(length, fits)| [(*length, *fits, false), (*length, *fits, true)])
     {
         let url = format!("http://{}/", serve(length, is_compressed).await);
-        let prepared = Prepared { method: "GET", url, headers: Vec::new(), body: Vec::new() };
+        let prepared = Prepared { method: Method::Get, url, headers: Vec::new(), body: Vec::new() };
         match transport.send(prepared).await {
             Ok(answer) => assert_eq!((answer.body.len(), fits), (length, true), "compressed: {is_compressed}"),
             Err(refusal) => {

@@ -40,7 +40,7 @@ pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: RequestCont
 }
 
 /// Puts the attributes beside the other arguments.
-fn fail_all(arguments: &mut Map<String, Value>) {
+fn flatten_attributes(arguments: &mut Map<String, Value>) {
     match arguments.remove(DATA) {
         Some(Value::Object(data)) => arguments.extend(data),
         Some(other) => _ = arguments.insert(DATA.to_owned(), other),

@@ -7,21 +7,25 @@ use serde_json::Value;
 use super::sign::{self, Subject, sign};
 use crate::{
     model::{Refusal, Request, Retry},
-    provider::{CredentialStatus, Endpoint, Prepared, Reply, RequestContext},
+    provider::{
+        CredentialStatus, Endpoint,
+        Method::{self, Delete, Get, Post, Put},
+        Prepared, Reply, RequestContext,
+    },
 };
 
 /// Operations by their names in the vendor's SDKs: method, path behind the project, and the arguments that go into the
 /// query. What stands in braces is taken from the arguments.
-const OPERATIONS: &[(&str, &str, &str, &[&str])] = &[
-    ("CheckRomaInstanceListV2", "GET", "instances", &["limit", "offset"]),
-    ("ListRomaApp", "GET", "instances/{instance_id}/apps", &["limit", "offset"]),
-    ("CheckRomaAppDetails", "GET", "instances/{instance_id}/apps/{app_id}", &[]),
-    ("ValidateRomaApp", "GET", "instances/{instance_id}/validate-apps", &["id", "name"]),
-    ("CheckAuthUsersOfApp", "GET", "instances/{instance_id}/apps/{app_id}/users", &[]),
-    ("CreateRomaApp", "POST", "instances/{instance_id}/apps", &[]),
-    ("UpdateRomaApp", "PUT", "instances/{instance_id}/apps/{app_id}", &[]),
-    ("DeleteRomaApp", "DELETE", "instances/{instance_id}/apps/{app_id}", &[]),
-    ("AddUserToApp", "PUT", "instances/{instance_id}/apps/{app_id}/users", &[]),
+const OPERATIONS: &[(&str, Method, &str, &[&str])] = &[
+    ("CheckRomaInstanceListV2", Get, "instances", &["limit", "offset"]),
+    ("ListRomaApp", Get, "instances/{instance_id}/apps", &["limit", "offset"]),
+    ("CheckRomaAppDetails", Get, "instances/{instance_id}/apps/{app_id}", &[]),
+    ("ValidateRomaApp", Get, "instances/{instance_id}/validate-apps", &["id", "name"]),
+    ("CheckAuthUsersOfApp", Get, "instances/{instance_id}/apps/{app_id}/users", &[]),
+    ("CreateRomaApp", Post, "instances/{instance_id}/apps", &[]),
+    ("UpdateRomaApp", Put, "instances/{instance_id}/apps/{app_id}", &[]),
+    ("DeleteRomaApp", Delete, "instances/{instance_id}/apps/{app_id}", &[]),
+    ("AddUserToApp", Put, "instances/{instance_id}/apps/{app_id}/users", &[]),
 ];
 
 /// Returns the name of an operation as this table spells it.
@@ -31,7 +35,7 @@ pub(super) fn operation(name: &str) -> Option<&'static str> {
 
 /// Says whether an operation only reads.
 pub(super) fn is_read(operation: &str) -> bool {
-    OPERATIONS.iter().any(|(name, method, ..)| *name == operation && *method == "GET")
+    OPERATIONS.iter().any(|(name, method, ..)| *name == operation && *method == Get)
 }
 
 /// Writes a request. Arguments go into the path and the query where the operation has places for them, those of a
@@ -58,10 +62,17 @@ pub(super) fn prepare(request: &Request, endpoint: &Endpoint, stamp: RequestCont
     let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let query: Vec<_> = query.iter().filter_map(|key| Some((*key, text(arguments.remove(*key)?)))).collect();
     let query = sign::query(query.iter().map(|(key, value)| (*key, value.as_str())).collect());
-    let has_body = matches!(*method, "POST" | "PUT");
+    let has_body = matches!(*method, Post | Put);
     let body = if has_body { Value::Object(arguments).to_string().into_bytes() } else { Vec::new() };
-    let draft =
-        Draft { method, url: &endpoint.url, path: full, query, content_type: JSON, body, project: Some(project) };
+    let draft = Draft {
+        method: *method,
+        url: &endpoint.url,
+        path: full,
+        query,
+        content_type: JSON,
+        body,
+        project: Some(project),
+    };
     Ok(authorized(draft, endpoint, stamp))
 }
 
@@ -71,7 +82,7 @@ const JSON: &str = "application/json;charset=utf-8";
 /// A request without its credentials.
 pub(super) struct Draft<'a> {
     /// Method.
-    pub(super) method: &'static str,
+    pub(super) method: Method,
     /// Root of the service.
     pub(super) url: &'a str,
     /// Path below the root, encoded.
@@ -107,7 +118,7 @@ pub(super) fn authorized(draft: Draft<'_>, endpoint: &Endpoint, stamp: RequestCo
             signed.push(("content-type", content_type.to_owned()));
         }
         let subject = Subject {
-            method,
+            method: method.as_str(),
             path: &format!("{root}{path}"),
             query: &query,
             headers: signed.iter().map(|(name, value)| (*name, value.as_str())).collect(),

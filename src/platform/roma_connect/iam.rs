@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::Refusal,
-    provider::{Endpoint, Login, LoginResult, Reply, RequestContext},
+    provider::{Endpoint, Login, LoginResult, Method, Reply, RequestContext},
 };
 
 /// How long before its end a token is renewed.
@@ -29,7 +29,7 @@ pub(super) fn login(endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Op
     if let Some(password) = endpoint.secrets.get("password") {
         let body = token_request(endpoint, password.expose_secret())?;
         let draft = Draft {
-            method: "POST",
+            method: Method::Post,
             url: &url,
             path: "/v3/auth/tokens".to_owned(),
             query: "nocatalog=true".to_owned(),
@@ -49,7 +49,7 @@ pub(super) fn login(endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Op
         Refusal::new(None, "the project is not known: set `projectId`, or `region` whose project it is")
     })?;
     let draft = Draft {
-        method: "GET",
+        method: Method::Get,
         url: &url,
         path: "/v3/projects".to_owned(),
         query: sign::query(vec![("name", name)]),
@@ -186,7 +186,7 @@ mod tests {
             let told = match login(&endpoint(settings, secrets), STAMP) {
                 Ok(None) => "nothing".to_owned(),
                 Ok(Some(Login { prepared, .. })) => {
-                    format!("{} {} {}", prepared.method, prepared.url, String::from_utf8_lossy(&prepared.body))
+                    format!("{} {} {}", prepared.method.as_str(), prepared.url, String::from_utf8_lossy(&prepared.body))
                 }
                 Err(refusal) => refusal.to_string(),
             };

@@ -11,7 +11,7 @@ use axum::{
 use reconcile::{
     model::{Refusal, Request},
     provider::{
-        Endpoint, Kind, Platform, Prepared, Reply, RequestContext, SettingSpec,
+        Endpoint, Kind, Method, Platform, Prepared, Reply, RequestContext, SettingSpec,
         settings::{Format, Role, TIME_ZONE},
     },
 };
@@ -70,7 +70,7 @@ impl Platform for Toy {
         let name = request.arguments["name"].as_str().unwrap_or_default();
         let key = endpoint.secrets.get("key").map(|key| ("x-key", key.expose_secret().to_owned()));
         Ok(Prepared {
-            method: if request.operation == "show" { "GET" } else { "PUT" },
+            method: if request.operation == "show" { Method::Get } else { Method::Put },
             url: format!("{}/notes/{name}", endpoint.url),
             headers: key.into_iter().chain([("content-type", "application/json".to_owned())]).collect(),
             body: request.arguments["text"].to_string().into_bytes(),

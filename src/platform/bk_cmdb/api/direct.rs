@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{RequestContext, account, fail_all, table::Operation};
+use super::{RequestContext, account, flatten_attributes, table::Operation};
 use crate::{
     model::Refusal,
-    provider::{Endpoint, Prepared},
+    provider::{Endpoint, Method, Prepared},
 };
 
 pub(super) fn prepare(
@@ -34,9 +34,9 @@ pub(super) fn prepare(
 
 /// Returns what is left of the arguments as a body: attributes lie beside the rest.
 pub(super) fn body(operation: &Operation, mut arguments: Map<String, Value>) -> Vec<u8> {
-    if operation.method == "GET" {
+    if operation.method == Method::Get {
         return Vec::new();
     }
-    fail_all(&mut arguments);
+    flatten_attributes(&mut arguments);
     Value::Object(arguments).to_string().into_bytes()
 }

@@ -3,10 +3,10 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use super::{DATA, RequestContext, fail_all, table::Component, table::Operation};
+use super::{DATA, RequestContext, flatten_attributes, table::Component, table::Operation};
 use crate::{
     model::Refusal,
-    provider::{Endpoint, Prepared},
+    provider::{Endpoint, Method, Prepared},
 };
 
 pub(super) fn prepare(
@@ -18,7 +18,7 @@ pub(super) fn prepare(
     let name = operation.name;
     match operation.component {
         Component::None => return Err(Refusal::absent(name, "the ESB does not offer it")),
-        Component::Flat | Component::Get => fail_all(&mut body),
+        Component::Flat | Component::Get => flatten_attributes(&mut body),
         // Without `data` the server would get the text `null`, on which it breaks.
         Component::Data => _ = body.entry(DATA).or_insert_with(|| json!({})),
     }
@@ -45,8 +45,8 @@ pub(super) fn prepare(
             let value = utf8_percent_encode(&value, NON_ALPHANUMERIC);
             url.extend([if at == 0 { "?" } else { "&" }, key, "=", &value.to_string()]);
         }
-        return Ok(Prepared { method: "GET", url, headers, body: Vec::new() });
+        return Ok(Prepared { method: Method::Get, url, headers, body: Vec::new() });
     }
     headers.push(("content-type", "application/json".to_owned()));
-    Ok(Prepared { method: "POST", url, headers, body: Value::Object(body).to_string().into_bytes() })
+    Ok(Prepared { method: Method::Post, url, headers, body: Value::Object(body).to_string().into_bytes() })
 }

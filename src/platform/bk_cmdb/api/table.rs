@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use crate::{model::Refusal, platform::bk_cmdb::version::Version};
+use crate::{
+    model::Refusal,
+    platform::bk_cmdb::version::Version,
+    provider::Method::{self, Delete, Post, Put},
+};
 
 /// What stays as it is in a path.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.').remove(b'~');
@@ -30,7 +34,7 @@ pub(super) struct Operation {
     /// It changes nothing.
     pub(super) reads: bool,
     /// Method at the gateway and the server.
-    pub(super) method: &'static str,
+    pub(super) method: Method,
     /// Path below `/api/v3` at the server; arguments named in braces go into it.
     path: &'static str,
     /// Path at the gateway, where it is another.
@@ -43,10 +47,10 @@ pub(super) struct Operation {
 }
 
 const fn read(name: &'static str, path: &'static str) -> Operation {
-    Operation { reads: true, ..write(name, "POST", path) }
+    Operation { reads: true, ..write(name, Post, path) }
 }
 
-const fn write(name: &'static str, method: &'static str, path: &'static str) -> Operation {
+const fn write(name: &'static str, method: Method, path: &'static str) -> Operation {
     Operation {
         name,
         reads: false,
@@ -82,7 +86,7 @@ impl Operation {
     }
 
     const fn get(mut self) -> Self {
-        self.method = "GET";
+        self.method = Method::Get;
         self.component = Component::Get;
         self
     }
@@ -137,19 +141,19 @@ static OPERATIONS: &[Operation] = &[
     read("find_module_batch", "/findmany/module/bk_biz_id/{bk_biz_id}"),
     read("find_module_with_relation", "/findmany/module/with_relation/biz/{bk_biz_id}"),
     read("get_biz_internal_module", "/topo/internal/{bk_supplier_account}/{bk_biz_id}").get(),
-    write("create_module", "POST", "/module/{bk_biz_id}/{bk_set_id}").component(Component::Data),
-    write("update_module", "PUT", "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}").component(Component::Data),
-    write("delete_module", "DELETE", "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}"),
+    write("create_module", Post, "/module/{bk_biz_id}/{bk_set_id}").component(Component::Data),
+    write("update_module", Put, "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}").component(Component::Data),
+    write("delete_module", Delete, "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}"),
     read("search_inst_by_object", "/inst/search/{bk_supplier_account}/{bk_obj_id}")
         .gateway("/inst/search/owner/{bk_supplier_account}/object/{bk_obj_id}"),
     read("search_object_instances", "/search/instances/object/{bk_obj_id}").since_3_10(),
     read("count_object_instances", "/count/instances/object/{bk_obj_id}").since_3_10(),
-    write("create_inst", "POST", "/create/instance/object/{bk_obj_id}"),
-    write("batch_create_inst", "POST", "/createmany/instance/object/{bk_obj_id}").since_3_10(),
-    write("update_inst", "PUT", "/update/instance/object/{bk_obj_id}/inst/{bk_inst_id}"),
-    write("batch_update_inst", "PUT", "/updatemany/instance/object/{bk_obj_id}"),
-    write("delete_inst", "DELETE", "/delete/instance/object/{bk_obj_id}/inst/{bk_inst_id}"),
-    write("batch_delete_inst", "DELETE", "/deletemany/instance/object/{bk_obj_id}"),
+    write("create_inst", Post, "/create/instance/object/{bk_obj_id}"),
+    write("batch_create_inst", Post, "/createmany/instance/object/{bk_obj_id}").since_3_10(),
+    write("update_inst", Put, "/update/instance/object/{bk_obj_id}/inst/{bk_inst_id}"),
+    write("batch_update_inst", Put, "/updatemany/instance/object/{bk_obj_id}"),
+    write("delete_inst", Delete, "/delete/instance/object/{bk_obj_id}/inst/{bk_inst_id}"),
+    write("batch_delete_inst", Delete, "/deletemany/instance/object/{bk_obj_id}"),
     read("search_objects", "/find/object"),
     read("search_object_attribute", "/find/objectattr"),
     read("search_object_unique", "/find/objectunique/object/{bk_obj_id}").component(Component::None),
@@ -158,17 +162,17 @@ static OPERATIONS: &[Operation] = &[
     read("search_instance_associations", "/search/instance_associations/object/{bk_obj_id}").since_3_10(),
     read("count_instance_associations", "/count/instance_associations/object/{bk_obj_id}").since_3_10(),
     read("search_related_inst_asso", "/find/instassociation/related"),
-    write("add_instance_association", "POST", "/create/instassociation"),
-    write("batch_create_instance_association", "POST", "/createmany/instassociation").since_3_10(),
-    write("delete_instance_association", "DELETE", "/delete/instassociation/{bk_obj_id}/{id}").since_3_10(),
+    write("add_instance_association", Post, "/create/instassociation"),
+    write("batch_create_instance_association", Post, "/createmany/instassociation").since_3_10(),
+    write("delete_instance_association", Delete, "/delete/instassociation/{bk_obj_id}/{id}").since_3_10(),
     // Up to 3.9 all rows lay in one table (contract section 4.3).
-    write("delete_instance_association", "DELETE", "/delete/instassociation/{id}"),
-    write("delete_related_inst_asso", "DELETE", "/delete/instassociation/batch"),
+    write("delete_instance_association", Delete, "/delete/instassociation/{id}"),
+    write("delete_related_inst_asso", Delete, "/delete/instassociation/batch"),
     read("list_proc_template", "/findmany/proc/proc_template"),
     read("get_proc_template", "/find/proc/proc_template/id/{process_template_id}"),
-    write("batch_create_proc_template", "POST", "/createmany/proc/proc_template"),
-    write("update_proc_template", "PUT", "/update/proc/proc_template"),
-    write("delete_proc_template", "DELETE", "/deletemany/proc/proc_template"),
+    write("batch_create_proc_template", Post, "/createmany/proc/proc_template"),
+    write("update_proc_template", Put, "/update/proc/proc_template"),
+    write("delete_proc_template", Delete, "/deletemany/proc/proc_template"),
     read("list_service_template", "/findmany/proc/service_template"),
     read("get_service_template", "/find/proc/service_template/{service_template_id}").get(),
     // It came with 3.10.18.
@@ -224,7 +228,7 @@ mod tests {
         let check = |name: &str, arguments: Value, gateway: bool, version: Option<&str>, expected: &str| {
             let Value::Object(mut arguments) = arguments else { unreachable!("an object") };
             let told = find(name, &arguments, version.and_then(Version::parse)).and_then(|operation| {
-                Ok(format!("{} {}", operation.method, operation.path(gateway, "0", &mut arguments)?))
+                Ok(format!("{} {}", operation.method.as_str(), operation.path(gateway, "0", &mut arguments)?))
             });
             let told = told.map_or_else(
                 |refusal| refusal.to_string(),

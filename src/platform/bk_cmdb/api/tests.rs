@@ -155,7 +155,7 @@ fn wire(request: &Request, settings: &[(&'static str, &str)], secrets: &[(&'stat
         Err(refusal) => refusal.to_string(),
         Ok(prepared) => {
             assert!(!format!("{prepared:?}").contains("canary"));
-            let mut text = format!("{} {}\n", prepared.method, prepared.url);
+            let mut text = format!("{} {}\n", prepared.method.as_str(), prepared.url);
             for (name, value) in prepared.headers.iter().filter(|(name, _)| !matches!(*name, "accept" | "content-type"))
             {
                 let _ = writeln!(text, "{name}: {value}");
