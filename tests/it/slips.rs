@@ -10,35 +10,37 @@ fn site() -> Site {
 
 #[test]
 fn a_flag_in_the_environment_is_a_plain_yes_or_no() {
-    let check = |value: &str, code: i32, writes: i32| {
+    let check = |value: &str, writes: i32, message: &str| {
         let site = site();
         let mut command = site.command(&["apply"]);
         command.env("RECONCILE_AUTO_APPROVE", value);
         let output = site.end(command, "");
-        assert_eq!(output.code, Some(code), "{value}: {output}");
+        assert_eq!(output.code, Some(if message.is_empty() { 0 } else { 64 }), "{value}: {output}");
+        assert!(output.stderr.contains(message), "{value}: {output}");
         assert_eq!(operations(&site.writes()), if writes == 0 { json!({}) } else { json!({"update_inst": writes}) });
     };
-    check("nein", 64, 0);
-    check("maybe", 64, 0);
-    check("no", 64, 0);
-    check("", 64, 0);
-    check("true", 0, 1);
-    check("1", 0, 1);
+    check("nein", 0, "invalid value 'nein' for '--auto-approve': it is neither true nor false");
+    check("maybe", 0, "invalid value 'maybe' for '--auto-approve'");
+    check("no", 0, "there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead without asking");
+    check("", 0, "there is no terminal to ask on: nothing was sent");
+    check("true", 1, "");
+    check("1", 1, "");
 }
 
 #[test]
 fn an_address_that_means_nothing_is_refused() {
-    for arguments in [
-        ["--exclude", "Instnce/*"],
-        ["--exclude", "cmdb-prd"],
-        ["--target", "Instance/two"],
-        ["--target", "nowhere"],
-        ["--rate", "0"],
-        ["--parallelism", "0"],
+    for (flag, value, message) in [
+        ("--exclude", "Instnce/*", "no declared object fits `Instnce/*`"),
+        ("--exclude", "cmdb-prd", "no target fits `cmdb-prd`"),
+        ("--target", "Instance/two", "no declared object fits `Instance/two`; did you mean `Instance/one`?"),
+        ("--target", "nowhere", "no target fits `nowhere`"),
+        ("--rate", "0", "invalid value '0' for '--rate <N>': it has to be a number above 0"),
+        ("--parallelism", "0", "invalid value '0' for '--parallelism <N>': it has to be a whole number above 0"),
     ] {
         let site = site();
-        let output = site.run(&["apply", "-y", arguments[0], arguments[1]]);
-        assert_eq!(output.code, Some(64), "{arguments:?}: {output}");
+        let output = site.run(&["apply", "-y", flag, value]);
+        assert_eq!(output.code, Some(64), "{flag} {value}: {output}");
+        assert!(output.stderr.contains(message), "{flag} {value}: {output}");
         assert_eq!(operations(&site.writes()), json!({}));
     }
 }

@@ -6,6 +6,8 @@ use reconcile_sandbox::{
 };
 use serde_json::{Value, json};
 
+use crate::cmdb::{esb, send};
+
 fn simulator() -> Simulator {
     let simulator = Simulator::new();
     let state = json!({
@@ -38,17 +40,6 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> 
         body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
         ..Request::default()
     }
-}
-
-/// Sends a request; returns the status and the body, a text if it is no JSON.
-fn send(simulator: &Simulator, request: &Request) -> (u16, Value) {
-    let answer = simulator.answer(request);
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
-    (answer.status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-}
-
-fn esb(simulator: &Simulator, operation: &str, body: &Value) -> Value {
-    send(simulator, &request("POST", &format!("/api/c/compapi/v2/cc/{operation}/"), &[], body)).1
 }
 
 /// Calls the api-server; returns the code, 0 for success, or -1 for what is no envelope.

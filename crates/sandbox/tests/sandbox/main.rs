@@ -1,6 +1,7 @@
 //! The sandbox from outside: its simulators against documents and recordings, its server, its control, its faults.
 
 mod accesses;
+mod cmdb;
 mod conformance;
 mod contract;
 mod interop;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use reconcile_sandbox::{
-    bk_cmdb::Simulator,
-    simulator::{Request, Simulator as _},
-};
+use reconcile_sandbox::{bk_cmdb::Simulator, simulator::Simulator as _};
 use serde_json::{Value, json};
 
-use crate::accesses::{ACCESSES, Access, Esb, Operation, equal, is_envelope, operations};
+use crate::{
+    accesses::{ACCESSES, Access, Esb, Operation, equal, is_envelope, operations},
+    cmdb::{esb, send},
+};
 
 /// A state on which each operation has something to do.
 fn state() -> Value {
@@ -54,18 +54,6 @@ fn simulator() -> Simulator {
     simulator
 }
 
-fn send(simulator: &Simulator, request: &Request) -> Value {
-    let answer = simulator.answer(request);
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
-}
-
-fn esb(simulator: &Simulator, operation: &str, body: &Value) -> Value {
-    let path = format!("/api/c/compapi/v2/cc/{operation}/");
-    let body = body.to_string().into_bytes();
-    send(simulator, &Request { method: "POST".to_owned(), path, body, ..Request::default() })
-}
-
 fn named(name: &str) -> Operation {
     operations().into_iter().find(|operation| operation.name == name).expect("an operation of the table")
 }
@@ -80,7 +68,7 @@ fn every_operation_through_every_access() {
             let noted = simulator.peek(&request);
             assert_eq!(noted.operation, operation.name, "{access:?}");
             let before = simulator.state();
-            let answer = send(&simulator, &request);
+            let answer = send(&simulator, &request).1;
             assert!(is_envelope(access, &answer), "{} {access:?}: {answer}", operation.name);
             assert_eq!(answer["result"], json!(true), "{} {access:?}: {answer}", operation.name);
             let changed = simulator.state() != before;
@@ -107,7 +95,7 @@ fn every_operation_refuses_what_is_no_json() {
                 continue;
             }
             request.body = b"{\"a\": 1} x".to_vec();
-            let answer = send(&simulator(), &request);
+            let answer = send(&simulator(), &request).1;
             let code = answer.get("code").or(answer.get("bk_error_code"));
             let ignored = operation.method == "DELETE" && answer["result"] == json!(true);
             let expected = if access == Access::Esb { 1_306_406 } else { 1_199_000 };
@@ -147,7 +135,7 @@ fn operations_by_version() {
             let has = version != "3.9" || !newer.contains(operation.name);
             for access in ACCESSES {
                 let Some(request) = operation.request(access, &vars, &operation.body) else { continue };
-                let answer = send(&simulator, &request);
+                let answer = send(&simulator, &request).1;
                 assert_eq!(answer["result"] == json!(true), has, "{version} {} {access:?}: {answer}", operation.name);
                 // Before 3.14 the api-server does not rename for the gateway.
                 let names = if access == Access::Direct || (access == Access::Gateway && version != "3.14") {
@@ -325,7 +313,7 @@ fn attributes_that_a_service_template_configures() {
     assert_eq!(update(7, json!({"operator": "bob"}))["code"], 0, "no module of the template");
     let list = |body: Value| {
         let operation = named("list_service_template_attribute");
-        send(&simulator, &operation.request(Access::Direct, &json!({}), &body).expect("the server lists them"))
+        send(&simulator, &operation.request(Access::Direct, &json!({}), &body).expect("the server lists them")).1
     };
     let rows = list(json!({"bk_biz_id": 3, "id": 1}))["data"]["attributes"].clone();
     assert_eq!(rows, state["service_template_attributes"]);
@@ -370,7 +358,7 @@ fn watches_of_every_resource() {
         let operation = named(write);
         let request =
             operation.request(Access::Esb, &operation.vars, &operation.body).expect("every one has a component");
-        assert_eq!(send(&simulator, &request)["result"], json!(true), "{write}");
+        assert_eq!(send(&simulator, &request).1["result"], json!(true), "{write}");
         let answer = ask(&watch(cursor, json!([])));
         let events = answer["data"]["bk_events"].as_array().expect("events");
         assert_eq!((events.len(), &answer["data"]["bk_watched"]), (1, &json!(true)), "{resource}: {answer}");

@@ -6,6 +6,8 @@ use reconcile_sandbox::{
 };
 use serde_json::{Value, json};
 
+use crate::cmdb::esb;
+
 /// A model with one attribute of each type.
 fn state() -> Value {
     let attribute = |id: &str, kind: &str, option: Value| json!({"bk_obj_id": "m", "bk_property_id": id, "bk_property_name": id, "bk_property_type": kind, "option": option});
@@ -72,13 +74,6 @@ fn simulator() -> Simulator {
     let simulator = Simulator::new();
     simulator.load(&state()).expect("the state is fine");
     simulator
-}
-
-fn esb(simulator: &Simulator, operation: &str, body: &Value) -> Value {
-    let path = format!("/api/c/compapi/v2/cc/{operation}/");
-    let body = body.to_string().into_bytes();
-    let answer = simulator.answer(&Request { method: "POST".to_owned(), path, body, ..Request::default() });
-    serde_json::from_slice(&answer.body).expect("an envelope")
 }
 
 /// What becomes of a value: stored as sent, stored as something else, or refused.
