@@ -17,7 +17,7 @@ use std::{
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-pub use self::access::{Reader, Writer};
+pub use self::access::{ReadSource, Reader, Writer};
 pub use self::shared::Shared;
 use super::{
     call_log::{CallRecord, without_query},
@@ -27,7 +27,6 @@ use super::{
     notice::{NOTICEABLE, Notice, bounded, until},
     redirect,
     retry::{Patience, wait, waits},
-    scope_reader::ScopeReader,
     send_window::SendWindow,
     session::{Held, Session},
 };
@@ -110,7 +109,7 @@ impl Connection {
 
     /// Returns the way to use it that cannot write.
     pub fn reader(self: &Arc<Self>) -> Reader {
-        Reader { connection: self.clone(), scopes: None }
+        Reader { connection: self.clone(), source: None }
     }
 
     /// Returns the way to use it that can write.

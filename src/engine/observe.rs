@@ -8,7 +8,10 @@ use std::{
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::{connection::Reader, drive::drive_all};
+use super::{
+    connection::Reader,
+    drive::{drive, drive_all},
+};
 use crate::{
     diagnostic::Diagnostic,
     model::{Change, Desired, ObservedState, ResourceId},
@@ -178,9 +181,26 @@ async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Pl
     for kind in state.platform.kinds() {
         let group: Vec<_> = open.iter().filter(|(one, _)| one.id.kind == kind.name()).copied().collect();
         if !group.is_empty() {
-            for (id, observed) in super::verify::reread(reader, *kind, &group).await {
+            for (id, observed) in reread(reader, *kind, &group).await {
                 state.facts.record(id, observed);
             }
+        }
+    }
+}
+
+/// Reads objects again by their handles.
+pub(super) async fn reread(
+    reader: &Reader,
+    kind: &dyn Kind,
+    objects: &[(&Desired, &Value)],
+) -> HashMap<ResourceId, ObservedState> {
+    let mut facts = Facts::new(Freshness::Primary, reader.settings().await.unwrap_or_default());
+    let reread = |facts: &mut Facts| kind.reread(objects, facts);
+    match drive(reader, kind, &mut facts, reread).await {
+        Ok(observation) => observation.known.into_iter().collect(),
+        Err(error) => {
+            let unknown = ObservedState::Unknown(error.to_string());
+            objects.iter().map(|(desired, _)| (desired.id.clone(), unknown.clone())).collect()
         }
     }
 }

@@ -15,7 +15,10 @@ use futures_util::{
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::{connection::Reader, drive::drive};
+use super::{
+    connection::{ReadSource, Reader},
+    drive::drive,
+};
 use crate::{
     model::{Refusal, Request, Retry},
     provider::{
@@ -49,6 +52,19 @@ impl fmt::Debug for ScopeReader {
     }
 }
 
+impl ReadSource for ScopeReader {
+    fn settings(&self) -> Option<Result<HashMap<String, String>, Refusal>> {
+        match &self.source {
+            Source::Live(_) => None,
+            Source::Kept(settings) => Some(settings.clone()),
+        }
+    }
+
+    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Value, Refusal>> {
+        self.read_from_scopes(request).boxed()
+    }
+}
+
 /// What taking a snapshot of a target came to.
 pub struct Taken {
     /// What is sealed; nothing where not even the target's settings could be had.
@@ -78,21 +94,12 @@ impl ScopeReader {
         Self { schema, source, scopes: Mutex::default(), kept, guessed: Mutex::default() }
     }
 
-    /// Returns the settings of the target; none where the live ones are meant.
-    pub(super) fn settings(&self) -> Option<Result<HashMap<String, String>, Refusal>> {
-        match &self.source {
-            Source::Live(_) => None,
-            Source::Kept(settings) => Some(settings.clone()),
-        }
-    }
-
     /// Returns what was answered from a scope that does not quite tell, in words.
     pub fn guessed(&self) -> BTreeSet<String> {
         self.guessed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Answers a read.
-    pub(super) async fn answer(&self, request: &Request) -> Result<Value, Refusal> {
+    async fn read_from_scopes(&self, request: &Request) -> Result<Value, Refusal> {
         for (at, scope) in self.schema.scopes(request).iter().enumerate() {
             let Some(content) = self.content(scope).await else { continue };
             if let Some(answer) = self.schema.select(request, scope, &*content?) {

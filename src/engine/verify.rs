@@ -2,31 +2,12 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
-use super::{connection::Reader, drive::drive, observe::observe_target};
+use super::{connection::Reader, observe::observe_target};
 use crate::{
     diff::values::same,
     model::{Change, Desired, FieldChange, FieldPath, Live, ObservedState, Outcome, ResourceId},
     provider::{Facts, Freshness, Kind},
 };
-
-/// Reads objects again by their handles.
-pub(super) async fn reread(
-    reader: &Reader,
-    kind: &dyn Kind,
-    objects: &[(&Desired, &Value)],
-) -> HashMap<ResourceId, ObservedState> {
-    let mut facts = Facts::new(Freshness::Primary, reader.settings().await.unwrap_or_default());
-    let reread = |facts: &mut Facts| kind.reread(objects, facts);
-    match drive(reader, kind, &mut facts, reread).await {
-        Ok(observation) => observation.known.into_iter().collect(),
-        Err(error) => {
-            let unknown = ObservedState::Unknown(error.to_string());
-            objects.iter().map(|(desired, _)| (desired.id.clone(), unknown.clone())).collect()
-        }
-    }
-}
 
 /// Looks objects up by their keys, as if they had never been seen.
 pub(super) async fn look_up(reader: &Reader, objects: Vec<&Desired>) -> HashMap<ResourceId, ObservedState> {

@@ -307,3 +307,35 @@ fn the_same_form_goes_to_stdout() {
     let output = site.run(&["plan", "-o", "jsn"]);
     assert_eq!(output.code, Some(64), "{output}");
 }
+
+#[test]
+fn reports_are_written_where_stdout_takes_nothing() {
+    let report = |site: &Site, command: &str, stdout: Stdio| {
+        let mut run = site.command(&[command, "--output-file", "json=report.json"]);
+        let output = run.stdout(stdout).stderr(Stdio::piped()).output().expect("the program runs");
+        let text = std::fs::read_to_string(site.path().join("report.json")).expect("the report is written");
+        let document: Value = serde_json::from_str(&text).expect("it is JSON");
+        (output.status.code(), document["kind"].clone(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device").into();
+    // A reader that went away, as `| head` does, is no error.
+    let closed = || {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        Stdio::from(writer)
+    };
+    for command in ["plan", "drift"] {
+        let site = site();
+        let (code, kind, _) = report(&site, command, closed());
+        assert_eq!(code, Some(0), "{command}");
+        assert!(kind.is_string(), "{command}");
+        let (code, kind, stderr) = report(&site, command, full());
+        assert_eq!(code, Some(1), "{command}: {stderr}");
+        assert!(kind.is_string(), "{command}");
+        assert_eq!(stderr.matches("the result could not be written").count(), 1, "{command}: {stderr}");
+    }
+    // Broken manifests are reported there too.
+    let site = Site::with(&state(), &[("all.yaml", "apiVersion: bk-cmdb/v1\nkind: Instans\n")]);
+    let (code, kind, _) = report(&site, "plan", full());
+    assert_eq!((code, kind), (Some(1), json!("Validation")));
+}

@@ -229,6 +229,49 @@ fn each_part_uses_only_what_it_may() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Returns the files of a room that each of its files uses, but for the files that it is a part of and its own parts.
+fn uses_within(room: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let all: Vec<Source> = sources("src").into_iter().filter(|source| !source.is_test()).collect();
+    let modules: BTreeSet<&str> = all.iter().map(Source::module).filter(|module| module.starts_with(room)).collect();
+    let is_kin =
+        |one: &str, other: &str| one.starts_with(&format!("{other}/")) || other.starts_with(&format!("{one}/"));
+    let uses = all.iter().filter(|source| modules.contains(source.module())).map(|source| {
+        let code = source.code();
+        let paths: BTreeSet<String> = crate_paths(&code).union(&super_paths(source.module(), &code)).cloned().collect();
+        // A path ends with the names of items; the longest beginning that is a file is meant.
+        let files = paths.iter().filter_map(|path| {
+            let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+            ends.filter_map(|end| modules.get(&path[..end])).next_back().copied()
+        });
+        let files = files.filter(|file| *file != source.module() && !is_kin(file, source.module()));
+        (source.module().to_owned(), files.map(str::to_owned).collect())
+    });
+    uses.collect()
+}
+
+/// Returns the files that use each other in a circle, by taking away again and again those that use no other.
+fn circles(mut uses: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    loop {
+        let free: BTreeSet<String> =
+            uses.iter().filter(|(_, used)| used.is_empty()).map(|(file, _)| file.clone()).collect();
+        if free.is_empty() {
+            return uses.into_keys().collect();
+        }
+        uses.retain(|file, _| !free.contains(file));
+        uses.values_mut().for_each(|used| used.retain(|file| !free.contains(file)));
+    }
+}
+
+#[test]
+fn files_of_the_engine_use_each_other_in_one_direction() {
+    let uses = uses_within("engine");
+    assert!(uses["engine/observe"].contains("engine/drive"), "the rule sees what is used: {uses:?}");
+    assert_eq!(circles(uses), Vec::<String>::new());
+    let circle = [("a", vec!["b"]), ("b", vec!["a"]), ("c", vec![]), ("d", vec!["c"])];
+    let named = circle.map(|(file, used)| (file.to_owned(), used.into_iter().map(str::to_owned).collect()));
+    assert_eq!(circles(BTreeMap::from(named)), ["a", "b"]);
+}
+
 #[test]
 fn the_sandbox_shares_no_code_with_the_program() {
     let manifest = std::fs::read_to_string(root().join("crates/sandbox/Cargo.toml")).expect("the crate has a manifest");

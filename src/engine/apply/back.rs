@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Attempt, ReadBack, Run};
 use crate::{
-    engine::verify::{look_up, reread},
+    engine::{observe::reread, verify::look_up},
     model::{Action, Desired, ObservedState, ResourceId},
     plan::implicit_dependencies,
 };

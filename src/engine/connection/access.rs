@@ -2,21 +2,33 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::{Arc, PoisonError},
     time::Instant,
 };
 
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, ScopeReader, SendResult, SendWindow, Target};
+use super::{Connection, SendResult, SendWindow, Target};
 use crate::model::{Refusal, Request};
+
+/// Answers reads in place of the server, such as a snapshot.
+pub trait ReadSource: fmt::Debug + Send + Sync {
+    /// Returns the settings of the target that are not secret; `None` if those of the server are meant.
+    fn settings(&self) -> Option<Result<HashMap<String, String>, Refusal>>;
+
+    /// Answers a read.
+    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Value, Refusal>>;
+}
 
 /// Reads from a target. It has no method that writes.
 #[derive(Debug, Clone)]
 pub struct Reader {
     pub(super) connection: Arc<Connection>,
-    pub(super) scopes: Option<Arc<ScopeReader>>,
+    /// Answers reads in place of the server.
+    pub(super) source: Option<Arc<dyn ReadSource>>,
 }
 
 impl Reader {
@@ -25,16 +37,16 @@ impl Reader {
         &self.connection.target
     }
 
-    /// Returns a reader that has everything answered by a seal.
+    /// Returns a reader whose reads are answered by `source` in place of the server.
     #[must_use]
-    pub fn through(self, scopes: Arc<ScopeReader>) -> Self {
-        Self { scopes: Some(scopes), ..self }
+    pub fn through(self, source: Arc<dyn ReadSource>) -> Self {
+        Self { source: Some(source), ..self }
     }
 
     /// Returns the settings of the target that are not secret, such as `timeZone`. Where they cannot be had, no request
     /// would be answered either.
     pub async fn settings(&self) -> Result<HashMap<String, String>, Refusal> {
-        if let Some(settings) = self.scopes.as_ref().and_then(|scopes| scopes.settings()) {
+        if let Some(settings) = self.source.as_ref().and_then(|source| source.settings()) {
             return settings;
         }
         let held = self.connection.session.get(&*self.connection).await?;
@@ -51,8 +63,8 @@ impl Reader {
         if !self.connection.target.platform.is_read(request.operation) {
             return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
         }
-        if let Some(scopes) = &self.scopes {
-            return scopes.answer(request).await;
+        if let Some(source) = &self.source {
+            return source.answer(request).await;
         }
         match self.connection.settle(request, None).await {
             SendResult::Answered(answer) => answer,

@@ -13,9 +13,8 @@ use crate::{
         check::check,
         connection::{Connection, Reader, Shared, Target},
         impact::impact,
-        observe::{note, observe_target},
+        observe::{note, observe_target, reread},
         prune::prune,
-        verify::reread,
     },
     model::{
         Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, ResourceId,
