@@ -143,7 +143,7 @@ pub async fn run(agent: Agent, stop: CancellationToken) -> Result<(), AgentError
     }
     let status = agent.status.clone();
     tokio::select! {
-        () = cycle::Cycle::new(agent, stop).go() => Ok(()),
+        () = cycle::Cycle::new(agent, stop).run() => Ok(()),
         never = beat(&status) => match never {},
     }
 }

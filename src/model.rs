@@ -263,7 +263,7 @@ impl DisplayKind {
 
 impl FieldChange {
     /// Returns a text that is the same for the same change of the same field of the same object.
-    pub fn mark(&self, id: &ResourceId) -> String {
+    pub fn fingerprint(&self, id: &ResourceId) -> String {
         format!("{id} {} {:?} {:?}", self.path, self.from, self.to)
     }
 }

@@ -12,7 +12,7 @@ mod settle;
 
 pub use moved::moved;
 pub use select::{implicit_dependencies, part, select};
-use settle::{Held, block_cycles, block_dependents, settle_claims, settle_deletes};
+use settle::{Held, block_cycles, block_dependents, order_by_unique_keys, order_deletes};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -245,21 +245,21 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         match candidate {
             Ok(candidate) => {
                 let unique_keys = kind.unique_keys(desired, candidate.live, candidate.context, &state.facts);
-                held.unique_keys.extend(unique_keys.held.into_iter().map(|claim| (claim, &desired.id)));
+                held.unique_keys.extend(unique_keys.current.into_iter().map(|claim| (claim, &desired.id)));
                 if !desired.selected {
                     continue;
                 }
                 if candidate.is_nothing() {
                     unchanged += usize::from(!reported.contains_key(&desired.id));
                 } else if policy::policy_allows(&desired.policies, candidate.action) {
-                    let wanted = if candidate.action == Action::Delete { Vec::new() } else { unique_keys.wanted };
+                    let wanted = if candidate.action == Action::Delete { Vec::new() } else { unique_keys.desired };
                     candidates.insert(&desired.id, Candidate { wanted, ..candidate });
                 }
             }
             Err(cause) => {
                 if let Some(ObservedState::Found(live)) = state.facts.observed(&desired.id) {
                     let unique_keys = kind.unique_keys(desired, Some(live), CreateContext::none(), &state.facts);
-                    held.unique_keys.extend(unique_keys.held.into_iter().map(|claim| (claim, &desired.id)));
+                    held.unique_keys.extend(unique_keys.current.into_iter().map(|claim| (claim, &desired.id)));
                 }
                 if desired.selected {
                     blocked.insert(&desired.id, cause);
@@ -271,8 +271,8 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         // What is known of a scope is why nothing is removed in it.
         blocked.extend(state.facts.observed(&scope.id).and_then(trouble).map(|cause| (&scope.id, cause)));
     }
-    settle_claims(&mut candidates, &held, &mut blocked);
-    settle_deletes(&mut candidates, &mut blocked);
+    order_by_unique_keys(&mut candidates, &held, &mut blocked);
+    order_deletes(&mut candidates, &mut blocked);
     block_dependents(&mut candidates, &mut blocked);
     let edges = |candidates: &BTreeMap<&ResourceId, Candidate<'_>>| -> BTreeMap<ResourceId, BTreeSet<ResourceId>> {
         candidates.iter().map(|(id, one)| ((*id).clone(), one.after.clone())).collect()
@@ -356,7 +356,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
     let fields = is_looked_at.then(|| kind.compare(desired, live, &state.facts).map_err(Cause::Wrong));
     let mut fields = fields.transpose()?.unwrap_or_default();
     fields.retain(|field| live.is_none() || desired.policies.of(&field.path) == Policy::Enforce);
-    fields.retain(|field| !state.facts.suppressed.contains(&field.mark(&desired.id)));
+    fields.retain(|field| !state.facts.suppressed.contains(&field.fingerprint(&desired.id)));
     let action = if live.is_some() { Action::Update } else { Action::Create };
     // What is made in this run has to be there first.
     let made = |id: &ResourceId| matches!(state.facts.observed(id), Some(ObservedState::Absent { .. }));

@@ -295,7 +295,7 @@ pub struct Notes {
 #[derive(Debug, Default)]
 pub struct UniqueKeys {
     /// Held now.
-    pub held: Vec<String>,
+    pub current: Vec<String>,
     /// Held once the object is as declared.
-    pub wanted: Vec<String>,
+    pub desired: Vec<String>,
 }

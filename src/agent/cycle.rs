@@ -74,7 +74,7 @@ impl Cycle {
     }
 
     /// Runs until it is told to stop.
-    pub(super) async fn go(mut self) {
+    pub(super) async fn run(mut self) {
         let mut due = Some(Trigger::Start);
         while !self.stop.is_cancelled() {
             if self.scan().await {
@@ -97,7 +97,7 @@ impl Cycle {
             Some(()) = self.dirty.recv() => {
                 tokio::select! {
                     () = self.stop.cancelled() => {}
-                    () = self.debounce.settle(&mut self.dirty) => {}
+                    () = self.debounce.wait_until_quiet(&mut self.dirty) => {}
                 }
                 None
             }
@@ -118,7 +118,7 @@ impl Cycle {
         let (trusted, changed) = match read.await {
             Ok((manifests, told)) => {
                 let changed = manifests.is_some();
-                manifests.into_iter().for_each(|manifests| self.took(Arc::new(manifests)));
+                manifests.into_iter().for_each(|manifests| self.adopt(Arc::new(manifests)));
                 (told && self.readable(), changed)
             }
             Err(error) => {
@@ -137,7 +137,7 @@ impl Cycle {
     }
 
     /// Puts manifests in force.
-    fn took(&mut self, manifests: Arc<Manifests>) {
+    fn adopt(&mut self, manifests: Arc<Manifests>) {
         let (digest, objects, held) = (&*manifests.digest, manifests.desired.len(), manifests.held.len());
         tracing::info!(digest, objects, held, errors = manifests.errors(), "manifests read");
         let problems = manifests.problems();

@@ -24,7 +24,7 @@ impl Default for Debounce {
 
 impl Debounce {
     /// Returns once the burst is over whose first change has just been received.
-    pub(super) async fn settle(self, dirty: &mut Receiver<()>) {
+    pub(super) async fn wait_until_quiet(self, dirty: &mut Receiver<()>) {
         let end = Instant::now() + self.most;
         loop {
             let now = Instant::now();
@@ -59,7 +59,7 @@ mod tests {
         };
         let settle = async {
             dirty.recv().await;
-            Debounce::default().settle(&mut dirty).await;
+            Debounce::default().wait_until_quiet(&mut dirty).await;
             u64::try_from(start.elapsed().as_millis()).unwrap_or_default()
         };
         tokio::select! {

@@ -112,7 +112,7 @@ impl Watch {
 
 impl Signals {
     /// Takes in what the watcher says. Never blocks: a full channel is dirty already.
-    fn take(&self, event: &notify::Result<Event>) {
+    fn note(&self, event: &notify::Result<Event>) {
         match event {
             Ok(event) if !matters(event.kind) => return,
             Ok(event) => {
@@ -145,7 +145,7 @@ fn watch(
     wanted: Layout,
 ) -> Result<(Layout, Box<dyn Watcher + Send>), notify::Error> {
     let signals = signals.clone();
-    let handler = move |event| signals.take(&event);
+    let handler = move |event| signals.note(&event);
     // Links are followed by the layout, which knows when they change.
     let config = Config::default().with_follow_symlinks(false);
     let mut watcher: Box<dyn Watcher + Send> = match poll {

@@ -40,7 +40,7 @@ use crate::{
 pub(super) async fn run(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let stop = Stop::listen();
     tokio::select! {
-        result = take(args, ui) => result,
+        result = write_snapshot(args, ui) => result,
         () = stop.token().cancelled() => {
             let problem = "interrupted before the snapshot was complete: nothing was written";
             Err(CommandError::interrupted(&stop, problem))
@@ -49,7 +49,7 @@ pub(super) async fn run(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, Comm
 }
 
 /// Reads as a plan does, each read from the whole scope around it.
-async fn take(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
+async fn write_snapshot(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let start = Instant::now();
     let is_selected = selection::filter(&args.inputs).map_err(CommandError::usage)?;
     let mut loaded = setup::usable(setup::read(&args.inputs).map_err(CommandError::usage)?, ui)?;

@@ -49,7 +49,7 @@ pub(super) fn load(files: &[PathBuf]) -> Result<(Sandbox, Value), Vec<String>> {
     let state = if state.is_null() { Value::Object(serde_json::Map::new()) } else { state };
     let sandbox = Sandbox::new();
     let line = |mistake: &StateError| {
-        let origin = place(&roots, &mistake.pointer).map(|origin| sources.position(origin).to_string());
+        let origin = find_origin(&roots, &mistake.pointer).map(|origin| sources.position(origin).to_string());
         let pointer = Some(mistake.pointer.clone()).filter(|pointer| !pointer.is_empty());
         [origin, pointer, Some(mistake.message.clone())].into_iter().flatten().collect::<Vec<_>>().join(": ")
     };
@@ -94,7 +94,7 @@ fn merged(nodes: &[&Node<'_>], sources: &Sources, clashes: &mut Vec<String>) -> 
 }
 
 /// Returns the place of the last node of a JSON pointer that was written; none where there is no document.
-fn place<'a>(roots: &[&'a Node<'_>], pointer: &str) -> Option<&'a Origin> {
+fn find_origin<'a>(roots: &[&'a Node<'_>], pointer: &str) -> Option<&'a Origin> {
     let mut nodes = roots.to_vec();
     for step in pointer.split('/').skip(1) {
         let step = step.replace("~1", "/").replace("~0", "~");

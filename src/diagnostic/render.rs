@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin as Place, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin as Location, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use crate::{
@@ -81,7 +81,7 @@ fn report<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Group<'a> {
         let snippet = if diagnostic.hidden { None } else { snippet(&labels, primary, sources) };
         group = match snippet {
             Some(snippet) => group.element(snippet),
-            None => group.element(place(&labels[0].origin, sources)),
+            None => group.element(location(&labels[0].origin, sources)),
         };
     }
     match &diagnostic.hint {
@@ -141,10 +141,10 @@ fn snippet<'a>(
     Some(Snippet::source(shown).line_start(first).path(path).annotations(annotations))
 }
 
-fn place<'a>(origin: &Origin, sources: &'a Sources) -> Place<'a> {
+fn location<'a>(origin: &Origin, sources: &'a Sources) -> Location<'a> {
     let position = sources.position(origin);
     let path = line(sources.path(origin.file));
-    Place::path(path).line(position.line).char_column(position.column)
+    Location::path(path).line(position.line).char_column(position.column)
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub async fn apply(
 ) -> Vec<(ResourceId, Outcome)> {
     let runs = states.iter().filter_map(|state| {
         let writer = writers.iter().find(|writer| writer.reader().target().name == state.target)?;
-        Some(Run::new(plan, state, writer, options).go(&options.settled))
+        Some(Run::new(plan, state, writer, options).run(&options.settled))
     });
     let mut outcomes: HashMap<ResourceId, Outcome> = join_all(runs).await.into_iter().flatten().collect();
     let mut outcome = |id: &ResourceId| outcomes.remove(id).unwrap_or(Outcome::Interrupted);
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn go(mut self, settled: &[(ResourceId, Outcome)]) -> HashMap<ResourceId, Outcome> {
+    async fn run(mut self, settled: &[(ResourceId, Outcome)]) -> HashMap<ResourceId, Outcome> {
         for (id, outcome) in settled {
             if !self.changes.contains_key(id) {
                 continue;
@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
     async fn send(&mut self, calls: Vec<(&'a Call, Request)>, until: Instant) -> Unsent<'a> {
         let sent = self.transmit(calls, until).await;
         let Classified { attempts, refused, late } = self.classify(sent);
-        self.settle_refused(refused).await;
+        self.resolve_refused(refused).await;
         let observed = self.read_back_patiently(&attempts).await;
         let lost = attempts.into_iter().filter_map(|attempt| self.decide(attempt, &observed)).collect();
         Unsent { lost, late }
@@ -419,7 +419,7 @@ impl<'a> Run<'a> {
         if let (Outcome::Dropped(fields), Some(kind)) = (&outcome, self.kind(id)) {
             for (field, why) in fields.iter().filter_map(|field| Some((field, kind.suppressed(field)?))) {
                 tracing::warn!("{id}: {why}: it is not sent again before something else changes");
-                self.writer.suppress(field.mark(id));
+                self.writer.suppress(field.fingerprint(id));
             }
         }
         if let Some(change) = self.changes.get(id) {

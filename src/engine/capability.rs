@@ -44,7 +44,7 @@ impl Probes {
 impl ProbeGuard {
     /// Tells the others what came of the request. A failure that says nothing of a thing counts as if it were there:
     /// else all others would fail one by one.
-    pub(super) fn tell(self, answer: Result<(), &Refusal>, lacks: impl Fn(&str, &Refusal) -> bool) {
+    pub(super) fn finish(self, answer: Result<(), &Refusal>, lacks: impl Fn(&str, &Refusal) -> bool) {
         for (thing, mut known) in self.0 {
             *known = Some(match answer {
                 Err(refusal) if lacks(thing, refusal) => Err(refusal.clone()),
@@ -77,7 +77,7 @@ mod tests {
             if answer.is_err() {
                 refused.fetch_add(1, Ordering::SeqCst);
             }
-            first.tell(answer, |thing, _| thing == lacking);
+            first.finish(answer, |thing, _| thing == lacking);
         };
         join_all(requests.iter().map(|things| send(things))).await;
         (most.into_inner(), refused.into_inner())

@@ -313,7 +313,7 @@ impl Connection {
     }
 
     /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.
-    async fn settle(&self, request: &Request, window: Option<SendWindow<'_>>) -> SendResult {
+    async fn send_until_settled(&self, request: &Request, window: Option<SendWindow<'_>>) -> SendResult {
         let platform = self.target.platform;
         let first = match self.probes.pass(platform.required_capabilities(request)).await {
             Ok(first) => first,
@@ -321,7 +321,7 @@ impl Connection {
         };
         let sending = self.exchange_patiently(request, window).await;
         if let SendResult::Answered(answer) = &sending {
-            first.tell(answer.as_ref().map(|_| ()), |thing, refusal| platform.proves_missing(thing, refusal));
+            first.finish(answer.as_ref().map(|_| ()), |thing, refusal| platform.proves_missing(thing, refusal));
         }
         sending
     }

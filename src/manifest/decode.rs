@@ -192,7 +192,7 @@ impl<'a> Decoder<'a> {
         let settings = Settings::of(&root);
         let root_keys: Vec<String> = root.entries().iter().map(|(key, _)| key.key().to_owned()).collect();
         if let (Some(kind), Some(spec)) = (head.kind, spec_of(&mut root)) {
-            let policy = policy::take(spec, &mut found);
+            let policy = policy::common_keys(spec, &mut found);
             // Without a name or a target, which was reported, the rest of the document is still worth a look.
             let envelope = Envelope {
                 name: head.name.map(|name| name.value).unwrap_or_default(),
@@ -209,7 +209,7 @@ impl<'a> Decoder<'a> {
             self.set.covered.insert(file);
         }
         desired.iter().for_each(|one| self.set.provenance.settles(&one.id, settings.clone()));
-        self.take(id, desired, sound);
+        self.add(id, desired, sound);
         // What follows from a mistake that was reported already would only distract from it.
         found.retain(|diagnostic| !lies_in(diagnostic, wrong.iter()));
         // A missing target is one mistake, not one of each document.
@@ -217,7 +217,7 @@ impl<'a> Decoder<'a> {
         self.diagnostics.append(&mut found);
     }
 
-    fn take(&mut self, id: Option<ResourceId>, mut desired: Vec<Desired>, sound: bool) {
+    fn add(&mut self, id: Option<ResourceId>, mut desired: Vec<Desired>, sound: bool) {
         if sound {
             self.set.desired.append(&mut desired);
         } else {

@@ -147,7 +147,7 @@ fn value<'a>(name: &str, default: Option<&str>, variables: &'a Variables) -> Opt
 
 impl Problem {
     fn diagnostic(&self, scalar: &Scalar<'_>, origin: &Origin, source: &str, variables: &Variables) -> Diagnostic {
-        let place = self.place(&scalar.text, origin, source);
+        let place = self.origin_of(&scalar.text, origin, source);
         match &self.unset {
             None => Diagnostic::error("M014", "this is not a variable", &place)
                 .hint("a variable is ${NAME} or ${NAME:-default}; write $${ for the characters ${"),
@@ -165,7 +165,7 @@ impl Problem {
 
     /// Returns the place of the variable. Escapes and folding move it, but never add or drop a `${`, so counting them
     /// finds it again; where the counts differ (an escaped `$`, an alias) the whole scalar is the place.
-    fn place(&self, text: &str, origin: &Origin, source: &str) -> Origin {
+    fn origin_of(&self, text: &str, origin: &Origin, source: &str) -> Origin {
         let written = source.get(origin.range()).unwrap_or_default();
         if written.matches("${").count() != text.matches("${").count() {
             return origin.clone();

@@ -25,7 +25,7 @@ pub(super) struct ForAllKinds {
 }
 
 /// Takes out of `spec` what holds for all kinds.
-pub(super) fn take(spec: &mut Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> ForAllKinds {
+pub(super) fn common_keys(spec: &mut Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> ForAllKinds {
     let mut found = ForAllKinds::default();
     if let Some(node) = spec.get("policy") {
         found.policies.object = word(node, "`policy`", diagnostics).unwrap_or_default();

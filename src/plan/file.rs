@@ -102,7 +102,7 @@ fn digest_of(document: &Value) -> String {
 
 /// Returns an object as a document holds it.
 pub fn object(desired: &Desired, sources: &Sources) -> Value {
-    let value = |located: &Located<Value>| json!({"value": located.value, "at": place(&located.origin, sources)});
+    let value = |located: &Located<Value>| json!({"value": located.value, "at": location(&located.origin, sources)});
     json!({
         "address": desired.id.to_string(),
         "target": *desired.target,
@@ -115,7 +115,7 @@ pub fn object(desired: &Desired, sources: &Sources) -> Value {
         "fields": desired.fields.iter().map(|(path, one)| (path.to_string(), value(one))).collect::<Value>(),
         "references": desired.references.iter().map(|one| json!({
             "address": one.to.to_string(),
-            "at": place(&one.origin, sources),
+            "at": location(&one.origin, sources),
         })).collect::<Vec<_>>(),
         "labels": desired.labels.iter().map(|(key, value)| (key.to_string(), json!(**value))).collect::<Value>(),
         "protect": desired.protect,
@@ -125,12 +125,12 @@ pub fn object(desired: &Desired, sources: &Sources) -> Value {
             "fields": desired.policies.fields.iter().map(|(path, one)| (path.to_string(), json!(one.name()))).collect::<Value>(),
         }),
         "changes": desired.selected,
-        "at": place(&desired.origin, sources),
+        "at": location(&desired.origin, sources),
     })
 }
 
 /// Returns a place as documents hold it.
-pub fn place(origin: &Origin, sources: &Sources) -> Value {
+pub fn location(origin: &Origin, sources: &Sources) -> Value {
     let position = sources.position(origin);
     json!({"file": *position.file, "line": position.line, "column": position.column})
 }
@@ -187,7 +187,7 @@ impl UnclaimedDiagnostics {
     }
 
     /// Takes the first that is left with a message.
-    fn take(&mut self, message: &str) -> Option<Diagnostic> {
+    fn claim(&mut self, message: &str) -> Option<Diagnostic> {
         let at = self.by_message.get_mut(message)?.pop_front()?;
         self.all.get_mut(at)?.take()
     }
@@ -336,7 +336,7 @@ impl Reading<'_> {
             ("needs", Some(other)) => Cause::Needs(self.id(other)?),
             ("wrong", _) => {
                 // It is told once: with the object that it is about.
-                Cause::Wrong(told.take(&blocked.message).into_iter().collect())
+                Cause::Wrong(told.claim(&blocked.message).into_iter().collect())
             }
             _ => Cause::Unread(blocked.message),
         };

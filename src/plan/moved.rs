@@ -43,12 +43,12 @@ fn fields(change: &Change, live: &Live, state: &TargetState<'_>) -> Vec<String> 
     };
     let (before, now) = (by_path(&change.fields), by_path(&now));
     let paths: BTreeSet<&FieldPath> = before.keys().chain(now.keys()).collect();
-    let moved = paths.into_iter().filter_map(|path| told(path, before.get(path), now.get(path), desired));
+    let moved = paths.into_iter().filter_map(|path| describe(path, before.get(path), now.get(path), desired));
     moved.collect()
 }
 
 /// Says how a field moved; none where it did not, or was not looked at when the change was planned.
-fn told(
+fn describe(
     path: &FieldPath,
     before: Option<&FieldChange>,
     now: Option<&FieldChange>,

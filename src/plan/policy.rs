@@ -42,7 +42,7 @@ fn reduced(one: &Desired, live: &Live, kind: Option<&dyn Kind>, facts: &Facts) -
         kind.map(|kind| kind.unique_keys(&of_policy(one, Policy::Enforce), Some(live), CreateContext::none(), facts));
     let mut live = live.clone();
     live.key_conflicts
-        .retain(|rival| unique_keys.as_ref().is_none_or(|unique_keys| unique_keys.wanted.contains(&rival.claim)));
+        .retain(|rival| unique_keys.as_ref().is_none_or(|unique_keys| unique_keys.desired.contains(&rival.claim)));
     live
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Held<'s> {
 
 /// Unique values: who wants one that another object holds waits until that object has given it up, and is blocked
 /// where it never does.
-pub(super) fn settle_claims<'s>(
+pub(super) fn order_by_unique_keys<'s>(
     candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
     held: &Held<'s>,
     blocked: &mut BTreeMap<&'s ResourceId, Cause>,
@@ -56,11 +56,11 @@ pub(super) fn settle_claims<'s>(
             wrong.push((id, Cause::Wrong(vec![diagnostic])));
         }
     }
-    settle(after, wrong, candidates, blocked);
+    resolve_order(after, wrong, candidates, blocked);
 }
 
 /// Removals: what hangs on an object goes before it, and an object on which something stays is kept.
-pub(super) fn settle_deletes<'s>(
+pub(super) fn order_deletes<'s>(
     candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
     blocked: &mut BTreeMap<&'s ResourceId, Cause>,
 ) {
@@ -92,11 +92,11 @@ pub(super) fn settle_deletes<'s>(
             wrong.push((other, Cause::Needs(one.desired.id.clone())));
         }
     }
-    settle(after, wrong, candidates, blocked);
+    resolve_order(after, wrong, candidates, blocked);
 }
 
 /// Notes who waits for whom, and takes out who is blocked.
-fn settle<'s>(
+fn resolve_order<'s>(
     after: Vec<(&'s ResourceId, ResourceId)>,
     wrong: Vec<(&'s ResourceId, Cause)>,
     candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,

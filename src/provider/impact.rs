@@ -40,11 +40,11 @@ pub struct Impact {
 impl Impact {
     /// Notes that nothing of a noun hangs below an object.
     pub fn set_none(&mut self, id: &ResourceId, unit: &'static str) {
-        self.tell(id, unit, Some(Arc::default()));
+        self.note(id, unit, Some(Arc::default()));
     }
 
     /// Notes what of a noun hangs below an object; none where that is unknown.
-    pub fn tell(&mut self, id: &ResourceId, unit: &'static str, things: Option<Arc<ImpactSet>>) {
+    pub fn note(&mut self, id: &ResourceId, unit: &'static str, things: Option<Arc<ImpactSet>>) {
         self.told.entry(id.clone()).or_default().insert(unit, things);
     }
 
@@ -90,18 +90,18 @@ mod tests {
             Some(Arc::new(things))
         };
         let mut impact = Impact::default();
-        impact.tell(&id("a"), "hosts", things(&["1", "2"], &[]));
-        impact.tell(&id("b"), "hosts", things(&["2", "3"], &[]));
-        impact.tell(&id("c"), "hosts", things(&[], &[("module 1", 340)]));
-        impact.tell(&id("d"), "hosts", things(&[], &[("module 1", 340), ("module 2", 1)]));
+        impact.note(&id("a"), "hosts", things(&["1", "2"], &[]));
+        impact.note(&id("b"), "hosts", things(&["2", "3"], &[]));
+        impact.note(&id("c"), "hosts", things(&[], &[("module 1", 340)]));
+        impact.note(&id("d"), "hosts", things(&[], &[("module 1", 340), ("module 2", 1)]));
         assert_eq!(impact.total("hosts", []), Some(344));
         assert_eq!(impact.total("hosts", &["a", "b", "c", "d"].map(id)), Some(344));
         assert_eq!(impact.total("modules", []), Some(0));
         // Silence is no zero.
         assert_eq!(impact.total("hosts", &[id("e")]), None);
         assert_eq!(impact.total("modules", &[id("a")]), None);
-        impact.tell(&id("d"), "modules", things(&["1"], &[]));
-        impact.tell(&id("e"), "modules", None);
+        impact.note(&id("d"), "modules", things(&["1"], &[]));
+        impact.note(&id("e"), "modules", None);
         assert_eq!(impact.total("modules", []), None);
         let counts: Vec<_> = impact.counts().map(|(id, counts)| format!("{id} {counts:?}")).collect();
         assert_eq!(

@@ -209,7 +209,7 @@ fn limits_are_told_by_their_setting() {
 #[test]
 fn a_limit_that_is_hit_later_leads_to_polling() {
     let mut watched = Watched::new("m", None, |base| fs::create_dir(base.join("m")).expect("made"));
-    watched.watch.signals.take(&Err(notify::Error::new(ErrorKind::MaxFilesWatch)));
+    watched.watch.signals.note(&Err(notify::Error::new(ErrorKind::MaxFilesWatch)));
     watched.watch.rearm();
     assert_eq!(watched.watch.poll, Some(POLL));
     watched.noticed("a new file", |base| write(&base.join("m/a.yaml"), "1"));

@@ -98,7 +98,7 @@ fn object(writer: &mut Writer<'_>, change: &Change, parts: &[(Option<&FieldPath>
                 continue;
             };
             let said = if run.len() == 1 { format!(", {sentence}") } else { String::new() };
-            let place = writer.place(&field.because);
+            let place = writer.location(&field.because);
             writer.line(&format!("    {word} {}: {}{said}", field.path, values(field)), &place);
             told = Some(sentence).filter(|_| run.len() > 1);
         }

@@ -28,7 +28,7 @@ use crate::{
     model::{Action, Change, Outcome, ResourceId},
     plan::{
         Plan,
-        file::{FORMAT_VERSION, place},
+        file::{FORMAT_VERSION, location},
     },
     source::Sources,
 };
@@ -225,7 +225,7 @@ fn about(change: &Change, sources: &Sources, more: &[(&str, Value)]) -> Value {
         "target": *change.target,
         "label": change.label,
         "action": change.action.name(),
-        "at": place(&change.origin, sources),
+        "at": location(&change.origin, sources),
     });
     for (key, value) in more {
         event[*key] = value.clone();

@@ -18,7 +18,7 @@ use crate::{
     model::{Action, FieldChange, policy::Policy},
     plan::{
         Cause,
-        file::{FORMAT_VERSION, place as at},
+        file::{FORMAT_VERSION, location as at},
     },
     source::{Origin, Sources},
 };
@@ -67,8 +67,8 @@ impl Writer<'_> {
         // What replaced a list replaced all that stands in it: it is said once.
         let news = |at: usize| at == 0 || decided.replaced[at - 1].1 != decided.replaced[at].1;
         for (_, (value, by)) in decided.replaced.iter().enumerate().filter(|(at, _)| news(*at)) {
-            let by: Vec<_> = by.iter().map(|one| self.place(one)).collect();
-            let _ = writeln!(text, "{} is replaced by {}", self.place(value), by.join(", "));
+            let by: Vec<_> = by.iter().map(|one| self.location(one)).collect();
+            let _ = writeln!(text, "{} is replaced by {}", self.location(value), by.join(", "));
         }
         for one in explained {
             self.object(one, &mut text);
@@ -81,13 +81,13 @@ impl Writer<'_> {
         let mut about = vec![desired.target.to_string()];
         about.extend(one.live.map(|live| live.label.clone()).filter(|label| !label.is_empty()));
         let head = format!("{} {}  ({})", desired.id.kind, desired.id.name(), about.join(", "));
-        line(text, &head, &self.place(&desired.origin));
+        line(text, &head, &self.location(&desired.origin));
         let width = one.object.parts.iter().map(|part| part.path.chars().count()).max().unwrap_or(0).clamp(12, 40);
         for part in &one.object.parts {
             let place = part.value.map(|value| {
                 let note = note(&value.origin, self.provenance, self.sources);
                 let note = if note.is_empty() { note } else { format!("  ({note})") };
-                format!("{}{note}", self.place(&value.origin))
+                format!("{}{note}", self.location(&value.origin))
             });
             line(text, &format!("    {:width$} {}", part.path, self.what(one, part)), &place.unwrap_or_default());
         }
@@ -99,24 +99,24 @@ impl Writer<'_> {
         }
     }
 
-    fn place(&self, origin: &Origin) -> String {
+    fn location(&self, origin: &Origin) -> String {
         self.sources.position(origin).to_string()
     }
 
     /// Returns an explanation as one document.
     pub(in crate::cli) fn json(&self, asked: &Place, decided: &Decided<'_>, explained: &[Explained<'_>]) -> Value {
-        let place = |origin: &Origin| at(origin, self.sources);
+        let location = |origin: &Origin| at(origin, self.sources);
         let replaced = decided
             .replaced
             .iter()
-            .map(|(value, by)| json!({"at": place(value), "by": by.iter().map(place).collect::<Vec<_>>()}));
+            .map(|(value, by)| json!({"at": location(value), "by": by.iter().map(location).collect::<Vec<_>>()}));
         let objects = explained.iter().map(|one| {
             let desired = one.object.desired;
             json!({
                 "address": desired.id.to_string(),
                 "target": *desired.target,
                 "label": one.live.map(|live| &live.label),
-                "at": place(&desired.origin),
+                "at": location(&desired.origin),
                 "state": state(one),
                 "message": if one.calls.is_empty() { reason(one) } else { String::new() },
                 "parts": one.object.parts.iter().map(|part| self.part(one, part)).collect::<Vec<_>>(),

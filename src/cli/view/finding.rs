@@ -157,7 +157,7 @@ impl List<'_> {
         let fingerprint = digest.iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let message = cut(&line(message), MESSAGE).into_owned();
         let title = cut(&line(title), VALUE).into_owned();
-        let at = at.and_then(|origin| self.finder.place(origin));
+        let at = at.and_then(|origin| self.finder.location(origin));
         self.found.push(Finding { rank, rule, title, message, at, fields: Vec::new(), fingerprint });
     }
 
@@ -216,7 +216,7 @@ impl List<'_> {
         let key = format!("{} {}", change.target, change.id);
         self.add(rank, rule, title, message, Some(at), &key);
         let finder = &self.finder;
-        let place = |field: &FieldChange| Some((line(field.path.as_str()), finder.place(&field.because)?));
+        let place = |field: &FieldChange| Some((line(field.path.as_str()), finder.location(&field.because)?));
         let fields = change.fields.iter().take(FIELDS).filter_map(place).collect();
         if let Some(last) = self.found.last_mut() {
             last.fields = fields;
@@ -321,7 +321,7 @@ impl<'a> Finder<'a> {
     }
 
     /// Returns a place; none in what is no file, such as stdin.
-    pub(super) fn place(&self, origin: &Origin) -> Option<Location> {
+    pub(super) fn location(&self, origin: &Origin) -> Option<Location> {
         let Position { file, line, column } = self.sources.position(origin);
         Some(Location { file: relative(&file, &self.here)?, line, column })
     }

@@ -13,7 +13,7 @@ use crate::{
     model::{Action, Change, FieldChange, KnownField, Outcome, ResourceId},
     plan::{
         Cause, Plan,
-        file::{self, FORMAT_VERSION, place},
+        file::{self, FORMAT_VERSION, location},
         guard,
     },
     source::Sources,
@@ -134,7 +134,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
                 Cause::Needs(other) => Some(other.to_string()),
                 Cause::Wrong(_) | Cause::Unread(_) => None,
             },
-            "at": place(&one.origin, sources),
+            "at": location(&one.origin, sources),
         })).collect::<Vec<_>>(),
         "live": plan.live.iter().map(|((target, kind), count)| json!({
             "target": **target, "kind": kind, "count": count,
@@ -195,7 +195,7 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
         "notes": change.notes,
         "after": change.after.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "precondition": *change.precondition,
-        "at": place(&change.origin, sources),
+        "at": location(&change.origin, sources),
     })
 }
 
@@ -213,7 +213,7 @@ fn field(field: &FieldChange, change: &Change, sources: &Sources) -> Value {
         shown["note"] = json!(note);
     }
     shown["owner"] = json!("manifest");
-    shown["at"] = place(&field.because, sources);
+    shown["at"] = location(&field.because, sources);
     shown
 }
 

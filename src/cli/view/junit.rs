@@ -129,7 +129,7 @@ fn difference(change: &Change, is_reported: bool, outcome: Option<&Outcome>, tra
 
 impl Suites {
     fn case(&mut self, target: &str, name: &str, kind: &str, origin: &Origin, shown: &Case, finder: &Finder<'_>) {
-        let place = finder.place(origin);
+        let place = finder.location(origin);
         let place = place.map(|at| format!(" file=\"{}\" line=\"{}\"", escaped(&at.file), at.line)).unwrap_or_default();
         let words = finder.words(origin);
         let mut case = format!(

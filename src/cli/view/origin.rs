@@ -6,7 +6,7 @@ use super::report::Origins;
 use crate::{
     cli::call_provenance::CallProvenance,
     manifest::{Given, Provenance, Via},
-    plan::{Plan, file::place as at},
+    plan::{Plan, file::location as at},
     source::{Origin, Sources},
 };
 

@@ -326,7 +326,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Returns a place as reports show it.
-    pub(super) fn place(&self, origin: &Origin) -> String {
+    pub(super) fn location(&self, origin: &Origin) -> String {
         self.sources.position(origin).to_string()
     }
 

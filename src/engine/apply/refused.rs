@@ -29,7 +29,7 @@ pub(super) struct Waiting<'a> {
 impl<'a> Run<'a> {
     /// Books refused objects. Somebody else may have made, changed or removed one meanwhile, and the code does not
     /// always say so: what is already as declared needs no call. What waits for another change is kept for later.
-    pub(super) async fn settle_refused(&mut self, refused: Vec<Refused<'a>>) {
+    pub(super) async fn resolve_refused(&mut self, refused: Vec<Refused<'a>>) {
         let open: Vec<_> = refused.iter().map(|one| self.before(one.id)).collect();
         let observed_states = self.read_back(&open).await;
         for one in refused {

@@ -66,7 +66,7 @@ impl Reader {
         if let Some(source) = &self.source {
             return source.answer(request).await;
         }
-        match self.connection.settle(request, None).await {
+        match self.connection.send_until_settled(request, None).await {
             SendResult::Answered(answer) => answer,
             SendResult::Stopped | SendResult::Late(_) => Err(Refusal::new(None, "it was not sent")),
         }
@@ -86,7 +86,7 @@ impl Writer {
     /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not
     /// sent at all once `stop` is cancelled, or after `until`, however long it had to wait for its turn.
     pub async fn write(&self, request: &Request, stop: &CancellationToken, until: Instant) -> SendResult {
-        self.0.settle(request, Some(SendWindow { stop, until })).await
+        self.0.send_until_settled(request, Some(SendWindow { stop, until })).await
     }
 
     /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::mark`]. As long as

@@ -193,7 +193,7 @@ impl AdaptiveLimiter {
                         return Ok(permit);
                     }
                     None if next <= now => {
-                        state.leave(now);
+                        state.release(now);
                         return Ok(permit);
                     }
                     None => Some(next),
@@ -220,7 +220,7 @@ impl State {
     }
 
     /// Sets the time of the next request. One that leaves a little late does not hold up the next.
-    fn leave(&mut self, now: Instant) {
+    fn release(&mut self, now: Instant) {
         let Some(rate) = self.rate else { return };
         let late = now.checked_sub(LATE).unwrap_or(now);
         self.next = self.next.max(late) + spacing(rate.at(now));

@@ -107,7 +107,7 @@ impl<'f> Rows<'f> {
         self.rows.get(&id).copied()
     }
 
-    fn take(&mut self, row: &'f Value, fields: &BTreeSet<String>) {
+    fn add(&mut self, row: &'f Value, fields: &BTreeSet<String>) {
         let Some(id) = row["bk_inst_id"].as_i64() else { return };
         if self.rows.insert(id, row).is_some() {
             return;
@@ -158,7 +158,7 @@ pub(super) fn instances<'f>(
                 Read::Value(data) => {
                     let page: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
                     check_page(&seen, &page)?;
-                    page.iter().for_each(|row| rows.take(row, &indexed));
+                    page.iter().for_each(|row| rows.add(row, &indexed));
                     seen.extend(&page);
                     start += page.len();
                     // Only the older operation counts; a server that cuts its pages shorter shows by that.

@@ -202,7 +202,7 @@ fn rows(data: &Value) -> Records<'_> {
 pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Value) -> bool, facts: &Facts) -> Option<Changed> {
     let records = trail.as_ref()?;
     match records.latest.iter().find(|record| is_about(record)) {
-        Some(record) if record["action"] == "delete" => Some(told(record, Deed::Removed, facts)),
+        Some(record) if record["action"] == "delete" => Some(change_of(record, Deed::Removed, facts)),
         // Another object had the name since, and was perhaps given another one.
         Some(_) => None,
         None => records.whole.then(|| Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() }),
@@ -210,7 +210,7 @@ pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Value) -> bool, fact
 }
 
 /// What a record says: who did it, and when.
-pub(super) fn told(record: &Value, deed: Deed, facts: &Facts) -> Changed {
+pub(super) fn change_of(record: &Value, deed: Deed, facts: &Facts) -> Changed {
     let by = record["user"].as_str().map(str::to_owned);
     Changed {
         deed,
@@ -242,19 +242,19 @@ pub(super) fn last_change(trail: &Trail<'_>, field: &str, live: &Value, facts: &
             Some("update") => {
                 let before = &details["pre_data"][field];
                 if details["update_fields"].get(field).is_some() && before != after {
-                    return Some(Changed { was: Some(before.clone()), ..told(record, Deed::Changed, facts) });
+                    return Some(Changed { was: Some(before.clone()), ..change_of(record, Deed::Changed, facts) });
                 }
                 if details["pre_data"].is_object() {
                     after = before;
                 }
             }
-            Some("create") => return Some(told(record, Deed::Made, facts)),
+            Some("create") => return Some(change_of(record, Deed::Made, facts)),
             _ => {}
         }
     }
     let oldest = records.latest.last()?;
     let deed = if records.whole { Deed::Kept } else { Deed::Earlier };
-    Some(Changed { by: None, ours: None, ..told(oldest, deed, facts) })
+    Some(Changed { by: None, ours: None, ..change_of(oldest, deed, facts) })
 }
 
 /// Adds how people read the value before a change of a field. The attribute may belong to the business of its object.
@@ -271,7 +271,7 @@ fn with_display(changed: Changed, model: &str, live: &Live, field: &str, facts: 
 /// Returns who made an object, as far as records tell.
 pub(super) fn creation(trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
     let record = trail.as_ref()?.latest.iter().find(|record| record["action"] == "create")?;
-    Some(told(record, Deed::Made, facts))
+    Some(change_of(record, Deed::Made, facts))
 }
 
 /// Returns what a row says of itself: who made it, where that is asked for or nobody changed it since, else who changed

@@ -214,7 +214,10 @@ impl Kind for Instance {
         let wanted = wanted_name(desired).or(held);
         let claim = |name: Option<&str>| name.map(|name| claim(desired, name, parent)).into_iter();
         let (held_keys, wanted_keys) = unique_keys::unique_keys(model_of(desired), desired, live, facts);
-        UniqueKeys { held: claim(held).chain(held_keys).collect(), wanted: claim(wanted).chain(wanted_keys).collect() }
+        UniqueKeys {
+            current: claim(held).chain(held_keys).collect(),
+            desired: claim(wanted).chain(wanted_keys).collect(),
+        }
     }
 
     fn precondition_fields<'d>(&self, desired: &'d Desired) -> Option<Vec<&'d str>> {

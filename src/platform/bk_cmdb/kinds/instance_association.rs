@@ -121,7 +121,7 @@ impl Kind for InstanceAssociation {
         }
         // The rows of an association are read once, when all its ends are known.
         for (name, group) in groups.into_iter().filter(|(name, _)| !open.contains(name)) {
-            if let Err(error) = links::settle(definitions[name], &group, &mut observation, facts) {
+            if let Err(error) = links::observe_links(definitions[name], &group, &mut observation, facts) {
                 let documents: Vec<_> = group.iter().map(|one| one.desired).collect();
                 fail_all(&error, &documents, &mut observation);
             }
@@ -189,7 +189,7 @@ impl Kind for InstanceAssociation {
         let ends = live.map_or(context.handle(), |live| &live.handle);
         let unique_keys =
             links::unique_keys(desired.locate("association").and_then(Value::as_str).unwrap_or_default(), ends);
-        UniqueKeys { held: if live.is_some() { unique_keys.clone() } else { Vec::new() }, wanted: unique_keys }
+        UniqueKeys { current: if live.is_some() { unique_keys.clone() } else { Vec::new() }, desired: unique_keys }
     }
 
     fn precondition_fields<'d>(&self, _: &'d Desired) -> Option<Vec<&'d str>> {

@@ -201,7 +201,7 @@ impl Kind for Module {
         let given = desired.locate("module").and_then(Value::as_str);
         let wanted = wanted_name(desired).or(held).or(given);
         let unique_keys = |name: Option<&str>| name.map(|name| claim(at, name)).into_iter().collect();
-        UniqueKeys { held: unique_keys(held), wanted: unique_keys(wanted) }
+        UniqueKeys { current: unique_keys(held), desired: unique_keys(wanted) }
     }
 
     /// The category is declared with the place, and sent: it matters like a field.

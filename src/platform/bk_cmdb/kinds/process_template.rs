@@ -223,8 +223,8 @@ impl Kind for ProcessTemplate {
             name.map(|name| claim(at, name)).into_iter().chain(pair).collect::<Vec<_>>()
         };
         UniqueKeys {
-            held: unique_keys(held, live.and_then(pair::held)),
-            wanted: unique_keys(wanted, pair::wanted(desired, live, at)),
+            current: unique_keys(held, live.and_then(pair::held)),
+            desired: unique_keys(wanted, pair::wanted(desired, live, at)),
         }
     }
 

@@ -202,7 +202,7 @@ impl Kind for App {
         let wanted = wanted_name(desired, live);
         let instance = live.map_or(context.handle(), |live| &live.handle)["instance"].clone();
         let claim = |name: Option<&str>| name.map(|name| claim(instance.as_str(), name)).into_iter().collect();
-        UniqueKeys { held: claim(held), wanted: claim(wanted) }
+        UniqueKeys { current: claim(held), desired: claim(wanted) }
     }
 
     /// The PUT sends name, remark and favorite back, whichever of them is declared.

@@ -31,7 +31,7 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         }
         if one.change.action == Action::Delete {
             // They were read to see whether it can go.
-            impact.tell(id, ASSOCIATIONS, Some(Arc::new(things(&live.holds))));
+            impact.note(id, ASSOCIATIONS, Some(Arc::new(things(&live.holds))));
         } else if let Some(instance) = live.handle.as_i64() {
             by_model.entry(model_of(one.desired)).or_default().push((one, instance));
         }
@@ -40,8 +40,8 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         let below = layer::below(model, &group.keys().copied().collect(), &mut observation, facts);
         for (at, id) in group {
             let below = below.as_ref().ok().and_then(|all| all.get(&at));
-            impact.tell(id, MODULES, below.map(|below| below.modules.clone()));
-            impact.tell(id, HOSTS, below.map(|below| below.hosts.clone()));
+            impact.note(id, MODULES, below.map(|below| below.modules.clone()));
+            impact.note(id, HOSTS, below.map(|below| below.hosts.clone()));
         }
     }
     for (model, group) in by_model {
@@ -49,7 +49,7 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         let rows = observe::associations(model, &ids, &mut observation, facts);
         for (one, id) in group {
             let rows = rows.as_ref().ok().map(|rows| rows.get(&id).map(|rows| things(rows)).unwrap_or_default());
-            impact.tell(&one.desired.id, ASSOCIATIONS, rows.map(Arc::new));
+            impact.note(&one.desired.id, ASSOCIATIONS, rows.map(Arc::new));
         }
     }
     Step::new(observation.ask, impact)

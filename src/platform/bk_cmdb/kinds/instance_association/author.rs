@@ -32,7 +32,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let mut authors = Authors::default();
     for one in planned {
         let told = match subject(one) {
-            Some((model, id)) => told(one, &trails[&Subject { resource: RESOURCE, model: &model, id }], facts),
+            Some((model, id)) => last_change(one, &trails[&Subject { resource: RESOURCE, model: &model, id }], facts),
             None => Some(Changed { deed: Deed::Never, ..Changed::unknown() }),
         };
         authors.known.push((one.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
@@ -44,7 +44,7 @@ fn ends<'p>(one: &Planned<'p>) -> &'p Value {
     one.live.map_or(one.context.handle(), |live| &live.handle)
 }
 
-fn told(one: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
+fn last_change(one: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
     let ends = ends(one);
     let association = one.desired.locate("association")?;
     let is_about = |record: &&&Value| {
@@ -59,10 +59,10 @@ fn told(one: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Changed> 
             Some(Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() })
         }
         (Action::Create, Some(record)) if record["action"] == json!("delete") => {
-            Some(author::told(record, Deed::Removed, facts))
+            Some(author::change_of(record, Deed::Removed, facts))
         }
         (Action::Delete, Some(record)) if record["action"] == json!("create") => {
-            Some(author::told(record, Deed::Made, facts))
+            Some(author::change_of(record, Deed::Made, facts))
         }
         _ => None,
     }

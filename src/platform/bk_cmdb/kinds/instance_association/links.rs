@@ -226,7 +226,7 @@ pub(super) fn all(definition: &Value, observation: &mut Observation, facts: &Fac
 }
 
 /// Says of the rows of one association which are there and which can be made.
-pub(super) fn settle(
+pub(super) fn observe_links(
     definition: &Value,
     group: &[Wanted<'_>],
     observation: &mut Observation,

@@ -31,8 +31,8 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
             Some(Arc::new(found.as_ref().ok()?.get(&module).cloned().unwrap_or_default()))
         };
         for (one, module) in group {
-            impact.tell(&one.desired.id, HOSTS, things(&hosts, module));
-            impact.tell(&one.desired.id, SERVICE_INSTANCES, things(&service_instances, module));
+            impact.note(&one.desired.id, HOSTS, things(&hosts, module));
+            impact.note(&one.desired.id, SERVICE_INSTANCES, things(&service_instances, module));
         }
     }
     Step::new(observation.ask, impact)

@@ -15,9 +15,9 @@ use crate::{
 /// Says who changed what differs, or asks for it.
 pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let (mut observation, mut authors) = (Observation::default(), Authors::default());
-    let live = || planned.iter().filter_map(|one| Some((one, place(one)?)));
+    let live = || planned.iter().filter_map(|one| Some((one, location(one)?)));
     let mut unread: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-    for (_, place) in live().filter(|(_, place)| seen(place, facts).is_none()) {
+    for (_, place) in live().filter(|(_, place)| row_of(place, facts).is_none()) {
         unread.entry(place.business).or_default().insert(place.process);
     }
     let mut rows: BTreeMap<i64, &Value> = BTreeMap::new();
@@ -26,7 +26,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))));
     }
     for (one, place) in live() {
-        let row = seen(&place, facts).or_else(|| rows.get(&place.process).copied());
+        let row = row_of(&place, facts).or_else(|| rows.get(&place.process).copied());
         let told = row.map_or_else(Changed::unknown, |row| author::of_row(row, one.change.action, facts));
         let mut paths: Vec<_> = one.change.fields.iter().map(|field| Some(field.path.clone())).collect();
         if one.change.action == Action::Delete {
@@ -38,19 +38,19 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
 }
 
 /// Where a live process template is.
-struct Place {
+struct Location {
     business: i64,
     template: i64,
     process: i64,
 }
 
-fn place(one: &Planned<'_>) -> Option<Place> {
+fn location(one: &Planned<'_>) -> Option<Location> {
     let id = |key: &str| one.live?.handle[key].as_i64();
-    Some(Place { business: id("business")?, template: id("serviceTemplate")?, process: id("process")? })
+    Some(Location { business: id("business")?, template: id("serviceTemplate")?, process: id("process")? })
 }
 
 /// The row as the list of its service template had it, which was read where the process is named.
-fn seen<'f>(place: &Place, facts: &'f Facts) -> Option<&'f Value> {
+fn row_of<'f>(place: &Location, facts: &'f Facts) -> Option<&'f Value> {
     let arguments = json!({"bk_biz_id": place.business, "service_template_id": place.template});
     let request = Request { operation: "list_proc_template", arguments, repeatable: true };
     let rows = facts.answer(&request)?.as_ref().ok()?;

@@ -19,7 +19,7 @@ use crate::{
 pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
     // All that change and not only those that need a sync: what hangs below them takes the same question.
     let mut templates = templates(planned);
-    let reached: BTreeSet<_> = planned.iter().filter(|one| needs_sync(one)).map(|one| place(one).0).collect();
+    let reached: BTreeSet<_> = planned.iter().filter(|one| needs_sync(one)).map(|one| location(one).0).collect();
     templates.retain(|business, _| reached.contains(&Some(*business)));
     let (mut notes, mut observation) = (Notes::default(), Observation::default());
     let mut modules: BTreeMap<i64, Vec<String>> = BTreeMap::new();
@@ -39,7 +39,7 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
         notes.fields.extend(remarks.map(|(path, remark)| (one.desired.id.clone(), path, remark)));
     }
     for one in planned.iter().filter(|one| needs_sync(one)) {
-        let (Some(business), Some(template)) = place(one) else { continue };
+        let (Some(business), Some(template)) = location(one) else { continue };
         let note = match modules.get(&template) {
             _ if failed.contains(&business) => {
                 Some("sync the modules of the service template; which they are could not be read".to_owned())
@@ -52,7 +52,7 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
     Step::new(observation.ask, notes)
 }
 
-fn place(one: &Planned<'_>) -> (Option<i64>, Option<i64>) {
+fn location(one: &Planned<'_>) -> (Option<i64>, Option<i64>) {
     let handle = one.live.map_or(one.context.handle(), |live| &live.handle);
     (handle["business"].as_i64(), handle["serviceTemplate"].as_i64())
 }
@@ -61,7 +61,7 @@ fn place(one: &Planned<'_>) -> (Option<i64>, Option<i64>) {
 fn templates(planned: &[Planned<'_>]) -> BTreeMap<i64, BTreeSet<i64>> {
     let mut templates: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     for one in planned {
-        if let (Some(business), Some(template)) = place(one) {
+        if let (Some(business), Some(template)) = location(one) {
             templates.entry(business).or_default().insert(template);
         }
     }
@@ -74,14 +74,14 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     let (mut observation, mut impact) = (Observation::default(), Impact::default());
     for (business, templates) in templates(planned) {
         let below = Below::read(business, &templates, &mut observation, facts);
-        for one in planned.iter().filter(|one| place(one).0 == Some(business)) {
+        for one in planned.iter().filter(|one| location(one).0 == Some(business)) {
             let things = |found: &BTreeMap<i64, Arc<ImpactSet>>| {
-                let template = place(one).1?;
+                let template = location(one).1?;
                 Some(found.get(&template).cloned().unwrap_or_default())
             };
-            impact.tell(&one.desired.id, MODULES, below.modules.as_ref().and_then(things));
-            impact.tell(&one.desired.id, HOSTS, below.hosts.as_ref().and_then(things));
-            impact.tell(&one.desired.id, SERVICE_INSTANCES, below.service_instances.as_ref().and_then(things));
+            impact.note(&one.desired.id, MODULES, below.modules.as_ref().and_then(things));
+            impact.note(&one.desired.id, HOSTS, below.hosts.as_ref().and_then(things));
+            impact.note(&one.desired.id, SERVICE_INSTANCES, below.service_instances.as_ref().and_then(things));
         }
     }
     Step::new(observation.ask, impact)

@@ -222,8 +222,8 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
             }
             _ => None,
         };
-        impact.tell(&one.desired.id, "members", members);
-        impact.tell(&one.desired.id, "apis", None);
+        impact.note(&one.desired.id, "members", members);
+        impact.note(&one.desired.id, "apis", None);
     }
     Step::new(observation.ask, impact)
 }
