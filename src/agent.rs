@@ -40,7 +40,7 @@ pub use status::{Counts, ManifestStatus, Report, Snapshot, Status, Trigger, Verd
 /// Time between two looks at everything where the configuration does not say.
 pub const RESYNC: Duration = Duration::from_mins(5);
 
-/// Time between two looks at the files, in case a change was not told.
+/// Time between two looks at the files, in case a change was not reported.
 pub const RESCAN: Duration = Duration::from_secs(30);
 
 /// Time between two signs of life.
@@ -49,14 +49,14 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Picks the objects that are the agent's business.
 pub type Filter = dyn Fn(&Desired) -> bool + Send + Sync;
 
-/// What the agent works on, and how.
+/// The settings of an agent.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Agent {
     /// Where the manifests lie.
     pub paths: Vec<PathBuf>,
     /// Files that are no manifests.
     pub skip: Vec<PathBuf>,
-    /// What is merged over the manifests, the last one on top.
+    /// Overlays that are merged over the manifests, the last one on top.
     pub overlays: Vec<PathBuf>,
     /// Follow links wherever they lead.
     pub follow_links: bool,
@@ -70,9 +70,9 @@ pub struct Agent {
     pub variables: Variables,
     /// The way to each target; one to a target that no manifest names is never used.
     pub connections: Vec<Arc<Connection>>,
-    /// What to do about drift.
+    /// The reaction to drift.
     pub mode: Mode,
-    /// What one pass may change at most; beyond it nothing is sent.
+    /// The limits of one pass; beyond them nothing is sent.
     pub safety: Safety,
     /// Read each object back after its write.
     pub verify: bool,
@@ -80,11 +80,11 @@ pub struct Agent {
     pub filter: Option<Arc<Filter>>,
     /// Time between two looks at everything.
     pub resync: Duration,
-    /// Time between two looks at the files, in case a change was not told.
+    /// Time between two looks at the files, in case a change was not reported.
     pub rescan: Duration,
     /// How long to wait for a burst of changes to end.
     pub debounce: Debounce,
-    /// Look at the files from time to time instead of being told by the system.
+    /// True if files are looked at from time to time instead of watched by the system.
     pub poll: bool,
     /// Where the agent tells how it is.
     pub status: Status,

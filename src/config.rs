@@ -38,7 +38,7 @@ use crate::{
 /// The name of the file.
 pub const FILE: &str = "reconcile.yaml";
 
-/// What `reconcile.yaml` says.
+/// The contents of `reconcile.yaml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file.
@@ -49,7 +49,7 @@ pub struct Config {
     pub prune: Vec<Scope>,
     /// How `watch` runs.
     pub watch: Watch,
-    /// What one run may change at most.
+    /// The limits of one run.
     pub safety: Safety,
     /// Files that `--sandbox` starts from, relative ones resolved against the file's directory.
     pub sandbox: Vec<PathBuf>,
@@ -58,7 +58,7 @@ pub struct Config {
 /// How `watch` runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Watch {
-    /// What it does about drift.
+    /// Its reaction to drift.
     pub mode: Mode,
     /// Time between two looks at everything.
     pub resync: Option<Duration>,
@@ -66,7 +66,7 @@ pub struct Watch {
     pub listen: Option<SocketAddr>,
 }
 
-/// What `watch` does about drift.
+/// The reaction of `watch` to drift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// It corrects it.

@@ -32,7 +32,7 @@ impl Severity {
 pub struct Label {
     /// The place.
     pub origin: Origin,
-    /// What to say beside the caret; may be empty.
+    /// The text beside the caret; may be empty.
     pub text: String,
 }
 
@@ -48,7 +48,7 @@ pub struct Diagnostic {
     pub message: String,
     /// Places, the one that the message is about first. Empty where no text is to blame.
     pub labels: Vec<Label>,
-    /// What to do about it, such as a spelling that exists.
+    /// The way to mend it, such as a spelling that exists.
     pub hint: Option<String>,
     /// The lines of its places may hold a secret: they are named, but never shown.
     pub hidden: bool,
@@ -107,7 +107,7 @@ impl Diagnostic {
         self.labels.first().map(|label| &label.origin)
     }
 
-    /// Says whether this is an error.
+    /// Returns true if this is an error.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

@@ -1,4 +1,4 @@
-//! What differs between what is wanted and what is live.
+//! The differences between desired and live values.
 
 pub mod identity;
 pub mod rows;

@@ -73,7 +73,7 @@ impl Event {
 pub struct Effects {
     /// The text that acknowledges this plan and no other: it holds the digest of the effects.
     pub acknowledgement: String,
-    /// Whether that text was given.
+    /// True if that text was given.
     pub acknowledged: bool,
     /// The limits that it exceeds, in words.
     pub limits: Vec<String>,

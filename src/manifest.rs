@@ -32,15 +32,15 @@ use crate::{
     source::{FileId, Sources},
 };
 
-/// What the manifests of one run declare.
+/// The declarations of the manifests of one run.
 #[derive(Debug, Default)]
 pub struct Set {
     /// Wanted states, in the order of the files and of the documents in them.
     pub desired: Vec<Desired>,
     /// Number of documents, broken ones included where they could be read, those of `reconcile/v1` excluded.
     pub documents: usize,
-    /// What is declared, but not in `desired` because of an error: documents, and objects that fail a check that
-    /// takes all together. What refers to one of them cannot be planned.
+    /// Objects that are declared, but not in `desired` because of an error: in their document, or in a check over all
+    /// documents. An object that refers to one of them cannot be planned.
     pub broken: BTreeSet<ResourceId>,
     /// Files with documents that are broken by what lies over them.
     pub covered: BTreeSet<FileId>,

@@ -20,7 +20,7 @@ use crate::{
     source::{Located, Origin},
 };
 
-/// Whether an object is to be there.
+/// True if an object is to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ensure {
     /// It has to be there already; a missing object is an error.
@@ -54,25 +54,26 @@ pub struct Desired {
     pub id: ResourceId,
     /// The target that holds it, by its name in `reconcile.yaml`.
     pub target: Arc<str>,
-    /// Whether it is to be there.
+    /// True if it is to be there.
     pub ensure: Ensure,
     /// What finds it: ids, natural keys, the business it lies in.
     pub locator: Locator,
     /// Documents that have to be found, or made, before this one.
     pub references: Vec<Reference>,
-    /// What is declared of it. Nothing else is ours.
+    /// The declared fields. Nothing else is managed.
     pub fields: Fields,
     /// `metadata.labels`, for selectors.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
     /// Where the document begins.
     pub origin: Origin,
-    /// Whether it is part of the run. Others are only read, for those that refer to them.
+    /// True if it is part of the run. Others are only read, for those that refer to them.
     pub selected: bool,
     /// It is never removed, whatever else says so.
     pub protect: bool,
-    /// What no document declares beside it is removed: all documents of its kind have to be known.
+    /// True if objects of its kind that no document declares beside it are removed: all documents of its kind have to
+    /// be known.
     pub exclusive: bool,
-    /// What is done where it differs.
+    /// The policies for differences.
     pub policies: policy::Policies,
 }
 
@@ -88,14 +89,14 @@ impl Desired {
     }
 }
 
-/// The state of one object as the platform told it.
+/// The state of one object as the platform returned it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Live {
     /// The ids that calls about it need; the kind chooses the shape.
     pub handle: Value,
     /// How people tell it apart, such as `bk_switch #42`.
     pub label: String,
-    /// What was read of it.
+    /// The fields that were read.
     pub fields: BTreeMap<FieldPath, Value>,
     /// Unique values that its document wants for it and that other live objects hold.
     pub key_conflicts: Vec<KeyConflict>,
@@ -112,7 +113,7 @@ pub struct Live {
 pub struct Undeletable {
     /// The reason, such as `3 hosts lie in it`.
     pub reason: String,
-    /// What can be done about it.
+    /// A way to mend it.
     pub hint: &'static str,
 }
 
@@ -145,7 +146,7 @@ impl Live {
     }
 }
 
-/// What observing one declared object came to.
+/// The result of observing one declared object.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ObservedState {
     /// It is there.
@@ -169,7 +170,7 @@ pub enum ObservedState {
     Unknown(String),
 }
 
-/// What happens to an object.
+/// An action on an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// It is made.
@@ -212,11 +213,11 @@ impl Action {
 pub struct FieldChange {
     /// The field, such as `bk_inst_name` or `bind_info[2].port`; rows go by their ids.
     pub path: FieldPath,
-    /// The live value as it is stored; none where the field comes to be.
+    /// The live value as it is stored; `None` if the field comes to be.
     pub from: Option<Value>,
-    /// The desired value as it is sent; none where the field goes.
+    /// The desired value as it is sent; `None` if the field goes.
     pub to: Option<Value>,
-    /// The two values as people read them; none where they are read as they are stored.
+    /// The two values as people read them; `None` if they are read as they are stored.
     pub display: Option<Display>,
     /// The place in a manifest that causes it.
     pub because: Origin,
@@ -227,9 +228,9 @@ pub struct FieldChange {
 pub struct Display {
     /// The sort of text.
     pub kind: DisplayKind,
-    /// The live value; none where it is read as it is stored.
+    /// The live value; `None` if it is read as it is stored.
     pub from: Option<String>,
-    /// The desired value; none where it is read as it is stored.
+    /// The desired value; `None` if it is read as it is stored.
     pub to: Option<String>,
 }
 
@@ -275,7 +276,7 @@ pub struct KnownField {
     pub path: FieldPath,
     /// Its value as it is stored.
     pub value: Value,
-    /// The value as people read it; none where it is read as it is stored.
+    /// The value as people read it; `None` if it is read as it is stored.
     pub display: Option<String>,
 }
 
@@ -297,7 +298,7 @@ pub struct Change {
     pub label: String,
     /// The ids by which calls name the live object; null for a create.
     pub handle: Value,
-    /// What happens to it.
+    /// Its action.
     pub action: Action,
     /// No document spells it out: it goes because none declares it.
     pub implicit: bool,
@@ -305,9 +306,9 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
     /// Known live fields of a removed object, the essential ones first; empty for other actions.
     pub before: Vec<KnownField>,
-    /// How many things hang below it on the platform, by their nouns, such as `modules`; none where it is unknown.
+    /// The number of things that feel the change, by their units, such as `modules`; `None` if it is unknown.
     pub impact: BTreeMap<&'static str, Option<u64>>,
-    /// What people have to do once it is made, such as a sync that the platform does not make by itself.
+    /// Manual steps once the change is made, such as a sync that the platform does not make by itself.
     pub notes: Vec<String>,
     /// Remarks on single fields, by their paths.
     pub field_notes: BTreeMap<FieldPath, String>,
@@ -364,7 +365,7 @@ impl Outcome {
         }
     }
 
-    /// Says whether the object is now as declared.
+    /// Returns true if the object is now as declared.
     pub fn converged(&self) -> bool {
         matches!(self, Self::Applied | Self::AlreadyTrue | Self::Normalised(_))
     }

@@ -1,4 +1,4 @@
-//! What strangers wrote, made harmless: values of manifests and servers and names of files may hold anything.
+//! Text of strangers made harmless: values of manifests and servers and names of files may hold anything.
 
 use std::borrow::Cow;
 

@@ -41,11 +41,11 @@ pub struct TargetState<'a> {
     pub surplus: Vec<Desired>,
     /// Scopes of `reconcile.yaml` in which what no document means is surplus too.
     pub scopes: Vec<&'a Desired>,
-    /// What is to be said about documents beside what is wrong with them.
+    /// Remarks about documents beside their problems.
     pub remarks: Vec<Diagnostic>,
-    /// What was read.
+    /// The answers so far.
     pub facts: Facts,
-    /// What is enforced of live objects of which not everything is.
+    /// The enforced part of live objects of which not everything is enforced.
     pub enforced: BTreeMap<ResourceId, Desired>,
 }
 
@@ -117,14 +117,14 @@ pub struct Blocked {
     pub cause: Cause,
 }
 
-/// What is to be done, and what cannot be done.
+/// The changes, and the objects that are blocked.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// Changes, in an order in which they can be made.
     pub changes: Vec<Change>,
     /// The calls that make them, in the same order.
     pub calls: Vec<Call>,
-    /// What differs and is left so, because its policy is to report it.
+    /// Changes that are left alone, because their policy is to report them.
     pub reported: Vec<Change>,
     /// How many objects are as declared.
     pub unchanged: usize,
@@ -134,11 +134,11 @@ pub struct Plan {
     pub blocked: Vec<Blocked>,
     /// Warnings about documents.
     pub remarks: Vec<Diagnostic>,
-    /// How many things hang below all changes of a kind on a target.
+    /// The impact of all changes of a kind on a target.
     pub impact: Vec<ImpactTotal>,
 }
 
-/// How many things of a noun hang below all changes of a kind on a target, what several share once.
+/// The impact of all changes of a kind on a target, in one unit. Things that several changes share count once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImpactTotal {
     /// The target.
@@ -147,12 +147,12 @@ pub struct ImpactTotal {
     pub kind: &'static str,
     /// The noun, such as `modules`.
     pub unit: &'static str,
-    /// The number; none where it is unknown.
+    /// The number; `None` if it is unknown.
     pub count: Option<u64>,
 }
 
 impl Plan {
-    /// Says whether nothing is to be done.
+    /// Returns true if nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
@@ -202,7 +202,7 @@ struct Candidate<'s> {
 }
 
 impl Candidate<'_> {
-    /// Says whether the object is as declared.
+    /// Returns true if the object is as declared.
     fn is_nothing(&self) -> bool {
         match self.action {
             Action::Create => false,
@@ -365,7 +365,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
     Ok(Candidate { desired, action, live, key_conflicts, context, fields, wanted: Vec::new(), after })
 }
 
-/// Returns why nothing can be done about an object that was seen so; none where it is there, or is known not to be.
+/// Returns why nothing can be done about an object that was seen so; `None` if it is there, or is known not to be.
 fn trouble(observed: &ObservedState) -> Option<Cause> {
     match observed {
         ObservedState::Found(_) | ObservedState::Absent { .. } => None,

@@ -1,4 +1,4 @@
-//! What a platform and a kind are. Neither does any I/O: both say what to ask and what an answer means.
+//! The interfaces of a platform and a kind. Neither does any I/O: both say what to ask and what an answer means.
 
 mod author;
 mod facts;
@@ -33,7 +33,7 @@ use crate::{
     yaml::Node,
 };
 
-/// What a kind's decoder is told about the document it decodes.
+/// The surroundings of the document that a kind's decoder reads.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// `metadata.name`.
@@ -66,7 +66,7 @@ impl Envelope {
     }
 }
 
-/// What a kind makes of the answers so far.
+/// The conclusions of a kind from the answers so far.
 #[derive(Debug, Default)]
 pub struct Observation {
     /// Reads that are missing. While there are any, the rest may still change.
@@ -75,7 +75,7 @@ pub struct Observation {
     pub known: Vec<(ResourceId, ObservedState)>,
     /// Live objects that no document means and that a document asks to remove.
     pub surplus: Vec<(Desired, Live)>,
-    /// What is to be said about documents beside it.
+    /// Remarks about documents beside it.
     pub remarks: Vec<Diagnostic>,
 }
 
@@ -123,13 +123,13 @@ pub enum Read<'f> {
 /// An object that changes, with all that its calls may rest on.
 #[derive(Debug, Clone, Copy)]
 pub struct Planned<'a> {
-    /// What is wanted.
+    /// The desired object.
     pub desired: &'a Desired,
-    /// What is live; none for a create.
+    /// The live object; `None` for a create.
     pub live: Option<&'a Live>,
     /// What a create has to know of its surroundings; nothing for an object that is there.
     pub context: &'a CreateContext,
-    /// What changes.
+    /// The change.
     pub change: &'a Change,
 }
 
@@ -146,9 +146,10 @@ pub trait Kind: Sync {
     /// answers. `all` holds the objects of every kind on that target, so that kinds can share their reads.
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation>;
 
-    /// Finds the live objects in scopes of `reconcile.yaml` that none of `all` means: they are surplus. A scope is
-    /// written like a document that is to be absent, with what says where it is in its locator; what is wrong with one
-    /// is told as with documents. Called again after each round of answers, when the documents of this kind are known.
+    /// Finds surplus objects: live ones in scopes of `reconcile.yaml` that none of `all` declares. A scope is written
+    /// like a document that is to be absent, with the keys that say where it is in its locator; its problems are
+    /// reported as those of documents. Called again after each round of answers, when the documents of this kind are
+    /// known.
     fn prune(&self, scopes: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         for scope in scopes {
@@ -159,7 +160,7 @@ pub trait Kind: Sync {
         observation.step()
     }
 
-    /// Returns the keys that say where a scope of `prune` lies; none for a kind that cannot be pruned.
+    /// Returns the keys that say where a scope of `prune` lies; `None` for a kind that cannot be pruned.
     fn scope_keys(&self) -> Option<&'static [ScopeKey]> {
         None
     }
@@ -198,7 +199,7 @@ pub trait Kind: Sync {
         UniqueKeys::default()
     }
 
-    /// Returns a live value by its path, in the form that a change of it has; none where it is not known, or is compared
+    /// Returns a live value by its path, in the form that a change of it has; `None` if it is not known, or is compared
     /// by its parts.
     fn live_value(&self, live: &Live, path: &FieldPath) -> Option<Value> {
         live.fields.get(path).cloned()
@@ -242,7 +243,7 @@ pub trait Kind: Sync {
         &[]
     }
 
-    /// Says what hangs below changes, or what to ask for that. Asked when the plan is known.
+    /// Returns the impact of changes, or the requests that it needs. Called when the plan is known.
     fn impact(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Step<Impact> {
         Step::Done(Impact::default())
     }
@@ -258,13 +259,13 @@ pub trait Kind: Sync {
     }
 
     /// Returns true if a refusal says that another object holds a unique value. Its call is sent again once another
-    /// change of the run has given up such a value.
+    /// change of the run has freed such a value.
     fn is_conflict(&self, _refusal: &Refusal) -> bool {
         false
     }
 
-    /// Says why a change that the platform accepted and did not store is not to be sent again as long as it is the same;
-    /// none where it is.
+    /// Says why a change that the platform accepted and did not store is not to be sent again as long as it is the
+    /// same; `None` if it is.
     fn suppressed(&self, _field: &FieldChange) -> Option<&'static str> {
         None
     }
@@ -282,7 +283,7 @@ impl fmt::Display for dyn Kind + '_ {
     }
 }
 
-/// What a kind says about changes beside the changes themselves.
+/// Remarks of a kind about changes.
 #[derive(Debug, Default)]
 pub struct Notes {
     /// Manual follow-ups, by object.

@@ -1,4 +1,4 @@
-//! Sealed live state as a file: whole scopes of each target, the time they were read, and a digest of it all.
+//! Live state as a file: whole scopes of each target, the time they were read, and a digest of it all.
 //!
 //! The file is JSON with one line for each row, in an order that depends on the state alone.
 
@@ -21,7 +21,7 @@ use crate::{
 
 /// Version of the files: those of another number before the dot are not read.
 const FORMAT_VERSION: &str = "2.0";
-/// What stands before the digest, which covers all that lies above its line.
+/// The text before the digest, which covers everything above its line.
 const DIGEST: &str = "\n  \"digest\": \"sha256:";
 
 /// The name of a scope: its operation and its arguments as text.
@@ -47,10 +47,10 @@ impl fmt::Display for ScopeName {
     }
 }
 
-/// What reading a scope came to: its rows, or a refusal that is as good as an answer.
+/// The result of reading a scope: its rows, or a refusal that is as good as an answer.
 pub type Content = Result<Arc<ScopeRows>, Refusal>;
 
-/// What is sealed of one target.
+/// The kept state of one target.
 #[derive(Debug, Default)]
 pub struct TargetSnapshot {
     /// The name of its platform.
@@ -61,14 +61,14 @@ pub struct TargetSnapshot {
     pub scopes: BTreeMap<ScopeName, Content>,
 }
 
-/// Sealed live state.
+/// The kept state of all targets.
 #[derive(Debug)]
 pub struct Snapshot {
     /// When it was taken.
     pub taken: Timestamp,
-    /// What could not be read, in words; nothing where it is complete.
+    /// Scopes that could not be read, in words; empty where it is complete.
     pub missing: Vec<String>,
-    /// What is sealed, by the names of the targets.
+    /// The kept state, by the names of the targets.
     pub targets: BTreeMap<String, TargetSnapshot>,
 }
 

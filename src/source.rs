@@ -36,7 +36,7 @@ impl Origin {
         (self.file, self.bytes.start)
     }
 
-    /// Says whether another place lies inside this one, or is the same.
+    /// Returns true if another place lies inside this one, or is the same.
     pub fn contains(&self, other: &Self) -> bool {
         self.file == other.file && self.bytes.start <= other.bytes.start && other.bytes.end <= self.bytes.end
     }

@@ -95,7 +95,7 @@ impl Transport {
         self.timeout
     }
 
-    /// Sends a request. What went wrong on the way says whether the request may have arrived.
+    /// Sends a request. An error on the way says whether the request may have arrived.
     pub async fn send(&self, prepared: Prepared) -> Result<Answer, Refusal> {
         let method = match prepared.method {
             Method::Get => reqwest::Method::GET,
@@ -172,7 +172,7 @@ fn tls(options: &Options) -> Result<rustls::ClientConfig, TransportError> {
     Ok(config)
 }
 
-/// What `--tls-skip-verify` stands for.
+/// The certificate check that `--tls-skip-verify` stands for.
 mod any {
     use rustls::{
         DigitallySignedStruct, Error, SignatureScheme,

@@ -1,4 +1,4 @@
-//! What the agent shows over HTTP: whether it lives, whether it is ready, and its numbers.
+//! The agent's pages over HTTP: liveness, readiness, and its numbers.
 
 mod server;
 

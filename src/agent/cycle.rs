@@ -73,7 +73,7 @@ impl Cycle {
         }
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until it is cancelled.
     pub(super) async fn run(mut self) {
         let mut due = Some(Trigger::Start);
         while !self.stop.is_cancelled() {
@@ -105,7 +105,7 @@ impl Cycle {
         }
     }
 
-    /// Reads the files and says whether they are not what they were.
+    /// Reads the files and returns true if they are not what they were.
     async fn scan(&mut self) -> bool {
         let (watch, location, previous) = (self.watch.clone(), self.location.clone(), self.manifests.clone());
         let read = spawn_blocking(move || {

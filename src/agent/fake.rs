@@ -157,7 +157,7 @@ impl Platform for Fake {
     }
 }
 
-/// What the server holds.
+/// The server's objects.
 #[derive(Default)]
 pub(super) struct Store {
     things: Mutex<BTreeMap<String, Value>>,

@@ -18,22 +18,23 @@ const MOST_LINKS: usize = 40;
 /// A directory to be watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WatchedDir {
-    /// With all that lies beneath.
+    /// True if everything below counts too.
     pub(super) recursive: bool,
     identity: Option<Identity>,
 }
 
-/// What tells a directory from a later one of the same name. The inode's number alone does not: it is used again.
+/// The identity of a directory, which differs from a later one of the same name. The inode's number alone does not: it
+/// is used again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Identity {
     inode: (u64, u64),
     created: Option<SystemTime>,
 }
 
-/// Directories by their paths, free of links, none of them beneath a recursive one.
+/// Directories by their paths, free of links, none of them below a recursive one.
 pub(super) type Layout = BTreeMap<PathBuf, WatchedDir>;
 
-/// Returns what to watch for manifests that lie at, or beneath, these paths.
+/// Returns the directories to watch for manifests at or below these paths.
 pub(super) fn layout(paths: &[PathBuf], follow_links: bool) -> Layout {
     let bounds = Bounds::new(paths, follow_links);
     let mut watch_plan = WatchPlan { bounds, directories: BTreeMap::new(), visited: HashSet::new() };
@@ -52,22 +53,22 @@ pub(super) fn layout(paths: &[PathBuf], follow_links: bool) -> Layout {
 }
 
 struct WatchPlan {
-    /// Where links beneath the paths may lead. What lies beyond is not read, and may be the whole file system.
+    /// Bounds for links below the paths. What lies beyond is not read, and may be the whole file system.
     bounds: Bounds,
-    /// Directories, and whether all that lies beneath counts.
+    /// Directories; true if everything below them counts.
     directories: BTreeMap<PathBuf, bool>,
     visited: HashSet<PathBuf>,
 }
 
 impl WatchPlan {
-    /// Notes a path, the links on the way to it and, where it is a directory, all links beneath.
+    /// Notes a path, the links on the way to it and, where it is a directory, all links below.
     fn path(&mut self, path: &Path) {
         if let Some(real) = self.resolve(path).filter(|real| real.is_dir()) {
             self.whole(real);
         }
     }
 
-    /// Notes a link beneath a path.
+    /// Notes a link below a path.
     fn link(&mut self, path: &Path) {
         if let Some(real) = self.resolve(path).filter(|real| self.bounds.allow(real) && real.is_dir()) {
             self.whole(real);

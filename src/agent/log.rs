@@ -25,7 +25,7 @@ const LONG: usize = 60;
 pub(super) struct PassLog<'a> {
     /// The texts that places point into.
     pub(super) sources: &'a Sources,
-    /// The id of the run in the journal; none where none is kept.
+    /// The id of the run in the journal; `None` if none is kept.
     pub(super) run: Option<&'a str>,
     /// Who changed what differs, as far as that was asked and answered.
     pub(super) trace: Trace,
@@ -75,7 +75,7 @@ impl PassLog<'_> {
     }
 }
 
-/// Returns the ids of the live object; none for a create.
+/// Returns the ids of the live object; `None` for a create.
 fn id(change: &Change) -> Option<String> {
     (!change.handle.is_null()).then(|| cut(&change.handle.to_string()))
 }
@@ -127,7 +127,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// Returns who else made what differs, and when; none where nobody else is known to have.
+/// Returns who else made what differs, and when; `None` if nobody else is known to have.
 fn authors(parts: &[(Option<&FieldPath>, Changed)]) -> Option<String> {
     let sentences = parts.chunk_by(|(_, one), (_, next)| (&one.by, &one.at) == (&next.by, &next.at));
     let sentences: Vec<String> = sentences.filter_map(|run| sentence(&run.first()?.1, run)).take(FIELDS).collect();

@@ -1,4 +1,4 @@
-//! What is in force: the manifests as they are, and the last good version of what is broken.
+//! The manifests in force: as they are, or the last good version where they are broken.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -44,7 +44,7 @@ pub struct Manifests {
     pub held: BTreeSet<ResourceId>,
     /// SHA-256 of the paths and texts of the files.
     pub digest: String,
-    /// What is wrong with the documents.
+    /// Problems of the documents.
     pub diagnostics: Vec<Diagnostic>,
     /// Files and directories that could not be read, and why.
     pub unreadable: Vec<String>,
@@ -124,7 +124,7 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<
     })
 }
 
-/// What the files leave open: an object of which nothing is declared any more may only be unreadable.
+/// An open question: an object that is no longer declared may only have become unreadable.
 #[derive(Debug, Default)]
 struct Doubt {
     /// A directory could not be read: anything may be missing.
@@ -201,7 +201,7 @@ fn hold(previous: &Manifests, set: &Set, doubt: &Doubt, sources: &mut Sources) -
     held.map(|object| carry(object, &previous.sources, sources, &mut moved)).collect()
 }
 
-/// What an object is on its platform, as far as its manifest tells.
+/// The identity of an object on its platform, as far as its manifest says.
 #[derive(PartialEq, Eq, Hash)]
 struct Meaning<'a> {
     kind: &'static str,

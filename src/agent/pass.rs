@@ -39,7 +39,7 @@ use super::{
 /// Most changes whose authors are asked for in one pass.
 const TRACED: usize = 100;
 
-/// What all passes of an agent share.
+/// The state that all passes of an agent share.
 pub(super) struct Shared {
     pub(super) connections: Vec<Arc<Connection>>,
     pub(super) mode: Mode,

@@ -21,7 +21,7 @@ impl Record {
         Self { journal, paths: paths.to_vec() }
     }
 
-    /// Returns the id of the run in the journal; none where none is kept.
+    /// Returns the id of the run in the journal; `None` if none is kept.
     pub(super) fn run(&self) -> Option<&str> {
         self.journal.as_ref().map(Journal::run)
     }

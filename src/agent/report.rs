@@ -1,4 +1,4 @@
-//! What a pass came to, in numbers and words.
+//! The result of a pass, in numbers and words.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ pub(super) fn cause(blocked: &Blocked) -> String {
     }
 }
 
-/// What a plan and what was made of it add up to.
+/// The totals of a plan and its outcomes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) counts: Counts,

@@ -12,7 +12,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(5);
 /// Time between two looks at the files where one of them could not be read, or changes may go unnoticed.
 const SHORT_RESCAN: Duration = Duration::from_secs(5);
 
-/// What is due when.
+/// The times at which reads and passes are due.
 #[derive(Debug)]
 pub(super) struct Schedule {
     resync: Duration,
@@ -44,7 +44,7 @@ impl Schedule {
         self.retry = None;
     }
 
-    /// Notes that the files were read; trusted are they if all could be read and changes of them will be told.
+    /// Notes that the files were read. They are trusted if all could be read and their changes will be reported.
     pub(super) fn scanned(&mut self, trusted: bool, now: Instant) {
         self.next_scan = now + if trusted { self.rescan } else { SHORT_RESCAN.min(self.rescan) };
     }

@@ -1,4 +1,4 @@
-//! What the agent tells about itself, shared with whoever shows it.
+//! The agent's status, shared with whoever shows it.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -36,7 +36,7 @@ impl Trigger {
     }
 }
 
-/// What a pass came to.
+/// The result of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
@@ -50,7 +50,7 @@ pub enum Verdict {
     Failed,
     /// The program has a mistake; the pass did not end.
     Panicked,
-    /// The agent was told to end.
+    /// The agent was stopped.
     Interrupted,
 }
 
@@ -67,7 +67,7 @@ impl Verdict {
         }
     }
 
-    /// Says whether all objects were looked at.
+    /// Returns true if all objects were looked at.
     pub fn complete(self) -> bool {
         matches!(self, Self::Converged | Self::Drifted | Self::Refused | Self::Failed)
     }
@@ -81,8 +81,8 @@ pub struct Counts {
     pub in_sync: usize,
     /// As declared, after a change.
     pub changed: usize,
-    /// Not as declared, and nothing was sent: the agent or its policy only reports, the agent was told to end, or
-    /// something needed failed.
+    /// Not as declared, and nothing was sent: the agent or its policy only reports, the agent was stopped, or something
+    /// needed failed.
     pub drifted: usize,
     /// Sent, and not as declared all the same.
     pub failed: usize,
@@ -116,7 +116,7 @@ pub struct Report {
     pub start: Timestamp,
     /// When it ended.
     pub end: Timestamp,
-    /// What it came to.
+    /// Its result.
     pub verdict: Verdict,
     /// How many objects are in which state.
     pub counts: Counts,
@@ -124,7 +124,7 @@ pub struct Report {
     pub drift: usize,
     /// The first thing that went wrong.
     pub error: Option<String>,
-    /// Whether it is to be made again soon: what went wrong may go away by itself.
+    /// True if it is to be made again soon: what went wrong may go away by itself.
     pub retry: bool,
 }
 
@@ -150,7 +150,7 @@ pub struct ManifestStatus {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// The manifests; none before they were read for the first time.
+    /// The manifests; `None` before they were read for the first time.
     pub manifests: Option<ManifestStatus>,
     /// Since when a pass is running, where one is.
     pub running: Option<Timestamp>,
@@ -158,7 +158,7 @@ pub struct Snapshot {
     pub last: Option<Report>,
     /// Passes that ended.
     pub passes: u64,
-    /// Whether a pass has looked at all objects since the start.
+    /// True if a pass has looked at all objects since the start.
     pub complete: bool,
     /// The last thing that went wrong, even where it has gone right since.
     pub last_error: Option<String>,
@@ -200,7 +200,7 @@ impl Status {
         *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Returns how long the running pass has taken so far; none between passes.
+    /// Returns how long the running pass has taken so far; `None` between passes.
     pub fn pass_age(&self) -> Option<Duration> {
         self.pass.lock().unwrap_or_else(PoisonError::into_inner).map(|start| start.elapsed())
     }

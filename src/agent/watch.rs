@@ -37,11 +37,11 @@ pub(super) struct Watch {
     follow_links: bool,
     poll: Option<Duration>,
     signals: Signals,
-    /// What is watched, by what. The watcher ends when it is dropped.
+    /// The watched directories and their watcher, which ends when it is dropped.
     armed: Option<(Layout, Box<dyn Watcher + Send>)>,
 }
 
-/// What the watcher's thread tells.
+/// The messages of the watcher's thread.
 #[derive(Clone)]
 struct Signals {
     dirty: Sender<()>,
@@ -76,7 +76,7 @@ impl Watch {
         }
     }
 
-    /// Says whether changes are only found by looking, so that some may be missed: times are compared by the second.
+    /// Returns true if changes are only found by looking, so that some may be missed: times are compared by the second.
     pub(super) fn polls(&self) -> bool {
         self.poll.is_some()
     }
@@ -130,7 +130,7 @@ impl Signals {
     }
 }
 
-/// Reading is no change. It has to be told apart: the agent reads the files itself after each change.
+/// Returns true if an event may be a change. Reading is none: the agent reads the files itself after each change.
 fn matters(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),

@@ -57,7 +57,7 @@ pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> Result<ExitStatus, Command
 pub(super) struct ApplyJob<'a> {
     /// The plan and what it was made from.
     pub(super) planned_run: &'a PlannedRun<'a>,
-    /// What is said about it.
+    /// Its report.
     pub(super) report: Report<'a>,
     /// Changes that are not to be sent, with their outcomes.
     pub(super) settled: Vec<(ResourceId, Outcome)>,

@@ -117,7 +117,7 @@ impl Command {
         }
     }
 
-    /// Returns where the command streams what happens, and its name; none where it does not.
+    /// Returns where the command streams what happens, and its name; `None` if it does not.
     pub(super) fn stream(&self) -> Option<(&Stream, &'static str)> {
         match self {
             Self::Validate(args) => Some((&args.stream, "validate")),
@@ -159,7 +159,7 @@ fn above_zero(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "it has to be a number above 0".to_owned())
 }
 
-/// What is read, and which part of it is meant.
+/// The manifests, and the part of them to work on.
 #[derive(Debug, Args)]
 pub(super) struct Inputs {
     /// Manifest files or directories; `-` is stdin
@@ -237,7 +237,7 @@ pub(super) struct Output {
     pub(super) calls: bool,
 }
 
-/// What one run may change at most.
+/// The limits of one run.
 #[derive(Debug, Args)]
 pub(super) struct SafetyArgs {
     /// Maximum changes of a kind on a target: a number, or a share such as 30% [default: 30%, or `safety.maxChanges`]

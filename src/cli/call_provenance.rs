@@ -1,4 +1,4 @@
-//! What the calls of a plan rest on: the places in manifests, overlays and values files that decide them.
+//! The places in manifests, overlays and values files that decide the calls of a plan.
 
 use std::collections::HashMap;
 

@@ -95,7 +95,7 @@ fn exit_status(explained: &[Explained<'_>]) -> ExitStatus {
     }
 }
 
-/// What the values at a place decide, before anything is read.
+/// The objects and fields that the values at a place decide, before anything is read.
 pub(super) struct Decided<'a> {
     /// Values at the place that an overlay replaced, with the places of what stands there instead.
     pub(super) replaced: Vec<(Origin, Vec<Origin>)>,
@@ -114,15 +114,15 @@ pub(super) struct Object<'a> {
 /// One thing that is decided about an object.
 #[derive(PartialEq)]
 pub(super) struct Part<'a> {
-    /// What it is to the object.
+    /// Its role for the object.
     pub(super) role: Role<'a>,
     /// The path of a field or a key, or the name of a setting.
     pub(super) path: &'a str,
-    /// The value and where it was written; none where the value is not one of the object itself.
+    /// The value and where it was written; `None` if the value is not one of the object itself.
     pub(super) value: Option<&'a Located<Value>>,
 }
 
-/// What a value is to an object.
+/// The role of a value for an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role<'a> {
     /// A field that is declared.
@@ -210,19 +210,19 @@ fn parts_at<'a>(leaf: &Origin, object: &'a Desired, all: &'a [Desired], provenan
 pub(super) struct Explained<'a> {
     /// The object and what of it is decided.
     pub(super) object: &'a Object<'a>,
-    /// What a plan says about it.
+    /// The object's state in the plan.
     pub(super) state: State<'a>,
-    /// What is live; none where it is not there or not known.
+    /// The live object; `None` if it does not exist or is unknown.
     pub(super) live: Option<&'a Live>,
     kind: Option<&'static dyn Kind>,
     /// The calls that serve it.
     pub(super) calls: Vec<&'a Call>,
-    /// What of it differs and is only reported.
+    /// Its differences that are only reported.
     reported: Option<&'a Change>,
     provenance: &'a Provenance,
 }
 
-/// What a plan says about an object.
+/// The state of an object in a plan.
 pub(super) enum State<'a> {
     /// It changes.
     Changes(&'a Change),

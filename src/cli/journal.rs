@@ -8,7 +8,7 @@ use crate::{
     model::{Change, Outcome, ResourceId},
 };
 
-/// Returns the journal of a run in the directory that was named, else in the user's own; none where there is no such
+/// Returns the journal of a run in the directory that was named, else in the user's own; `None` if there is no such
 /// directory, and with the sandbox, whose writes are not worth one.
 pub(super) fn open(named: Option<&Path>, is_sandbox: bool, origin: RunOrigin) -> Option<journal::Journal> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -80,7 +80,7 @@ pub(super) fn interrupted(stop: &Stop) -> CommandError {
 
 /// Everything that a plan needs.
 pub(super) struct Prepared {
-    /// What people wrote; its objects lie in `desired`.
+    /// The loaded inputs; their objects lie in `desired`.
     pub(super) loaded: LoadedInputs,
     /// The objects of this run.
     pub(super) desired: Vec<Desired>,
@@ -145,15 +145,15 @@ impl Prepared {
 
 /// A plan and what it was made from.
 pub(super) struct PlannedRun<'a> {
-    /// What was read.
+    /// The observed states.
     pub(super) states: Vec<TargetState<'a>>,
-    /// What is to be done.
+    /// The plan.
     pub(super) plan: Plan,
     /// The limits that it exceeds.
     pub(super) excesses: Vec<Excess>,
     /// It may go over them all the same.
     pub(super) acknowledged: bool,
-    /// What the plan was made from.
+    /// The record from which the plan was made.
     pub(super) record: Record,
     /// When reading began.
     pub(super) start: Instant,
@@ -230,7 +230,7 @@ pub(super) fn preview_text(report: &Report<'_>, ui: &Ui) -> String {
     writer.finish()
 }
 
-/// Says whether the text that was given acknowledges a plan.
+/// Returns true if the text that was given acknowledges a plan.
 pub(super) fn acknowledged(args: &SafetyArgs, plan: &Plan, excesses: &[Excess]) -> bool {
     args.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(plan, excesses))
 }

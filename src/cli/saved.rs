@@ -95,7 +95,7 @@ pub(super) fn given(inputs: &Inputs) -> Result<Option<PathBuf>, String> {
     Ok(Some(path.clone()))
 }
 
-/// Says what a file or stdin, where manifests were asked for by name, is instead; none where it may be one.
+/// Says what a file or stdin, where manifests were asked for by name, is instead; `None` if it may be one.
 pub(super) fn mistaken(inputs: &Inputs, sources: &Sources) -> Option<String> {
     let given: Vec<_> = setup::paths(inputs).iter().map(|path| path.display().to_string()).collect();
     let named = |path: &str| given.iter().any(|one| one == path || (one == "-" && path == "<stdin>"));
@@ -112,7 +112,7 @@ fn is_empty(path: &Path) -> bool {
     path.is_file() && std::fs::read_to_string(path).is_ok_and(|text| text.trim().is_empty())
 }
 
-/// Says whether a file is a document of this program other than a manifest.
+/// Returns true if a file is a document of this program other than a manifest.
 fn is_saved(path: &Path) -> bool {
     // What cannot be read is told when it is read as a manifest.
     path.is_file() && std::fs::read_to_string(path).is_ok_and(|text| is_document(&text))
@@ -250,7 +250,7 @@ fn configuration_of(args: &ApplyArgs, sources: &mut Sources, ui: &Ui) -> Result<
     Ok(config)
 }
 
-/// Says which target leads elsewhere than it did when the plan was made; none where all lead there.
+/// Says which target leads elsewhere than it did when the plan was made; `None` if all lead there.
 fn elsewhere(then: &[Setup], now: &[Setup]) -> Option<String> {
     let now: BTreeMap<&Arc<str>, &Setup> = now.iter().map(|one| (&one.target, one)).collect();
     for one in then {

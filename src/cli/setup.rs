@@ -1,4 +1,4 @@
-//! What every command needs before it starts: configuration, manifests, connections.
+//! The preparation of every command: configuration, manifests, connections.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -29,25 +29,25 @@ use crate::{
     transport::{Options, Proxies, Transport, TransportError},
 };
 
-/// What people wrote.
+/// The loaded manifests and configuration.
 #[derive(Debug)]
 pub(super) struct LoadedInputs {
     /// All texts that were read.
     pub(super) sources: Sources,
-    /// The configuration; none where there is no file.
+    /// The configuration; `None` if there is no file.
     pub(super) config: Option<Config>,
     /// The manifests.
     pub(super) set: Set,
-    /// What is wrong with any of it.
+    /// Problems of any of it.
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Files and directories that could not be read.
     pub(super) unread: Vec<String>,
-    /// What is to be said of the configuration.
+    /// Remarks about the configuration.
     pub(super) notes: Vec<String>,
 }
 
 impl LoadedInputs {
-    /// Says whether the run must not go on.
+    /// Returns true if the run must not go on.
     pub(super) fn is_broken(&self) -> bool {
         !self.unread.is_empty() || self.diagnostics.iter().any(Diagnostic::is_error)
     }
@@ -156,11 +156,11 @@ pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
 
 /// The connections of a run, and the sandbox that they lead to where there is one.
 pub(super) struct Connected {
-    /// What answers reads in place of a server, by target.
+    /// Readers that answer from a snapshot in place of a server, by target.
     pub(super) snapshot_scopes: BTreeMap<Arc<str>, Arc<ScopeReader>>,
     /// One connection for each target in use.
     pub(super) connections: Vec<Arc<Connection>>,
-    /// What they share.
+    /// The state that they share.
     pub(super) shared: Shared,
     /// The sandbox of this run.
     pub(super) sandbox: Option<super::sandbox::Embedded>,

@@ -93,7 +93,7 @@ fn merged(nodes: &[&Node<'_>], sources: &Sources, clashes: &mut Vec<String>) -> 
     }
 }
 
-/// Returns the place of the last node of a JSON pointer that was written; none where there is no document.
+/// Returns the place of the last node of a JSON pointer that was written; `None` if there is no document.
 fn find_origin<'a>(roots: &[&'a Node<'_>], pointer: &str) -> Option<&'a Origin> {
     let mut nodes = roots.to_vec();
     for step in pointer.split('/').skip(1) {

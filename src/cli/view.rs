@@ -47,13 +47,13 @@ pub(super) struct Ui {
     pub(super) colour: bool,
     /// Columns that diagnostics may take up.
     pub(super) width: usize,
-    /// Columns that lines on stdout are folded at; none where they are not.
+    /// Columns that lines on stdout are folded at; `None` if they are not.
     pub(super) fold: Option<usize>,
     /// Bars may move on stderr.
     pub(super) bars: bool,
     /// Print errors only.
     pub(super) quiet: bool,
-    /// What programs are told of the run while it goes.
+    /// The stream of events for programs.
     pub(super) events: Events,
     errors_in_colour: bool,
     /// Stderr holds nothing but lines of JSON.

@@ -19,7 +19,7 @@ pub struct Scope {
     pub kind: &'static str,
     /// The name of the target.
     pub target: Arc<str>,
-    /// What says where it is, as in the spec of the kind: names, or ids as numbers.
+    /// The keys that say where it is, as in the spec of the kind: names, or ids as numbers.
     pub values: BTreeMap<&'static str, Located<Value>>,
     /// Where it is written.
     pub origin: Origin,

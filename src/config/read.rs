@@ -51,7 +51,7 @@ pub fn decode(
     config
 }
 
-/// Says whether a line that a diagnostic would show names a secret. Its value may stand beside it.
+/// Returns true if a line that a diagnostic would show names a secret. Its value may stand beside it.
 fn names_secret(diagnostic: &Diagnostic, secrets: &BTreeSet<&str>, sources: &Sources) -> bool {
     diagnostic.labels.iter().any(|label| {
         let (lines, _) = sources.lines(&label.origin);

@@ -71,7 +71,7 @@ pub enum Problem {
     /// The platform finds no credentials, in its words.
     #[error("{0}")]
     Credentials(String),
-    /// What came is not UTF-8.
+    /// The answer is not UTF-8.
     #[error("the value is not UTF-8")]
     Encoding,
     /// Nothing came.

@@ -52,7 +52,7 @@ fn limits(section: &Section<'_, '_>, what: &str, impact_units: &[&str], diagnost
     Limits { changes, deletes, min_objects, max_impact: max }
 }
 
-/// Reads limits on what hangs below changes.
+/// Reads limits on impact.
 fn max(node: &Node<'_>, what: &str, impact_units: &[&str], diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u64> {
     let mut limits = BTreeMap::new();
     let Some(section) = Section::open(node, "maxImpact", diagnostics) else { return limits };

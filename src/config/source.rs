@@ -14,7 +14,7 @@ pub enum Source {
     Env(String),
     /// The content of a file.
     File(PathBuf),
-    /// What a program prints; its arguments follow its name.
+    /// The output of a program; its arguments follow its name.
     Command(Vec<String>),
 }
 

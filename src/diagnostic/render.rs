@@ -108,7 +108,7 @@ fn clusters<'a>(labels: &'a [Label], sources: &Sources) -> Vec<Vec<&'a Label>> {
     clusters
 }
 
-/// Returns the lines that hold the labels; none where one of them is too long to be shown.
+/// Returns the lines that hold the labels; `None` if one of them is too long to be shown.
 fn snippet<'a>(
     labels: &[&'a Label],
     primary: impl Fn(&Label) -> bool,

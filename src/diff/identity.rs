@@ -1,15 +1,15 @@
-//! Which live object each document means: each document takes one, and each object is taken by one.
+//! The assignment of live objects to documents: each document gets one, and each object is given to one.
 //!
-//! A document's candidates are what its old key and its new key find. Who has one candidate takes it, which may
-//! leave another document with one, and so on. So chains of renames (a→b, b→c) are told apart however often they
-//! are applied, and what stays open (a swap) is left to people.
+//! A document's candidates are what its old key and its new key find. A document with one candidate takes it, which may
+//! leave another document with one, and so on. So chains of renames (a→b, b→c) are resolved however often they are
+//! applied. A swap stays open and is left to people.
 
 use std::{
     collections::{BTreeSet, HashMap},
     hash::Hash,
 };
 
-/// What became of a document.
+/// The result for a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assigned<T> {
     /// Nothing fits.
@@ -18,7 +18,7 @@ pub enum Assigned<T> {
     One(T),
     /// It could mean any of these.
     Several(Vec<T>),
-    /// What it means is meant by these documents too (positions in the list given).
+    /// Its object is claimed by these documents too (positions in the list given).
     Shared(Vec<usize>),
 }
 

@@ -14,7 +14,7 @@ pub enum Fit {
     Never,
 }
 
-/// Returns for each declared row the live row that it means, none for a new row.
+/// Returns for each declared row the live row that it means, `None` for a new row.
 pub fn pair(declared: usize, live: usize, fit: impl Fn(usize, usize) -> Fit) -> Vec<Option<usize>> {
     if declared == 0 {
         return Vec::new();
@@ -155,7 +155,7 @@ mod tests {
         check(&[[1, 1, 1], [1, 1, 2]], &[[1, 1, 2]], &[None, Some(0)]);
     }
 
-    /// What the rules ask for, as a tuple that is to be least.
+    /// Returns the costs of an assignment, as a tuple that is to be least.
     fn score(chosen: &[Option<usize>], fits: &[Vec<Fit>]) -> (i64, i64, i64, i64, i64) {
         let mut score = (0, 0, 0, 0, 0);
         for (row, column) in chosen.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Says whether two values are the same number, whatever form each has: `9`, `9.0` or `"9"`.
+/// Returns true if two values are the same number, whatever form each has: `9`, `9.0` or `"9"`.
 pub fn same_number(left: &Value, right: &Value) -> bool {
     match (integer(left), integer(right)) {
         (Some(left), Some(right)) => left == right,
@@ -12,12 +12,12 @@ pub fn same_number(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// Says whether two lists hold the same values, whatever their order and repetitions. Null holds none.
+/// Returns true if two lists hold the same values, whatever their order and repetitions. Null holds none.
 pub fn same_set(left: &Value, right: &Value) -> bool {
     members(left) == members(right)
 }
 
-/// Says whether two values are the same, numbers compared by value.
+/// Returns true if two values are the same, numbers compared by value.
 pub fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(_), Value::Number(_)) => same_number(left, right),

@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(400);
 /// Most times that a call is sent whose answers get lost.
 const TRIES: usize = 3;
 
-/// What happens while a plan is carried out.
+/// An event of an apply.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A change is about to be sent.
@@ -50,7 +50,7 @@ pub enum Event<'a> {
     Finished(&'a Change, &'a Outcome, Duration),
 }
 
-/// Is told what happens; called from several tasks.
+/// A callback for events; called from several tasks.
 pub type Listener<'a> = dyn Fn(&Event<'_>) + Sync + 'a;
 
 /// How a plan is carried out.
@@ -61,7 +61,7 @@ pub struct Options<'a> {
     pub fresh_until: Instant,
     /// Outcomes of changes that are not to be sent, known before.
     pub settled: Vec<(ResourceId, Outcome)>,
-    /// Is told what happens.
+    /// The callback for events.
     pub listener: &'a Listener<'a>,
     /// Once cancelled, no further call is sent; those on their way are waited for.
     pub stop: CancellationToken,

@@ -14,7 +14,7 @@ pub(super) struct CallRecord<'a> {
     pub(super) method: &'static str,
     /// The address without its query.
     pub(super) url: &'a str,
-    /// HTTP status; none where no answer came.
+    /// HTTP status; `None` if no answer came.
     pub(super) status: Option<u16>,
     /// Our id of the attempt, which the servers note too.
     pub(super) request_id: &'a str,

@@ -1,7 +1,7 @@
-//! What a server turned out to be too old for.
+//! The capabilities that a server turned out to lack.
 //!
-//! Requests that rest on the same thing stand or fall together: the first goes alone, the others wait for it. Where it
-//! is refused for want of that thing, the others are refused unsent; so finding out costs one call.
+//! Requests that need the same capability succeed or fail together: the first goes alone, the others wait for it. If it
+//! is refused for want of that capability, the others are refused unsent. So finding out costs one call.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,10 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::model::Refusal;
 
-/// What is known of one thing: nothing yet, that it is there, or the refusal for want of it.
+/// The knowledge about one capability: nothing yet, that it is there, or the refusal for want of it.
 type Known = Option<Result<(), Refusal>>;
 
-/// What is known of all things that requests rest on.
+/// The knowledge about all capabilities that requests need.
 #[derive(Debug, Default)]
 pub(super) struct Probes(Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<Known>>>>);
 

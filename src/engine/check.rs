@@ -9,12 +9,12 @@ use crate::{
     provider::{Facts, Freshness, Kind, Observation},
 };
 
-/// What a check found.
+/// The findings of a check.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// What is wrong with documents.
+    /// Problems of documents.
     pub diagnostics: Vec<Diagnostic>,
-    /// What could not be read, in words.
+    /// Reads that failed, in words.
     pub unread: BTreeSet<String>,
 }
 

@@ -42,7 +42,7 @@ use crate::{
 /// found was not accepted: it may read files and run programs for the secrets.
 pub type Resolve = dyn Fn() -> Result<Endpoint, String> + Send + Sync;
 
-/// What a connection is made of.
+/// The settings of a connection.
 pub struct Target {
     /// Its name in `reconcile.yaml`.
     pub name: Arc<str>,

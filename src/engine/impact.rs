@@ -1,4 +1,4 @@
-//! Reads what hangs below the changes of a plan.
+//! Reads the impact of the changes of a plan.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,8 +9,7 @@ use crate::{
     provider::{Impact, Kind},
 };
 
-/// Adds to a plan how many things hang below its changes. What cannot be read is unknown. A plan without changes costs
-/// no read.
+/// Adds their impact to the changes of a plan. What cannot be read is unknown. A plan without changes costs no read.
 pub async fn impact(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut Plan) {
     for state in states {
         let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };

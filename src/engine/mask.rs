@@ -15,7 +15,7 @@ const ANYWHERE: usize = 8;
 /// Letters of a secret that are hidden without its end: servers cut what they quote.
 const HEAD: usize = 12;
 
-/// What stands for a secret.
+/// The text that replaces a secret.
 const STARS: &str = "***";
 
 /// The secrets of a target.

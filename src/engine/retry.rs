@@ -43,7 +43,7 @@ impl Iterator for Waits {
     }
 }
 
-/// Returns how long to wait before a refused request is sent again; none where it is not to be.
+/// Returns how long to wait before a refused request is sent again; `None` if it is not to be.
 pub(super) fn wait(refusal: &Refusal, waits: &mut Waits, read: bool) -> Option<Duration> {
     if refusal.lost && !read {
         return None;
@@ -77,7 +77,7 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Says whether a refusal is for the rate and the request is to wait for another turn.
+    /// Returns true if a refusal is for the rate and the request is to wait for another turn.
     pub(super) fn lasts(&mut self, refusal: &Refusal) -> bool {
         if !matches!(refusal.retry, Retry::Slower(_)) {
             return false;

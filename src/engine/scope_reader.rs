@@ -65,23 +65,23 @@ impl ReadSource for ScopeReader {
     }
 }
 
-/// What taking a snapshot of a target came to.
+/// The result of taking a snapshot of a target.
 pub struct Taken {
-    /// What is sealed; nothing where not even the target's settings could be had.
+    /// The scopes; a refusal if not even the target's settings could be had.
     pub target_snapshot: Result<TargetSnapshot, Refusal>,
-    /// What was asked for and could not be read, with the refusal.
+    /// Scopes that were asked for and could not be read, with the refusal.
     pub missing: Vec<(ScopeName, Refusal)>,
-    /// What would have been of use to others and could not be read.
+    /// Scopes that plans can do without and that could not be read.
     pub left_out: Vec<(ScopeName, Refusal)>,
 }
 
 impl ScopeReader {
-    /// Returns a seal that reads scopes from a live server as they are asked for.
+    /// Returns a reader that reads scopes from a live server as they are asked for.
     pub fn live(schema: &'static dyn ScopeSchema, reader: Reader) -> Arc<Self> {
         Arc::new(Self::new(schema, Source::Live(reader), BTreeMap::new()))
     }
 
-    /// Returns a seal of the scopes of a snapshot. Nothing is sent.
+    /// Returns a reader of the scopes of a snapshot. Nothing is sent.
     pub fn kept(
         schema: &'static dyn ScopeSchema,
         settings: Result<HashMap<String, String>, Refusal>,
@@ -118,7 +118,7 @@ impl ScopeReader {
         Err(Refusal::new(None, format!("the snapshot does not hold {name}")))
     }
 
-    /// Returns what a scope holds; none where a snapshot lacks it.
+    /// Returns what a scope holds; `None` if a snapshot lacks it.
     fn content<'a>(&'a self, scope: &'a Request) -> BoxFuture<'a, Option<Content>> {
         async move {
             let Source::Live(reader) = &self.source else { return self.kept.get(&ScopeName::of(scope)).cloned() };
@@ -186,7 +186,7 @@ impl ScopeReader {
         taken
     }
 
-    /// Returns what is sealed of a live target beside its scopes.
+    /// Returns the settings of a live target that a snapshot keeps.
     async fn target(&self) -> Result<TargetSnapshot, Refusal> {
         let Source::Live(reader) = &self.source else { return Ok(TargetSnapshot::default()) };
         let platform = reader.target().platform;

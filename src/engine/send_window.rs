@@ -17,13 +17,13 @@ pub(super) struct SendWindow<'a> {
 }
 
 impl SendWindow<'_> {
-    /// Says whether it may not leave any more.
+    /// Returns true if it may not leave any more.
     pub(super) fn is_over(&self) -> bool {
         Instant::now() > self.until
     }
 }
 
-/// What became of a request.
+/// The result of sending a request.
 #[derive(Debug)]
 pub enum SendResult {
     /// It was sent, and this is the answer.

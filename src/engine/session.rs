@@ -1,4 +1,4 @@
-//! What a target lets in: the resolved endpoint with what a login added to it, renewed in time; and keys that a
+//! The sessions of a target: the resolved endpoint with what a login added to it, renewed in time, and keys that a
 //! platform locks when they fail too often.
 
 use std::{
@@ -52,7 +52,7 @@ impl Cooldown {
 pub(super) struct Held {
     /// The endpoint, with what the login added.
     pub(super) endpoint: Endpoint,
-    /// What was fetched, before a login added to it.
+    /// The resolved endpoint, before a login added to it.
     base: Endpoint,
     renew: Option<Instant>,
     logged_in: bool,

@@ -1,4 +1,4 @@
-//! What a write came to: the object is read back and compared once more.
+//! The verification of a write: the object is read back and compared once more.
 
 use std::collections::HashMap;
 

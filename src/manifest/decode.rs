@@ -248,7 +248,7 @@ fn without_doubled(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.retain(|one| !is_doubled(one));
 }
 
-/// Says whether a diagnostic is about something within places.
+/// Returns true if a diagnostic is about something within places.
 fn lies_in<'o>(diagnostic: &Diagnostic, mut places: impl Iterator<Item = &'o Origin>) -> bool {
     diagnostic.origin().is_some_and(|origin| places.any(|place| place.contains(origin)))
 }

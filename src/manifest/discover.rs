@@ -19,16 +19,16 @@ use crate::{
     source::{FileId, Sources},
 };
 
-/// What was found.
+/// The result of a discovery.
 #[derive(Debug, Default)]
 pub struct Discovery {
     /// The files, now in the sources, in the order of the paths and by name within them; each once.
     pub files: Vec<FileId>,
-    /// What lies over the files, the last one on top.
+    /// The overlays, the last one on top.
     pub overlays: Vec<Overlay>,
-    /// What could not be read.
+    /// Errors of reading.
     pub errors: Vec<DiscoverError>,
-    /// What is wrong with whole files: their encoding, links that lead nowhere. They are in the sources, not in `files`.
+    /// Problems of whole files: their encoding, links that lead nowhere. They are in the sources, not in `files`.
     pub broken: Vec<Diagnostic>,
 }
 
@@ -94,7 +94,7 @@ pub enum DiscoverError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What it says.
+        /// Its pattern.
         rule: String,
     },
     /// It is an overlay, and there is nothing in it.
@@ -112,19 +112,20 @@ pub struct Search<'a> {
     pub paths: &'a [PathBuf],
     /// Files that are no manifests.
     pub skip: &'a [PathBuf],
-    /// What is merged over the manifests, the last one on top.
+    /// Overlays that are merged over the manifests, the last one on top.
     pub overlays: &'a [PathBuf],
     /// Follow links wherever they lead.
     pub follow_links: bool,
 }
 
-/// Reads the manifests that paths name: files as they are, directories with all that lies beneath, `-` for `stdin`.
+/// Reads the manifests that paths name: files as they are, directories with everything below, `-` for `stdin`.
 ///
 /// In directories only `*.yaml`, `*.yml` and `*.json` count; hidden files and those that `.reconcileignore` names do
-/// not, nor do the ones to `skip` and those that lie in one of the `overlays`, which are read for themselves. A file that
-/// several paths lead to is read once.
+/// not, nor do the ones to `skip` and those that lie in one of the `overlays`, which are read for themselves. A file
+/// that several paths lead to is read once.
 ///
-/// Links in directories are followed within their [`Bounds`]. What leads nowhere or goes round in circles is passed over.
+/// Links in directories are followed within their [`Bounds`]. A link that leads nowhere or goes round in circles is
+/// passed over.
 pub fn discover(search: &Search<'_>, stdin: &mut dyn Read, sources: &mut Sources) -> Discovery {
     let Search { paths, skip, overlays, follow_links } = *search;
     // What cannot be resolved does not exist, so it needs no skipping.
@@ -189,7 +190,7 @@ impl Reader<'_> {
         self.found.overlays.push(Overlay { directory: shown(path).into(), files, partial });
     }
 
-    /// Says whether a file lies in a directory that is left out. Where a link to it lies is what counts.
+    /// Returns true if a file lies in a directory that is left out. Where a link to it lies is what counts.
     fn is_aside(&self, path: &Path) -> bool {
         let parent = || path.parent().and_then(|parent| parent.canonicalize().ok());
         !self.aside.is_empty()

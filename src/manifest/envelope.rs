@@ -14,7 +14,7 @@ use crate::{
 /// The version that all platforms are at.
 const VERSION: &str = "v1";
 
-/// What the envelope says, as far as it could be read.
+/// The envelope of a document, as far as it could be read.
 #[derive(Default)]
 pub(super) struct Head {
     pub(super) kind: Option<&'static dyn Kind>,

@@ -102,7 +102,7 @@ fn parts(text: &str) -> Vec<(usize, usize, Part<'_>)> {
 struct Problem {
     start: usize,
     length: usize,
-    /// The name of a variable that has no value; none where there is no name to be read.
+    /// The name of a variable that has no value; `None` if there is no name to be read.
     unset: Option<String>,
 }
 

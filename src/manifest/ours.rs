@@ -7,7 +7,7 @@ use crate::{
     yaml::{Content, Node, Typed},
 };
 
-/// What documents of our own, such as saved plans, have in `apiVersion`.
+/// The prefix of `apiVersion` in documents that this program writes, such as saved plans.
 const OURS: &str = "reconcile/";
 
 /// The kinds of documents of our own.

@@ -14,10 +14,10 @@ use crate::{
 /// Keys that only say which document is meant.
 const NAMES: [&str; 2] = ["apiVersion", "kind"];
 
-/// What tells documents apart: `kind` and `metadata.name`.
+/// The key of a document: `kind` and `metadata.name`.
 pub(super) type Name = (String, String);
 
-/// Returns the name of a document as it is written; none where it has none.
+/// Returns the name of a document as it is written; `None` if it has none.
 pub(super) fn name(root: &Node<'_>) -> Option<Name> {
     let name = root.get("metadata")?.get("name")?.as_text()?;
     Some((root.get("kind")?.as_text()?.to_owned(), name.to_owned()))

@@ -1,4 +1,4 @@
-//! What `spec` says for all kinds: what is done about differences, and whether the object may ever be removed.
+//! The keys of `spec` that all kinds share: the policy for differences, and whether the object may ever be removed.
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
 /// The keys that no kind has to know.
 const KEYS: [&str; 3] = ["policy", "fieldPolicy", "protect"];
 
-/// What `spec` says for all kinds, as far as it could be read.
+/// The keys of `spec` that all kinds share, as far as they could be read.
 #[derive(Default)]
 pub(super) struct ForAllKinds {
     protect: bool,

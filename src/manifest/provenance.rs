@@ -159,7 +159,7 @@ impl Provenance {
         self.uses.get(scalar).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the overlay that a file belongs to; none for a file of the base.
+    /// Returns the overlay that a file belongs to; `None` for a file of the base.
     pub fn overlay(&self, file: FileId) -> Option<&Arc<str>> {
         self.overlays.get(&file)
     }

@@ -29,7 +29,7 @@ enum Test {
 pub struct SelectorError(String);
 
 impl Selector {
-    /// Says whether labels fulfil all conditions. Without conditions all do.
+    /// Returns true if labels fulfil all conditions. Without conditions all do.
     pub fn matches(&self, labels: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
         self.conditions.iter().all(|condition| {
             let value = labels.get(condition.key.as_str()).map(|value| &**value);

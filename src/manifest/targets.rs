@@ -33,7 +33,7 @@ impl Targets {
         self
     }
 
-    /// Returns how to come to a configuration; none where there is one.
+    /// Returns how to come to a configuration; `None` if there is one.
     pub(super) fn remedy(&self) -> Option<&str> {
         self.remedy.as_deref()
     }

@@ -9,7 +9,7 @@ use crate::{
     yaml::{self, Section, nearest},
 };
 
-/// What begins the name of an environment variable that is a variable of manifests.
+/// The prefix of environment variables that are variables of manifests.
 const PREFIX: &str = "RECONCILE_VAR_";
 
 /// The value of a variable.
@@ -17,9 +17,9 @@ const PREFIX: &str = "RECONCILE_VAR_";
 pub struct Variable {
     /// Its text.
     pub text: String,
-    /// Whether the text may mean a number, a truth value or null, as a YAML scalar without quotes does.
+    /// True if the text may mean a number, a truth value or null, as a YAML scalar without quotes does.
     pub plain: bool,
-    /// Who gave it.
+    /// Its origin.
     pub given: Given,
 }
 
@@ -116,7 +116,7 @@ pub fn unused(variables: &Variables, provenance: &Provenance) -> Vec<Diagnostic>
     idle.map(warning).collect()
 }
 
-/// Says whether a text can be the name of a variable.
+/// Returns true if a text can be the name of a variable.
 pub(super) fn is_name(text: &str) -> bool {
     let mut letters = text.bytes();
     letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')

@@ -1,11 +1,11 @@
-//! Who changed a live value last, and when, as far as the platform tells.
+//! The last change of a live value: who and when, as far as the platform says.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::Value;
 
 use super::{Action, Display};
 
-/// What told it, the best first.
+/// The evidence, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The platform's record of the very change.
@@ -30,10 +30,10 @@ impl Source {
     }
 }
 
-/// What was done.
+/// The deed of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
-    /// The value was set; where the object told it, perhaps another value of it.
+    /// The value was set. If the object's own fields are the evidence, it may have been another value of it.
     Changed,
     /// The object was made, and the value has been so since.
     Made,
@@ -74,7 +74,7 @@ pub enum Verdict {
     Edit,
     /// It is not known.
     Unknown,
-    /// What is live: somebody else changed it.
+    /// The live value moved: somebody else changed it.
     Drift,
 }
 
@@ -92,7 +92,7 @@ impl Verdict {
 /// The last change of a live value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changed {
-    /// What was done.
+    /// The deed of a change.
     pub deed: Deed,
     /// By whom, as the platform names people.
     pub by: Option<String>,
@@ -100,11 +100,11 @@ pub struct Changed {
     pub at: Option<String>,
     /// The value before.
     pub was: Option<Value>,
-    /// The value before as people read it; none where that is how it was stored.
+    /// The value before as people read it; `None` if that is how it was stored.
     pub was_display: Option<Display>,
-    /// What told it.
+    /// The evidence.
     pub source: Source,
-    /// Whether it was the account that the program itself uses; none where that is not known.
+    /// True if it was the account that the program itself uses; `None` if that is not known.
     pub ours: Option<bool>,
 }
 

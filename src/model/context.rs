@@ -54,7 +54,7 @@ impl CreateContext {
         self.made.values()
     }
 
-    /// Says whether this is a context that was known before, where any id will do for one that was not known then.
+    /// Returns true if this is a context that was known before, where any id will do for one that was not known then.
     pub fn continues(&self, before: &Self) -> bool {
         match (before.handle.as_object(), self.handle.as_object()) {
             (Some(was), Some(is)) => {
@@ -81,13 +81,13 @@ pub fn placeholder(id: &ResourceId) -> Value {
     json!({PLACEHOLDER: id.to_string()})
 }
 
-/// Returns the address of the object for whose id a value stands; none where it is no placeholder.
+/// Returns the address of the object for whose id a value stands; `None` if it is no placeholder.
 pub fn placeholder_of(value: &Value) -> Option<&str> {
     let entries = value.as_object().filter(|entries| entries.len() == 1)?;
     entries.get(PLACEHOLDER)?.as_str()
 }
 
-/// Says whether a placeholder stands anywhere in the arguments of a call.
+/// Returns true if a placeholder stands anywhere in the arguments of a call.
 pub fn has_placeholder(value: &Value) -> bool {
     match value {
         Value::Object(entries) => placeholder_of(value).is_some() || entries.values().any(has_placeholder),

@@ -106,13 +106,13 @@ impl FieldPath {
         })
     }
 
-    /// Says whether the path names a whole row.
+    /// Returns true if the path names a whole row.
     pub fn is_row(&self) -> bool {
         let (_, row, rest) = self.split();
         row.is_some() && rest.is_empty()
     }
 
-    /// Says whether the path is another one or lies within it.
+    /// Returns true if the path is another one or lies within it.
     pub fn lies_within(&self, other: &Self) -> bool {
         self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     }
@@ -140,7 +140,7 @@ fn row_end(text: &str) -> usize {
     quoted_end(text).unwrap_or_else(|| text.find(']').unwrap_or(text.len()))
 }
 
-/// Returns where the quoted name at the beginning of a text ends; none where there is none.
+/// Returns where the quoted name at the beginning of a text ends; `None` if there is none.
 fn quoted_end(text: &str) -> Option<usize> {
     let inside = text.strip_prefix('"')?;
     let mut escaped = false;

@@ -1,16 +1,16 @@
-//! What is done about a difference: an object's own policy, and those of single fields.
+//! The policies for differences: an object's own, and those of single fields.
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use super::FieldPath;
 
-/// What is done where what is live is not as declared.
+/// The policy where a live value is not as declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
     /// It is made as declared.
     #[default]
     Enforce,
-    /// It is told, and nothing is sent.
+    /// It is shown, and nothing is sent.
     Report,
     /// Nothing: it is not looked at.
     Ignore,
@@ -58,17 +58,17 @@ impl Policies {
         self.fields.get(&*path.root()).copied().unwrap_or(self.object)
     }
 
-    /// Says whether everything is to be as declared.
+    /// Returns true if everything is to be as declared.
     pub fn enforce_all(&self) -> bool {
         self.all(Policy::Enforce)
     }
 
-    /// Says whether nothing of the object is looked at.
+    /// Returns true if nothing of the object is looked at.
     pub fn ignore_all(&self) -> bool {
         self.all(Policy::Ignore)
     }
 
-    /// Says whether anything of a live object may get this policy.
+    /// Returns true if anything of a live object may get this policy.
     pub fn any(&self, policy: Policy) -> bool {
         self.object == policy || self.fields.values().any(|field| *field == policy)
     }

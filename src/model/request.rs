@@ -87,7 +87,7 @@ impl Refusal {
         Self::new(Some(ABSENT.into()), format!("the server has no operation `{operation}`: {why}"))
     }
 
-    /// Says whether the server does not have the operation.
+    /// Returns true if the server does not have the operation.
     pub fn is_absent(&self) -> bool {
         self.code.as_deref() == Some(ABSENT)
     }

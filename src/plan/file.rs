@@ -1,7 +1,7 @@
-//! Saved plans: the JSON document of a plan, with all that its calls rest on.
+//! Saved plans: the JSON document of a plan, with everything that its calls rest on.
 //!
-//! A file holds no credential: requests know none. What is wrong with a file is told by name; a file that is not wholly
-//! understood is refused.
+//! A file holds no credential: requests know none. Problems of a file have names; a file that is not wholly understood
+//! is refused.
 
 mod document;
 
@@ -33,7 +33,7 @@ const OLDEST: (u32, u32) = (2, 0);
 /// The key that holds the digest of all others.
 const DIGEST: &str = "digest";
 
-/// What tells one run from the next although nothing differs: no part of the digest.
+/// The key of the figures that differ from run to run although nothing else does: no part of the digest.
 const COST: &str = "cost";
 
 /// A file that is no saved plan, or one that cannot be trusted.
@@ -75,7 +75,7 @@ pub struct Saved {
     pub setups: Vec<Setup>,
     /// The configuration that it was made with.
     pub config: Option<String>,
-    /// What was to be said about documents.
+    /// Diagnostics of documents.
     pub diagnostics: Vec<Diagnostic>,
     /// The whole document.
     pub document: Value,
@@ -198,7 +198,7 @@ impl UnclaimedDiagnostics {
     }
 }
 
-/// Returns the values of a field as people read them; none where this program does not know their sort.
+/// Returns the values of a field as people read them; `None` if this program does not know their sort.
 fn display(display: document::Display) -> Option<Display> {
     let kind = DisplayKind::ALL.iter().copied().find(|kind| kind.name() == display.kind)?;
     Some(Display { kind, from: display.before, to: display.after })

@@ -1,9 +1,9 @@
 //! Limits on what one run may change: a mistake in a manifest must not empty a platform.
 //!
-//! They hold for each kind and target apart. What a document spells out with `ensure: absent` is a change like any
-//! other; what goes only because no document declares it (`mode: exact`, pruning) counts against the limit on deletes.
-//! What hangs below all changes of a kind on a target counts against the limits on nouns, such as `hosts`; what is
-//! unknown passes none of them.
+//! They hold for each kind and target apart. A deletion that a document declares with `ensure: absent` is a change like
+//! any other; an implicit deletion (`mode: exact`, pruning) counts against the limit on deletes. The impact of all
+//! changes of a kind on a target counts against the limits on units, such as `hosts`; an unknown impact passes none of
+//! them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,7 +60,7 @@ pub struct Limits {
     pub deletes: Option<Limit>,
     /// The number of objects from which on a share of changes counts.
     pub min_objects: Option<usize>,
-    /// On what hangs below the changes, by nouns.
+    /// Limits on the impact of the changes, by units.
     pub max_impact: BTreeMap<String, u64>,
 }
 
@@ -94,7 +94,7 @@ impl Safety {
         }
     }
 
-    /// Says whether there are limits on what hangs below changes, so that it has to be read.
+    /// Returns true if there are limits on impact, so that it has to be read.
     pub fn needs_impact(&self) -> bool {
         std::iter::once(&self.all).chain(self.kinds.values()).any(|limits| !limits.max_impact.is_empty())
     }
@@ -109,9 +109,9 @@ pub struct Excess {
     pub target: Arc<str>,
     /// `changes`, `deletes`, or the noun of what hangs below the changes.
     pub what: &'static str,
-    /// How many there are; none where that is unknown.
+    /// How many there are; `None` if that is unknown.
     pub count: Option<u64>,
-    /// Among how many objects; none for what hangs below.
+    /// The number of objects that a share counts among; `None` for impact.
     pub among: Option<usize>,
     /// How many there may be.
     pub limit: Limit,
@@ -143,7 +143,7 @@ impl Excess {
         Some(Limit::Percent(f64::from(u8::try_from(share).ok()?)))
     }
 
-    /// Returns the flag that would let it pass and its value; none where no limit does.
+    /// Returns the flag that would let it pass and its value; `None` if no limit does.
     fn remedy(&self) -> Option<(String, Limit)> {
         let count = Limit::Count(usize::try_from(self.count?).ok()?);
         Some(match self.what {
@@ -155,7 +155,7 @@ impl Excess {
     }
 }
 
-/// Returns the flags that would let a plan pass that exceeds limits; none where no flag does.
+/// Returns the flags that would let a plan pass that exceeds limits; `None` if no flag does.
 pub fn remedies(excesses: &[Excess]) -> Vec<String> {
     let Some(remedies) = excesses.iter().map(Excess::remedy).collect::<Option<Vec<_>>>() else { return Vec::new() };
     let mut widest: BTreeMap<String, Limit> = BTreeMap::new();
@@ -213,9 +213,9 @@ fn exceeds(count: usize, among: usize, limit: Limit) -> bool {
     }
 }
 
-/// Returns what acknowledges a plan that exceeds limits, and no other one: a digest of its effects. These are its changes
-/// with their targets, handles, and values before and after, its calls with their arguments, and how much hangs below
-/// where that is over a limit; where in which file it is all declared is none.
+/// Returns the acknowledgement of a plan that exceeds limits: a digest of its effects that fits no other plan. The
+/// effects are its changes with their targets, handles, and values before and after, its calls with their arguments,
+/// and the impact where that is over a limit. Source files and positions are not part of the digest.
 pub fn acknowledgement(plan: &Plan, excesses: &[Excess]) -> String {
     let mut hasher = Sha256::new();
     let mut take = |effect: Value| {

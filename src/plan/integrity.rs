@@ -1,4 +1,4 @@
-//! Whether a saved plan agrees with itself, and its calls with those that its objects give now.
+//! True if a saved plan agrees with itself, and its calls with those that its objects give now.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -47,7 +47,7 @@ fn fields(change: &Change, live: &Live, state: &TargetState<'_>) -> Vec<String> 
     moved.collect()
 }
 
-/// Says how a field moved; none where it did not, or was not looked at when the change was planned.
+/// Says how a field moved; `None` if it did not, or was not looked at when the change was planned.
 fn describe(
     path: &FieldPath,
     before: Option<&FieldChange>,

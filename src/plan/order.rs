@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::ResourceId;
 
-/// What each object needs.
+/// The objects that each object needs.
 type Needs = BTreeMap<ResourceId, BTreeSet<ResourceId>>;
 
 /// Returns the changes in levels, each sorted: what is in one needs only what is in earlier ones. Where there is no such

@@ -1,8 +1,8 @@
-//! What is only reported, and what is ignored.
+//! Differences that are only reported or ignored.
 //!
 //! Calls may replace more than what differs: a list with all its rows, all fields of an app. So a live object that is
 //! not enforced as a whole is planned as if its document declared the enforced fields alone; the others keep their live
-//! values. An object that is made has no live values: all that is declared of it is sent.
+//! values. An object that is created has no live values: all its declared fields are sent.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -53,7 +53,7 @@ fn of_policy(desired: &Desired, policy: Policy) -> Desired {
     part
 }
 
-/// Says whether the object as a whole is made or removed where it has to be.
+/// Returns true if the object as a whole is made or removed where it has to be.
 pub(super) fn policy_allows(policies: &Policies, action: Action) -> bool {
     action == Action::Update || policies.object == Policy::Enforce
 }

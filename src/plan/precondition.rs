@@ -1,8 +1,8 @@
-//! What a change rests on: whether the live object is still the one that it was planned on.
+//! Preconditions of changes: the live object is still the one that the change was planned on.
 //!
 //! Only what matters to the call counts: the object's ids, what it is known by, the declared fields and those that the
-//! call sends back as they were read; for a create its absence and the ids of what it hangs on. Times and names of
-//! those who changed it do not, so unrelated moves do no harm.
+//! call sends back as they were read; for a create its absence and the ids of the objects it depends on. Times and
+//! names of those who changed it do not count, so unrelated moves do no harm.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -90,8 +90,8 @@ impl std::io::Write for Sum {
     }
 }
 
-/// Says whether an object is as it was when its change was planned. What a create hangs on may have come to be since:
-/// where a placeholder stood for it, any id will do.
+/// Returns true if an object is as it was when its change was planned. An object that a create depends on may have been
+/// created since: where a placeholder stood for it, any id will do.
 pub fn precondition_holds(kind: &dyn Kind, desired: &Desired, before: &ObservedState, now: &ObservedState) -> bool {
     let (was, is) = (precondition(kind, desired, before), precondition(kind, desired, now));
     if !is.is_null() && was == is {
@@ -159,7 +159,7 @@ fn saved_change_state(
     }
 }
 
-/// Says whether a change makes its object in this context, where placeholders stood for what has been made since.
+/// Returns true if a change makes its object in this context, where placeholders stood for what has been made since.
 fn is_context_of(change: &Change, context: CreateContext, made: &HashMap<&ResourceId, &Value>) -> bool {
     if change.action != Action::Create {
         return false;
@@ -186,7 +186,7 @@ fn is_context_of(change: &Change, context: CreateContext, made: &HashMap<&Resour
     contexts.iter().any(|context| digest(&absence(context)) == *change.precondition)
 }
 
-/// Says whether a value is a handle or an id in it.
+/// Returns true if a value is a handle or an id in it.
 fn is_part(value: &Value, handle: &Value) -> bool {
     value == handle || handle.as_object().is_some_and(|parts| parts.values().any(|part| part == value))
 }
@@ -215,7 +215,7 @@ pub fn is_true(
 }
 
 impl SavedChangeState {
-    /// Returns the outcome of a change that is not sent for it; none where it is sent.
+    /// Returns the outcome of a change that is not sent for it; `None` if it is sent.
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Fresh => None,

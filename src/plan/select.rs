@@ -45,7 +45,7 @@ pub fn implicit_dependencies<'d>(platform: &dyn Platform, some: &[&Desired], all
         .collect()
 }
 
-/// What has to be known for the sake of other objects.
+/// The objects that have to be known for the sake of others.
 struct Needs {
     referred: BTreeSet<ResourceId>,
     whole: BTreeSet<(&'static str, std::sync::Arc<str>)>,

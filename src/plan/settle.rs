@@ -59,7 +59,7 @@ pub(super) fn order_by_unique_keys<'s>(
     resolve_order(after, wrong, candidates, blocked);
 }
 
-/// Removals: what hangs on an object goes before it, and an object on which something stays is kept.
+/// Plans removals: dependents go before the object they depend on, and an object with a dependent that stays is kept.
 pub(super) fn order_deletes<'s>(
     candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
     blocked: &mut BTreeMap<&'s ResourceId, Cause>,

@@ -1,4 +1,4 @@
-//! What a kind says about who changed what.
+//! The last changes of live values, as a kind reports them.
 
 use crate::model::{FieldPath, ResourceId, author::Changed};
 

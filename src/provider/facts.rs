@@ -37,7 +37,7 @@ impl Facts {
         Self { freshness, settings, ..Self::default() }
     }
 
-    /// Returns the answer to a request; none where it was not asked yet.
+    /// Returns the answer to a request; `None` if it was not asked yet.
     pub fn answer(&self, request: &Request) -> Option<&Result<Value, Refusal>> {
         self.answers.get(request)
     }
@@ -47,7 +47,7 @@ impl Facts {
         self.observed_states.get(id)
     }
 
-    /// Says whether the server was seen not to have an operation.
+    /// Returns true if the server was seen not to have an operation.
     pub fn lacks(&self, operation: &str) -> bool {
         self.absent.contains(operation)
     }

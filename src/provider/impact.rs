@@ -1,4 +1,4 @@
-//! What hangs below the objects that change, and so feels their changes.
+//! The things that feel a change of an object.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -31,24 +31,24 @@ impl ImpactSet {
     }
 }
 
-/// What a kind says about what hangs below its changes.
+/// The impact of a kind's changes.
 #[derive(Debug, Default)]
 pub struct Impact {
     told: BTreeMap<ResourceId, BTreeMap<&'static str, Option<Arc<ImpactSet>>>>,
 }
 
 impl Impact {
-    /// Notes that nothing of a noun hangs below an object.
+    /// Notes that a change has no impact in a unit.
     pub fn set_none(&mut self, id: &ResourceId, unit: &'static str) {
         self.note(id, unit, Some(Arc::default()));
     }
 
-    /// Notes what of a noun hangs below an object; none where that is unknown.
+    /// Notes the impact of a change in a unit; `None` if that is unknown.
     pub fn note(&mut self, id: &ResourceId, unit: &'static str, things: Option<Arc<ImpactSet>>) {
         self.told.entry(id.clone()).or_default().insert(unit, things);
     }
 
-    /// Returns the number of things below each object by their nouns; none where it is unknown.
+    /// Returns the number of things below each object by their nouns; `None` if it is unknown.
     pub fn counts(&self) -> impl Iterator<Item = (&ResourceId, BTreeMap<&'static str, Option<u64>>)> {
         let count = |things: &Option<Arc<ImpactSet>>| things.as_ref().map(|things| things.count());
         self.told
@@ -56,8 +56,8 @@ impl Impact {
             .map(move |(id, impact_units)| (id, impact_units.iter().map(|(unit, one)| (*unit, count(one))).collect()))
     }
 
-    /// Returns how many things of a noun hang below any of the objects, what several share once; none where it is
-    /// unknown of one of them. It is unknown too of those live ones of which nothing was told.
+    /// Returns the impact of all these objects in a unit, where things that several share count once; `None` if it is
+    /// unknown for one of them, or for a live one of which nothing was noted.
     pub fn total<'i>(&self, unit: &str, live: impl IntoIterator<Item = &'i ResourceId>) -> Option<u64> {
         if !live.into_iter().all(|id| self.told.get(id).is_some_and(|impact_units| impact_units.contains_key(unit))) {
             return None;

@@ -47,17 +47,17 @@ pub trait Platform: Sync {
         Ok(())
     }
 
-    /// Returns the root of the access, without a slash at its end, from the settings of a target; none where they do not
+    /// Returns the root of the access, without a slash at its end, from the settings of a target; `None` if they do not
     /// say.
     fn url(&self, settings: &HashMap<&'static str, String>) -> Option<String> {
         settings.get("endpoint").cloned()
     }
 
-    /// Returns the platform's own spelling of an operation that was read from a file; none where it has no such
+    /// Returns the platform's own spelling of an operation that was read from a file; `None` if it has no such
     /// operation.
     fn operation(&self, name: &str) -> Option<&'static str>;
 
-    /// Says whether an operation only reads. The HTTP method does not tell: most reads are `POST`.
+    /// Returns true if an operation only reads. The HTTP method does not tell: most reads are `POST`.
     fn is_read(&self, operation: &str) -> bool;
 
     /// Names what of a server a request rests on that older ones lack, the oldest thing first; nothing for most requests.
@@ -67,12 +67,12 @@ pub trait Platform: Sync {
         &[]
     }
 
-    /// Says whether a refusal of a request that rests on a thing shows that the server lacks it.
+    /// Returns true if a refusal of a request that rests on a thing shows that the server lacks it.
     fn proves_missing(&self, _capability: &str, refusal: &Refusal) -> bool {
         refusal.is_absent()
     }
 
-    /// Returns how its reads are answered from a snapshot; none where there are no snapshots of it.
+    /// Returns how its reads are answered from a snapshot; `None` if there are no snapshots of it.
     fn snapshot_scopes(&self) -> Option<&'static dyn scope::ScopeSchema> {
         None
     }
@@ -83,7 +83,7 @@ pub trait Platform: Sync {
     /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.
     fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal>;
 
-    /// Returns the request that has to be answered before others can be sent; none where none has to.
+    /// Returns the request that has to be answered before others can be sent; `None` if none has to.
     fn login(&self, _endpoint: &Endpoint, _stamp: RequestContext<'_>) -> Result<Option<Login>, Refusal> {
         Ok(None)
     }
@@ -109,7 +109,7 @@ pub trait Platform: Sync {
         None
     }
 
-    /// Returns what limits a request; none where the target does.
+    /// Returns what limits a request; `None` if the target does.
     fn group(&self, _request: &Request) -> Option<ConcurrencyGroup> {
         None
     }

@@ -13,7 +13,7 @@ use crate::model::{Refusal, Request};
 /// How a platform's reads are answered from whole scopes: all instances of a model, all modules of a business. A scope
 /// is named by a request without conditions, fields and pages; it is never sent as it is.
 pub trait ScopeSchema: Sync {
-    /// Names the scopes that a read can be answered from, the one that tells most first; none for an unknown read.
+    /// Names the scopes that a read can be answered from, the one that tells most first; `None` for an unknown read.
     fn scopes(&self, request: &Request) -> Vec<Request>;
 
     /// Names the scopes that have to be known before one can be read.
@@ -30,15 +30,15 @@ pub trait ScopeSchema: Sync {
     /// [`ScopeSchema::needs`] names, in that order.
     fn rows(&self, scope: &Request, needs: &[Arc<ScopeRows>], facts: &Facts) -> Result<Step<Vec<Value>>, Refusal>;
 
-    /// Says whether a refusal is as good as an answer, such as that the server has no such operation.
+    /// Returns true if a refusal is as good as an answer, such as that the server has no such operation.
     fn is_answer(&self, scope: &Request, refusal: &Refusal) -> bool;
 
-    /// Says whether plans do without a scope: what it holds is told beside changes, and decides none.
+    /// Returns true if plans do without a scope: its rows are shown beside changes, and decide none.
     fn is_dispensable(&self, _scope: &Request) -> bool {
         false
     }
 
-    /// Returns the answer that the server would have given; none where the scope does not tell.
+    /// Returns the answer that the server would have given; `None` if the scope does not tell.
     fn select(&self, request: &Request, scope: &Request, scope_rows: &ScopeRows) -> Option<Result<Value, Refusal>>;
 }
 

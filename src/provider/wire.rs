@@ -1,4 +1,4 @@
-//! What a platform makes of requests on their way, and of answers.
+//! A platform's requests on the wire, and its answers.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
-/// What marks one attempt at a request.
+/// The marks of one attempt at a request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext<'a> {
     /// An id that the servers write to their logs.
@@ -123,22 +123,22 @@ impl Reply<'_> {
 pub struct Login {
     /// The operation's name as the platform's own pages spell it.
     pub operation: &'static str,
-    /// What goes over the wire.
+    /// The request as it goes over the wire.
     pub prepared: Prepared,
 }
 
-/// What a login came to; laid over the endpoint.
+/// The result of a login; laid over the endpoint.
 #[derive(Default)]
 pub struct LoginResult {
     /// Settings that are not secret, such as the project's id.
     pub settings: HashMap<&'static str, String>,
     /// Secrets, such as a token.
     pub secrets: HashMap<&'static str, secrecy::SecretString>,
-    /// After which time to log in again; none for never.
+    /// After which time to log in again; `None` for never.
     pub renew: Option<std::time::Duration>,
 }
 
-/// What a refusal says about the credentials that were sent.
+/// The status of the credentials that were sent, as a refusal shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialStatus {
     /// Nothing.
@@ -149,7 +149,7 @@ pub enum CredentialStatus {
     Rejected,
 }
 
-/// What a request is limited with, apart from others of its target.
+/// A group of requests with a limit of its own, apart from others of its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConcurrencyGroup {
     /// The same for all requests that share the limit.

@@ -70,7 +70,7 @@ enum Items<'s> {
     Mapping { entries: Vec<(Node<'s>, Node<'s>)>, merges: Vec<(Node<'s>, Node<'s>)>, key: Key<'s> },
 }
 
-/// What was seen of the entry that comes next.
+/// The state of the key of the next entry.
 enum Key<'s> {
     Awaited,
     Seen(Node<'s>),
@@ -330,7 +330,7 @@ impl<'s> Loader<'s, '_> {
         self.error(report::syntax(error, self.file, self.text));
     }
 
-    /// Goes on behind a broken document; says whether there is more to read.
+    /// Goes on behind a broken document; returns true if there is more to read.
     fn recover(&mut self, parser: &mut Parser<'s, StrInput<'s>>) -> bool {
         self.reset();
         match parser.proceed_next_document() {

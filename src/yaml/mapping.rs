@@ -1,4 +1,4 @@
-//! What happens at the end of a mapping: keys are checked for repetition, and `<<` is merged in.
+//! The end of a mapping: keys are checked for repetition, and `<<` is merged in.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ type Entry<'s> = (Node<'s>, Node<'s>);
 /// Below this, looking at all keys is faster than hashing them.
 const FEW: usize = 16;
 
-/// Says whether a key merges another mapping in. Quoted it is a key like any other.
+/// Returns true if a key merges another mapping in. Quoted it is a key like any other.
 pub(super) fn is_merge(key: &Node<'_>) -> bool {
     matches!(&key.content, Content::Scalar(Scalar { text, plain: true }) if text == "<<")
 }

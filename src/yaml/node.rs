@@ -11,11 +11,11 @@ use crate::{source::Origin, yaml::scalar};
 pub struct Node<'s> {
     /// Where it was written. Of an alias: where the alias stands. Of a value that was left out: its key.
     pub origin: Origin,
-    /// What it holds.
+    /// Its content.
     pub content: Content<'s>,
 }
 
-/// What a node holds.
+/// The content of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content<'s> {
     /// A scalar.
@@ -35,7 +35,7 @@ pub struct Scalar<'s> {
     pub plain: bool,
 }
 
-/// What a scalar means in the core schema.
+/// The meaning of a scalar in the core schema.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Typed<'a> {
     /// `null`, `~` or nothing.
@@ -60,7 +60,7 @@ impl Scalar<'_> {
 }
 
 impl<'s> Node<'s> {
-    /// Returns the scalar; none for a list or a mapping.
+    /// Returns the scalar; `None` for a list or a mapping.
     pub fn as_scalar(&self) -> Option<&Scalar<'s>> {
         match &self.content {
             Content::Scalar(scalar) => Some(scalar),
@@ -68,23 +68,23 @@ impl<'s> Node<'s> {
         }
     }
 
-    /// Returns the text of a scalar as written, whatever it means; none for null, a list or a mapping.
+    /// Returns the text of a scalar as written, whatever it means; `None` for null, a list or a mapping.
     pub fn as_text(&self) -> Option<&str> {
         let scalar = self.as_scalar()?;
         (scalar.typed() != Typed::Null).then_some(&*scalar.text)
     }
 
-    /// Returns what a scalar means; none for a list or a mapping.
+    /// Returns what a scalar means; `None` for a list or a mapping.
     pub fn typed(&self) -> Option<Typed<'_>> {
         self.as_scalar().map(Scalar::typed)
     }
 
-    /// Says whether it is null or was left out.
+    /// Returns true if it is null or was left out.
     pub fn is_null(&self) -> bool {
         self.typed() == Some(Typed::Null)
     }
 
-    /// Returns the value of a key; none where it is missing and where this is not a mapping.
+    /// Returns the value of a key; `None` if it is missing and where this is not a mapping.
     pub fn get(&self, key: &str) -> Option<&Node<'s>> {
         self.entries().iter().find(|(name, _)| name.key() == key).map(|(_, value)| value)
     }

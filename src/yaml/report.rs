@@ -1,4 +1,4 @@
-//! What the loader says about syntax, and about scalars that are easily mistaken.
+//! Messages of the loader about syntax, and about scalars that are easily mistaken.
 
 use granit_parser::{ErrorKind, ScanError};
 

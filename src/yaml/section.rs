@@ -44,7 +44,7 @@ impl<'a, 's> Section<'a, 's> {
         &self.node.origin
     }
 
-    /// Returns the value of a key, which is known from now on; none where it was left out.
+    /// Returns the value of a key, which is known from now on; `None` if it was left out.
     pub fn get(&self, key: &'static str) -> Option<&'a Node<'s>> {
         self.known.borrow_mut().insert(key);
         self.node.get(key)

@@ -10,10 +10,10 @@ use crate::{
 /// The colon of Chinese input methods.
 pub(super) const WIDE_COLON: char = '：';
 
-/// What the values of a Helm chart begin with. Other braces may be meant, such as those of `docker ps --format`.
+/// The first words of the values of a Helm chart. Other braces may be meant, such as those of `docker ps --format`.
 const HELM: [&str; 6] = [".Values", ".Release", ".Chart", ".Capabilities", "include ", "template "];
 
-/// Returns the error that explains an error of syntax at a byte of a text; none where nothing is known.
+/// Returns the error that explains an error of syntax at a byte of a text; `None` if nothing is known.
 pub(super) fn cause(file: FileId, text: &str, at: usize) -> Option<Diagnostic> {
     let lines = lines_up_to(text, at);
     let (last, _) = lines.split_last()?;

@@ -42,7 +42,7 @@ struct Object {
     live: [i64; 3],
 }
 
-/// Objects in the order of their documents, how these are laid out, and what hangs below.
+/// Objects in the order of their documents, how these are laid out, and their impact.
 #[derive(Debug, Clone)]
 struct World {
     objects: Vec<Object>,
@@ -199,7 +199,7 @@ impl Object {
         Live::new(json!(self.id), format!("{} #{}", MODELS[self.model], self.id), fields)
     }
 
-    /// What is done to it, in words of this test: nothing of the program is asked.
+    /// Returns the effect of a change, in words of this test: nothing of the program is asked.
     fn effect(&self) -> Option<String> {
         let place = format!("n{} {} {} {}", self.name, TARGETS[self.target], MODELS[self.model], self.id);
         if self.removed {
@@ -213,7 +213,7 @@ impl Object {
     }
 }
 
-/// What a plan comes to, the order of documents aside.
+/// Returns the effects of a plan, the order of documents aside.
 fn effects(world: &World) -> BTreeSet<String> {
     let mut effects: BTreeSet<String> = world.objects.iter().filter_map(Object::effect).collect();
     let changing: BTreeSet<usize> =

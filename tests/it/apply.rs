@@ -1,4 +1,4 @@
-//! What `apply` writes, and when it writes nothing.
+//! Output of `apply`, and runs that write nothing.
 
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use crate::{
     harness::{Site, state, switch},
 };
 
-/// What strangers may write, to get out of where they are put.
+/// Texts of strangers that try to break out of where they are put.
 const NASTY: &[&str] = &[
     "nasty | pipe | @octocat #123 https://nasty.example.com <script>alert(1)</script> <!-- nasty -->",
     "```nasty\n````\n`````\n## nasty\n| a | b |\n::error file=nasty::nasty\n/close nasty",

@@ -1,4 +1,4 @@
-//! Who changed what: `drift` against what really happened, and what it says where the platform tells less.
+//! Attribution of changes: `drift` against what really happened, and its words where the platform says less.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,8 @@ fn ours(site: &Site, operation: &str, body: &Value) {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
-/// What differs: by path (empty for an object that is made or removed) `[verdict, what, by, source, was]`.
+/// Returns the differences by path (empty for an object that is created or deleted): `[verdict, what, by, source,
+/// was]`.
 fn seen(site: &Site) -> Value {
     let before = site.writes().len();
     let output = site.run(&["drift", "-o", "json"]);

@@ -1,4 +1,4 @@
-//! What `drift` says in every form: which side moved, who moved it, and when.
+//! Reports of `drift` in every form: which side moved, who moved it, and when.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What goes wrong on the way: each object's outcome is told, and nothing is sent twice that was done once.
+//! Faults on the way: each object has its outcome, and nothing that was done is sent twice.
 
 use serde_json::{Value, json};
 
@@ -126,7 +126,7 @@ fn a_dropped_field_is_booked_as_dropped() {
     }
 }
 
-/// What a document names is compared by its id, which has to be looked up once more when the module is read back.
+/// A name in a document is compared by its id, which has to be looked up once more when the module is read back.
 #[test]
 fn a_dropped_service_category_is_booked_as_dropped() {
     let mut state = state();

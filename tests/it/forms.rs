@@ -119,7 +119,7 @@ impl Reports {
         annotations(self.text("github"))
     }
 
-    /// The suites of the `JUnit` report; none where there is no Python to read it with.
+    /// The suites of the `JUnit` report; `None` if there is no Python to read it with.
     pub(crate) fn suites(&self) -> Option<Value> {
         Some(junit(&[&self.directory.join("report.xml")])?[0].clone())
     }
@@ -306,7 +306,7 @@ fn check_counts(counts: &Value, document: &Value) {
     assert_eq!(*counts, expected);
 }
 
-/// What GitLab's documentation asks of an issue of code quality.
+/// Checks what GitLab's documentation asks of an issue of code quality.
 fn check_quality(text: &str) {
     assert!(text.len() <= 10_100_000, "{} bytes", text.len());
     let schema = json!({"type": "array", "maxItems": 5001, "items": {
@@ -353,7 +353,7 @@ fn check_sarif(text: &str) {
     }
 }
 
-/// Reads `JUnit` reports with what Python has; none where there is no Python.
+/// Reads `JUnit` reports with what Python has; `None` if there is no Python.
 pub(crate) fn junit(files: &[&Path]) -> Option<Value> {
     let made = repository().join("target/interop/bin/python");
     let given = std::env::var_os("RECONCILE_PYTHON").map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! What hangs below changes: it is counted, shown, and limited.
+//! The impact of changes: it is counted, shown, and limited.
 
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ fn rack(name: &str, id: i64) -> String {
     )
 }
 
-/// What a plan says hangs below each change, and below all of a kind.
+/// Returns the impact of each change, and of all changes of a kind.
 fn below(site: &Site) -> (Vec<String>, Vec<String>) {
     let output = site.run(&["plan", "-o", "json"]);
     assert_eq!(output.code, Some(0), "{output}");

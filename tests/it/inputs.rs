@@ -1,4 +1,4 @@
-//! What a run is about: which files, which configuration, which part; and that nothing found is no success.
+//! The inputs of a run: its files, its configuration, its part of the objects; finding nothing is no success.
 
 use std::{
     fs,

@@ -23,7 +23,7 @@ impl Dice {
     }
 }
 
-/// What a scalar can be changed to.
+/// The other values that a scalar can be changed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Number,

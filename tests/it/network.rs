@@ -1,4 +1,4 @@
-//! What lies between the program and its servers: proxies, certificates, addresses, credentials.
+//! The way between the program and its servers: proxies, certificates, addresses, credentials.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! What `plan` reads and shows.
+//! Reads and output of `plan`.
 
 use serde_json::{Value, json};
 

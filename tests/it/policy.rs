@@ -13,7 +13,8 @@ fn app(name: &str, spec: &str) -> String {
     format!("apiVersion: roma-connect/v1\nkind: App\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n---\n")
 }
 
-/// What a plan of a site would change and what it reports: the paths of fields, or the action where there are none.
+/// Returns the changes and the reported changes of a plan: the paths of fields, or the action where there are no
+/// fields.
 fn seen(site: &Site) -> (Value, Value) {
     let output = site.run(&["plan", "-o", "json"]);
     assert!(output.stderr.is_empty(), "{output}");

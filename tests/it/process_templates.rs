@@ -133,7 +133,7 @@ fn plan(state: &Value, manifest: &str) -> Output {
     Site::with(state, &[("one.yaml", manifest)]).plan()
 }
 
-/// Says whether the server would take an update of #60.
+/// Returns true if the server would take an update of #60.
 fn takes(state: &Value, property: &Value) -> Value {
     let body = json!({"bk_biz_id": 3, "process_template_id": 60, "process_property": property});
     Site::new(state).ask("update_proc_template", &body)["code"].clone()

@@ -201,7 +201,7 @@ fn document(platform: &str, kind: &str, name: &str, spec: &Value) -> String {
     format!("{document}\n---\n")
 }
 
-/// What comes of a case: the live state, the manifests, the state after, and how many objects change.
+/// The result of a case: the live state, the manifests, the state after, and how many objects change.
 #[derive(Default)]
 pub(crate) struct Scene {
     pub(crate) state: Value,
@@ -415,7 +415,7 @@ impl Scene {
     }
 }
 
-/// Lays declared fields over a row and says whether that changes it.
+/// Lays declared fields over a row and returns true if that changes it.
 fn lay_over(row: &mut Value, fields: &Map<String, Value>) -> bool {
     let mut changed = false;
     for (name, value) in fields {
@@ -488,7 +488,7 @@ fn written_row(row: Written, id: &Value) -> Value {
     written
 }
 
-/// Says whether declared rows are the live ones, each at its place.
+/// Returns true if declared rows are the live ones, each at its place.
 fn rows_equal(declared: &[Written], ids: &[Value], live: &[Row]) -> bool {
     declared.len() == live.len()
         && declared.iter().zip(ids).zip(live).all(|((row, named), live)| {

@@ -1,5 +1,4 @@
-//! How many reads a plan takes: the formulae of the read plan, one case each. What hangs below objects that change is
-//! read too.
+//! The number of reads of a plan: the formulae of the read plan, one case each. The impact of changes is read too.
 
 use serde_json::{Value, json};
 

@@ -460,7 +460,7 @@ fn members_are_the_full_list() {
     assert_eq!(run(&site, &["plan", "--detailed-exitcode"], &[]).code, Some(0));
 }
 
-/// What a run comes to with a switch in a position.
+/// The result of a run with a switch in a position.
 enum Then {
     /// It converges, and the next one has nothing to do.
     Converges,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Site, state, switch};
 
-/// What every object is to become, what it was, and what others make of it.
+/// The value that every object is to have, the one it had, and the one that others write.
 const WANTED: i64 = 7;
 const BEFORE: i64 = 1;
 const OTHERS: [i64; 4] = [BEFORE, WANTED, 4, 5];
@@ -55,7 +55,7 @@ impl Object {
         }
     }
 
-    /// Says whether a call of ours writes it.
+    /// Returns true if a call of ours writes it.
     fn is_written_by(&self, operation: &str, body: &Value) -> bool {
         let ids = ["bk_inst_id", "bk_module_id", "process_template_id"];
         operation == self.writes && ids.iter().any(|key| body[key] == self.id)
@@ -95,7 +95,7 @@ fn start() -> Site {
     Site::with(&state(), &[("net.yaml", &switches), ("modules.yaml", &modules), ("nginx.yaml", &nginx)])
 }
 
-/// What one run came to: the times between reading an object again and its call, in microseconds, and how many writes
+/// The result of one run: the times between reading an object again and its call, in microseconds, and how many writes
 /// of others fell into them.
 #[derive(Default)]
 struct Seen {

@@ -35,7 +35,7 @@ spec: {app: orders, fields: {remark: new}}
 "
 }
 
-/// What a pull request may bring: objects that come and go, fields that no document named before, references.
+/// Returns documents of a pull request: objects that come and go, fields that no document named before, references.
 fn more() -> String {
     switch("second", "bk_inst_name: sw-2", "bk_sn: S2, remark: null")
         + "apiVersion: bk-cmdb/v1

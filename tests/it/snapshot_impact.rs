@@ -1,4 +1,4 @@
-//! What hangs below changes is in a snapshot too, for all that a pull request may change.
+//! The impact of changes is in a snapshot too, for everything that a pull request may change.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn base() -> String {
         + &document("roma-connect", "App", "invoices", "app: invoices, fields: {remark: new}")
 }
 
-/// What a pull request brings: another process template, other modules, another switch, an app that goes.
+/// Returns documents of a pull request: another process template, other modules, another switch, an app that goes.
 fn more(modules: i64) -> String {
     let second =
         "ensure: present, business: demo, serviceTemplate: nginx, process: second, properties: {bk_func_name: x}";

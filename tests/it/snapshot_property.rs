@@ -60,7 +60,7 @@ struct Way {
     prune: bool,
 }
 
-/// What hangs below the objects of a case.
+/// The impact of the objects of a case.
 #[derive(Debug, Clone)]
 struct Below {
     /// How many modules the service template gave rise to.
@@ -83,7 +83,7 @@ fn below() -> impl Strategy<Value = Below> {
         .prop_map(|(templated, pairs, crowd, members)| Below { templated, pairs, crowd, members })
 }
 
-/// Hangs things below the modules and apps of a state.
+/// Adds things to the modules and apps of a state.
 fn hang(state: &mut Value, below: &Below) {
     let cmdb = &mut state["bk-cmdb"];
     let modules = cmdb["modules"].as_array_mut().expect("a list");
@@ -109,7 +109,7 @@ fn way() -> impl Strategy<Value = Way> {
         .prop_map(|(is_direct, version, prune)| Way { is_direct, version, prune })
 }
 
-/// What a plan says, without its costs.
+/// Returns the output of a plan without its costs.
 pub(crate) fn plan_of(output: &Output) -> String {
     let is_cost = |line: &&str| line.starts_with("  \"cost\": ");
     assert_eq!(output.stdout.lines().filter(is_cost).count(), 1, "{output}");

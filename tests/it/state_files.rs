@@ -49,7 +49,7 @@ fn state(files: &[(&str, &str)]) -> Value {
     serde_json::from_str(body).expect("JSON")
 }
 
-/// What is said of files with mistakes.
+/// Returns the messages about files with mistakes.
 fn mistakes(files: &[(&str, &str)]) -> String {
     let (_folder, mut command) = command(files);
     let output = command.output().expect("the binary starts");

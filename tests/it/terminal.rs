@@ -1,4 +1,4 @@
-//! What people see on a real terminal: a pseudo-terminal of the test's own.
+//! The screen of a real terminal: a pseudo-terminal of the test's own.
 
 use std::{
     fs::File,

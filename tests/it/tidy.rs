@@ -9,7 +9,7 @@ use std::{
 
 use regex::Regex;
 
-/// What each part may use of the crate, beside itself. A part is a module, or a path below `platform`.
+/// The parts of the crate that each part may use, beside itself. A part is a module, or a path below `platform`.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("plain", &[]),
     ("source", &["plain"]),

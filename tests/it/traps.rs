@@ -71,7 +71,7 @@ fn properties(site: &Site) -> Value {
     site.row("/bk-cmdb/process_templates", "id", 50)["property"].clone()
 }
 
-/// Plans documents that cannot be as declared: nothing is written, and each of the texts is told.
+/// Plans documents that cannot be as declared: nothing is written, and each of the texts is printed.
 fn refused(state: &Value, manifest: &str, told: &[&str]) -> Output {
     let site = Site::with(state, &[("one.yaml", manifest)]);
     let output = site.run(&["apply", "-y"]);

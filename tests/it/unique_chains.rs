@@ -181,7 +181,7 @@ fn a_link_that_breaks_keeps_what_waits_for_it() {
     }
 }
 
-/// What cannot be a key costs no read, and neither does what stays as it is.
+/// A field that cannot be a key costs no read, and neither does one that stays as it is.
 #[test]
 fn rules_are_read_where_a_key_may_change() {
     let check = |fields: &str, expected: Option<u64>| {

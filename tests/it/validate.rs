@@ -1,4 +1,4 @@
-//! What is found without any server.
+//! Problems that are found without any server.
 
 use crate::harness::{Site, state};
 

@@ -1,4 +1,4 @@
-//! Common mistakes in manifests, each told once, at its place, with what to do about it.
+//! Common mistakes in manifests: each is reported once, at its place, with a way to mend it.
 
 use serde_json::Value;
 

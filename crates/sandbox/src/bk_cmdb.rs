@@ -191,7 +191,7 @@ impl Simulator {
     }
 }
 
-/// What is noted of a request. Only writes show their body.
+/// Returns the entry of a request in the list of calls. Only writes show their body.
 fn record(request: &Request, operation: Option<&Operation>, code: Value, body: Value) -> Record {
     let write = operation.is_some_and(Operation::writes);
     Record {

@@ -21,7 +21,7 @@ pub struct LoggedCall {
     pub access: &'static str,
     /// The operation as the platform's pages spell it; empty for what is none.
     pub operation: String,
-    /// Whether the operation writes.
+    /// True if the operation writes.
     pub write: bool,
     /// HTTP status; 0 where the connection ended without an answer.
     pub status: u16,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-/// What the clock can be set to, for people.
+/// The settings of the clock, in words for people.
 const VALUES: &str = "`system` (or null), a time such as 2026-11-22T15:00:00Z from which the clock runs on, or \
                       {\"frozen\": a time} at which it stands";
 
@@ -64,7 +64,7 @@ impl Clock {
         now.checked_add(SignedDuration::from_secs(offset_seconds)).unwrap_or(now)
     }
 
-    /// Sets one of [`OPTIONS`]; says whether the name is one of them.
+    /// Sets one of [`OPTIONS`]; returns true if the name is one of them.
     pub fn set_option(&self, name: &str, value: &Value) -> Result<bool, String> {
         match name {
             "clock" => self.setting().base = Base::read(value)?,

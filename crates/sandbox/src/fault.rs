@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::simulator::{Misbehaviour, Record, StateError};
 
-/// What goes wrong with a call.
+/// A fault of one call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     /// Another HTTP status with a body; the call is not made.
@@ -27,7 +27,7 @@ pub enum Fault {
     RateLimit {
         /// Seconds for `Retry-After`, where the access sends one.
         retry_after: Option<u64>,
-        /// Whether the platform behind the access refuses instead of the access.
+        /// True if the platform behind the access refuses instead of the access.
         inside: bool,
     },
     /// The answer comes later.
@@ -98,7 +98,7 @@ impl Faults {
         if mistakes.is_empty() { Ok(Self(rules)) } else { Err(mistakes) }
     }
 
-    /// Says whether there are none.
+    /// Returns true if there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -109,7 +109,8 @@ impl Faults {
         struck.filter_map(|rule| rule.strike(&record.operation)).collect()
     }
 
-    /// Counts a connection and says whether it is refused. It carries no operation yet, so any rule of this kind counts.
+    /// Counts a connection and returns true if it is refused. It carries no operation yet, so any rule of this kind
+    /// counts.
     pub(super) fn refuses(&mut self) -> bool {
         let rules = self.0.iter_mut().filter(|rule| rule.fault == Fault::Refuse);
         rules.filter_map(Rule::count).count() > 0

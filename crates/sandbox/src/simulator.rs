@@ -1,4 +1,4 @@
-//! What a platform's simulator is to the sandbox that serves it: synchronous, in memory, free of any network.
+//! The interface between a platform's simulator and the sandbox: synchronous, in memory, free of any network.
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ impl Request {
     }
 }
 
-/// What is noted of a request in the list of calls.
+/// An entry in the list of calls.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
     /// The access: `esb`, `gateway`, `direct`, `roma` or `iam`.
     pub access: &'static str,
     /// The operation as the platform's pages (ESB, Huawei SDKs) spell it; empty for what is none.
     pub operation: String,
-    /// Whether the operation writes.
+    /// True if the operation writes.
     pub write: bool,
     /// The platform's code, null for success.
     pub code: Value,
@@ -50,7 +50,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
-    /// What is noted of it.
+    /// Its entry in the list of calls.
     pub record: Record,
 }
 
@@ -77,7 +77,7 @@ pub enum Misbehaviour {
     },
     /// A page of rows begins a row early, repeating one, or late, skipping one.
     PageShift {
-        /// Whether a row is skipped.
+        /// True if a row is skipped.
         skip: bool,
     },
 }
@@ -96,7 +96,7 @@ pub trait Simulator: Send + Sync {
     /// Returns the platform's name, which is also the name of its section in a state file.
     fn platform(&self) -> &'static str;
 
-    /// Says whether a path belongs to this platform.
+    /// Returns true if a path belongs to this platform.
     fn serves(&self, path: &str) -> bool;
 
     /// Answers a request.
@@ -140,12 +140,12 @@ pub trait Simulator: Send + Sync {
     /// Replaces the credentials of the state.
     fn set_credentials(&self, credentials: &Value) -> Result<(), Vec<StateError>>;
 
-    /// Makes a call as somebody else; none if the platform has no such operation.
+    /// Makes a call as somebody else; `None` if the platform has no such operation.
     fn edit(&self, _user: &str, _operation: &str, _body: &Value) -> Option<Answer> {
         None
     }
 
-    /// Says whether the answer to a request waits for something to happen; it is asked again and again.
+    /// Returns true if the answer to a request waits for something to happen; it is asked again and again.
     fn waits(&self, _arrival: &Request, _waited: Duration) -> bool {
         false
     }
@@ -155,7 +155,7 @@ pub trait Simulator: Send + Sync {
         Map::new()
     }
 
-    /// Sets an option; says whether the platform has it.
+    /// Sets an option; returns true if the platform has it.
     fn set_option(&self, _name: &str, _value: &Value) -> Result<bool, String> {
         Ok(false)
     }

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{Sandbox, lock};
 
-/// Whether a connection is to be reset instead of answered.
+/// True if a connection is to be reset instead of answered.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConnectionControl(Arc<AtomicBool>);
 
@@ -40,7 +40,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Says whether the connection is to be reset, and makes the coming close a reset.
+    /// Returns true if the connection is to be reset, and makes the coming close a reset.
     fn is_reset(&self) -> bool {
         self.connection.0.load(Ordering::SeqCst) && self.stream.set_zero_linger().is_ok()
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::Command;
 
 impl Command {
-    /// Says which of the files that the command is to write cannot be written, or would be written twice. What can only
-    /// be told at the end would be told after everything was sent.
+    /// Returns the problem with an output file that cannot be written or is named twice. Found at the end, it would
+    /// come after everything was sent.
     pub(in crate::cli) fn unwritable(&self) -> Option<String> {
         let (forms, saved) = match self {
             Self::Validate(args) => (Some(&args.forms), None),

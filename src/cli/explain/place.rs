@@ -1,4 +1,4 @@
-//! What stands at a place of a file: the values there, or why there are none.
+//! The values at a place of a file, or why there are none.
 
 use std::{ops::Range, path::Path};
 
@@ -93,7 +93,7 @@ fn nothing(line: &str, key: Option<&str>) -> String {
     what.to_owned()
 }
 
-/// Says whether a document declares that nothing of its object is looked at.
+/// Returns true if a document declares that nothing of its object is looked at.
 fn is_ignored(root: &Node<'_>) -> bool {
     root.get("spec").is_some_and(|spec| {
         spec.get("policy").and_then(Node::as_text) == Some("ignore") && spec.get("fieldPolicy").is_none()

@@ -1,4 +1,4 @@
-//! Drift: what differs, which side of it moved, who moved it, and what told so.
+//! Drift: the differences, which side moved, who moved it, and the evidence.
 
 use std::fmt::Write as _;
 
@@ -35,9 +35,9 @@ pub(super) fn counts(report: &Report<'_>, trace: &Trace) -> [usize; 3] {
 pub(super) struct AttributedChange<'a> {
     /// Which side of it moved.
     pub(super) verdict: Verdict,
-    /// The field; none where the object itself is there or not.
+    /// The field; `None` if the object itself is there or not.
     pub(super) field: Option<&'a FieldChange>,
-    /// Who did what, when, and what told so.
+    /// The change in words: who, when, and the evidence.
     pub(super) sentence: String,
 }
 
@@ -123,7 +123,7 @@ pub(super) fn values(field: &FieldChange) -> String {
     format!("live {}, declared {}", one(&field.from, sides.named_from()), one(&field.to, sides.named_to()))
 }
 
-/// Says who did what, when, and what told so.
+/// Returns a change in words: who, when, and the evidence.
 fn sentence(changed: &Changed, field: Option<&FieldChange>) -> String {
     let at = changed.at.as_deref().map(time).unwrap_or_default();
     let by = match (&changed.by, changed.ours) {

@@ -33,7 +33,7 @@ use crate::{
     source::Sources,
 };
 
-/// Most times that the progress of an apply is told.
+/// The maximum number of progress events of an apply.
 const STEPS: usize = 20;
 
 /// A stream of events, or none.

@@ -1,4 +1,4 @@
-//! What a line of YAML decides, for people and as JSON.
+//! Explanations of a line of YAML, for people and as JSON.
 
 use std::fmt::Write as _;
 

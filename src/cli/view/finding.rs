@@ -1,4 +1,4 @@
-//! What a run has to say, one by one with its place: the forms that point into files read this.
+//! Findings of a run, each with its place, for the forms that point into files.
 
 use std::borrow::Cow;
 
@@ -30,13 +30,13 @@ use crate::{
 const VALUE: usize = 120;
 /// The longest message, in characters.
 const MESSAGE: usize = 1_000;
-/// Most fields of a change whose places are told.
+/// The maximum number of fields of a change whose places are named.
 const FIELDS: usize = 20;
-/// What is said of a delete that no document spells out.
+/// The text of a deletion that no document declares.
 pub(super) const UNASKED: &str = "no document declares it";
 /// The rule of a step that is left to people.
 pub(super) const FOLLOW_UP: &str = "follow-up";
-/// What is said of what is only reported, and the rule that it is an instance of.
+/// The text and the rule of changes that are only reported.
 pub(super) const ONLY: &str = "reported only";
 pub(super) const REPORTED: &str = "reported";
 
@@ -67,13 +67,13 @@ pub(super) struct Location {
 pub(super) struct Finding {
     /// How much it matters.
     pub(super) rank: Rank,
-    /// What it is an instance of: a diagnostic's code, or a word such as `update` or `limit`.
+    /// Its rule: a diagnostic's code, or a word such as `update` or `limit`.
     pub(super) rule: Cow<'static, str>,
-    /// What it is about, in a few words.
+    /// A short title.
     pub(super) title: String,
     /// One line.
     pub(super) message: String,
-    /// Where its cause was written; none where no file is to blame.
+    /// Where its cause was written; `None` if no file is to blame.
     pub(super) at: Option<Location>,
     /// Fields of a change and where they were written.
     pub(super) fields: Vec<(String, Location)>,
@@ -334,7 +334,7 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// Returns a path from a directory, with `/` between its steps; none where it names no file.
+/// Returns a path from a directory, with `/` between its steps; `None` if it names no file.
 fn relative(path: &str, here: &Path) -> Option<String> {
     if path.starts_with('<') {
         return None;

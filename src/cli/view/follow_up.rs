@@ -15,7 +15,7 @@ const STEPS: usize = 20;
 
 /// A step that is left to people.
 pub(in crate::cli) struct FollowUp<'p> {
-    /// What to do.
+    /// The action to take.
     pub(super) text: &'p str,
     /// The objects whose changes call for it.
     pub(super) objects: Vec<&'p ResourceId>,

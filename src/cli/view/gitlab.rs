@@ -1,4 +1,4 @@
-//! What GitLab's merge requests show of a plan: its counts, and its findings as code quality.
+//! The two reports that GitLab's merge requests show: counts of a plan, and findings as code quality.
 
 use serde_json::{Value, json};
 

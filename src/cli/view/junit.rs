@@ -32,12 +32,12 @@ const BYTES: usize = 20_000_000;
 struct Problem {
     /// `failure` where something differs or was refused, `error` where something is wrong or unknown.
     tag: &'static str,
-    /// What it is an instance of.
+    /// Its rule.
     rule: Cow<'static, str>,
     message: String,
 }
 
-/// What is said of an object.
+/// The result of an object.
 enum Case {
     /// Nothing.
     Passed,

@@ -32,7 +32,7 @@ const TAIL: usize = 1_000;
 const PROBLEMS: usize = 25_000;
 /// Most characters of one value in one line.
 const VALUE: usize = 500;
-/// Most lines of what hangs below all changes of a kind.
+/// The maximum number of lines about the impact of a kind.
 const TOTALS: usize = 12;
 /// Up to so many changes are shown unfolded.
 const OPEN: usize = 8;
@@ -159,7 +159,7 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
     sum
 }
 
-/// Says what hangs below all changes of a kind, what several share counted once.
+/// Returns the impact of all changes of a kind; things that several share count once.
 fn totals(plan: &Plan) -> String {
     let mut lines: Vec<String> = Vec::new();
     for of_kind in plan.impact.chunk_by(|one, next| (&one.target, one.kind) == (&next.target, next.kind)) {

@@ -1,4 +1,4 @@
-//! What goes with a removed object, as people read it.
+//! The fields of a removed object, as people read them.
 
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
@@ -37,7 +37,7 @@ pub(super) fn fields(change: &Change) -> Vec<(String, String)> {
     shown.map(|field| (line(field.path.as_str()), cut(&line(&text(field)), VALUE).into_owned())).collect()
 }
 
-/// Says how many fields are not among those that people are shown; none where all are.
+/// Says how many fields are not among those that people are shown; `None` if all are.
 pub(super) fn more(change: &Change) -> Option<String> {
     let more = set(change).count().saturating_sub(MOST);
     (more > 0).then(|| format!("and {}: -o json has them all", count(more, "more field")))

@@ -1,4 +1,4 @@
-//! What a run came to, in every form in which it is shown.
+//! The result of a run, in every form in which it is shown.
 
 use std::{path::Path, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     source::Sources,
 };
 
-/// What a plan was made from, as far as a saved plan has to know it.
+/// The inputs of a plan, as far as a saved plan has to know them.
 #[derive(Default)]
 pub(in crate::cli) struct Record {
     /// The objects that are to be changed, and what has to be known of others for that.
@@ -32,46 +32,46 @@ pub(in crate::cli) struct Record {
     pub(in crate::cli) config: Option<String>,
 }
 
-/// What tells how the values of a plan came about.
+/// The sources of the values of a plan.
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct Origins<'a> {
-    /// What the plan was made from.
+    /// The observed states that the plan was made from.
     pub(in crate::cli) states: &'a [TargetState<'a>],
     /// The variables and overlays behind values.
     pub(in crate::cli) provenance: &'a Provenance,
 }
 
-/// What a run came to. The forms of reports read nothing else.
+/// The result of a run. The forms of reports read nothing else.
 pub(in crate::cli) struct Report<'a> {
     /// The subcommand, such as `plan`.
     pub(in crate::cli) command: &'static str,
-    /// What is, or was, to be done; none where the run ended before that was known.
+    /// The plan; `None` if the run ended before it was known.
     pub(in crate::cli) plan: Option<&'a Plan>,
     /// The limits that the plan exceeds.
     pub(in crate::cli) excesses: &'a [Excess],
     /// The run may go over these limits all the same: `--ack` names this very plan.
     pub(in crate::cli) acknowledged: bool,
-    /// What became of the changes, in the plan's order; none where nothing was to be sent.
+    /// The outcomes, in the plan's order; `None` if nothing was to be sent.
     pub(in crate::cli) outcomes: Option<&'a [(ResourceId, Outcome)]>,
-    /// What is to be said about documents, beside what the plan says of them.
+    /// Diagnostics of documents, beside those of the plan.
     pub(in crate::cli) diagnostics: &'a [Diagnostic],
-    /// What went wrong beside the documents, each in one line.
+    /// Errors beside the documents, each in one line.
     pub(in crate::cli) errors: &'a [String],
     /// The texts in which all places lie.
     pub(in crate::cli) sources: &'a Sources,
-    /// What was sent; none where there was no connection.
+    /// The counters of requests; `None` if there was no connection.
     pub(in crate::cli) counters: Option<&'a RequestCounters>,
     /// How long it took to plan.
     pub(in crate::cli) took: Duration,
-    /// What the plan was made from; none where it is known from a file.
+    /// The record from which the plan was made; `None` if it is known from a file.
     pub(in crate::cli) record: Option<&'a Record>,
-    /// How values came about; none where that is known from a file.
+    /// How values came about; `None` if that is known from a file.
     pub(in crate::cli) origins: Option<Origins<'a>>,
-    /// The document that the plan was read from; none where it was just made.
+    /// The document that the plan was read from; `None` if it was just made.
     pub(in crate::cli) document: Option<&'a Value>,
     /// Show the calls too, in the forms that do not always have them.
     pub(in crate::cli) calls: bool,
-    /// Who changed what is live; none where nobody asked.
+    /// The last changes of live values; `None` if nobody asked.
     pub(in crate::cli) trace: Option<&'a Trace>,
 }
 

@@ -1,4 +1,4 @@
-//! What is said about snapshots.
+//! Messages about snapshots.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::snapshot::Snapshot;
 
-/// Says what was sealed.
+/// Returns a summary of a snapshot that was taken.
 pub(in crate::cli) fn summary(snapshot: &Snapshot, reads: usize, took: Duration) -> String {
     let (scopes, rows) = snapshot.size();
     let missing = match snapshot.missing.len() {

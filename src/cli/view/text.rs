@@ -32,7 +32,7 @@ pub(super) const STRONG: Style = Style::new().bold();
 pub(in crate::cli) struct Writer<'a> {
     ui: &'a Ui,
     sources: &'a Sources,
-    /// What tells how values came about.
+    /// The report with the sources of values.
     report: Option<&'a Report<'a>>,
     out: String,
 }
@@ -394,12 +394,12 @@ fn arrow(field: &FieldChange, action: Action) -> String {
     }
 }
 
-/// What hangs below a changed object, in words; none where that is nothing.
+/// Returns the impact of a change, in words; `None` if there is none.
 pub(in crate::cli) fn impact(change: &Change) -> Option<String> {
     things(change.impact.iter().map(|(unit, count)| (*unit, *count)))
 }
 
-/// Things by their nouns, in words; none where there are none.
+/// Things by their nouns, in words; `None` if there are none.
 pub(super) fn things(things: impl Iterator<Item = (&'static str, Option<u64>)>) -> Option<String> {
     let words = |unit: &str| {
         unit.chars().fold(String::new(), |text, letter| match letter {

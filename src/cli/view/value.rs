@@ -23,7 +23,7 @@ pub(super) fn short(value: Option<&Value>) -> String {
     }
 }
 
-/// Says whether a change reads better line by line: a text of several lines, or a long one.
+/// Returns true if a change reads better line by line: a text of several lines, or a long one.
 pub(super) fn is_long(value: Option<&Value>) -> bool {
     value.and_then(Value::as_str).is_some_and(|text| text.contains('\n') || text.chars().count() > LONG)
 }
@@ -111,8 +111,8 @@ fn bare(id: &Value) -> String {
     }
 }
 
-/// Returns two different texts with what differs spelled out, as in `to\u{a0}be`, where they would look alike: blanks of
-/// another width, accents on their own, letters of other scripts. None where anybody sees the difference.
+/// Returns two different texts with their difference spelled out, as in `to\u{a0}be`, where they would look alike:
+/// blanks of another width, accents on their own, letters of other scripts. `None` if anybody sees the difference.
 pub(super) fn distinct(one: &str, other: &str) -> Option<(String, String)> {
     if one == other || (one.is_ascii() && other.is_ascii()) || !looks_alike(one, other) {
         return None;

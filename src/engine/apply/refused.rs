@@ -58,7 +58,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns the outcome of an object that is already as its change would make it; none where it is not.
+    /// Returns the outcome of an object that is already as its change would make it; `None` if it is not.
     pub(super) fn already(&self, id: &ResourceId, now: Option<&ObservedState>) -> Option<Outcome> {
         let (kind, desired, change) = (self.kind(id)?, self.desired.get(id)?, self.changes.get(id)?);
         is_true(kind, desired, change, now?, self.state).then_some(Outcome::AlreadyTrue)
@@ -88,7 +88,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Sends calls again whose unique values other changes have given up since, until none is left that could pass.
+    /// Sends calls again whose unique values other changes have freed since, until none is left that could pass.
     pub(super) async fn retry_conflicts(&mut self) {
         loop {
             let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)

@@ -17,7 +17,7 @@ use crate::{
 /// The turns of each lane of each platform.
 type Lanes = Mutex<HashMap<(&'static str, String), Arc<Semaphore>>>;
 
-/// What all connections of a run share.
+/// The state that all connections of a run share.
 #[derive(Clone)]
 pub struct Shared {
     pub(super) transport: Transport,

@@ -50,7 +50,7 @@ pub(in crate::engine) struct AdaptiveLimiter {
     notice: Notice,
     state: Mutex<State>,
     changed: Notify,
-    /// Who is at the head of the queue waits for its time; the others wait for it.
+    /// The request at the head of the queue waits for its time; the others wait for that request.
     queue: tokio::sync::Mutex<()>,
 }
 
@@ -76,7 +76,7 @@ struct State {
 struct Rate {
     /// Requests a second at first.
     base: f64,
-    /// What it climbs to.
+    /// The rate that it climbs to.
     wall: f64,
     /// How long that takes, in seconds.
     climb: f64,
@@ -241,7 +241,7 @@ impl State {
         if recent < cycle { rate(cycle).max(rate(recent)) } else { rate(cycle) }
     }
 
-    /// Opens the target with the rate that the time since the last opening told.
+    /// Opens the target with the rate that the time since the last opening shows.
     fn open(&mut self, now: Instant, closed: &Closed) {
         let took = now - closed.since;
         let (open, cycle) = (closed.since - self.opened, now - self.opened);

@@ -58,7 +58,7 @@ impl Rules {
         Some(Self { directory: directory.to_owned(), rules: builder.build().ok()? })
     }
 
-    /// Returns what the rules say of an absolute path below the directory; none if they do not name it.
+    /// Returns what the rules say of an absolute path below the directory; `None` if they do not name it.
     pub(super) fn ignore(&self, path: &Path, is_directory: bool) -> Option<bool> {
         let path = path.strip_prefix(&self.directory).ok()?;
         match self.rules.matched(path, is_directory) {

@@ -16,7 +16,7 @@ fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
     root
 }
 
-/// Shows what is read from paths beneath a root, and what cannot be read.
+/// Shows the files that are read from paths below a root, and the errors.
 fn show(root: &Path, paths: &[&str], skip: &[&str]) -> String {
     show_with(root, paths, skip, false)
 }

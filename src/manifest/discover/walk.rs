@@ -31,7 +31,7 @@ struct Frame {
 }
 
 impl Reader<'_> {
-    /// Reads what lies beneath a directory, with the ignore files in it and, where these count, in those above it.
+    /// Reads everything below a directory, with the ignore files in it and, where these count, in those above it.
     ///
     /// No recursion: how deep directories nest is not ours to say.
     pub(super) fn walk(&mut self, root: &Path, above: bool) {

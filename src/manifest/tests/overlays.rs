@@ -240,7 +240,7 @@ fn object(entries: Entries) -> Value {
     Value::Object(entries.into_iter().collect())
 }
 
-/// What the manifest language says: mappings are merged key by key, all else replaces.
+/// Merges as the manifest language defines it: mappings key by key, all else is replaced.
 fn merged(base: &Value, over: &Value) -> Value {
     let (Value::Object(base), Value::Object(over)) = (base, over) else { return over.clone() };
     let mut both = base.clone();

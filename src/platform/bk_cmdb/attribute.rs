@@ -30,7 +30,7 @@ pub(super) fn plain(text: &str) -> Value {
     json!({ PLAIN: text })
 }
 
-/// Returns the text of a scalar as it was written; none for lists, mappings and null.
+/// Returns the text of a scalar as it was written; `None` for lists, mappings and null.
 pub(super) fn text(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get(PLAIN)?.as_str())
 }
@@ -118,7 +118,7 @@ impl Attribute<'_> {
         self.converted(declared, time_zone)
     }
 
-    /// Returns why no instance can be found by its value; none where one can.
+    /// Returns why no instance can be found by its value; `None` if one can.
     pub(super) fn no_key(&self) -> Option<&'static str> {
         match self.kind {
             "time" => Some("a time: the server finds nothing by one"),
@@ -129,7 +129,7 @@ impl Attribute<'_> {
         }
     }
 
-    /// Returns a live and a desired value as people read them; none where both are read as they are stored.
+    /// Returns a live and a desired value as people read them; `None` if both are read as they are stored.
     pub(super) fn display(&self, live: Option<&Value>, wire: &Value, time_zone: Option<&str>) -> Option<Display> {
         let kind = if self.kind == "time" { DisplayKind::Time } else { DisplayKind::Option };
         let from = live.and_then(|live| self.shown(live, time_zone));
@@ -137,7 +137,7 @@ impl Attribute<'_> {
         (from.is_some() || to.is_some()).then_some(Display { kind, from, to })
     }
 
-    /// Returns an option by its display name, a time in the target's zone; none for a value that is read as it is.
+    /// Returns an option by its display name, a time in the target's zone; `None` for a value that is read as it is.
     fn shown(&self, value: &Value, time_zone: Option<&str>) -> Option<String> {
         match self.kind {
             "enum" => self.option_name(value.as_str()?).filter(|name| value != name).map(str::to_owned),
@@ -171,7 +171,7 @@ impl Attribute<'_> {
         self.row["id"].as_i64()
     }
 
-    /// Says whether a new instance has to have it.
+    /// Returns true if a new instance has to have it.
     pub(super) fn is_required(&self) -> bool {
         self.row["isrequired"] == json!(true)
     }
@@ -181,7 +181,7 @@ impl Attribute<'_> {
         self.row["bk_property_name"].as_str().unwrap_or_default()
     }
 
-    /// Says whether the server's value means the same as the one to be sent.
+    /// Returns true if the server's value means the same as the one to be sent.
     pub(super) fn same(&self, wire: &Value, live: &Value, time_zone: Option<&str>) -> bool {
         match self.kind {
             "int" | "float" if !wire.is_null() && !live.is_null() => same_number(wire, live),

@@ -177,7 +177,7 @@ pub(super) fn instances<'f>(
     error.map_or(Ok(rows), Err)
 }
 
-/// What one read of instances looks for.
+/// The query of one read of instances.
 enum Query<'s> {
     /// Any of some values of a field.
     In(&'s str, Vec<&'s Value>),
@@ -188,7 +188,7 @@ enum Query<'s> {
 }
 
 impl<'s> Query<'s> {
-    /// Says whether it cannot match more rows than it names values.
+    /// Returns true if it cannot match more rows than it names values.
     fn is_unique(&self) -> bool {
         matches!(self, Self::Ids(_) | Self::In("bk_inst_name", _))
     }
@@ -276,7 +276,7 @@ impl Ask<'_> {
     }
 }
 
-/// Says whether a request has more alternatives than servers before 3.14 take.
+/// Returns true if a request has more alternatives than servers before 3.14 take.
 pub(super) fn is_wide(request: &Request) -> bool {
     fn has_wide_group(rule: &Value) -> bool {
         let rules = rule["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -285,7 +285,7 @@ pub(super) fn is_wide(request: &Request) -> bool {
     request.operation == "search_object_instances" && has_wide_group(&request.arguments["conditions"])
 }
 
-/// Says whether a refusal may come from too many alternatives.
+/// Returns true if a refusal may come from too many alternatives.
 pub(super) fn is_too_wide(refusal: &Refusal) -> bool {
     refusal.number() == Some(BROKEN_RULES)
 }
@@ -320,7 +320,7 @@ fn queries<'s>(
     queries
 }
 
-/// Says whether an instance with this parent is one of a layer of the topology.
+/// Returns true if an instance with this parent is one of a layer of the topology.
 pub(super) fn is_layer(parent: &Value) -> bool {
     parent.as_i64().is_some_and(|parent| parent != 0)
 }

@@ -1,4 +1,5 @@
-//! The whole scopes that precise reads are answered from: models, businesses, associations, what hangs below modules.
+//! The whole scopes that precise reads are answered from: models, businesses, associations, hosts and service instances
+//! of modules.
 
 mod filter;
 mod read;
@@ -22,8 +23,8 @@ pub(super) struct Scopes;
 
 const MODEL: &str = "bk_obj_id";
 const BUSINESS: &str = "bk_biz_id";
-/// What is counted below modules and service templates of a business, and the modules that need a sync. Plans that lack
-/// it say that it is unknown.
+/// The operations that count impact of modules and service templates of a business, and find the modules that need a
+/// sync. Plans that lack them say that it is unknown.
 const BELOW: &[&str] = &["find_module_with_relation", "find_host_topo_relation", "list_service_instance"];
 
 /// What service templates fix of their modules. The server refuses what a plan without it lets pass.
@@ -135,8 +136,8 @@ fn definition(model: &Value, business: Option<&Value>) -> Request {
     scope("search_object_attribute", arguments)
 }
 
-/// Returns the answer that the server would have given, for all that kinds read of it; none where the conditions are
-/// not among those that they ask with.
+/// Returns the answer that the server would have given, for all that kinds read of it; `None` if the conditions are not
+/// among those that they ask with.
 fn select(request: &Request, scope_rows: &ScopeRows) -> Option<Value> {
     let arguments = &request.arguments;
     // By what was left behind, rows cannot be told apart.

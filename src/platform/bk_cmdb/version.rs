@@ -12,7 +12,7 @@ impl Version {
     /// The wide filters came with it.
     pub(super) const V3_14: Self = Self(3, 14);
 
-    /// Reads a version such as `3.10` or `3.14.8-beta1`; none where it is not one.
+    /// Reads a version such as `3.10` or `3.14.8-beta1`; `None` if it is not one.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.trim().trim_start_matches('v').split(['.', '-']);
         Some(Self(numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))

@@ -33,7 +33,7 @@ pub(super) fn operation(name: &str) -> Option<&'static str> {
     OPERATIONS.iter().map(|(known, ..)| *known).find(|known| *known == name)
 }
 
-/// Says whether an operation only reads.
+/// Returns true if an operation only reads.
 pub(super) fn is_read(operation: &str) -> bool {
     OPERATIONS.iter().any(|(name, method, ..)| *name == operation && *method == Get)
 }
@@ -273,19 +273,19 @@ pub(super) fn credential_status(endpoint: &Endpoint, refusal: &Refusal) -> Crede
     }
 }
 
-/// Says whether a refusal means that the identity may not do this.
+/// Returns true if a refusal means that the identity may not do this.
 pub(super) fn is_forbidden(refusal: &Refusal) -> bool {
     const CODES: &[(&str, u32)] =
         &[("ROMA", 101), ("ROMA", 1006), ("ROMA", 12000), ("ROMA", 12001), ("ROMA", 12002), ("", 403)];
     is_one_of(refusal, CODES)
 }
 
-/// Says whether a refusal means that a parameter is wrong.
+/// Returns true if a refusal means that a parameter is wrong.
 pub(super) fn is_invalid(refusal: &Refusal) -> bool {
     is_one_of(refusal, &[("ROMA", 13000)])
 }
 
-/// Says whether a refusal means that there is no such app.
+/// Returns true if a refusal means that there is no such app.
 pub(super) fn is_absent(refusal: &Refusal) -> bool {
     is_one_of(refusal, &[("ROMA", 14001)])
 }

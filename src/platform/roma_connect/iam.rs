@@ -1,4 +1,4 @@
-//! What has to be asked of IAM before ROMA Connect answers: a token for a password, or the id of a project (contract
+//! The requests to IAM that come before ROMA Connect answers: a token for a password, or the id of a project (contract
 //! sections 5 and 6).
 
 use std::{collections::HashMap, time::Duration};
@@ -77,7 +77,7 @@ fn project_name(endpoint: &Endpoint) -> Option<&str> {
     ["project", "region"].iter().find_map(|key| endpoint.settings.get(*key).map(String::as_str))
 }
 
-/// Says whether a project is given by its id.
+/// Returns true if a project is given by its id.
 fn is_id(project: &str) -> bool {
     project.len() == 32 && project.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -10,7 +10,7 @@ const ALGORITHM: &str = "SDK-HMAC-SHA256";
 /// A header that says what stands for the body in the signature.
 const CONTENT_HASH: &str = "x-sdk-content-sha256";
 
-/// What is signed. The time is among the headers, as `x-sdk-date`.
+/// The parts of a request that are signed. The time is among the headers, as `x-sdk-date`.
 pub(super) struct Subject<'a> {
     /// Method, in capitals.
     pub(super) method: &'a str,
@@ -129,7 +129,7 @@ mod tests {
 
     const VECTORS: &str = include_str!("../../../crates/sandbox/tests/fixtures/sdk-hmac-sha256-vectors.json");
 
-    /// What the vendor's signer made of 23 requests, this one makes too.
+    /// Signs 23 requests as the vendor's signer signs them.
     #[test]
     fn recorded_signatures() {
         let vectors: Value = serde_json::from_str(VECTORS).expect("JSON");

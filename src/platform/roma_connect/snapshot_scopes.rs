@@ -24,12 +24,12 @@ const APPS: usize = 500;
 const INSTANCES: usize = 100;
 /// How often a list that moves while it is read is read.
 const ROUNDS: usize = 5;
-/// What the kind reads of an application: neither its key nor its secret, nor who made it.
+/// The fields of an application that the kind reads: neither its key nor its secret, nor who made it.
 const APP: &[&str] = &["id", "name", "remark", "favorite"];
 
 impl ScopeSchema for Scopes {
-    /// Who has a name can only be asked: the list does not show what belongs to others. For a name that was not asked
-    /// for, the list is the next best.
+    /// The owner of a name can only be asked for: the list does not show what belongs to others. For a name that was
+    /// not asked for, the list is the next best.
     fn scopes(&self, request: &Request) -> Vec<Request> {
         let instance = json!({INSTANCE: request.arguments[INSTANCE]});
         let of = |operation, arguments| Request { operation, arguments, repeatable: true };

@@ -12,7 +12,7 @@ const WIDTH: usize = 84;
 /// The height of a line, in pixels.
 const HEIGHT: usize = 19;
 
-/// Returns the style of text for a code of a terminal; none where it ends all styles.
+/// Returns the style of text for a code of a terminal; `None` if it ends all styles.
 fn style(code: &str) -> Option<&'static str> {
     match code {
         "1" => Some("font-weight:bold"),

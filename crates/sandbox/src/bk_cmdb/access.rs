@@ -28,7 +28,7 @@ pub(super) struct Admitted {
     pub(super) operation: &'static Operation,
     pub(super) call: Call,
     pub(super) envelope: Envelope,
-    /// Whether the call belongs to another supplier account, which sees no data.
+    /// True if the call belongs to another supplier account, which sees no data.
     pub(super) foreign: bool,
     /// The body for the list of calls, without credentials.
     pub(super) note: Value,
@@ -59,7 +59,7 @@ impl Turned {
     }
 }
 
-/// What of the state an access looks at.
+/// The parts of the state that an access needs.
 pub(super) struct Keys<'a> {
     pub(super) credentials: &'a super::world::Credentials,
     pub(super) version: Version,
@@ -101,7 +101,7 @@ pub(super) fn component(name: &str, body: Map<String, Value>, user: &str, keys: 
     esb::component(name, body, user.to_owned(), None, keys)
 }
 
-/// The identity in `X-Bkapi-Authorization`, or none if the header is not a JSON object.
+/// The identity in `X-Bkapi-Authorization`, or `None` if the header is not a JSON object.
 fn authorization(header: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(header).ok()
 }

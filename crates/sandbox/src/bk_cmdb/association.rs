@@ -165,7 +165,7 @@ pub(super) fn create_many(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Json(json!({"success_created": created, "error_msg": errors})))
 }
 
-/// Removes a row found by either end's model; says whether there was one.
+/// Removes a row found by either end's model; returns true if there was one.
 fn remove(world: &mut World, call: &Call, model: &str, id: i64) -> bool {
     let ends = |row: &&Arc<Row>| row.text("bk_obj_id") == model || row.text("bk_asst_obj_id") == model;
     let Some(row) = world.tables.associations.get(id).filter(ends).cloned() else { return false };

@@ -55,7 +55,7 @@ impl Schema {
         found.find(|attribute| attribute.business == 0 || attribute.business == business)
     }
 
-    /// Says whether a field of the model's rows holds a moment, which is no text in the store.
+    /// Returns true if a field of the model's rows holds a moment, which is no text in the store.
     pub(super) fn is_moment(&self, field: &str) -> bool {
         let of = |places: &Vec<usize>| places.iter().any(|place| self.attributes[*place].kind == "time");
         matches!(field, "create_time" | "last_time") || self.places.get(field).is_some_and(of)
@@ -72,7 +72,7 @@ impl Schema {
     }
 }
 
-/// What validation needs besides the attribute.
+/// The surroundings that validation needs beside the attribute.
 pub(super) struct Context<'a> {
     /// The server's time zone.
     pub(super) zone: &'a TimeZone,
@@ -87,7 +87,7 @@ fn constant(text: &str) -> Regex {
     Regex::new(text).expect("the pattern is a constant of this file")
 }
 
-/// What a float without a bound of its own is bound by: 2⁶³.
+/// The bound of a float that has none of its own: 2⁶³.
 const FAR: f64 = 9_223_372_036_854_775_808.0;
 
 impl Attribute {
@@ -223,7 +223,7 @@ impl Attribute {
         }
     }
 
-    /// Says whether a value is a row of a table whose columns the option names, where it names any.
+    /// Returns true if a value is a row of a table whose columns the option names, where it names any.
     fn is_row(&self, value: &Value) -> bool {
         let columns: Vec<&str> =
             self.options().filter_map(|column| column.get("bk_property_id").and_then(Value::as_str)).collect();

@@ -1,4 +1,4 @@
-//! What every server has without being told: attributes of built-in models, the default service category.
+//! The fixed part of every server: attributes of built-in models, the default service category.
 
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ pub(super) fn display_name(id: &str) -> Option<&'static str> {
     })
 }
 
-/// The name of a built-in set or module in a language; none for one that was given a name of its own.
+/// The name of a built-in set or module in a language; `None` for one that was given a name of its own.
 pub(super) fn name(cell: &str, row: &Row, language: Language) -> Option<&'static str> {
     let (english, chinese) = match (cell, row.int("default")) {
         ("bk_set_name", 1) => ("idle pool", "空闲机池"),

@@ -71,7 +71,7 @@ impl Call {
         Ok(Args(self.map()?.unwrap_or_default()))
     }
 
-    /// Returns the body's object, or none for a body of `null`, at which some operations crash.
+    /// Returns the body's object, or `None` for a body of `null`, at which some operations crash.
     pub(super) fn map(&self) -> Result<Option<Map<String, Value>>, Refusal> {
         match &self.payload {
             Payload::Empty => Ok(Some(Map::new())),

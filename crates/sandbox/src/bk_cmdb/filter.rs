@@ -106,7 +106,7 @@ impl Filter {
         }
     }
 
-    /// Says whether a row matches.
+    /// Returns true if a row matches.
     pub(super) fn matches(&self, row: &Row) -> bool {
         self.holds(&|name| row.get(name))
     }
@@ -217,7 +217,7 @@ fn each(value: Option<&Value>, test: impl Fn(Option<&Value>) -> bool) -> bool {
     test(value) || value.and_then(Value::as_array).is_some_and(|items| items.iter().any(|item| test(Some(item))))
 }
 
-/// Says whether two values are equal in the store: numbers by value, a missing field equals null.
+/// Returns true if two values are equal in the store: numbers by value, a missing field equals null.
 fn same(found: Option<&Value>, wanted: &Value) -> bool {
     match (found, wanted) {
         (None | Some(Value::Null), Value::Null) => true,

@@ -56,7 +56,7 @@ pub(super) fn readable(
     if rows.iter().any(broken) { Err(Refusal::unwritable()) } else { Ok(()) }
 }
 
-/// Says whether a row has a moment that the server cannot write.
+/// Returns true if a row has a moment that the server cannot write.
 pub(super) fn is_unreadable(tables: &Tables, model: &str, row: &Row) -> bool {
     tables.schema(model).moments().any(|moment| moment::is_unreadable(row.text(&moment.id)))
 }

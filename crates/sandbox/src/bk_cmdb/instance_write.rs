@@ -287,7 +287,7 @@ fn delete_below(world: &mut World, call: &Call, model: &str, id: i64) -> Result<
     delete_all(world, call, &child, &ids)
 }
 
-/// Says whether an instance of any model exists.
+/// Returns true if an instance of any model exists.
 pub(super) fn exists(world: &World, model: &str, id: i64) -> bool {
     world.tables.of_model(model).is_some_and(|table| table.key == id_field(model) && table.get(id).is_some())
 }

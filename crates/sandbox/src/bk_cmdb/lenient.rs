@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// The key of an object that stands for a number as it was written.
 const NUMBER: &str = "\u{0}number";
 
-/// Reads what the standard does not have; none for what the api-server refuses too.
+/// Reads what the standard does not have; `None` for what the api-server refuses too.
 pub(super) fn read(bytes: &[u8]) -> Option<Value> {
     let text = String::from_utf8_lossy(bytes);
     let mut out = String::with_capacity(text.len());
@@ -40,7 +40,7 @@ pub(super) fn odd_number(value: &Value) -> Option<&str> {
     value.get(NUMBER)?.as_str()
 }
 
-/// Says whether a number is beyond every number of the store.
+/// Returns true if a number is beyond every number of the store.
 pub(super) fn is_beyond(number: &str) -> bool {
     number.parse::<f64>().is_ok_and(f64::is_infinite)
 }

@@ -151,7 +151,7 @@ pub(super) fn internal(_: &World, tables: &Tables, call: &Call) -> Outcome {
     Ok(Reply::Json(json!({"bk_set_id": id, "bk_set_name": name, "module": module})))
 }
 
-/// Says whether a `default` makes a set or module a built-in one.
+/// Returns true if a `default` makes a set or module a built-in one.
 pub(super) fn is_built_in(row: &Row) -> bool {
     !matches!(row.int("default"), 0 | 4)
 }

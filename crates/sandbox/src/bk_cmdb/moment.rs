@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
-/// What an impossible calendar time becomes (section 9, trap 17).
+/// The time that an impossible calendar time becomes (section 9, trap 17).
 pub(super) const YEAR_ONE: &str = "0001-01-01T00:00:00Z";
 
 /// Writes an instant with up to three digits of fraction, trailing zeros cut, in UTC.
@@ -41,12 +41,12 @@ pub(super) fn utc(text: &str) -> Option<DateTime> {
     text.strip_suffix('Z').unwrap_or(text).parse().ok()
 }
 
-/// Says whether a stored time is one that the server cannot write into an answer.
+/// Returns true if a stored time is one that the server cannot write into an answer.
 pub(super) fn is_unreadable(text: &str) -> bool {
     text.starts_with(['+', '-'])
 }
 
-/// Reads a value of an attribute of type time; returns how it is stored, or none for a wrong shape.
+/// Reads a value of an attribute of type time; returns how it is stored, or `None` for a wrong shape.
 ///
 /// A time without zone is one of the server's zone. Only the shape is checked (section 4.1): what the calendar does not
 /// have becomes year one, and what lies outside the years 0 to 9999 of UTC is stored although nothing can read it.
@@ -87,7 +87,7 @@ pub(super) fn stored(text: &str, zone: &TimeZone) -> Option<String> {
     Some(known.map_or_else(|| YEAR_ONE.to_owned(), |civil| stored_at(civil, offset, fraction)))
 }
 
-/// Reads the first nineteen characters, whose shape is known; none for what the calendar does not have.
+/// Reads the first nineteen characters, whose shape is known; `None` for what the calendar does not have.
 fn civil(text: &str) -> Option<DateTime> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i8>().ok();
     let year = text.get(..4)?.parse::<i16>().ok()?;
@@ -116,7 +116,7 @@ fn stored_at(civil: DateTime, offset: SignedDuration, fraction: &str) -> String 
     format!("{year}{}{point}{millis}Z", utc.strftime("-%m-%dT%H:%M:%S"))
 }
 
-/// Says whether a text is a real calendar date written `YYYY-MM-DD`.
+/// Returns true if a text is a real calendar date written `YYYY-MM-DD`.
 pub(super) fn is_date(text: &str) -> bool {
     text.len() == 10
         && text

@@ -26,10 +26,10 @@ pub(super) enum Component {
     Get,
 }
 
-/// What runs a read.
+/// The function of a read.
 pub(super) type Read = fn(&World, &Tables, &Call) -> Outcome;
 
-/// What runs an operation.
+/// The function of an operation.
 #[derive(Clone, Copy)]
 pub(super) enum Run {
     Read(Read),
@@ -48,7 +48,7 @@ pub(super) struct Operation {
     /// Path at the gateway, below `/api/v3`; empty for none.
     pub(super) gateway: &'static str,
     pub(super) esb: Component,
-    /// Whether it reads a secondary, which may lag (section 5).
+    /// True if it reads a secondary, which may lag (section 5).
     pub(super) secondary: bool,
     pub(super) since: Version,
     pub(super) run: Run,
@@ -80,7 +80,7 @@ impl Operation {
         self
     }
 
-    /// Says whether the operation writes.
+    /// Returns true if the operation writes.
     pub(super) fn writes(&self) -> bool {
         matches!(self.run, Run::Write(_))
     }
@@ -257,7 +257,7 @@ impl Pattern {
     }
 }
 
-/// What a path leads to.
+/// The result of looking up a path.
 pub(super) enum Route {
     Found(&'static Operation, Vec<(&'static str, String)>),
     /// The path is known with another method.
@@ -293,7 +293,7 @@ pub(super) fn route(gateway: bool, method: &str, segments: &[String], version: V
     }
 }
 
-/// Says whether some path begins with the same two segments.
+/// Returns true if some path begins with the same two segments.
 pub(super) fn begins_known(segments: &[String]) -> bool {
     DIRECT.iter().any(|pattern| {
         let pairs = pattern.segments.iter().zip(segments).take(2);

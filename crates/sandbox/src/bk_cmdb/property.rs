@@ -145,7 +145,7 @@ pub(super) fn lock_names(properties: &mut Map<String, Value>) {
     }
 }
 
-/// Checks whole properties; `families` says whether ip and protocol must be of one family (3.11 and later).
+/// Checks whole properties. If `families` is true, ip and protocol must be of one family (3.11 and later).
 pub(super) fn check(properties: &Map<String, Value>, families: bool) -> Result<(), Refusal> {
     if let Some(rows) = value(properties, "bind_info").as_array() {
         for (position, row) in rows.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What the server says when it refuses: the codes of section 8 of the contract with their English texts.
+//! The server's refusals: the codes of section 8 of the contract with their English texts.
 //!
 //! The texts carry the server's own formatting debris; clients must match codes only.
 
@@ -11,7 +11,7 @@ pub(super) struct Refusal {
     pub(super) text: String,
 }
 
-/// What an operation hands back on success: the `data` of the envelope.
+/// The `data` of the envelope of a successful operation.
 #[derive(Debug)]
 pub(super) enum Reply {
     /// `null`.
@@ -24,7 +24,7 @@ pub(super) enum Reply {
     Body(String),
 }
 
-/// What an operation comes to.
+/// The result of an operation.
 pub(super) type Outcome = Result<Reply, Refusal>;
 
 impl Refusal {

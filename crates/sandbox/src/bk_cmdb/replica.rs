@@ -36,7 +36,7 @@ impl Replica {
         self.waiting.push_back(change);
     }
 
-    /// Says whether a change still waits.
+    /// Returns true if a change still waits.
     pub(super) fn is_behind(&self, now: Timestamp) -> bool {
         self.waiting.front().is_some_and(|change| now.duration_since(change.time) >= self.lag)
     }

@@ -103,7 +103,7 @@ pub(super) struct Projection {
     pub(super) fields: Vec<String>,
     /// The name cell of set and module rows, which is shown for built-in ones even when not asked for.
     pub(super) name: Option<&'static str>,
-    /// Whether `default` is shown even when not asked for (section 3).
+    /// True if `default` is shown even when not asked for (section 3).
     pub(super) default: bool,
     /// The language of the names of built-in sets and modules.
     pub(super) language: Language,
@@ -115,12 +115,12 @@ impl Projection {
         Self { fields, ..Self::default() }
     }
 
-    /// Says whether an answer shows cells of this name.
+    /// Returns true if an answer shows cells of this name.
     pub(super) fn names(&self, name: &str) -> bool {
         self.fields.is_empty() || self.fields.iter().any(|field| field == name)
     }
 
-    /// Says whether a cell of this row is shown.
+    /// Returns true if a cell of this row is shown.
     fn shows(&self, row: &Row, name: &str) -> bool {
         self.names(name)
             || (self.default && (name == "default" || (self.name == Some(name) && row.int("default") != 0)))

@@ -102,7 +102,7 @@ fn same_name() -> Refusal {
     Refusal::new(1_101_108, "the same set name exist")
 }
 
-/// The instances of the custom layer right above the sets; none where that is the business.
+/// The instances of the custom layer right above the sets; `None` if that is the business.
 fn layer_above_sets(tables: &Tables) -> Option<&Table> {
     let above = Filter::equal("bk_obj_id", "set").and(Filter::equal("bk_asst_id", MAIN_LINE));
     let layer = matching(&tables.object_associations, &above).first()?.text("bk_asst_obj_id");

@@ -23,7 +23,7 @@ pub(super) enum Atom {
 }
 
 impl Atom {
-    /// Returns the atom of a scalar; none for null, lists and objects.
+    /// Returns the atom of a scalar; `None` for null, lists and objects.
     pub(super) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::String(text) => Some(Self::Text(text.as_str().into())),
@@ -75,7 +75,7 @@ impl Unique {
         Self { fields, entries: HashMap::new() }
     }
 
-    /// Returns the key of a row; none when a field has another type, since such rows never collide.
+    /// Returns the key of a row; `None` when a field has another type, since such rows never collide.
     fn key(&self, row: &Row) -> Option<Box<[Atom]>> {
         self.fields
             .iter()
@@ -171,7 +171,7 @@ impl Table {
         old
     }
 
-    /// Says whether a field takes part in a unique key.
+    /// Returns true if a field takes part in a unique key.
     pub(super) fn is_key(&self, field: &str) -> bool {
         self.uniques.iter().flat_map(|unique| &unique.fields).any(|(name, _)| &**name == field)
     }
@@ -183,7 +183,7 @@ impl Table {
         })
     }
 
-    /// Returns the ids of the rows whose field has one of the values, ascending; none if no index knows.
+    /// Returns the ids of the rows whose field has one of the values, ascending; `None` if no index knows.
     pub(super) fn ids(&self, field: &str, values: &[Value]) -> Option<Vec<i64>> {
         let mut ids: Vec<i64> = if field == self.key {
             let all = values.iter().map(Value::as_i64).collect::<Option<Vec<i64>>>()?;
@@ -206,7 +206,7 @@ impl Table {
         Some(ids)
     }
 
-    /// Returns how many ids [`Self::ids`] gives at most; none if no index knows.
+    /// Returns how many ids [`Self::ids`] gives at most; `None` if no index knows.
     pub(super) fn estimate(&self, field: &str, values: &[Value]) -> Option<usize> {
         if let Some(lookup) = self.lookups.iter().find(|lookup| &*lookup.field == field) {
             let length = |value| Atom::of(value).map(|atom| lookup.entries.get(&atom).map_or(0, BTreeSet::len));
@@ -216,7 +216,7 @@ impl Table {
         (field == self.key || unique()).then_some(values.len())
     }
 
-    /// Returns the id that a composite unique key gives for fields of known values; none if no such key applies.
+    /// Returns the id that a composite unique key gives for fields of known values; `None` if no such key applies.
     pub(super) fn composite(&self, known: &[(&str, &Value)]) -> Option<Vec<i64>> {
         self.uniques.iter().filter(|unique| unique.fields.len() > 1).find_map(|unique| {
             let key: Option<Box<[Atom]>> = unique

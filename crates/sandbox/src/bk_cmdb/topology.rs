@@ -1,4 +1,4 @@
-//! What hangs below modules and templates: hosts and service instances, as far as a state has them.
+//! The hosts and service instances of modules and templates, as far as a state has them.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -27,7 +27,7 @@ enum From {
     Time(Timestamp),
 }
 
-/// What is watched.
+/// A request to watch changes.
 struct Watch {
     resource: String,
     sub_resource: String,
@@ -141,7 +141,7 @@ pub(super) fn poll(world: &World, call: &Call, now: Timestamp) -> Outcome {
     Ok(Reply::Json(json!({"bk_watched": true, "bk_events": events})))
 }
 
-/// Says whether nothing has happened yet that the watch would tell.
+/// Returns true if nothing has happened yet that the watch would tell.
 pub(super) fn is_idle(world: &World, call: &Call, now: Timestamp) -> bool {
     match read(world, call) {
         Ok(Watch { from: From::Now, .. }) | Err(_) => false,

@@ -170,7 +170,7 @@ impl Tables {
         self.objects.get(*ids.first()?)
     }
 
-    /// Returns the attributes of a model, none for an unknown one.
+    /// Returns the attributes of a model, `None` for an unknown one.
     pub(super) fn schema(&self, model: &str) -> &Schema {
         static EMPTY: std::sync::LazyLock<Schema> = std::sync::LazyLock::new(Schema::default);
         self.schemas.get(model).unwrap_or(&EMPTY)
@@ -262,7 +262,7 @@ type Housing = (Vec<Arc<Row>>, Option<Vec<Arc<Row>>>);
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) tables: Tables,
-    /// What reads of a secondary see while it lags.
+    /// The state that reads of a secondary see while it lags.
     pub(super) replica: Option<Replica>,
     pub(super) names: Names,
     pub(super) version: Version,
@@ -390,7 +390,7 @@ impl World {
         self.pending_audit.clear();
     }
 
-    /// What the write under way has changed.
+    /// Returns the changes of the write under way.
     pub(super) fn pending(&self) -> &[Change] {
         &self.pending
     }
@@ -422,7 +422,7 @@ impl World {
         id
     }
 
-    /// What the validation of attributes needs.
+    /// Returns the surroundings that the validation of attributes needs.
     pub(super) fn context(&self) -> Context<'_> {
         Context { zone: &self.zone, instances: &self.tables.instances }
     }

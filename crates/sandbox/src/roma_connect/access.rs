@@ -14,7 +14,7 @@ use super::{
 };
 use crate::simulator::Request;
 
-/// What somebody's credentials reach.
+/// The projects that credentials reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Scope {
     /// Any project of the account, as access keys do.
@@ -25,13 +25,13 @@ pub(super) enum Scope {
     Domain,
 }
 
-/// Who calls.
+/// The caller of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) person: Person,
     /// Name of the account.
     pub(super) domain: String,
-    /// Whether it sees every application.
+    /// True if it sees every application.
     pub(super) administrator: bool,
     pub(super) scope: Scope,
 }

@@ -94,7 +94,7 @@ fn known(store: &Store, name: &str) -> User {
     user.cloned().unwrap_or_else(|| User { administrator: false, ..store.credentials.anybody(name) })
 }
 
-/// Says whether a text matches a fuzzy filter.
+/// Returns true if a text matches a fuzzy filter.
 fn is_like(options: &Options, text: &str, filter: &str) -> bool {
     let (text, filter) = if options.is("name-filter", "case-insensitive") {
         (text.to_lowercase(), filter.to_lowercase())

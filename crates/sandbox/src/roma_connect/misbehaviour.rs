@@ -24,7 +24,7 @@ pub(super) struct History(VecDeque<Past>);
 struct Past {
     time: Timestamp,
     id: String,
-    /// None for an application that was created.
+    /// `None` for an application that was created.
     before: Option<App>,
 }
 

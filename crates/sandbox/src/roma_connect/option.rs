@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{clock::Clock, simulator::StateError};
 
-/// What a switch can be set to; the default comes first.
+/// The values of a switch; the default comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {
     /// One of these texts.
@@ -23,9 +23,9 @@ pub enum Setting {
 pub struct Switch {
     /// Its name.
     pub name: &'static str,
-    /// What it can be set to.
+    /// Its values.
     pub setting: Setting,
-    /// What it decides.
+    /// The behaviour that it decides.
     pub about: &'static str,
 }
 
@@ -113,7 +113,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Says whether a switch is set to a value.
+    /// Returns true if a switch is set to a value.
     pub(super) fn is(&self, name: &str, value: &str) -> bool {
         self.get(name).as_str() == Some(value)
     }
@@ -123,7 +123,7 @@ impl Options {
         self.get(name).as_str().unwrap_or_default()
     }
 
-    /// Says whether a flag is set.
+    /// Returns true if a flag is set.
     pub(super) fn flag(&self, name: &str) -> bool {
         self.get(name).as_bool().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What an operation comes to, and its way onto the wire: three layers, each with its own shape of errors.
+//! The result of an operation and its way onto the wire: three layers, each with its own shape of errors.
 
 use serde_json::{Value, json};
 

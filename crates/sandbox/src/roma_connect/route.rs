@@ -52,17 +52,17 @@ impl Operation {
         Self::ALL.iter().find(|(_, known)| *known == name).map(|(operation, _)| *operation)
     }
 
-    /// Says whether the operation changes anything. A new token changes nothing that a state holds.
+    /// Returns true if the operation changes anything. A new token changes nothing that a state holds.
     pub(super) fn writes(self) -> bool {
         matches!(self, Self::CreateApp | Self::UpdateApp | Self::DeleteApp | Self::ResetSecret | Self::SetMembers)
     }
 
-    /// Says whether the operation takes a body.
+    /// Returns true if the operation takes a body.
     pub(super) fn takes_body(self) -> bool {
         (self.writes() && self != Self::DeleteApp) || self == Self::CreateToken
     }
 
-    /// Says whether the operation is one of IAM.
+    /// Returns true if the operation is one of IAM.
     pub(super) fn is_identity(self) -> bool {
         matches!(self, Self::CreateToken | Self::ListProjects)
     }
@@ -77,7 +77,7 @@ pub(super) struct Route {
     pub(super) app: String,
 }
 
-/// Says whether a path belongs to ROMA Connect or IAM (contract, sections 2 and 5).
+/// Returns true if a path belongs to ROMA Connect or IAM (contract, sections 2 and 5).
 pub(super) fn serves(path: &str) -> bool {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     matches!(
@@ -86,12 +86,12 @@ pub(super) fn serves(path: &str) -> bool {
     )
 }
 
-/// Says whether a path is one of IAM.
+/// Returns true if a path is one of IAM.
 pub(super) fn is_identity(path: &str) -> bool {
     matches!(path, "/v3/auth/tokens" | "/v3/projects")
 }
 
-/// Finds the route of a request; none when there is no such API.
+/// Finds the route of a request; `None` if there is no such API.
 pub(super) fn route(method: &str, path: &str) -> Option<Route> {
     let segments: Vec<String> = path.split('/').skip(1).map(decoded).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();

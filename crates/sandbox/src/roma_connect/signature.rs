@@ -13,7 +13,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
-/// What an `Authorization` header claims.
+/// The contents of an `Authorization` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) access_key: String,

@@ -1,4 +1,4 @@
-//! What the simulator remembers.
+//! The simulator's state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ pub(super) struct Person {
     pub(super) name: String,
 }
 
-/// What somebody may do with an application, in the order in which the pages list it (contract, section 2.2).
+/// A right on an application, in the order in which the pages list it (contract, section 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     Read,
@@ -108,11 +108,11 @@ pub(super) struct User {
     pub(super) password: String,
     /// Name of the account; empty is in every account.
     pub(super) domain: String,
-    /// Whether it sees every application, as the account itself and a Tenant Administrator do.
+    /// True if it sees every application, as the account itself and a Tenant Administrator do.
     pub(super) administrator: bool,
 }
 
-/// What belongs to an access key.
+/// An access key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Key {
     pub(super) secret: String,
@@ -133,7 +133,7 @@ pub(super) struct Ticket {
     pub(super) expires: Option<Timestamp>,
 }
 
-/// Who may call.
+/// The credentials that are accepted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Credentials {
     pub(super) keys: BTreeMap<String, Key>,
@@ -142,7 +142,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Says whether callers have to say who they are.
+    /// Returns true if callers have to say who they are.
     pub(super) fn are_demanded(&self) -> bool {
         !(self.keys.is_empty() && self.users.is_empty() && self.tokens.is_empty())
     }
@@ -178,7 +178,7 @@ impl Credentials {
     }
 }
 
-/// What the next generated values are derived from.
+/// The counters from which generated values are derived.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counters {
     pub(super) app: u64,

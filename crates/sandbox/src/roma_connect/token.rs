@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::{derive, signature::hmac_sha256, store::User};
 
-/// What a token says.
+/// The contents of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
     /// Id of its user.
     pub(super) user: String,
     /// Name of its user.
     pub(super) name: String,
-    /// Its project; none for a token of the whole account.
+    /// Its project; `None` for a token of the whole account.
     pub(super) project: Option<String>,
     /// When it ends.
     pub(super) expires: Timestamp,

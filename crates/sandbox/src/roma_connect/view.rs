@@ -26,7 +26,7 @@ pub(super) fn roles_of(app: &App, caller: &Caller) -> BTreeSet<Role> {
     roles(app, &caller.person, caller.administrator)
 }
 
-/// Says whether an application is a favourite for a caller.
+/// Returns true if an application is a favourite for a caller.
 pub(super) fn is_favorite(app: &App, caller: &Caller, options: &Options) -> bool {
     if options.is("favorite", "per-caller") { app.favorite_of.contains(&caller.person.id) } else { app.favorite }
 }

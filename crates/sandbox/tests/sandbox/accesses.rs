@@ -113,7 +113,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 }
 
 impl Operation {
-    /// Returns a request through an access; none where the access has no such operation.
+    /// Returns a request through an access; `None` if the access has no such operation.
     pub(crate) fn request(&self, access: Access, vars: &Value, body: &Value) -> Option<Request> {
         let none = Map::new();
         let vars = vars.as_object().unwrap_or(&none);
@@ -165,7 +165,7 @@ impl Operation {
     }
 }
 
-/// Says whether an answer has the access's envelope.
+/// Returns true if an answer has the access's envelope.
 pub(crate) fn is_envelope(access: Access, answer: &Value) -> bool {
     let (code, message) = match access {
         Access::Esb | Access::Gateway => ("code", "message"),

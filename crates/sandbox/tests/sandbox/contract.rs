@@ -1,4 +1,4 @@
-//! What the contract for the CMDB says beyond the recordings: accesses, audit records, versions, traps.
+//! Rules of the CMDB's contract beyond the recordings: accesses, audit records, versions, traps.
 
 use reconcile_sandbox::{
     bk_cmdb::Simulator,

@@ -90,7 +90,7 @@ fn is_envelope(answer: &Answer, body: &Value) -> bool {
     id.is_some() && if answer.status < 300 { body.get("error_code").is_none() } else { answer.status < 600 && refused }
 }
 
-/// What must hold whatever was called.
+/// Checks what must hold after any call.
 fn check(state: &Value, counters: &mut BTreeMap<String, u64>) {
     let (mut ids, mut names, mut keys, mut counts) =
         (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeMap::<String, u64>::new());

@@ -76,7 +76,7 @@ fn simulator() -> Simulator {
     simulator
 }
 
-/// What becomes of a value: stored as sent, stored as something else, or refused.
+/// The fate of a value: stored as sent, stored as something else, or refused.
 enum Expectation {
     Kept,
     Stored(Value),
@@ -180,7 +180,7 @@ fn defaults_of_a_create() {
     assert_eq!(esb(&simulator, "create_inst", &json!({"bk_obj_id": "none", "bk_inst_name": "a"}))["code"], 1_199_011);
 }
 
-/// What an engine finds; none where it refuses.
+/// The ids that an engine finds; `None` if it refuses.
 type Ids = Option<&'static [i64]>;
 
 #[test]

@@ -207,7 +207,7 @@ fn body() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What must hold whatever was called.
+/// Checks what must hold after any call.
 fn check(state: &Value, before: &mut BTreeMap<String, i64>) {
     let section = &state["instances"];
     let mut instances: BTreeSet<(String, i64)> = BTreeSet::new();

@@ -65,7 +65,7 @@ impl Server {
     }
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
 struct Ran {
     /// The share of the limiter's rate that was used.

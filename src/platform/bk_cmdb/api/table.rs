@@ -11,7 +11,7 @@ use crate::{
     provider::Method::{self, Delete, Post, Put},
 };
 
-/// What stays as it is in a path.
+/// The characters that stay as they are in a path.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.').remove(b'~');
 
 /// How the ESB takes an operation (contract section 1.1).
@@ -91,7 +91,7 @@ impl Operation {
         self
     }
 
-    /// Says whether all that its path names is among the arguments.
+    /// Returns true if all that its path names is among the arguments.
     fn fits(&self, arguments: &Map<String, Value>) -> bool {
         names(self.path).all(|name| name == ACCOUNT || arguments.contains_key(name))
     }
@@ -193,7 +193,7 @@ pub(in crate::platform::bk_cmdb) fn operation(name: &str) -> Option<&'static str
     OPERATIONS.iter().map(|operation| operation.name).find(|known| *known == name)
 }
 
-/// Says whether an operation only reads.
+/// Returns true if an operation only reads.
 pub(in crate::platform::bk_cmdb) fn is_read(name: &str) -> bool {
     OPERATIONS.iter().any(|operation| operation.name == name && operation.reads)
 }

@@ -2,7 +2,7 @@
 
 use regex::bytes::Regex;
 
-/// Returns true if a text fits a pattern as the server understands it; none for a pattern that cannot be understood
+/// Returns true if a text fits a pattern as the server understands it; `None` for a pattern that cannot be understood
 /// here, which is left to the server.
 pub(super) fn fits(pattern: &str, text: &str) -> Option<bool> {
     Some(Regex::new(&translated(pattern)).ok()?.is_match(text.as_bytes()))

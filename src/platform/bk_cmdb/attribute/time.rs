@@ -216,7 +216,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is sent for a time reads back as the same time, and so does what is shown of it.
+        /// A time that is sent reads back as the same time, and so does the time that is shown.
         #[test]
         fn what_is_sent_reads_back(seconds in -62_167_219_200_i64..253_402_207_200, nanosecond in 0..1_000_000_000_i32) {
             let timestamp = Timestamp::new(seconds, nanosecond).expect("it is in range");

@@ -1,4 +1,4 @@
-//! Who changed an object last: its audit records, else what its own row says (measured page, "Audit").
+//! The last change of an object: its audit records, else its own row (measured page, "Audit").
 //!
 //! A record holds the whole row before the change, and of what came after only the body as it was sent. So a record
 //! changed a field if it sent the field and what was stored before differs from what was stored after, which is the row
@@ -32,7 +32,7 @@ const EVER: &str = "2000-01-01T00:00:00Z";
 /// An object with records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Subject<'a> {
-    /// What the records call its kind, such as `model_instance`.
+    /// The records' name of its kind, such as `model_instance`.
     pub(super) resource: &'static str,
     /// Its model; for an association that of its source.
     pub(super) model: &'a str,
@@ -49,7 +49,7 @@ pub(super) struct Records<'f> {
     pub(super) whole: bool,
 }
 
-/// The records of an object; none where they cannot be had.
+/// The records of an object; `None` if they cannot be had.
 pub(super) type Trail<'f> = Option<Records<'f>>;
 
 /// Which operation tells the records.
@@ -198,7 +198,7 @@ fn rows(data: &Value) -> Records<'_> {
     Records { whole: latest.len() >= count, latest }
 }
 
-/// Says who removed an object: the record, or that none knows it; none where that cannot be said.
+/// Says who removed an object: the record, or that none knows it; `None` if that cannot be said.
 pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Value) -> bool, facts: &Facts) -> Option<Changed> {
     let records = trail.as_ref()?;
     match records.latest.iter().find(|record| is_about(record)) {
@@ -209,7 +209,7 @@ pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Value) -> bool, fact
     }
 }
 
-/// What a record says: who did it, and when.
+/// Returns the change of a record: who did it, and when.
 pub(super) fn change_of(record: &Value, deed: Deed, facts: &Facts) -> Changed {
     let by = record["user"].as_str().map(str::to_owned);
     Changed {
@@ -227,7 +227,7 @@ fn time_of(text: &str, facts: &Facts) -> String {
     moment(text, facts.settings.get("timeZone").map(String::as_str))
 }
 
-/// Says whether a user is the one that the target's requests are made as; the user behind a token is not known.
+/// Returns true if a user is the one that the target's requests are made as; the user behind a token is not known.
 fn ours(by: Option<&str>, facts: &Facts) -> Option<bool> {
     Some(by? == facts.settings.get("username")?)
 }

@@ -197,7 +197,7 @@ pub(super) fn name_problem(value: &Value) -> Option<&'static str> {
     }
 }
 
-/// Returns what is known of an object whose business was looked for; none where it was found, or is still asked for.
+/// Returns what is known of an object whose business was looked for; `None` if it was found, or is still asked for.
 pub(super) fn business_id(place: Option<Place>, desired: &Desired) -> Result<i64, Option<ObservedState>> {
     let Some(given) = desired.locator.get("business") else { return Err(None) };
     let said = |message: String| Diagnostic::error("P101", message, &given.origin);

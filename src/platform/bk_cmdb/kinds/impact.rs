@@ -1,4 +1,4 @@
-//! What hangs below modules: hosts and service instances (the measured page, "What hangs below").
+//! The impact on modules: hosts and service instances (the measured page, "What hangs below").
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,11 +116,11 @@ pub(super) fn service_instances(
 struct Count<'a> {
     /// The question for a page of the rows of some modules.
     request: &'a dyn Fn(&[i64], Value) -> Request,
-    /// What the question names to have the rows of all modules together.
+    /// The ids that the question names to have the rows of all modules together.
     all: &'a [i64],
     /// Where the rows lie in an answer.
     list: &'static str,
-    /// What tells a row's thing from others.
+    /// Returns the name of a row's thing, which differs from that of others.
     name: &'a dyn Fn(&Value) -> Option<String>,
 }
 
@@ -207,7 +207,7 @@ impl Count<'_> {
     }
 }
 
-/// What failed outweighs what is only pending.
+/// Returns the worse of two errors: a failed read outweighs one that is only pending.
 fn worse(error: Option<LookupError>, other: LookupError) -> Option<LookupError> {
     match (error, other) {
         (None | Some(LookupError::Pending), other) => Some(other),

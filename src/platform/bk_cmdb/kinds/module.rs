@@ -285,7 +285,7 @@ fn refused(desired: &Desired, live: &Live, changes: &[FieldChange]) -> Option<Di
     Some(Diagnostic::error("P108", message, &change.because).hint(hint))
 }
 
-/// What the service template and category of a live module are to become: the template cannot change, and it gives the
+/// Returns the change of service template and category of a live module: the template cannot change, and it gives the
 /// category (codes 1199083 and 1101090).
 fn category_change(desired: &Desired, live: &Live) -> Result<Option<FieldChange>, Vec<Diagnostic>> {
     let wanted = |key: &str| live.fields.get(&wanted_path(key));

@@ -1,4 +1,4 @@
-//! What lies in a scope of `reconcile.yaml` and no document means.
+//! Live objects in a scope of `reconcile.yaml` that no document declares.
 
 use std::collections::BTreeSet;
 

@@ -19,7 +19,7 @@ pub(in crate::platform::bk_cmdb) struct Businesses {
     ids: HashMap<String, Vec<i64>>,
 }
 
-/// What a business was given as came to.
+/// The result of looking up a business.
 pub(in crate::platform::bk_cmdb) enum Place {
     /// Its id.
     Id(i64),

@@ -1,10 +1,10 @@
-//! What picks an instance of a model.
+//! The selectors of an instance of a model.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What picks an instance of a model.
+/// The selectors of an instance of a model.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::platform::bk_cmdb) enum Selector {
     /// Its id.

@@ -21,7 +21,7 @@ pub(super) enum Filter {
 }
 
 impl Filter {
-    /// Reads the rules of a search; none where they hold something that no kind asks.
+    /// Reads the rules of a search; `None` if they hold something that no kind asks.
     pub(super) fn of_rules(tree: &Value) -> Option<Self> {
         if tree.is_null() {
             return Some(Self::All(Vec::new()));
@@ -43,7 +43,7 @@ impl Filter {
         Some(Self::In(tree["field"].as_str()?.to_owned(), values))
     }
 
-    /// Reads a raw condition; none where it holds something that no kind asks.
+    /// Reads a raw condition; `None` if it holds something that no kind asks.
     pub(super) fn of_condition(condition: &Value) -> Option<Self> {
         let part = |(key, value): (&String, &Value)| match value {
             _ if key == "$or" => {
@@ -70,7 +70,7 @@ impl Filter {
         self.places(scope_rows).into_iter().filter_map(|at| scope_rows.rows().get(at)).collect()
     }
 
-    /// Says whether it looks at a field.
+    /// Returns true if it looks at a field.
     pub(super) fn asks(&self, name: &str) -> bool {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.asks(name)),

@@ -28,9 +28,9 @@ const BUSINESSES: usize = 200;
 /// How often a list that moves while it is read is read.
 const ROUNDS: usize = 5;
 
-/// What kinds read of an instance beside the attributes of its model.
+/// The columns of an instance that kinds read beside the attributes of its model.
 const INSTANCE: &[&str] = &["bk_inst_id", "bk_inst_name", "bk_biz_id", "bk_parent_id"];
-/// What kinds read of a module beside its attributes.
+/// The columns of a module that kinds read beside its attributes.
 const MODULE: &[&str] = &[
     "bk_module_id",
     "bk_module_name",
@@ -40,11 +40,11 @@ const MODULE: &[&str] = &[
     "service_template_id",
     "service_category_id",
 ];
-/// What kinds read of the modules of service templates.
+/// The columns that kinds read of the modules of service templates.
 const TEMPLATED: &[&str] = &["bk_module_id", "bk_module_name", "service_template_id"];
 const ASSOCIATION: &[&str] = &["id", "bk_obj_asst_id", "bk_obj_id", "bk_inst_id", "bk_asst_obj_id", "bk_asst_inst_id"];
 
-/// Returns what kinds read of the rows of a scope; none for those whose keys follow from a definition.
+/// Returns what kinds read of the rows of a scope; `None` for those whose keys follow from a definition.
 fn keys(operation: &str) -> Option<&'static [&'static str]> {
     Some(match operation {
         "search_object_attribute" => &[
@@ -160,7 +160,7 @@ fn too_many(why: String) -> Refusal {
     Refusal::new(None, why)
 }
 
-/// What one reading of a list came to.
+/// The result of one reading of a list.
 enum Reading<'f> {
     /// Answers are missing.
     Pending,

@@ -8,7 +8,7 @@ use super::super::{
 };
 use super::{Admitted, Answer, Envelope, Keys, Request, Turned, authorization, plain};
 
-/// What the ESB takes out of a body before it hands it on.
+/// Keys that the ESB takes out of a body before it passes the body on.
 const CONSUMED: [&str; 12] = [
     "bk_app_code",
     "app_code",
@@ -30,7 +30,7 @@ fn refused(keys: &Keys<'_>, code: i64, message: &str) -> Turned {
     Turned::json(200, code, &body)
 }
 
-/// What the ESB says when the CMDB's answer is not JSON.
+/// Returns the ESB's answer where the CMDB's answer is not JSON.
 pub(super) fn not_json(rid: &str) -> Answer {
     let message = "Request interface error, the response content is not a json string";
     let body = json!({"result": false, "code": 1_306_000, "message": message, "permission": null,

@@ -1,4 +1,4 @@
-//! Who may call: tokens, signatures, projects, lockout, throttle.
+//! Authentication: tokens, signatures, projects, lockout, throttle.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Who changed instances.
+//! The last changes of instances.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::{
     provider::{Authors, Facts, Observation, Planned, Step},
 };
 
-/// What records call instances.
+/// The records' name of instances.
 const RESOURCE: &str = "model_instance";
 
 /// Says who changed what differs, or asks for it.

@@ -1,4 +1,4 @@
-//! What hangs on instances that change.
+//! The impact of changes of instances.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -23,7 +23,7 @@ const IDS: usize = 500;
 /// The key by which a document agrees to the removal of what lies below.
 pub(super) const CASCADE: &str = "cascade";
 
-/// What lies below an instance of a layer.
+/// The objects below an instance of a layer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Below {
     /// Instances of lower layers.
@@ -134,7 +134,7 @@ pub(super) fn is_main_line(row: &Value) -> bool {
         || row["bk_obj_asst_id"].as_str().is_some_and(|name| name.contains("_bk_mainline_"))
 }
 
-/// Returns why an instance of a layer is not removed; none where it can be. `below` is none where it is unknown.
+/// Returns why an instance of a layer is not removed; `None` if it can be. `below` is `None` if it is unknown.
 pub(super) fn undeletable(desired: &Desired, below: Option<&Below>) -> Option<Undeletable> {
     let agreed = desired.locate(CASCADE) == Some(&json!(true));
     let Some(below) = below else {

@@ -99,8 +99,8 @@ pub(super) fn business_of(
     business_id(businesses.find(given, observation, facts), group[0]).map(Some)
 }
 
-/// Gives each document its live object: who has one candidate takes it, and so on. So chains of renames are told
-/// apart, and what stays open is an error.
+/// Gives each document its live object: a document with one candidate takes it, and so on. So chains of renames are
+/// resolved, and what stays open is an error.
 fn assign(
     group: &Group<'_, '_, '_>,
     parents: &Parents<'_>,

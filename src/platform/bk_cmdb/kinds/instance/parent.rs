@@ -57,7 +57,7 @@ fn given(one: &Desired) -> Option<&Origin> {
     one.locator.iter().find(|(path, _)| path.starts_with(PREFIX)).map(|(_, value)| &value.origin)
 }
 
-/// Returns the model that the instances of a layer lie below, such as `biz`; none for models that are no layer.
+/// Returns the model that the instances of a layer lie below, such as `biz`; `None` for models that are no layer.
 pub(super) fn above(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Option<String>, LookupError> {
     let arguments = json!({"condition": {"bk_obj_id": model}});
     let request = Request { operation: "find_object_association", arguments, repeatable: true };
@@ -140,7 +140,7 @@ pub(super) fn check(
     Ok(problems)
 }
 
-/// Finds the parents that documents name. What stays open is told, and those documents are not returned.
+/// Finds the parents that documents name. Documents whose parent stays open get an error and are not returned.
 pub(super) fn find<'d>(
     model: &str,
     business: Option<i64>,
@@ -294,7 +294,7 @@ pub(super) fn shares_names(parent: &Value, holder: i64, rows: &[&Rows<'_>]) -> b
     (placeholder_of(parent).is_none() && !is_layer(parent)) || parent == of_holder
 }
 
-/// Returns why an instance that is there cannot get its declared name; none where it can.
+/// Returns why an instance that is there cannot get its declared name; `None` if it can.
 pub(super) fn refused_name(one: &Desired, row: &Value) -> Option<ObservedState> {
     let is_new = wanted_name(one).is_some_and(|name| row[super::NAME] != name);
     let problem = misnamed(one).filter(|_| is_new && one.ensure != Ensure::Absent && is_layer(&row[PARENT]))?;

@@ -131,7 +131,7 @@ fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desire
     changing
 }
 
-/// Returns the value that a field of an instance will have; none where it is not known.
+/// Returns the value that a field of an instance will have; `None` if it is not known.
 fn value(
     one: &Desired,
     field: &str,
@@ -151,7 +151,7 @@ fn value(
     }
 }
 
-/// Returns a key of a rule; none where one of its fields holds neither text nor a number.
+/// Returns a key of a rule; `None` if one of its fields holds neither text nor a number.
 fn key(rule: &BTreeSet<&str>, value: impl Fn(&str) -> Option<Value>) -> Option<BTreeMap<String, Key>> {
     // The name alone is everybody's key.
     if rule.iter().eq([&NAME]) {

@@ -1,4 +1,5 @@
-//! Who made and removed rows: their records are filed under their source, and know their association and target.
+//! The last changes of association rows: their records are filed under their source, and know their association and
+//! target.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use crate::{
     provider::{Authors, Facts, Observation, Planned, Step},
 };
 
-/// What records call rows.
+/// The records' name of association rows.
 const RESOURCE: &str = "instance_association";
 
 /// Says who made the rows that are to go and removed those that are missing, or asks for it.

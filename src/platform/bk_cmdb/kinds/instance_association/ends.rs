@@ -37,7 +37,7 @@ pub(super) fn implicit_dependencies<'d>(rows: &[&Desired], all: &[&'d Desired]) 
     if models.is_empty() { Vec::new() } else { all.iter().copied().filter(|one| tells(one)).collect() }
 }
 
-/// What an end came to.
+/// The result of looking up an end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum End {
     /// An instance that is there.
@@ -71,7 +71,7 @@ pub(super) struct Ends<'f, 'd> {
     facts: &'f Facts,
 }
 
-/// What is known of the instances of a model.
+/// The known instances of a model.
 struct Model<'f, 'd> {
     definition: select_instances::Definition<'f>,
     rows: Rows<'f>,

@@ -1,4 +1,4 @@
-//! Who changed modules.
+//! The last changes of modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::{
     provider::{Authors, Facts, Observation, Planned, Step},
 };
 
-/// What records call modules.
+/// The records' name of modules.
 const RESOURCE: &str = "module";
 
 /// Says who changed what differs, or asks for it.

@@ -1,4 +1,4 @@
-//! What hangs below modules that change.
+//! The impact of changes of modules.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -36,7 +36,7 @@ pub(super) fn hosts(
     }
 }
 
-/// Returns why a module is not removed; none where it can be.
+/// Returns why a module is not removed; `None` if it can be.
 pub(super) fn undeletable(row: &Value, hosts: &BTreeMap<i64, ImpactSet>) -> Option<Undeletable> {
     if !matches!(row["default"].as_i64(), None | Some(0 | 4)) {
         let reason = "it is a built-in module, which the server never removes".to_owned();

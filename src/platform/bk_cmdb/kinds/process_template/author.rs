@@ -1,5 +1,5 @@
-//! Who changed process templates: they have no records, only a column that names who changed anything of one last
-//! (measured page, "Audit"). Nothing tells who removed one.
+//! The last changes of process templates: they have no records, only a column with the last person who changed anything
+//! of one (measured page, "Audit"). A removal leaves no trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -37,14 +37,14 @@ impl<'a> Pair<'a> {
         Self::of(&live.field(FUNCTION)["value"], &live.field(REGEX)["value"])
     }
 
-    /// What a template will have once it is as declared.
+    /// Returns the value that a template will have once it is as declared.
     fn wanted(desired: &'a Desired, live: Option<&'a Live>) -> Option<Self> {
         let live = |name: &str| live.map_or(&Value::Null, |live| &live.field(name)["value"]);
         let function = if live(FUNCTION).is_null() { desired.field(FUNCTION)? } else { live(FUNCTION) };
         Self::of(function, desired.field(REGEX).unwrap_or_else(|| live(REGEX)))
     }
 
-    /// Says whether others can meet it.
+    /// Returns true if others can meet it.
     fn is_held(&self) -> bool {
         self.regex.is_string()
     }

@@ -21,12 +21,12 @@ pub(super) fn lock_of(path: &FieldPath) -> FieldPath {
     path.part(LOCK)
 }
 
-/// Says whether a path is that of a lock.
+/// Returns true if a path is that of a lock.
 pub(super) fn is_lock(path: &FieldPath) -> bool {
     path.parts().last().is_some_and(|part| part == LOCK)
 }
 
-/// What a property's value is.
+/// The type of a property's value.
 #[derive(Debug, Clone, Copy)]
 enum Type {
     Text,

@@ -21,7 +21,7 @@ use crate::{
 
 /// The parts of a row that have a value and a lock.
 pub(super) const CELLS: &[&str] = &["ip", "port", "protocol", "enable"];
-/// The parts by which rows are told apart.
+/// The parts that identify a row.
 const KEY: &[&str] = &["ip", "port", "protocol"];
 
 /// The part of a row that names it.
@@ -187,7 +187,7 @@ pub(super) fn by_id<'l>(list: &'l Value, id: &str) -> Option<&'l Value> {
     list["value"].as_array()?.iter().find(|row| has_id(row, id))
 }
 
-/// Says whether a row has an id, as paths hold it.
+/// Returns true if a row has an id, as paths hold it.
 pub(super) fn has_id(row: &Value, id: &str) -> bool {
     row[ROW_ID].as_i64().is_some_and(|own| id.parse() == Ok(own))
 }
@@ -196,7 +196,7 @@ pub(super) fn has_id(row: &Value, id: &str) -> bool {
 pub(super) struct Merged {
     /// The whole property.
     pub(super) envelope: Value,
-    /// What differs.
+    /// The differences.
     pub(super) changes: Vec<FieldChange>,
 }
 
@@ -399,7 +399,7 @@ fn same_cell(declared: &Value, live: &Value) -> bool {
     declared == live || (blank(declared) && blank(live))
 }
 
-/// Says whether two cells are the same or one holds as text what the other holds as an option.
+/// Returns true if two cells are the same or one holds as text what the other holds as an option.
 fn same_meaning(cell: &str, declared: &Value, live: &Value) -> bool {
     same_cell(declared, live) || words(cell, declared) == words(cell, live)
 }

@@ -1,5 +1,5 @@
-//! What a changed process template leaves to be done: running processes follow only when their modules are synced,
-//! which is a call of its own (contract section 4.4; the measured page, "Sync status and sync").
+//! The follow-up of a changed process template: running processes follow only when their modules are synced, which is a
+//! call of its own (contract section 4.4; the measured page, "Sync status and sync").
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -68,8 +68,8 @@ fn templates(planned: &[Planned<'_>]) -> BTreeMap<i64, BTreeSet<i64>> {
     templates
 }
 
-/// What hangs below the service template of each change: its modules, their hosts and service instances. Of each
-/// process template a service instance has one process.
+/// Returns the impact of each change: the modules of its service template, their hosts and service instances. A service
+/// instance has one process of each process template.
 pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     let (mut observation, mut impact) = (Observation::default(), Impact::default());
     for (business, templates) in templates(planned) {
@@ -87,7 +87,7 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     Step::new(observation.ask, impact)
 }
 
-/// What hangs below service templates of a business, by template; none where it is not known.
+/// The impact of service templates of a business, by template; `None` if it is not known.
 struct Below {
     modules: Option<BTreeMap<i64, Arc<ImpactSet>>>,
     hosts: Option<BTreeMap<i64, Arc<ImpactSet>>>,

@@ -20,14 +20,14 @@ const IPS: &[(&str, &str)] = &[
 /// Words for the codes of protocols.
 const PROTOCOLS: &[(&str, &str)] = &[("1", "tcp"), ("2", "udp"), ("3", "tcp6"), ("4", "udp6")];
 
-/// Returns the two values of a changed cell as people write them; none where these are the stored ones.
+/// Returns the two values of a changed cell as people write them; `None` if these are the stored ones.
 pub(super) fn display(cell: &str, live: &Value, sent: &Value) -> Option<Display> {
     let display = Display { kind: DisplayKind::Word, from: word(cell, live, sent), to: word(cell, sent, live) };
     (display.from.is_some() || display.to.is_some()).then_some(display)
 }
 
 /// Returns the word that people write for a cell, with how it is stored where the other side differs in nothing else;
-/// none where the word is the stored one.
+/// `None` if the word is the stored one.
 fn word(cell: &str, value: &Value, other: &Value) -> Option<String> {
     let word = words(cell, value);
     let (text, code) = (word.as_str()?, value.as_str()?);

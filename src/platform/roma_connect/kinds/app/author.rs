@@ -38,7 +38,8 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     Step::new(observation.ask, authors)
 }
 
-/// What an app says of itself. `own` is who made an app that belongs to the caller, if there is one: the caller.
+/// Returns the last change by an app's own fields. `own` is the maker of an app that belongs to the caller, if there is
+/// one: the caller.
 fn of_row(row: &Value, action: Action, own: Option<&Value>, facts: &Facts) -> Changed {
     let text = |key: &str| row[key].as_str().filter(|text| !text.is_empty());
     let (made, changed) = (text("create_time"), text("update_time"));
@@ -67,8 +68,8 @@ fn of_row(row: &Value, action: Action, own: Option<&Value>, facts: &Facts) -> Ch
     }
 }
 
-/// Says whether a user is the one that the target's requests are made as. A key and a ready token do not tell who that
-/// is; a login says it, and so does an app that belongs to the caller.
+/// Returns true if a user is the one that the target's requests are made as. A key and a ready token do not tell who
+/// that is; a login says it, and so does an app that belongs to the caller.
 fn is_own(user: &Value, own: Option<&Value>, facts: &Facts) -> Option<bool> {
     let is = |key: &str, setting: &str| {
         let (is, wanted) = (user[key].as_str().filter(|text| !text.is_empty())?, facts.settings.get(setting)?);

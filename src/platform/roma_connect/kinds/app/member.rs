@@ -25,7 +25,7 @@ const ROLES: &[&str] = &["read", "access", "delete", "modify", "admin"];
 /// The entry of a locator that says that members are meant, with the place of their list.
 const PART: &str = "members";
 
-/// Says whether a document's object are the members of an app.
+/// Returns true if a document's object are the members of an app.
 pub(super) fn is_members(desired: &Desired) -> bool {
     desired.locator.contains_key(PART)
 }
@@ -77,7 +77,7 @@ fn path(id: &str) -> FieldPath {
     FieldPath::field(PART).row_id(id)
 }
 
-/// What the server makes of roles: an administrator holds all, and everybody reads.
+/// Returns the roles as the server stores them: an administrator holds all, and everybody reads.
 fn expanded(mut roles: BTreeSet<String>) -> Value {
     if roles.contains("admin") {
         roles = ROLES.iter().map(|role| (*role).to_owned()).collect();
@@ -200,7 +200,7 @@ pub(super) fn call(one: &Planned<'_>) -> Call {
     Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
 }
 
-/// What is counted below an app: those with whom it is shared, and the APIs that it may call.
+/// The units of an app's impact: those with whom it is shared, and the APIs that it may call.
 pub(super) const NOUNS: &[&str] = &["members", "apis"];
 
 /// Counts what goes with apps that are removed; other changes of an app reach nobody else. Which APIs it may call is

@@ -1,4 +1,4 @@
-//! What is read of an instance: its state, its applications, and who has a name that nobody else sees.
+//! The reads of an instance: its state, its applications, and whether a name is taken by an app of somebody else.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const ROUNDS: usize = 5;
 /// Applications by their ids.
 pub(super) type Apps<'f> = BTreeMap<&'f str, &'f Value>;
 
-/// What reading came to: an answer, nothing while answers are missing, or why there is none.
+/// The result of a read: an answer, `None` while answers are missing, or the refusal.
 pub(super) type Reading<T> = Result<Option<T>, Refusal>;
 
 /// Reads all applications of an instance.
@@ -62,7 +62,7 @@ pub(super) fn apps<'f>(instance: &str, observation: &mut Observation, facts: &'f
     Err(Refusal::new(None, format!("the list of apps of instance {instance} moved each of {ROUNDS} times it was read")))
 }
 
-/// Says what an instance's state is; none where the project has no such instance. An empty text where this identity may
+/// Says what an instance's state is; `None` if the project has no such instance. An empty text where this identity may
 /// not see instances: then the calls themselves will tell.
 pub(super) fn status<'f>(instance: &str, observation: &mut Observation, facts: &'f Facts) -> Reading<Option<&'f str>> {
     let mut offset = 0;
@@ -94,7 +94,7 @@ fn number(value: &Value) -> usize {
     value.as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0)
 }
 
-/// Returns the application that has a name or an id, whether this identity sees it or not; none where there is none.
+/// Returns the application that has a name or an id, whether this identity sees it or not; `None` if there is none.
 /// Where this identity may not even ask, the answer is none too: then the write will tell.
 pub(super) fn validate<'f>(
     instance: &str,
@@ -112,7 +112,7 @@ pub(super) fn validate<'f>(
     }
 }
 
-/// Returns an application by its id; none where this identity does not see it.
+/// Returns an application by its id; `None` if this identity does not see it.
 ///
 /// A wrong id is refused with one of several codes, so that `validate` has to say whether there is such an application:
 /// the result says it in its error.
