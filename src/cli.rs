@@ -104,10 +104,10 @@ fn set_only(mut command: clap::Command) -> clap::Command {
     let is_empty = |argument: &clap::Arg| {
         argument.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
     };
-    let unset: Vec<_> = command.get_arguments().filter(|one| is_empty(one)).map(|one| one.get_id().clone()).collect();
+    let unset: Vec<_> = command.get_arguments().filter(|arg| is_empty(arg)).map(|arg| arg.get_id().clone()).collect();
     for id in unset {
         command = command.mut_arg(id, |argument| argument.env(clap::builder::Resettable::Reset));
     }
-    let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    let names: Vec<_> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     names.into_iter().fold(command, |command, name| command.mut_subcommand(name, set_only))
 }

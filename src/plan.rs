@@ -52,7 +52,7 @@ pub struct TargetState<'a> {
 impl TargetState<'_> {
     /// Returns all objects that the plan is about, as far as their documents are enforced.
     pub fn objects(&self) -> impl Iterator<Item = &Desired> {
-        self.declared().map(|one| self.enforced.get(&one.id).unwrap_or(one))
+        self.declared().map(|desired| self.enforced.get(&desired.id).unwrap_or(desired))
     }
 
     /// Returns the kind of an object.
@@ -85,7 +85,7 @@ impl TargetState<'_> {
         objects: impl Iterator<Item = &'s Desired>,
         changes: impl Iterator<Item = &'s Change>,
     ) -> Vec<Planned<'s>> {
-        let objects: HashMap<&ResourceId, &Desired> = objects.map(|one| (&one.id, one)).collect();
+        let objects: HashMap<&ResourceId, &Desired> = objects.map(|desired| (&desired.id, desired)).collect();
         changes
             .filter(|change| change.target == self.target && change.id.kind == kind.name())
             .filter_map(|change| Some(self.planned(objects.get(&change.id)?, change)))
@@ -176,7 +176,7 @@ impl Plan {
 
     /// Returns what is to be said about documents: what is wrong with those that are blocked, then warnings.
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
-        let wrong = self.blocked.iter().flat_map(|one| match &one.cause {
+        let wrong = self.blocked.iter().flat_map(|blocked| match &blocked.cause {
             Cause::Wrong(problems) => problems.as_slice(),
             Cause::Unread(_) | Cause::Needs(_) => &[],
         });
@@ -227,20 +227,20 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     let mut held = Held::default();
     let mut unchanged = 0;
     let mut reported = BTreeMap::new();
-    let surplus: HashSet<&ResourceId> = state.surplus.iter().map(|one| &one.id).collect();
+    let surplus: HashSet<&ResourceId> = state.surplus.iter().map(|desired| &desired.id).collect();
     for (declared, desired) in state.declared().zip(state.objects()) {
         let Some(kind) = state.kind(&desired.id) else { continue };
         if let Some(ObservedState::Found(live)) = state.facts.observed(&desired.id) {
             held.labels.insert(&live.label, &desired.id);
         }
-        let candidate = candidate(state, kind, desired).and_then(|one| {
+        let candidate = candidate(state, kind, desired).and_then(|candidate| {
             let change = if desired.selected {
                 policy::reported(state, kind, declared, surplus.contains(&declared.id))?
             } else {
                 None
             };
             reported.extend(change.map(|change| (&declared.id, change)));
-            Ok(one)
+            Ok(candidate)
         });
         match candidate {
             Ok(candidate) => {
@@ -275,7 +275,7 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     order_deletes(&mut candidates, &mut blocked);
     block_dependents(&mut candidates, &mut blocked);
     let edges = |candidates: &BTreeMap<&ResourceId, Candidate<'_>>| -> BTreeMap<ResourceId, BTreeSet<ResourceId>> {
-        candidates.iter().map(|(id, one)| ((*id).clone(), one.after.clone())).collect()
+        candidates.iter().map(|(id, candidate)| ((*id).clone(), candidate.after.clone())).collect()
     };
     let levels = loop {
         match order::levels(&edges(&candidates)) {
@@ -288,7 +288,7 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     }
     plan.unchanged += unchanged;
     for kind in state.platform.kinds() {
-        if plan.changes.iter().any(|one| one.target == state.target && one.id.kind == kind.name()) {
+        if plan.changes.iter().any(|change| change.target == state.target && change.id.kind == kind.name()) {
             let unknown = |unit: &&'static str| ImpactTotal {
                 target: state.target.clone(),
                 kind: kind.name(),
@@ -299,18 +299,20 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         }
     }
     // A removal that is ignored is no part of the plan.
-    let is_part =
-        |one: &Desired| one.selected && (one.ensure != Ensure::Absent || one.policies.object != Policy::Ignore);
-    let is_found =
-        |one: &&Desired| is_part(one) && matches!(state.facts.observed(&one.id), Some(ObservedState::Found(_)));
-    for one in state.desired.iter().filter(|one| is_found(one)) {
-        *plan.live.entry((state.target.clone(), one.id.kind)).or_default() += 1;
+    let is_part = |desired: &Desired| {
+        desired.selected && (desired.ensure != Ensure::Absent || desired.policies.object != Policy::Ignore)
+    };
+    let is_found = |desired: &&Desired| {
+        is_part(desired) && matches!(state.facts.observed(&desired.id), Some(ObservedState::Found(_)))
+    };
+    for document in state.desired.iter().filter(|desired| is_found(desired)) {
+        *plan.live.entry((state.target.clone(), document.id.kind)).or_default() += 1;
     }
     reported.retain(|id, _| !blocked.contains_key(id));
     plan.reported.extend(reported.into_values());
     plan.remarks.extend_from_slice(&state.remarks);
     let origins: HashMap<_, _> =
-        state.objects().chain(state.scopes.iter().copied()).map(|one| (&one.id, &one.origin)).collect();
+        state.objects().chain(state.scopes.iter().copied()).map(|desired| (&desired.id, &desired.origin)).collect();
     plan.blocked.extend(blocked.into_iter().map(|(id, cause)| Blocked {
         id: id.clone(),
         target: state.target.clone(),
@@ -401,36 +403,41 @@ fn finish_level(
         let of_kind = level.iter().filter(|id| id.kind == kind.name());
         let ready: Vec<(Candidate<'_>, Change)> = of_kind
             .filter_map(|id| candidates.remove(id))
-            .map(|mut one| {
+            .map(|mut candidate| {
                 let change = Change {
-                    id: one.desired.id.clone(),
+                    id: candidate.desired.id.clone(),
                     target: state.target.clone(),
-                    label: one.live.map(|live| live.label.clone()).unwrap_or_default(),
-                    handle: one.live.map(|live| live.handle.clone()).unwrap_or_default(),
-                    action: one.action,
-                    implicit: surplus.contains(&one.desired.id),
-                    fields: std::mem::take(&mut one.fields),
-                    before: match (one.action, one.live) {
+                    label: candidate.live.map(|live| live.label.clone()).unwrap_or_default(),
+                    handle: candidate.live.map(|live| live.handle.clone()).unwrap_or_default(),
+                    action: candidate.action,
+                    implicit: surplus.contains(&candidate.desired.id),
+                    fields: std::mem::take(&mut candidate.fields),
+                    before: match (candidate.action, candidate.live) {
                         (Action::Delete, Some(live)) => kind.before(live),
                         _ => Vec::new(),
                     },
                     impact: BTreeMap::new(),
                     notes: Vec::new(),
                     field_notes: BTreeMap::new(),
-                    after: one.after.iter().cloned().collect(),
+                    after: candidate.after.iter().cloned().collect(),
                     precondition: state
                         .facts
-                        .observed(&one.desired.id)
-                        .map(|observed| precondition::precondition_digest(*kind, one.desired, observed))
+                        .observed(&candidate.desired.id)
+                        .map(|observed| precondition::precondition_digest(*kind, candidate.desired, observed))
                         .unwrap_or_default(),
-                    origin: one.desired.origin.clone(),
+                    origin: candidate.desired.origin.clone(),
                 };
-                (one, change)
+                (candidate, change)
             })
             .collect();
         let planned: Vec<_> = ready
             .iter()
-            .map(|(one, change)| Planned { desired: one.desired, live: one.live, context: one.context, change })
+            .map(|(candidate, change)| Planned {
+                desired: candidate.desired,
+                live: candidate.live,
+                context: candidate.context,
+                change,
+            })
             .collect();
         plan.calls.extend(kind.calls(&planned, &state.facts));
         plan.changes.extend(ready.into_iter().map(|(_, change)| change));

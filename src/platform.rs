@@ -15,7 +15,9 @@ mod tests {
     #[test]
     fn an_address_needs_no_platform() {
         let mut names = BTreeSet::new();
-        for (platform, kind) in super::ALL.iter().flat_map(|one| one.kinds().iter().map(move |kind| (one, kind))) {
+        for (platform, kind) in
+            super::ALL.iter().flat_map(|platform| platform.kinds().iter().map(move |kind| (platform, kind)))
+        {
             assert!(names.insert(kind.name()), "another platform has a kind {} too: {}", kind.name(), platform.name());
         }
     }

@@ -169,7 +169,7 @@ pub trait Kind: Sync {
     /// places that do not exist, fields and values that the server would drop or refuse. Called like
     /// [`Kind::observe`]; a document without a fault is `Absent`.
     fn check(&self, desired: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Step<Observation> {
-        let known = desired.iter().map(|one| (one.id.clone(), ObservedState::absent())).collect();
+        let known = desired.iter().map(|desired| (desired.id.clone(), ObservedState::absent())).collect();
         Observation { known, ..Observation::default() }.step()
     }
 
@@ -231,7 +231,7 @@ pub trait Kind: Sync {
     /// Returns the known values of a live object that is to be removed, the essential ones first.
     fn before(&self, live: &Live) -> Vec<KnownField> {
         let essentials = self.essentials();
-        let rank = |name: &str| essentials.iter().position(|one| *one == name).unwrap_or(essentials.len());
+        let rank = |name: &str| essentials.iter().position(|essential| *essential == name).unwrap_or(essentials.len());
         let known = |(path, value): (&FieldPath, &Value)| KnownField::new(path.clone(), value.clone());
         let mut fields: Vec<_> = live.fields.iter().map(known).collect();
         fields.sort_by_key(|field| rank(&field.path.root()));

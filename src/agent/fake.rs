@@ -110,14 +110,14 @@ impl Kind for Thing {
     }
 
     fn calls(&self, planned: &[Planned<'_>], _: &Facts) -> Vec<Call> {
-        let call = |one: &Planned<'_>| Call {
+        let call = |planned: &Planned<'_>| Call {
             request: Request {
                 operation: "put",
-                arguments: json!({"key": &*one.desired.id.key, "value": one.desired.field("value")}),
+                arguments: json!({"key": &*planned.desired.id.key, "value": planned.desired.field("value")}),
                 repeatable: true,
             },
-            target: one.desired.target.clone(),
-            serves: vec![one.desired.id.clone()],
+            target: planned.desired.target.clone(),
+            serves: vec![planned.desired.id.clone()],
         };
         planned.iter().map(call).collect()
     }

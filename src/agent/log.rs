@@ -129,7 +129,7 @@ fn cut(text: &str) -> String {
 
 /// Returns who else made what differs, and when; `None` if nobody else is known to have.
 fn authors(parts: &[(Option<&FieldPath>, Changed)]) -> Option<String> {
-    let sentences = parts.chunk_by(|(_, one), (_, next)| (&one.by, &one.at) == (&next.by, &next.at));
+    let sentences = parts.chunk_by(|(_, changed), (_, next)| (&changed.by, &changed.at) == (&next.by, &next.at));
     let sentences: Vec<String> = sentences.filter_map(|run| sentence(&run.first()?.1, run)).take(FIELDS).collect();
     (!sentences.is_empty()).then(|| sentences.join("; "))
 }

@@ -70,8 +70,10 @@ impl Manifests {
     }
 
     pub(super) fn status(&self) -> ManifestStatus {
-        let diagnostics: Vec<Value> =
-            render::sorted(&self.diagnostics).into_iter().map(|one| render::json(one, &self.sources)).collect();
+        let diagnostics: Vec<Value> = render::sorted(&self.diagnostics)
+            .into_iter()
+            .map(|diagnostic| render::json(diagnostic, &self.sources))
+            .collect();
         ManifestStatus {
             digest: self.digest.clone(),
             objects: self.desired.len(),

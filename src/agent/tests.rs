@@ -137,7 +137,8 @@ async fn a_broken_document_is_told_and_held_back() {
     let running = Running::start(&files, &[("a", 1), ("b", 1)], |_| {}).await;
     running.passes(1).await;
     running.write("a.yaml", "a: [\n");
-    let snapshot = running.until("the mistake", |one| one.manifests.as_ref().is_some_and(|m| m.errors > 0)).await;
+    let snapshot =
+        running.until("the mistake", |snapshot| snapshot.manifests.as_ref().is_some_and(|m| m.errors > 0)).await;
     let manifests = snapshot.manifests.expect("just seen");
     assert_eq!((manifests.objects, manifests.held), (2, vec!["Thing/a".to_owned()]));
     assert!(!manifests.diagnostics.is_empty());
@@ -154,7 +155,7 @@ async fn failures_are_tried_again() {
     let running = Running::start(&files, &[("a", 0)], |agent| agent.resync = Duration::from_millis(50)).await;
     running.passes(1).await;
     running.store.down.store(true, Ordering::SeqCst);
-    let snapshot = running.until("a failure", |one| one.last.as_ref().is_some_and(|last| last.retry)).await;
+    let snapshot = running.until("a failure", |snapshot| snapshot.last.as_ref().is_some_and(|last| last.retry)).await;
     let last = snapshot.last.expect("just seen");
     assert_eq!((last.verdict, last.counts.unknown), (Verdict::Failed, 1));
     assert!(snapshot.last_error.is_some_and(|error| error.contains("Thing/a")));

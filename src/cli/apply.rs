@@ -237,7 +237,7 @@ async fn approved(question: &str, stop: &Stop) -> bool {
 fn exit_status(plan: &Plan, outcomes: &[(ResourceId, Outcome)], detailed: bool) -> ExitStatus {
     let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count();
     let unknown = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Unknown(_)));
-    let unread = plan.blocked.iter().any(|one| matches!(one.cause, Cause::Unread(_)));
+    let unread = plan.blocked.iter().any(|blocked| matches!(blocked.cause, Cause::Unread(_)));
     let failed = applied < outcomes.len() || plan.failing().next().is_some();
     match (failed, applied) {
         _ if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Stale) => ExitStatus::Stale,

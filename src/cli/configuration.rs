@@ -33,10 +33,13 @@ fn first(paths: &[PathBuf]) -> &Path {
 pub(super) fn targets(config: Option<&Config>, paths: &[PathBuf]) -> Targets {
     let mut targets = Targets::default();
     if let Some(config) = config {
-        config.targets.iter().for_each(|one| targets.add(one.name.clone(), one.platform.name(), one.default));
+        config
+            .targets
+            .iter()
+            .for_each(|target| targets.add(target.name.clone(), target.platform.name(), target.default));
         return targets;
     }
-    platform::ALL.iter().for_each(|one| targets.add(one.name(), one.name(), false));
+    platform::ALL.iter().for_each(|platform| targets.add(platform.name(), platform.name(), false));
     targets.unconfigured(remedy(paths))
 }
 
@@ -55,7 +58,7 @@ fn remedy(paths: &[PathBuf]) -> String {
     let shown: Vec<_> = below.iter().take(OFFERED).map(|path| path.display().to_string()).collect();
     match (shown.as_slice(), below.len()) {
         ([], _) => "`--config FILE` names one".to_owned(),
-        ([one], _) => format!("`--config {one}` names the one that lies below"),
+        ([only], _) => format!("`--config {only}` names the one that lies below"),
         (some, OFFERED..) => format!("name one by `--config`, such as {}", some.join(", ")),
         (some, _) => format!("name one by `--config`: there are {}", some.join(", ")),
     }
@@ -67,6 +70,6 @@ pub(super) fn notes(inputs: &Inputs) -> Vec<String> {
         return Vec::new();
     }
     let found = config::find(first(&setup::paths(inputs)));
-    let passed_over = found.passed_over.iter().map(|one| format!("warning: {one}"));
+    let passed_over = found.passed_over.iter().map(|passed_over| format!("warning: {passed_over}"));
     passed_over.chain(found.file.iter().map(|file| format!("configuration: {}", file.display()))).collect()
 }

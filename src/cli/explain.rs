@@ -62,11 +62,11 @@ async fn explain(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError
             let explained: Vec<_> = decided
                 .objects
                 .iter()
-                .map(|one| Explained::new(one, &planned_run.plan, &planned_run.states, provenance))
+                .map(|object| Explained::new(object, &planned_run.plan, &planned_run.states, provenance))
                 .collect();
             let writer = view::Writer { sources, provenance };
             show(args, &writer.json(&args.place, &decided, &explained), &writer.text(&decided, &explained), ui);
-            let wrong = explained.iter().filter_map(|one| match one.state {
+            let wrong = explained.iter().filter_map(|explained| match explained.state {
                 State::Blocked(Cause::Wrong(problems)) => Some(problems.clone()),
                 _ => None,
             });
@@ -86,9 +86,9 @@ fn show(args: &ExplainArgs, document: &Value, text: &str, ui: &Ui) {
 }
 
 fn exit_status(explained: &[Explained<'_>]) -> ExitStatus {
-    if explained.iter().any(|one| matches!(one.state, State::Blocked(Cause::Unread(_)))) {
+    if explained.iter().any(|explained| matches!(explained.state, State::Blocked(Cause::Unread(_)))) {
         ExitStatus::Partial
-    } else if explained.iter().any(|one| matches!(one.state, State::Blocked(_))) {
+    } else if explained.iter().any(|explained| matches!(explained.state, State::Blocked(_))) {
         ExitStatus::Failed
     } else {
         ExitStatus::Success
@@ -141,7 +141,7 @@ impl<'a> Decided<'a> {
         for leaf in &values.leaves {
             let by = in_force(leaf, provenance);
             if !by.is_empty() {
-                leaves.extend(by.iter().flat_map(|one| provenance.places(one)));
+                leaves.extend(by.iter().flat_map(|origin| provenance.places(origin)));
                 replaced.push((leaf.clone(), by));
             }
             // What an alias stands for may be in force where it stands itself no more.
@@ -175,10 +175,10 @@ impl<'a> Decided<'a> {
 /// Returns what stands instead of a value after all overlays; nothing where it was not replaced.
 fn in_force(value: &Origin, provenance: &Provenance) -> Vec<Origin> {
     let by = provenance.replaced_by(value);
-    let outer = by.iter().filter(|one| !by.iter().any(|other| other != *one && other.contains(one)));
-    let last = outer.flat_map(|one| {
-        let later = in_force(one, provenance);
-        if later.is_empty() { vec![one.clone()] } else { later }
+    let outer = by.iter().filter(|origin| !by.iter().any(|other| other != *origin && other.contains(origin)));
+    let last = outer.flat_map(|origin| {
+        let later = in_force(origin, provenance);
+        if later.is_empty() { vec![origin.clone()] } else { later }
     });
     last.collect()
 }
@@ -241,9 +241,9 @@ pub(super) enum State<'a> {
 impl<'a> Explained<'a> {
     fn new(object: &'a Object<'a>, plan: &'a Plan, states: &'a [TargetState<'_>], provenance: &'a Provenance) -> Self {
         let id = &object.desired.id;
-        let change = plan.changes.iter().find(|one| one.id == *id);
-        let blocked = plan.blocked.iter().find(|one| one.id == *id);
-        let reported = plan.reported.iter().find(|one| one.id == *id);
+        let change = plan.changes.iter().find(|change| change.id == *id);
+        let blocked = plan.blocked.iter().find(|blocked| blocked.id == *id);
+        let reported = plan.reported.iter().find(|change| change.id == *id);
         let state = match (change, blocked, reported) {
             (Some(change), _, _) => State::Changes(change),
             (None, Some(blocked), _) => State::Blocked(&blocked.cause),

@@ -284,7 +284,7 @@ pub(super) async fn end(connected: Connected) {
 
 /// Returns how a run ended whose plan was not applied.
 pub(super) fn exit_status(plan: &Plan, detailed: bool) -> ExitStatus {
-    if plan.blocked.iter().any(|one| matches!(one.cause, Cause::Unread(_))) {
+    if plan.blocked.iter().any(|blocked| matches!(blocked.cause, Cause::Unread(_))) {
         ExitStatus::Partial
     } else if plan.failing().next().is_some() {
         ExitStatus::Failed

@@ -50,7 +50,7 @@ pub(super) fn record(prepared: &Prepared, states: &[TargetState<'_>], plan: &Pla
         let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         (loaded.sources.path(file).to_string(), digest)
     });
-    let used: BTreeSet<&Arc<str>> = objects.iter().map(|one| &one.target).collect();
+    let used: BTreeSet<&Arc<str>> = objects.iter().map(|desired| &desired.target).collect();
     let is_sandbox = prepared.connected.sandbox.is_some();
     let setups = loaded.config.as_ref().map(|config| setups(config, &used, is_sandbox)).unwrap_or_default();
     let config = loaded.config.as_ref().map(|config| config.path.display().to_string());
@@ -98,7 +98,7 @@ pub(super) fn given(inputs: &Inputs) -> Result<Option<PathBuf>, String> {
 /// Says what a file or stdin, where manifests were asked for by name, is instead; `None` if it may be one.
 pub(super) fn mistaken(inputs: &Inputs, sources: &Sources) -> Option<String> {
     let given: Vec<_> = setup::paths(inputs).iter().map(|path| path.display().to_string()).collect();
-    let named = |path: &str| given.iter().any(|one| one == path || (one == "-" && path == "<stdin>"));
+    let named = |path: &str| given.iter().any(|text| text == path || (text == "-" && path == "<stdin>"));
     let wrong = sources.files().find(|file| named(sources.path(*file)) && is_document(sources.text(*file)))?;
     let path = sources.path(wrong);
     Some(format!(
@@ -185,14 +185,14 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> Result<Exit
         let made = saved.config.as_ref().map(|made| format!(" (it was made with {made})")).unwrap_or_default();
         return Err(of_file(format!("no {} beside it or above: name one by `--config`{made}", crate::config::FILE)));
     }
-    let used: BTreeSet<&Arc<str>> = saved.objects.iter().map(|one| &one.target).collect();
+    let used: BTreeSet<&Arc<str>> = saved.objects.iter().map(|desired| &desired.target).collect();
     let here = config.as_ref().map(|config| setups(config, &used, args.network.sandbox)).unwrap_or_default();
     if let Some(problem) = elsewhere(&saved.setups, &here) {
         return Err(of_file(problem));
     }
     let used = used.into_iter().cloned().collect();
     let connected = setup::connect(&args.network, config.as_ref(), &used).await.map_err(CommandError::failed)?;
-    ui.events.reading(saved.setups.iter().map(|one| &*one.target), saved.objects.len());
+    ui.events.reading(saved.setups.iter().map(|setup| &*setup.target), saved.objects.len());
     let start = Instant::now();
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
     let mut states = tokio::select! {
@@ -201,7 +201,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> Result<Exit
     };
     let standings = precondition::saved_change_states(&saved.plan, &states);
     for (change, (id, _)) in
-        saved.plan.changes.iter().zip(&standings).filter(|(_, (_, one))| *one == SavedChangeState::Stale)
+        saved.plan.changes.iter().zip(&standings).filter(|(_, (_, state))| *state == SavedChangeState::Stale)
     {
         ui.say(&format!("{id} has moved since this was planned: {}", moved(change, &states)));
     }
@@ -252,17 +252,17 @@ fn configuration_of(args: &ApplyArgs, sources: &mut Sources, ui: &Ui) -> Result<
 
 /// Says which target leads elsewhere than it did when the plan was made; `None` if all lead there.
 fn elsewhere(then: &[Setup], now: &[Setup]) -> Option<String> {
-    let now: BTreeMap<&Arc<str>, &Setup> = now.iter().map(|one| (&one.target, one)).collect();
-    for one in then {
-        let Some(here) = now.get(&one.target).filter(|here| here.platform == one.platform) else {
-            return Some(format!("the configuration has no target `{}` on {}", one.target, one.platform));
+    let now: BTreeMap<&Arc<str>, &Setup> = now.iter().map(|setup| (&setup.target, setup)).collect();
+    for setup in then {
+        let Some(here) = now.get(&setup.target).filter(|here| here.platform == setup.platform) else {
+            return Some(format!("the configuration has no target `{}` on {}", setup.target, setup.platform));
         };
-        let keys: BTreeSet<&String> = one.settings.keys().chain(here.settings.keys()).collect();
-        let other = keys.into_iter().find(|key| one.settings.get(*key) != here.settings.get(*key));
+        let keys: BTreeSet<&String> = setup.settings.keys().chain(here.settings.keys()).collect();
+        let other = keys.into_iter().find(|key| setup.settings.get(*key) != here.settings.get(*key));
         if let Some(key) = other {
             return Some(format!(
                 "`{key}` of target `{}` is not what it was when this was planned: plan again",
-                one.target
+                setup.target
             ));
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn check(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String
     addresses(inputs, loaded)?;
     if is_partial(inputs) {
         let is_selected = filter(inputs)?;
-        if !loaded.set.desired.iter().any(|one| is_selected(one)) {
+        if !loaded.set.desired.iter().any(|desired| is_selected(desired)) {
             return Err(nothing(inputs, loaded));
         }
     }
@@ -47,11 +47,11 @@ fn addresses(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
     let targets = || loaded.config.iter().flat_map(|config| &config.targets).map(|target| &*target.name);
     let objects = &loaded.set.desired;
     for pattern in inputs.target.iter().chain(&inputs.exclude) {
-        if objects.iter().any(|one| is_meant(pattern, one)) {
+        if objects.iter().any(|desired| is_meant(pattern, desired)) {
             continue;
         }
         if pattern.contains('/') {
-            let addresses: Vec<String> = objects.iter().map(|one| one.id.document().to_string()).collect();
+            let addresses: Vec<String> = objects.iter().map(|desired| desired.id.document().to_string()).collect();
             let near = nearest(pattern, addresses.iter().map(String::as_str));
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(format!("no declared object fits `{pattern}`{hint}"));
@@ -59,9 +59,9 @@ fn addresses(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
         if targets().any(|target| wildcard(pattern, target)) {
             continue;
         }
-        let named = objects.iter().find(|one| wildcard(pattern, &one.id.key));
+        let named = objects.iter().find(|desired| wildcard(pattern, &desired.id.key));
         let hint = match (named, nearest(pattern, targets())) {
-            (Some(one), _) => format!("; objects are named KIND/NAME: `{}/{pattern}`", one.id.kind),
+            (Some(desired), _) => format!("; objects are named KIND/NAME: `{}/{pattern}`", desired.id.kind),
             (None, Some(near)) => format!("; did you mean `{near}`?"),
             (None, None) => String::new(),
         };
@@ -75,7 +75,7 @@ fn nothing(inputs: &Inputs, loaded: &LoadedInputs) -> String {
     let Some(selector) = &inputs.selector else {
         return "nothing that is declared fits `--target` and `--exclude` together".to_owned();
     };
-    let labels: BTreeSet<String> = loaded.set.desired.iter().flat_map(|one| &one.labels).map(pair).collect();
+    let labels: BTreeSet<String> = loaded.set.desired.iter().flat_map(|desired| &desired.labels).map(pair).collect();
     let hint = match nearest(selector, labels.iter().map(String::as_str)) {
         Some(near) if near != selector => format!("; did you mean `{near}`?"),
         _ if labels.is_empty() => "; no document has labels".to_owned(),
@@ -102,11 +102,11 @@ pub(super) fn assignments(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), 
 }
 
 /// An address with wildcards; without a slash a target. A document means all its rows.
-fn is_meant(pattern: &str, one: &Desired) -> bool {
+fn is_meant(pattern: &str, desired: &Desired) -> bool {
     if !pattern.contains('/') {
-        return wildcard(pattern, &one.target);
+        return wildcard(pattern, &desired.target);
     }
-    wildcard(pattern, &one.id.to_string()) || wildcard(pattern, &one.id.document().to_string())
+    wildcard(pattern, &desired.id.to_string()) || wildcard(pattern, &desired.id.document().to_string())
 }
 
 fn wildcard(pattern: &str, text: &str) -> bool {

@@ -249,7 +249,7 @@ pub(super) fn literals(target: &Target) -> HashMap<&'static str, String> {
 
 /// The targets that objects lie on.
 pub(super) fn used(desired: &[Desired]) -> BTreeSet<Arc<str>> {
-    desired.iter().map(|one| one.target.clone()).collect()
+    desired.iter().map(|desired| desired.target.clone()).collect()
 }
 
 /// Prints notes and warnings about the inputs. Inputs that cannot be used are an error.

@@ -33,10 +33,10 @@ pub(super) fn load(files: &[PathBuf]) -> Result<(Sandbox, Value), Vec<String>> {
     let mut diagnostics = Vec::new();
     let documents: Vec<_> = texts.iter().flat_map(|(file, text)| yaml::load(*file, text, &mut diagnostics)).collect();
     if diagnostics.iter().any(Diagnostic::is_error) {
-        let told = |one: &Diagnostic| {
-            let place = one.origin().map(|origin| format!("{}: ", sources.position(origin))).unwrap_or_default();
-            let hint = one.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-            format!("{place}{}{hint} ({})", one.message, one.code)
+        let told = |diagnostic: &Diagnostic| {
+            let place = diagnostic.origin().map(|origin| format!("{}: ", sources.position(origin))).unwrap_or_default();
+            let hint = diagnostic.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            format!("{place}{}{hint} ({})", diagnostic.message, diagnostic.code)
         };
         return Err(render::sorted(&diagnostics).into_iter().map(told).collect());
     }
@@ -66,7 +66,7 @@ fn merged(nodes: &[&Node<'_>], sources: &Sources, clashes: &mut Vec<String>) -> 
     }
     let is_alike = |node: &&&Node<'_>| match (&first.content, &node.content) {
         (Content::Scalar(_), Content::Scalar(_)) => first.to_json() == node.to_json(),
-        (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+        (content, other) => std::mem::discriminant(content) == std::mem::discriminant(other),
     };
     if let Some(other) = rest.iter().find(|node| !is_alike(node)) {
         let (here, there) = (sources.position(&other.origin), sources.position(&first.origin));
@@ -84,11 +84,11 @@ fn merged(nodes: &[&Node<'_>], sources: &Sources, clashes: &mut Vec<String>) -> 
                     keys.push(key.key());
                 }
             }
-            let mut one = |key: &str| {
+            let mut build = |key: &str| {
                 let values: Vec<&Node<'_>> = nodes.iter().filter_map(|node| node.get(key)).collect();
                 (key.to_owned(), merged(&values, sources, clashes))
             };
-            keys.into_iter().map(&mut one).collect()
+            keys.into_iter().map(&mut build).collect()
         }
     }
 }

@@ -47,9 +47,10 @@ pub(super) async fn run(args: &ValidateArgs, ui: &Ui) -> Result<ExitStatus, Comm
     loaded.notes.iter().for_each(|note| ui.say(note));
     loaded.unread.iter().for_each(|problem| ui.error(problem));
     ui.diagnostics(&loaded.diagnostics, &loaded.sources);
-    let wrong: Vec<_> = loaded.diagnostics.iter().filter(|one| one.is_error()).collect();
+    let wrong: Vec<_> = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).collect();
     if !wrong.is_empty() && args.forms.format == Format::Text {
-        let files: BTreeSet<_> = wrong.iter().filter_map(|one| one.origin()).map(|origin| origin.file).collect();
+        let files: BTreeSet<_> =
+            wrong.iter().filter_map(|diagnostic| diagnostic.origin()).map(|origin| origin.file).collect();
         ui.say(&format!("{} in {}", count(wrong.len(), "error"), count(files.len(), "file")));
     }
     if status == ExitStatus::Success && args.forms.format == Format::Text {

@@ -159,11 +159,16 @@ impl Ui {
     /// Writes diagnostics to stderr, each with its line and a caret.
     pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &Sources) {
         self.events.diagnostics(diagnostics, sources);
-        let shown: Vec<_> = diagnostics.iter().filter(|one| !self.quiet || one.is_error()).cloned().collect();
+        let shown: Vec<_> =
+            diagnostics.iter().filter(|diagnostic| !self.quiet || diagnostic.is_error()).cloned().collect();
         if self.json_log {
-            for one in render::sorted(&shown) {
-                let level = if one.is_error() { "ERROR" } else { "WARN" };
-                Self::err(&log::record(level, &one.message, json!({"diagnostic": render::json(one, sources)})));
+            for diagnostic in render::sorted(&shown) {
+                let level = if diagnostic.is_error() { "ERROR" } else { "WARN" };
+                Self::err(&log::record(
+                    level,
+                    &diagnostic.message,
+                    json!({"diagnostic": render::json(diagnostic, sources)}),
+                ));
             }
         } else if !shown.is_empty() {
             let text = render::text(&shown, sources, self.errors_in_colour, self.width);

@@ -174,7 +174,7 @@ mod tests {
         let mut told: Vec<String> = found
             .passed_over
             .iter()
-            .map(|one| match one {
+            .map(|passed_over| match passed_over {
                 PassedOver::Foreign { path, .. } => format!("foreign {}", shown(path)),
                 PassedOver::Above { path, root } => format!("{} above {}", shown(path), shown(root)),
             })

@@ -19,9 +19,9 @@ pub(super) fn safety(node: &Node<'_>, platforms: Platforms, diagnostics: &mut Ve
     safety.all = limits(&section, "a change of any kind", &all, diagnostics);
     if let Some(kinds) = section.get("kinds").and_then(|node| Section::open(node, "kinds", diagnostics)) {
         for (kind, node) in kinds.node().entries() {
-            let Some(found) = known.iter().find(|one| one.name() == kind.key()) else {
+            let Some(found) = known.iter().find(|known| known.name() == kind.key()) else {
                 let message = format!("there is no kind `{}`", kind.key());
-                let names = known.iter().map(|one| one.name());
+                let names = known.iter().map(|kind| kind.name());
                 diagnostics.push(near(Diagnostic::error("C013", message, &kind.origin), kind.key(), names));
                 continue;
             };

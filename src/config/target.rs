@@ -54,7 +54,7 @@ pub(super) fn share_settings(targets: &mut [Target]) {
         targets.iter().flat_map(|target| target.platform.settings_of(Role::Shared)).collect();
     for name in shared {
         let given: Vec<_> = targets.iter().filter_map(|target| target.settings.get(name).cloned()).collect();
-        let Some(first) = given.first().filter(|first| given.iter().all(|one| one.value == first.value)) else {
+        let Some(first) = given.first().filter(|first| given.iter().all(|located| located.value == first.value)) else {
             continue;
         };
         let shares = |target: &&mut Target| target.platform.settings_of(Role::Shared).contains(&name);
@@ -103,7 +103,7 @@ pub(super) fn target(
     let platform = section.require("platform", diagnostics)?;
     let names: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
     let platform = yaml::one_of(platform, "platform", &names, diagnostics)?;
-    let platform = *platforms.iter().find(|one| one.name() == platform)?;
+    let platform = *platforms.iter().find(|provider| provider.name() == platform)?;
     let default = section.get("default").and_then(|node| yaml::boolean(node, "default", diagnostics));
     let limits = section.get("limits").map(|node| limits(node, diagnostics)).unwrap_or_default();
     let mut reader = Reader {

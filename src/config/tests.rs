@@ -380,9 +380,9 @@ prune:
         let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
         let file = sources.add("reconcile.yaml", text);
         let config = decode(file, Path::new("reconcile.yaml"), platform::ALL, &sources, &mut diagnostics);
-        let told = diagnostics.iter().map(|one| {
-            let at = sources.position(&one.labels[0].origin);
-            format!("{}:{} {} {}\n", at.line, at.column, one.code, one.message)
+        let told = diagnostics.iter().map(|diagnostic| {
+            let at = sources.position(&diagnostic.labels[0].origin);
+            format!("{}:{} {} {}\n", at.line, at.column, diagnostic.code, diagnostic.message)
         });
         let scopes = config.prune.iter().map(|scope| {
             let values: std::collections::BTreeMap<_, _> =
@@ -662,7 +662,7 @@ fn a_mistake_behind_the_last_blank_is_shown() {
 
 #[test]
 fn what_one_run_tells_is_in_one_zone() {
-    let check = |one: &str, other: &str, roma: &str, expected: Option<&str>| {
+    let check = |text: &str, other: &str, roma: &str, expected: Option<&str>| {
         let zone = |zone: &str| if zone.is_empty() { String::new() } else { format!("timeZone: {zone}, ") };
         let cmdb = |name: &str, set: &str| {
             format!(
@@ -674,7 +674,7 @@ fn what_one_run_tells_is_in_one_zone() {
             "  roma: {{platform: roma-connect, region: cn-north-4, instanceId: i, {}auth: {{token: {{env: T}}}}}}\n",
             zone(roma)
         );
-        let (config, diagnostics) = read(&format!("{HEAD}targets:\n{}{roma}{}", cmdb("a", one), cmdb("b", other)));
+        let (config, diagnostics) = read(&format!("{HEAD}targets:\n{}{roma}{}", cmdb("a", text), cmdb("b", other)));
         assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let target = config.target("roma").expect("it is there");
         let found = target.settings.get("timeZone").map(|zone| zone.value.clone());

@@ -195,13 +195,13 @@ mod tests {
     fn a_report_shows_several_places() {
         let mut sources = Sources::default();
         let filler = "# -\n".repeat(1000);
-        let one = sources.add("a.yaml", format!("name: one\nother:\n  name: two\n{filler}name: three\n"));
+        let file_id = sources.add("a.yaml", format!("name: one\nother:\n  name: two\n{filler}name: three\n"));
         let two = sources.add("b/b.yaml", "x: y\nname: one\n");
         let mut diagnostic =
             Diagnostic::error("M014", "two documents are called `one`", &find(&sources, two, "name: one"))
                 .label("again");
         for word in ["name: one", "other:\n  name: two", "name: three"] {
-            diagnostic = diagnostic.also(&find(&sources, one, word), "first");
+            diagnostic = diagnostic.also(&find(&sources, file_id, word), "first");
         }
         insta::assert_snapshot!(text(&[diagnostic], &sources, false, 100), @r"
         error[M014]: two documents are called `one`

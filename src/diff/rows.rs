@@ -201,7 +201,7 @@ mod tests {
                 declared.iter().map(|row| live.iter().map(|column| fit(*row, *column)).collect()).collect();
             let chosen = pair(declared.len(), live.len(), |row, column| fits[row][column]);
             let best =
-                every(declared.len(), live.len()).iter().map(|one| score(one, &fits)).min().expect("one at least");
+                every(declared.len(), live.len()).iter().map(|list| score(list, &fits)).min().expect("one at least");
             prop_assert_eq!(score(&chosen, &fits), best);
         }
     }

@@ -163,8 +163,13 @@ impl<'a> Run<'a> {
             state,
             writer,
             options,
-            changes: plan.changes.iter().filter(|one| one.target == state.target).map(|one| (&one.id, one)).collect(),
-            desired: state.objects().map(|one| (&one.id, one)).collect(),
+            changes: plan
+                .changes
+                .iter()
+                .filter(|change| change.target == state.target)
+                .map(|change| (&change.id, change))
+                .collect(),
+            desired: state.objects().map(|desired| (&desired.id, desired)).collect(),
             calls: plan.calls.iter().filter(|call| call.target == state.target).collect(),
             handles: HashMap::new(),
             outcomes: HashMap::new(),
@@ -186,7 +191,7 @@ impl<'a> Run<'a> {
             self.finish(id, outcome.clone(), Duration::ZERO);
         }
         let edges: BTreeMap<ResourceId, BTreeSet<ResourceId>> =
-            self.changes.values().map(|one| (one.id.clone(), one.after.iter().cloned().collect())).collect();
+            self.changes.values().map(|change| (change.id.clone(), change.after.iter().cloned().collect())).collect();
         let mut serving: HashMap<&ResourceId, Vec<usize>> = HashMap::new();
         for (at, call) in self.calls.iter().enumerate() {
             call.serves.iter().for_each(|id| serving.entry(id).or_default().push(at));

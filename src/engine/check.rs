@@ -46,7 +46,7 @@ pub async fn check(readers: &[Reader], desired: &[Desired]) -> Findings {
 
 async fn check_target(reader: &Reader, desired: &[Desired]) -> Findings {
     let target = reader.target();
-    let all: Vec<&Desired> = desired.iter().filter(|one| one.target == target.name).collect();
+    let all: Vec<&Desired> = desired.iter().filter(|desired| desired.target == target.name).collect();
     let mut findings = Findings::default();
     let mut facts = match reader.settings().await {
         Ok(settings) => Facts::new(Freshness::Replica, settings),
@@ -56,8 +56,8 @@ async fn check_target(reader: &Reader, desired: &[Desired]) -> Findings {
         }
     };
     let mut by_kind: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
-    for one in all.iter().filter(|one| one.selected) {
-        by_kind.entry(one.id.kind).or_default().push(one);
+    for document in all.iter().filter(|desired| desired.selected) {
+        by_kind.entry(document.id.kind).or_default().push(document);
     }
     let kinds: Vec<_> = by_kind.keys().filter_map(|name| target.platform.kind(name)).collect();
     let check = |kind: &'static dyn Kind, facts: &mut Facts| kind.check(&by_kind[kind.name()], &all, facts);

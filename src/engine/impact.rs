@@ -24,12 +24,14 @@ pub async fn impact(readers: &[Reader], states: &mut [TargetState<'_>], plan: &m
             let live: Vec<ResourceId> = plan
                 .changes
                 .iter()
-                .filter(|one| one.target == state.target && one.id.kind == kind.name())
-                .filter(|one| one.action != Action::Create)
-                .map(|one| one.id.clone())
+                .filter(|change| change.target == state.target && change.id.kind == kind.name())
+                .filter(|change| change.action != Action::Create)
+                .map(|change| change.id.clone())
                 .collect();
             counts.extend(impact.iter().flat_map(Impact::counts).map(|(id, counts)| (id.clone(), counts)));
-            for total in plan.impact.iter_mut().filter(|one| one.target == state.target && one.kind == kind.name()) {
+            for total in
+                plan.impact.iter_mut().filter(|total| total.target == state.target && total.kind == kind.name())
+            {
                 total.count = impact.as_ref().ok().and_then(|impact| impact.total(total.unit, &live));
             }
         }

@@ -22,8 +22,8 @@ use crate::{
 /// Reads all that the desired objects need to know, on all targets at once.
 pub async fn observe<'d>(readers: &[Reader], desired: &'d [Desired]) -> Vec<TargetState<'d>> {
     let mut by_target: BTreeMap<&Arc<str>, Vec<&Desired>> = BTreeMap::new();
-    for one in desired {
-        by_target.entry(&one.target).or_default().push(one);
+    for document in desired {
+        by_target.entry(&document.target).or_default().push(document);
     }
     let states = by_target.into_iter().filter_map(|(target, group)| {
         let reader = readers.iter().find(|reader| reader.target().name == *target)?;
@@ -49,14 +49,14 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         Ok(settings) => state.facts.settings = settings,
         Err(refusal) => {
             let unknown = |id: &ResourceId| (id.clone(), ObservedState::Unknown(refusal.to_string()));
-            record(&mut state.facts, state.desired.iter().map(|one| unknown(&one.id)).collect());
+            record(&mut state.facts, state.desired.iter().map(|desired| unknown(&desired.id)).collect());
             return state;
         }
     }
     state.facts.suppressed = reader.suppressed();
     let mut by_kind: Vec<(_, Vec<&Desired>)> = Vec::new();
     for kind in target.platform.kinds() {
-        let group: Vec<_> = state.desired.iter().copied().filter(|one| one.id.kind == kind.name()).collect();
+        let group: Vec<_> = state.desired.iter().copied().filter(|desired| desired.id.kind == kind.name()).collect();
         if !group.is_empty() {
             by_kind.push((*kind, group));
         }
@@ -69,7 +69,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
             Step::Ask(missing) => Step::Ask(missing),
             Step::Done(observation) => {
                 take_in(observation, state, &mut remarks);
-                let is_known = |one: &&Desired| state.facts.observed(&one.id).is_some();
+                let is_known = |desired: &&Desired| state.facts.observed(&desired.id).is_some();
                 // What is still open may depend on what other kinds find.
                 if group.iter().all(is_known) { Step::Done(()) } else { Step::Ask(Vec::new()) }
             }
@@ -77,8 +77,8 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
     };
     for (kind, result) in drive_all(reader, kinds, &mut state, observe).await {
         let Err(error) = result else { continue };
-        let open: Vec<_> = state.desired.iter().filter(|one| one.id.kind == kind.name()).copied().collect();
-        let unknown = open.iter().map(|one| (one.id.clone(), ObservedState::Unknown(error.to_string())));
+        let open: Vec<_> = state.desired.iter().filter(|desired| desired.id.kind == kind.name()).copied().collect();
+        let unknown = open.iter().map(|desired| (desired.id.clone(), ObservedState::Unknown(error.to_string())));
         record(&mut state.facts, unknown.collect());
     }
     state.apply_policies();
@@ -140,12 +140,13 @@ fn record(facts: &mut Facts, known: Vec<(ResourceId, ObservedState)>) {
 /// Reads what a saved plan is about again: its objects as documents, and by their handles those that cannot be found
 /// that way any more, or never could: what no document declares.
 pub async fn recall<'d>(readers: &[Reader], objects: &'d [Desired], plan: &Plan) -> Vec<TargetState<'d>> {
-    let implicit: HashSet<&ResourceId> = plan.changes.iter().filter(|one| one.implicit).map(|one| &one.id).collect();
+    let implicit: HashSet<&ResourceId> =
+        plan.changes.iter().filter(|change| change.implicit).map(|change| &change.id).collect();
     let mut by_target: BTreeMap<&Arc<str>, Vec<&Desired>> = BTreeMap::new();
-    for one in objects {
-        let group = by_target.entry(&one.target).or_default();
-        if !implicit.contains(&one.id) {
-            group.push(one);
+    for desired in objects {
+        let group = by_target.entry(&desired.target).or_default();
+        if !implicit.contains(&desired.id) {
+            group.push(desired);
         }
     }
     let states = by_target.into_iter().filter_map(|(target, group)| {
@@ -163,8 +164,8 @@ pub async fn recall<'d>(readers: &[Reader], objects: &'d [Desired], plan: &Plan)
 async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Plan, state: &mut TargetState<'d>) {
     // Of what goes undeclared only that is known which the plan names.
     state.surplus.clear();
-    let by_id: HashMap<&ResourceId, &'d Desired> = objects.iter().map(|one| (&one.id, one)).collect();
-    let own = plan.changes.iter().filter(|one| one.target == state.target && !one.handle.is_null());
+    let by_id: HashMap<&ResourceId, &'d Desired> = objects.iter().map(|desired| (&desired.id, desired)).collect();
+    let own = plan.changes.iter().filter(|change| change.target == state.target && !change.handle.is_null());
     let open: Vec<(&'d Desired, &Value)> = own
         .filter(|change| match state.facts.observed(&change.id) {
             Some(ObservedState::Found(live)) => live.handle != change.handle,
@@ -174,12 +175,12 @@ async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Pl
         })
         .filter_map(|change| Some((*by_id.get(&change.id)?, &change.handle)))
         .collect();
-    let known: HashSet<&ResourceId> = state.desired.iter().map(|one| &one.id).collect();
-    let implicit = plan.changes.iter().filter(|one| one.target == state.target && !known.contains(&one.id));
+    let known: HashSet<&ResourceId> = state.desired.iter().map(|desired| &desired.id).collect();
+    let implicit = plan.changes.iter().filter(|change| change.target == state.target && !known.contains(&change.id));
     let implicit: Vec<&Desired> = implicit.filter_map(|change| by_id.get(&change.id).copied()).collect();
     state.desired.extend(implicit);
     for kind in state.platform.kinds() {
-        let group: Vec<_> = open.iter().filter(|(one, _)| one.id.kind == kind.name()).copied().collect();
+        let group: Vec<_> = open.iter().filter(|(desired, _)| desired.id.kind == kind.name()).copied().collect();
         if !group.is_empty() {
             for (id, observed) in reread(reader, *kind, &group).await {
                 state.facts.record(id, observed);

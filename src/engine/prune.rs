@@ -46,12 +46,12 @@ fn emptied(scope: &Desired) -> Diagnostic {
 /// Searches the scopes of one kind.
 async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], state: &mut TargetState<'_>) {
     // What should be there and is not may be there under another name.
-    let is_open = |one: &&&Desired| match state.facts.observed(&one.id) {
+    let is_open = |desired: &&&Desired| match state.facts.observed(&desired.id) {
         Some(ObservedState::Found(_)) => false,
-        Some(ObservedState::Absent { .. }) => one.ensure == Ensure::Existing,
+        Some(ObservedState::Absent { .. }) => desired.ensure == Ensure::Existing,
         _ => true,
     };
-    let is_open = |one: &&&Desired| one.id.kind == kind.name() && is_open(one);
+    let is_open = |desired: &&&Desired| desired.id.kind == kind.name() && is_open(desired);
     if let Some(open) = state.desired.iter().find(is_open) {
         let needs = ObservedState::Needs(open.id.clone());
         scopes.iter().for_each(|scope| state.facts.record(scope.id.clone(), needs.clone()));
@@ -70,8 +70,8 @@ async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], state: &m
         state.facts.record(id, observed);
     }
     // What is declared may not be here yet, or not any more: nothing means that nothing is to be.
-    let is_meant = |one: &Desired| matches!(state.facts.observed(&one.id), Some(ObservedState::Found(_)));
-    if !state.desired.iter().any(|one| is_meant(one)) && !observation.surplus.is_empty() {
+    let is_meant = |desired: &Desired| matches!(state.facts.observed(&desired.id), Some(ObservedState::Found(_)));
+    if !state.desired.iter().any(|desired| is_meant(desired)) && !observation.surplus.is_empty() {
         for scope in scopes {
             if state.facts.observed(&scope.id).is_none() {
                 state.facts.record(scope.id.clone(), ObservedState::Impossible(Box::new(emptied(scope))));

@@ -181,8 +181,8 @@ impl ScopeReader {
                 (_, Err(_)) => {}
             }
         }
-        taken.missing.sort_by(|one, other| one.0.cmp(&other.0));
-        taken.left_out.sort_by(|one, other| one.0.cmp(&other.0));
+        taken.missing.sort_by(|entry, other| entry.0.cmp(&other.0));
+        taken.left_out.sort_by(|entry, other| entry.0.cmp(&other.0));
         taken
     }
 

@@ -166,9 +166,9 @@ impl Session {
     }
 }
 
-fn same_secrets(one: &Endpoint, other: &Endpoint) -> bool {
-    one.secrets.len() == other.secrets.len()
-        && one.secrets.iter().all(|(key, secret)| {
+fn same_secrets(endpoint: &Endpoint, other: &Endpoint) -> bool {
+    endpoint.secrets.len() == other.secrets.len()
+        && endpoint.secrets.iter().all(|(key, secret)| {
             other.secrets.get(key).is_some_and(|other| other.expose_secret() == secret.expose_secret())
         })
 }

@@ -11,7 +11,7 @@ use crate::{
 
 /// Looks objects up by their keys, as if they had never been seen.
 pub(super) async fn look_up(reader: &Reader, objects: Vec<&Desired>) -> HashMap<ResourceId, ObservedState> {
-    let ids: Vec<_> = objects.iter().map(|one| one.id.clone()).collect();
+    let ids: Vec<_> = objects.iter().map(|desired| desired.id.clone()).collect();
     let state = observe_target(reader, objects, Freshness::Primary).await;
     ids.into_iter().filter_map(|id| state.facts.observed(&id).cloned().map(|observed| (id, observed))).collect()
 }
@@ -26,12 +26,14 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
         }
     };
     // What differed before and was not sent is left so: it is only reported, or ignored.
-    let is_sent = |field: &FieldChange| change.fields.iter().any(|one| one.path == field.path);
+    let is_sent = |field: &FieldChange| change.fields.iter().any(|field_change| field_change.path == field.path);
     if let Some(ObservedState::Found(before)) = facts.observed(&change.id)
         && !remaining.iter().all(is_sent)
     {
         let left = kind.compare(desired, Some(before), facts).unwrap_or_default();
-        let is_left = |field: &FieldChange| left.iter().any(|one| one.path == field.path && one.from == field.from);
+        let is_left = |field: &FieldChange| {
+            left.iter().any(|field_change| field_change.path == field.path && field_change.from == field.from)
+        };
         remaining.retain(|field| is_sent(field) || !is_left(field));
     }
     if remaining.is_empty() {

@@ -120,7 +120,7 @@ impl<'a> Decoder<'a> {
     fn overlays(&mut self, overlays: &[Overlay], documents: &mut [Loaded<'a>]) {
         let mut bases = Bases::default();
         if !overlays.is_empty() {
-            documents.iter().enumerate().for_each(|(number, one)| bases.add(number, &one.document.root));
+            documents.iter().enumerate().for_each(|(number, loaded)| bases.add(number, &loaded.document.root));
         }
         for Overlay { directory, files, partial } in overlays {
             self.set.unplaced |= partial;
@@ -208,7 +208,7 @@ impl<'a> Decoder<'a> {
         if covered && !sound {
             self.set.covered.insert(file);
         }
-        desired.iter().for_each(|one| self.set.provenance.settles(&one.id, settings.clone()));
+        desired.iter().for_each(|desired| self.set.provenance.settles(&desired.id, settings.clone()));
         self.add(id, desired, sound);
         // What follows from a mistake that was reported already would only distract from it.
         found.retain(|diagnostic| !lies_in(diagnostic, wrong.iter()));
@@ -230,11 +230,13 @@ impl<'a> Decoder<'a> {
 fn too_far_left(root_keys: &[String], found: &mut Vec<Diagnostic>) {
     for key in root_keys {
         let unknown = format!("unknown key `{key}` in the document");
-        let missing = |one: &Diagnostic| one.code == "Y203" && one.message.ends_with(&format!(" needs `{key}`"));
-        if found.iter().any(missing) && found.iter().any(|one| one.message == unknown) {
-            found.retain(|one| !missing(one));
-            for one in found.iter_mut().filter(|one| one.message == unknown) {
-                one.hint = Some("indent it: it belongs below `spec`".to_owned());
+        let missing = |diagnostic: &Diagnostic| {
+            diagnostic.code == "Y203" && diagnostic.message.ends_with(&format!(" needs `{key}`"))
+        };
+        if found.iter().any(missing) && found.iter().any(|diagnostic| diagnostic.message == unknown) {
+            found.retain(|diagnostic| !missing(diagnostic));
+            for problem in found.iter_mut().filter(|diagnostic| diagnostic.message == unknown) {
+                problem.hint = Some("indent it: it belongs below `spec`".to_owned());
             }
         }
     }
@@ -242,10 +244,15 @@ fn too_far_left(root_keys: &[String], found: &mut Vec<Diagnostic>) {
 
 /// Drops warnings about scalars that an error is about too.
 fn without_doubled(diagnostics: &mut Vec<Diagnostic>) {
-    let wrong: HashSet<Origin> =
-        diagnostics.iter().filter(|one| one.is_error()).filter_map(|one| one.origin().cloned()).collect();
-    let is_doubled = |one: &Diagnostic| one.code.starts_with("Y1") && one.origin().is_some_and(|at| wrong.contains(at));
-    diagnostics.retain(|one| !is_doubled(one));
+    let wrong: HashSet<Origin> = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .filter_map(|diagnostic| diagnostic.origin().cloned())
+        .collect();
+    let is_doubled = |diagnostic: &Diagnostic| {
+        diagnostic.code.starts_with("Y1") && diagnostic.origin().is_some_and(|at| wrong.contains(at))
+    };
+    diagnostics.retain(|diagnostic| !is_doubled(diagnostic));
 }
 
 /// Returns true if a diagnostic is about something within places.

@@ -57,12 +57,13 @@ impl Bases {
         if let Some((_, base)) = found {
             return Err(diagnostic.hint(format!("`{name}` is of apiVersion {base}")));
         }
-        let mut names: Vec<&str> = self.names.keys().filter(|one| one.0 == *kind).map(|one| one.1.as_str()).collect();
+        let mut names: Vec<&str> =
+            self.names.keys().filter(|name| name.0 == *kind).map(|name| name.1.as_str()).collect();
         names.sort_unstable();
         if let Some(near) = nearest(name, names) {
             return Err(diagnostic.hint(format!("did you mean `{near}`?")));
         }
-        if let Some((other, _)) = self.names.keys().filter(|one| one.1 == *name).min() {
+        if let Some((other, _)) = self.names.keys().filter(|entry| entry.1 == *name).min() {
             return Err(diagnostic.hint(format!("`{name}` is of kind {other}")));
         }
         Err(if unread {

@@ -62,16 +62,16 @@ impl ForAllKinds {
             return;
         }
         let mut declared: BTreeSet<Cow<'_, str>> =
-            objects.iter().flat_map(|one| one.fields.keys()).map(FieldPath::root).collect();
+            objects.iter().flat_map(|desired| desired.fields.keys()).map(FieldPath::root).collect();
         // A list that is an object of its own, such as the members of an app, may be empty.
-        let parts = objects.iter().filter_map(|one| one.id.part.as_deref());
+        let parts = objects.iter().filter_map(|desired| desired.id.part.as_deref());
         declared.extend(parts.filter(|part| spec.get(part).is_some()).map(Cow::Borrowed));
         for (path, place) in self.places.iter().filter(|(path, _)| !declared.contains(&**path)) {
             diagnostics.push(undeclared(path, place, &declared));
         }
-        for one in objects {
-            one.protect = self.protect;
-            one.policies = self.policies.clone();
+        for desired in objects {
+            desired.protect = self.protect;
+            desired.policies = self.policies.clone();
         }
     }
 }

@@ -55,7 +55,7 @@ impl Settings {
             ensure: place("spec", "ensure"),
             protect: place("spec", "protect"),
             policy: place("spec", "policy"),
-            field_policies: fields.into_iter().flat_map(Node::entries).map(|(_, one)| one.origin.clone()).collect(),
+            field_policies: fields.into_iter().flat_map(Node::entries).map(|(_, node)| node.origin.clone()).collect(),
         }
     }
 }
@@ -102,8 +102,8 @@ impl Provenance {
         let within: Vec<Origin> = self
             .scalars
             .range(value.order()..end)
-            .map(|(_, one)| one)
-            .filter(|one| value.contains(one))
+            .map(|(_, origin)| origin)
+            .filter(|origin| value.contains(origin))
             .cloned()
             .collect();
         if within.is_empty() { vec![value.clone()] } else { within }
@@ -119,7 +119,7 @@ impl Provenance {
             }
         };
         for place in &places {
-            self.variables(place).iter().for_each(|one| add(Via::Variable(one.clone())));
+            self.variables(place).iter().for_each(|usage| add(Via::Variable(usage.clone())));
         }
         for place in std::iter::once(value).chain(&places) {
             let Some(directory) = self.overlay(place.file) else { continue };
@@ -150,8 +150,8 @@ impl Provenance {
     pub fn setting(&self, id: &ResourceId, scalar: &Origin) -> Option<&'static str> {
         let Settings { target, ensure, protect, policy, field_policies } = self.settings.get(id)?;
         let named = [("metadata.target", target), ("ensure", ensure), ("protect", protect), ("policy", policy)];
-        let one = named.into_iter().find(|(_, place)| place.as_ref() == Some(scalar)).map(|(name, _)| name);
-        one.or_else(|| field_policies.contains(scalar).then_some("fieldPolicy"))
+        let value = named.into_iter().find(|(_, place)| place.as_ref() == Some(scalar)).map(|(name, _)| name);
+        value.or_else(|| field_policies.contains(scalar).then_some("fieldPolicy"))
     }
 
     /// Returns the variables in a scalar.
@@ -171,7 +171,7 @@ impl Provenance {
 
     /// Returns the values of overlays that replaced a value, or the list or mapping that it lies in.
     pub fn replaced_by(&self, value: &Origin) -> Vec<Origin> {
-        let by = self.over.iter().filter(|(_, replaced)| replaced.iter().any(|one| one.contains(value)));
+        let by = self.over.iter().filter(|(_, replaced)| replaced.iter().any(|origin| origin.contains(value)));
         let mut by: Vec<Origin> = by.map(|(by, _)| by.clone()).collect();
         by.sort_by_key(Origin::order);
         by
@@ -179,7 +179,7 @@ impl Provenance {
 
     /// Returns the scalars in force that a value of a values file, or a scalar with an anchor, is in.
     pub fn used_at(&self, value: &Origin) -> Vec<Origin> {
-        let uses = |uses: &[Use]| uses.iter().any(|one| matches!(&one.given, Given::Values(at) if at == value));
+        let uses = |uses: &[Use]| uses.iter().any(|usage| matches!(&usage.given, Given::Values(at) if at == value));
         let is_in = |place: &&Origin| uses(self.variables(place)) || self.aliases.get(*place) == Some(value);
         let in_force = self.scalars.values().chain(self.scattered.values().flatten());
         let mut places: Vec<Origin> = in_force.filter(is_in).cloned().collect();
@@ -190,7 +190,7 @@ impl Provenance {
 
     /// Adds to the places of scalars those of the variables that are in them and of what aliases stand for.
     pub fn with_sources(&self, places: &mut Vec<Origin>) {
-        let given = |one: &Use| match &one.given {
+        let given = |usage: &Use| match &usage.given {
             Given::Values(at) => Some(at.clone()),
             Given::Set | Given::Environment | Given::Default => None,
         };

@@ -158,7 +158,9 @@ fn show(files: &[(&str, &str)], variables: &Variables) -> String {
         lines.push(format!("{} in {} at {position}{}", object.id, object.target, fields.concat()));
     }
     lines.extend(set.broken.iter().map(|id| format!("broken: {id}")));
-    lines.extend(set.desired.iter().filter(|one| one.protect).map(|one| format!("protected: {}", one.id)));
+    lines.extend(
+        set.desired.iter().filter(|desired| desired.protect).map(|desired| format!("protected: {}", desired.id)),
+    );
     format!("{}\n\n{}", lines.join("\n"), render::text(&diagnostics, &sources, false, 120))
 }
 
@@ -400,9 +402,9 @@ fn a_name_is_told_from_a_part_of_its_object() {
 
 #[test]
 fn names_and_objects_are_declared_once() {
-    let one = switch("one", "{serial: X}") + &switch("two", "{serial: Y}");
+    let text = switch("one", "{serial: X}") + &switch("two", "{serial: Y}");
     let two = switch("one", "{serial: Z}") + &switch("three", "{serial: Y}");
-    insta::assert_snapshot!(show(&[("a.yaml", &one), ("b.yaml", &two)], &Variables::default()), @r"
+    insta::assert_snapshot!(show(&[("a.yaml", &text), ("b.yaml", &two)], &Variables::default()), @r"
     4 documents
     broken: Switch/one
     broken: Switch/three
@@ -683,11 +685,11 @@ fn assignments_have_a_name() {
 #[test]
 fn the_digest_is_that_of_paths_and_texts() {
     let digest = |files: &[(&str, &str)]| run(files, &targets(), &Variables::default()).0.digest;
-    let one = digest(&[("a", "x"), ("b", "y")]);
-    assert_eq!(one.len(), 64);
-    assert_eq!(one, digest(&[("a", "x"), ("b", "y")]));
-    assert_ne!(one, digest(&[("a", "x"), ("b", "z")]));
-    assert_ne!(one, digest(&[("ab", "x"), ("", "y")]));
+    let text = digest(&[("a", "x"), ("b", "y")]);
+    assert_eq!(text.len(), 64);
+    assert_eq!(text, digest(&[("a", "x"), ("b", "y")]));
+    assert_ne!(text, digest(&[("a", "x"), ("b", "z")]));
+    assert_ne!(text, digest(&[("ab", "x"), ("", "y")]));
 }
 
 proptest! {

@@ -111,18 +111,18 @@ pub fn object(desired: &Desired, sources: &Sources) -> Value {
             Ensure::Present => "present",
             Ensure::Absent => "absent",
         },
-        "locator": desired.locator.iter().map(|(name, one)| (name.to_string(), value(one))).collect::<Value>(),
-        "fields": desired.fields.iter().map(|(path, one)| (path.to_string(), value(one))).collect::<Value>(),
-        "references": desired.references.iter().map(|one| json!({
-            "address": one.to.to_string(),
-            "at": location(&one.origin, sources),
+        "locator": desired.locator.iter().map(|(name, located)| (name.to_string(), value(located))).collect::<Value>(),
+        "fields": desired.fields.iter().map(|(path, located)| (path.to_string(), value(located))).collect::<Value>(),
+        "references": desired.references.iter().map(|reference| json!({
+            "address": reference.to.to_string(),
+            "at": location(&reference.origin, sources),
         })).collect::<Vec<_>>(),
         "labels": desired.labels.iter().map(|(key, value)| (key.to_string(), json!(**value))).collect::<Value>(),
         "protect": desired.protect,
         "exclusive": desired.exclusive,
         "policies": json!({
             "object": desired.policies.object.name(),
-            "fields": desired.policies.fields.iter().map(|(path, one)| (path.to_string(), json!(one.name()))).collect::<Value>(),
+            "fields": desired.policies.fields.iter().map(|(path, policy)| (path.to_string(), json!(policy.name()))).collect::<Value>(),
         }),
         "changes": desired.selected,
         "at": location(&desired.origin, sources),
@@ -180,8 +180,8 @@ struct UnclaimedDiagnostics {
 impl UnclaimedDiagnostics {
     fn of(all: Vec<Diagnostic>) -> Self {
         let mut by_message: HashMap<_, VecDeque<_>> = HashMap::new();
-        for (at, one) in all.iter().enumerate() {
-            by_message.entry(one.message.clone()).or_default().push_back(at);
+        for (at, diagnostic) in all.iter().enumerate() {
+            by_message.entry(diagnostic.message.clone()).or_default().push_back(at);
         }
         Self { all: all.into_iter().map(Some).collect(), by_message }
     }
@@ -222,30 +222,36 @@ impl Reading<'_> {
         let setups: Vec<_> = read
             .targets
             .into_iter()
-            .map(|one| Setup { target: one.name.into(), platform: one.platform.into(), settings: one.settings })
+            .map(|target| Setup {
+                target: target.name.into(),
+                platform: target.platform.into(),
+                settings: target.settings,
+            })
             .collect();
-        let mut told = UnclaimedDiagnostics::of(read.diagnostics.into_iter().map(|one| self.diagnostic(one)).collect());
+        let mut told = UnclaimedDiagnostics::of(
+            read.diagnostics.into_iter().map(|diagnostic| self.diagnostic(diagnostic)).collect(),
+        );
         let mut plan = Plan {
             unchanged: read.summary.unchanged,
-            changes: read.changes.into_iter().map(|one| self.change(one)).collect::<Result<_, _>>()?,
-            reported: read.reported.into_iter().map(|one| self.change(one)).collect::<Result<_, _>>()?,
-            calls: read.calls.into_iter().map(|one| self.call(one, &setups)).collect::<Result<_, _>>()?,
+            changes: read.changes.into_iter().map(|change| self.change(change)).collect::<Result<_, _>>()?,
+            reported: read.reported.into_iter().map(|change| self.change(change)).collect::<Result<_, _>>()?,
+            calls: read.calls.into_iter().map(|call| self.call(call, &setups)).collect::<Result<_, _>>()?,
             ..Plan::default()
         };
-        for one in read.blocked {
-            plan.blocked.push(self.blocked(one, &mut told)?);
+        for blocked in read.blocked {
+            plan.blocked.push(self.blocked(blocked, &mut told)?);
         }
-        for one in read.live {
-            let kind = self.kind(&one.kind)?;
-            plan.live.insert((one.target.into(), kind), one.count);
+        for live in read.live {
+            let kind = self.kind(&live.kind)?;
+            plan.live.insert((live.target.into(), kind), live.count);
         }
-        for one in read.impact {
-            if let (kind, Some(unit)) = (self.kind(&one.kind)?, self.unit(&one.unit)) {
-                plan.impact.push(ImpactTotal { target: one.target.into(), kind, unit, count: one.count });
+        for total in read.impact {
+            if let (kind, Some(unit)) = (self.kind(&total.kind)?, self.unit(&total.unit)) {
+                plan.impact.push(ImpactTotal { target: total.target.into(), kind, unit, count: total.count });
             }
         }
-        let objects = read.objects.into_iter().map(|one| self.object(one)).collect::<Result<Vec<_>, _>>()?;
-        let known: HashSet<&ResourceId> = objects.iter().map(|one| &one.id).collect();
+        let objects = read.objects.into_iter().map(|object| self.object(object)).collect::<Result<Vec<_>, _>>()?;
+        let known: HashSet<&ResourceId> = objects.iter().map(|desired| &desired.id).collect();
         if let Some(change) = plan.changes.iter().find(|change| !known.contains(&change.id)) {
             return Err(FileError::Shape(format!("nothing says what {} is", change.id)));
         }
@@ -271,7 +277,7 @@ impl Reading<'_> {
 
     fn change(&mut self, change: document::Change) -> Result<Change, FileError> {
         let action =
-            [Action::Create, Action::Update, Action::Delete].into_iter().find(|one| one.name() == change.action);
+            [Action::Create, Action::Update, Action::Delete].into_iter().find(|action| action.name() == change.action);
         let mut field_notes = BTreeMap::new();
         let fields = change.fields.into_iter().map(|field| {
             let path = self::path(&field.path)?;
@@ -286,8 +292,9 @@ impl Reading<'_> {
             })
         });
         let fields = fields.collect::<Result<_, FileError>>()?;
-        let known =
-            |one: document::Before| Ok(KnownField { path: path(&one.path)?, value: one.value, display: one.display });
+        let known = |before: document::Before| {
+            Ok(KnownField { path: path(&before.path)?, value: before.value, display: before.display })
+        };
         let before = change.before.into_iter().map(known);
         Ok(Change {
             id: self.id(&change.address)?,
@@ -301,7 +308,7 @@ impl Reading<'_> {
             notes: change.notes,
             field_notes,
             impact: self.impact(change.impact),
-            after: change.after.iter().map(|one| self.id(one)).collect::<Result<_, _>>()?,
+            after: change.after.iter().map(|text| self.id(text)).collect::<Result<_, _>>()?,
             precondition: change.precondition.into(),
             origin: self.origin(&change.at),
         })
@@ -318,15 +325,16 @@ impl Reading<'_> {
     }
 
     fn call(&self, call: document::Call, setups: &[Setup]) -> Result<Call, FileError> {
-        let platform = setups.iter().find(|one| *one.target == *call.target).map(|one| &*one.platform);
-        let platform = self.platforms.iter().find(|one| Some(one.name()) == platform);
+        let platform = setups.iter().find(|setup| *setup.target == *call.target).map(|setup| &*setup.platform);
+        let platform = self.platforms.iter().find(|provider| Some(provider.name()) == platform);
         // What only reads is no call of a plan.
-        let operation = platform.and_then(|one| one.operation(&call.operation).filter(|name| !one.is_read(name)));
+        let operation =
+            platform.and_then(|platform| platform.operation(&call.operation).filter(|name| !platform.is_read(name)));
         let operation = operation.ok_or_else(|| FileError::Shape(format!("there is no call `{}`", call.operation)))?;
         Ok(Call {
             request: Request { operation, arguments: call.arguments, repeatable: call.repeatable },
             target: call.target.into(),
-            serves: call.serves.iter().map(|one| self.id(one)).collect::<Result<_, _>>()?,
+            serves: call.serves.iter().map(|serve| self.id(serve)).collect::<Result<_, _>>()?,
         })
     }
 
@@ -343,45 +351,45 @@ impl Reading<'_> {
         Ok(Blocked { id: self.id(&blocked.address)?, target: blocked.target.into(), origin, cause })
     }
 
-    fn diagnostic(&mut self, one: document::Diagnostic) -> Diagnostic {
-        let origin = one.at.map(|at| self.origin(&at));
+    fn diagnostic(&mut self, problem: document::Diagnostic) -> Diagnostic {
+        let origin = problem.at.map(|at| self.origin(&at));
         Diagnostic {
-            code: Cow::Owned(one.code),
-            severity: if one.severity == Severity::Warning.name() { Severity::Warning } else { Severity::Error },
-            message: one.message,
+            code: Cow::Owned(problem.code),
+            severity: if problem.severity == Severity::Warning.name() { Severity::Warning } else { Severity::Error },
+            message: problem.message,
             labels: origin.into_iter().map(|origin| crate::diagnostic::Label { origin, text: String::new() }).collect(),
-            hint: one.hint,
+            hint: problem.hint,
             hidden: false,
         }
     }
 
-    fn object(&mut self, one: document::Object) -> Result<Desired, FileError> {
-        let ensure = match &*one.ensure {
+    fn object(&mut self, object: document::Object) -> Result<Desired, FileError> {
+        let ensure = match &*object.ensure {
             "existing" => Ensure::Existing,
             "present" => Ensure::Present,
             "absent" => Ensure::Absent,
             other => return Err(FileError::Shape(format!("`ensure: {other}` is unknown"))),
         };
-        let references = one
+        let references = object
             .references
             .into_iter()
             .map(|reference| Ok(Reference { to: self.id(&reference.address)?, origin: self.origin(&reference.at) }));
         let references = references.collect::<Result<_, FileError>>()?;
-        let fields = one.fields.into_iter().map(|(text, field)| Ok((path(&text)?, self.located(field))));
+        let fields = object.fields.into_iter().map(|(text, field)| Ok((path(&text)?, self.located(field))));
         let fields = fields.collect::<Result<_, FileError>>()?;
         Ok(Desired {
-            id: self.id(&one.address)?,
-            target: one.target.into(),
+            id: self.id(&object.address)?,
+            target: object.target.into(),
             ensure,
-            locator: one.locator.into_iter().map(|(name, field)| (name.into(), self.located(field))).collect(),
+            locator: object.locator.into_iter().map(|(name, field)| (name.into(), self.located(field))).collect(),
             references,
             fields,
-            labels: one.labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
-            origin: self.origin(&one.at),
-            selected: one.changes,
-            protect: one.protect,
-            exclusive: one.exclusive,
-            policies: policies(&one.policies)?,
+            labels: object.labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            origin: self.origin(&object.at),
+            selected: object.changes,
+            protect: object.protect,
+            exclusive: object.exclusive,
+            policies: policies(&object.policies)?,
         })
     }
 

@@ -161,9 +161,9 @@ pub fn remedies(excesses: &[Excess]) -> Vec<String> {
     let mut widest: BTreeMap<String, Limit> = BTreeMap::new();
     for (flag, limit) in remedies {
         let wider = match (widest.get(&flag), limit) {
-            (Some(Limit::Percent(one)), Limit::Percent(other)) => Limit::Percent(other.max(*one)),
+            (Some(Limit::Percent(share)), Limit::Percent(other)) => Limit::Percent(other.max(*share)),
             (Some(share @ Limit::Percent(_)), _) => *share,
-            (Some(Limit::Count(one)), Limit::Count(other)) => Limit::Count(other.max(*one)),
+            (Some(Limit::Count(number)), Limit::Count(other)) => Limit::Count(other.max(*number)),
             (_, limit) => limit,
         };
         widest.insert(flag, wider);
@@ -174,10 +174,10 @@ pub fn remedies(excesses: &[Excess]) -> Vec<String> {
 /// Returns the limits that a plan exceeds. Reaching one is fine.
 pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
     let mut excesses = Vec::new();
-    let groups: BTreeSet<_> = plan.changes.iter().map(|one| (one.target.clone(), one.id.kind)).collect();
+    let groups: BTreeSet<_> = plan.changes.iter().map(|change| (change.target.clone(), change.id.kind)).collect();
     for (target, kind) in groups {
-        let changes = || plan.changes.iter().filter(|one| one.target == target && one.id.kind == kind);
-        let implicit = changes().filter(|one| one.implicit).count();
+        let changes = || plan.changes.iter().filter(|change| change.target == target && change.id.kind == kind);
+        let implicit = changes().filter(|change| change.implicit).count();
         let among = plan.live.get(&(target.clone(), kind)).copied().unwrap_or_default() + implicit;
         let limits = safety.of(kind);
         let excess = |what, count, among, limit| Excess { kind, target: target.clone(), what, count, among, limit };
@@ -187,11 +187,12 @@ pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
             }
         };
         let share = matches!(limits.changes, Some(Limit::Percent(_)));
-        let counted = changes().filter(|one| !share || one.action != Action::Create).count();
+        let counted = changes().filter(|change| !share || change.action != Action::Create).count();
         let few = share && among < limits.min_objects.unwrap_or(MIN_OBJECTS);
         check("changes", counted, limits.changes.filter(|_| !few));
         check("deletes", implicit, limits.deletes);
-        for ImpactTotal { unit, count, .. } in plan.impact.iter().filter(|one| one.target == target && one.kind == kind)
+        for ImpactTotal { unit, count, .. } in
+            plan.impact.iter().filter(|total| total.target == target && total.kind == kind)
         {
             // What nobody looked at is unknown too.
             if let Some(limit) = limits.max_impact.get(*unit)
@@ -224,7 +225,7 @@ pub fn acknowledgement(plan: &Plan, excesses: &[Excess]) -> String {
     };
     for change in &plan.changes {
         let mut fields: Vec<_> = change.fields.iter().collect();
-        fields.sort_by(|one, other| one.path.cmp(&other.path));
+        fields.sort_by(|field, other| field.path.cmp(&other.path));
         let fields: Vec<_> = fields.iter().map(|field| json!([field.path.as_str(), field.from, field.to])).collect();
         let id = change.id.to_string();
         take(json!([id, *change.target, change.action.name(), change.implicit, change.handle, fields]));

@@ -11,7 +11,8 @@ use crate::model::{Action, Call, Change, ResourceId, has_placeholder};
 /// Returns where a saved plan contradicts itself, as far as that shows without reading what is live; nothing where it
 /// does not. Calls serve its changes, on their target, and limits count among as many objects as it is about.
 pub fn contradiction(saved: &Plan) -> Option<String> {
-    let changes: HashSet<(&str, &ResourceId)> = saved.changes.iter().map(|one| (&*one.target, &one.id)).collect();
+    let changes: HashSet<(&str, &ResourceId)> =
+        saved.changes.iter().map(|change| (&*change.target, &change.id)).collect();
     let serves_changes = |call: &Call| call.serves.iter().all(|id| changes.contains(&(&*call.target, id)));
     if let Some(call) = saved.calls.iter().find(|call| call.serves.is_empty() || !serves_changes(call)) {
         return Some(format!("its call `{}` serves {}, without a change there", call.request.operation, objects(call)));
@@ -56,14 +57,14 @@ pub fn mismatch(
     let again = plan(states);
     let is_whole = fresh.len() == saved_change_states.len();
     let is_expected = |call: &Call| {
-        let same_objects = || again.calls.iter().filter(|one| is_alike(one, call) && one.serves == call.serves);
+        let same_objects = || again.calls.iter().filter(|sent| is_alike(sent, call) && sent.serves == call.serves);
         if is_whole {
             return again.calls.contains(call);
         }
         // Without those that moved, batches are others, and what was to be made has an id.
         let is_exact = call.serves.iter().all(|id| fresh.contains(id)) && !has_placeholder(&call.request.arguments);
-        let exact = !is_exact || same_objects().next().is_none() || same_objects().any(|one| one == call);
-        let serves = |id: &&ResourceId| again.calls.iter().any(|one| is_alike(one, call) && one.serves.contains(id));
+        let exact = !is_exact || same_objects().next().is_none() || same_objects().any(|sent| sent == call);
+        let serves = |id: &&ResourceId| again.calls.iter().any(|sent| is_alike(sent, call) && sent.serves.contains(id));
         exact && call.serves.iter().filter(|id| fresh.contains(id)).all(|id| serves(&id))
     };
     if let Some(call) = saved.calls.iter().find(|call| !is_expected(call)) {
@@ -73,8 +74,8 @@ pub fn mismatch(
     Some(format!("it lacks the call `{}` that {} needs", missing.request.operation, objects(missing)))
 }
 
-fn is_alike(one: &Call, other: &Call) -> bool {
-    one.target == other.target && one.request.operation == other.request.operation
+fn is_alike(call: &Call, other: &Call) -> bool {
+    call.target == other.target && call.request.operation == other.request.operation
 }
 
 fn unexpected(call: &Call) -> String {
@@ -84,7 +85,7 @@ fn unexpected(call: &Call) -> String {
 fn objects(call: &Call) -> String {
     match call.serves.as_slice() {
         [] => "no object".to_owned(),
-        [one] => one.to_string(),
+        [only] => only.to_string(),
         [first, rest @ ..] => format!("{first} and {} more", rest.len()),
     }
 }

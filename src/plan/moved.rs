@@ -32,7 +32,7 @@ pub fn moved(change: &Change, states: &[TargetState<'_>]) -> String {
 
 /// Returns the fields that moved: those whose live value the kind finds to be another one than the planned one.
 fn fields(change: &Change, live: &Live, state: &TargetState<'_>) -> Vec<String> {
-    let desired: Option<&Desired> = state.desired.iter().copied().find(|one| one.id == change.id);
+    let desired: Option<&Desired> = state.desired.iter().copied().find(|desired| desired.id == change.id);
     if change.action != Action::Update {
         return Vec::new();
     }

@@ -18,14 +18,14 @@ use crate::{
 impl<'a> TargetState<'a> {
     /// Works out, when all is read, what of each live object is enforced.
     pub fn apply_policies(&mut self) {
-        for one in &self.desired {
-            if one.policies.enforce_all() || one.ensure == Ensure::Absent {
+        for desired in &self.desired {
+            if desired.policies.enforce_all() || desired.ensure == Ensure::Absent {
                 continue;
             }
-            if let Some(ObservedState::Found(live)) = self.facts.observed(&one.id) {
-                let live = ObservedState::Found(reduced(one, live, self.kind(&one.id), &self.facts));
-                self.facts.record(one.id.clone(), live);
-                self.enforced.insert(one.id.clone(), of_policy(one, Policy::Enforce));
+            if let Some(ObservedState::Found(live)) = self.facts.observed(&desired.id) {
+                let live = ObservedState::Found(reduced(desired, live, self.kind(&desired.id), &self.facts));
+                self.facts.record(desired.id.clone(), live);
+                self.enforced.insert(desired.id.clone(), of_policy(desired, Policy::Enforce));
             }
         }
     }
@@ -37,9 +37,9 @@ impl<'a> TargetState<'a> {
 }
 
 /// The live object without rivals for unique values that are not enforced.
-fn reduced(one: &Desired, live: &Live, kind: Option<&dyn Kind>, facts: &Facts) -> Live {
-    let unique_keys =
-        kind.map(|kind| kind.unique_keys(&of_policy(one, Policy::Enforce), Some(live), CreateContext::none(), facts));
+fn reduced(desired: &Desired, live: &Live, kind: Option<&dyn Kind>, facts: &Facts) -> Live {
+    let unique_keys = kind
+        .map(|kind| kind.unique_keys(&of_policy(desired, Policy::Enforce), Some(live), CreateContext::none(), facts));
     let mut live = live.clone();
     live.key_conflicts
         .retain(|rival| unique_keys.as_ref().is_none_or(|unique_keys| unique_keys.desired.contains(&rival.claim)));

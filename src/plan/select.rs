@@ -13,31 +13,32 @@ use crate::{
 /// What is ignored is no part. Objects that a part refers to stay, to be read. Where a part removes what no document
 /// declares, or one of the scopes to prune does, all documents of its kind stay: what they declare is not to be removed.
 pub fn select(desired: &mut Vec<Desired>, scopes: &[Desired], is_selected: &dyn Fn(&Desired) -> bool) {
-    desired.iter_mut().for_each(|one| one.selected = !one.policies.ignore_all() && is_selected(one));
-    let parts = || desired.iter().filter(|one| one.selected);
-    let needs = Needs::of(parts(), parts().filter(|one| one.exclusive).chain(scopes));
-    desired.retain(|one| one.selected || needs.has(one));
+    desired.iter_mut().for_each(|desired| desired.selected = !desired.policies.ignore_all() && is_selected(desired));
+    let parts = || desired.iter().filter(|desired| desired.selected);
+    let needs = Needs::of(parts(), parts().filter(|desired| desired.exclusive).chain(scopes));
+    desired.retain(|desired| desired.selected || needs.has(desired));
 }
 
 /// Returns those of the objects that are selected, what [`select`] would leave beside them, and what tells which objects
 /// they mean.
 pub fn part(states: &[TargetState<'_>], is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {
     let desired: Vec<&Desired> = states.iter().flat_map(TargetState::objects).collect();
-    let parts = || desired.iter().copied().filter(|one| is_selected(one));
-    let needs = Needs::of(parts(), parts().filter(|one| one.exclusive));
+    let parts = || desired.iter().copied().filter(|desired| is_selected(desired));
+    let needs = Needs::of(parts(), parts().filter(|desired| desired.exclusive));
     let mut telling = BTreeSet::new();
     for state in states {
         let all: Vec<&Desired> = state.objects().collect();
-        let some: Vec<&Desired> = all.iter().copied().filter(|one| is_selected(one)).collect();
-        telling.extend(implicit_dependencies(state.platform, &some, &all).into_iter().map(|one| &one.id));
+        let some: Vec<&Desired> = all.iter().copied().filter(|desired| is_selected(desired)).collect();
+        telling.extend(implicit_dependencies(state.platform, &some, &all).into_iter().map(|desired| &desired.id));
     }
-    let kept = desired.iter().filter(|one| is_selected(one) || needs.has(one) || telling.contains(&one.id));
-    kept.map(|one| Desired { selected: is_selected(one), ..(*one).clone() }).collect()
+    let kept =
+        desired.iter().filter(|desired| is_selected(desired) || needs.has(desired) || telling.contains(&desired.id));
+    kept.map(|desired| Desired { selected: is_selected(desired), ..(*desired).clone() }).collect()
 }
 
 /// Returns those documents of all that tell which objects some of them mean, by no reference.
 pub fn implicit_dependencies<'d>(platform: &dyn Platform, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
-    let of = |name: &str| some.iter().copied().filter(|one| one.id.kind == name).collect::<Vec<_>>();
+    let of = |name: &str| some.iter().copied().filter(|desired| desired.id.kind == name).collect::<Vec<_>>();
     let groups = platform.kinds().iter().map(|kind| (kind, of(kind.name())));
     groups
         .filter(|(_, some)| !some.is_empty())
@@ -54,12 +55,14 @@ struct Needs {
 impl Needs {
     fn of<'d>(parts: impl Iterator<Item = &'d Desired>, exclusive: impl Iterator<Item = &'d Desired>) -> Self {
         Self {
-            referred: parts.flat_map(|one| one.references.iter().map(|reference| reference.to.clone())).collect(),
-            whole: exclusive.map(|one| (one.id.kind, one.target.clone())).collect(),
+            referred: parts
+                .flat_map(|desired| desired.references.iter().map(|reference| reference.to.clone()))
+                .collect(),
+            whole: exclusive.map(|desired| (desired.id.kind, desired.target.clone())).collect(),
         }
     }
 
-    fn has(&self, one: &Desired) -> bool {
-        self.referred.contains(&one.id) || self.whole.contains(&(one.id.kind, one.target.clone()))
+    fn has(&self, desired: &Desired) -> bool {
+        self.referred.contains(&desired.id) || self.whole.contains(&(desired.id.kind, desired.target.clone()))
     }
 }

@@ -25,14 +25,14 @@ pub(super) fn order_by_unique_keys<'s>(
     blocked: &mut BTreeMap<&'s ResourceId, Cause>,
 ) {
     let mut wanted: HashMap<&str, Vec<&ResourceId>> = HashMap::new();
-    for (id, one) in &*candidates {
-        one.wanted.iter().for_each(|claim| wanted.entry(claim).or_default().push(id));
+    for (id, candidate) in &*candidates {
+        candidate.wanted.iter().for_each(|claim| wanted.entry(claim).or_default().push(id));
     }
     let mut after: Vec<(&ResourceId, ResourceId)> = Vec::new();
     let mut wrong: Vec<(&ResourceId, Cause)> = Vec::new();
-    for (id, one) in &*candidates {
-        let origin = one.fields.first().map_or(&one.desired.origin, |field| &field.because);
-        for rival in one.key_conflicts {
+    for (id, candidate) in &*candidates {
+        let origin = candidate.fields.first().map_or(&candidate.desired.origin, |field| &field.because);
+        for rival in candidate.key_conflicts {
             let (claim, holder) = (&rival.claim, &rival.holder);
             let other = held.unique_keys.get(claim).or_else(|| held.labels.get(holder.as_str()));
             match other.filter(|holder| *holder != id) {
@@ -48,7 +48,7 @@ pub(super) fn order_by_unique_keys<'s>(
             }
         }
         let claimed =
-            one.wanted.iter().flat_map(|claim| wanted[claim.as_str()].iter().map(move |other| (claim, other)));
+            candidate.wanted.iter().flat_map(|claim| wanted[claim.as_str()].iter().map(move |other| (claim, other)));
         for (claim, other) in claimed.filter(|(_, other)| *other != id) {
             let message = format!("{id} and {other} are both to have {claim}");
             let diagnostic = Diagnostic::error("P131", message, origin);
@@ -64,32 +64,32 @@ pub(super) fn order_deletes<'s>(
     candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
     blocked: &mut BTreeMap<&'s ResourceId, Cause>,
 ) {
-    let deletes = || candidates.values().filter(|one| one.action == Action::Delete);
+    let deletes = || candidates.values().filter(|candidate| candidate.action == Action::Delete);
     let going: HashMap<&str, &ResourceId> =
-        deletes().filter_map(|one| Some((one.live?.label.as_str(), &one.desired.id))).collect();
+        deletes().filter_map(|candidate| Some((candidate.live?.label.as_str(), &candidate.desired.id))).collect();
     let mut after: Vec<(&ResourceId, ResourceId)> = Vec::new();
     let mut wrong: Vec<(&ResourceId, Cause)> = Vec::new();
-    for one in deletes() {
-        let Some(live) = one.live else { continue };
+    for candidate in deletes() {
+        let Some(live) = candidate.live else { continue };
         let on = live.depends_on.iter().filter_map(|label| going.get(label.as_str()));
-        after.extend(on.map(|other| (*other, one.desired.id.clone())));
+        after.extend(on.map(|other| (*other, candidate.desired.id.clone())));
         let stay: Vec<_> = live.holds.iter().filter(|label| !going.contains_key(label.as_str())).cloned().collect();
         if !stay.is_empty() {
-            let message = format!("{} cannot be removed: {} depends on it", one.desired.id, stay.join(", "));
-            let diagnostic = Diagnostic::error("P141", message, &one.desired.origin);
-            wrong.push((&one.desired.id, Cause::Wrong(vec![diagnostic.hint("declare it `ensure: absent` too")])));
+            let message = format!("{} cannot be removed: {} depends on it", candidate.desired.id, stay.join(", "));
+            let diagnostic = Diagnostic::error("P141", message, &candidate.desired.origin);
+            wrong.push((&candidate.desired.id, Cause::Wrong(vec![diagnostic.hint("declare it `ensure: absent` too")])));
         }
     }
     // What is to be made on an object that is to go: the documents contradict one another.
-    for one in candidates.values().filter(|one| one.action == Action::Create) {
-        let on = one.context.depends_on.iter().map(String::as_str);
+    for option in candidates.values().filter(|candidate| candidate.action == Action::Create) {
+        let on = option.context.depends_on.iter().map(String::as_str);
         for other in on.filter_map(|label| going.get(label)) {
             let message =
-                format!("{} is to be created, and {other}, on which it depends, is to be removed", one.desired.id);
-            let diagnostic = Diagnostic::error("P142", message, &one.desired.origin);
+                format!("{} is to be created, and {other}, on which it depends, is to be removed", option.desired.id);
+            let diagnostic = Diagnostic::error("P142", message, &option.desired.origin);
             let diagnostic = diagnostic.also(&candidates[*other].desired.origin, format!("{other} is declared absent"));
-            wrong.push((&one.desired.id, Cause::Wrong(vec![diagnostic])));
-            wrong.push((other, Cause::Needs(one.desired.id.clone())));
+            wrong.push((&option.desired.id, Cause::Wrong(vec![diagnostic])));
+            wrong.push((other, Cause::Needs(option.desired.id.clone())));
         }
     }
     resolve_order(after, wrong, candidates, blocked);
@@ -118,8 +118,8 @@ type Waiters<'s> = HashMap<ResourceId, Vec<&'s ResourceId>>;
 
 fn waiters<'s>(candidates: &BTreeMap<&'s ResourceId, Candidate<'s>>) -> Waiters<'s> {
     let mut waiters = Waiters::new();
-    for (id, one) in candidates {
-        one.after.iter().for_each(|other| waiters.entry(other.clone()).or_default().push(id));
+    for (id, candidate) in candidates {
+        candidate.after.iter().for_each(|other| waiters.entry(other.clone()).or_default().push(id));
     }
     waiters
 }

@@ -51,9 +51,9 @@ impl Impact {
     /// Returns the number of things below each object by their nouns; `None` if it is unknown.
     pub fn counts(&self) -> impl Iterator<Item = (&ResourceId, BTreeMap<&'static str, Option<u64>>)> {
         let count = |things: &Option<Arc<ImpactSet>>| things.as_ref().map(|things| things.count());
-        self.told
-            .iter()
-            .map(move |(id, impact_units)| (id, impact_units.iter().map(|(unit, one)| (*unit, count(one))).collect()))
+        self.told.iter().map(move |(id, impact_units)| {
+            (id, impact_units.iter().map(|(unit, impact_unit)| (*unit, count(impact_unit))).collect())
+        })
     }
 
     /// Returns the impact of all these objects in a unit, where things that several share count once; `None` if it is

@@ -3,8 +3,8 @@
 use unicode_security::confusable_detection::skeleton;
 
 /// Returns true if two different texts look the same, such as `é` in one character and in two.
-fn look_alike(one: &str, other: &str) -> bool {
-    one != other && !(one.is_ascii() && other.is_ascii()) && skeleton(one).eq(skeleton(other))
+fn look_alike(text: &str, other: &str) -> bool {
+    text != other && !(text.is_ascii() && other.is_ascii()) && skeleton(text).eq(skeleton(other))
 }
 
 /// Returns the question whether the candidate nearest to a word is meant; where both look the same, how they differ.
@@ -14,8 +14,10 @@ pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>)
         return Some(format!("did you mean `{near}`?"));
     }
     let spelt = |text: &str, beside: &str| -> String {
-        let is_plain = |one: char| one.is_ascii() || beside.contains(one);
-        text.chars().map(|one| if is_plain(one) { one.to_string() } else { one.escape_unicode().to_string() }).collect()
+        let is_plain = |letter: char| letter.is_ascii() || beside.contains(letter);
+        text.chars()
+            .map(|letter| if is_plain(letter) { letter.to_string() } else { letter.escape_unicode().to_string() })
+            .collect()
     };
     let (written, known) = (spelt(word, near), spelt(near, word));
     Some(format!("did you mean `{near}`? It looks the same, but is written `{known}`, and this `{written}`"))

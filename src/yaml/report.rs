@@ -57,9 +57,13 @@ pub(super) fn suspicion(text: &str, origin: &Origin) -> Option<Diagnostic> {
                    composed one, which looks the same";
     let spelt: String = composed
         .chars()
-        .map(
-            |one| if one.is_ascii() || text.contains(one) { one.to_string() } else { one.escape_unicode().to_string() },
-        )
+        .map(|letter| {
+            if letter.is_ascii() || text.contains(letter) {
+                letter.to_string()
+            } else {
+                letter.escape_unicode().to_string()
+            }
+        })
         .collect();
     Some(Diagnostic::warning("Y104", message, origin).hint(format!("composed it is \"{spelt}\"")))
 }

@@ -78,13 +78,14 @@ impl<'a, 's> Section<'a, 's> {
                     .push(diagnostic.hint(format!("`{WIDE_COLON}` is a full-width colon, write `:` and a blank")));
                 continue;
             }
-            if key.key().bytes().all(|one| one.is_ascii_digit() || one == b'-') && !key.key().is_empty() {
+            if key.key().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') && !key.key().is_empty() {
                 diagnostics.push(diagnostic.hint("within {} a text with a comma has to be quoted, such as \"80,443\""));
                 continue;
             }
             if key.key().trim() != key.key() {
                 // YAML takes only the blanks of ASCII for indentation.
-                let blank = key.key().chars().find(|one| one.is_whitespace()).unwrap_or_default().escape_unicode();
+                let blank =
+                    key.key().chars().find(|letter| letter.is_whitespace()).unwrap_or_default().escape_unicode();
                 diagnostics.push(diagnostic.hint(format!("it begins or ends with `{blank}`: write ordinary spaces")));
                 continue;
             }

@@ -125,10 +125,10 @@ mod tests {
         yaml::load(file, text, &mut found);
         let shown: Vec<String> = found
             .iter()
-            .map(|one| {
-                let origin = one.origin().expect("it has a place");
+            .map(|diagnostic| {
+                let origin = diagnostic.origin().expect("it has a place");
                 let position = sources.position(origin);
-                format!("{} {}:{} {}", one.code, position.line, position.column, &text[origin.range()])
+                format!("{} {}:{} {}", diagnostic.code, position.line, position.column, &text[origin.range()])
             })
             .collect();
         assert_eq!(shown, expected, "{text}");

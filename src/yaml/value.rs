@@ -116,7 +116,7 @@ fn refuse_numbers(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>
             }
             Typed::Float(value) if !value.is_finite() => {
                 let text = &scalar.text;
-                let is_number = text.contains(|one: char| one.is_ascii_digit());
+                let is_number = text.contains(|letter: char| letter.is_ascii_digit());
                 diagnostics.push(if is_number {
                     let message = format!("{what} is too large: {text} is beyond what JSON numbers hold");
                     Diagnostic::error("Y209", message, &node.origin).hint(format!("write \"{text}\" for the text"))

@@ -127,7 +127,7 @@ fn slip() -> impl Strategy<Value = Slip> {
         at().prop_map(Slip::Unasked),
         at().prop_map(Slip::Drop),
         object().prop_map(Slip::Add),
-        (at(), at()).prop_map(|(one, other)| Slip::Swap(one, other)),
+        (at(), at()).prop_map(|(number, other)| Slip::Swap(number, other)),
     ]
 }
 
@@ -155,10 +155,10 @@ fn slipped(mut world: World, slip: &Slip) -> World {
         Slip::Unasked(at) => change(*at, &|one| (one.implicit, one.removed) = (!one.implicit, true)),
         Slip::Drop(at) if count > 0 => drop(world.objects.remove(at % count)),
         Slip::Add(object) => world.objects.push(object.clone()),
-        Slip::Swap(one, other) if count > 0 => {
+        Slip::Swap(number, other) if count > 0 => {
             let declared = world.objects[other % count].declared;
-            world.objects[other % count].declared = world.objects[one % count].declared;
-            world.objects[one % count].declared = declared;
+            world.objects[other % count].declared = world.objects[number % count].declared;
+            world.objects[number % count].declared = declared;
         }
         Slip::Rotate(_) | Slip::Drop(_) | Slip::Swap(..) => {}
     }
@@ -168,8 +168,10 @@ fn slipped(mut world: World, slip: &Slip) -> World {
 /// Leaves out objects that contradict others: addresses and live objects are there once.
 fn sound(mut world: World) -> World {
     let (mut names, mut handles) = (BTreeSet::new(), BTreeSet::new());
-    world.objects.retain(|one| names.insert(one.name) && handles.insert((one.target, one.model, one.id)));
-    world.objects.iter_mut().for_each(|one| one.removed |= one.implicit);
+    world
+        .objects
+        .retain(|object| names.insert(object.name) && handles.insert((object.target, object.model, object.id)));
+    world.objects.iter_mut().for_each(|object| object.removed |= object.implicit);
     world
 }
 
@@ -217,7 +219,7 @@ impl Object {
 fn effects(world: &World) -> BTreeSet<String> {
     let mut effects: BTreeSet<String> = world.objects.iter().filter_map(Object::effect).collect();
     let changing: BTreeSet<usize> =
-        world.objects.iter().filter(|one| one.effect().is_some()).map(|one| one.target).collect();
+        world.objects.iter().filter(|object| object.effect().is_some()).map(|object| object.target).collect();
     if world.associations.is_none_or(|count| count > MOST) {
         effects.extend(changing.iter().map(|target| format!("below {target}: {:?}", world.associations)));
     }
@@ -239,11 +241,11 @@ fn definition(facts: &mut Facts) {
 /// Plans as the program does, and returns the acknowledgement that it prints.
 fn acknowledgement(world: &World) -> (Plan, String) {
     let mut sources = Sources::default();
-    let asked: Vec<&Object> = world.objects.iter().filter(|one| !one.implicit).collect();
+    let asked: Vec<&Object> = world.objects.iter().filter(|object| !object.implicit).collect();
     let files: Vec<_> = (0..world.files)
         .map(|file| {
             let mine = asked.iter().enumerate().filter(|(at, _)| at % world.files == file);
-            let text: String = mine.map(|(_, one)| one.document(world)).collect();
+            let text: String = mine.map(|(_, object)| object.document(world)).collect();
             sources.add(format!("{file}.yaml"), text)
         })
         .collect();
@@ -257,15 +259,17 @@ fn acknowledgement(world: &World) -> (Plan, String) {
     );
     assert!(diagnostics.is_empty() && set.desired.len() == asked.len(), "{diagnostics:?}");
     let by_id: BTreeMap<ResourceId, &Object> =
-        world.objects.iter().map(|one| (ResourceId::new("Instance", format!("n{}", one.name)), one)).collect();
+        world.objects.iter().map(|object| (ResourceId::new("Instance", format!("n{}", object.name)), object)).collect();
     let states: Vec<TargetState<'_>> = (0..TARGETS.len())
         .map(|target| {
-            let desired: Vec<&Desired> = set.desired.iter().filter(|one| *one.target == *TARGETS[target]).collect();
+            let desired: Vec<&Desired> =
+                set.desired.iter().filter(|desired| *desired.target == *TARGETS[target]).collect();
             let mut facts = Facts::default();
             definition(&mut facts);
-            let mine = by_id.iter().filter(|(_, one)| one.target == target);
-            mine.clone().for_each(|(id, one)| facts.record(id.clone(), ObservedState::Found(one.live())));
-            let surplus = mine.filter(|(_, one)| one.implicit).map(|(id, one)| surplus(id, one, &mut sources));
+            let mine = by_id.iter().filter(|(_, object)| object.target == target);
+            mine.clone().for_each(|(id, object)| facts.record(id.clone(), ObservedState::Found(object.live())));
+            let surplus =
+                mine.filter(|(_, object)| object.implicit).map(|(id, object)| surplus(id, object, &mut sources));
             let surplus = surplus.collect();
             TargetState {
                 target: TARGETS[target].into(),
@@ -301,8 +305,8 @@ fn acknowledgement(world: &World) -> (Plan, String) {
 }
 
 /// An object that no document declares, as a scope of `prune` finds it.
-fn surplus(id: &ResourceId, one: &Object, sources: &mut Sources) -> Desired {
-    let file = sources.add("reconcile.yaml".to_owned(), one.document(&World { comment: false, ..EMPTY }));
+fn surplus(id: &ResourceId, object: &Object, sources: &mut Sources) -> Desired {
+    let file = sources.add("reconcile.yaml".to_owned(), object.document(&World { comment: false, ..EMPTY }));
     let targets: Targets = TARGETS.map(|name| (name, "bk-cmdb", false)).into_iter().collect();
     let (set, _) = manifest::decode(
         sources,
@@ -329,19 +333,19 @@ fn none_passes_but_its_own() {
     let pairs = (world(), vec(slip(), 1..4), prop::option::weighted(0.1, world()));
     let (mut same, mut different) = (0, 0);
     let mut runner = TestRunner::new(config);
-    let mut check = |one: World, slips: Vec<Slip>, stranger: Option<World>| -> Result<(), TestCaseError> {
-        let one = sound(one);
-        let other = stranger.unwrap_or_else(|| slips.iter().fold(one.clone(), slipped));
+    let mut check = |case: World, slips: Vec<Slip>, stranger: Option<World>| -> Result<(), TestCaseError> {
+        let world = sound(case);
+        let other = stranger.unwrap_or_else(|| slips.iter().fold(world.clone(), slipped));
         let other = sound(other);
-        let ((plan, own), (another, given)) = (acknowledgement(&one), acknowledgement(&other));
-        prop_assert_eq!(plan.changes.len(), one.objects.iter().filter_map(Object::effect).count());
-        let is_same = effects(&one) == effects(&other);
+        let ((plan, own), (another, given)) = (acknowledgement(&world), acknowledgement(&other));
+        prop_assert_eq!(plan.changes.len(), world.objects.iter().filter_map(Object::effect).count());
+        let is_same = effects(&world) == effects(&other);
         prop_assert_eq!(own == given, is_same, "{:#?}\n{:#?}", plan.changes, another.changes);
         *(if is_same { &mut same } else { &mut different }) += 1;
         Ok(())
     };
     let check = std::cell::RefCell::new(&mut check);
-    let run = runner.run(&pairs, |(one, slips, stranger)| (check.borrow_mut())(one, slips, stranger));
+    let run = runner.run(&pairs, |(world, slips, stranger)| (check.borrow_mut())(world, slips, stranger));
     run.unwrap_or_else(|error| panic!("{error}"));
     let pairs = same + different;
     assert!(same * 10 > pairs && different * 4 > pairs, "the pairs tell little: {different} of {pairs} differ");

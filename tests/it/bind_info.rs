@@ -234,14 +234,14 @@ fn an_id_of_a_row_removed_in_an_earlier_run_is_not_handed_on() {
         assert_eq!(ids, expected, "{held:?} {declared}");
         site.assert_converged();
     };
-    let one = || json!([row(1, "2", "80", "1")]);
+    let build = || json!([row(1, "2", "80", "1")]);
     let add = "[{port: 80}, {ip: 127.0.0.1, port: 7001, protocol: udp, enable: true}]";
-    check(one(), &[], add, &[1, 2]);
-    check(one(), &[&[1, 2, 6]], add, &[1, 7]);
+    check(build(), &[], add, &[1, 2]);
+    check(build(), &[&[1, 2, 6]], add, &[1, 7]);
     // Whichever module, page or service instance holds it.
-    check(one(), &[&[1], &[1, 4], &[], &[1, 3]], add, &[1, 5]);
+    check(build(), &[&[1], &[1, 4], &[], &[1, 3]], add, &[1, 5]);
     let many: Vec<&[i64]> = (0..450).map(|at| if at == 449 { &[1, 9][..] } else { &[1][..] }).collect();
-    check(one(), &many, add, &[1, 10]);
+    check(build(), &many, add, &[1, 10]);
     // Nothing is left in the template, and everything on the hosts.
     check(json!([]), &[&[1, 2]], "[{ip: 127.0.0.1, port: 7001, protocol: udp, enable: true}]", &[3]);
 }

@@ -188,14 +188,14 @@ fn what_is_only_reported_is_cut_first() {
         let row =
             |number: usize| json!({"bk_inst_id": number + 1, "bk_inst_name": format!("sw-{number}"), "ports": 24});
         state["bk-cmdb"]["instances"]["bk_switch"] = (0..changes + reported).map(row).collect();
-        let one = |number: usize| {
+        let build = |number: usize| {
             // The reported ones come first in the file and are the smaller ones.
             let is_reported = number < reported;
             let fields = if is_reported { "ports: 48".to_owned() } else { format!("ports: 48, remark: {remark}") };
             let text = switch(&format!("sw-{number}"), &format!("bk_inst_name: sw-{number}"), &fields);
             if is_reported { text.replace("spec:", "spec:\n  policy: report") } else { text }
         };
-        let site = Site::with(&state, &[("all.yaml", &(0..changes + reported).map(one).collect::<String>())]);
+        let site = Site::with(&state, &[("all.yaml", &(0..changes + reported).map(build).collect::<String>())]);
         Reports::of(&site, &["plan"], 0)
     };
     let reports = check(300, 40);
@@ -221,7 +221,7 @@ fn fingerprints_do_not_move_with_lines() {
     let prints = |reports: &Reports| -> (Vec<Value>, Vec<Value>) {
         let issues = reports.json("gitlab-code-quality");
         let of = |pointer: &str| {
-            issues.as_array().into_iter().flatten().filter_map(|one| one.pointer(pointer).cloned()).collect()
+            issues.as_array().into_iter().flatten().filter_map(|row| row.pointer(pointer).cloned()).collect()
         };
         (of("/fingerprint"), of("/location/lines/begin"))
     };

@@ -23,7 +23,7 @@ fn document(file: &str) -> Value {
     let id = sources.add(file, text.clone());
     let mut diagnostics = Vec::new();
     let documents = reconcile::yaml::load(id, &text, &mut diagnostics);
-    let wrong: Vec<_> = diagnostics.iter().filter(|one| one.is_error()).collect();
+    let wrong: Vec<_> = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).collect();
     assert!(documents.len() == 1 && wrong.is_empty(), "{file}: {wrong:?}");
     documents[0].root.to_json()
 }

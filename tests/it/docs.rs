@@ -53,12 +53,12 @@ struct Block {
 
 impl Block {
     fn has(&self, mark: &str) -> bool {
-        self.marks.iter().any(|one| one == mark)
+        self.marks.iter().any(|text| text == mark)
     }
 
     /// The value of a mark such as `file=nginx.yaml`.
     fn value(&self, mark: &str) -> Option<&str> {
-        self.marks.iter().find_map(|one| one.strip_prefix(mark)?.strip_prefix('='))
+        self.marks.iter().find_map(|text| text.strip_prefix(mark)?.strip_prefix('='))
     }
 
     fn text(&self) -> String {

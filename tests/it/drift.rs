@@ -126,8 +126,8 @@ fn an_instance_whose_records_cannot_be_had() {
     site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "operator": "bob"}));
     refuse_audits(&site);
     let by = |verdict: &str, by: &str| {
-        let one = json!([verdict, "changed", by, "object", null]);
-        json!({"operator": one, "ports": one})
+        let row = json!([verdict, "changed", by, "object", null]);
+        json!({"operator": row, "ports": row})
     };
     // Zoe edited the operator alone, which the row does not tell.
     assert_eq!(seen(&site), by("unknown", "zoe"));
@@ -162,8 +162,8 @@ fn an_older_server() {
     let told = json!({"operator": ["drift", "changed", "zoe", "audit", "alice"], "ports": ports});
     assert_eq!(seen(&site), told);
     refuse_audits(&site);
-    let one = json!(["unknown", "changed", "zoe", "object", null]);
-    assert_eq!(seen(&site), json!({"operator": one, "ports": one}));
+    let row = json!(["unknown", "changed", "zoe", "object", null]);
+    assert_eq!(seen(&site), json!({"operator": row, "ports": row}));
 }
 
 #[test]

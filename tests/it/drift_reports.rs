@@ -74,7 +74,7 @@ fn every_form_tells_who_did_it() {
     assert_eq!(document["summary"]["drift"], 2);
     let sarif = reports.json("sarif");
     let results = sarif["runs"][0]["results"].as_array().expect("results");
-    let told: Vec<_> = results.iter().map(|one| (one["ruleId"].as_str(), one["level"].as_str())).collect();
+    let told: Vec<_> = results.iter().map(|result| (result["ruleId"].as_str(), result["level"].as_str())).collect();
     assert_eq!(told, [(Some("drift"), Some("warning")); 2]);
     let planned = reports.events("planned_change");
     assert_eq!(planned.len(), 2);
@@ -99,12 +99,17 @@ fn an_edit_alone_is_a_note_and_what_nobody_knows_is_said() {
     let reports = Reports::of(&site, &["drift"], 0);
     assert!(reports.text("markdown").contains("## drift: 0 drifted, 2 edited, 0 unknown which"));
     assert!(reports.text("markdown").contains("# edit: never there (audit record)"), "{}", reports.text("markdown"));
-    assert!(reports.annotations().iter().all(|one| one.kind == "notice" && one.title.starts_with("edit: ")));
+    assert!(
+        reports
+            .annotations()
+            .iter()
+            .all(|annotation| annotation.kind == "notice" && annotation.title.starts_with("edit: "))
+    );
     // What is the same for two fields is said once.
     assert_eq!(reports.text("github").matches("by admin").count(), 1, "{}", reports.text("github"));
     site.faults(&json!([{"operation": "list_operation_audit", "fault": "code", "code": 9_900_403, "message": "no"}]));
     let reports = Reports::of(&site, &["drift"], 0);
-    let titles: Vec<_> = reports.annotations().into_iter().map(|one| one.title).collect();
+    let titles: Vec<_> = reports.annotations().into_iter().map(|annotation| annotation.title).collect();
     assert_eq!(titles, ["drift or edit: create Instance/gone", "edit: update Instance/three"]);
     // Nothing differs.
     site.write("net.yaml", &switch("three", "bk_asset_id: A3", "ports: 24"));

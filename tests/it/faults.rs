@@ -192,8 +192,9 @@ spec:
     assert_eq!(output.code, Some(5), "{output}");
     let outcomes = output.json()["outcomes"].as_array().expect("outcomes").clone();
     let outcome = |address: &str| {
-        let one = outcomes.iter().find(|one| one["address"].as_str().is_some_and(|text| text.starts_with(address)));
-        one.map(|one| one["outcome"].clone()).unwrap_or_default()
+        let value =
+            outcomes.iter().find(|outcome| outcome["address"].as_str().is_some_and(|text| text.starts_with(address)));
+        value.map(|row| row["outcome"].clone()).unwrap_or_default()
     };
     assert_eq!(outcome("Instance/new"), "refused", "{output}");
     assert_eq!(outcome("InstanceAssociation/new-rack"), "skipped");

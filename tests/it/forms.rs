@@ -133,8 +133,8 @@ impl Reports {
             assert_eq!(costs, 1, "what it cost is one line");
         }
         check_markdown(self.text("markdown"));
-        for one in self.annotations() {
-            assert!(one.file.is_none_or(|file| site.path().join(&file).is_file()), "a file that is there");
+        for annotation in self.annotations() {
+            assert!(annotation.file.is_none_or(|file| site.path().join(&file).is_file()), "a file that is there");
         }
         check_counts(&self.json("gitlab"), &document);
         check_quality(self.text("gitlab-code-quality"));
@@ -191,7 +191,7 @@ fn check_events(events: &[Value], code: i32) {
     let types: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!(types.first(), Some(&"version"));
     assert_eq!(types.last(), Some(&"run_summary"));
-    assert_eq!(types.iter().filter(|one| matches!(**one, "version" | "run_summary")).count(), 2, "{types:?}");
+    assert_eq!(types.iter().filter(|text| matches!(**text, "version" | "run_summary")).count(), 2, "{types:?}");
     assert_eq!(events[events.len() - 1]["exit_code"], code);
     let times: Vec<&str> = events.iter().filter_map(|event| event["@timestamp"].as_str()).collect();
     assert_eq!(times.len(), events.len());
@@ -255,7 +255,7 @@ pub(crate) struct Annotation {
 fn annotations(text: &str) -> Vec<Annotation> {
     let read: Vec<Annotation> = text.split_terminator('\n').map(annotation).collect();
     for kind in ["error", "warning", "notice"] {
-        assert!(read.iter().filter(|one| one.kind == kind).count() <= 10, "{text}");
+        assert!(read.iter().filter(|annotation| annotation.kind == kind).count() <= 10, "{text}");
     }
     read
 }
@@ -298,7 +298,7 @@ fn check_counts(counts: &Value, document: &Value) {
         Some("Drift") => {
             let all = document["changes"].as_array().expect("a list");
             let of =
-                |action: &str| all.iter().filter(|one| one["action"] == action && one["policy"] == "enforce").count();
+                |action: &str| all.iter().filter(|row| row["action"] == action && row["policy"] == "enforce").count();
             json!({"create": of("create"), "update": of("update"), "delete": of("delete")})
         }
         _ => json!({}),
@@ -326,7 +326,7 @@ fn check_quality(text: &str) {
     let issues: Value = serde_json::from_str(text).expect("it is JSON");
     conforms(&schema, &issues, "code quality");
     let issues = issues.as_array().expect("a list");
-    let prints: BTreeSet<&str> = issues.iter().filter_map(|one| one["fingerprint"].as_str()).collect();
+    let prints: BTreeSet<&str> = issues.iter().filter_map(|issue| issue["fingerprint"].as_str()).collect();
     assert_eq!(prints.len(), issues.len(), "fingerprints are unique");
 }
 
@@ -343,13 +343,13 @@ fn check_sarif(text: &str) {
     let run = &log["runs"][0];
     let results = run["results"].as_array().expect("results");
     assert!(results.len() <= 5_000, "{}", results.len());
-    let prints: BTreeSet<String> = results.iter().map(|one| one["partialFingerprints"].to_string()).collect();
+    let prints: BTreeSet<String> = results.iter().map(|result| result["partialFingerprints"].to_string()).collect();
     assert_eq!(prints.len(), results.len(), "fingerprints are unique");
-    for one in results {
+    for result in results {
         // GitHub refuses a result without a place.
-        assert!(one["locations"][0]["physicalLocation"]["region"]["startLine"].is_u64(), "{one}");
-        let index = one["ruleIndex"].as_u64().and_then(|at| usize::try_from(at).ok()).expect("a rule");
-        assert_eq!(run["tool"]["driver"]["rules"][index]["id"], one["ruleId"]);
+        assert!(result["locations"][0]["physicalLocation"]["region"]["startLine"].is_u64(), "{result}");
+        let index = result["ruleIndex"].as_u64().and_then(|at| usize::try_from(at).ok()).expect("a rule");
+        assert_eq!(run["tool"]["driver"]["rules"][index]["id"], result["ruleId"]);
     }
 }
 

@@ -146,8 +146,8 @@ fn absent_removes_rows_before_what_they_hang_on() {
     let links =
         rows("x", "switch_rack", 1, &[21], ", ensure: absent") + &rows("y", "one_many", 1, &[22], ", ensure: absent");
     // A row that no document names stands in the way: told before anything is sent.
-    let one = rows("x", "switch_rack", 1, &[21], ", ensure: absent");
-    let site = site(&state, &(instances.clone() + &one));
+    let text = rows("x", "switch_rack", 1, &[21], ", ensure: absent");
+    let site = site(&state, &(instances.clone() + &text));
     let output = site.plan();
     assert_eq!(output.code, Some(1), "{output}");
     assert!(output.stderr.contains("Instance/a cannot be removed: association #8 depends on it"), "{output}");

@@ -132,7 +132,7 @@ async fn share(limit: Limit, work: u32) -> f64 {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(told["outcomes"].as_array().map(Vec::len), Some(work as usize));
     let units = sandbox.state()["bk-cmdb"]["instances"]["rack"].clone();
-    assert!(units.as_array().expect("a list").iter().all(|one| one["units"] == json!(2)));
+    assert!(units.as_array().expect("a list").iter().all(|row| row["units"] == json!(2)));
     server.abort();
     running.shutdown().await.expect("a clean end");
     let (first, last) = front.span.lock().expect("whole").expect("there were writes");

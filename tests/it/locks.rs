@@ -97,8 +97,8 @@ fn a_sync_is_called_for_only_where_processes_can_follow() {
         assert_eq!(output.code, Some(2), "{output}");
         assert_eq!(output.stdout.contains(SYNC), syncs, "{live} {properties}\n{output}");
         let remarks = ["not locked: reaches new processes only", "`bind_info` is not locked"];
-        for one in remarks {
-            assert_eq!(output.stdout.contains(one), one == remark, "{live} {properties}\n{output}");
+        for text in remarks {
+            assert_eq!(output.stdout.contains(text), text == remark, "{live} {properties}\n{output}");
         }
     };
     let [open, unseen] = ["not locked: reaches new processes only", "`bind_info` is not locked"];

@@ -50,7 +50,7 @@ fn declare(directory: &Path, config: &Config) -> Vec<Desired> {
     let search = Search { paths: &[directory.to_owned()], skip: &config.files(), overlays: &[], follow_links: false };
     let found = manifest::discover(&search, &mut io::empty(), &mut sources);
     let mut targets = Targets::default();
-    config.targets.iter().for_each(|one| targets.add(one.name.clone(), one.platform.name(), one.default));
+    config.targets.iter().for_each(|target| targets.add(target.name.clone(), target.platform.name(), target.default));
     let (set, diagnostics) = manifest::decode(&sources, &found, &PLATFORMS, &targets, &Variables::default());
     assert!(diagnostics.is_empty(), "{}", render::text(&diagnostics, &sources, false, 120));
     set.desired
@@ -159,11 +159,14 @@ fn settings_are_told_apart_and_lie_in_sections_that_there_are() {
         for (at, spec) in specs.iter().enumerate() {
             let told = format!("{} of {}", spec.path, platform.name());
             let is_section = |other: &&reconcile::provider::SettingSpec| other.path == spec.section();
-            assert!(spec.section().is_empty() || specs[..at].iter().any(|one| is_section(&one)), "{told}");
+            assert!(
+                spec.section().is_empty() || specs[..at].iter().any(|setting_spec| is_section(&setting_spec)),
+                "{told}"
+            );
             assert!(!spec.description.is_empty() && !spec.description.ends_with('.'), "{told}");
             // One name may stand twice where only one of them exists at a time.
-            let twin = specs[..at].iter().filter(|one| one.name == spec.name);
-            assert!(twin.clone().all(|one| one.path == spec.path), "{told}");
+            let twin = specs[..at].iter().filter(|setting_spec| setting_spec.name == spec.name);
+            assert!(twin.clone().all(|setting_spec| setting_spec.path == spec.path), "{told}");
         }
     }
 }

@@ -91,8 +91,8 @@ fn every_mistake_is_told_at_its_line_although_nothing_exists() {
     let told = document["diagnostics"].as_array().cloned().unwrap_or_default();
     let told: Vec<String> = told
         .iter()
-        .map(|one| {
-            let (at, text) = (&one["at"], |key: &str| one[key].as_str().unwrap_or_default().replace('"', "`"));
+        .map(|row| {
+            let (at, text) = (&row["at"], |key: &str| row[key].as_str().unwrap_or_default().replace('"', "`"));
             format!("{}:{} {} {}", at["line"], at["column"], text("code"), text("message"))
         })
         .collect();

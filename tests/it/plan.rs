@@ -274,7 +274,7 @@ fn equal_in_another_spelling_is_no_change() {
     state["bk-cmdb"]["instances"]["bk_switch"][0]["operator"] = json!("alice,bob");
     state["bk-cmdb"]["instances"]["bk_switch"][0]["bk_sn"] = json!("0042");
     state["bk-cmdb"]["instances"]["bk_switch"][0]["remark"] = json!("two\nlines");
-    let one = "apiVersion: bk-cmdb/v1
+    let text = "apiVersion: bk-cmdb/v1
 kind: Instance
 metadata: {name: a}
 spec:
@@ -288,7 +288,7 @@ spec:
       two
       lines
 ";
-    insta::assert_snapshot!(check(&state, &[one]), @r#"
+    insta::assert_snapshot!(check(&state, &[text]), @r#"
     Plan: 0 to add, 0 to update, 0 to delete, 1 unchanged.   0 calls, 2 reads, [time]
     ------- stderr -------
     warning[Y102]: `0042` is a decimal number here, and an octal one to older readers
@@ -321,7 +321,7 @@ fn selects_by_label_address_and_target() {
         let output = site.run(&arguments);
         let plan = output.json();
         let addresses: Vec<_> =
-            plan["changes"].as_array().expect("changes").iter().filter_map(|one| one["address"].as_str()).collect();
+            plan["changes"].as_array().expect("changes").iter().filter_map(|row| row["address"].as_str()).collect();
         assert_eq!(addresses, expected, "{arguments:?}: {output}");
     };
     check(&[], &["Instance/sw-1", "Instance/sw-2", "Instance/sw-3", "App/orders"]);

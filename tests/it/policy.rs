@@ -19,12 +19,12 @@ fn seen(site: &Site) -> (Value, Value) {
     let output = site.run(&["plan", "-o", "json"]);
     assert!(output.stderr.is_empty(), "{output}");
     let document = output.json();
-    let one = |change: &Value| {
+    let build = |change: &Value| {
         let paths: Vec<_> = change["fields"].as_array().expect("a list").iter().map(|field| &field["path"]).collect();
         let what = if change["action"] == "update" { json!(paths) } else { change["action"].clone() };
         json!([change["address"], what])
     };
-    let list = |key: &str| document[key].as_array().expect("a list").iter().map(one).collect::<Value>();
+    let list = |key: &str| document[key].as_array().expect("a list").iter().map(build).collect::<Value>();
     assert_eq!(document["summary"]["reported"], json!(list("reported").as_array().expect("a list").len()));
     (list("changes"), list("reported"))
 }
@@ -47,7 +47,7 @@ const SW: &str = "model: bk_switch, match: {bk_inst_name: sw-1}, fields: {operat
 fn of_an_instance() {
     let id = "Instance/a";
     let check = |policy: &str, changed: &Value, reported: &Value| {
-        let both = |one: &Value| if one.is_null() { json!([]) } else { json!([[id, one]]) };
+        let both = |row: &Value| if row.is_null() { json!([]) } else { json!([[id, row]]) };
         let sent = if changed.is_null() { json!({}) } else { json!({"update_inst": 1}) };
         check(&document("Instance", "a", &format!("{SW}{policy}")), &both(changed), &both(reported), &sent)
     };
@@ -70,9 +70,9 @@ fn of_an_instance() {
 fn what_is_made_gets_all_its_fields() {
     let new = "ensure: present, model: bk_switch, match: {bk_inst_name: new}, fields: {operator: bob, ports: 48}";
     let made = json!([["Instance/a", "create"]]);
-    let one = |policy: &str| document("Instance", "a", &format!("{new}, {policy}"));
+    let build = |policy: &str| document("Instance", "a", &format!("{new}, {policy}"));
     for policy in ["fieldPolicy: {operator: ignore}", "fieldPolicy: {operator: report}"] {
-        let site = check(&one(policy), &made, &json!([]), &json!({"create_inst": 1}));
+        let site = check(&build(policy), &made, &json!([]), &json!({"create_inst": 1}));
         let row = site.row("/bk-cmdb/instances/bk_switch", "bk_inst_name", "new");
         assert_eq!((&row["operator"], &row["ports"]), (&json!("bob"), &json!(48)), "{policy}");
         // From here on somebody else may change it.
@@ -80,19 +80,19 @@ fn what_is_made_gets_all_its_fields() {
         site.edit("update_inst", &body);
         assert_eq!(operations(&site.apply()), json!({}), "{policy}");
     }
-    check(&one("policy: report"), &json!([]), &made, &json!({}));
-    check(&one("policy: ignore"), &json!([]), &json!([]), &json!({}));
-    check(&one("policy: ignore, fieldPolicy: {operator: enforce}"), &json!([]), &json!([]), &json!({}));
+    check(&build("policy: report"), &json!([]), &made, &json!({}));
+    check(&build("policy: ignore"), &json!([]), &json!([]), &json!({}));
+    check(&build("policy: ignore, fieldPolicy: {operator: enforce}"), &json!([]), &json!([]), &json!({}));
 }
 
 #[test]
 fn what_goes() {
     let gone = "ensure: absent, model: bk_switch, match: {bk_inst_name: sw-3}";
     let goes = json!([["Instance/a", "delete"]]);
-    let one = |policy: &str| document("Instance", "a", &format!("{gone}, policy: {policy}"));
-    check(&one("enforce"), &goes, &json!([]), &json!({"delete_inst": 1}));
-    check(&one("report"), &json!([]), &goes, &json!({}));
-    check(&one("ignore"), &json!([]), &json!([]), &json!({}));
+    let build = |policy: &str| document("Instance", "a", &format!("{gone}, policy: {policy}"));
+    check(&build("enforce"), &goes, &json!([]), &json!({"delete_inst": 1}));
+    check(&build("report"), &json!([]), &goes, &json!({}));
+    check(&build("ignore"), &json!([]), &json!([]), &json!({}));
 }
 
 #[test]
@@ -154,13 +154,13 @@ fn of_an_app_whose_fields_are_sent_together() {
 fn of_a_module_and_its_category() {
     let spec = "business: demo, set: public, module: web, serviceCategory: 1, fields: {operator: bob}";
     let changed = json!([["Module/a", ["operator", "service_category_id"]]]);
-    let one = |policy: &str| document("Module", "a", &format!("{spec}, {policy}"));
-    check(&one("policy: enforce"), &changed, &json!([]), &json!({"update_module": 1}));
-    check(&one("policy: report"), &json!([]), &changed, &json!({}));
+    let build = |policy: &str| document("Module", "a", &format!("{spec}, {policy}"));
+    check(&build("policy: enforce"), &changed, &json!([]), &json!({"update_module": 1}));
+    check(&build("policy: report"), &json!([]), &changed, &json!({}));
     let category = json!([["Module/a", ["service_category_id"]]]);
     let operator = json!([["Module/a", ["operator"]]]);
-    check(&one("fieldPolicy: {operator: report}"), &category, &operator, &json!({"update_module": 1}));
-    let mixed = one("policy: report, fieldPolicy: {operator: enforce}");
+    check(&build("fieldPolicy: {operator: report}"), &category, &operator, &json!({"update_module": 1}));
+    let mixed = build("policy: report, fieldPolicy: {operator: enforce}");
     check(&mixed, &operator, &category, &json!({"update_module": 1}));
     // A saved plan knows no policies: what it does not send is left so as well.
     let site = Site::with(&state(), &[("a.yaml", &mixed)]);
@@ -275,7 +275,7 @@ fn what_is_ignored_is_meant_all_the_same() {
     let site = Site::with(&state(), &[("a.yaml", &app("a", "app: orders, fields: {remark: x}, policy: ignore"))]);
     site.configure("prune:\n  - {kind: App}\n");
     let document = site.run(&["plan", "--prune", "--max-deletes", "5", "-o", "json"]).json();
-    let labels: Vec<_> = document["changes"].as_array().expect("a list").iter().map(|one| &one["label"]).collect();
+    let labels: Vec<_> = document["changes"].as_array().expect("a list").iter().map(|row| &row["label"]).collect();
     assert_eq!(labels, ["app a2"]);
 }
 
@@ -372,7 +372,7 @@ fn whatever_the_policies_only_what_is_enforced_moves() {
         let spec = "id: a1, fields: {name: moved, remark: new, favorite: true}";
         let site = Site::with(&state(), &[("a.yaml", &app("a", &format!("{spec}, fieldPolicy: {{{named}}}")))]);
         let of = |policy: &str| -> Vec<&str> {
-            fields.iter().zip(policies).filter(|(_, one)| *one == policy).map(|((name, _), _)| *name).collect()
+            fields.iter().zip(policies).filter(|(_, text)| *text == policy).map(|((name, _), _)| *name).collect()
         };
         let change = |paths: Vec<&str>| if paths.is_empty() { json!([]) } else { json!([["App/a", paths]]) };
         assert_eq!(seen(&site), (change(of("enforce")), change(of("report"))), "{named}");

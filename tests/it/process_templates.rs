@@ -69,7 +69,7 @@ fn every_property_converges_in_both_forms() {
     for (name, text, value, _) in &table {
         let (is_name, is_fixed) = (["bk_process_name", "bk_func_name"].contains(name), *name == "bk_func_name");
         let sent = |value: &Value, lock: bool| vec![json!({*name: {"value": value, "as_default_value": lock}})];
-        let none = |one: Vec<Value>| if is_fixed { Vec::new() } else { one };
+        let none = |list: Vec<Value>| if is_fixed { Vec::new() } else { list };
         // Where no lock was it is set, or the value would never reach a process that exists.
         check(&bare(), &format!("{name}: {text}"), &none(sent(value, true)));
         check(&bare(), &format!("{name}: {{value: {text}}}"), &none(sent(value, true)));
@@ -113,9 +113,9 @@ fn values_that_the_server_would_refuse_are_told_at_their_line() {
 }
 
 /// A state with two more process templates of the function `java`, with these regexes: #60 `one` and #61 `two`.
-fn java(one: &Value, two: &Value) -> Value {
+fn java(entry: &Value, two: &Value) -> Value {
     let mut state = state();
-    for (id, name, regex) in [(60, "one", one), (61, "two", two)] {
+    for (id, name, regex) in [(60, "one", entry), (61, "two", two)] {
         let locked = |value: Value| json!({"value": value, "as_default_value": true});
         let row = json!({"id": id, "bk_process_name": name, "bk_biz_id": 3, "service_template_id": 51, "property": {
             "bk_process_name": locked(json!(name)), "bk_func_name": locked(json!("java")),
@@ -142,13 +142,13 @@ fn takes(state: &Value, property: &Value) -> Value {
 #[test]
 fn a_pair_of_function_and_regex_that_another_has_is_foreseen() {
     let set = |regex: &Value| json!({"bk_start_param_regex": {"value": regex}});
-    let check = |(one, two): (Value, Value), declared: &str, sent: &Value, pair: &str| {
-        let state = java(&one, &two);
-        assert_eq!(takes(&state, sent), 1_113_020, "{one} {two} {declared}");
+    let check = |(row, two): (Value, Value), declared: &str, sent: &Value, pair: &str| {
+        let state = java(&row, &two);
+        assert_eq!(takes(&state, sent), 1_113_020, "{row} {two} {declared}");
         let output = plan(&state, &named("one", declared));
-        assert_eq!(output.code, Some(1), "{one} {two} {declared}\n{output}");
+        assert_eq!(output.code, Some(1), "{row} {two} {declared}\n{output}");
         for text in ["P130", "process template #61 has the function `java`", pair, "one.yaml:8:"] {
-            assert!(output.stderr.contains(text), "{text}: {one} {two} {declared}\n{output}");
+            assert!(output.stderr.contains(text), "{text}: {row} {two} {declared}\n{output}");
         }
     };
     check((json!("-a"), json!("-b")), "bk_start_param_regex: -b", &set(&json!("-b")), "regex `-b`");
@@ -172,10 +172,10 @@ fn a_pair_of_function_and_regex_that_another_has_is_foreseen() {
 
 #[test]
 fn pairs_that_do_not_meet_are_left_alone() {
-    let check = |(one, two): (Value, Value), declared: &str| {
-        let state = java(&one, &two);
+    let check = |(row, two): (Value, Value), declared: &str| {
+        let state = java(&row, &two);
         let site = Site::with(&state, &[("one.yaml", &named("one", declared))]);
-        assert_eq!(site.apply().len(), 1, "{one} {two} {declared}");
+        assert_eq!(site.apply().len(), 1, "{row} {two} {declared}");
         site.assert_converged();
     };
     check((Value::Null, Value::Null), "proc_num: 4");

@@ -279,7 +279,7 @@ impl Scene {
     fn made(&mut self, made: &[Object]) {
         for (at, object) in made.iter().enumerate() {
             let name = format!("made{at}");
-            let fields = object.declared.as_ref().map(|one| one.0.clone()).unwrap_or_default();
+            let fields = object.declared.as_ref().map(|entry| entry.0.clone()).unwrap_or_default();
             let mut after = json!({"bk_inst_name": name});
             lay_over(&mut after, &fields);
             self.after["switches"][&name] = after;
@@ -350,7 +350,7 @@ impl Scene {
     }
 
     fn processes(&mut self, processes: &[Process]) {
-        let names = names(&processes.iter().map(|one| &one.object).collect::<Vec<_>>(), "proc");
+        let names = names(&processes.iter().map(|process| &process.object).collect::<Vec<_>>(), "proc");
         for (at, (process, name)) in processes.iter().zip(names).enumerate() {
             let old = format!("proc{at}");
             let rows: Vec<_> = process.rows.iter().map(live_row).collect();

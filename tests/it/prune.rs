@@ -150,7 +150,7 @@ fn an_instance_with_an_association_stays_unless_that_goes_first() {
     let output = site.run(&["apply", "-y", "--prune"]);
     assert_eq!(output.code, Some(0), "{output}");
     let names: Vec<_> = site.writes().iter().map(|call| call.operation.clone()).collect();
-    let at = |name: &str| names.iter().position(|one| one == name);
+    let at = |name: &str| names.iter().position(|text| text == name);
     assert!(at("delete_instance_association") < at("delete_inst"), "{names:?}");
     assert_eq!(ids(&site, "/bk-cmdb/instance_associations", "id"), Vec::<i64>::new());
     assert_eq!(ids(&site, "/bk-cmdb/instances/bk_switch", "bk_inst_id"), [1, 2]);
@@ -295,7 +295,7 @@ fn a_removal_shows_what_goes_in_all_forms() {
         match: {bk_inst_name: sw-3}}\n";
     let site = site(&state(), INSTANCES, manifest);
     let plan = site.run(&["plan", "-o", "json"]).json();
-    let removal = plan["changes"].as_array().and_then(|all| all.iter().find(|one| one["action"] == "delete")).cloned();
+    let removal = plan["changes"].as_array().and_then(|all| all.iter().find(|row| row["action"] == "delete")).cloned();
     let removal = removal.expect("a removal is planned");
     let row = site.row("/bk-cmdb/instances/bk_switch", "bk_inst_id", 3);
     let before = removal["before"].as_array().cloned().unwrap_or_default();

@@ -21,7 +21,7 @@ fn site() -> Site {
 fn outcomes(document: &Value) -> Vec<&str> {
     document["outcomes"]
         .as_array()
-        .map(|all| all.iter().filter_map(|one| one["outcome"].as_str()).collect())
+        .map(|all| all.iter().filter_map(|row| row["outcome"].as_str()).collect())
         .unwrap_or_default()
 }
 
@@ -86,7 +86,12 @@ fn an_apply_is_reported() {
     let reports = Reports::of(&site, &["apply", "-y"], 0);
     assert_eq!(outcomes(&reports.json("json")), ["applied", "applied"]);
     assert!(reports.text("markdown").contains("## apply: 2 of 2 changes applied"), "{}", reports.text("markdown"));
-    assert!(reports.annotations().iter().all(|one| one.kind == "notice" && one.message.starts_with("applied: ")));
+    assert!(
+        reports
+            .annotations()
+            .iter()
+            .all(|annotation| annotation.kind == "notice" && annotation.message.starts_with("applied: "))
+    );
     assert_eq!(reports.events("apply_start").len(), 2);
     assert_eq!(reports.events("apply_complete").len(), 2);
     assert_eq!(reports.events("apply_progress").last().map(|event| event["done"].clone()), Some(json!(2)));
@@ -113,7 +118,7 @@ fn failures_are_reported_where_their_cause_was_written() {
     outcomes.sort();
     assert_eq!(outcomes, ["applied", "refused"]);
     let all = reports.annotations();
-    let errors: Vec<_> = all.iter().filter(|one| one.kind == "error").collect();
+    let errors: Vec<_> = all.iter().filter(|annotation| annotation.kind == "error").collect();
     assert!(errors.len() == 1 && errors[0].message.contains("no\\n::error::way"), "{errors:?}");
     assert!(errors[0].file.as_deref() == Some("all.yaml") && errors[0].line.is_some());
     assert_eq!(reports.events("apply_errored")[0]["outcome"], "refused");
@@ -136,7 +141,7 @@ fn broken_manifests_are_reported_by_every_command() {
         let wrong = document["diagnostics"].as_array().map_or(0, Vec::len);
         assert!(wrong > 1);
         assert_eq!(reports.events("diagnostic").len(), wrong);
-        assert!(reports.annotations().iter().any(|one| one.file.as_deref() == Some("a/one.yaml")));
+        assert!(reports.annotations().iter().any(|annotation| annotation.file.as_deref() == Some("a/one.yaml")));
         assert!(reports.text("markdown").contains(" --> two.yaml:"), "{}", reports.text("markdown"));
         let results = reports.json("sarif")["runs"][0]["results"].as_array().map_or(0, Vec::len);
         assert_eq!(results, wrong);
@@ -155,7 +160,12 @@ fn a_refused_plan_is_reported_with_what_lets_it_pass() {
         let pass = format!("--ack '{}'", document["acknowledgement"].as_str().expect("the text"));
         assert_eq!(document["acknowledged"], false);
         assert!(reports.text("markdown").contains(&pass));
-        assert!(reports.annotations().iter().any(|one| one.kind == "error" && one.message.contains(&pass)));
+        assert!(
+            reports
+                .annotations()
+                .iter()
+                .any(|annotation| annotation.kind == "error" && annotation.message.contains(&pass))
+        );
         assert!(reports.text("gitlab-code-quality").contains("over the limit of 1"));
         let notes = reports.json("sarif")["runs"][0]["invocations"][0]["toolExecutionNotifications"].to_string();
         assert!(notes.contains("over the limit of 1"), "{notes}");
@@ -167,7 +177,7 @@ fn a_refused_plan_is_reported_with_what_lets_it_pass() {
     let pass = document["acknowledgement"].as_str().expect("the text");
     let reports = Reports::of(&site, &["plan", "--max-changes", "1", "--ack", pass], 0);
     assert_eq!(reports.json("json")["acknowledged"], true);
-    assert!(reports.annotations().iter().all(|one| one.kind != "error"), "{}", reports.text("github"));
+    assert!(reports.annotations().iter().all(|annotation| annotation.kind != "error"), "{}", reports.text("github"));
     assert!(reports.text("markdown").contains("### Over a limit, acknowledged"));
     assert!(site.writes().is_empty());
 }
@@ -179,10 +189,14 @@ fn what_cannot_be_read_or_is_missing_is_reported() {
     let site = Site::with(&state(), &[("all.yaml", &(two() + &missing + link))]);
     let reports = Reports::of(&site, &["plan"], 1);
     let document = reports.json("json");
-    let causes: Vec<_> = document["blocked"].as_array().into_iter().flatten().map(|one| one["cause"].clone()).collect();
+    let causes: Vec<_> = document["blocked"].as_array().into_iter().flatten().map(|row| row["cause"].clone()).collect();
     assert_eq!(causes, ["wrong", "needs"], "{document}");
     let all = reports.annotations();
-    let errors: Vec<_> = all.iter().filter(|one| one.kind == "error").map(|one| one.title.as_str()).collect();
+    let errors: Vec<_> = all
+        .iter()
+        .filter(|annotation| annotation.kind == "error")
+        .map(|annotation| annotation.title.as_str())
+        .collect();
     assert_eq!(errors, ["error P100", "InstanceAssociation/link → bk_rack #21"]);
     site.faults(&json!([{"fault": "code", "code": 1_101_000, "message": "@here <b>#1</b>\u{202e}"}]));
     let reports = Reports::of(&site, &["plan"], 5);
@@ -195,7 +209,7 @@ fn what_cannot_be_read_or_is_missing_is_reported() {
             .as_array()
             .into_iter()
             .flatten()
-            .map(|one| one["fingerprint"].clone())
+            .map(|row| row["fingerprint"].clone())
             .collect()
     };
     assert_eq!(prints(&reports), prints(&Reports::of(&site, &["plan"], 5)));
@@ -279,7 +293,7 @@ fn what_comes_from_stdin_has_no_file_to_point_at() {
     let output = site.run_on(&two(), &all);
     assert_eq!(output.code, Some(0), "{output}");
     let reports = Reports::written(&site, 0);
-    assert!(reports.annotations().iter().all(|one| one.file.is_none()));
+    assert!(reports.annotations().iter().all(|annotation| annotation.file.is_none()));
     assert!(reports.text("markdown").contains("<code>&lt;stdin&gt;:1</code>"), "{}", reports.text("markdown"));
     let run = &reports.json("sarif")["runs"][0];
     assert_eq!(run["results"], json!([]));

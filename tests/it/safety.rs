@@ -238,6 +238,6 @@ fn deletes_that_no_document_spells_out_are_marked() {
         "{output}"
     );
     let plan = site.run(&["plan", "--max-deletes", "1", "-o", "json"]).json();
-    let marks = plan["changes"].as_array().into_iter().flatten().map(|one| json!([one["action"], one["implicit"]]));
+    let marks = plan["changes"].as_array().into_iter().flatten().map(|row| json!([row["action"], row["implicit"]]));
     assert_eq!(marks.collect::<Value>(), json!([["delete", true], ["create", false]]), "{plan}");
 }

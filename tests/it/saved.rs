@@ -106,7 +106,7 @@ fn a_second_apply_finds_all_as_planned() {
     assert_eq!(output.code, Some(0), "{output}");
     let outcomes = outcomes(&output.json());
     assert!(outcomes.as_object().is_some_and(|all| all.len() == 6), "{outcomes}");
-    assert!(outcomes.as_object().is_some_and(|all| all.values().all(|one| one == "already_true")), "{outcomes}");
+    assert!(outcomes.as_object().is_some_and(|all| all.values().all(|row| row == "already_true")), "{outcomes}");
     assert_eq!(operations(&site.writes()), json!({}));
 }
 
@@ -232,8 +232,8 @@ fn what_moves_while_others_are_sent_is_seen_right_before_its_call() {
         .as_array()
         .into_iter()
         .flatten()
-        .find(|one| one["address"].as_str().is_some_and(|id| id.contains("cable")));
-    assert_eq!(cable.map(|one| &one["outcome"]), Some(&json!("stale")), "{output}");
+        .find(|row| row["address"].as_str().is_some_and(|id| id.contains("cable")));
+    assert_eq!(cable.map(|row| &row["outcome"]), Some(&json!("stale")), "{output}");
     assert_eq!(output.code, Some(4), "{output}");
     assert_eq!(operations(&site.writes()).get("add_instance_association"), None, "it was not sent");
 }
@@ -694,7 +694,7 @@ fn what_a_plan_renames_is_found_by_both_names() {
         site.assert_converged();
         let output = site.run(&["apply", "plan.json", "-o", "json"]);
         let outcomes = outcomes(&output.json());
-        assert!(outcomes.as_object().is_some_and(|all| all.values().all(|one| one == "already_true")), "{outcomes}");
+        assert!(outcomes.as_object().is_some_and(|all| all.values().all(|row| row == "already_true")), "{outcomes}");
     };
     check(1, "core-1", false);
     check(1, "sw-1", false);

@@ -115,16 +115,16 @@ fn what_a_plan_holds_beside_changes_is_reported() {
         .collect();
     assert_eq!(planned.len(), 4);
     assert_eq!(
-        planned.iter().find(|one| one[1] == "report"),
+        planned.iter().find(|row| row[1] == "report"),
         Some(&json!(["Instance/three", "report", false, {}])),
         "{planned:?}"
     );
-    assert!(planned.iter().any(|one| one[0] == "Instance/one" && one[3]["associations"] == 2), "{planned:?}");
-    assert_eq!(planned.iter().filter(|one| one[2] == true).count(), 1, "{planned:?}");
+    assert!(planned.iter().any(|row| row[0] == "Instance/one" && row[3]["associations"] == 2), "{planned:?}");
+    assert_eq!(planned.iter().filter(|row| row[2] == true).count(), 1, "{planned:?}");
     assert_eq!(reports.events("change_summary")[0]["reported"], 1);
     let sarif = reports.json("sarif");
-    let reported = sarif["runs"][0]["results"].as_array().into_iter().flatten().find(|one| one["ruleId"] == "reported");
-    assert_eq!(reported.map(|one| &one["level"]), Some(&json!("note")));
+    let reported = sarif["runs"][0]["results"].as_array().into_iter().flatten().find(|row| row["ruleId"] == "reported");
+    assert_eq!(reported.map(|row| &row["level"]), Some(&json!("note")));
     if let Some(suites) = reports.suites() {
         let cases = suites[1]["cases"].as_array().expect("cases");
         let of =
@@ -185,7 +185,7 @@ fn a_saved_plan_is_applied_in_every_form() {
     // All of it is so already: no trouble, and nothing is sent.
     let reports = Reports::of(&site, &with(&["apply", "plan.json", "-y"]), 0);
     assert!(reports.text("markdown").contains("Outcomes: 3 already true."), "{}", reports.text("markdown"));
-    assert!(reports.annotations().iter().all(|one| one.kind == "notice"), "{:?}", reports.annotations());
+    assert!(reports.annotations().iter().all(|annotation| annotation.kind == "notice"), "{:?}", reports.annotations());
     let told = reports.events("apply_complete");
     assert_eq!((told.len(), &told[0]["outcome"], &told[0]["message"]), (3, &json!("already_true"), &Value::Null));
     assert_eq!(reports.events("run_summary")[0]["outcomes"], json!({"already_true": 3}));
@@ -207,12 +207,15 @@ fn a_stale_plan_is_reported_in_every_form() {
     for reports in [&stopped, &skipped] {
         assert!(reports.text("markdown").contains("! not sent: it is no longer as it was"));
         assert_eq!(reports.events("apply_errored")[0]["outcome"], "stale");
-        let errors = reports.annotations().into_iter().filter(|one| one.kind == "error" && one.file.is_some());
-        assert_eq!(errors.map(|one| one.title).collect::<Vec<_>>(), ["update Instance/one"]);
+        let errors = reports
+            .annotations()
+            .into_iter()
+            .filter(|annotation| annotation.kind == "error" && annotation.file.is_some());
+        assert_eq!(errors.map(|annotation| annotation.title).collect::<Vec<_>>(), ["update Instance/one"]);
         if let Some(suites) = reports.suites() {
             let cases = suites[1]["cases"].as_array().expect("cases");
-            let one = cases.iter().find(|case| case["name"] == "Instance/one");
-            assert_eq!(one.map(|case| &case["found"][0][1]), Some(&json!("stale")));
+            let value = cases.iter().find(|case| case["name"] == "Instance/one");
+            assert_eq!(value.map(|case| &case["found"][0][1]), Some(&json!("stale")));
         }
     }
     assert_eq!(stopped.events("run_summary")[0]["outcomes"], json!({"stale": 1}));

@@ -53,7 +53,7 @@ fn shared(modules: i64, hosts: i64) -> Value {
 fn below(plan: &Output) -> Vec<String> {
     let plan = plan.json();
     let changes = plan["changes"].as_array().into_iter().flatten();
-    changes.map(|one| format!("{} {}", one["address"].as_str().unwrap_or_default(), one["impact"])).collect()
+    changes.map(|change| format!("{} {}", change["address"].as_str().unwrap_or_default(), change["impact"])).collect()
 }
 
 /// Checks that a plan is the same against the snapshot, which connects to nothing, and returns it.
@@ -109,7 +109,10 @@ fn numbers_come_in_the_same_ways_as_from_the_server() {
         let plan = same(&site).json();
         let total = |unit: &str| {
             let totals = plan["impact"].as_array().into_iter().flatten();
-            totals.filter(|one| one["kind"] == "Module" && one["unit"] == unit).map(|one| one["count"].clone()).next()
+            totals
+                .filter(|total| total["kind"] == "Module" && total["unit"] == unit)
+                .map(|total| total["count"].clone())
+                .next()
         };
         let (all, instances) = (total("hosts"), total("serviceInstances"));
         assert_eq!((all, instances), (Some(json!(expected.0)), Some(json!(expected.1))), "{modules} of {hosts}");
@@ -141,7 +144,7 @@ fn what_is_refused_for_good_is_unknown_here_as_there() {
         assert!(!text_of(&site).contains(&format!("\"{operation}\"")), "{operation}");
         site.write("more.yaml", &more(2));
         let live = same(&site);
-        assert!(below(&live).iter().any(|one| one.contains("null")), "{live}");
+        assert!(below(&live).iter().any(|text| text.contains("null")), "{live}");
         assert_eq!(live.code, Some(0), "{live}");
     }
 }
@@ -172,7 +175,7 @@ fn what_fails_for_now_is_missing() {
         assert!(taken.stderr.contains(&format!("{operation} {scope} could not be read: ")), "{taken}");
         site.write("more.yaml", &more(2));
         let live = same(&site);
-        assert!(below(&live).iter().any(|one| one.contains("null")), "{live}");
+        assert!(below(&live).iter().any(|text| text.contains("null")), "{live}");
     }
 }
 

@@ -234,7 +234,7 @@ fn uses_within(room: &str) -> BTreeMap<String, BTreeSet<String>> {
     let all: Vec<Source> = sources("src").into_iter().filter(|source| !source.is_test()).collect();
     let modules: BTreeSet<&str> = all.iter().map(Source::module).filter(|module| module.starts_with(room)).collect();
     let is_kin =
-        |one: &str, other: &str| one.starts_with(&format!("{other}/")) || other.starts_with(&format!("{one}/"));
+        |text: &str, other: &str| text.starts_with(&format!("{other}/")) || other.starts_with(&format!("{text}/"));
     let uses = all.iter().filter(|source| modules.contains(source.module())).map(|source| {
         let code = source.code();
         let paths: BTreeSet<String> = crate_paths(&code).union(&super_paths(source.module(), &code)).cloned().collect();

@@ -597,9 +597,9 @@ fn trap_20_batches_do_not_say_what_failed() {
     let output = site.run(&["apply", "-y", "-o", "json", "--parallelism", "1"]);
     assert_eq!(output.code, Some(5), "{output}");
     let outcomes = output.json()["outcomes"].clone();
-    let told: Vec<_> = outcomes.as_array().into_iter().flatten().map(|one| one["outcome"].as_str()).collect();
-    assert_eq!(told.iter().filter(|one| **one == Some("applied")).count(), 2, "{outcomes}");
-    assert_eq!(told.iter().filter(|one| **one == Some("refused")).count(), 1, "{outcomes}");
+    let told: Vec<_> = outcomes.as_array().into_iter().flatten().map(|row| row["outcome"].as_str()).collect();
+    assert_eq!(told.iter().filter(|value| **value == Some("applied")).count(), 2, "{outcomes}");
+    assert_eq!(told.iter().filter(|value| **value == Some("refused")).count(), 1, "{outcomes}");
     assert_eq!(operations(&site.writes()), json!({"update_inst": 3}));
 }
 

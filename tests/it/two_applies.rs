@@ -130,7 +130,8 @@ fn of_many_applies_at_once_one_made_each_object() {
         let outcomes = output.json()["outcomes"].as_array().cloned().unwrap_or_default();
         for (at, count) in made.iter_mut().enumerate() {
             let address = format!("App/app-{}", at + 1);
-            let outcome = outcomes.iter().find(|one| one["address"] == address).map(|one| one["outcome"].clone());
+            let outcome =
+                outcomes.iter().find(|outcome| outcome["address"] == address).map(|row| row["outcome"].clone());
             // Who came late enough saw nothing to do.
             assert!(
                 outcome.as_ref().is_none_or(|outcome| *outcome == "applied" || *outcome == "already_true"),

@@ -47,12 +47,12 @@ fn told(site: &Site) -> (Option<i32>, Vec<String>) {
     let output = site.run(&["plan", "-o", "json"]);
     let document = output.json();
     let told = document["diagnostics"].as_array().cloned().unwrap_or_default();
-    let line = |one: &Value| {
-        let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    let line = |row: &Value| {
+        let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
         format!(
             "{}:{} {} {} {}",
-            one["at"]["line"],
-            one["at"]["column"],
+            row["at"]["line"],
+            row["at"]["column"],
             text("severity"),
             text("code"),
             text("message")
@@ -100,8 +100,8 @@ fn the_esb_cannot_tell_and_says_so() {
         told[0].contains("warning P154 it cannot be known whether each of these is a unique key of `bk_switch`: `"),
         "{told:?}"
     );
-    for one in ["`bk_asset_id`; ", "`bk_sn`", "`bk_sn` with `remark`", "`ports`", "(here and in 4 more documents)"] {
-        assert!(told[0].contains(one), "{one}: {told:?}");
+    for text in ["`bk_asset_id`; ", "`bk_sn`", "`bk_sn` with `remark`", "`ports`", "(here and in 4 more documents)"] {
+        assert!(told[0].contains(text), "{text}: {told:?}");
     }
     assert_eq!(site.reads().get("search_object_unique"), None);
     insta::assert_snapshot!(site.run(&["plan", "-q"]).stderr, @"");

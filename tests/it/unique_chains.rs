@@ -59,7 +59,7 @@ fn column(site: &Site, field: &str) -> Vec<Value> {
 
 fn outcomes(output: &Output) -> Vec<String> {
     let outcomes = output.json()["outcomes"].as_array().cloned().unwrap_or_default();
-    let line = |one: &Value| format!("{} {}", one["address"], one["outcome"]).replace('"', "");
+    let line = |row: &Value| format!("{} {}", row["address"], row["outcome"]).replace('"', "");
     outcomes.iter().map(line).collect()
 }
 

@@ -172,7 +172,7 @@ spec: {app: 订单服务, fields: {remark: 开票与对账, 备注: x, favorite:
     ");
     let report = site.run(&["validate", "-o", "json"]).json();
     let columns: Vec<_> =
-        report["diagnostics"].as_array().expect("a list").iter().map(|one| one["at"]["column"].clone()).collect();
+        report["diagnostics"].as_array().expect("a list").iter().map(|row| row["at"]["column"].clone()).collect();
     let line: Vec<char> = manifest.lines().nth(3).expect("four lines").chars().collect();
     let column = |text: &str| {
         let text: Vec<char> = text.chars().collect();

@@ -12,16 +12,16 @@ fn check(files: &[(&str, &str)], expected: &[&str]) {
     let told = document["diagnostics"].as_array().cloned().unwrap_or_default();
     let shown: Vec<String> = told
         .iter()
-        .map(|one| {
+        .map(|row| {
             let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-            let at = &one["at"];
+            let at = &row["at"];
             format!(
                 "{} {}:{}:{} {}",
-                text(&one["code"]),
+                text(&row["code"]),
                 text(&at["file"]),
                 at["line"],
                 at["column"],
-                text(&one["hint"])
+                text(&row["hint"])
             )
         })
         .collect();

@@ -184,7 +184,8 @@ impl Sandbox {
 
     /// Sets one option of every platform that has it.
     pub fn set_option(&self, name: &str, value: &Value) -> Result<(), String> {
-        let first = |mistakes: Vec<StateError>| mistakes.into_iter().next().map(|one| one.message).unwrap_or_default();
+        let first =
+            |mistakes: Vec<StateError>| mistakes.into_iter().next().map(|error| error.message).unwrap_or_default();
         self.set_options(&Map::from_iter([(name.to_owned(), value.clone())])).map_err(first)
     }
 
@@ -232,8 +233,8 @@ fn below(name: &str, mistakes: Vec<StateError>) -> impl Iterator<Item = StateErr
     mistakes.into_iter().map(move |mistake| StateError { pointer: format!("/{name}{}", mistake.pointer), ..mistake })
 }
 
-fn same_option(one: &str, other: &str) -> bool {
-    one.replace('_', "-") == other.replace('_', "-")
+fn same_option(text: &str, other: &str) -> bool {
+    text.replace('_', "-") == other.replace('_', "-")
 }
 
 /// Locks what no panic leaves half done.

@@ -243,7 +243,8 @@ impl simulator::Simulator for Simulator {
             return Ok(false);
         }
         let change = Value::Object([(name.to_owned(), value.clone())].into_iter().collect());
-        let first = |mistakes: Vec<StateError>| mistakes.into_iter().next().map(|one| one.message).unwrap_or_default();
+        let first =
+            |mistakes: Vec<StateError>| mistakes.into_iter().next().map(|error| error.message).unwrap_or_default();
         self.set_options(&change).map(|()| true).map_err(first)
     }
 }

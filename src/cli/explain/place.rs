@@ -44,7 +44,7 @@ pub(super) fn values(asked: &Place, file: FileId, sources: &Sources) -> Result<V
     let documents = yaml::load(file, text, &mut Vec::new());
     // The text of a block begins at its indicator and may go on for lines.
     let meant = column.clone().unwrap_or_else(|| line.clone());
-    let Some(Document { root, .. }) = documents.iter().find(|one| meets(&one.root.origin, &meant)) else {
+    let Some(Document { root, .. }) = documents.iter().find(|document| meets(&document.root.origin, &meant)) else {
         return Err(nothing(&text[line], None));
     };
     if is_ours(root) {
@@ -73,7 +73,7 @@ pub(super) fn undecided(asked: &Place, file: FileId, sources: &Sources) -> Strin
     let text = sources.text(file);
     let Some(line) = line(text, asked.line) else { return String::new() };
     let documents = yaml::load(file, text, &mut Vec::new());
-    let root = documents.iter().map(|one| &one.root).find(|root| meets(&root.origin, &line));
+    let root = documents.iter().map(|document| &document.root).find(|root| meets(&root.origin, &line));
     if root.is_some_and(|root| head(root, &line) == Some("spec") && is_ignored(root)) {
         return "its object is ignored (policy: ignore)".to_owned();
     }
@@ -188,7 +188,7 @@ x: 1
     fn places_are_read() {
         let check = |text: &str, expected: Option<(&str, usize, Option<usize>)>| {
             let asked = text.parse::<Place>().ok();
-            assert_eq!(asked.as_ref().map(|one| (one.file.as_str(), one.line, one.column)), expected, "{text}");
+            assert_eq!(asked.as_ref().map(|place| (place.file.as_str(), place.line, place.column)), expected, "{text}");
         };
         check("a.yaml:3", Some(("a.yaml", 3, None)));
         check("a.yaml:3:7", Some(("a.yaml", 3, Some(7))));

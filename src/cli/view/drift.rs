@@ -28,7 +28,7 @@ pub(super) fn verdict(change: &Change, trace: &Trace) -> Verdict {
 /// Returns how many objects drifted, were edited, and are not known to be either.
 pub(super) fn counts(report: &Report<'_>, trace: &Trace) -> [usize; 3] {
     let all: Vec<_> = report.differences().map(|(change, _)| verdict(change, trace)).collect();
-    [Verdict::Drift, Verdict::Edit, Verdict::Unknown].map(|one| all.iter().filter(|verdict| **verdict == one).count())
+    [Verdict::Drift, Verdict::Edit, Verdict::Unknown].map(|side| all.iter().filter(|verdict| **verdict == side).count())
 }
 
 /// One thing that differs, and who did that.
@@ -86,7 +86,7 @@ pub(in crate::cli) fn text(report: &Report<'_>, ui: &Ui) -> String {
 
 /// Writes the parts of a change. What is the same for several fields in a row is said once, behind them.
 fn object(writer: &mut Writer<'_>, change: &Change, parts: &[(Option<&FieldPath>, Changed)]) {
-    for run in parts.chunk_by(|(_, one), (_, next)| one == next) {
+    for run in parts.chunk_by(|(_, changed), (_, next)| changed == next) {
         let mut told = None;
         for (path, changed) in run {
             let verdict = changed.verdict(change.action);
@@ -119,8 +119,8 @@ fn style(verdict: Verdict) -> Style {
 /// Returns the live value and the declared one. No arrow stands between them: neither became the other.
 pub(super) fn values(field: &FieldChange) -> String {
     let sides = Sides::of(field);
-    let one = |value: &Option<Value>, side: String| if is_long(value.as_ref()) { "(text)".to_owned() } else { side };
-    format!("live {}, declared {}", one(&field.from, sides.named_from()), one(&field.to, sides.named_to()))
+    let build = |value: &Option<Value>, side: String| if is_long(value.as_ref()) { "(text)".to_owned() } else { side };
+    format!("live {}, declared {}", build(&field.from, sides.named_from()), build(&field.to, sides.named_to()))
 }
 
 /// Returns a change in words: who, when, and the evidence.

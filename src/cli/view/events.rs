@@ -90,7 +90,9 @@ impl Events {
     /// Tells what is to be said about documents.
     pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &Sources) {
         self.with(|sink| {
-            render::sorted(diagnostics).into_iter().for_each(|one| sink.put("diagnostic", &render::json(one, sources)));
+            render::sorted(diagnostics)
+                .into_iter()
+                .for_each(|diagnostic| sink.put("diagnostic", &render::json(diagnostic, sources)));
         });
     }
 

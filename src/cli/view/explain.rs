@@ -67,34 +67,35 @@ impl Writer<'_> {
         // What replaced a list replaced all that stands in it: it is said once.
         let news = |at: usize| at == 0 || decided.replaced[at - 1].1 != decided.replaced[at].1;
         for (_, (value, by)) in decided.replaced.iter().enumerate().filter(|(at, _)| news(*at)) {
-            let by: Vec<_> = by.iter().map(|one| self.location(one)).collect();
+            let by: Vec<_> = by.iter().map(|origin| self.location(origin)).collect();
             let _ = writeln!(text, "{} is replaced by {}", self.location(value), by.join(", "));
         }
-        for one in explained {
-            self.object(one, &mut text);
+        for object in explained {
+            self.object(object, &mut text);
         }
         text
     }
 
-    fn object(&self, one: &Explained<'_>, text: &mut String) {
-        let desired = one.object.desired;
+    fn object(&self, explained: &Explained<'_>, text: &mut String) {
+        let desired = explained.object.desired;
         let mut about = vec![desired.target.to_string()];
-        about.extend(one.live.map(|live| live.label.clone()).filter(|label| !label.is_empty()));
+        about.extend(explained.live.map(|live| live.label.clone()).filter(|label| !label.is_empty()));
         let head = format!("{} {}  ({})", desired.id.kind, desired.id.name(), about.join(", "));
         line(text, &head, &self.location(&desired.origin));
-        let width = one.object.parts.iter().map(|part| part.path.chars().count()).max().unwrap_or(0).clamp(12, 40);
-        for part in &one.object.parts {
+        let width =
+            explained.object.parts.iter().map(|part| part.path.chars().count()).max().unwrap_or(0).clamp(12, 40);
+        for part in &explained.object.parts {
             let place = part.value.map(|value| {
                 let note = note(&value.origin, self.provenance, self.sources);
                 let note = if note.is_empty() { note } else { format!("  ({note})") };
                 format!("{}{note}", self.location(&value.origin))
             });
-            line(text, &format!("    {:width$} {}", part.path, self.what(one, part)), &place.unwrap_or_default());
+            line(text, &format!("    {:width$} {}", part.path, self.what(explained, part)), &place.unwrap_or_default());
         }
-        if one.calls.is_empty() {
-            let _ = writeln!(text, "    no call: {}", reason(one));
+        if explained.calls.is_empty() {
+            let _ = writeln!(text, "    no call: {}", reason(explained));
         }
-        for call in &one.calls {
+        for call in &explained.calls {
             let _ = writeln!(text, "    call: {} {}", call.request.operation, call.request.arguments);
         }
     }
@@ -110,17 +111,17 @@ impl Writer<'_> {
             .replaced
             .iter()
             .map(|(value, by)| json!({"at": location(value), "by": by.iter().map(location).collect::<Vec<_>>()}));
-        let objects = explained.iter().map(|one| {
-            let desired = one.object.desired;
+        let objects = explained.iter().map(|explained| {
+            let desired = explained.object.desired;
             json!({
                 "address": desired.id.to_string(),
                 "target": *desired.target,
-                "label": one.live.map(|live| &live.label),
+                "label": explained.live.map(|live| &live.label),
                 "at": location(&desired.origin),
-                "state": state(one),
-                "message": if one.calls.is_empty() { reason(one) } else { String::new() },
-                "parts": one.object.parts.iter().map(|part| self.part(one, part)).collect::<Vec<_>>(),
-                "calls": one.calls.iter().map(|call| json!({
+                "state": state(explained),
+                "message": if explained.calls.is_empty() { reason(explained) } else { String::new() },
+                "parts": explained.object.parts.iter().map(|part| self.part(explained, part)).collect::<Vec<_>>(),
+                "calls": explained.calls.iter().map(|call| json!({
                     "operation": call.request.operation,
                     "arguments": call.request.arguments,
                 })).collect::<Vec<_>>(),
@@ -129,8 +130,8 @@ impl Writer<'_> {
         document(asked, "", &replaced.collect::<Vec<_>>(), &objects.collect::<Vec<_>>())
     }
 
-    fn part(&self, one: &Explained<'_>, part: &Part<'_>) -> Value {
-        let changes = one.changes(part);
+    fn part(&self, explained: &Explained<'_>, part: &Part<'_>) -> Value {
+        let changes = explained.changes(part);
         let mut document = json!({
             "path": part.path,
             "role": role(part.role),
@@ -146,11 +147,11 @@ impl Writer<'_> {
             }
         }
         if let Role::Field(path) = part.role
-            && let Some(live) = one.live_value(path)
+            && let Some(live) = explained.live_value(path)
         {
             document["live"] = live;
         }
-        if let Some(policy) = one.leniency(part) {
+        if let Some(policy) = explained.leniency(part) {
             document["policy"] = json!(word(policy));
         }
         if let Role::Reference(to) = part.role {
@@ -165,11 +166,11 @@ impl Writer<'_> {
     }
 
     /// Says in a few words what a part does.
-    fn what(&self, one: &Explained<'_>, part: &Part<'_>) -> String {
+    fn what(&self, explained: &Explained<'_>, part: &Part<'_>) -> String {
         let declared = part.value.map(|value| in_one_line(self.loaded(&value.origin))).unwrap_or_default();
-        let changes = one.changes(part);
+        let changes = explained.changes(part);
         match part.role {
-            Role::Finder if changes.is_empty() => match one.live {
+            Role::Finder if changes.is_empty() => match explained.live {
                 Some(live) if !live.label.is_empty() => format!("{declared} finds {}", live.label),
                 _ => format!("{declared} says which object is meant"),
             },
@@ -177,12 +178,12 @@ impl Writer<'_> {
             Role::Reference(to) => format!("finds {to}, which it refers to"),
             Role::Field(_) | Role::Finder if !changes.is_empty() => {
                 let changes = changes.iter().map(|field| arrow(field, part.path)).collect::<Vec<_>>().join("; ");
-                if one.leniency(part).is_some() { format!("{changes}, only reported") } else { changes }
+                if explained.leniency(part).is_some() { format!("{changes}, only reported") } else { changes }
             }
-            Role::Field(_) if one.leniency(part) == Some(Policy::Ignore) => {
+            Role::Field(_) if explained.leniency(part) == Some(Policy::Ignore) => {
                 format!("{declared}, ignored, whatever is live")
             }
-            Role::Field(_) | Role::Finder => match one.state {
+            Role::Field(_) | Role::Finder => match explained.state {
                 State::Blocked(_) | State::Outside | State::Ignored => declared,
                 State::Changes(change) | State::Reported(change) if change.action != Action::Update => declared,
                 State::Changes(_) | State::Reported(_) | State::AsDeclared => format!("{declared}, as it is live"),
@@ -226,8 +227,8 @@ fn word(policy: Policy) -> &'static str {
     }
 }
 
-fn state(one: &Explained<'_>) -> &'static str {
-    match one.state {
+fn state(explained: &Explained<'_>) -> &'static str {
+    match explained.state {
         State::Changes(change) => change.action.name(),
         State::AsDeclared => "unchanged",
         State::Blocked(_) => "blocked",
@@ -238,8 +239,8 @@ fn state(one: &Explained<'_>) -> &'static str {
 }
 
 /// Says why an object gets no call.
-fn reason(one: &Explained<'_>) -> String {
-    match one.state {
+fn reason(explained: &Explained<'_>) -> String {
+    match explained.state {
         State::Changes(_) => "another object's call does it".to_owned(),
         State::AsDeclared => "it is as declared".to_owned(),
         State::Blocked(Cause::Wrong(problems)) => {

@@ -104,15 +104,15 @@ pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
     }
     let all: Vec<_> =
         report.diagnostics.iter().chain(report.plan.iter().flat_map(|plan| plan.diagnostics())).cloned().collect();
-    render::sorted(&all).into_iter().for_each(|one| list.diagnostic(one));
-    for one in report.plan.iter().flat_map(|plan| &plan.blocked) {
-        let (rule, message) = match &one.cause {
+    render::sorted(&all).into_iter().for_each(|diagnostic| list.diagnostic(diagnostic));
+    for blocked in report.plan.iter().flat_map(|plan| &plan.blocked) {
+        let (rule, message) = match &blocked.cause {
             Cause::Wrong(_) => continue,
-            Cause::Unread(why) => ("unread", format!("{} could not be read: {why}", one.id)),
-            Cause::Needs(other) => ("blocked", format!("{} is blocked: it needs {other}", one.id)),
+            Cause::Unread(why) => ("unread", format!("{} could not be read: {why}", blocked.id)),
+            Cause::Needs(other) => ("blocked", format!("{} is blocked: it needs {other}", blocked.id)),
         };
-        let key = format!("{} {}", one.target, one.id);
-        list.add(Rank::Error, rule, &one.id.to_string(), &message, Some(&one.origin), &key);
+        let key = format!("{} {}", blocked.target, blocked.id);
+        list.add(Rank::Error, rule, &blocked.id.to_string(), &message, Some(&blocked.origin), &key);
     }
     let outcomes: HashMap<&ResourceId, &Outcome> =
         report.outcomes.unwrap_or_default().iter().map(|(id, outcome)| (id, outcome)).collect();
@@ -128,7 +128,7 @@ pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
             list.add(Rank::Notice, FOLLOW_UP, "manual follow-up", step.text, None, step.text);
         }
     }
-    list.found.sort_by_key(|one| one.rank);
+    list.found.sort_by_key(|finding| finding.rank);
     list.found
 }
 
@@ -161,16 +161,24 @@ impl List<'_> {
         self.found.push(Finding { rank, rule, title, message, at, fields: Vec::new(), fingerprint });
     }
 
-    fn diagnostic(&mut self, one: &Diagnostic) {
-        let rank = match one.severity {
+    fn diagnostic(&mut self, diagnostic: &Diagnostic) {
+        let rank = match diagnostic.severity {
             Severity::Error => Rank::Error,
             Severity::Warning => Rank::Warning,
         };
-        let file = one.origin().map(|origin| self.finder.sources.path(origin.file).to_string()).unwrap_or_default();
-        let hint = one.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let key = format!("{file}\0{}", one.message);
-        let title = format!("{} {}", one.severity.name(), one.code);
-        self.add(rank, one.code.clone(), &title, &format!("{}{hint}", one.message), one.origin(), &key);
+        let file =
+            diagnostic.origin().map(|origin| self.finder.sources.path(origin.file).to_string()).unwrap_or_default();
+        let hint = diagnostic.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let key = format!("{file}\0{}", diagnostic.message);
+        let title = format!("{} {}", diagnostic.severity.name(), diagnostic.code);
+        self.add(
+            rank,
+            diagnostic.code.clone(),
+            &title,
+            &format!("{}{hint}", diagnostic.message),
+            diagnostic.origin(),
+            &key,
+        );
     }
 
     fn change(&mut self, change: &Change, outcome: Option<&Outcome>) {
@@ -242,17 +250,19 @@ pub(super) fn sides(verdict: Verdict) -> &'static str {
 /// a row is said once, behind them.
 pub(super) fn authors(change: &Change, trace: &Trace) -> String {
     let told = attributed_changes(change, trace);
-    let is_mixed = told.iter().any(|one| one.verdict != told[0].verdict);
+    let is_mixed = told.iter().any(|attributed| attributed.verdict != told[0].verdict);
     let mut text = String::new();
     let mut left = told.len();
-    for run in told.chunk_by(|one, next| (one.verdict, &one.sentence) == (next.verdict, &next.sentence)) {
+    for run in
+        told.chunk_by(|attributed, next| (attributed.verdict, &attributed.sentence) == (next.verdict, &next.sentence))
+    {
         let gap = if text.is_empty() { "" } else { "; " };
         if text.len() > MESSAGE / 2 {
             let _ = write!(text, "{gap}and {}", count(left, "more field"));
             break;
         }
         text.push_str(gap);
-        for (shown, field) in run.iter().filter_map(|one| one.field).enumerate() {
+        for (shown, field) in run.iter().filter_map(|attributed| attributed.field).enumerate() {
             if text.len() > MESSAGE / 2 {
                 let _ = write!(text, "and {}, ", count(run.len() - shown, "more field"));
                 break;

@@ -48,8 +48,8 @@ pub(super) fn headline(steps: usize) -> String {
 
 /// Returns the steps as JSON.
 pub(super) fn json(steps: &[FollowUp<'_>]) -> Value {
-    let one = |step: &FollowUp<'_>| json!({"text": step.text, "addresses": step.objects.iter().map(ToString::to_string).collect::<Vec<_>>()});
-    steps.iter().map(one).collect()
+    let build = |step: &FollowUp<'_>| json!({"text": step.text, "addresses": step.objects.iter().map(ToString::to_string).collect::<Vec<_>>()});
+    steps.iter().map(build).collect()
 }
 
 impl Writer<'_> {

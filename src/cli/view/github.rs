@@ -20,12 +20,12 @@ pub(super) fn report(report: &Report<'_>) -> String {
     for (rank, name, things) in
         [(Rank::Error, "error", "error"), (Rank::Warning, "warning", "warning"), (Rank::Notice, "notice", "change")]
     {
-        let all: Vec<_> = found.iter().filter(|one| one.rank == rank).collect();
+        let all: Vec<_> = found.iter().filter(|finding| finding.rank == rank).collect();
         let shown = if all.len() > MOST { MOST - 1 } else { all.len() };
-        all.iter().take(shown).for_each(|one| annotation(&mut out, name, one));
+        all.iter().take(shown).for_each(|finding| annotation(&mut out, name, finding));
         if all.len() > shown {
             let more = count(all.len() - shown, things).replacen(' ', " more ", 1);
-            let reported = all[shown..].iter().filter(|one| one.rule == REPORTED).count();
+            let reported = all[shown..].iter().filter(|finding| finding.rule == REPORTED).count();
             let only = if reported > 0 { format!(", {reported} of them {ONLY}") } else { String::new() };
             let _ = writeln!(out, "::{name} title=reconcile::{more} not shown here{only}");
         }
@@ -33,10 +33,11 @@ pub(super) fn report(report: &Report<'_>) -> String {
     out
 }
 
-fn annotation(out: &mut String, name: &str, one: &Finding) {
-    let place = one.at.as_ref().map(|at| format!("file={},line={},col={},", property(&at.file), at.line, at.column));
+fn annotation(out: &mut String, name: &str, finding: &Finding) {
+    let place =
+        finding.at.as_ref().map(|at| format!("file={},line={},col={},", property(&at.file), at.line, at.column));
     let place = place.unwrap_or_default();
-    let _ = writeln!(out, "::{name} {place}title={}::{}", property(&one.title), data(&one.message));
+    let _ = writeln!(out, "::{name} {place}title={}::{}", property(&finding.title), data(&finding.message));
 }
 
 /// Escapes a message.

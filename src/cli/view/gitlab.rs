@@ -34,8 +34,8 @@ pub(super) fn quality(report: &Report<'_>) -> String {
     let found = findings(report);
     let mut issues: Vec<String> = Vec::new();
     let mut size = 0;
-    for one in found.iter().take(MOST) {
-        let issue = issue(one).to_string();
+    for finding in found.iter().take(MOST) {
+        let issue = issue(finding).to_string();
         size += issue.len() + 2;
         if size > BYTES {
             break;
@@ -59,17 +59,17 @@ pub(super) fn quality(report: &Report<'_>) -> String {
     format!("[{}]\n", issues.join(",\n"))
 }
 
-fn issue(one: &Finding) -> Value {
+fn issue(finding: &Finding) -> Value {
     json!({
-        "description": one.message,
-        "check_name": format!("reconcile/{}", one.rule),
-        "fingerprint": one.fingerprint,
-        "severity": match one.rank {
+        "description": finding.message,
+        "check_name": format!("reconcile/{}", finding.rule),
+        "fingerprint": finding.fingerprint,
+        "severity": match finding.rank {
             Rank::Error => "critical",
             Rank::Warning => "minor",
             Rank::Notice => "info",
         },
-        "location": location(one.at.as_ref()),
+        "location": location(finding.at.as_ref()),
     })
 }
 

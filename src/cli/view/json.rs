@@ -60,9 +60,9 @@ fn add_record(document: &mut Value, record: &Record, sources: &Sources) {
     let targets = record
         .setups
         .iter()
-        .map(|one| json!({"name": *one.target, "platform": *one.platform, "settings": one.settings}));
+        .map(|setup| json!({"name": *setup.target, "platform": *setup.platform, "settings": setup.settings}));
     document["targets"] = targets.collect();
-    document["objects"] = record.objects.iter().map(|one| file::object(one, sources)).collect();
+    document["objects"] = record.objects.iter().map(|desired| file::object(desired, sources)).collect();
 }
 
 /// Returns a document over several lines, with what a run cost in one of them: less that line, the same plan has the
@@ -101,11 +101,11 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "blocked": plan.blocked.len(),
             "reported": plan.reported.len(),
         },
-        "impact": plan.impact.iter().map(|one| json!({
-            "target": *one.target,
-            "kind": one.kind,
-            "unit": one.unit,
-            "count": one.count,
+        "impact": plan.impact.iter().map(|total| json!({
+            "target": *total.target,
+            "kind": total.kind,
+            "unit": total.unit,
+            "count": total.count,
         })).collect::<Vec<_>>(),
         "changes": plan.changes.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
         "reported": plan.reported.iter().map(|change| self::change(change, sources)).collect::<Vec<_>>(),
@@ -117,24 +117,24 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
             "repeatable": call.request.repeatable,
             "serves": call.serves.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
-        "blocked": plan.blocked.iter().map(|one| json!({
-            "address": one.id.to_string(),
-            "target": *one.target,
-            "cause": match &one.cause {
+        "blocked": plan.blocked.iter().map(|blocked| json!({
+            "address": blocked.id.to_string(),
+            "target": *blocked.target,
+            "cause": match &blocked.cause {
                 Cause::Wrong(_) => "wrong",
                 Cause::Unread(_) => "unread",
                 Cause::Needs(_) => "needs",
             },
-            "message": match &one.cause {
+            "message": match &blocked.cause {
                 Cause::Wrong(problems) => problems.first().map(|problem| problem.message.clone()).unwrap_or_default(),
                 Cause::Unread(why) => why.clone(),
                 Cause::Needs(other) => format!("it needs {}", needed(plan, other)),
             },
-            "needs": match &one.cause {
+            "needs": match &blocked.cause {
                 Cause::Needs(other) => Some(other.to_string()),
                 Cause::Wrong(_) | Cause::Unread(_) => None,
             },
-            "at": location(&one.origin, sources),
+            "at": location(&blocked.origin, sources),
         })).collect::<Vec<_>>(),
         "live": plan.live.iter().map(|((target, kind), count)| json!({
             "target": **target, "kind": kind, "count": count,
@@ -169,9 +169,9 @@ fn problems(report: &Report<'_>) -> Value {
         "kind": "Validation",
         "format_version": FORMAT_VERSION,
         "command": report.command,
-        "valid": unread.is_empty() && diagnostics.iter().all(|one| !one.is_error()),
+        "valid": unread.is_empty() && diagnostics.iter().all(|diagnostic| !diagnostic.is_error()),
         "errors": unread,
-        "diagnostics": render::sorted(diagnostics).into_iter().map(|one| render::json(one, sources)).collect::<Vec<_>>(),
+        "diagnostics": render::sorted(diagnostics).into_iter().map(|diagnostic| render::json(diagnostic, sources)).collect::<Vec<_>>(),
     })
 }
 
@@ -188,7 +188,7 @@ pub(super) fn change(change: &Change, sources: &Sources) -> Value {
             Action::Delete if change.implicit => "no document declares it",
             Action::Delete => "it is not to be there",
         },
-        "fields": change.fields.iter().map(|one| field(one, change, sources)).collect::<Vec<_>>(),
+        "fields": change.fields.iter().map(|field_change| field(field_change, change, sources)).collect::<Vec<_>>(),
         "before": change.before.iter().map(known).collect::<Vec<_>>(),
         "implicit": change.implicit,
         "impact": change.impact,
@@ -228,5 +228,5 @@ pub(super) fn values(field: &FieldChange) -> Value {
 
 fn diagnostics(diagnostics: &[Diagnostic], plan: &Plan, sources: &Sources) -> Vec<Value> {
     let all: Vec<_> = diagnostics.iter().chain(plan.diagnostics()).cloned().collect();
-    render::sorted(&all).into_iter().map(|one| render::json(one, sources)).collect()
+    render::sorted(&all).into_iter().map(|diagnostic| render::json(diagnostic, sources)).collect()
 }

@@ -79,14 +79,16 @@ pub(super) fn report(report: &Report<'_>) -> String {
     let mut suites = Suites::default();
     let outcomes: HashMap<&ResourceId, &Outcome> =
         report.outcomes.unwrap_or_default().iter().map(|(id, outcome)| (id, outcome)).collect();
-    for one in report.plan.iter().flat_map(|plan| &plan.blocked) {
-        let (rule, message) = match &one.cause {
-            Cause::Wrong(problems) => (problems.first().map_or("wrong".into(), |one| one.code.clone()), said(problems)),
+    for blocked in report.plan.iter().flat_map(|plan| &plan.blocked) {
+        let (rule, message) = match &blocked.cause {
+            Cause::Wrong(problems) => {
+                (problems.first().map_or("wrong".into(), |diagnostic| diagnostic.code.clone()), said(problems))
+            }
             Cause::Unread(why) => ("unread".into(), why.clone()),
             Cause::Needs(other) => ("blocked".into(), format!("it needs {other}")),
         };
         let case = Case::Problem(Problem { tag: "error", rule, message });
-        suites.case(&one.target, &one.id.to_string(), one.id.kind, &one.origin, &case, &finder);
+        suites.case(&blocked.target, &blocked.id.to_string(), blocked.id.kind, &blocked.origin, &case, &finder);
     }
     for (change, is_reported) in report.differences() {
         let case = difference(change, is_reported, outcomes.get(&change.id).copied(), report.trace);
@@ -98,7 +100,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
     let all: Vec<_> = std::iter::once(&first).chain(suites.by_name.values()).collect();
     let sum = |of: fn(&Suite) -> usize| all.iter().map(|suite| of(suite)).sum::<usize>();
     let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
-    let totals = counts(sum(|one| one.tests), sum(|one| one.failures), sum(|one| one.errors));
+    let totals = counts(sum(|suite| suite.tests), sum(|suite| suite.failures), sum(|suite| suite.errors));
     let _ = writeln!(out, "<testsuites name=\"reconcile\" {totals}>");
     put(&mut out, report.command, &first);
     suites.by_name.iter().for_each(|(name, suite)| put(&mut out, name, suite));
@@ -160,8 +162,8 @@ impl Suite {
     fn add(&mut self, case: &str, trouble: Option<&Problem>) {
         self.cases.push_str(case);
         self.tests += 1;
-        self.failures += usize::from(trouble.is_some_and(|one| one.tag == "failure"));
-        self.errors += usize::from(trouble.is_some_and(|one| one.tag == "error"));
+        self.failures += usize::from(trouble.is_some_and(|problem| problem.tag == "failure"));
+        self.errors += usize::from(trouble.is_some_and(|problem| problem.tag == "error"));
     }
 }
 
@@ -172,9 +174,9 @@ fn run(report: &Report<'_>, cut: usize, finder: &Finder<'_>) -> Suite {
         troubles.push((Problem { tag, rule, message }, place));
     };
     report.errors.iter().for_each(|error| trouble("error", "run".into(), error.clone(), String::new()));
-    for one in render::sorted(report.diagnostics).into_iter().filter(|one| one.is_error()) {
-        let place = one.origin().map(|origin| finder.words(origin)).unwrap_or_default();
-        trouble("error", one.code.clone(), said(std::slice::from_ref(one)), place);
+    for problem in render::sorted(report.diagnostics).into_iter().filter(|diagnostic| diagnostic.is_error()) {
+        let place = problem.origin().map(|origin| finder.words(origin)).unwrap_or_default();
+        trouble("error", problem.code.clone(), said(std::slice::from_ref(problem)), place);
     }
     if let Some(plan) = report.plan.filter(|_| !report.acknowledged) {
         for excess in report.excesses {
@@ -201,10 +203,10 @@ fn run(report: &Report<'_>, cut: usize, finder: &Finder<'_>) -> Suite {
     }
     let warnings = report.diagnostics.iter().chain(report.plan.iter().flat_map(|plan| &plan.remarks));
     let mut words: Vec<String> = warnings
-        .filter(|one| !one.is_error())
-        .map(|one| {
-            let place = one.origin().map(|origin| format!("{}: ", finder.words(origin))).unwrap_or_default();
-            format!("{place}warning {}: {}", one.code, one.message)
+        .filter(|diagnostic| !diagnostic.is_error())
+        .map(|diagnostic| {
+            let place = diagnostic.origin().map(|origin| format!("{}: ", finder.words(origin))).unwrap_or_default();
+            format!("{place}warning {}: {}", diagnostic.code, diagnostic.message)
         })
         .collect();
     words.extend(report.plan.map(|plan| format!("{} as declared", count(plan.unchanged, "object"))));
@@ -244,11 +246,11 @@ fn element(trouble: &Problem, place: &str) -> String {
 }
 
 fn said(problems: &[Diagnostic]) -> String {
-    let one = |one: &Diagnostic| match &one.hint {
-        Some(hint) => format!("{}; {hint}", one.message),
-        None => one.message.clone(),
+    let build = |diagnostic: &Diagnostic| match &diagnostic.hint {
+        Some(hint) => format!("{}; {hint}", diagnostic.message),
+        None => diagnostic.message.clone(),
     };
-    problems.iter().map(one).collect::<Vec<_>>().join("; ")
+    problems.iter().map(build).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns a text as XML holds it; characters that XML cannot hold are spelled out.

@@ -95,7 +95,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
 
 fn title(report: &Report<'_>) -> String {
     let Some(plan) = report.plan else {
-        let errors = report.errors.len() + report.diagnostics.iter().filter(|one| one.is_error()).count();
+        let errors = report.errors.len() + report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
         return match errors {
             0 => format!("{}: valid", report.command),
             errors => format!("{}: {}", report.command, count(errors, "error")),
@@ -137,7 +137,7 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
     }
     let reads = reads.map(|reads| format!(", {reads}")).unwrap_or_default();
     let mut sum = format!("{} unchanged{others}. {calls}{reads}.\n\n", plan.unchanged);
-    match plan.changes.iter().filter(|one| one.implicit).count() {
+    match plan.changes.iter().filter(|change| change.implicit).count() {
         0 => {}
         implicit => {
             let _ = writeln!(sum, "**{} of what no document declares.**\n", count(implicit, "delete"));
@@ -162,9 +162,9 @@ fn sum(plan: &Plan, report: &Report<'_>) -> String {
 /// Returns the impact of all changes of a kind; things that several share count once.
 fn totals(plan: &Plan) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for of_kind in plan.impact.chunk_by(|one, next| (&one.target, one.kind) == (&next.target, next.kind)) {
+    for of_kind in plan.impact.chunk_by(|total, next| (&total.target, total.kind) == (&next.target, next.kind)) {
         let (target, kind) = (&of_kind[0].target, of_kind[0].kind);
-        if let Some(told) = things(of_kind.iter().map(|one| (one.unit, one.count))) {
+        if let Some(told) = things(of_kind.iter().map(|total| (total.unit, total.count))) {
             lines.push(format!("- impact of all changes of {kind} on {}: {told}\n", code(target)));
         }
     }
@@ -214,8 +214,8 @@ fn problems(report: &Report<'_>, finder: &Finder<'_>) -> Vec<String> {
     let all: Vec<_> =
         report.diagnostics.iter().chain(report.plan.iter().flat_map(|plan| plan.diagnostics())).cloned().collect();
     let mut sorted = render::sorted(&all);
-    sorted.sort_by_key(|one| one.severity == Severity::Warning);
-    blocks.extend(sorted.into_iter().map(|one| diagnostic(one, report)));
+    sorted.sort_by_key(|diagnostic| diagnostic.severity == Severity::Warning);
+    blocks.extend(sorted.into_iter().map(|problem| diagnostic(problem, report)));
     if let Some(plan) = report.plan {
         blocks.extend(left_alone(plan, finder));
     }
@@ -225,22 +225,22 @@ fn problems(report: &Report<'_>, finder: &Finder<'_>) -> Vec<String> {
     blocks
 }
 
-fn diagnostic(one: &Diagnostic, report: &Report<'_>) -> String {
-    let text = render::text(std::slice::from_ref(one), report.sources, false, 100);
+fn diagnostic(diagnostic: &Diagnostic, report: &Report<'_>) -> String {
+    let text = render::text(std::slice::from_ref(diagnostic), report.sources, false, 100);
     fenced("text", &cut(&visible(&text), 8 * VALUE))
 }
 
 /// The objects that are blocked for the sake of something else; those with one cause in one block.
 fn left_alone(plan: &Plan, finder: &Finder<'_>) -> Vec<String> {
     const TOGETHER: usize = 50;
-    let lines = plan.blocked.iter().filter_map(|one| {
-        let why = match &one.cause {
+    let lines = plan.blocked.iter().filter_map(|blocked| {
+        let why = match &blocked.cause {
             Cause::Wrong(_) => return None,
             Cause::Unread(why) => format!("could not be read: {why}"),
             Cause::Needs(other) => format!("is blocked: it needs {other}"),
         };
-        let text = cut(&line(&format!("{} {why}", one.id)), VALUE).into_owned();
-        Some(format!("! {text}  {}", finder.words(&one.origin)))
+        let text = cut(&line(&format!("{} {why}", blocked.id)), VALUE).into_owned();
+        Some(format!("! {text}  {}", finder.words(&blocked.origin)))
     });
     let lines: Vec<_> = lines.collect();
     lines.chunks(TOGETHER).map(|lines| fenced("diff", &lines.join("\n"))).collect()
@@ -253,13 +253,13 @@ fn changes(plan: &Plan, report: &Report<'_>, finder: &Finder<'_>, page: &mut Pag
     let writer = Writer::new(report, finder, plan.changes.len() + plan.reported.len() <= OPEN);
     let head = if report.trace.is_some() { "### Differences\n\n" } else { "### Changes\n\n" };
     let shown = if !plan.changes.is_empty() && page.put(head) {
-        page.put_all(plan.changes.iter().map(|one| writer.change(one, outcomes.get(&one.id).copied())), MOST)
+        page.put_all(plan.changes.iter().map(|change| writer.change(change, outcomes.get(&change.id).copied())), MOST)
     } else {
         0
     };
     let cut = &plan.changes[shown..];
     if !cut.is_empty() {
-        let of = |action: Action| cut.iter().filter(|one| one.action == action).count();
+        let of = |action: Action| cut.iter().filter(|change| change.action == action).count();
         let _ = writeln!(
             tail,
             "**{} not shown**: {} to add, {} to update, {} to delete.\n",
@@ -275,7 +275,7 @@ fn changes(plan: &Plan, report: &Report<'_>, finder: &Finder<'_>, page: &mut Pag
     let shown = if is_room
         && page.put(&format!("{gap}### Reported only\n\nTheir policy is to report them: nothing is sent.\n\n"))
     {
-        page.put_all(plan.reported.iter().map(|one| writer.change(one, None)), MOST)
+        page.put_all(plan.reported.iter().map(|change| writer.change(change, None)), MOST)
     } else {
         0
     };

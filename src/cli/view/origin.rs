@@ -33,9 +33,9 @@ pub(in crate::cli) fn explain(document: &mut Value, plan: &Plan, origins: Origin
 /// Returns how a value came about, step by step; nothing for one that is written where it stands.
 pub(in crate::cli) fn via(value: &Origin, provenance: &Provenance, sources: &Sources) -> Vec<Value> {
     let step = |step: Via| match step {
-        Via::Variable(one) => {
-            let mut step = json!({"variable": *one.name, "from": from(&one.given)});
-            if let Given::Values(place) = &one.given {
+        Via::Variable(usage) => {
+            let mut step = json!({"variable": *usage.name, "from": from(&usage.given)});
+            if let Given::Values(place) = &usage.given {
                 step["at"] = at(place, sources);
             }
             step

@@ -117,15 +117,15 @@ impl Report<'_> {
         let (Some(plan), Some(document)) = (self.plan, self.document) else { return String::new() };
         // A document holds its changes in the plan's order.
         let at = |list: &[Change]| {
-            let at = list.partition_point(|one| std::ptr::from_ref(one) < std::ptr::from_ref(change));
-            list.get(at).is_some_and(|one| std::ptr::eq(one, change)).then_some(at)
+            let at = list.partition_point(|update| std::ptr::from_ref(update) < std::ptr::from_ref(change));
+            list.get(at).is_some_and(|update| std::ptr::eq(update, change)).then_some(at)
         };
         let kept = match (at(&plan.changes), at(&plan.reported)) {
             (Some(at), _) => &document["changes"][at],
             (None, Some(at)) => &document["reported"][at],
             (None, None) => return String::new(),
         };
-        let number = change.fields.iter().position(|one| std::ptr::eq(one, field));
+        let number = change.fields.iter().position(|field_change| std::ptr::eq(field_change, field));
         number.map(|number| origin::kept(&kept["fields"][number]["via"])).unwrap_or_default()
     }
 

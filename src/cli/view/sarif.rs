@@ -20,16 +20,17 @@ const BYTES: usize = 9_000_000;
 /// Returns the log of a run: one result for each finding that has a place, a notification for each other.
 pub(super) fn report(report: &Report<'_>) -> String {
     let found = findings(report);
-    let (placed, others): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.at.is_some());
+    let (placed, others): (Vec<_>, Vec<_>) = found.iter().partition(|finding| finding.at.is_some());
     let rules = rules(&placed);
     let mut size = 0;
     let mut fits = |value: &Value| {
         size += value.to_string().len() + 1;
         size <= BYTES
     };
-    let all = others.iter().take(MOST).map(|one| notification(level(one.rank), &one.message));
+    let all = others.iter().take(MOST).map(|finding| notification(level(finding.rank), &finding.message));
     let mut notes: Vec<Value> = all.take_while(&mut fits).collect();
-    let results: Vec<Value> = placed.iter().take(MOST).map(|one| result(one, &rules)).take_while(&mut fits).collect();
+    let results: Vec<Value> =
+        placed.iter().take(MOST).map(|finding| result(finding, &rules)).take_while(&mut fits).collect();
     let more = found.len() - notes.len() - results.len();
     if more > 0 {
         let message = format!("{} left out: the file would be too large", count(more, "more result"));
@@ -50,7 +51,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
             }},
             "automationDetails": {"id": format!("reconcile/{}/", report.command)},
             "invocations": [{
-                "executionSuccessful": found.iter().all(|one| one.rank != Rank::Error),
+                "executionSuccessful": found.iter().all(|finding| finding.rank != Rank::Error),
                 "toolExecutionNotifications": notes,
             }],
             "columnKind": "unicodeCodePoints",
@@ -65,8 +66,8 @@ type Rules = BTreeMap<Cow<'static, str>, (Rank, String)>;
 
 fn rules(found: &[&Finding]) -> Rules {
     let mut rules = Rules::new();
-    for one in found {
-        rules.entry(one.rule.clone()).or_insert_with(|| (one.rank, about(&one.rule)));
+    for finding in found {
+        rules.entry(finding.rule.clone()).or_insert_with(|| (finding.rank, about(&finding.rule)));
     }
     rules
 }
@@ -111,18 +112,18 @@ fn notification(level: &str, message: &str) -> Value {
     json!({"level": level, "message": {"text": message}})
 }
 
-fn result(one: &Finding, rules: &Rules) -> Value {
+fn result(finding: &Finding, rules: &Rules) -> Value {
     let mut result = json!({
-        "ruleId": one.rule,
-        "ruleIndex": rules.keys().position(|rule| *rule == one.rule),
-        "level": level(one.rank),
-        "message": {"text": one.message},
-        "locations": one.at.iter().map(|at| json!({"physicalLocation": physical(at)})).collect::<Vec<_>>(),
-        "partialFingerprints": {"reconcile/v1": one.fingerprint},
+        "ruleId": finding.rule,
+        "ruleIndex": rules.keys().position(|rule| *rule == finding.rule),
+        "level": level(finding.rank),
+        "message": {"text": finding.message},
+        "locations": finding.at.iter().map(|at| json!({"physicalLocation": physical(at)})).collect::<Vec<_>>(),
+        "partialFingerprints": {"reconcile/v1": finding.fingerprint},
     });
-    if !one.fields.is_empty() {
+    if !finding.fields.is_empty() {
         let related =
-            one.fields.iter().enumerate().map(
+            finding.fields.iter().enumerate().map(
                 |(id, (path, at))| json!({"id": id + 1, "message": {"text": path}, "physicalLocation": physical(at)}),
             );
         result["relatedLocations"] = related.collect();

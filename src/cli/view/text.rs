@@ -210,16 +210,17 @@ impl<'a> Writer<'a> {
     pub(super) fn blocked(&mut self, plan: &Plan) {
         // One cause, one line: the ids of requests differ, the cause does not.
         let mut unread: BTreeMap<String, (&str, Vec<&ResourceId>)> = BTreeMap::new();
-        for one in &plan.blocked {
-            match &one.cause {
+        for blocked in &plan.blocked {
+            match &blocked.cause {
                 Cause::Unread(why) => {
-                    unread.entry(without_request(why)).or_insert((why, Vec::new())).1.push(&one.id);
+                    unread.entry(without_request(why)).or_insert((why, Vec::new())).1.push(&blocked.id);
                 }
                 Cause::Needs(other) => {
                     let sign = self.styled("!", REMOVED);
-                    let place = self.sources.position(&one.origin);
+                    let place = self.sources.position(&blocked.origin);
                     let needed = needed(plan, other);
-                    let text = format!("{sign} {} {} is blocked: it needs {needed}", one.id.kind, one.id.name());
+                    let text =
+                        format!("{sign} {} {} is blocked: it needs {needed}", blocked.id.kind, blocked.id.name());
                     self.line(&text, &format!("{}:{}", place.file, place.line));
                 }
                 Cause::Wrong(_) => {}
@@ -426,7 +427,7 @@ fn without_request(why: &str) -> String {
 
 fn some(ids: &[&ResourceId]) -> String {
     match ids {
-        [one] => one.to_string(),
+        [only] => only.to_string(),
         [first, ..] => format!("{first} and {} more", ids.len() - 1),
         [] => String::new(),
     }

@@ -41,7 +41,7 @@ impl Sides {
     /// Returns the sides of a field.
     pub(super) fn of(field: &FieldChange) -> Self {
         let side = |display: fn(&Display) -> &Option<String>, value: &Option<Value>| {
-            let shown = field.display.as_ref().and_then(|one| Some((one.kind, display(one).as_ref()?.as_str())));
+            let shown = field.display.as_ref().and_then(|shown| Some((shown.kind, display(shown).as_ref()?.as_str())));
             side(shown, value.as_ref())
         };
         let (from, from_id) = side(|display| &display.from, &field.from);
@@ -113,14 +113,14 @@ fn bare(id: &Value) -> String {
 
 /// Returns two different texts with their difference spelled out, as in `to\u{a0}be`, where they would look alike:
 /// blanks of another width, accents on their own, letters of other scripts. `None` if anybody sees the difference.
-pub(super) fn distinct(one: &str, other: &str) -> Option<(String, String)> {
-    if one == other || (one.is_ascii() && other.is_ascii()) || !looks_alike(one, other) {
+pub(super) fn distinct(name: &str, other: &str) -> Option<(String, String)> {
+    if name == other || (name.is_ascii() && other.is_ascii()) || !looks_alike(name, other) {
         return None;
     }
     let same = |(a, b): &(char, char)| a == b;
-    let start = one.chars().zip(other.chars()).take_while(same).count();
-    let left = one.chars().count().min(other.chars().count()) - start;
-    let end = one.chars().rev().zip(other.chars().rev()).take(left).take_while(same).count();
+    let start = name.chars().zip(other.chars()).take_while(same).count();
+    let left = name.chars().count().min(other.chars().count()) - start;
+    let end = name.chars().rev().zip(other.chars().rev()).take(left).take_while(same).count();
     let spelled = |text: &str| {
         let differs = start..text.chars().count() - end;
         let letter = |(at, letter): (usize, char)| match letter {
@@ -129,7 +129,7 @@ pub(super) fn distinct(one: &str, other: &str) -> Option<(String, String)> {
         };
         text.chars().enumerate().map(letter).collect()
     };
-    Some((spelled(one), spelled(other)))
+    Some((spelled(name), spelled(other)))
 }
 
 /// Returns a line of one text with what differs spelled out, where a line of the other text looks like it.
@@ -140,13 +140,13 @@ pub(super) fn distinct_line<'l>(text: &'l str, mut others: impl Iterator<Item = 
     }
 }
 
-fn looks_alike(one: &str, other: &str) -> bool {
+fn looks_alike(name: &str, other: &str) -> bool {
     let planned_run = |text: &str| {
         let blank = |letter: char| if letter.is_whitespace() { ' ' } else { letter };
         let text: String = text.chars().map(blank).collect();
         skeleton(&text).filter(|letter| *letter != ' ').collect::<String>()
     };
-    planned_run(one) == planned_run(other)
+    planned_run(name) == planned_run(other)
 }
 
 #[cfg(test)]
@@ -157,10 +157,10 @@ mod tests {
 
     #[test]
     fn values_that_look_alike_are_told_apart() {
-        let check = |one: &str, other: &str, expected: Option<(&str, &str)>| {
-            let told = distinct(one, other);
-            let told = told.as_ref().map(|(one, other)| (one.as_str(), other.as_str()));
-            assert_eq!(told, expected, "{one} {other}");
+        let check = |name: &str, other: &str, expected: Option<(&str, &str)>| {
+            let told = distinct(name, other);
+            let told = told.as_ref().map(|(text, other)| (text.as_str(), other.as_str()));
+            assert_eq!(told, expected, "{name} {other}");
         };
         check("to be replaced", "to\u{a0}be replaced", Some(("to be replaced", "to\\u{a0}be replaced")));
         check("café", "cafe\u{301}", Some(("caf\\u{e9}", "cafe\\u{301}")));

@@ -49,10 +49,10 @@ impl Run<'_> {
         // A row is known by its ends, so they are looked up with it, and so is what gave them other names.
         let all: Vec<&Desired> = self.desired.values().copied().collect();
         let mut ends: Vec<&Desired> = implicit_dependencies(self.state.platform, &unnamed, &all);
-        let references = unnamed.iter().flat_map(|one| &one.references);
+        let references = unnamed.iter().flat_map(|desired| &desired.references);
         ends.extend(references.filter_map(|reference| self.desired.get(&reference.to).copied()));
-        let mut known: HashSet<&ResourceId> = unnamed.iter().map(|one| &one.id).collect();
-        unnamed.extend(ends.into_iter().filter(|one| known.insert(&one.id)));
+        let mut known: HashSet<&ResourceId> = unnamed.iter().map(|desired| &desired.id).collect();
+        unnamed.extend(ends.into_iter().filter(|desired| known.insert(&desired.id)));
         if !unnamed.is_empty() {
             observed_states.extend(look_up(&reader, unnamed).await);
         }

@@ -54,7 +54,7 @@ impl<'a> Run<'a> {
             // A call that serves several is sent whole or not at all.
             let first = moved[0].0.clone();
             for id in &call.serves {
-                let own = moved.iter().find(|(one, _)| *one == id).map(|(_, outcome)| outcome.clone());
+                let own = moved.iter().find(|(resource_id, _)| *resource_id == id).map(|(_, outcome)| outcome.clone());
                 self.finish(id, own.unwrap_or_else(|| Outcome::Skipped(first.clone())), Duration::ZERO);
             }
         }

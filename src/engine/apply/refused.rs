@@ -30,7 +30,7 @@ impl<'a> Run<'a> {
     /// Books refused objects. Somebody else may have made, changed or removed one meanwhile, and the code does not
     /// always say so: what is already as declared needs no call. What waits for another change is kept for later.
     pub(super) async fn resolve_refused(&mut self, refused: Vec<Refused<'a>>) {
-        let open: Vec<_> = refused.iter().map(|one| self.before(one.id)).collect();
+        let open: Vec<_> = refused.iter().map(|refused| self.before(refused.id)).collect();
         let observed_states = self.read_back(&open).await;
         for one in refused {
             if let Some(outcome) = self.already(one.id, observed_states.get(one.id)) {
@@ -78,9 +78,10 @@ impl<'a> Run<'a> {
         let Some(wanted) = field.to.as_ref().filter(|value| !value.is_null()) else { return false };
         match other.action {
             Action::Create => false,
-            Action::Update => {
-                other.fields.iter().any(|one| one.path == field.path && one.from.as_ref() == Some(wanted))
-            }
+            Action::Update => other
+                .fields
+                .iter()
+                .any(|field_change| field_change.path == field.path && field_change.from.as_ref() == Some(wanted)),
             // An object that is removed may have had any value in a field that was not read.
             Action::Delete => self
                 .live(&other.id)
@@ -91,22 +92,23 @@ impl<'a> Run<'a> {
     /// Sends calls again whose unique values other changes have freed since, until none is left that could pass.
     pub(super) async fn retry_conflicts(&mut self) {
         loop {
-            let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
-                .into_iter()
-                .partition(|one| one.givers.iter().any(|id| self.outcomes.get(*id).is_some_and(Outcome::converged)));
+            let (ready, waiting): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.waiting).into_iter().partition(|waiting| {
+                    waiting.givers.iter().any(|id| self.outcomes.get(*id).is_some_and(Outcome::converged))
+                });
             self.waiting = waiting;
             if ready.is_empty() {
                 break;
             }
             let (mut calls, mut held) = (Vec::new(), BTreeMap::new());
-            for one in ready {
+            for waiting in ready {
                 // Who has given up the value is not waited for a second time.
                 let open = |id: &&ResourceId| !self.outcomes.contains_key(*id);
-                let givers: BTreeSet<_> = one.givers.iter().copied().filter(open).collect();
-                held.insert(one.refused.id, givers);
-                calls.push((one.refused.call, one.refused.request));
+                let givers: BTreeSet<_> = waiting.givers.iter().copied().filter(open).collect();
+                held.insert(waiting.refused.id, givers);
+                calls.push((waiting.refused.call, waiting.refused.request));
                 // Where the run is interrupted now, the refusal is what is known.
-                self.refused.insert(one.refused.id, one.refused.refusal);
+                self.refused.insert(waiting.refused.id, waiting.refused.refusal);
             }
             let mut again = self.still_as_planned(calls).await;
             while !again.is_empty() {
@@ -117,16 +119,16 @@ impl<'a> Run<'a> {
             // A second refusal waits only for those that had not given up the value yet.
             let (again, over): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
                 .into_iter()
-                .map(|mut one| {
-                    if let Some(givers) = held.get(one.refused.id) {
-                        one.givers.clone_from(givers);
+                .map(|mut waiting| {
+                    if let Some(givers) = held.get(waiting.refused.id) {
+                        waiting.givers.clone_from(givers);
                     }
-                    one
+                    waiting
                 })
-                .partition(|one| !one.givers.is_empty());
+                .partition(|waiting| !waiting.givers.is_empty());
             self.waiting = again;
-            for one in over {
-                self.finish(one.refused.id, Outcome::Refused(one.refused.refusal), one.refused.took);
+            for waiting in over {
+                self.finish(waiting.refused.id, Outcome::Refused(waiting.refused.refusal), waiting.refused.took);
             }
         }
     }
@@ -135,7 +137,7 @@ impl<'a> Run<'a> {
     /// with the reason, and the others wait for it in vain.
     pub(super) fn give_up_conflicts(&mut self) {
         let waiting: HashMap<&ResourceId, Waiting<'_>> =
-            std::mem::take(&mut self.waiting).into_iter().map(|one| (one.refused.id, one)).collect();
+            std::mem::take(&mut self.waiting).into_iter().map(|waiting| (waiting.refused.id, waiting)).collect();
         let mut open: BTreeSet<&ResourceId> = waiting.keys().copied().collect();
         while let Some(first) = open.pop_first() {
             let cycle = cycle(first, &waiting);

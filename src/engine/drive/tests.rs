@@ -68,7 +68,7 @@ impl Kind for Behaviour {
     }
 
     fn observe(&self, desired: &[&Desired], _: &[&Desired], facts: &Facts) -> Step<Observation> {
-        self.step(&desired.iter().map(|one| &one.id).collect::<Vec<_>>(), facts)
+        self.step(&desired.iter().map(|desired| &desired.id).collect::<Vec<_>>(), facts)
     }
 
     fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
@@ -76,7 +76,7 @@ impl Kind for Behaviour {
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
-        self.step(&objects.iter().map(|(one, _)| &one.id).collect::<Vec<_>>(), facts)
+        self.step(&objects.iter().map(|(desired, _)| &desired.id).collect::<Vec<_>>(), facts)
     }
 
     fn compare(&self, _: &Desired, _: Option<&Live>, _: &Facts) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
@@ -97,13 +97,13 @@ impl Kind for Behaviour {
 
     fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         let mut impact = Impact::default();
-        planned.iter().for_each(|one| impact.set_none(&one.desired.id, "things"));
+        planned.iter().for_each(|planned| impact.set_none(&planned.desired.id, "things"));
         if self.0 == "Nosy" { Self::ask(facts) } else { Step::Done(impact) }
     }
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         let changed = || Changed { deed: Deed::Never, ..Changed::unknown() };
-        let known = planned.iter().map(|one| (one.desired.id.clone(), None, changed())).collect();
+        let known = planned.iter().map(|planned| (planned.desired.id.clone(), None, changed())).collect();
         if self.0 == "Nosy" { Self::ask(facts) } else { Step::Done(Authors { known }) }
     }
 
@@ -199,10 +199,10 @@ async fn what_asks_for_ever_is_ended_and_named() {
 async fn a_plan_outlives_questions_without_end() {
     let (reader, objects) = (reader(), objects());
     let readers = [reader.clone()];
-    let own = |kind: &str| objects.iter().filter(|one| one.id.kind == kind).collect::<Vec<_>>();
+    let own = |kind: &str| objects.iter().filter(|desired| desired.id.kind == kind).collect::<Vec<_>>();
     let desired = [own("Nosy"), own("Sound")].concat();
     let scopes: Vec<Desired> =
-        desired.iter().map(|one| Desired { id: named(&one.id, "scope"), ..(*one).clone() }).collect();
+        desired.iter().map(|desired| Desired { id: named(&desired.id, "scope"), ..(*desired).clone() }).collect();
     let mut states = vec![observe_target(&reader, desired, Freshness::Replica).await];
     prune(&readers, &mut states, &scopes).await;
     let pruned = |kind: &str| {

@@ -128,30 +128,30 @@ fn hidden_ignored_dangling_and_looping_links_never_break_a_run() {
         let all: Vec<_> = [("m/a.yaml", "a")].iter().chain(files).copied().collect();
         assert_eq!(show(tree(&all).path(), &["m"], &[]), expected, "{files:?}");
     };
-    let one = r#"m/a.yaml "a""#;
-    check(&[("m/.#a.yaml", "-> user@host.4711:1700000000")], one);
-    check(&[("m/.other", "-> gone")], one);
-    check(&[("m/.d", "-> ..")], one);
-    check(&[("m/loop", "-> .")], one);
-    check(&[("m/self.txt", "-> self.txt"), ("m/b/c/d", "-> ../../..")], one);
-    check(&[("m/x.yaml", "-> gone"), ("m/.reconcileignore", "x.yaml\n")], one);
-    check(&[("m/loop", "-> ."), ("m/.reconcileignore", "loop\n")], one);
-    check(&[("m/out", "-> /dev"), ("m/.reconcileignore", "out/\n")], one);
-    check(&[("m/out.yaml", "-> /etc/passwd"), ("m/.reconcileignore", "*\n!a.yaml\n")], one);
-    check(&[("m/data", "-> /dev/null"), ("m/zero.yaml", "-> /dev/zero")], one);
-    check(&[("m/.reconcileignore", "-> gone")], one);
+    let text = r#"m/a.yaml "a""#;
+    check(&[("m/.#a.yaml", "-> user@host.4711:1700000000")], text);
+    check(&[("m/.other", "-> gone")], text);
+    check(&[("m/.d", "-> ..")], text);
+    check(&[("m/loop", "-> .")], text);
+    check(&[("m/self.txt", "-> self.txt"), ("m/b/c/d", "-> ../../..")], text);
+    check(&[("m/x.yaml", "-> gone"), ("m/.reconcileignore", "x.yaml\n")], text);
+    check(&[("m/loop", "-> ."), ("m/.reconcileignore", "loop\n")], text);
+    check(&[("m/out", "-> /dev"), ("m/.reconcileignore", "out/\n")], text);
+    check(&[("m/out.yaml", "-> /etc/passwd"), ("m/.reconcileignore", "*\n!a.yaml\n")], text);
+    check(&[("m/data", "-> /dev/null"), ("m/zero.yaml", "-> /dev/zero")], text);
+    check(&[("m/.reconcileignore", "-> gone")], text);
     let dangling = "Y013 m/x.yaml:1:1 this link leads to no file: nothing is read from it, and nothing undeclared is removed (it leads to `x.yaml`)";
-    check(&[("m/x.yaml", "-> x.yaml")], &format!("{one}\n{dangling}"));
+    check(&[("m/x.yaml", "-> x.yaml")], &format!("{text}\n{dangling}"));
 }
 
 #[test]
 fn directories_that_link_to_each_other_are_read_once() {
     let names: Vec<String> = (0..12).map(|number| format!("d{number}")).collect();
     let mut files = Vec::new();
-    for one in &names {
-        files.push((format!("m/{one}/x.yaml"), one.clone()));
-        let others = names.iter().filter(|other| *other != one);
-        files.extend(others.map(|other| (format!("m/{one}/{other}"), format!("-> ../{other}"))));
+    for name in &names {
+        files.push((format!("m/{name}/x.yaml"), name.clone()));
+        let others = names.iter().filter(|other| *other != name);
+        files.extend(others.map(|other| (format!("m/{name}/{other}"), format!("-> ../{other}"))));
     }
     let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     assert_eq!(show(tree(&files).path(), &["m"], &[]).lines().count(), names.len());

@@ -75,8 +75,9 @@ impl Reader<'_> {
     /// Returns the rules of the directories above a path, the nearest first. Those above its repository do not count.
     fn rules_above(&mut self, absolute: &Path) -> Vec<Rules> {
         let top = files::work_tree(absolute);
-        let above = absolute.ancestors().skip(1).take_while(|one| top.as_ref().is_none_or(|top| one.starts_with(top)));
-        above.filter_map(|one| Rules::read(one, &self.bounds, &mut self.found.errors)).collect()
+        let above =
+            absolute.ancestors().skip(1).take_while(|path| top.as_ref().is_none_or(|top| path.starts_with(top)));
+        above.filter_map(|path| Rules::read(path, &self.bounds, &mut self.found.errors)).collect()
     }
 
     /// Lists a directory, unless it was walked through before or is not to be.

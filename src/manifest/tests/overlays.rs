@@ -34,13 +34,13 @@ fn show(base: &str, overlays: &[(&str, &str)]) -> String {
 
 fn step(via: &Via, sources: &Sources) -> String {
     match via {
-        Via::Variable(one) => {
-            let given = match &one.given {
+        Via::Variable(usage) => {
+            let given = match &usage.given {
                 // The values file of these tests is in other sources; its bytes are what can be shown.
                 Given::Values(at) => format!("values {:?}", at.bytes),
                 other => format!("{other:?}"),
             };
-            format!("${{{}}} {given}", one.name)
+            format!("${{{}}} {given}", usage.name)
         }
         Via::Overlay { directory, over } => {
             let over = over.as_ref().map(|over| format!(" over {}", sources.position(over))).unwrap_or_default();
@@ -193,7 +193,7 @@ fn what_is_in_force_is_known_by_place() {
         .flat_map(|path| set.provenance.places(&fields[path].origin))
         .flat_map(|place| set.provenance.variables(&place).to_vec())
         .collect();
-    let names: Vec<&str> = values.iter().map(|one| &*one.name).collect();
+    let names: Vec<&str> = values.iter().map(|usage| &*usage.name).collect();
     assert_eq!(names, ["COUNT", "SET", "NAME"]);
     let Given::Values(at) = &values[0].given else { panic!("{:?}", values[0]) };
     let used: Vec<String> =

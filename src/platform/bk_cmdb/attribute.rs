@@ -97,19 +97,19 @@ impl Attribute<'_> {
             "int" => self.integer(declared),
             "float" => self.float(declared),
             "bool" => truth(declared),
-            "enum" => self.option(one(declared, "an option")?).map(|id| json!(id)),
+            "enum" => self.option(scalar(declared, "an option")?).map(|id| json!(id)),
             "enummulti" => self.options(declared),
             "enumquote" | "organization" => self.ids(declared),
-            "list" => self.member(one(declared, "one of the options")?),
-            "date" => date(one(declared, "a date such as 2024-02-28")?),
-            "time" => Moment::declared(one(declared, "a time such as 2024-02-28T10:00:00+08:00")?, time_zone)
+            "list" => self.member(scalar(declared, "one of the options")?),
+            "date" => date(scalar(declared, "a date such as 2024-02-28")?),
+            "time" => Moment::declared(scalar(declared, "a time such as 2024-02-28T10:00:00+08:00")?, time_zone)
                 .map(Moment::wire),
             "objuser" => self.users(declared),
-            "timezone" => time_zone_name(one(declared, "a time zone")?),
+            "timezone" => time_zone_name(scalar(declared, "a time zone")?),
             "table" => Ok(unwrap_plain(declared)),
             "innertable" => Err("is an inner table: its rows cannot be written here".to_owned()),
-            "longchar" => self.text(one(declared, "text")?, LONG_TEXT),
-            _ => self.text(one(declared, "text")?, SHORT_TEXT),
+            "longchar" => self.text(scalar(declared, "text")?, LONG_TEXT),
+            _ => self.text(scalar(declared, "text")?, SHORT_TEXT),
         }
     }
 
@@ -200,7 +200,7 @@ impl Attribute<'_> {
     }
 
     fn integer(&self, declared: &Value) -> Result<Value, String> {
-        let number: i64 = one(declared, "a whole number")?.trim().parse().map_err(|_| match text(declared) {
+        let number: i64 = scalar(declared, "a whole number")?.trim().parse().map_err(|_| match text(declared) {
             Some(text) if is_whole(text) => format!("takes whole numbers of 64 bits: `{text}` is too large"),
             _ => format!("takes a whole number, not {}", shown(declared)),
         })?;
@@ -209,7 +209,7 @@ impl Attribute<'_> {
     }
 
     fn float(&self, declared: &Value) -> Result<Value, String> {
-        let number: f64 = one(declared, "a number")?
+        let number: f64 = scalar(declared, "a number")?
             .trim()
             .parse()
             .ok()
@@ -314,7 +314,7 @@ impl Attribute<'_> {
     }
 }
 
-fn one<'v>(declared: &'v Value, wanted: &str) -> Result<&'v str, String> {
+fn scalar<'v>(declared: &'v Value, wanted: &str) -> Result<&'v str, String> {
     text(declared).ok_or_else(|| format!("takes {wanted}, not {}", shown(declared)))
 }
 

@@ -66,9 +66,9 @@ impl ScopeSchema for Scopes {
             "CheckAuthUsersOfApp" if !needs.is_empty() => all_members(scope, needs, &mut observation, facts)?,
             "CheckAuthUsersOfApp" => {
                 let app = &scope.arguments["app_id"];
-                one(scope.clone(), &mut observation, facts)?.map(|answer| vec![members(app, answer)])
+                single_answer(scope.clone(), &mut observation, facts)?.map(|answer| vec![members(app, answer)])
             }
-            _ => one(scope.clone(), &mut observation, facts)?.map(|app| vec![only(app, APP)]),
+            _ => single_answer(scope.clone(), &mut observation, facts)?.map(|app| vec![only(app, APP)]),
         };
         Ok(rows.map_or(Step::Ask(observation.ask), Step::Done))
     }
@@ -106,7 +106,11 @@ impl ScopeSchema for Scopes {
     }
 }
 
-fn one<'f>(request: Request, observation: &mut Observation, facts: &'f Facts) -> Result<Option<&'f Value>, Refusal> {
+fn single_answer<'f>(
+    request: Request,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Option<&'f Value>, Refusal> {
     match observation.read(request, facts) {
         Read::Pending => Ok(None),
         Read::Failed(refusal) => Err(refusal.clone()),
@@ -128,12 +132,14 @@ fn instances(scope: &Request, observation: &mut Observation, facts: &Facts) -> R
     let mut all = Vec::new();
     loop {
         let arguments = json!({"offset": all.len(), "limit": INSTANCES});
-        let Some(page) = one(Request { arguments, ..scope.clone() }, observation, facts)? else { return Ok(None) };
+        let Some(page) = single_answer(Request { arguments, ..scope.clone() }, observation, facts)? else {
+            return Ok(None);
+        };
         let rows = page["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
         all.extend(rows.iter().map(|row| only(row, &["id", "status"])));
         let is_whole = rows.is_empty() || all.len() >= total(page);
         if is_whole || all.len() > INSTANCES {
-            all.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
+            all.sort_by(|row, other| row["id"].as_str().cmp(&other["id"].as_str()));
             // It stands for those that the server does not list, so that they are not taken to be absent.
             all.extend((!is_whole).then(|| json!({"id": null})));
             return Ok(Some(all));
@@ -153,7 +159,9 @@ fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result
                 // No part of the call: it tells the answers of the rounds apart.
                 arguments["again"] = json!(round);
             }
-            let Some(page) = one(Request { arguments, ..scope.clone() }, observation, facts)? else { return Ok(None) };
+            let Some(page) = single_answer(Request { arguments, ..scope.clone() }, observation, facts)? else {
+                return Ok(None);
+            };
             let rows = page["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
             if last.is_some_and(|last| last != total(page)) {
                 moved = true;
@@ -182,7 +190,7 @@ fn all_members(
     let mut all = Some(Vec::new());
     for app in needs.iter().flat_map(|apps| apps.rows()).map(|app| &app["id"]) {
         let arguments = json!({INSTANCE: scope.arguments[INSTANCE], "app_id": app});
-        match (one(Request { arguments, ..scope.clone() }, observation, facts), &mut all) {
+        match (single_answer(Request { arguments, ..scope.clone() }, observation, facts), &mut all) {
             (Ok(Some(answer)), Some(all)) => all.push(members(app, answer)),
             // Only its creator is sure to be told; and it may be gone since the list was read.
             (Err(refusal), _) if api::is_forbidden(&refusal) || api::is_absent(&refusal) => {}

@@ -102,8 +102,8 @@ fn validate(document: &str) -> Value {
 fn known(document: &str) -> BTreeSet<String> {
     let report = validate(&document.replace('X', UNKNOWN));
     let messages = report["diagnostics"].as_array().expect("there are messages");
-    let about = messages.iter().find(|one| one["message"].as_str().is_some_and(|text| text.contains(UNKNOWN)));
-    let hint = about.and_then(|one| one["hint"].as_str()).unwrap_or_else(|| panic!("{document}{report:#}"));
+    let about = messages.iter().find(|message| message["message"].as_str().is_some_and(|text| text.contains(UNKNOWN)));
+    let hint = about.and_then(|row| row["hint"].as_str()).unwrap_or_else(|| panic!("{document}{report:#}"));
     let keys = hint.split_once(": ").unwrap_or_else(|| panic!("{hint}")).1;
     keys.split(", ").map(str::to_owned).collect()
 }

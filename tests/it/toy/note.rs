@@ -65,14 +65,14 @@ impl Kind for Note {
     }
 
     fn calls(&self, planned: &[Planned<'_>], _: &Facts) -> Vec<Call> {
-        let call = |one: &Planned<'_>| Call {
+        let call = |planned: &Planned<'_>| Call {
             request: Request {
                 operation: "write",
-                arguments: json!({"name": &*one.desired.id.key, "text": one.desired.field("text")}),
+                arguments: json!({"name": &*planned.desired.id.key, "text": planned.desired.field("text")}),
                 repeatable: true,
             },
-            target: one.desired.target.clone(),
-            serves: vec![one.desired.id.clone()],
+            target: planned.desired.target.clone(),
+            serves: vec![planned.desired.id.clone()],
         };
         planned.iter().map(call).collect()
     }

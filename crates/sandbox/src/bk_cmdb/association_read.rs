@@ -91,7 +91,7 @@ pub(super) fn with_instances(_: &World, tables: &Tables, call: &Call) -> Outcome
     let fields = condition.texts("asst_fields")?;
     let (source, target) = (condition.flag("src_detail")?, condition.flag("dst_detail")?);
     // The server reads the models out of the rows it has just cut down to the fields.
-    let needed = |field: &str| fields.is_empty() || fields.iter().any(|one| one == field);
+    let needed = |field: &str| fields.is_empty() || fields.iter().any(|text| text == field);
     if (source || target) && !(needed("bk_obj_id") && needed("bk_asst_obj_id")) {
         return Err(Refusal::no_answer());
     }

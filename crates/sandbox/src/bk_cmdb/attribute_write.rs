@@ -68,7 +68,7 @@ fn check_option(kind: &str, option: &Value) -> Result<(), Refusal> {
         }
         "enum" => {
             let options = option.as_array().into_iter().flatten();
-            let defaults = options.filter(|one| one.get("is_default") == Some(&Value::Bool(true))).count();
+            let defaults = options.filter(|option| option.get("is_default") == Some(&Value::Bool(true))).count();
             if defaults != 1 {
                 let text = "current field type status is single choice, please set reasonable data";
                 return Err(Refusal::new(1_199_092, text));

@@ -145,7 +145,7 @@ impl Record {
 
 fn sorted(records: &[&Record], page: &Page, detailed: bool) -> Vec<Value> {
     let mut rows: Vec<Row> = records.iter().map(|record| record.row(detailed)).collect();
-    rows.sort_by(|one, other| page.compare(one, other));
+    rows.sort_by(|row, other| page.compare(row, other));
     page.cut(rows.iter()).into_iter().map(Row::to_value).collect()
 }
 

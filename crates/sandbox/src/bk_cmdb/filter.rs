@@ -72,7 +72,7 @@ impl Filter {
                 parts.push(other);
                 Self::All(parts)
             }
-            one @ (Self::Any(_) | Self::Not(_) | Self::Field(..)) => Self::All(vec![one, other]),
+            filter @ (Self::Any(_) | Self::Not(_) | Self::Field(..)) => Self::All(vec![filter, other]),
         }
     }
 
@@ -180,13 +180,14 @@ fn at<'a>(get: &dyn Fn(&str) -> Option<&'a Value>, path: &str) -> Option<&'a Val
 impl Test {
     fn holds(&self, value: Option<&Value>) -> bool {
         match self {
-            Self::Equal(wanted) => each(value, |one| same(one, wanted)),
-            Self::In(wanted, atoms) => each(value, |one| match one.and_then(Atom::of) {
+            Self::Equal(wanted) => each(value, |value| same(value, wanted)),
+            Self::In(wanted, atoms) => each(value, |value| match value.and_then(Atom::of) {
                 Some(atom) => atoms.contains(&atom),
-                None => wanted.iter().any(|wanted| same(one, wanted)),
+                None => wanted.iter().any(|wanted| same(value, wanted)),
             }),
-            Self::Compare(order, or_equal, wanted) => each(value, |one| {
-                one.and_then(|one| compare_alike(one, wanted))
+            Self::Compare(order, or_equal, wanted) => each(value, |value| {
+                value
+                    .and_then(|row| compare_alike(row, wanted))
                     .is_some_and(|found| found == *order || (*or_equal && found == Ordering::Equal))
             }),
             Self::Moment(order, or_equal, wanted) => {
@@ -196,7 +197,7 @@ impl Test {
                 })
             }
             Self::Regex(regex) => {
-                each(value, |one| one.and_then(Value::as_str).is_some_and(|text| regex.is_match(text)))
+                each(value, |value| value.and_then(Value::as_str).is_some_and(|text| regex.is_match(text)))
             }
             Self::Exists(wanted) => value.is_some() == *wanted,
             Self::Size(size) => value.and_then(Value::as_array).is_some_and(|items| items.len() == *size),
@@ -206,7 +207,7 @@ impl Test {
                     .any(|item| filter.holds(&|name| if name == "element" { Some(item) } else { item.get(name) }))
             }),
             Self::User(user) => {
-                value.and_then(Value::as_str).is_some_and(|users| users.split(',').any(|one| one == user))
+                value.and_then(Value::as_str).is_some_and(|users| users.split(',').any(|text| text == user))
             }
         }
     }
@@ -228,20 +229,20 @@ fn same(found: Option<&Value>, wanted: &Value) -> bool {
 }
 
 /// Orders two values of the same type.
-fn compare_alike(one: &Value, other: &Value) -> Option<Ordering> {
-    match (one, other) {
+fn compare_alike(row: &Value, other: &Value) -> Option<Ordering> {
+    match (row, other) {
         (Value::Number(one), Value::Number(other)) => match (one.as_i64(), other.as_i64()) {
-            (Some(one), Some(other)) => Some(one.cmp(&other)),
+            (Some(number), Some(other)) => Some(number.cmp(&other)),
             _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
         },
-        (Value::String(one), Value::String(other)) => Some(one.cmp(other)),
-        (Value::Bool(one), Value::Bool(other)) => Some(one.cmp(other)),
+        (Value::String(text), Value::String(other)) => Some(text.cmp(other)),
+        (Value::Bool(flag), Value::Bool(other)) => Some(flag.cmp(other)),
         _ => None,
     }
 }
 
 /// Orders any two values as a sort does: missing and null first, then numbers, texts, objects, lists, truth values.
-pub(super) fn compare(one: Option<&Value>, other: Option<&Value>) -> Ordering {
+pub(super) fn compare(found: Option<&Value>, other: Option<&Value>) -> Ordering {
     fn rank(value: Option<&Value>) -> u8 {
         match value {
             None | Some(Value::Null) => 0,
@@ -252,8 +253,8 @@ pub(super) fn compare(one: Option<&Value>, other: Option<&Value>) -> Ordering {
             Some(Value::Bool(_)) => 5,
         }
     }
-    rank(one).cmp(&rank(other)).then_with(|| match (one, other) {
-        (Some(one), Some(other)) => compare_alike(one, other).unwrap_or(Ordering::Equal),
+    rank(found).cmp(&rank(other)).then_with(|| match (found, other) {
+        (Some(row), Some(other)) => compare_alike(row, other).unwrap_or(Ordering::Equal),
         _ => Ordering::Equal,
     })
 }

@@ -170,8 +170,8 @@ fn rules(condition: &Args, model: &str) -> Result<Filter, Refusal> {
             }
             _ => return Err(Refusal::unknown()),
         };
-        let one = serde_json::Map::from_iter([(operator.to_owned(), value)]);
-        let whole = serde_json::Map::from_iter([(field.to_owned(), Value::Object(one))]);
+        let map = serde_json::Map::from_iter([(operator.to_owned(), value)]);
+        let whole = serde_json::Map::from_iter([(field.to_owned(), Value::Object(map))]);
         filter = filter.and(raw::parse(&Args(whole))?);
     }
     Ok(filter)

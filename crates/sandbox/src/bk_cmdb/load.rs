@@ -85,7 +85,7 @@ pub(super) fn load(state: &Value, now: Timestamp, version: Version) -> Result<Wo
 /// The ids of the processes of a service instance.
 fn process_ids(row: &Row) -> impl Iterator<Item = i64> {
     let processes = row.get("process_instances").and_then(Value::as_array).into_iter().flatten();
-    processes.filter_map(|one| one.pointer("/process/bk_process_id")?.as_i64())
+    processes.filter_map(|process| process.pointer("/process/bk_process_id")?.as_i64())
 }
 
 /// Reads credentials alone; pointers start at them.

@@ -58,11 +58,11 @@ impl Page {
     }
 
     /// Orders two rows.
-    pub(super) fn compare(&self, one: &Row, other: &Row) -> Ordering {
+    pub(super) fn compare(&self, row: &Row, other: &Row) -> Ordering {
         self.sort
             .iter()
             .map(|(field, descending)| {
-                let order = compare(one.get(field), other.get(field));
+                let order = compare(row.get(field), other.get(field));
                 if *descending { order.reverse() } else { order }
             })
             .find(|order| order.is_ne())
@@ -95,7 +95,7 @@ pub(super) fn select<'a>(table: &'a Table, filter: &Filter, page: &Page) -> Sele
     match by_id {
         Some(false) => {}
         Some(true) => rows.reverse(),
-        None => rows.sort_by(|one, other| page.compare(one, other)),
+        None => rows.sort_by(|row, other| page.compare(row, other)),
     }
     Selection { rows: page.cut(rows.into_iter()), count }
 }

@@ -118,7 +118,7 @@ pub(super) fn host_relations(_: &World, tables: &Tables, call: &Call) -> Outcome
         .filter(|pair| sets.is_empty() || sets.contains(&pair.int("bk_set_id")))
         .filter(|pair| named.is_empty() || named.contains(&pair.int("bk_host_id")))
         .collect();
-    pairs.sort_by(|one, other| page.compare(one, other));
+    pairs.sort_by(|pair, other| page.compare(pair, other));
     let count = pairs.len();
     let rows: Vec<Value> = page.cut(pairs.into_iter()).into_iter().map(|pair| host::shown(pair)).collect();
     let page = args.get("page").cloned().unwrap_or(Value::Null);

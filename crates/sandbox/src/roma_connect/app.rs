@@ -179,6 +179,6 @@ fn check_name(store: &Store, options: &Options, call: &Call, name: &str, own: Op
     Ok(())
 }
 
-fn is_same_name(options: &Options, one: &str, other: &str) -> bool {
-    one == other || (options.is("name-comparison", "case-insensitive") && one.to_lowercase() == other.to_lowercase())
+fn is_same_name(options: &Options, text: &str, other: &str) -> bool {
+    text == other || (options.is("name-comparison", "case-insensitive") && text.to_lowercase() == other.to_lowercase())
 }

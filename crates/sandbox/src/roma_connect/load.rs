@@ -195,7 +195,7 @@ fn person(row: &Row<'_>, name: &str, store: &Store, errors: &mut Errors) -> Opti
     let known = |text: &str| store.credentials.anybody(text).person;
     match (id, name) {
         (Some(id), Some(name)) => Some(Person { id, name }),
-        (Some(one), None) | (None, Some(one)) => Some(known(&one)),
+        (Some(text), None) | (None, Some(text)) => Some(known(&text)),
         (None, None) => {
             errors.add(&user.pointer, "expected user_id and user_name");
             None

@@ -220,9 +220,9 @@ async fn refusing_faults_strike_both_platforms() {
         (json!({"fault": "rate_limit"}), (429, None, json!("APIGW.0308"))),
         (json!({"fault": "rate_limit", "retry_after": 7}), (429, Some("7".to_owned()), json!("APIGW.0308"))),
     ] {
-        let mut one = case.clone();
-        one["operation"] = json!("UpdateRomaApp");
-        fault(at, one).await;
+        let mut row = case.clone();
+        row["operation"] = json!("UpdateRomaApp");
+        fault(at, row).await;
         let (status, after, body) = put(at, "two").await.expect("an answer");
         let code = body.get("error_code").cloned().unwrap_or_else(|| body.clone());
         assert_eq!((status, after, code), expected, "{case}");

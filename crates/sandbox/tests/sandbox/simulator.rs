@@ -187,17 +187,17 @@ fn body() -> impl Strategy<Value = Value> {
     let pair = (0..8i64, 0..8i64);
     let asst = prop::sample::select(vec!["server_in_rack", "rack_next_rack", "server_uses_server"]);
     let noise = prop::collection::btree_map(name(), value(), 0..5);
-    (model, pair, asst, "[a-c][0-3]", noise).prop_map(|(model, (one, other), asst, text, noise)| {
+    (model, pair, asst, "[a-c][0-3]", noise).prop_map(|(model, (number, other), asst, text, noise)| {
         let process = json!({"bk_process_name": {"value": text}, "bk_func_name": {"value": text},
-            "bind_info": {"value": [{"port": {"value": "80"}, "protocol": {"value": "1"}, "row_id": one}]}});
+            "bind_info": {"value": [{"port": {"value": "80"}, "protocol": {"value": "1"}, "row_id": number}]}});
         let mut body = json!({
-            "bk_obj_id": model, "bk_inst_id": one, "bk_asst_inst_id": other, "bk_obj_asst_id": asst, "id": one,
+            "bk_obj_id": model, "bk_inst_id": number, "bk_asst_inst_id": other, "bk_obj_asst_id": asst, "id": number,
             "bk_inst_name": text, "room": text, "details": [{"bk_inst_name": text}, {"bk_inst_id": other}],
-            "update": [{"inst_id": one, "datas": {"bk_inst_name": text}}, {"inst_id": other, "datas": {"room": text}}],
-            "delete": {"inst_ids": [one]}, "bk_biz_id": 3 + one % 2, "bk_set_id": 5 + one % 2, "bk_module_id": 7 + other,
-            "data": {"bk_module_name": text, "bk_set_name": text, "bk_parent_id": 5 + one % 2},
-            "process_template_id": 1 + one % 3, "process_property": process, "service_template_id": 1,
-            "processes": [{"spec": process}], "process_templates": [1 + one], "name": text, "service_category_id": 2,
+            "update": [{"inst_id": number, "datas": {"bk_inst_name": text}}, {"inst_id": other, "datas": {"room": text}}],
+            "delete": {"inst_ids": [number]}, "bk_biz_id": 3 + number % 2, "bk_set_id": 5 + number % 2, "bk_module_id": 7 + other,
+            "data": {"bk_module_name": text, "bk_set_name": text, "bk_parent_id": 5 + number % 2},
+            "process_template_id": 1 + number % 3, "process_property": process, "service_template_id": 1,
+            "processes": [{"spec": process}], "process_templates": [1 + number], "name": text, "service_category_id": 2,
             "page": {"start": 0, "limit": 10}, "fields": ["id"], "bk_resource": "object_instance",
         });
         for (name, value) in noise {

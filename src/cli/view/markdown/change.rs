@@ -98,29 +98,30 @@ impl<'a> Writer<'a> {
     }
 
     fn fields(&self, body: &mut String, change: &Change) {
-        for (number, one) in change.fields.iter().enumerate() {
+        for (number, field) in change.fields.iter().enumerate() {
             if is_full(body, change.fields.len() - number) {
                 break;
             }
-            self.field(body, change, one);
+            self.field(body, change, field);
         }
     }
 
     /// Writes what differs, and who did that. What is the same for several fields in a row is said once, behind them.
     fn authors(&self, body: &mut String, change: &Change, trace: &Trace) {
         let all = attributed_changes(change, trace);
-        for (number, one) in all.iter().enumerate() {
+        for (number, attributed) in all.iter().enumerate() {
             if is_full(body, all.len() - number) {
                 break;
             }
-            if let Some(field) = one.field {
+            if let Some(field) = attributed.field {
                 self.field(body, change, field);
             }
-            let is_last =
-                all.get(number + 1).is_none_or(|next| (next.verdict, &next.sentence) != (one.verdict, &one.sentence));
+            let is_last = all
+                .get(number + 1)
+                .is_none_or(|next| (next.verdict, &next.sentence) != (attributed.verdict, &attributed.sentence));
             if is_last {
-                let sign = if one.verdict == Verdict::Drift { '!' } else { '#' };
-                let said = format!("{}: {}", sides(one.verdict), one.sentence);
+                let sign = if attributed.verdict == Verdict::Drift { '!' } else { '#' };
+                let said = format!("{}: {}", sides(attributed.verdict), attributed.sentence);
                 let _ = writeln!(body, "{sign} {}", cut(&line(&said), 2 * VALUE));
             }
         }

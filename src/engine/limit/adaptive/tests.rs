@@ -100,7 +100,7 @@ async fn run(limiter: Limiter, seconds: f64, retry_after: Option<u64>, at_once: 
             }
         })
         .buffer_unordered(at_once)
-        .fold(0, |sum, one| async move { sum + one })
+        .fold(0, |sum, number| async move { sum + number })
         .await;
     assert_eq!(done, work);
     #[expect(clippy::cast_precision_loss, reason = "they are small")]

@@ -89,7 +89,7 @@ pub(super) fn trails<'f, 'a>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Option<BTreeMap<Subject<'a>, Trail<'f>>> {
-    let nothing = || subjects.iter().map(|one| (one.clone(), None)).collect();
+    let nothing = || subjects.iter().map(|subject| (subject.clone(), None)).collect();
     let Some(first) = subjects.first() else { return Some(nothing()) };
     let ways = if first.resource == "module" { [Way::List].as_slice() } else { &[Way::Instance, Way::List] };
     for way in ways {
@@ -264,7 +264,8 @@ fn with_display(changed: Changed, model: &str, live: &Live, field: &str, facts: 
     let definitions = [read(None).ok(), own];
     let attribute = definitions.iter().flatten().find_map(|definition| definition.get(field));
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let was_display = attribute.zip(changed.was.as_ref()).and_then(|(one, was)| one.display(None, was, time_zone));
+    let was_display =
+        attribute.zip(changed.was.as_ref()).and_then(|(attribute, was)| attribute.display(None, was, time_zone));
     Changed { was_display, ..changed }
 }
 
@@ -312,26 +313,26 @@ pub(super) fn of_live<'p, 'f>(
     facts: &'f Facts,
 ) -> Authors {
     let mut authors = Authors::default();
-    let live: Vec<_> = planned.iter().filter_map(|one| Some((one, one.live?, subject(one)?))).collect();
+    let live: Vec<_> = planned.iter().filter_map(|planned| Some((planned, planned.live?, subject(planned)?))).collect();
     let subjects = live.iter().map(|(_, _, subject)| subject.clone()).collect();
     let Some(trails) = trails(&subjects, observation, facts) else { return authors };
     let (mut told, mut missing) = (Vec::new(), Vec::new());
-    for (one, live, subject) in &live {
-        for (path, changed) in of_records(one, live, subject, &trails[subject], facts) {
+    for (planned, live, subject) in &live {
+        for (path, changed) in of_records(planned, live, subject, &trails[subject], facts) {
             match changed {
-                Some(changed) => told.push((one, subject, path, changed)),
-                None => missing.push((one, subject.id, path)),
+                Some(changed) => told.push((planned, subject, path, changed)),
+                None => missing.push((planned, subject.id, path)),
             }
         }
     }
-    let as_made = told.iter().filter(|(one, _, _, changed)| is_as_made(one, changed));
+    let as_made = told.iter().filter(|(planned, _, _, changed)| is_as_made(planned, changed));
     let as_made = as_made.map(|(_, subject, ..)| (*subject, &trails[*subject])).collect();
     let remade = remade::remade(&as_made, namesakes, observation, facts).unwrap_or_default();
-    for (one, subject, path, mut changed) in told {
-        if is_as_made(one, &changed) && remade.contains(&subject.id) {
+    for (planned, subject, path, mut changed) in told {
+        if is_as_made(planned, &changed) && remade.contains(&subject.id) {
             changed.deed = Deed::Remade;
         }
-        authors.known.push((one.desired.id.clone(), path.cloned(), changed));
+        authors.known.push((planned.desired.id.clone(), path.cloned(), changed));
     }
     let ids: BTreeSet<i64> = missing.iter().map(|(_, id, _)| *id).collect();
     let rows = if ids.is_empty() { Ok(HashMap::new()) } else { columns(&ids, observation) };
@@ -339,28 +340,28 @@ pub(super) fn of_live<'p, 'f>(
         return Authors::default();
     }
     let rows = rows.unwrap_or_default();
-    for (one, id, path) in missing {
-        let told = rows.get(&id).map_or_else(Changed::unknown, |row| of_row(row, one.change.action, facts));
-        authors.known.push((one.desired.id.clone(), path.cloned(), told));
+    for (planned, id, path) in missing {
+        let told = rows.get(&id).map_or_else(Changed::unknown, |row| of_row(row, planned.change.action, facts));
+        authors.known.push((planned.desired.id.clone(), path.cloned(), told));
     }
     authors
 }
 
 /// Returns true if a live value is as its object was made.
-fn is_as_made(one: &Planned<'_>, changed: &Changed) -> bool {
-    changed.deed == Deed::Made && one.change.action == Action::Update
+fn is_as_made(planned: &Planned<'_>, changed: &Changed) -> bool {
+    changed.deed == Deed::Made && planned.change.action == Action::Update
 }
 
 /// Returns what records tell of each part of a change, by its path.
 fn of_records<'p>(
-    one: &Planned<'p>,
+    planned: &Planned<'p>,
     live: &Live,
     subject: &Subject<'_>,
     trail: &Trail<'_>,
     facts: &Facts,
 ) -> Vec<(Option<&'p FieldPath>, Option<Changed>)> {
-    let whole = (one.change.action == Action::Delete).then(|| (None, creation(trail, facts)));
-    let fields = one.change.fields.iter().map(|field| {
+    let whole = (planned.change.action == Action::Delete).then(|| (None, creation(trail, facts)));
+    let fields = planned.change.fields.iter().map(|field| {
         let name = field.path.as_str();
         let told = last_change(trail, name, live.field(name), facts);
         (Some(&field.path), told.map(|told| with_display(told, subject.model, live, name, facts)))

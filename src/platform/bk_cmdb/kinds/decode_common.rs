@@ -245,7 +245,7 @@ pub(super) fn observed_after(error: &LookupError, desired: &Desired) -> Option<O
 
 /// Says of several objects what is known after a read that gave nothing.
 pub(super) fn fail_all(error: &LookupError, documents: &[&Desired], observation: &mut Observation) {
-    for one in documents {
-        observation.known.extend(observed_after(error, one).map(|observed| (one.id.clone(), observed)));
+    for desired in documents {
+        observation.known.extend(observed_after(error, desired).map(|observed| (desired.id.clone(), observed)));
     }
 }

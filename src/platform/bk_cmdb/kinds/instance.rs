@@ -124,8 +124,11 @@ impl Kind for Instance {
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let mut by_model: BTreeMap<(&str, Option<String>), Vec<&Desired>> = BTreeMap::new();
-        for one in desired {
-            by_model.entry((model_of(one), one.locate("business").map(Value::to_string))).or_default().push(one);
+        for document in desired {
+            by_model
+                .entry((model_of(document), document.locate("business").map(Value::to_string)))
+                .or_default()
+                .push(document);
         }
         for ((model, _), group) in by_model {
             observe::model(model, &group, all, facts, &mut observation);
@@ -191,7 +194,7 @@ impl Kind for Instance {
         if live.is_none() {
             let missing: Vec<_> = definition
                 .iter()
-                .filter(|(name, attribute)| attribute.is_required() && declared.iter().all(|(one, _)| one != *name))
+                .filter(|(name, attribute)| attribute.is_required() && declared.iter().all(|(text, _)| text != *name))
                 .map(|(name, _)| format!("`{name}`"))
                 .collect();
             if !missing.is_empty() {
@@ -231,19 +234,19 @@ impl Kind for Instance {
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
         planned
             .iter()
-            .map(|one| {
-                if one.change.action == Action::Delete {
-                    return deletion(one);
+            .map(|planned| {
+                if planned.change.action == Action::Delete {
+                    return deletion(planned);
                 }
-                let data: Map<String, Value> = one
+                let data: Map<String, Value> = planned
                     .change
                     .fields
                     .iter()
                     .map(|field| (field.path.to_string(), field.to.clone().unwrap_or_default()))
                     .collect();
-                let data: Map<String, Value> = data.into_iter().chain(placed_in(one)).collect();
-                let model = model_of(one.desired);
-                let request = match one.live {
+                let data: Map<String, Value> = data.into_iter().chain(placed_in(planned)).collect();
+                let model = model_of(planned.desired);
+                let request = match planned.live {
                     Some(live) => Request {
                         operation: "update_inst",
                         arguments: json!({"bk_obj_id": model, "bk_inst_id": live.handle, DATA: data}),
@@ -255,7 +258,7 @@ impl Kind for Instance {
                         repeatable: false,
                     },
                 };
-                Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
+                Call { request, target: planned.desired.target.clone(), serves: vec![planned.desired.id.clone()] }
             })
             .collect()
     }
@@ -284,16 +287,16 @@ impl Kind for Instance {
 }
 
 /// `delete_inst` of an instance that is not there succeeds (contract section 4.1).
-fn deletion(one: &Planned<'_>) -> Call {
-    let id = one.live.map(|live| &live.handle);
+fn deletion(planned: &Planned<'_>) -> Call {
+    let id = planned.live.map(|live| &live.handle);
     Call {
         request: Request {
             operation: "delete_inst",
-            arguments: json!({"bk_obj_id": model_of(one.desired), "bk_inst_id": id}),
+            arguments: json!({"bk_obj_id": model_of(planned.desired), "bk_inst_id": id}),
             repeatable: true,
         },
-        target: one.desired.target.clone(),
-        serves: vec![one.desired.id.clone()],
+        target: planned.desired.target.clone(),
+        serves: vec![planned.desired.id.clone()],
     }
 }
 
@@ -368,8 +371,8 @@ fn claim(desired: &Desired, name: &str, parent: &Value) -> String {
 }
 
 /// Returns what a create sends beside the attributes: the business and the parent.
-fn placed_in(one: &Planned<'_>) -> impl Iterator<Item = (String, Value)> {
-    let context = one.context.handle().as_object().filter(|_| one.live.is_none());
+fn placed_in(planned: &Planned<'_>) -> impl Iterator<Item = (String, Value)> {
+    let context = planned.context.handle().as_object().filter(|_| planned.live.is_none());
     context.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()))
 }
 

@@ -95,7 +95,8 @@ impl Kind for InstanceAssociation {
 
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
-        let names: BTreeSet<&str> = desired.iter().filter_map(|one| one.locate("association")?.as_str()).collect();
+        let names: BTreeSet<&str> =
+            desired.iter().filter_map(|desired| desired.locate("association")?.as_str()).collect();
         let arguments = json!({"condition": {"bk_obj_asst_id": {"$in": names}}});
         let request = Request { operation: "find_object_association", arguments, repeatable: true };
         let definitions = match read_rows(request, "", &mut observation, facts) {
@@ -112,17 +113,17 @@ impl Kind for InstanceAssociation {
         let ends = Ends::of(desired, all, &mut observation, facts);
         let mut groups: BTreeMap<&str, Vec<Wanted<'_>>> = BTreeMap::new();
         let mut open: BTreeSet<&str> = BTreeSet::new();
-        for one in desired {
-            match wanted(one, &definitions, &ends, &mut observation) {
+        for document in desired {
+            match wanted(document, &definitions, &ends, &mut observation) {
                 Ok(Some(wanted)) => groups.entry(wanted.association).or_default().push(wanted),
-                Ok(None) => open.extend(one.locate("association").and_then(Value::as_str)),
-                Err(observed) => observation.know(&one.id, observed),
+                Ok(None) => open.extend(document.locate("association").and_then(Value::as_str)),
+                Err(observed) => observation.know(&document.id, observed),
             }
         }
         // The rows of an association are read once, when all its ends are known.
         for (name, group) in groups.into_iter().filter(|(name, _)| !open.contains(name)) {
             if let Err(error) = links::observe_links(definitions[name], &group, &mut observation, facts) {
-                let documents: Vec<_> = group.iter().map(|one| one.desired).collect();
+                let documents: Vec<_> = group.iter().map(|wanted| wanted.desired).collect();
                 fail_all(&error, &documents, &mut observation);
             }
         }
@@ -206,7 +207,7 @@ impl Kind for InstanceAssociation {
     }
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
-        let request = |one: &Planned<'_>| match one.live {
+        let request = |planned: &Planned<'_>| match planned.live {
             Some(live) => Request {
                 operation: "delete_instance_association",
                 arguments: json!({"bk_obj_id": live.handle["model"], "id": live.handle["id"]}),
@@ -214,15 +215,15 @@ impl Kind for InstanceAssociation {
             },
             None => Request {
                 operation: "add_instance_association",
-                arguments: json!({"bk_obj_asst_id": one.desired.locate("association"),
-                    "bk_inst_id": one.context["source"], "bk_asst_inst_id": one.context["target"]}),
+                arguments: json!({"bk_obj_asst_id": planned.desired.locate("association"),
+                    "bk_inst_id": planned.context["source"], "bk_asst_inst_id": planned.context["target"]}),
                 repeatable: false,
             },
         };
-        let call = |one: &Planned<'_>| Call {
-            request: request(one),
-            target: one.desired.target.clone(),
-            serves: vec![one.desired.id.clone()],
+        let call = |planned: &Planned<'_>| Call {
+            request: request(planned),
+            target: planned.desired.target.clone(),
+            serves: vec![planned.desired.id.clone()],
         };
         planned.iter().map(call).collect()
     }

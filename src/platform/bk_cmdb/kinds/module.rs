@@ -105,11 +105,11 @@ impl Kind for Module {
             return observation.step();
         };
         let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
-        for one in desired {
-            let Some(given) = one.locate("business") else { continue };
-            match business_id(businesses.find(given, &mut observation, facts), one) {
-                Ok(id) => by_business.entry(id).or_default().push(one),
-                Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
+        for document in desired {
+            let Some(given) = document.locate("business") else { continue };
+            match business_id(businesses.find(given, &mut observation, facts), document) {
+                Ok(id) => by_business.entry(id).or_default().push(document),
+                Err(observed) => observation.known.extend(observed.map(|observed| (document.id.clone(), observed))),
             }
         }
         for (business, group) in by_business {
@@ -214,10 +214,10 @@ impl Kind for Module {
     }
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
-        let call = |one: &Planned<'_>| Call {
-            request: request(one),
-            target: one.desired.target.clone(),
-            serves: vec![one.desired.id.clone()],
+        let call = |planned: &Planned<'_>| Call {
+            request: request(planned),
+            target: planned.desired.target.clone(),
+            serves: vec![planned.desired.id.clone()],
         };
         planned.iter().map(call).collect()
     }
@@ -245,21 +245,23 @@ impl Kind for Module {
     }
 }
 
-fn request(one: &Planned<'_>) -> Request {
-    let changed = one.change.fields.iter().map(|field| (field.path.to_string(), field.to.clone().unwrap_or_default()));
+fn request(planned: &Planned<'_>) -> Request {
+    let changed =
+        planned.change.fields.iter().map(|field| (field.path.to_string(), field.to.clone().unwrap_or_default()));
     let mut data: Map<String, Value> = changed.collect();
-    let Some(live) = one.live else {
+    let Some(live) = planned.live else {
         // The parent is demanded although the set says it already (contract section 4.2).
-        data.insert("bk_parent_id".to_owned(), one.context["set"].clone());
+        data.insert("bk_parent_id".to_owned(), planned.context["set"].clone());
         for key in [TEMPLATE, CATEGORY] {
-            data.extend(one.context.handle().get(key).map(|id| (key.to_owned(), id.clone())));
+            data.extend(planned.context.handle().get(key).map(|id| (key.to_owned(), id.clone())));
         }
-        let arguments = json!({"bk_biz_id": one.context["business"], "bk_set_id": one.context["set"], DATA: data});
+        let arguments =
+            json!({"bk_biz_id": planned.context["business"], "bk_set_id": planned.context["set"], DATA: data});
         return Request { operation: "create_module", arguments, repeatable: false };
     };
     let mut arguments = json!({"bk_biz_id": live.handle["business"], "bk_set_id": live.handle["set"],
         "bk_module_id": live.handle["module"]});
-    if one.change.action == Action::Delete {
+    if planned.change.action == Action::Delete {
         return Request { operation: "delete_module", arguments, repeatable: true };
     }
     arguments[DATA] = Value::Object(data);

@@ -115,11 +115,11 @@ impl Kind for ProcessTemplate {
             }
         };
         let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
-        for one in desired {
-            let Some(given) = one.locate("business") else { continue };
-            match business_id(businesses.find(given, &mut observation, facts), one) {
-                Ok(id) => by_business.entry(id).or_default().push(one),
-                Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
+        for document in desired {
+            let Some(given) = document.locate("business") else { continue };
+            match business_id(businesses.find(given, &mut observation, facts), document) {
+                Ok(id) => by_business.entry(id).or_default().push(document),
+                Err(observed) => observation.known.extend(observed.map(|observed| (document.id.clone(), observed))),
             }
         }
         for (business, group) in by_business {
@@ -245,18 +245,18 @@ impl Kind for ProcessTemplate {
     }
 
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call> {
-        let call = |one: &Planned<'_>| {
-            let Some(live) = one.live else { return Some(creation::call(one)) };
-            if one.change.action == Action::Delete {
-                return Some(deletion(one, live));
+        let call = |planned: &Planned<'_>| {
+            let Some(live) = planned.live else { return Some(creation::call(planned)) };
+            if planned.change.action == Action::Delete {
+                return Some(deletion(planned, live));
             }
-            let touched: BTreeSet<Cow<'_, str>> = one.change.fields.iter().map(|field| field.path.root()).collect();
+            let touched: BTreeSet<Cow<'_, str>> = planned.change.fields.iter().map(|field| field.path.root()).collect();
             let mut properties = Map::new();
             for name in touched {
                 let envelope = if name == property::BIND_INFO {
-                    rows::merge(one.desired, live, held::highest(live, facts)).ok()?.envelope
+                    rows::merge(planned.desired, live, held::highest(live, facts)).ok()?.envelope
                 } else {
-                    property::envelope(&name, one.desired, live)
+                    property::envelope(&name, planned.desired, live)
                 };
                 properties.insert(name.into_owned(), envelope);
             }
@@ -264,8 +264,8 @@ impl Kind for ProcessTemplate {
                 "process_template_id": live.handle["process"], "process_property": properties});
             Some(Call {
                 request: Request { operation: "update_proc_template", arguments, repeatable: true },
-                target: one.desired.target.clone(),
-                serves: vec![one.desired.id.clone()],
+                target: planned.desired.target.clone(),
+                serves: vec![planned.desired.id.clone()],
             })
         };
         planned.iter().filter_map(call).collect()
@@ -298,12 +298,12 @@ impl Kind for ProcessTemplate {
 }
 
 /// One template a call: with an id that is gone the server refuses the whole list (code 1108014).
-fn deletion(one: &Planned<'_>, live: &Live) -> Call {
+fn deletion(planned: &Planned<'_>, live: &Live) -> Call {
     let arguments = json!({"bk_biz_id": live.handle["business"], "process_templates": [live.handle["process"]]});
     Call {
         request: Request { operation: "delete_proc_template", arguments, repeatable: false },
-        target: one.desired.target.clone(),
-        serves: vec![one.desired.id.clone()],
+        target: planned.desired.target.clone(),
+        serves: vec![planned.desired.id.clone()],
     }
 }
 

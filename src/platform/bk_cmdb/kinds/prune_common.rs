@@ -48,11 +48,11 @@ pub(super) fn meant(
     facts: &Facts,
     id: impl Fn(&Desired, &Value) -> Option<i64>,
 ) -> BTreeSet<i64> {
-    let found = |one: &&Desired| match facts.observed(&one.id)? {
-        ObservedState::Found(live) => id(one, &live.handle),
+    let found = |desired: &&Desired| match facts.observed(&desired.id)? {
+        ObservedState::Found(live) => id(desired, &live.handle),
         _ => None,
     };
-    all.iter().filter(|one| one.id.kind == kind).filter_map(found).collect()
+    all.iter().filter(|desired| desired.id.kind == kind).filter_map(found).collect()
 }
 
 /// Returns a live object of a scope as one that is to go, known to people by the field `name`.

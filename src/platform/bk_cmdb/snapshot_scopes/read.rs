@@ -80,11 +80,11 @@ const DETAILS: usize = 200;
 
 /// Returns the row ids that the processes of a service instance hold: nothing else is read of them.
 fn row_ids(mut row: Value) -> Value {
-    let processes = row["process_instances"].as_array().into_iter().flatten().map(|one| {
-        let rows = one["process"]["bind_info"].as_array().into_iter().flatten();
+    let processes = row["process_instances"].as_array().into_iter().flatten().map(|value| {
+        let rows = value["process"]["bind_info"].as_array().into_iter().flatten();
         let ids: Vec<_> = rows.map(|row| json!({"template_row_id": row["template_row_id"]})).collect();
         json!({"process": {"bind_info": ids},
-            "relation": {"process_template_id": one["relation"]["process_template_id"]}})
+            "relation": {"process_template_id": value["relation"]["process_template_id"]}})
     });
     row["process_instances"] = processes.collect();
     row

@@ -130,9 +130,9 @@ fn what_lies_in_modules_is_counted_in_pages_and_by_module() {
     let second = json!({"count": 3, "data": [{"bk_host_id": 1, "bk_module_id": 32}]});
     assert_eq!(told("find_host_topo_relation", modules, &rows), second);
     let rows = json!([{"id": 7, "bk_module_id": 31}, {"id": 8, "bk_module_id": 32}, {"id": 9, "bk_module_id": 31}]);
-    let one = json!({"bk_biz_id": 3, "bk_module_id": 31, "page": page(0, 1)});
+    let row = json!({"bk_biz_id": 3, "bk_module_id": 31, "page": page(0, 1)});
     let first = json!({"count": 2, "info": [{"id": 7, "bk_module_id": 31}]});
-    assert_eq!(told("list_service_instance", one, &rows), first);
+    assert_eq!(told("list_service_instance", row, &rows), first);
     let all = json!({"bk_biz_id": 3, "page": page(2, 1000)});
     assert_eq!(told("list_service_instance", all, &rows), json!({"count": 3, "info": [{"id": 9, "bk_module_id": 31}]}));
 }

@@ -94,21 +94,21 @@ impl Kind for App {
     fn observe(&self, desired: &[&Desired], _all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
         let (members, mut apps): (Vec<&Desired>, Vec<&Desired>) =
-            desired.iter().partition(|one| member::is_members(one));
+            desired.iter().partition(|desired| member::is_members(desired));
         // Members may be looked up without their app.
-        let missing: Vec<Desired> = members.iter().map(|one| member::app(one)).collect();
-        let known: HashSet<&ResourceId> = apps.iter().map(|one| &one.id).collect();
-        apps.extend(missing.iter().filter(|one| !known.contains(&one.id)));
+        let missing: Vec<Desired> = members.iter().map(|desired| member::app(desired)).collect();
+        let known: HashSet<&ResourceId> = apps.iter().map(|desired| &desired.id).collect();
+        apps.extend(missing.iter().filter(|desired| !known.contains(&desired.id)));
         let mut by_instance: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
-        for one in apps {
-            if let Some(instance) = instance_of(one, facts) {
-                by_instance.entry(instance).or_default().push(one);
+        for desired in apps {
+            if let Some(instance) = instance_of(desired, facts) {
+                by_instance.entry(instance).or_default().push(desired);
                 continue;
             }
             let message = "neither this document nor its target names an instance";
-            let diagnostic = Diagnostic::error("P201", message, &one.origin)
+            let diagnostic = Diagnostic::error("P201", message, &desired.origin)
                 .hint("set `instance` here or `instanceId` of the target");
-            observation.know(&one.id, ObservedState::Impossible(Box::new(diagnostic)));
+            observation.know(&desired.id, ObservedState::Impossible(Box::new(diagnostic)));
         }
         for (instance, group) in by_instance {
             observe_instance(instance, &group, &mut observation, facts);
@@ -117,9 +117,9 @@ impl Kind for App {
         for (id, observed) in observation.known.iter().filter(|_| !members.is_empty()) {
             known.entry(id.clone()).or_insert_with(|| observed.clone());
         }
-        for (one, app) in members.iter().zip(&missing) {
+        for (desired, app) in members.iter().zip(&missing) {
             if let Some(observed) = known.get(&app.id) {
-                member::observe(one, &app.id, observed, &mut observation, facts);
+                member::observe(desired, &app.id, observed, &mut observation, facts);
             }
         }
         observation.step()
@@ -215,32 +215,36 @@ impl Kind for App {
     }
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
-        let call = |one: &Planned<'_>| {
-            if member::is_members(one.desired) {
-                return member::call(one);
+        let call = |planned: &Planned<'_>| {
+            if member::is_members(planned.desired) {
+                return member::call(planned);
             }
-            if one.change.action == Action::Delete {
-                let handle = &one.change.handle;
+            if planned.change.action == Action::Delete {
+                let handle = &planned.change.handle;
                 let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
                 let request = Request { operation: "DeleteRomaApp", arguments, repeatable: true };
-                return Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] };
+                return Call {
+                    request,
+                    target: planned.desired.target.clone(),
+                    serves: vec![planned.desired.id.clone()],
+                };
             }
-            let change = |name: &str| one.change.fields.iter().find(|field| field.path == name)?.to.clone();
+            let change = |name: &str| planned.change.fields.iter().find(|field| field.path == name)?.to.clone();
             let mut arguments = json!({});
             for name in FIELDS {
-                if let Some(value) = change(name).or_else(|| Some(one.live?.field(name).clone())) {
+                if let Some(value) = change(name).or_else(|| Some(planned.live?.field(name).clone())) {
                     arguments[name] = value;
                 }
             }
-            let request = if let Some(live) = one.live {
+            let request = if let Some(live) = planned.live {
                 arguments["instance_id"] = live.handle["instance"].clone();
                 arguments["app_id"] = live.handle["app"].clone();
                 Request { operation: "UpdateRomaApp", arguments, repeatable: true }
             } else {
-                arguments["instance_id"] = one.context["instance"].clone();
+                arguments["instance_id"] = planned.context["instance"].clone();
                 Request { operation: "CreateRomaApp", arguments, repeatable: false }
             };
-            Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
+            Call { request, target: planned.desired.target.clone(), serves: vec![planned.desired.id.clone()] }
         };
         planned.iter().map(call).collect()
     }

@@ -190,7 +190,8 @@ impl Loader<'_> {
         for (pointer, map) in self.section("set_template_service_templates") {
             let row = self.row(map);
             let tables = &self.world.tables;
-            let set = tables.set_templates.iter().any(|one| one.int("id") == row.int("set_template_id"));
+            let set =
+                tables.set_templates.iter().any(|set_template| set_template.int("id") == row.int("set_template_id"));
             let service = tables.service_templates.get(row.int("service_template_id")).is_some();
             for (field, known) in [("set_template_id", set), ("service_template_id", service)] {
                 if !known {

@@ -83,8 +83,8 @@ impl Loader<'_> {
         }
         let mut properties = serde_json::Map::new();
         for (name, value) in &sent.0 {
-            let one = Args(serde_json::Map::from_iter([(name.clone(), value.clone())]));
-            match property::decode(&one) {
+            let args = Args(serde_json::Map::from_iter([(name.clone(), value.clone())]));
+            match property::decode(&args) {
                 Ok(read) => properties.extend(read),
                 Err(_) => self.error(
                     &format!("{pointer}/property/{name}"),

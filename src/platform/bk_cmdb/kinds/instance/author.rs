@@ -24,13 +24,13 @@ const RESOURCE: &str = "model_instance";
 /// Says who changed what differs, or asks for it.
 pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let mut by_model: BTreeMap<&str, Vec<Planned<'_>>> = BTreeMap::new();
-    for one in planned {
-        by_model.entry(model_of(one.desired)).or_default().push(*one);
+    for item in planned {
+        by_model.entry(model_of(item.desired)).or_default().push(*item);
     }
     let (mut observation, mut authors) = (Observation::default(), Authors::default());
     for (model, group) in by_model {
-        let id = |one: &Planned<'_>| one.live?.handle.as_i64();
-        let subject = |one: &Planned<'_>| Some(Subject { resource: RESOURCE, model, id: id(one)? });
+        let id = |planned: &Planned<'_>| planned.live?.handle.as_i64();
+        let subject = |planned: &Planned<'_>| Some(Subject { resource: RESOURCE, model, id: id(planned)? });
         let namesakes = Namesakes { condition: condition(model), container: None };
         authors.extend(author::of_live(
             &group,
@@ -60,20 +60,20 @@ fn columns<'f>(model: &str, ids: &BTreeSet<i64>, observation: &mut Observation, 
 /// Says who removed instances that are missing. Records know them by their names.
 fn removed(model: &str, group: &[Planned<'_>], observation: &mut Observation, facts: &Facts) -> Authors {
     let mut authors = Authors::default();
-    let name = |one: &Planned<'_>| {
-        let matched = matched_field(one.desired, "", NAME).and_then(|name| name.value.as_str()).map(str::to_owned);
-        matched.or_else(|| wanted_name(one.desired).map(str::to_owned))
+    let name = |planned: &Planned<'_>| {
+        let matched = matched_field(planned.desired, "", NAME).and_then(|name| name.value.as_str()).map(str::to_owned);
+        matched.or_else(|| wanted_name(planned.desired).map(str::to_owned))
     };
     let missing: Vec<_> = group
         .iter()
-        .filter(|one| one.change.action == Action::Create)
-        .filter_map(|one| Some((one, name(one)?)))
+        .filter(|planned| planned.change.action == Action::Create)
+        .filter_map(|planned| Some((planned, name(planned)?)))
         .collect();
     let names: BTreeSet<&str> = missing.iter().map(|(_, name)| name.as_str()).collect();
     let Some(records) = author::of_names(&condition(model), &names, observation, facts) else { return authors };
-    for (one, name) in &missing {
+    for (planned, name) in &missing {
         let told = author::removal(&records, |record| record["resource_name"] == **name, facts);
-        authors.known.push((one.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
+        authors.known.push((planned.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
     }
     authors
 }

@@ -14,35 +14,37 @@ use crate::{
 
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
     let mut observation = Observation::default();
-    for one in desired {
-        let business = if one.locate("business").is_some_and(Value::is_string) {
-            observe::business_of(&[one], all, facts, &mut observation).map(|_| ())
+    for document in desired {
+        let business = if document.locate("business").is_some_and(Value::is_string) {
+            observe::business_of(&[document], all, facts, &mut observation).map(|_| ())
         } else {
             Ok(())
         };
-        match (lookup::definition(model_of(one), &mut observation, facts), business) {
+        match (lookup::definition(model_of(document), &mut observation, facts), business) {
             (Err(error), _) => {
-                observation.known.extend(observed_after(&error, one).map(|observed| (one.id.clone(), observed)));
+                observation
+                    .known
+                    .extend(observed_after(&error, document).map(|observed| (document.id.clone(), observed)));
             }
-            (_, Err(observed)) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
+            (_, Err(observed)) => observation.known.extend(observed.map(|observed| (document.id.clone(), observed))),
             (Ok(definition), Ok(())) => {
-                let mut problems: Vec<_> = select_instances::selectors(one, "", &definition, facts)
+                let mut problems: Vec<_> = select_instances::selectors(document, "", &definition, facts)
                     .err()
                     .into_iter()
                     .map(|problem| *problem)
                     .collect();
-                let declared: Vec<_> = one.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
+                let declared: Vec<_> = document.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
                 problems.extend(attribute_changes(&declared, None, &definition, facts).err().unwrap_or_default());
-                match parent::check(one, all, &mut observation, facts) {
+                match parent::check(document, all, &mut observation, facts) {
                     Ok(found) => problems.extend(found),
                     Err(error) => {
                         observation
                             .known
-                            .extend(observed_after(&error, one).map(|observed| (one.id.clone(), observed)));
+                            .extend(observed_after(&error, document).map(|observed| (document.id.clone(), observed)));
                         continue;
                     }
                 }
-                observation.checked(&one.id, problems);
+                observation.checked(&document.id, problems);
             }
         }
     }

@@ -20,20 +20,20 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     let (mut observation, mut impact) = (Observation::default(), Impact::default());
     let mut by_model: BTreeMap<&str, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
     let mut layers: BTreeMap<&str, BTreeMap<i64, &ResourceId>> = BTreeMap::new();
-    for one in planned {
-        let Some(live) = one.live else { continue };
-        let id = &one.desired.id;
-        if one.desired.locate("business").is_some() || is_layer(live.field(PARENT)) {
-            layers.entry(model_of(one.desired)).or_default().extend(live.handle.as_i64().map(|at| (at, id)));
+    for item in planned {
+        let Some(live) = item.live else { continue };
+        let id = &item.desired.id;
+        if item.desired.locate("business").is_some() || is_layer(live.field(PARENT)) {
+            layers.entry(model_of(item.desired)).or_default().extend(live.handle.as_i64().map(|at| (at, id)));
         } else {
             impact.set_none(id, MODULES);
             impact.set_none(id, HOSTS);
         }
-        if one.change.action == Action::Delete {
+        if item.change.action == Action::Delete {
             // They were read to see whether it can go.
             impact.note(id, ASSOCIATIONS, Some(Arc::new(things(&live.holds))));
         } else if let Some(instance) = live.handle.as_i64() {
-            by_model.entry(model_of(one.desired)).or_default().push((one, instance));
+            by_model.entry(model_of(item.desired)).or_default().push((item, instance));
         }
     }
     for (model, group) in layers {
@@ -47,9 +47,9 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     for (model, group) in by_model {
         let ids: BTreeSet<i64> = group.iter().map(|(_, id)| *id).collect();
         let rows = observe::associations(model, &ids, &mut observation, facts);
-        for (one, id) in group {
+        for (planned, id) in group {
             let rows = rows.as_ref().ok().map(|rows| rows.get(&id).map(|rows| things(rows)).unwrap_or_default());
-            impact.note(&one.desired.id, ASSOCIATIONS, rows.map(Arc::new));
+            impact.note(&planned.desired.id, ASSOCIATIONS, rows.map(Arc::new));
         }
     }
     Step::new(observation.ask, impact)

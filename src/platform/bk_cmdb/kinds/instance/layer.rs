@@ -53,7 +53,8 @@ pub(super) fn below(
     for id in ids {
         // One without a business holds nothing (contract, "Edges measured later").
         let business = rows.row(*id).and_then(|row| row["bk_biz_id"].as_i64()).filter(|business| *business > 0);
-        let below = business.map_or(Ok(Below::default()), |business| one(model, *id, business, observation, facts));
+        let below =
+            business.map_or(Ok(Below::default()), |business| below_instance(model, *id, business, observation, facts));
         match below {
             Ok(below) => _ = found.insert(*id, below),
             Err(LookupError::Pending) => error = error.or(Some(LookupError::Pending)),
@@ -63,7 +64,7 @@ pub(super) fn below(
     error.map_or(Ok(found), Err)
 }
 
-fn one(
+fn below_instance(
     model: &str,
     id: i64,
     business: i64,

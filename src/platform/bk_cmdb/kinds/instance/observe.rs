@@ -33,7 +33,7 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
         Ok(business) => business,
         Err(observed) => {
             if let Some(observed) = observed {
-                group.iter().for_each(|one| observation.know(&one.id, observed.clone()));
+                group.iter().for_each(|desired| observation.know(&desired.id, observed.clone()));
             }
             return;
         }
@@ -43,16 +43,16 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
             if business.is_none() { Gathered::of(model, all, &definition, facts) } else { Gathered::default() };
         unique::remarks(model, group, &definition, observation, facts);
         let mut picks: HashMap<&ResourceId, Vec<Selector>> = HashMap::new();
-        for one in group {
-            match select_instances::selectors(one, "", &definition, facts) {
+        for desired in group {
+            match select_instances::selectors(desired, "", &definition, facts) {
                 Ok(selectors) => {
                     if business.is_some() {
                         gathered.selectors.extend(selectors.iter().cloned());
-                        gathered.fields.extend(select_instances::fields(one, &definition));
+                        gathered.fields.extend(select_instances::fields(desired, &definition));
                     }
-                    picks.insert(&one.id, selectors);
+                    picks.insert(&desired.id, selectors);
                 }
-                Err(problem) => observation.know(&one.id, ObservedState::Impossible(problem)),
+                Err(problem) => observation.know(&desired.id, ObservedState::Impossible(problem)),
             }
         }
         let rows = lookup::instances(model, business, &gathered.selectors, &gathered.fields, observation, facts)?;
@@ -61,11 +61,11 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
     match known {
         Ok((definition, picks, rows)) => {
             let mut documents: Vec<&Desired> =
-                group.iter().copied().filter(|one| picks.contains_key(&one.id)).collect();
+                group.iter().copied().filter(|desired| picks.contains_key(&desired.id)).collect();
             let parents = parent::find(model, business, &mut documents, all, observation, facts);
-            let candidates = documents.iter().map(|one| {
-                let found = picks[&one.id].iter().flat_map(|pick| rows.find(pick));
-                found.filter(|id| parents.fit(one, rows.row(*id))).collect()
+            let candidates = documents.iter().map(|desired| {
+                let found = picks[&desired.id].iter().flat_map(|pick| rows.find(pick));
+                found.filter(|id| parents.fit(desired, rows.row(*id))).collect()
             });
             let assigned = identity::assign(candidates.collect());
             let group = Group {
@@ -79,9 +79,9 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
             assign(&group, &parents, all, facts, observation);
         }
         Err(error) => {
-            for one in group {
-                if let Some(observed) = observed_after(&error, one) {
-                    observation.know(&one.id, observed);
+            for desired in group {
+                if let Some(observed) = observed_after(&error, desired) {
+                    observation.know(&desired.id, observed);
                 }
             }
         }
@@ -94,7 +94,7 @@ pub(super) fn business_of(
     facts: &Facts,
     observation: &mut Observation,
 ) -> Result<Option<i64>, Option<ObservedState>> {
-    let Some(given) = group.first().and_then(|one| one.locate("business")) else { return Ok(None) };
+    let Some(given) = group.first().and_then(|desired| desired.locate("business")) else { return Ok(None) };
     let businesses = Businesses::of(all, observation, facts).map_err(|error| observed_after(&error, group[0]))?;
     business_id(businesses.find(given, observation, facts), group[0]).map(Some)
 }
@@ -112,7 +112,7 @@ fn assign(
     let names_needed = documents
         .iter()
         .zip(assigned)
-        .any(|(one, assigned)| one.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing));
+        .any(|(desired, assigned)| desired.ensure == Ensure::Existing && matches!(assigned, Assigned::Nothing));
     let names = if names_needed { lookup::some_names(model, observation, facts) } else { Some(Vec::new()) };
     let Some(names) = names else { return };
     let Some(mut contexts) = parent::contexts(group, parents, all, observation, facts) else { return };
@@ -121,8 +121,8 @@ fn assign(
         Ok((names, conflicts))
     });
     let label = |id: i64| format!("{model} #{id}");
-    let going = documents.iter().zip(assigned).filter_map(|(one, assigned)| match assigned {
-        Assigned::One(id) if one.ensure == Ensure::Absent => Some(*id),
+    let going = documents.iter().zip(assigned).filter_map(|(desired, assigned)| match assigned {
+        Assigned::One(id) if desired.ensure == Ensure::Absent => Some(*id),
         _ => None,
     });
     let going: BTreeSet<i64> = going.collect();
@@ -132,20 +132,20 @@ fn assign(
     if matches!(below, Err(LookupError::Pending)) {
         return;
     }
-    for (one, assigned) in documents.iter().zip(assigned) {
+    for (desired, assigned) in documents.iter().zip(assigned) {
         let key_conflicts = match &taken {
             Ok((names, conflicts)) => {
-                let found = names.get(&one.id).into_iter().chain(conflicts.key_conflicts.get(&one.id));
+                let found = names.get(&desired.id).into_iter().chain(conflicts.key_conflicts.get(&desired.id));
                 found.flatten().cloned().collect()
             }
             Err(LookupError::Pending) => return,
             Err(error) => {
-                observation.known.extend(observed_after(error, one).map(|observed| (one.id.clone(), observed)));
+                observation.known.extend(observed_after(error, desired).map(|observed| (desired.id.clone(), observed)));
                 continue;
             }
         };
         let observed = match assigned {
-            Assigned::Nothing => match contexts.remove(&one.id).unwrap_or(Ok(CreateContext::default())) {
+            Assigned::Nothing => match contexts.remove(&desired.id).unwrap_or(Ok(CreateContext::default())) {
                 Ok(context) => ObservedState::Absent { nearest: names.clone(), key_conflicts, context },
                 Err(observed) => observed,
             },
@@ -153,24 +153,25 @@ fn assign(
                 Some(row) => match &holds {
                     Ok(holds) => {
                         let holds = holds.get(id).cloned().unwrap_or_default();
-                        let mut live = Live { key_conflicts, holds, ..live(one, row) };
-                        if one.ensure == Ensure::Absent && is_layer(&row[PARENT]) {
-                            live.undeletable = layer::undeletable(one, below.as_ref().ok().and_then(|all| all.get(id)));
+                        let mut live = Live { key_conflicts, holds, ..live(desired, row) };
+                        if desired.ensure == Ensure::Absent && is_layer(&row[PARENT]) {
+                            live.undeletable =
+                                layer::undeletable(desired, below.as_ref().ok().and_then(|all| all.get(id)));
                         }
                         let keys = taken.as_ref().ok().and_then(|(_, conflicts)| conflicts.fields.get(id));
                         for (field, value) in keys.into_iter().flatten() {
                             live.fields.entry(FieldPath::field(field)).or_insert_with(|| value.clone());
                         }
-                        parent::refused_name(one, row).unwrap_or(ObservedState::Found(live))
+                        parent::refused_name(desired, row).unwrap_or(ObservedState::Found(live))
                     }
                     Err(LookupError::Pending) => return,
-                    Err(error) => observed_after(error, one).unwrap_or_else(ObservedState::absent),
+                    Err(error) => observed_after(error, desired).unwrap_or_else(ObservedState::absent),
                 },
                 None => ObservedState::absent(),
             },
-            open => select_instances::open(one, open, documents, label),
+            open => select_instances::open(desired, open, documents, label),
         };
-        observation.know(&one.id, observed);
+        observation.know(&desired.id, observed);
     }
 }
 
@@ -239,39 +240,39 @@ fn taken_names<'d>(
 ) -> Result<HashMap<&'d ResourceId, Vec<KeyConflict>>, LookupError> {
     let Group { model, documents, assigned, rows, .. } = *group;
     let mut renamed = Vec::new();
-    for (one, assigned) in documents.iter().zip(assigned) {
+    for (desired, assigned) in documents.iter().zip(assigned) {
         let own = match assigned {
             Assigned::One(id) => Some(*id),
-            Assigned::Nothing if one.ensure == Ensure::Present => None,
+            Assigned::Nothing if desired.ensure == Ensure::Present => None,
             _ => continue,
         };
         let held = own.and_then(|id| rows.row(id)).and_then(|row| row[NAME].as_str());
-        if let Some(name) = wanted_name(one).filter(|name| Some(*name) != held) {
-            renamed.push((*one, own, name));
+        if let Some(name) = wanted_name(desired).filter(|name| Some(*name) != held) {
+            renamed.push((*desired, own, name));
         }
     }
     let by_name = |name: &str| Selector::Fields([(NAME.to_owned(), Key::of(&json!(name)))].into());
     // Only names that the first reads did not look for need another read.
     let asked: BTreeSet<Selector> = renamed
         .iter()
-        .filter(|(one, _, _)| matched_field(one, "", NAME).is_none())
+        .filter(|(desired, _, _)| matched_field(desired, "", NAME).is_none())
         .map(|(_, _, name)| by_name(name))
         .collect();
     let more = lookup::instances(model, None, &asked, &BTreeSet::new(), observation, facts)?;
     let mut taken: HashMap<&ResourceId, Vec<KeyConflict>> = HashMap::new();
-    for (one, own, name) in renamed {
+    for (desired, own, name) in renamed {
         let pick = by_name(name);
         let parent = match own {
             Some(id) => rows.row(id).map(|row| &row[PARENT]),
-            None => contexts.get(&one.id).and_then(|context| context.as_ref().ok()).map(|context| &context[PARENT]),
+            None => contexts.get(&desired.id).and_then(|context| context.as_ref().ok()).map(|context| &context[PARENT]),
         };
         let parent = parent.unwrap_or(&Value::Null);
         let holders: BTreeSet<_> = rows.find(&pick).into_iter().chain(more.find(&pick)).collect();
         let key_conflicts = holders.into_iter().filter(|id| Some(*id) != own);
         let key_conflicts = key_conflicts.filter(|id| parent::shares_names(parent, *id, &[rows, &more]));
-        let key_conflicts =
-            key_conflicts.map(|id| KeyConflict { claim: claim(one, name, parent), holder: format!("{model} #{id}") });
-        taken.insert(&one.id, key_conflicts.collect());
+        let key_conflicts = key_conflicts
+            .map(|id| KeyConflict { claim: claim(desired, name, parent), holder: format!("{model} #{id}") });
+        taken.insert(&desired.id, key_conflicts.collect());
     }
     Ok(taken)
 }

@@ -39,8 +39,8 @@ pub(super) struct Parents<'d> {
 
 impl Parents<'_> {
     /// Returns true if an instance may be the one of a document: it lies below the parent that the document names.
-    pub(super) fn fit(&self, one: &Desired, row: Option<&Value>) -> bool {
-        match self.known.get(&one.id) {
+    pub(super) fn fit(&self, desired: &Desired, row: Option<&Value>) -> bool {
+        match self.known.get(&desired.id) {
             None => true,
             Some(Parent::Id(id)) => row.is_some_and(|row| row[PARENT] == json!(id)),
             Some(Parent::Made(_)) => false,
@@ -49,12 +49,12 @@ impl Parents<'_> {
 }
 
 /// Returns true if a document names a parent.
-pub(super) fn is_declared(one: &Desired) -> bool {
-    given(one).is_some()
+pub(super) fn is_declared(desired: &Desired) -> bool {
+    given(desired).is_some()
 }
 
-fn given(one: &Desired) -> Option<&Origin> {
-    one.locator.iter().find(|(path, _)| path.starts_with(PREFIX)).map(|(_, value)| &value.origin)
+fn given(desired: &Desired) -> Option<&Origin> {
+    desired.locator.iter().find(|(path, _)| path.starts_with(PREFIX)).map(|(_, value)| &value.origin)
 }
 
 /// Returns the model that the instances of a layer lie below, such as `biz`; `None` for models that are no layer.
@@ -70,11 +70,11 @@ pub(super) fn above(model: &str, observation: &mut Observation, facts: &Facts) -
 }
 
 /// Returns what is wrong with the place of an instance, given the model above its own.
-pub(super) fn problem(one: &Desired, above: Option<&str>, all: &[&Desired]) -> Option<Diagnostic> {
-    let model = model_of(one);
-    let business = one.locator.get("business");
+pub(super) fn problem(desired: &Desired, above: Option<&str>, all: &[&Desired]) -> Option<Diagnostic> {
+    let model = model_of(desired);
+    let business = desired.locator.get("business");
     let said = |code, message, origin: &Origin| Some(Diagnostic::error(code, message, origin));
-    match (above, given(one)) {
+    match (above, given(desired)) {
         (None, Some(origin)) => {
             let message = format!("`{model}` is no custom layer of the topology: its instances have no parent");
             said("P156", message, origin)
@@ -85,57 +85,58 @@ pub(super) fn problem(one: &Desired, above: Option<&str>, all: &[&Desired]) -> O
         }
         (Some(above), Some(origin)) => {
             let referred = || {
-                let key = one.locate("parent.ref")?.as_str()?;
+                let key = desired.locate("parent.ref")?.as_str()?;
                 all.iter()
-                    .find(|other| other.id.kind == one.id.kind && &*other.id.key == key)
+                    .find(|other| other.id.kind == desired.id.kind && &*other.id.key == key)
                     .map(|other| model_of(other))
             };
-            let parent = one.locate("parent.model").and_then(Value::as_str).or_else(referred)?;
+            let parent = desired.locate("parent.model").and_then(Value::as_str).or_else(referred)?;
             let message = format!("the parent of a `{model}` is an instance of `{above}`, not of `{parent}`");
             if parent == above { None } else { said("P156", message, origin) }
         }
-        (Some(above), None) if one.ensure == Ensure::Present && above != "biz" => {
+        (Some(above), None) if desired.ensure == Ensure::Present && above != "biz" => {
             let message = format!("a new instance of the layer `{model}` needs `parent`, an instance of `{above}`");
             let hint = format!(
                 "write `parent: {{ref: NAME}}`, or `parent: {{model: {above}, match: {{bk_inst_name: NAME}}}}`"
             );
-            said("P157", message, &one.origin).map(|problem| problem.hint(hint))
+            said("P157", message, &desired.origin).map(|problem| problem.hint(hint))
         }
-        (Some(_), None) if one.ensure == Ensure::Present && business.is_none() => {
-            said("P157", format!("a new instance of the layer `{model}` needs `business`"), &one.origin)
+        (Some(_), None) if desired.ensure == Ensure::Present && business.is_none() => {
+            said("P157", format!("a new instance of the layer `{model}` needs `business`"), &desired.origin)
         }
         (Some(_) | None, None) => None,
     }
 }
 
 /// Returns what is wrong with the name that a document wants for an instance of a layer (contract section 4.1).
-pub(super) fn misnamed(one: &Desired) -> Option<Diagnostic> {
-    let made = decode_common::matched_field(one, "", super::NAME).filter(|_| one.ensure == Ensure::Present);
-    let given = one.fields.get(super::NAME).or(made)?;
+pub(super) fn misnamed(desired: &Desired) -> Option<Diagnostic> {
+    let made = decode_common::matched_field(desired, "", super::NAME).filter(|_| desired.ensure == Ensure::Present);
+    let given = desired.fields.get(super::NAME).or(made)?;
     let problem = decode_common::name_problem(&given.value)?;
     Some(Diagnostic::error("P158", format!("`{}` of a custom layer {problem}", super::NAME), &given.origin))
 }
 
 /// Returns what is wrong with the place and the name of an instance, as far as the definitions tell.
 pub(super) fn check(
-    one: &Desired,
+    document: &Desired,
     all: &[&Desired],
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<Vec<Diagnostic>, LookupError> {
-    if one.ensure != Ensure::Present && !is_declared(one) {
+    if document.ensure != Ensure::Present && !is_declared(document) {
         return Ok(Vec::new());
     }
-    let above = match above(model_of(one), observation, facts) {
+    let above = match above(model_of(document), observation, facts) {
         Ok(above) => above,
-        Err(LookupError::Failed(_)) if !is_declared(one) => None,
+        Err(LookupError::Failed(_)) if !is_declared(document) => None,
         Err(error) => return Err(error),
     };
-    let mut problems: Vec<_> = problem(one, above.as_deref(), all).into_iter().collect();
-    problems.extend(above.as_ref().and_then(|_| misnamed(one)));
-    if let Some(above) = above.filter(|_| problems.is_empty() && one.locate("parent.model").is_some()) {
+    let mut problems: Vec<_> = problem(document, above.as_deref(), all).into_iter().collect();
+    problems.extend(above.as_ref().and_then(|_| misnamed(document)));
+    if let Some(above) = above.filter(|_| problems.is_empty() && document.locate("parent.model").is_some()) {
         let definition = lookup::definition(&above, observation, facts)?;
-        problems.extend(select_instances::selectors(one, PREFIX, &definition, facts).err().map(|problem| *problem));
+        problems
+            .extend(select_instances::selectors(document, PREFIX, &definition, facts).err().map(|problem| *problem));
     }
     Ok(problems)
 }
@@ -150,31 +151,31 @@ pub(super) fn find<'d>(
     facts: &Facts,
 ) -> Parents<'d> {
     let mut parents = Parents::default();
-    if documents.iter().all(|one| !is_declared(one)) {
+    if documents.iter().all(|desired| !is_declared(desired)) {
         return parents;
     }
     let above = above(model, observation, facts);
-    documents.retain(|one| {
-        if !is_declared(one) {
+    documents.retain(|desired| {
+        if !is_declared(desired) {
             return true;
         }
         let found = match &above {
-            Err(error) => Err(decode_common::observed_after(error, one)),
-            Ok(above) => match problem(one, above.as_deref(), all) {
+            Err(error) => Err(decode_common::observed_after(error, desired)),
+            Ok(above) => match problem(desired, above.as_deref(), all) {
                 Some(problem) => Err(Some(ObservedState::Impossible(Box::new(problem)))),
-                None => resolve(one, above.as_deref().unwrap_or_default(), business, all, observation, facts),
+                None => resolve(desired, above.as_deref().unwrap_or_default(), business, all, observation, facts),
             },
         };
         match found {
             Ok(parent) => {
-                parents.known.insert(&one.id, parent);
+                parents.known.insert(&desired.id, parent);
                 return true;
             }
             // An instance without a parent does not exist, as its document asks.
-            Err(Some(ObservedState::Impossible(_) | ObservedState::Needs(_))) if one.ensure == Ensure::Absent => {
-                observation.know(&one.id, ObservedState::absent());
+            Err(Some(ObservedState::Impossible(_) | ObservedState::Needs(_))) if desired.ensure == Ensure::Absent => {
+                observation.know(&desired.id, ObservedState::absent());
             }
-            Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
+            Err(observed) => observation.known.extend(observed.map(|observed| (desired.id.clone(), observed))),
         }
         false
     });
@@ -183,18 +184,18 @@ pub(super) fn find<'d>(
 
 /// Finds the parent of one document in its business; the error is none while it is asked for.
 fn resolve(
-    one: &Desired,
+    desired: &Desired,
     above: &str,
     business: Option<i64>,
     all: &[&Desired],
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<Parent, Option<ObservedState>> {
-    let origin = given(one).unwrap_or(&one.origin);
+    let origin = given(desired).unwrap_or(&desired.origin);
     let wrong = |code, message: String| Diagnostic::error(code, message, origin);
     let impossible = |problem: Diagnostic| Some(ObservedState::Impossible(Box::new(problem)));
-    let selectors = if let Some(name) = one.locate("parent.ref").and_then(Value::as_str) {
-        let Some(document) = all.iter().find(|other| other.id.kind == one.id.kind && &*other.id.key == name) else {
+    let selectors = if let Some(name) = desired.locate("parent.ref").and_then(Value::as_str) {
+        let Some(document) = all.iter().find(|other| other.id.kind == desired.id.kind && &*other.id.key == name) else {
             let message = format!("Instance/{name} lies on another target, or its document cannot be used");
             return Err(impossible(wrong("P120", message)));
         };
@@ -202,7 +203,7 @@ fn resolve(
             None => return Err(None),
             Some(ObservedState::Found(live)) => vec![Selector::Id(live.handle.as_i64().unwrap_or_default())],
             Some(ObservedState::Absent { .. }) if document.ensure == Ensure::Present => {
-                if document.locate("business") == one.locate("business") {
+                if document.locate("business") == desired.locate("business") {
                     return Ok(Parent::Made(document.id.clone()));
                 }
                 let problem = wrong("P156", format!("{} is created in another business", document.id));
@@ -212,13 +213,13 @@ fn resolve(
         }
     } else {
         let definition = lookup::definition(above, observation, facts)
-            .map_err(|error| decode_common::observed_after(&error, one))?;
-        select_instances::selectors(one, PREFIX, &definition, facts)
+            .map_err(|error| decode_common::observed_after(&error, desired))?;
+        select_instances::selectors(desired, PREFIX, &definition, facts)
             .map_err(|problem| Some(ObservedState::Impossible(problem)))?
     };
     let asked: BTreeSet<Selector> = selectors.iter().cloned().collect();
     let rows = lookup::instances(above, business, &asked, &BTreeSet::new(), observation, facts)
-        .map_err(|error| decode_common::observed_after(&error, one))?;
+        .map_err(|error| decode_common::observed_after(&error, desired))?;
     let found: BTreeSet<i64> = selectors.iter().flat_map(|selector| rows.find(selector)).collect();
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
@@ -236,7 +237,7 @@ fn resolve(
 
 /// Returns what the creation of an instance has to know: its business, and its parent where it is one of a layer.
 pub(super) fn context(
-    one: &Desired,
+    desired: &Desired,
     business: Option<i64>,
     parents: &Parents<'_>,
     all: &[&Desired],
@@ -247,17 +248,17 @@ pub(super) fn context(
     if let Some(business) = business {
         context.set(BUSINESS, json!(business));
     }
-    let above = match above(model_of(one), observation, facts) {
+    let above = match above(model_of(desired), observation, facts) {
         Ok(above) => above,
         Err(LookupError::Pending) => return Err(None),
         // The server makes no instance of a layer without a parent: it has the last word.
         Err(LookupError::Failed(_) | LookupError::NoModel) => None,
     };
-    let problems = problem(one, above.as_deref(), all).or_else(|| above.as_ref().and_then(|_| misnamed(one)));
+    let problems = problem(desired, above.as_deref(), all).or_else(|| above.as_ref().and_then(|_| misnamed(desired)));
     if let Some(problem) = problems {
         return Err(Some(ObservedState::Impossible(Box::new(problem))));
     }
-    match (above, parents.known.get(&one.id), business) {
+    match (above, parents.known.get(&desired.id), business) {
         (_, Some(Parent::Id(id)), _) => context.set(PARENT, json!(id)),
         (_, Some(Parent::Made(id)), _) => context.set_made(PARENT, id),
         (Some(_), None, Some(business)) => context.set(PARENT, json!(business)),
@@ -275,13 +276,14 @@ pub(super) fn contexts<'d>(
     facts: &Facts,
 ) -> Option<HashMap<&'d ResourceId, Result<CreateContext, ObservedState>>> {
     let created = group.documents.iter().zip(group.assigned);
-    let created = created.filter(|(one, assigned)| one.ensure == Ensure::Present && **assigned == Assigned::Nothing);
+    let created =
+        created.filter(|(desired, assigned)| desired.ensure == Ensure::Present && **assigned == Assigned::Nothing);
     let mut contexts = HashMap::new();
     let mut is_known = true;
-    for (one, _) in created {
-        match context(one, group.business, parents, all, observation, facts) {
-            Ok(context) => _ = contexts.insert(&one.id, Ok(context)),
-            Err(Some(observed)) => _ = contexts.insert(&one.id, Err(observed)),
+    for (desired, _) in created {
+        match context(desired, group.business, parents, all, observation, facts) {
+            Ok(context) => _ = contexts.insert(&desired.id, Ok(context)),
+            Err(Some(observed)) => _ = contexts.insert(&desired.id, Err(observed)),
             Err(None) => is_known = false,
         }
     }
@@ -295,8 +297,8 @@ pub(super) fn shares_names(parent: &Value, holder: i64, rows: &[&Rows<'_>]) -> b
 }
 
 /// Returns why an instance that is there cannot get its declared name; `None` if it can.
-pub(super) fn refused_name(one: &Desired, row: &Value) -> Option<ObservedState> {
-    let is_new = wanted_name(one).is_some_and(|name| row[super::NAME] != name);
-    let problem = misnamed(one).filter(|_| is_new && one.ensure != Ensure::Absent && is_layer(&row[PARENT]))?;
+pub(super) fn refused_name(desired: &Desired, row: &Value) -> Option<ObservedState> {
+    let is_new = wanted_name(desired).is_some_and(|name| row[super::NAME] != name);
+    let problem = misnamed(desired).filter(|_| is_new && desired.ensure != Ensure::Absent && is_layer(&row[PARENT]))?;
     Some(ObservedState::Impossible(Box::new(problem)))
 }

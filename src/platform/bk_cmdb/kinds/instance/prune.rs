@@ -23,7 +23,8 @@ use crate::{
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
     let mut observation = Observation::default();
     // An end of a row that is to be there is meant too.
-    let rows = all.iter().filter(|one| one.id.kind == "InstanceAssociation" && one.ensure != Ensure::Absent);
+    let rows =
+        all.iter().filter(|desired| desired.id.kind == "InstanceAssociation" && desired.ensure != Ensure::Absent);
     let mut ends = Vec::new();
     for row in rows {
         let at = match facts.observed(&row.id) {
@@ -75,8 +76,9 @@ fn surplus(
             other => other,
         }));
     }
-    let mut kept =
-        meant("Instance", all, facts, |one, handle| (model_of(one) == model).then(|| handle.as_i64()).flatten());
+    let mut kept = meant("Instance", all, facts, |desired, handle| {
+        (model_of(desired) == model).then(|| handle.as_i64()).flatten()
+    });
     kept.extend(ends.iter().filter(|(of, _)| **of == json!(model)).filter_map(|(_, id)| id.as_i64()));
     let going: BTreeSet<i64> = rows.iter().filter_map(|row| row["bk_inst_id"].as_i64()).collect();
     let going: BTreeSet<i64> = going.difference(&kept).copied().collect();

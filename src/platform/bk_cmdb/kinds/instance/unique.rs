@@ -25,8 +25,9 @@ pub(super) fn remarks(
     observation: &mut Observation,
     facts: &Facts,
 ) {
-    let open = group.iter().filter(|one| one.selected && one.ensure == Ensure::Present);
-    let open: Vec<_> = open.map(|one| (*one, matched(one))).filter(|(_, fields)| !fields.contains(NAME)).collect();
+    let open = group.iter().filter(|desired| desired.selected && desired.ensure == Ensure::Present);
+    let open: Vec<_> =
+        open.map(|desired| (*desired, matched(desired))).filter(|(_, fields)| !fields.contains(NAME)).collect();
     if open.is_empty() {
         return;
     }
@@ -36,12 +37,12 @@ pub(super) fn remarks(
         Ok(keys) => Some(keys),
     };
     let mut unknown: Vec<(String, &Origin)> = Vec::new();
-    for (one, fields) in open {
+    for (desired, fields) in open {
         if keys.as_ref().is_some_and(|keys| keys.iter().any(|key| key.is_subset(&fields))) {
             continue;
         }
-        let place = decode_common::matched(one, "").next();
-        let origin = place.map_or(&one.origin, |(_, value)| &value.origin);
+        let place = decode_common::matched(desired, "").next();
+        let origin = place.map_or(&desired.origin, |(_, value)| &value.origin);
         let shown = shown(&fields);
         if let Some(keys) = &keys {
             let mut known: BTreeSet<String> = keys.iter().map(self::shown).collect();

@@ -71,22 +71,22 @@ pub(super) fn conflicts<'d>(
     let ids: BTreeSet<Selector> = changing.iter().filter_map(|(_, own, _)| own.map(Selector::Id)).collect();
     let whole = lookup::instances(model, *business, &ids, &fields, observation, facts)?;
     let mut wanted: Vec<(&'d Desired, Option<i64>, BTreeMap<String, Key>)> = Vec::new();
-    for (one, own, _) in &changing {
+    for (desired, own, _) in &changing {
         let row = own.and_then(|id| whole.row(id));
         for rule in &rules {
             let held = row.and_then(|row| key(rule, |field| Some(row[field].clone())));
-            let key = key(rule, |field| value(one, field, row.map(|row| &row[field]), definition, facts));
-            wanted.extend(key.filter(|key| held.as_ref() != Some(key)).map(|key| (*one, *own, key)));
+            let key = key(rule, |field| value(desired, field, row.map(|row| &row[field]), definition, facts));
+            wanted.extend(key.filter(|key| held.as_ref() != Some(key)).map(|key| (*desired, *own, key)));
         }
     }
     let asked: BTreeSet<Selector> = wanted.iter().map(|(_, _, key)| Selector::Fields(key.clone())).collect();
     let holders = lookup::instances(model, *business, &asked, &fields, observation, facts)?;
     let mut conflicts = Conflicts::default();
-    for (one, own, key) in wanted {
+    for (desired, own, key) in wanted {
         let claim = claim(model, &key);
         let others = holders.find(&Selector::Fields(key)).into_iter().filter(|id| Some(*id) != own);
         let key_conflicts = others.map(|id| KeyConflict { claim: claim.clone(), holder: format!("{model} #{id}") });
-        conflicts.key_conflicts.entry(&one.id).or_default().extend(key_conflicts);
+        conflicts.key_conflicts.entry(&desired.id).or_default().extend(key_conflicts);
     }
     for id in changing.iter().filter_map(|(_, own, _)| *own) {
         let Some(row) = whole.row(id) else { continue };
@@ -99,7 +99,7 @@ pub(super) fn conflicts<'d>(
 /// Returns the documents whose instances change, with those instances and the fields that differ.
 fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desired, Option<i64>, Vec<&'d str>)> {
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let differs = |one: &'d Desired, row: &Value| -> Vec<&'d str> {
+    let differs = |desired: &'d Desired, row: &Value| -> Vec<&'d str> {
         let differs = |(path, value): &(&'d FieldPath, &crate::source::Located<Value>)| {
             let name = path.as_str();
             let attribute = group.definition.get(name);
@@ -107,25 +107,25 @@ fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desire
                 attribute.wire(&value.value, time_zone).is_ok_and(|wire| !attribute.same(&wire, &row[name], time_zone))
             })
         };
-        one.fields.iter().filter(differs).map(|(path, _)| path.as_str()).collect()
+        desired.fields.iter().filter(differs).map(|(path, _)| path.as_str()).collect()
     };
     let mut changing = Vec::new();
-    for (one, assigned) in group.documents.iter().zip(group.assigned) {
-        if !one.selected || one.ensure == Ensure::Absent {
+    for (desired, assigned) in group.documents.iter().zip(group.assigned) {
+        if !desired.selected || desired.ensure == Ensure::Absent {
             continue;
         }
         let (own, fields) = match assigned {
             Assigned::One(id) => match group.rows.row(*id) {
-                Some(row) => (Some(*id), differs(one, row)),
+                Some(row) => (Some(*id), differs(desired, row)),
                 None => continue,
             },
-            Assigned::Nothing if one.ensure == Ensure::Present => {
-                (None, super::super::select_instances::wanted_fields(one).filter(|name| *name != NAME).collect())
+            Assigned::Nothing if desired.ensure == Ensure::Present => {
+                (None, super::super::select_instances::wanted_fields(desired).filter(|name| *name != NAME).collect())
             }
             _ => continue,
         };
         if !fields.is_empty() {
-            changing.push((*one, own, fields));
+            changing.push((*desired, own, fields));
         }
     }
     changing
@@ -133,15 +133,15 @@ fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desire
 
 /// Returns the value that a field of an instance will have; `None` if it is not known.
 fn value(
-    one: &Desired,
+    desired: &Desired,
     field: &str,
     live: Option<&Value>,
     definition: &Definition<'_>,
     facts: &Facts,
 ) -> Option<Value> {
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let given = one.fields.get(field).or_else(|| {
-        let matched = matched_field(one, "", field);
+    let given = desired.fields.get(field).or_else(|| {
+        let matched = matched_field(desired, "", field);
         matched.filter(|_| live.is_none())
     });
     match given {

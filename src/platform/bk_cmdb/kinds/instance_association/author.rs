@@ -20,8 +20,8 @@ const RESOURCE: &str = "instance_association";
 /// Says who made the rows that are to go and removed those that are missing, or asks for it.
 pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let mut observation = Observation::default();
-    let subject = |one: &Planned<'_>| {
-        let ends = ends(one);
+    let subject = |planned: &Planned<'_>| {
+        let ends = ends(planned);
         // An end that is only to be made has no rows yet.
         Some((ends["model"].as_str()?.to_owned(), ends["source"].as_i64()?))
     };
@@ -31,23 +31,23 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         return Step::Ask(observation.ask);
     };
     let mut authors = Authors::default();
-    for one in planned {
-        let told = match subject(one) {
-            Some((model, id)) => last_change(one, &trails[&Subject { resource: RESOURCE, model: &model, id }], facts),
+    for item in planned {
+        let told = match subject(item) {
+            Some((model, id)) => last_change(item, &trails[&Subject { resource: RESOURCE, model: &model, id }], facts),
             None => Some(Changed { deed: Deed::Never, ..Changed::unknown() }),
         };
-        authors.known.push((one.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
+        authors.known.push((item.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
     }
     Step::Done(authors)
 }
 
-fn ends<'p>(one: &Planned<'p>) -> &'p Value {
-    one.live.map_or(one.context.handle(), |live| &live.handle)
+fn ends<'p>(planned: &Planned<'p>) -> &'p Value {
+    planned.live.map_or(planned.context.handle(), |live| &live.handle)
 }
 
-fn last_change(one: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
-    let ends = ends(one);
-    let association = one.desired.locate("association")?;
+fn last_change(planned: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
+    let ends = ends(planned);
+    let association = planned.desired.locate("association")?;
     let is_about = |record: &&&Value| {
         let detail = &record["operation_detail"];
         detail["asst_id"] == *association
@@ -55,7 +55,7 @@ fn last_change(one: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Ch
             && detail["dest_inst_id"] == ends["target"]
     };
     let records = trail.as_ref()?;
-    match (one.change.action, records.latest.iter().find(is_about)) {
+    match (planned.change.action, records.latest.iter().find(is_about)) {
         (Action::Create, None) if records.whole => {
             Some(Changed { deed: Deed::Never, source: Source::Audit, ..Changed::unknown() })
         }

@@ -21,32 +21,35 @@ use crate::{
 
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
     let mut observation = Observation::default();
-    let names: BTreeSet<&str> = desired.iter().filter_map(|one| one.locate("association")?.as_str()).collect();
+    let names: BTreeSet<&str> = desired.iter().filter_map(|desired| desired.locate("association")?.as_str()).collect();
     let arguments = json!({"condition": {"bk_obj_asst_id": {"$in": names}}});
     let request = Request { operation: "find_object_association", arguments, repeatable: true };
     let rows = read_rows(request, "", &mut observation, facts);
     let definitions: Result<HashMap<&str, &Value>, _> =
         rows.map(|rows| rows.into_iter().filter_map(|row| Some((row["bk_obj_asst_id"].as_str()?, row))).collect());
-    let instances: HashMap<&str, &Desired> =
-        all.iter().filter(|one| one.id.kind == "Instance").map(|one| (&*one.id.key, *one)).collect();
+    let instances: HashMap<&str, &Desired> = all
+        .iter()
+        .filter(|desired| desired.id.kind == "Instance")
+        .map(|desired| (&*desired.id.key, *desired))
+        .collect();
     // What is wrong with what the rows of one document share is said once.
     let mut said = BTreeSet::new();
-    for one in desired {
+    for document in desired {
         let mut problems = Vec::new();
         let mut error = definitions.as_ref().err().cloned();
         let mut models = [None; 2];
         for (at, prefix) in ["source.", "target."].into_iter().enumerate() {
-            match end(one, prefix, &instances, &mut observation, facts) {
+            match end(document, prefix, &instances, &mut observation, facts) {
                 Ok(model) => models[at] = model,
                 Err(Fault::Read(other)) => error = error.or(Some(other)),
                 Err(Fault::Wrong(problem)) => problems.push(*problem),
             }
         }
         if let Some(error) = error {
-            fail_all(&error, &[one], &mut observation);
+            fail_all(&error, &[document], &mut observation);
             continue;
         }
-        if let (Ok(definitions), Some(given)) = (&definitions, one.locator.get("association")) {
+        if let (Ok(definitions), Some(given)) = (&definitions, document.locator.get("association")) {
             let name = given.value.as_str().unwrap_or_default();
             match (definitions.get(name), models) {
                 (None, _) => {
@@ -54,7 +57,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
                     problems.push(Diagnostic::error("P122", message, &given.origin));
                 }
                 (Some(definition), [Some(source), Some(target)]) => {
-                    problems.extend(direction(one, name, definition, (source, target)));
+                    problems.extend(direction(document, name, definition, (source, target)));
                 }
                 (Some(_), _) => {}
             }
@@ -63,7 +66,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
             let at = problem.labels.first().map(|label| (label.origin.file, label.origin.bytes.start));
             said.insert((at, problem.message.clone()))
         });
-        observation.checked(&one.id, problems);
+        observation.checked(&document.id, problems);
     }
     observation
 }
@@ -75,23 +78,23 @@ enum Fault {
 
 /// Returns the model of an end, if its document can be used.
 fn end<'d>(
-    one: &'d Desired,
+    desired: &'d Desired,
     prefix: &str,
     instances: &HashMap<&str, &'d Desired>,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<Option<&'d str>, Fault> {
-    if let Some(name) = one.locate(&format!("{prefix}ref")).and_then(Value::as_str) {
+    if let Some(name) = desired.locate(&format!("{prefix}ref")).and_then(Value::as_str) {
         return Ok(instances.get(name).map(|document| model_of(document)));
     }
-    let Some(given) = one.locator.get(&*format!("{prefix}model")) else { return Ok(None) };
+    let Some(given) = desired.locator.get(&*format!("{prefix}model")) else { return Ok(None) };
     let model = given.value.as_str().unwrap_or_default();
     if BUILT_IN.iter().any(|(name, _)| *name == model) {
         return Ok(Some(model));
     }
     match lookup::definition(model, observation, facts) {
         Ok(definition) => {
-            select_instances::selectors(one, prefix, &definition, facts).map_err(Fault::Wrong)?;
+            select_instances::selectors(desired, prefix, &definition, facts).map_err(Fault::Wrong)?;
             Ok(Some(model))
         }
         Err(LookupError::NoModel) => {

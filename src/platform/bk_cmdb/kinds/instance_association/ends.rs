@@ -29,12 +29,13 @@ pub(super) fn implicit_dependencies<'d>(rows: &[&Desired], all: &[&'d Desired]) 
         .filter(|(row, prefix)| decode_common::matched(row, prefix).next().is_some())
         .filter_map(|(row, prefix)| row.locate(&format!("{prefix}model"))?.as_str())
         .collect();
-    let is_moved = |one: &Desired| {
-        let mut keys = decode_common::matched(one, "");
-        keys.any(|(name, was)| one.field(name).is_some_and(|wanted| *wanted != was.value))
+    let is_moved = |desired: &Desired| {
+        let mut keys = decode_common::matched(desired, "");
+        keys.any(|(name, was)| desired.field(name).is_some_and(|wanted| *wanted != was.value))
     };
-    let tells = |one: &Desired| one.id.kind == INSTANCE && models.contains(model_of(one)) && is_moved(one);
-    if models.is_empty() { Vec::new() } else { all.iter().copied().filter(|one| tells(one)).collect() }
+    let tells =
+        |desired: &Desired| desired.id.kind == INSTANCE && models.contains(model_of(desired)) && is_moved(desired);
+    if models.is_empty() { Vec::new() } else { all.iter().copied().filter(|desired| tells(desired)).collect() }
 }
 
 /// The result of looking up an end.
@@ -91,11 +92,11 @@ impl<'f, 'd> Model<'f, 'd> {
         let gathered = Gathered::of(model, all, &definition, facts);
         let rows = lookup::instances(model, None, &gathered.selectors, &gathered.fields, observation, facts)?;
         let (mut wanted, mut former): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
-        for one in all.iter().filter(|one| one.id.kind == INSTANCE && model_of(one) == model) {
-            let keys = select_instances::selectors(one, "", &definition, facts).unwrap_or_default();
+        for document in all.iter().filter(|desired| desired.id.kind == INSTANCE && model_of(desired) == model) {
+            let keys = select_instances::selectors(document, "", &definition, facts).unwrap_or_default();
             if let (Some(old), Some(new)) = (keys.first(), keys.last()) {
-                former.entry(old.clone()).or_default().push(*one);
-                wanted.entry(new.clone()).or_default().push(*one);
+                former.entry(old.clone()).or_default().push(*document);
+                wanted.entry(new.clone()).or_default().push(*document);
             }
         }
         Ok(Self { definition, rows, wanted, former })
@@ -105,7 +106,7 @@ impl<'f, 'd> Model<'f, 'd> {
     /// instance is to have comes first; the one it had counts where nothing else has it.
     fn document(&self, selector: &Selector) -> Option<&'d Desired> {
         let only = |found: &BTreeMap<Selector, Vec<&'d Desired>>| match found.get(selector).map(Vec::as_slice) {
-            Some([one]) => Some(*one),
+            Some([only]) => Some(*only),
             _ => None,
         };
         only(&self.wanted).or_else(|| only(&self.former).filter(|_| self.rows.find(selector).is_empty()))
@@ -121,13 +122,17 @@ impl<'f, 'd> Ends<'f, 'd> {
     ) -> Self {
         let models: BTreeSet<&str> = desired
             .iter()
-            .flat_map(|one| ["source.model", "target.model"].map(|path| one.locate(path).and_then(Value::as_str)))
+            .flat_map(|desired| {
+                ["source.model", "target.model"].map(|path| desired.locate(path).and_then(Value::as_str))
+            })
             .flatten()
             .filter(|model| BUILT_IN.iter().all(|(name, _)| name != model))
             .collect();
         let models = models.into_iter().map(|model| (model, Model::of(model, all, observation, facts))).collect();
-        let named: BTreeSet<&ResourceId> = desired.iter().flat_map(|one| &one.references).map(|one| &one.to).collect();
-        let documents = all.iter().filter(|one| named.contains(&one.id)).map(|one| (&one.id, *one)).collect();
+        let named: BTreeSet<&ResourceId> =
+            desired.iter().flat_map(|desired| &desired.references).map(|reference| &reference.to).collect();
+        let documents =
+            all.iter().filter(|desired| named.contains(&desired.id)).map(|desired| (&desired.id, *desired)).collect();
         Self { models, documents, facts }
     }
 

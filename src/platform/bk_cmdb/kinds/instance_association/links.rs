@@ -102,16 +102,16 @@ impl<'a> Association<'a> {
     /// Reads the rows of the declared sources. Where a target has one source only, the rows of the declared targets
     /// are read too: an undeclared source may hold one.
     fn read(&self, group: &[Wanted<'_>], observation: &mut Observation, facts: &Facts) -> Result<Links, LookupError> {
-        let mut asked = vec![("bk_inst_id", known(group.iter().map(|one| &one.source)))];
+        let mut asked = vec![("bk_inst_id", known(group.iter().map(|wanted| &wanted.source)))];
         if self.mapping != "n:n" {
-            asked.push(("bk_asst_inst_id", known(group.iter().map(|one| &one.target))));
+            asked.push(("bk_asst_inst_id", known(group.iter().map(|wanted| &wanted.target))));
         }
         let mut rows: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
         let mut error = None;
         for (field, ids) in &asked {
             for chunk in ids.chunks(PAGE) {
                 match self::rows(self.source_model, Some(self.name), Some((field, chunk)), observation, facts) {
-                    Ok(found) => rows.extend(found.iter().filter_map(|one| ends_of(one))),
+                    Ok(found) => rows.extend(found.iter().filter_map(|row| ends_of(row))),
                     Err(LookupError::Pending) => error = error.or(Some(LookupError::Pending)),
                     Err(other) => error = Some(other),
                 }
@@ -130,17 +130,17 @@ impl<'a> Association<'a> {
     }
 
     /// Says what is known of a row that no other declared row forbids.
-    fn observed(&self, one: &Wanted<'_>, links: &Links) -> ObservedState {
-        if let (End::Id(source), End::Id(target)) = (&one.source, &one.target)
+    fn observed(&self, wanted: &Wanted<'_>, links: &Links) -> ObservedState {
+        if let (End::Id(source), End::Id(target)) = (&wanted.source, &wanted.target)
             && let Some(id) = links.ids.get(&(*source, *target))
         {
             return ObservedState::Found(live(&self.handle(*source, *target, *id)));
         }
-        let labels = [(&one.source, self.source_model), (&one.target, self.target_model)];
+        let labels = [(&wanted.source, self.source_model), (&wanted.target, self.target_model)];
         let mut context = CreateContext::new(json!({"model": self.source_model, "targetModel": self.target_model,
             "mapping": self.mapping}));
-        one.source.put("source", &mut context);
-        one.target.put("target", &mut context);
+        wanted.source.put("source", &mut context);
+        wanted.target.put("target", &mut context);
         context.depends_on = labels.iter().filter_map(|(end, model)| Some(format!("{model} #{}", end.id()?))).collect();
         let key_conflicts = unique_keys(self.name, context.handle())
             .into_iter()
@@ -158,29 +158,29 @@ impl<'a> Association<'a> {
     /// Returns the live rows that documents with `mode: exact` ask to remove: other rows of their sources, and rows by
     /// which undeclared sources hold their targets. No document names them.
     fn surplus(&self, group: &[Wanted<'_>], links: &Links) -> Vec<(Desired, Live)> {
-        let exact = |one: &&Wanted<'_>| one.desired.locate("mode").is_some_and(|mode| mode == "exact");
+        let exact = |wanted: &&Wanted<'_>| wanted.desired.locate("mode").is_some_and(|mode| mode == "exact");
         let named: HashSet<(i64, i64)> = group.iter().filter_map(Wanted::pair).collect();
-        let declared: HashSet<i64> = group.iter().filter_map(|one| one.source.id()).collect();
+        let declared: HashSet<i64> = group.iter().filter_map(|wanted| wanted.source.id()).collect();
         let by_source: HashMap<i64, &Wanted<'_>> =
-            group.iter().filter(exact).filter_map(|one| Some((one.source.id()?, one))).collect();
+            group.iter().filter(exact).filter_map(|wanted| Some((wanted.source.id()?, wanted))).collect();
         let by_target: HashMap<i64, &Wanted<'_>> =
-            group.iter().filter(exact).filter_map(|one| Some((one.target.id()?, one))).collect();
+            group.iter().filter(exact).filter_map(|wanted| Some((wanted.target.id()?, wanted))).collect();
         let mut surplus = Vec::new();
         for ((source, target), id) in links.ids.iter().filter(|(ends, _)| !named.contains(*ends)) {
             let taken = self.mapping != "n:n" && !declared.contains(source);
-            let (one, whose) = match (by_source.get(source), by_target.get(target).filter(|_| taken)) {
-                (Some(one), _) => (one, String::new()),
-                (None, Some(one)) => (one, format!("{} #{source}{ARROW}", self.source_model)),
+            let (wanted, whose) = match (by_source.get(source), by_target.get(target).filter(|_| taken)) {
+                (Some(wanted), _) => (wanted, String::new()),
+                (None, Some(wanted)) => (wanted, format!("{} #{source}{ARROW}", self.source_model)),
                 (None, None) => continue,
             };
             let part = format!("{whose}{} #{target}", self.target_model);
-            let mode = one.desired.locator.get("mode");
+            let mode = wanted.desired.locator.get("mode");
             let desired = Desired {
-                id: one.desired.id.with_part(part),
+                id: wanted.desired.id.with_part(part),
                 ensure: Ensure::Absent,
                 references: Vec::new(),
-                origin: mode.map_or(&one.desired.origin, |mode| &mode.origin).clone(),
-                ..one.desired.clone()
+                origin: mode.map_or(&wanted.desired.origin, |mode| &mode.origin).clone(),
+                ..wanted.desired.clone()
             };
             surplus.push((desired, live(&self.handle(*source, *target, *id))));
         }
@@ -235,22 +235,22 @@ pub(super) fn observe_links(
     let association = Association::of(definition);
     let links = association.read(group, observation, facts)?;
     let mut declared = Declared::default();
-    for (at, one) in group.iter().enumerate().filter(|(_, one)| one.desired.ensure != Ensure::Absent) {
-        declared.add(at, one);
+    for (at, row) in group.iter().enumerate().filter(|(_, wanted)| wanted.desired.ensure != Ensure::Absent) {
+        declared.add(at, row);
     }
     observation.surplus.extend(association.surplus(group, &links));
-    for (at, one) in group.iter().enumerate() {
-        let observed = match declared.conflict(at, one, &association) {
+    for (at, wanted) in group.iter().enumerate() {
+        let observed = match declared.conflict(at, wanted, &association) {
             Some((message, others)) => {
-                let diagnostic = Diagnostic::error("P124", message, &one.desired.origin);
+                let diagnostic = Diagnostic::error("P124", message, &wanted.desired.origin);
                 let others = others.iter().filter(|other| **other != at).map(|other| group[*other].desired);
                 ObservedState::Impossible(Box::new(others.fold(diagnostic, |diagnostic, other| {
                     diagnostic.also(&other.origin, format!("{} declares it", other.id))
                 })))
             }
-            None => association.observed(one, &links),
+            None => association.observed(wanted, &links),
         };
-        observation.know(&one.desired.id, observed);
+        observation.know(&wanted.desired.id, observed);
     }
     Ok(())
 }
@@ -264,19 +264,19 @@ struct Declared {
 }
 
 impl Declared {
-    fn add(&mut self, at: usize, one: &Wanted<'_>) {
-        self.sources.entry(one.source.clone()).or_default().push(at);
-        self.targets.entry(one.target.clone()).or_default().push(at);
-        self.pairs.entry((one.source.clone(), one.target.clone())).or_default().push(at);
+    fn add(&mut self, at: usize, wanted: &Wanted<'_>) {
+        self.sources.entry(wanted.source.clone()).or_default().push(at);
+        self.targets.entry(wanted.target.clone()).or_default().push(at);
+        self.pairs.entry((wanted.source.clone(), wanted.target.clone())).or_default().push(at);
     }
 
     /// Returns why a declared row and others exclude one another, and those others.
-    fn conflict(&self, at: usize, one: &Wanted<'_>, association: &Association<'_>) -> Option<(String, &[usize])> {
+    fn conflict(&self, at: usize, wanted: &Wanted<'_>, association: &Association<'_>) -> Option<(String, &[usize])> {
         let (name, mapping) = (association.name, association.mapping);
-        let pair = (one.source.clone(), one.target.clone());
+        let pair = (wanted.source.clone(), wanted.target.clone());
         let many = |rows: Option<&Vec<usize>>| rows.is_some_and(|rows| rows.len() > 1 && rows.contains(&at));
         let (same, by_target, by_source) =
-            (self.pairs.get(&pair), self.targets.get(&one.target), self.sources.get(&one.source));
+            (self.pairs.get(&pair), self.targets.get(&wanted.target), self.sources.get(&wanted.source));
         let (message, others) = if many(same) {
             ("two rows mean the same pair of instances".to_owned(), same)
         } else if mapping != "n:n" && many(by_target) {

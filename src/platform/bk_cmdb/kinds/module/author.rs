@@ -20,14 +20,14 @@ const RESOURCE: &str = "module";
 /// Says who changed what differs, or asks for it.
 pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let mut by_business: BTreeMap<i64, Vec<Planned<'_>>> = BTreeMap::new();
-    for one in planned {
-        let place = one.live.map_or(one.context.handle(), |live| &live.handle);
-        by_business.entry(place["business"].as_i64().unwrap_or_default()).or_default().push(*one);
+    for item in planned {
+        let place = item.live.map_or(item.context.handle(), |live| &live.handle);
+        by_business.entry(place["business"].as_i64().unwrap_or_default()).or_default().push(*item);
     }
     let (mut observation, mut authors) = (Observation::default(), Authors::default());
     for (business, group) in by_business {
-        let id = |one: &Planned<'_>| one.live?.handle["module"].as_i64();
-        let subject = |one: &Planned<'_>| Some(Subject { resource: RESOURCE, model: RESOURCE, id: id(one)? });
+        let id = |planned: &Planned<'_>| planned.live?.handle["module"].as_i64();
+        let subject = |planned: &Planned<'_>| Some(Subject { resource: RESOURCE, model: RESOURCE, id: id(planned)? });
         let columns = |ids: &BTreeSet<i64>, observation: &mut Observation| {
             let fields = HISTORY.iter().copied().chain(["bk_module_id"]).map(str::to_owned).collect();
             let rows = observe::by_ids(business, ids, &fields, observation, facts)?;
@@ -51,10 +51,11 @@ fn removed(business: i64, group: &[Planned<'_>], observation: &mut Observation, 
     let mut authors = Authors::default();
     let missing: Vec<_> = group
         .iter()
-        .filter(|one| one.change.action == Action::Create)
-        .filter_map(|one| {
-            let name = one.desired.locate("module").and_then(Value::as_str).or_else(|| wanted_name(one.desired))?;
-            Some((one, name))
+        .filter(|planned| planned.change.action == Action::Create)
+        .filter_map(|planned| {
+            let name =
+                planned.desired.locate("module").and_then(Value::as_str).or_else(|| wanted_name(planned.desired))?;
+            Some((planned, name))
         })
         .collect();
     let names: BTreeSet<&str> = missing.iter().map(|(_, name)| *name).collect();
@@ -63,15 +64,15 @@ fn removed(business: i64, group: &[Planned<'_>], observation: &mut Observation, 
         records.iter().flat_map(|records| &records.latest).filter_map(|record| record["id"].as_i64()).collect();
     let Some(details) = author::by_ids(&ids, observation, facts) else { return authors };
     let records = author::with_details(records, &details);
-    for (one, name) in missing {
+    for (planned, name) in missing {
         let is_about = |record: &Value| {
             let details = &record["operation_detail"]["details"];
             // What was just made has no row before.
             let row = if details["pre_data"].is_object() { &details["pre_data"] } else { &details["cur_data"] };
-            record["resource_name"] == *name && row["bk_set_id"] == one.context["set"]
+            record["resource_name"] == *name && row["bk_set_id"] == planned.context["set"]
         };
         let told = author::removal(&records, is_about, facts);
-        authors.known.push((one.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
+        authors.known.push((planned.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
     }
     authors
 }

@@ -31,20 +31,20 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         }
     };
     let mut by_business = std::collections::BTreeMap::<i64, Vec<&Desired>>::new();
-    for one in desired {
-        let Some(given) = one.locate("business") else { continue };
-        match business_id(businesses.find(given, &mut observation, facts), one) {
-            Ok(id) => by_business.entry(id).or_default().push(one),
+    for document in desired {
+        let Some(given) = document.locate("business") else { continue };
+        match business_id(businesses.find(given, &mut observation, facts), document) {
+            Ok(id) => by_business.entry(id).or_default().push(document),
             Err(observed) => {
-                observation.known.extend(observed.map(|observed| (one.id.clone(), observed)));
-                observation.remarks.extend(problems(one, None, &common, facts));
+                observation.known.extend(observed.map(|observed| (document.id.clone(), observed)));
+                observation.remarks.extend(problems(document, None, &common, facts));
             }
         }
     }
     for (business, group) in by_business {
         let definition = own::definition(business, &group, &mut observation, facts);
-        for one in &group {
-            observation.remarks.extend(problems(one, definition.as_ref().ok(), &common, facts));
+        for desired in &group {
+            observation.remarks.extend(problems(desired, definition.as_ref().ok(), &common, facts));
         }
         places(business, &group, &mut observation, facts);
         if let Err(error) = definition {
@@ -57,12 +57,12 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
 /// Returns what is wrong with the fields of a document. Without the definition of its business, nothing is said of
 /// those that the model lacks: they may be that business's own.
 fn problems(
-    one: &Desired,
+    desired: &Desired,
     definition: Option<&Definition<'_>>,
     common: &Definition<'_>,
     facts: &Facts,
 ) -> Vec<Diagnostic> {
-    let declared = one.fields.iter().map(|(path, value)| (path.as_str(), value));
+    let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
     let declared: Vec<(&str, &Located<Value>)> =
         declared.filter(|(name, _)| definition.is_some() || common.contains_key(name)).collect();
     attribute_changes(&declared, None, definition.unwrap_or(common), facts).err().unwrap_or_default()
@@ -74,10 +74,10 @@ fn places(business: i64, group: &[&Desired], observation: &mut Observation, fact
     let services = observe::Services::of(business, group, observation, facts);
     match (sets, services) {
         (Ok(sets), Ok(services)) => {
-            for one in group {
-                let problem = observe::resolve(one, &services).err().map(|problem| *problem);
-                if observe::set_of(one, &sets, observation).is_some() {
-                    observation.checked(&one.id, problem.into_iter().collect());
+            for desired in group {
+                let problem = observe::resolve(desired, &services).err().map(|problem| *problem);
+                if observe::set_of(desired, &sets, observation).is_some() {
+                    observation.checked(&desired.id, problem.into_iter().collect());
                 } else {
                     observation.remarks.extend(problem);
                 }

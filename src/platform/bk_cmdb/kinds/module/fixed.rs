@@ -28,14 +28,16 @@ pub(super) fn ask<'m>(
     facts: &Facts,
 ) {
     let definition = own::known(Some(business), facts);
-    let template = |one: &Desired, row: Option<&Value>| match row {
+    let template = |desired: &Desired, row: Option<&Value>| match row {
         Some(row) => row[TEMPLATE].as_i64(),
-        None => resolve(one, services).ok()?.into_iter().find(|(key, _)| *key == TEMPLATE).map(|(_, id)| id),
+        None => resolve(desired, services).ok()?.into_iter().find(|(key, _)| *key == TEMPLATE).map(|(_, id)| id),
     };
     let templates: BTreeSet<i64> = modules
-        .filter(|(one, row)| one.ensure == Ensure::Present || (one.ensure == Ensure::Existing && row.is_some()))
-        .filter(|(one, row)| changes_more(one, *row, &definition, facts))
-        .filter_map(|(one, row)| template(one, row).filter(|id| *id > 0))
+        .filter(|(desired, row)| {
+            desired.ensure == Ensure::Present || (desired.ensure == Ensure::Existing && row.is_some())
+        })
+        .filter(|(desired, row)| changes_more(desired, *row, &definition, facts))
+        .filter_map(|(desired, row)| template(desired, row).filter(|id| *id > 0))
         .collect();
     for template in templates {
         observation.read(request(business, template), facts);
@@ -43,12 +45,12 @@ pub(super) fn ask<'m>(
 }
 
 /// Returns true if a document changes an attribute beside the name.
-fn changes_more(one: &Desired, row: Option<&Value>, definition: &Definition<'_>, facts: &Facts) -> bool {
-    let declared = one.fields.iter().map(|(path, value)| (path.as_str(), value));
+fn changes_more(desired: &Desired, row: Option<&Value>, definition: &Definition<'_>, facts: &Facts) -> bool {
+    let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
     let declared: Vec<(&str, &Located<Value>)> = declared.filter(|(name, _)| *name != NAME).collect();
-    let live = row.map(|row| live(one, row));
+    let live = row.map(|row| live(desired, row));
     attribute_changes(&declared, live.as_ref(), definition, facts)
-        .is_ok_and(|changes| changes.iter().any(|change| row.is_none() || is_sent(one, change)))
+        .is_ok_and(|changes| changes.iter().any(|change| row.is_none() || is_sent(desired, change)))
 }
 
 fn request(business: i64, template: i64) -> Request {

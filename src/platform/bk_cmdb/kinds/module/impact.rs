@@ -16,10 +16,10 @@ use crate::{
 /// Counts the hosts and the service instances of live modules.
 pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     let mut by_business: BTreeMap<i64, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
-    for one in planned {
-        let Some(live) = one.live else { continue };
+    for item in planned {
+        let Some(live) = item.live else { continue };
         if let (Some(business), Some(module)) = (live.handle["business"].as_i64(), live.handle["module"].as_i64()) {
-            by_business.entry(business).or_default().push((one, module));
+            by_business.entry(business).or_default().push((item, module));
         }
     }
     let (mut observation, mut impact) = (Observation::default(), Impact::default());
@@ -30,9 +30,9 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         let things = |found: &Result<BTreeMap<i64, ImpactSet>, LookupError>, module: i64| {
             Some(Arc::new(found.as_ref().ok()?.get(&module).cloned().unwrap_or_default()))
         };
-        for (one, module) in group {
-            impact.note(&one.desired.id, HOSTS, things(&hosts, module));
-            impact.note(&one.desired.id, SERVICE_INSTANCES, things(&service_instances, module));
+        for (planned, module) in group {
+            impact.note(&planned.desired.id, HOSTS, things(&hosts, module));
+            impact.note(&planned.desired.id, SERVICE_INSTANCES, things(&service_instances, module));
         }
     }
     Step::new(observation.ask, impact)

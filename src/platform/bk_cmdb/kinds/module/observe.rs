@@ -33,8 +33,8 @@ const SHOWN: &[&str] = &["bk_module_type", "operator", "bk_bak_operator"];
 
 /// Returns the fields to read of the modules of documents.
 pub(super) fn fields(group: &[&Desired]) -> BTreeSet<String> {
-    let declared = group.iter().flat_map(|one| one.fields.keys().map(ToString::to_string));
-    let is_going = group.iter().any(|one| one.ensure == Ensure::Absent);
+    let declared = group.iter().flat_map(|desired| desired.fields.keys().map(ToString::to_string));
+    let is_going = group.iter().any(|desired| desired.ensure == Ensure::Absent);
     let shown = SHOWN.iter().filter(|_| is_going).map(|name| (*name).to_owned());
     declared.chain(shown).chain(GUARDS.iter().map(|name| (*name).to_owned())).collect()
 }
@@ -45,18 +45,18 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         Err(error) => return fail_all(&error, group, observation),
     };
     let fields = self::fields(group);
-    let ids = group.iter().filter_map(|one| one.locate("module")?.as_i64()).collect();
+    let ids = group.iter().filter_map(|desired| desired.locate("module")?.as_i64()).collect();
     let by_id = by_ids(business, &ids, &fields, observation, facts);
     let mut business_id = Vec::new();
-    for one in group {
-        if let Some(set) = set_of(one, &sets, observation) {
-            business_id.push((*one, set));
+    for desired in group {
+        if let Some(set) = set_of(desired, &sets, observation) {
+            business_id.push((*desired, set));
         }
     }
     let names: BTreeSet<&str> = business_id
         .iter()
-        .filter_map(|(one, _)| one.locate("module")?.as_str())
-        .chain(business_id.iter().filter_map(|(one, _)| wanted_name(one)))
+        .filter_map(|(desired, _)| desired.locate("module")?.as_str())
+        .chain(business_id.iter().filter_map(|(desired, _)| wanted_name(desired)))
         .collect();
     let in_sets: BTreeSet<i64> = business_id.iter().map(|(_, set)| *set).collect();
     // The server searches for what is built in by the names that it stores, and shows others.
@@ -74,20 +74,20 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     let modules_found = Modules::of(by_id.into_iter().chain(searched));
     let rows = &modules_found.rows;
     let named = |set: i64, name: &str| modules_found.named(set, name);
-    let candidates = business_id.iter().map(|(one, set)| match one.locate("module") {
+    let candidates = business_id.iter().map(|(desired, set)| match desired.locate("module") {
         Some(Value::Number(id)) => {
             let id = id.as_i64().filter(|id| rows.get(id).is_some_and(|row| row["bk_set_id"].as_i64() == Some(*set)));
             id.into_iter().collect()
         }
         Some(Value::String(name)) => {
             let mut found = named(*set, name);
-            found.extend(wanted_name(one).map(|name| named(*set, name)).unwrap_or_default());
+            found.extend(wanted_name(desired).map(|name| named(*set, name)).unwrap_or_default());
             found
         }
         _ => Vec::new(),
     });
     let assigned = identity::assign(candidates.collect());
-    let documents: Vec<_> = business_id.iter().map(|(one, _)| *one).collect();
+    let documents: Vec<_> = business_id.iter().map(|(desired, _)| *desired).collect();
     let asked = if assigned.contains(&Assigned::Nothing) { &in_sets } else { &BTreeSet::new() };
     let Some(names) = names_by_set(business, asked, &fields, observation, facts) else { return };
     let services = match Services::of(business, &documents, observation, facts) {
@@ -97,32 +97,33 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     let Ok(hosts) = removal::hosts(business, &removal::going(&documents, &assigned), observation, facts) else {
         return;
     };
-    let modules = business_id.iter().zip(&assigned).filter_map(|((one, _), assigned)| match assigned {
-        Assigned::One(id) => Some((*one, Some(rows[id]))),
-        Assigned::Nothing => Some((*one, None)),
+    let modules = business_id.iter().zip(&assigned).filter_map(|((desired, _), assigned)| match assigned {
+        Assigned::One(id) => Some((*desired, Some(rows[id]))),
+        Assigned::Nothing => Some((*desired, None)),
         _ => None,
     });
     fixed::ask(business, modules, &services, observation, facts);
-    for ((one, set), assigned) in business_id.iter().zip(&assigned) {
+    for ((desired, set), assigned) in business_id.iter().zip(&assigned) {
         let observed = match assigned {
             Assigned::One(id) => {
-                let mut found = live(one, rows[id]);
-                found.undeletable = removal::undeletable(rows[id], &hosts).filter(|_| one.ensure == Ensure::Absent);
-                if let Some(name) = wanted_name(one) {
+                let mut found = live(desired, rows[id]);
+                found.undeletable = removal::undeletable(rows[id], &hosts).filter(|_| desired.ensure == Ensure::Absent);
+                if let Some(name) = wanted_name(desired) {
                     let holders = named(*set, name).into_iter().filter(|holder| holder != id);
                     found.key_conflicts = holders
                         .map(|holder| KeyConflict { claim: claim(&found.handle, name), holder: label(holder) })
                         .collect();
                 }
-                self::found(one, found, &services)
+                self::found(desired, found, &services)
             }
             Assigned::Nothing => {
                 // Only one that has to be there is told which names there are.
-                let near = names.get(set).filter(|_| one.ensure == Ensure::Existing);
+                let near = names.get(set).filter(|_| desired.ensure == Ensure::Existing);
                 let nearest = near.into_iter().flatten().map(|name| (*name).to_owned()).collect();
-                match origin(one, business, *set, &services) {
+                match origin(desired, business, *set, &services) {
                     Ok(context) => {
-                        let holders = wanted_name(one).map(|name| (claim(context.handle(), name), named(*set, name)));
+                        let holders =
+                            wanted_name(desired).map(|name| (claim(context.handle(), name), named(*set, name)));
                         let key_conflicts = holders.into_iter().flat_map(|(claim, holders)| {
                             holders.into_iter().map(move |id| KeyConflict { claim: claim.clone(), holder: label(id) })
                         });
@@ -131,9 +132,9 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
                     Err(problem) => ObservedState::Impossible(problem),
                 }
             }
-            open => select_instances::open(one, open, &documents, label),
+            open => select_instances::open(desired, open, &documents, label),
         };
-        observation.know(&one.id, observed);
+        observation.know(&desired.id, observed);
     }
 }
 
@@ -159,8 +160,8 @@ fn names_by_set<'f>(
 
 /// Returns the sight of a module that was found, with the ids of the service template and category that its document
 /// names.
-pub(super) fn found(one: &Desired, mut live: Live, services: &Services<'_>) -> ObservedState {
-    match resolve(one, services) {
+pub(super) fn found(desired: &Desired, mut live: Live, services: &Services<'_>) -> ObservedState {
+    match resolve(desired, services) {
         Ok(wanted) => {
             live.fields.extend(wanted.into_iter().map(|(key, id)| (wanted_path(key), json!(id))));
             ObservedState::Found(live)
@@ -176,7 +177,7 @@ pub(super) fn sets<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Sets<'f>, LookupError> {
-    let names: BTreeSet<&str> = group.iter().filter_map(|one| one.locate("set")?.as_str()).collect();
+    let names: BTreeSet<&str> = group.iter().filter_map(|desired| desired.locate("set")?.as_str()).collect();
     if names.is_empty() {
         return Ok(Sets::default());
     }
@@ -285,7 +286,7 @@ impl<'f> Services<'f> {
         observation: &mut Observation,
         facts: &'f Facts,
     ) -> Result<Self, LookupError> {
-        let named = |key: &str| documents.iter().any(|one| one.locate(key).is_some());
+        let named = |key: &str| documents.iter().any(|desired| desired.locate(key).is_some());
         let mut services = Self::default();
         if named("serviceTemplate") {
             services.templates = service_templates(business, observation, facts)?;
@@ -298,14 +299,14 @@ impl<'f> Services<'f> {
 }
 
 /// Returns the ids of the service template and category that a document names.
-pub(super) fn resolve(one: &Desired, services: &Services<'_>) -> Result<Vec<(&'static str, i64)>, Box<Diagnostic>> {
+pub(super) fn resolve(desired: &Desired, services: &Services<'_>) -> Result<Vec<(&'static str, i64)>, Box<Diagnostic>> {
     let kinds = [
         ("serviceTemplate", TEMPLATE, "service template", &services.templates),
         ("serviceCategory", CATEGORY, "service category", &services.categories),
     ];
     let mut found = Vec::new();
     for (key, field, what, rows) in kinds {
-        let Some(given) = one.locator.get(key) else { continue };
+        let Some(given) = desired.locator.get(key) else { continue };
         let fits = |row: &&&Value| match &given.value {
             Value::String(name) => row["name"].as_str() == Some(name),
             id => row["id"] == *id,
@@ -328,21 +329,26 @@ pub(super) fn resolve(one: &Desired, services: &Services<'_>) -> Result<Vec<(&'s
 
 /// Returns what the creation of a module has to know. One from a service template gets that template's name, whatever
 /// is sent (contract section 4.2).
-fn origin(one: &Desired, business: i64, set: i64, services: &Services<'_>) -> Result<CreateContext, Box<Diagnostic>> {
+fn origin(
+    desired: &Desired,
+    business: i64,
+    set: i64,
+    services: &Services<'_>,
+) -> Result<CreateContext, Box<Diagnostic>> {
     let mut context = CreateContext::new(json!({"business": business, "set": set}));
-    let resolved = resolve(one, services)?;
+    let resolved = resolve(desired, services)?;
     for (key, id) in &resolved {
         context.set(key, json!(id));
     }
     let template = resolved.iter().find(|(key, _)| *key == TEMPLATE);
     let row = template.and_then(|(_, id)| services.templates.iter().find(|row| row["id"] == json!(id)));
-    let given = one.locator.get("module");
-    let name = wanted_name(one).or_else(|| given.and_then(|given| given.value.as_str()));
-    if let (Some(row), Some(name), Ensure::Present) = (row, name, one.ensure)
+    let given = desired.locator.get("module");
+    let name = wanted_name(desired).or_else(|| given.and_then(|given| given.value.as_str()));
+    if let (Some(row), Some(name), Ensure::Present) = (row, name, desired.ensure)
         && row["name"].as_str() != Some(name)
     {
         let message = format!("a module of the service template {} is named after it, not `{name}`", row["name"]);
-        let origin = one.fields.get(NAME).or(given).map_or(&one.origin, |given| &given.origin);
+        let origin = desired.fields.get(NAME).or(given).map_or(&desired.origin, |given| &given.origin);
         return Err(Box::new(Diagnostic::error("P118", message, origin)));
     }
     Ok(context)

@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// Returns true if a document declares an attribute that a definition does not have.
-pub(super) fn needs_more(one: &Desired, definition: &Definition<'_>) -> bool {
-    one.fields.keys().any(|path| !definition.contains_key(path.as_str()))
+pub(super) fn needs_more(desired: &Desired, definition: &Definition<'_>) -> bool {
+    desired.fields.keys().any(|path| !definition.contains_key(path.as_str()))
 }
 
 /// Returns the definition of modules of a business: the model's own, with that business's attributes where one of the
@@ -25,7 +25,7 @@ pub(super) fn definition<'f>(
     facts: &'f Facts,
 ) -> Result<Definition<'f>, LookupError> {
     let common = lookup::definition(MODEL, observation, facts)?;
-    if !group.iter().any(|one| needs_more(one, &common)) {
+    if !group.iter().any(|desired| needs_more(desired, &common)) {
         return Ok(common);
     }
     let mut definition = lookup::definition_in(MODEL, Some(business), observation, facts)?;
@@ -36,8 +36,8 @@ pub(super) fn definition<'f>(
 /// Takes back what is known of documents that need a definition which could not be read.
 pub(super) fn withdraw(error: &LookupError, group: &[&Desired], observation: &mut Observation, facts: &Facts) {
     let common = known(None, facts);
-    let open: Vec<_> = group.iter().copied().filter(|one| needs_more(one, &common)).collect();
-    observation.known.retain(|(id, _)| open.iter().all(|one| one.id != *id));
+    let open: Vec<_> = group.iter().copied().filter(|desired| needs_more(desired, &common)).collect();
+    observation.known.retain(|(id, _)| open.iter().all(|desired| desired.id != *id));
     fail_all(error, &open, observation);
 }
 

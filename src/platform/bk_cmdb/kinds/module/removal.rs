@@ -13,8 +13,8 @@ use crate::{
 
 /// Returns the modules that documents ask to remove.
 pub(super) fn going(documents: &[&Desired], assigned: &[Assigned<i64>]) -> BTreeSet<i64> {
-    let going = documents.iter().zip(assigned).filter_map(|(one, assigned)| match assigned {
-        Assigned::One(id) if one.ensure == Ensure::Absent => Some(*id),
+    let going = documents.iter().zip(assigned).filter_map(|(desired, assigned)| match assigned {
+        Assigned::One(id) if desired.ensure == Ensure::Absent => Some(*id),
         _ => None,
     });
     going.collect()

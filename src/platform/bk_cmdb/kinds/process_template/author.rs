@@ -15,7 +15,7 @@ use crate::{
 /// Says who changed what differs, or asks for it.
 pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let (mut observation, mut authors) = (Observation::default(), Authors::default());
-    let live = || planned.iter().filter_map(|one| Some((one, location(one)?)));
+    let live = || planned.iter().filter_map(|planned| Some((planned, location(planned)?)));
     let mut unread: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     for (_, place) in live().filter(|(_, place)| row_of(place, facts).is_none()) {
         unread.entry(place.business).or_default().insert(place.process);
@@ -25,14 +25,14 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         let found = by_ids(*business, ids, &mut observation, facts).unwrap_or_default();
         rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))));
     }
-    for (one, place) in live() {
+    for (planned, place) in live() {
         let row = row_of(&place, facts).or_else(|| rows.get(&place.process).copied());
-        let told = row.map_or_else(Changed::unknown, |row| author::of_row(row, one.change.action, facts));
-        let mut paths: Vec<_> = one.change.fields.iter().map(|field| Some(field.path.clone())).collect();
-        if one.change.action == Action::Delete {
+        let told = row.map_or_else(Changed::unknown, |row| author::of_row(row, planned.change.action, facts));
+        let mut paths: Vec<_> = planned.change.fields.iter().map(|field| Some(field.path.clone())).collect();
+        if planned.change.action == Action::Delete {
             paths.push(None);
         }
-        authors.known.extend(paths.into_iter().map(|path| (one.desired.id.clone(), path, told.clone())));
+        authors.known.extend(paths.into_iter().map(|path| (planned.desired.id.clone(), path, told.clone())));
     }
     Step::new(observation.ask, authors)
 }
@@ -44,8 +44,8 @@ struct Location {
     process: i64,
 }
 
-fn location(one: &Planned<'_>) -> Option<Location> {
-    let id = |key: &str| one.live?.handle[key].as_i64();
+fn location(planned: &Planned<'_>) -> Option<Location> {
+    let id = |key: &str| planned.live?.handle[key].as_i64();
     Some(Location { business: id("business")?, template: id("serviceTemplate")?, process: id("process")? })
 }
 

@@ -26,23 +26,23 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     };
     let version = facts.settings.get("version").and_then(|version| Version::parse(version));
     let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
-    for one in desired {
-        observation.remarks.extend(rows::too_new(one, version));
-        let Some(given) = one.locate("business") else { continue };
-        match business_id(businesses.find(given, &mut observation, facts), one) {
-            Ok(id) => by_business.entry(id).or_default().push(one),
-            Err(observed) => observation.known.extend(observed.map(|observed| (one.id.clone(), observed))),
+    for document in desired {
+        observation.remarks.extend(rows::too_new(document, version));
+        let Some(given) = document.locate("business") else { continue };
+        match business_id(businesses.find(given, &mut observation, facts), document) {
+            Ok(id) => by_business.entry(id).or_default().push(document),
+            Err(observed) => observation.known.extend(observed.map(|observed| (document.id.clone(), observed))),
         }
     }
     for (business, group) in by_business {
-        let by_name = group.iter().any(|one| one.locate("serviceTemplate").is_some_and(Value::is_string));
+        let by_name = group.iter().any(|desired| desired.locate("serviceTemplate").is_some_and(Value::is_string));
         let templates = if by_name { service_templates(business, &mut observation, facts) } else { Ok(Vec::new()) };
         match templates {
             Ok(templates) => {
-                for one in group {
-                    match template_of(one, &templates) {
-                        Ok(_) => observation.checked(&one.id, Vec::new()),
-                        Err(observed) => observation.know(&one.id, observed),
+                for desired in group {
+                    match template_of(desired, &templates) {
+                        Ok(_) => observation.checked(&desired.id, Vec::new()),
+                        Err(observed) => observation.know(&desired.id, observed),
                     }
                 }
             }

@@ -62,8 +62,8 @@ pub(super) fn changes(desired: &Desired) -> Result<Vec<FieldChange>, Vec<Diagnos
 }
 
 /// Returns the call.
-pub(super) fn call(one: &Planned<'_>) -> Call {
-    let (desired, nothing) = (one.desired, nothing());
+pub(super) fn call(planned: &Planned<'_>) -> Call {
+    let (desired, nothing) = (planned.desired, nothing());
     let mut spec = Map::new();
     for name in declared(desired) {
         let envelope = if name == BIND_INFO {
@@ -76,7 +76,7 @@ pub(super) fn call(one: &Planned<'_>) -> Call {
     for (name, value) in [(NAME, wanted_name(desired)), (FUNCTION, desired.field(FUNCTION).and_then(Value::as_str))] {
         spec.insert(name.to_owned(), json!({"value": value, "as_default_value": true}));
     }
-    let arguments = json!({"bk_biz_id": one.context["business"], "service_template_id": one.context["serviceTemplate"],
+    let arguments = json!({"bk_biz_id": planned.context["business"], "service_template_id": planned.context["serviceTemplate"],
         "processes": [{"spec": spec}]});
     Call {
         request: Request { operation: "batch_create_proc_template", arguments, repeatable: false },

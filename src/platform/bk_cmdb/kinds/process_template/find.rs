@@ -21,25 +21,27 @@ use crate::{
 
 /// Says what is known of the documents of a business, or what to ask.
 pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {
-    let by_name = group.iter().any(|one| one.locate("serviceTemplate").is_some_and(Value::is_string));
+    let by_name = group.iter().any(|desired| desired.locate("serviceTemplate").is_some_and(Value::is_string));
     let templates = if by_name { service_templates(business, observation, facts) } else { Ok(Vec::new()) };
-    let ids = group.iter().filter_map(|one| one.locate("id")?.as_i64()).collect();
+    let ids = group.iter().filter_map(|desired| desired.locate("id")?.as_i64()).collect();
     let by_id = read::by_ids(business, &ids, observation, facts);
     let templates = match templates {
         Ok(templates) => templates,
         Err(error) => return fail_all(&error, group, observation),
     };
     let mut business_id = Vec::new();
-    for one in group {
-        match template_of(one, &templates) {
-            Ok(template) => business_id.push((*one, template)),
-            Err(observed) => observation.know(&one.id, observed),
+    for desired in group {
+        match template_of(desired, &templates) {
+            Ok(template) => business_id.push((*desired, template)),
+            Err(observed) => observation.know(&desired.id, observed),
         }
     }
     let mut rows: BTreeMap<i64, &Value> = BTreeMap::new();
     match by_id {
         Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
-        Err(error) => business_id.retain(|(one, _)| keep(one.locate("id").is_none(), one, &error, observation)),
+        Err(error) => {
+            business_id.retain(|(desired, _)| keep(desired.locate("id").is_none(), desired, &error, observation))
+        }
     }
     for template in to_list(&business_id, &rows) {
         let arguments = json!({"bk_biz_id": business, "service_template_id": template});
@@ -47,9 +49,9 @@ pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts,
         match read_rows(request, "info", observation, facts) {
             Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
             Err(error) => {
-                business_id.retain(|(one, of)| {
-                    let is_other = *of != Some(template) || one.locate("id").is_some();
-                    keep(is_other, one, &error, observation)
+                business_id.retain(|(desired, of)| {
+                    let is_other = *of != Some(template) || desired.locate("id").is_some();
+                    keep(is_other, desired, &error, observation)
                 });
             }
         }
@@ -58,9 +60,9 @@ pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts,
 }
 
 /// Says of a document that cannot be read why, unless it is to be kept.
-fn keep(kept: bool, one: &Desired, error: &LookupError, observation: &mut Observation) -> bool {
+fn keep(kept: bool, desired: &Desired, error: &LookupError, observation: &mut Observation) -> bool {
     if !kept {
-        fail_all(error, &[one], observation);
+        fail_all(error, &[desired], observation);
     }
     kept
 }
@@ -68,11 +70,11 @@ fn keep(kept: bool, one: &Desired, error: &LookupError, observation: &mut Observ
 /// The service templates whose processes have to be known: those in which a process is named, or gets another name or
 /// start parameter regex.
 fn to_list(business_id: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>) -> BTreeSet<i64> {
-    let template = |(one, template): &(&Desired, Option<i64>)| match one.locate("id").and_then(Value::as_i64) {
+    let template = |(desired, template): &(&Desired, Option<i64>)| match desired.locate("id").and_then(Value::as_i64) {
         None => *template,
         Some(id) => {
             let row = rows.get(&id)?;
-            let changes = |name| one.field(name).is_some_and(|value| *value != row["property"][name]["value"]);
+            let changes = |name| desired.field(name).is_some_and(|value| *value != row["property"][name]["value"]);
             row["service_template_id"].as_i64().filter(|_| changes(NAME) || changes(pair::REGEX))
         }
     };
@@ -97,51 +99,54 @@ fn assign(
     }
     let named = |template: Option<i64>, name: &str| by_name.get(&(template, name)).cloned().unwrap_or_default();
     let pairs = pair::Holders::of(rows);
-    let candidates = business_id.iter().map(|(one, template)| {
-        if let Some(id) = one.locate("id").and_then(Value::as_i64) {
+    let candidates = business_id.iter().map(|(desired, template)| {
+        if let Some(id) = desired.locate("id").and_then(Value::as_i64) {
             let fits = rows.get(&id).is_some_and(|row| template.is_none() || template_of(row) == *template);
             return fits.then_some(id).into_iter().collect();
         }
-        let mut found = named(*template, one.locate("process").and_then(Value::as_str).unwrap_or_default());
-        found.extend(one.field(NAME).and_then(Value::as_str).map(|name| named(*template, name)).unwrap_or_default());
+        let mut found = named(*template, desired.locate("process").and_then(Value::as_str).unwrap_or_default());
+        found
+            .extend(desired.field(NAME).and_then(Value::as_str).map(|name| named(*template, name)).unwrap_or_default());
         found
     });
     let assigned = identity::assign(candidates.collect());
-    let documents: Vec<_> = business_id.iter().map(|(one, _)| *one).collect();
-    for ((one, template), assigned) in business_id.iter().zip(&assigned) {
+    let documents: Vec<_> = business_id.iter().map(|(desired, _)| *desired).collect();
+    for ((desired, template), assigned) in business_id.iter().zip(&assigned) {
         let observed = match assigned {
             Assigned::One(id) => {
-                let mut found = live(one, rows[id]);
-                if let Some(name) = one.field(NAME).and_then(Value::as_str) {
+                let mut found = live(desired, rows[id]);
+                if let Some(name) = desired.field(NAME).and_then(Value::as_str) {
                     let holders = named(template_of(rows[id]), name).into_iter().filter(|holder| holder != id);
                     let claim = claim(&found.handle, name);
                     found.key_conflicts = holders
                         .map(|holder| KeyConflict { claim: claim.clone(), holder: template_label(holder) })
                         .collect();
                 }
-                found.key_conflicts.extend(pairs.key_conflicts(one, Some(&found), &found.handle));
-                if one.ensure != Ensure::Absent {
-                    held::observe(one, &found, observation, facts);
+                found.key_conflicts.extend(pairs.key_conflicts(desired, Some(&found), &found.handle));
+                if desired.ensure != Ensure::Absent {
+                    held::observe(desired, &found, observation, facts);
                 }
-                observation.remarks.extend(lock::unlocked(one, &found).filter(|_| one.ensure != Ensure::Absent));
+                observation
+                    .remarks
+                    .extend(lock::unlocked(desired, &found).filter(|_| desired.ensure != Ensure::Absent));
                 ObservedState::Found(found)
             }
             Assigned::Nothing => {
                 // Only one that has to be there is told which names there are.
-                let near = names.get(template).filter(|_| one.ensure == Ensure::Existing);
+                let near = names.get(template).filter(|_| desired.ensure == Ensure::Existing);
                 let nearest = near.into_iter().flatten().map(|name| (*name).to_owned()).collect();
                 let place = json!({"business": business, "serviceTemplate": template});
                 // Its own name is free, or it would have been found by it; the one it is to get may not be.
-                let holders = rename(one).map(|name| (claim(&place, name), named(*template, name)));
+                let holders = rename(desired).map(|name| (claim(&place, name), named(*template, name)));
                 let key_conflicts = holders.into_iter().flat_map(|(claim, holders)| {
                     holders.into_iter().map(move |id| KeyConflict { claim: claim.clone(), holder: template_label(id) })
                 });
-                let key_conflicts = key_conflicts.chain(pairs.key_conflicts(one, None, &place)).collect();
+                let key_conflicts = key_conflicts.chain(pairs.key_conflicts(desired, None, &place)).collect();
                 ObservedState::Absent { nearest, key_conflicts, context: CreateContext::new(place) }
             }
-            open => select_instances::open(one, open, &documents, template_label),
+            open => select_instances::open(desired, open, &documents, template_label),
         };
-        observation.know(&one.id, observed);
+        observation.know(&desired.id, observed);
     }
 }
 

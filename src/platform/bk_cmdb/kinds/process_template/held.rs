@@ -27,7 +27,7 @@ pub(super) fn highest(live: &Live, facts: &Facts) -> i64 {
 /// Asks for the row ids in use where a row is to be added, and says what follows where they cannot be read.
 pub(super) fn observe(desired: &Desired, live: &Live, observation: &mut Observation, facts: &Facts) {
     let Ok(merged) = rows::merge(desired, live, 0) else { return };
-    let Some(row) = merged.changes.iter().find(|one| one.path.is_row() && one.from.is_none()) else { return };
+    let Some(row) = merged.changes.iter().find(|field| field.path.is_row() && field.from.is_none()) else { return };
     if let Err(LookupError::Failed(why)) = read(live, observation, facts) {
         let message = format!("which row ids the processes of {} still hold could not be read: {why}", live.label);
         let hint = "where a row was removed since the last sync, sync the modules before this row is added, or it may \
@@ -43,8 +43,8 @@ fn read(live: &Live, observation: &mut Observation, facts: &Facts) -> Result<i64
     let modules: Vec<i64> = modules.values().flatten().map(|(id, _)| *id).collect();
     let top = |rows: BTreeMap<i64, &Value>| {
         let processes = rows.into_values().flat_map(|row| row["process_instances"].as_array().into_iter().flatten());
-        let own = processes.filter(|one| one["relation"]["process_template_id"] == json!(process));
-        let rows = own.flat_map(|one| one["process"]["bind_info"].as_array().into_iter().flatten());
+        let own = processes.filter(|row| row["relation"]["process_template_id"] == json!(process));
+        let rows = own.flat_map(|row| row["process"]["bind_info"].as_array().into_iter().flatten());
         rows.filter_map(|row| row["template_row_id"].as_i64()).fold(0, i64::max)
     };
     match modules[..] {

@@ -67,18 +67,21 @@ pub(super) fn reach(field: &FieldChange, desired: &Desired, live: &Live) -> Reac
 }
 
 /// Returns true if running processes differ from the template once a change is made, until they are synced.
-pub(super) fn needs_sync(one: &Planned<'_>) -> bool {
-    let Some(live) = one.live else { return true };
-    one.change.action == Action::Delete
-        || one.change.fields.iter().any(|field| reach(field, one.desired, live) == Reach::Sync)
+pub(super) fn needs_sync(planned: &Planned<'_>) -> bool {
+    let Some(live) = planned.live else { return true };
+    planned.change.action == Action::Delete
+        || planned.change.fields.iter().any(|field| reach(field, planned.desired, live) == Reach::Sync)
 }
 
 /// Returns the remark on a changed field, if there is one.
-pub(super) fn remark(field: &FieldChange, one: &Planned<'_>) -> Option<String> {
+pub(super) fn remark(field: &FieldChange, planned: &Planned<'_>) -> Option<String> {
     let is_new_row = field.path.is_row() && field.to.is_some();
     let enable = field.to.as_ref().filter(|row| is_new_row && row["enable"]["value"].is_null());
     let enable = enable.map(|_| "enable not set: the process will be disabled; `enable: true` enables it".to_owned());
-    let reach = one.live.filter(|_| one.change.action == Action::Update).map(|live| reach(field, one.desired, live));
+    let reach = planned
+        .live
+        .filter(|_| planned.change.action == Action::Update)
+        .map(|live| reach(field, planned.desired, live));
     let reach = reach.and_then(Reach::remark).map(str::to_owned);
     let remarks: Vec<String> = enable.into_iter().chain(reach).collect();
     (!remarks.is_empty()).then(|| remarks.join("; "))

@@ -19,7 +19,8 @@ use crate::{
 pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
     // All that change and not only those that need a sync: what hangs below them takes the same question.
     let mut templates = templates(planned);
-    let reached: BTreeSet<_> = planned.iter().filter(|one| needs_sync(one)).map(|one| location(one).0).collect();
+    let reached: BTreeSet<_> =
+        planned.iter().filter(|planned| needs_sync(planned)).map(|planned| location(planned).0).collect();
     templates.retain(|business, _| reached.contains(&Some(*business)));
     let (mut notes, mut observation) = (Notes::default(), Observation::default());
     let mut modules: BTreeMap<i64, Vec<String>> = BTreeMap::new();
@@ -33,13 +34,13 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
             Err(LookupError::Failed(_) | LookupError::NoModel) => drop(failed.insert(*business)),
         }
     }
-    for one in planned {
+    for item in planned {
         let remarks =
-            one.change.fields.iter().filter_map(|field| Some((field.path.clone(), lock::remark(field, one)?)));
-        notes.fields.extend(remarks.map(|(path, remark)| (one.desired.id.clone(), path, remark)));
+            item.change.fields.iter().filter_map(|field| Some((field.path.clone(), lock::remark(field, item)?)));
+        notes.fields.extend(remarks.map(|(path, remark)| (item.desired.id.clone(), path, remark)));
     }
-    for one in planned.iter().filter(|one| needs_sync(one)) {
-        let (Some(business), Some(template)) = location(one) else { continue };
+    for item in planned.iter().filter(|planned| needs_sync(planned)) {
+        let (Some(business), Some(template)) = location(item) else { continue };
         let note = match modules.get(&template) {
             _ if failed.contains(&business) => {
                 Some("sync the modules of the service template; which they are could not be read".to_owned())
@@ -47,21 +48,21 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
             Some(names) => Some(format!("sync the modules of the service template: {}", names.join(", "))),
             None => None,
         };
-        notes.notes.extend(note.map(|note| (one.desired.id.clone(), note)));
+        notes.notes.extend(note.map(|note| (item.desired.id.clone(), note)));
     }
     Step::new(observation.ask, notes)
 }
 
-fn location(one: &Planned<'_>) -> (Option<i64>, Option<i64>) {
-    let handle = one.live.map_or(one.context.handle(), |live| &live.handle);
+fn location(planned: &Planned<'_>) -> (Option<i64>, Option<i64>) {
+    let handle = planned.live.map_or(planned.context.handle(), |live| &live.handle);
     (handle["business"].as_i64(), handle["serviceTemplate"].as_i64())
 }
 
 /// The service templates of what changes, by business.
 fn templates(planned: &[Planned<'_>]) -> BTreeMap<i64, BTreeSet<i64>> {
     let mut templates: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-    for one in planned {
-        if let (Some(business), Some(template)) = location(one) {
+    for item in planned {
+        if let (Some(business), Some(template)) = location(item) {
             templates.entry(business).or_default().insert(template);
         }
     }
@@ -74,14 +75,14 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     let (mut observation, mut impact) = (Observation::default(), Impact::default());
     for (business, templates) in templates(planned) {
         let below = Below::read(business, &templates, &mut observation, facts);
-        for one in planned.iter().filter(|one| location(one).0 == Some(business)) {
+        for item in planned.iter().filter(|planned| location(planned).0 == Some(business)) {
             let things = |found: &BTreeMap<i64, Arc<ImpactSet>>| {
-                let template = location(one).1?;
+                let template = location(item).1?;
                 Some(found.get(&template).cloned().unwrap_or_default())
             };
-            impact.note(&one.desired.id, MODULES, below.modules.as_ref().and_then(things));
-            impact.note(&one.desired.id, HOSTS, below.hosts.as_ref().and_then(things));
-            impact.note(&one.desired.id, SERVICE_INSTANCES, below.service_instances.as_ref().and_then(things));
+            impact.note(&item.desired.id, MODULES, below.modules.as_ref().and_then(things));
+            impact.note(&item.desired.id, HOSTS, below.hosts.as_ref().and_then(things));
+            impact.note(&item.desired.id, SERVICE_INSTANCES, below.service_instances.as_ref().and_then(things));
         }
     }
     Step::new(observation.ask, impact)
@@ -113,9 +114,9 @@ impl Below {
             Some(by_template(&|id| found.get(&id).cloned().unwrap_or_default()))
         };
         let module = |id: i64| {
-            let mut one = ImpactSet::default();
-            one.add(format!("module #{id}"));
-            one
+            let mut impact_set = ImpactSet::default();
+            impact_set.add(format!("module #{id}"));
+            impact_set
         };
         Self {
             hosts: joined(impact::hosts(business, &ids, observation, facts)),

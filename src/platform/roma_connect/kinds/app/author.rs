@@ -15,8 +15,8 @@ use crate::{
 /// Says who changed what differs, or asks for it.
 pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let (mut observation, mut authors) = (Observation::default(), Authors::default());
-    for one in planned.iter().filter(|one| !member::is_members(one.desired)) {
-        let Some(live) = one.live else { continue };
+    for item in planned.iter().filter(|planned| !member::is_members(planned.desired)) {
+        let Some(live) = item.live else { continue };
         let text = |key: &str| live.handle[key].as_str().unwrap_or_default();
         // The list was read to find the app; an app that it does not show was shown by itself.
         let apps = read::apps(text("instance"), &mut observation, facts).ok().flatten().unwrap_or_default();
@@ -28,12 +28,12 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
                 _ => None,
             },
         };
-        let told = row.map_or_else(Changed::unknown, |row| of_row(row, one.change.action, own, facts));
-        let mut paths: Vec<_> = one.change.fields.iter().map(|field| Some(field.path.clone())).collect();
-        if one.change.action == Action::Delete {
+        let told = row.map_or_else(Changed::unknown, |row| of_row(row, item.change.action, own, facts));
+        let mut paths: Vec<_> = item.change.fields.iter().map(|field| Some(field.path.clone())).collect();
+        if item.change.action == Action::Delete {
             paths.push(None);
         }
-        authors.known.extend(paths.into_iter().map(|path| (one.desired.id.clone(), path, told.clone())));
+        authors.known.extend(paths.into_iter().map(|path| (item.desired.id.clone(), path, told.clone())));
     }
     Step::new(observation.ask, authors)
 }

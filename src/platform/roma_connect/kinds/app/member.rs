@@ -186,9 +186,9 @@ pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange
 }
 
 /// Returns the call that makes the list as declared, whatever it is.
-pub(super) fn call(one: &Planned<'_>) -> Call {
-    let handle = one.live.map_or(one.context.handle(), |live| &live.handle);
-    let mut rows: Vec<_> = one.desired.fields.iter().collect();
+pub(super) fn call(planned: &Planned<'_>) -> Call {
+    let handle = planned.live.map_or(planned.context.handle(), |live| &live.handle);
+    let mut rows: Vec<_> = planned.desired.fields.iter().collect();
     rows.sort_by_key(|(_, roles)| roles.origin.bytes.start);
     let user = |(path, roles): &(&FieldPath, &Located<Value>)| match path.row() {
         Some(Row::Id(id)) => Some(json!({"id": id, "roles": roles.value})),
@@ -197,7 +197,7 @@ pub(super) fn call(one: &Planned<'_>) -> Call {
     let users: Vec<_> = rows.iter().filter_map(user).collect();
     let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"], "users": users});
     let request = Request { operation: "AddUserToApp", arguments, repeatable: true };
-    Call { request, target: one.desired.target.clone(), serves: vec![one.desired.id.clone()] }
+    Call { request, target: planned.desired.target.clone(), serves: vec![planned.desired.id.clone()] }
 }
 
 /// The units of an app's impact: those with whom it is shared, and the APIs that it may call.
@@ -207,10 +207,10 @@ pub(super) const NOUNS: &[&str] = &["members", "apis"];
 /// not said by any page that these calls rest on.
 pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     let (mut observation, mut impact) = (Observation::default(), Impact::default());
-    for one in planned {
-        let Some(app) = one.live else { continue };
-        if one.change.action != Action::Delete {
-            NOUNS.iter().for_each(|unit| impact.set_none(&one.desired.id, unit));
+    for item in planned {
+        let Some(app) = item.live else { continue };
+        if item.change.action != Action::Delete {
+            NOUNS.iter().for_each(|unit| impact.set_none(&item.desired.id, unit));
             continue;
         }
         let members = match read(&app.handle, &mut observation, facts) {
@@ -222,8 +222,8 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
             }
             _ => None,
         };
-        impact.note(&one.desired.id, "members", members);
-        impact.note(&one.desired.id, "apis", None);
+        impact.note(&item.desired.id, "members", members);
+        impact.note(&item.desired.id, "apis", None);
     }
     Step::new(observation.ask, impact)
 }

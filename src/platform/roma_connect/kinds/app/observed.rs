@@ -22,7 +22,7 @@ pub(super) fn observe_instance(instance: &str, group: &[&Desired], observation: 
     let status = read::status(instance, observation, facts);
     let apps = read::apps(instance, observation, facts);
     let all = |observation: &mut Observation, observed: &dyn Fn(&Desired) -> ObservedState| {
-        group.iter().for_each(|one| observation.know(&one.id, observed(one)));
+        group.iter().for_each(|desired| observation.know(&desired.id, observed(desired)));
     };
     match status {
         Ok(None) => return,
@@ -32,8 +32,8 @@ pub(super) fn observe_instance(instance: &str, group: &[&Desired], observation: 
                 Some(status) => format!("instance {instance} is {status}, not RUNNING: nothing is changed in it"),
                 None => format!("the project has no instance {instance}, or none that this identity sees"),
             };
-            return all(observation, &|one| {
-                let origin = one.locator.get("instance").map_or(&one.origin, |instance| &instance.origin);
+            return all(observation, &|document| {
+                let origin = document.locator.get("instance").map_or(&document.origin, |instance| &instance.origin);
                 ObservedState::Impossible(Box::new(Diagnostic::error("P202", message.clone(), origin)))
             });
         }
@@ -72,34 +72,34 @@ impl<'f> Listed<'f> {
 
 fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: &mut Observation, facts: &Facts) {
     let apps = &listed.apps;
-    let candidates = group.iter().map(|one| {
-        if let Some(id) = one.locate("id").and_then(Value::as_str) {
+    let candidates = group.iter().map(|desired| {
+        if let Some(id) = desired.locate("id").and_then(Value::as_str) {
             return apps.get_key_value(id).map(|(id, _)| *id).into_iter().collect();
         }
-        let old = one.locate("app").and_then(Value::as_str).map(|name| listed.named(name)).unwrap_or_default();
-        let new = one.field("name").and_then(Value::as_str).map(|name| listed.named(name)).unwrap_or_default();
+        let old = desired.locate("app").and_then(Value::as_str).map(|name| listed.named(name)).unwrap_or_default();
+        let new = desired.field("name").and_then(Value::as_str).map(|name| listed.named(name)).unwrap_or_default();
         old.into_iter().chain(new).collect()
     });
     let assigned = identity::assign(candidates.collect());
-    for (one, assigned) in group.iter().zip(&assigned) {
+    for (desired, assigned) in group.iter().zip(&assigned) {
         let observed = match assigned {
             Assigned::One(id) => {
                 let live = live(instance, apps[id]);
-                key_conflicts(instance, one, Some(&live), listed, observation, facts).map(|key_conflicts| {
+                key_conflicts(instance, desired, Some(&live), listed, observation, facts).map(|key_conflicts| {
                     key_conflicts.map(|key_conflicts| ObservedState::Found(Live { key_conflicts, ..live }))
                 })
             }
-            Assigned::Nothing => absent(instance, one, listed, observation, facts),
+            Assigned::Nothing => absent(instance, desired, listed, observation, facts),
             Assigned::Several(ids) => {
-                let message = format!("{} could mean several apps: {}", one.id, ids.join(", "));
+                let message = format!("{} could mean several apps: {}", desired.id, ids.join(", "));
                 Ok(Some(ObservedState::Ambiguous(Box::new(
-                    Diagnostic::error("P105", message, &one.origin)
+                    Diagnostic::error("P105", message, &desired.origin)
                         .hint("give its id; a swap takes two applies with a third value between them"),
                 ))))
             }
             Assigned::Shared(others) => {
-                let message = format!("{} means the same app as another document", one.id);
-                let diagnostic = Diagnostic::error("P105", message, &one.origin);
+                let message = format!("{} means the same app as another document", desired.id);
+                let diagnostic = Diagnostic::error("P105", message, &desired.origin);
                 Ok(Some(ObservedState::Ambiguous(Box::new(others.iter().fold(diagnostic, |diagnostic, other| {
                     diagnostic.also(&group[*other].origin, format!("{} means it too", group[*other].id))
                 })))))
@@ -107,8 +107,8 @@ fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: 
         };
         match observed {
             Ok(None) => {}
-            Ok(Some(observed)) => observation.know(&one.id, observed),
-            Err(refusal) => observation.know(&one.id, ObservedState::Unknown(refusal.to_string())),
+            Ok(Some(observed)) => observation.know(&desired.id, observed),
+            Err(refusal) => observation.know(&desired.id, ObservedState::Unknown(refusal.to_string())),
         }
     }
 }
@@ -150,17 +150,17 @@ fn key_conflicts(
 /// was made so recently that the list does not have it yet.
 fn absent(
     instance: &str,
-    one: &Desired,
+    desired: &Desired,
     listed: &Listed<'_>,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Reading<ObservedState> {
-    let keys = [("id", one.locate("id")), ("name", one.field("name")), ("name", one.locate("app"))];
+    let keys = [("id", desired.locate("id")), ("name", desired.field("name")), ("name", desired.locate("app"))];
     let mut pending = false;
     for (key, value) in keys {
         let Some(value) = value.and_then(Value::as_str) else { continue };
         // An app that is picked by its id is not found by the name that it is to get.
-        if key == "name" && one.locate("id").is_some() {
+        if key == "name" && desired.locate("id").is_some() {
             continue;
         }
         let Some(found) = read::validate(instance, key, value, observation, facts)? else {
@@ -173,14 +173,15 @@ fn absent(
             None => return Ok(None),
             Some(Ok(app)) => {
                 let live = live(instance, app);
-                return Ok(key_conflicts(instance, one, Some(&live), listed, observation, facts)?
+                return Ok(key_conflicts(instance, desired, Some(&live), listed, observation, facts)?
                     .map(|key_conflicts| ObservedState::Found(Live { key_conflicts, ..live })));
             }
             // It went in between.
             Some(Err(Missing::Gone)) if key == "id" => {}
             Some(Err(_)) => {
-                let message = format!("{}: app `{value}` exists but is not visible to this identity", one.id);
-                let origin = one.locator.get("app").or(one.locator.get("id")).map_or(&one.origin, |key| &key.origin);
+                let message = format!("{}: app `{value}` exists but is not visible to this identity", desired.id);
+                let origin =
+                    desired.locator.get("app").or(desired.locator.get("id")).map_or(&desired.origin, |key| &key.origin);
                 let hint = format!("it has the id {id}: its creator can share it (`members`)");
                 return Ok(Some(ObservedState::Impossible(Box::new(
                     Diagnostic::error("P203", message, origin).hint(hint),
@@ -192,8 +193,8 @@ fn absent(
         return Ok(None);
     }
     // Only one that has to be there is told which names there are.
-    let names = listed.by_name.keys().filter(|_| one.ensure == Ensure::Existing);
-    Ok(key_conflicts(instance, one, None, listed, observation, facts)?.map(|key_conflicts| ObservedState::Absent {
+    let names = listed.by_name.keys().filter(|_| desired.ensure == Ensure::Existing);
+    Ok(key_conflicts(instance, desired, None, listed, observation, facts)?.map(|key_conflicts| ObservedState::Absent {
         nearest: names.map(|name| (*name).to_owned()).collect(),
         key_conflicts,
         context: CreateContext::new(json!({"instance": instance})),

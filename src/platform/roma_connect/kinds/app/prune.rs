@@ -11,11 +11,11 @@ use crate::{
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
     let mut observation = Observation::default();
-    let found = |one: &&Desired| match facts.observed(&one.id) {
+    let found = |desired: &&Desired| match facts.observed(&desired.id) {
         Some(ObservedState::Found(live)) => live.handle["app"].as_str(),
         _ => None,
     };
-    let kept: BTreeSet<&str> = all.iter().filter(|one| one.id.kind == "App").filter_map(found).collect();
+    let kept: BTreeSet<&str> = all.iter().filter(|desired| desired.id.kind == "App").filter_map(found).collect();
     for scope in scopes {
         let refused =
             |message: String| ObservedState::Impossible(Box::new(Diagnostic::error("P202", message, &scope.origin)));
