@@ -18,7 +18,7 @@ use super::{
     decode_common::{self, observed_after},
     impact::{ASSOCIATIONS, HOSTS, MODULES},
     instance_association::end,
-    select_instances::{Definition, wanted_fields},
+    select_instances::{ByModel, Definition, wanted_fields},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -130,8 +130,9 @@ impl Kind for Instance {
                 .or_default()
                 .push(document);
         }
+        let pointing = ByModel::of(all);
         for ((model, _), group) in by_model {
-            observe::model(model, &group, all, facts, &mut observation);
+            observe::model(model, &group, (all, &pointing), facts, &mut observation);
         }
         observation.step()
     }

@@ -1,6 +1,6 @@
 //! Which instances documents mean: by id or by the values of fields, in one set of reads for all kinds of a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -16,11 +16,31 @@ use crate::{
     provider::Facts,
 };
 
-/// The prefixes under which documents point at instances: an instance at itself, an association at its ends.
-const PREFIXES: &[&str] = &["", "source.", "target."];
+/// The prefixes under which documents point at instances, an instance at itself, an association at its ends, and where
+/// they name the model.
+const PREFIXES: &[(&str, &str)] = &[("", "model"), ("source.", "source.model"), ("target.", "target.model")];
 
 /// The definition of a model: its attributes by their ids.
 pub(super) type Definition<'f> = BTreeMap<&'f str, Attribute<'f>>;
+
+/// The documents of a target by the models whose instances they point at, each with the prefix under which it does.
+pub(super) struct ByModel<'d>(HashMap<&'d str, Vec<(&'static str, &'d Desired)>>);
+
+impl<'d> ByModel<'d> {
+    /// Sorts all documents once, whatever their kind. Those that look in one business are left out: they ask for
+    /// themselves.
+    pub(super) fn of(all: &[&'d Desired]) -> Self {
+        let mut by_model: HashMap<&str, Vec<_>> = HashMap::new();
+        for desired in all.iter().filter(|desired| desired.locate("business").is_none()) {
+            for (prefix, path) in PREFIXES {
+                if let Some(model) = desired.locate(path).and_then(Value::as_str) {
+                    by_model.entry(model).or_default().push((*prefix, *desired));
+                }
+            }
+        }
+        Self(by_model)
+    }
+}
 
 /// All that the documents of a target want to know of one model's instances.
 #[derive(Default)]
@@ -32,20 +52,14 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Gathers from all documents, whatever their kind, so that all kinds ask the very same questions.
-    pub(super) fn of(model: &str, all: &[&Desired], definition: &Definition<'_>, facts: &Facts) -> Self {
+    /// Gathers from the documents of all kinds, so that all kinds ask the very same questions.
+    pub(super) fn of(model: &str, all: &ByModel<'_>, definition: &Definition<'_>, facts: &Facts) -> Self {
         let mut gathered = Self::default();
-        for desired in all {
-            for prefix in PREFIXES {
-                let model_of = desired.locate(&format!("{prefix}model")).and_then(Value::as_str);
-                if model_of != Some(model) || desired.locate("business").is_some() {
-                    continue;
-                }
-                // What is wrong with a document is told when it is its turn.
-                gathered.selectors.extend(selectors(desired, prefix, definition, facts).unwrap_or_default());
-                if prefix.is_empty() {
-                    gathered.fields.extend(fields(desired, definition));
-                }
+        for (prefix, desired) in all.0.get(model).into_iter().flatten() {
+            // What is wrong with a document is told when it is its turn.
+            gathered.selectors.extend(selectors(desired, prefix, definition, facts).unwrap_or_default());
+            if prefix.is_empty() {
+                gathered.fields.extend(fields(desired, definition));
             }
         }
         gathered

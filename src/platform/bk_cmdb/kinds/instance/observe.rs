@@ -17,7 +17,7 @@ use crate::{
     platform::bk_cmdb::{
         kinds::{
             decode_common::{business_id, matched_field, observed_after},
-            select_instances::{self, Gathered},
+            select_instances::{self, ByModel, Gathered},
         },
         lookup::{self, Businesses, Key, LookupError, PARENT, Selector, check_page, is_layer, read_rows},
     },
@@ -27,8 +27,14 @@ use crate::{
 /// Most ids of one question for associations, and most rows of its answer.
 const PAGE: usize = 500;
 
-/// Says what is known of the documents about one model, or asks for it.
-pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &Facts, observation: &mut Observation) {
+/// Says what is known of the documents about one model, or asks for it. All documents come as a list and by model.
+pub(super) fn model(
+    model: &str,
+    group: &[&Desired],
+    (all, by_model): (&[&Desired], &ByModel<'_>),
+    facts: &Facts,
+    observation: &mut Observation,
+) {
     let business = match business_of(group, all, facts, observation) {
         Ok(business) => business,
         Err(observed) => {
@@ -40,7 +46,7 @@ pub(super) fn model(model: &str, group: &[&Desired], all: &[&Desired], facts: &F
     };
     let known = lookup::definition(model, observation, facts).and_then(|definition| {
         let mut gathered =
-            if business.is_none() { Gathered::of(model, all, &definition, facts) } else { Gathered::default() };
+            if business.is_none() { Gathered::of(model, by_model, &definition, facts) } else { Gathered::default() };
         unique::remarks(model, group, &definition, observation, facts);
         let mut picks: HashMap<&ResourceId, Vec<Selector>> = HashMap::new();
         for desired in group {

@@ -11,7 +11,7 @@ use crate::{
         kinds::{
             decode_common,
             instance::{BUILT_IN, NAME, model_of},
-            select_instances::{self, Gathered},
+            select_instances::{self, ByModel, Gathered},
         },
         lookup::{self, LookupError, Rows, Selector},
     },
@@ -84,12 +84,12 @@ struct Model<'f, 'd> {
 impl<'f, 'd> Model<'f, 'd> {
     fn of(
         model: &str,
-        all: &[&'d Desired],
+        (all, by_model): (&[&'d Desired], &ByModel<'d>),
         observation: &mut Observation,
         facts: &'f Facts,
     ) -> Result<Self, LookupError> {
         let definition = lookup::definition(model, observation, facts)?;
-        let gathered = Gathered::of(model, all, &definition, facts);
+        let gathered = Gathered::of(model, by_model, &definition, facts);
         let rows = lookup::instances(model, None, &gathered.selectors, &gathered.fields, observation, facts)?;
         let (mut wanted, mut former): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
         for document in all.iter().filter(|desired| desired.id.kind == INSTANCE && model_of(desired) == model) {
@@ -128,7 +128,9 @@ impl<'f, 'd> Ends<'f, 'd> {
             .flatten()
             .filter(|model| BUILT_IN.iter().all(|(name, _)| name != model))
             .collect();
-        let models = models.into_iter().map(|model| (model, Model::of(model, all, observation, facts))).collect();
+        let by_model = ByModel::of(all);
+        let models = models.into_iter();
+        let models = models.map(|model| (model, Model::of(model, (all, &by_model), observation, facts))).collect();
         let named: BTreeSet<&ResourceId> =
             desired.iter().flat_map(|desired| &desired.references).map(|reference| &reference.to).collect();
         let documents =
