@@ -16,7 +16,7 @@ use super::{
     saved,
     setup::Connected,
     signal::Stop,
-    view::{Ui, follow_up::follow_ups, progress::Progress, report::Report, text},
+    view::{Ui, follow_up::follow_ups, plain::count, progress::Progress, report::Report, text},
 };
 use crate::{
     engine::{
@@ -205,7 +205,7 @@ async fn confirm(
 
 /// Returns what people are asked: how much happens, and where.
 fn question(plan: &Plan) -> String {
-    let number = |action, what| text::count(plan.count(action), what);
+    let number = |action, what| count(plan.count(action), what);
     let (creates, updates, deletes) =
         (number(Action::Create, "create"), number(Action::Update, "update"), number(Action::Delete, "delete"));
     let targets: BTreeSet<&str> = plan.changes.iter().map(|change| &*change.target).collect();

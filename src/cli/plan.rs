@@ -15,8 +15,10 @@ use super::{
     signal::Stop,
     snapshot,
     view::{
-        Ui, progress,
-        report::{Origins, Record, Report},
+        Ui,
+        origin::Origins,
+        progress,
+        report::{Record, Report},
         text,
     },
 };

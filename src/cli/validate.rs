@@ -10,7 +10,7 @@ use super::{
     plan, saved, selection,
     setup::{self, LoadedInputs},
     signal::Stop,
-    view::{Ui, report::Report, text::count},
+    view::{Ui, plain::count, report::Report},
 };
 use crate::{
     diagnostic::Diagnostic,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Ui, json as plan_json,
+    plain::count,
     report::Report,
     text::{self, Writer},
     value::{Sides, is_long, shown},
@@ -78,7 +79,7 @@ pub(in crate::cli) fn text(report: &Report<'_>, ui: &Ui) -> String {
         out,
         "Drift: {drifted} drifted, {edited} edited, {unknown} unknown which, {} unchanged{left_alone}.   {}, {:.2} s",
         plan.unchanged,
-        text::count(reads, "read"),
+        count(reads, "read"),
         report.took.as_secs_f64(),
     );
     out

@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 use super::{
     drift::{self, attributed_changes},
     follow_up::follow_ups,
-    plain::{cut, line},
+    plain::{count, cut, line},
     report::Report,
-    text::{count, impact, trouble},
+    text::{impact, trouble},
     value::Sides,
 };
 use crate::{

@@ -4,14 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
-use super::text::{STRONG, Writer, count};
+use super::plain::count;
 use crate::{
     model::{Outcome, ResourceId},
     plan::Plan,
 };
-
-/// Most steps that are named on a terminal.
-const STEPS: usize = 20;
 
 /// A step that is left to people.
 pub(in crate::cli) struct FollowUp<'p> {
@@ -50,22 +47,4 @@ pub(super) fn headline(steps: usize) -> String {
 pub(super) fn json(steps: &[FollowUp<'_>]) -> Value {
     let build = |step: &FollowUp<'_>| json!({"text": step.text, "addresses": step.objects.iter().map(ToString::to_string).collect::<Vec<_>>()});
     steps.iter().map(build).collect()
-}
-
-impl Writer<'_> {
-    /// Writes the steps.
-    pub(in crate::cli) fn follow_ups(&mut self, steps: &[FollowUp<'_>]) {
-        let Some(first) = steps.first() else { return };
-        let head = self.styled(&format!("{}:", headline(steps.len())), STRONG);
-        if steps.len() == 1 {
-            return self.plain(&format!("{head} {}", first.text));
-        }
-        self.plain(&head);
-        for step in steps.iter().take(STEPS) {
-            self.plain(&format!("  {}", step.text));
-        }
-        if steps.len() > STEPS {
-            self.plain(&format!("  and {} more", steps.len() - STEPS));
-        }
-    }
 }

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     finding::{Finding, ONLY, REPORTED, Rank, findings},
-    plain::visible,
+    plain::{count, visible},
     report::Report,
-    text::count,
 };
 
 /// Most annotations of a type that GitHub takes from one step.

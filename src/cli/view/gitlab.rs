@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     finding::{Finding, Location, Rank, findings},
+    plain::count,
     report::Report,
-    text::count,
 };
 use crate::model::Action;
 

@@ -11,9 +11,9 @@ use super::{
     drift,
     finding::{Finder, ONLY, authors, sides, told_of},
     follow_up::{follow_ups, headline},
-    plain::{cut, line, visible},
+    plain::{count, cut, line, visible},
     report::Report,
-    text::{count, trouble},
+    text::trouble,
 };
 use crate::{
     diagnostic::{Diagnostic, render},

@@ -12,9 +12,9 @@ use super::{
     drift,
     finding::Finder,
     follow_up::{follow_ups, headline},
-    plain::{cut, line, visible},
+    plain::{count, cut, line, visible},
     report::Report,
-    text::{count, things},
+    text::things,
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, render},

@@ -2,13 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::report::Origins;
 use crate::{
     cli::call_provenance::CallProvenance,
     manifest::{Given, Provenance, Via},
-    plan::{Plan, file::location as at},
+    plan::{Plan, TargetState, file::location as at},
     source::{Origin, Sources},
 };
+
+/// The sources of the values of a plan.
+#[derive(Clone, Copy)]
+pub(in crate::cli) struct Origins<'a> {
+    /// The observed states that the plan was made from.
+    pub(in crate::cli) states: &'a [TargetState<'a>],
+    /// The variables and overlays behind values.
+    pub(in crate::cli) provenance: &'a Provenance,
+}
 
 /// Adds to the document of a plan how its values came about (`via`) and what its calls rest on (`because`).
 pub(in crate::cli) fn explain(document: &mut Value, plan: &Plan, origins: Origins<'_>, sources: &Sources) {

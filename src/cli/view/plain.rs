@@ -18,6 +18,11 @@ pub(super) fn cut(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
+/// Returns a number with its noun.
+pub(in crate::cli) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Returns text as terminals and logs of CI may have it: what does not show is spelled out, but for our own colours, and
 /// no line is a command to a CI server, such as `::error::`.
 pub(super) fn guarded(text: &str, colour: bool) -> String {

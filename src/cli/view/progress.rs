@@ -9,7 +9,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{Ui, text};
+use super::{Ui, plain, text};
 use crate::{
     engine::{apply::Event, connection::RequestCounters},
     model::{Outcome, ResourceId},
@@ -76,7 +76,7 @@ pub(in crate::cli) async fn reading<T>(
         tokio::select! {
             done = &mut work => return done,
             () = tokio::time::sleep(pause) => {
-                let requests = text::count(counters.total(false) - before, "request");
+                let requests = plain::count(counters.total(false) - before, "request");
                 ui.say(&format!("reading {names}: {requests} so far"));
                 pause = AGAIN;
             }
@@ -87,7 +87,7 @@ pub(in crate::cli) async fn reading<T>(
 fn spinner(names: &str, counters: Arc<RequestCounters>, before: usize) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let requests = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-        let _ = write!(out, "{}", text::count(counters.total(false) - before, "request"));
+        let _ = write!(out, "{}", plain::count(counters.total(false) - before, "request"));
     };
     if let Ok(style) = ProgressStyle::with_template("{spinner} reading {wide_msg}  {requests}, {elapsed}") {
         bar.set_style(style.with_key("requests", requests));
@@ -158,7 +158,7 @@ impl<'a> Progress<'a> {
         let waiting = if open == 0 {
             String::new()
         } else {
-            format!("; waiting for {} on the way (a second signal does not wait)", text::count(open, "object"))
+            format!("; waiting for {} on the way (a second signal does not wait)", plain::count(open, "object"))
         };
         self.ui.say(&format!("interrupted: no more calls are sent{waiting}"));
     }

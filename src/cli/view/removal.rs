@@ -4,8 +4,8 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    plain::{cut, line},
-    text::{QUIET, REMOVED, Writer, count},
+    plain::{count, cut, line},
+    text::{QUIET, REMOVED, Writer},
     value::short,
 };
 use crate::model::{Change, KnownField};

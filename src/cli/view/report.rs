@@ -1,21 +1,15 @@
-//! The result of a run, in every form in which it is shown.
+//! The result of a run, as all forms of reports read it.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Ui, drift, github, gitlab, json, junit, markdown, origin, sarif, text, yaml};
+use super::origin::{self, Origins};
 use crate::{
-    cli::{
-        args::{Format, Forms},
-        exit::ExitStatus,
-    },
     diagnostic::Diagnostic,
     engine::{author::Trace, connection::RequestCounters},
-    files::write::{self, Readers},
-    manifest::Provenance,
     model::{Change, Desired, FieldChange, Outcome, ResourceId},
-    plan::{Plan, TargetState, file::Setup, guard::Excess},
+    plan::{Plan, file::Setup, guard::Excess},
     source::Sources,
 };
 
@@ -30,15 +24,6 @@ pub(in crate::cli) struct Record {
     pub(in crate::cli) setups: Vec<Setup>,
     /// The configuration.
     pub(in crate::cli) config: Option<String>,
-}
-
-/// The sources of the values of a plan.
-#[derive(Clone, Copy)]
-pub(in crate::cli) struct Origins<'a> {
-    /// The observed states that the plan was made from.
-    pub(in crate::cli) states: &'a [TargetState<'a>],
-    /// The variables and overlays behind values.
-    pub(in crate::cli) provenance: &'a Provenance,
 }
 
 /// The result of a run. The forms of reports read nothing else.
@@ -127,49 +112,5 @@ impl Report<'_> {
         };
         let number = change.fields.iter().position(|field_change| std::ptr::eq(field_change, field));
         number.map(|number| origin::kept(&kept["fields"][number]["via"])).unwrap_or_default()
-    }
-
-    /// Returns the report as one document.
-    pub(super) fn document(&self) -> Value {
-        if self.plan.is_some() && self.trace.is_some() { drift::json(self) } else { json::report(self) }
-    }
-
-    /// Returns the report in a form; text without colours.
-    pub(in crate::cli) fn form(&self, format: Format) -> String {
-        match format {
-            Format::Text if self.trace.is_some() => drift::text(self, &Ui::plain()),
-            Format::Text => text::report(self, &Ui::plain()),
-            Format::Json => json::pretty(&self.document()),
-            Format::Yaml => yaml::report(self),
-            Format::Markdown => markdown::report(self),
-            Format::Github => github::report(self),
-            Format::Gitlab => gitlab::counts(self),
-            Format::GitlabCodeQuality => gitlab::quality(self),
-            Format::Sarif => sarif::report(self),
-            Format::Junit => junit::report(self),
-        }
-    }
-
-    /// Shows the report on stdout, unless that is text for people, and writes it to the files that were asked for.
-    pub(in crate::cli) fn publish(&self, forms: &Forms, status: ExitStatus, ui: &Ui) -> ExitStatus {
-        if forms.format != Format::Text {
-            ui.out(&self.form(forms.format));
-        }
-        self.save(forms, status, ui)
-    }
-
-    /// Writes the report to the files that were asked for. A file that cannot be written is an error.
-    pub(in crate::cli) fn save(&self, forms: &Forms, status: ExitStatus, ui: &Ui) -> ExitStatus {
-        let problems = self.write(forms);
-        problems.iter().for_each(|problem| ui.error(problem));
-        if problems.is_empty() { status } else { status.unwritten() }
-    }
-
-    fn write(&self, forms: &Forms) -> Vec<String> {
-        let write = |format: Format, path: &Path| {
-            let loaded = write::replace(path, self.form(format).as_bytes(), Readers::Mask);
-            loaded.map_err(|error| format!("cannot write {}: {error}", path.display()))
-        };
-        forms.output_files.iter().filter_map(|(format, path)| write(*format, path).err()).collect()
     }
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     finding::{FOLLOW_UP, Finding, Location, REPORTED, Rank, findings},
+    plain::count,
     report::Report,
-    text::count,
 };
 
 /// Most results that GitHub shows of one run.

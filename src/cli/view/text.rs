@@ -8,9 +8,9 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     Ui,
-    follow_up::follow_ups,
+    follow_up::{FollowUp, follow_ups, headline},
     layout,
-    plain::line,
+    plain::{count, line},
     report::Report,
     value::{Sides, distinct_line, is_long, short},
 };
@@ -27,6 +27,9 @@ const UPDATED: Style = AnsiColor::Yellow.on_default();
 pub(super) const REMOVED: Style = AnsiColor::Red.on_default();
 pub(super) const QUIET: Style = Style::new().dimmed();
 pub(super) const STRONG: Style = Style::new().bold();
+
+/// Most manual follow-ups that are named.
+const STEPS: usize = 20;
 
 /// Writes plans; knows what the terminal can show.
 pub(in crate::cli) struct Writer<'a> {
@@ -433,7 +436,20 @@ fn some(ids: &[&ResourceId]) -> String {
     }
 }
 
-/// A number with its noun.
-pub(in crate::cli) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+impl Writer<'_> {
+    /// Writes the steps.
+    pub(in crate::cli) fn follow_ups(&mut self, steps: &[FollowUp<'_>]) {
+        let Some(first) = steps.first() else { return };
+        let head = self.styled(&format!("{}:", headline(steps.len())), STRONG);
+        if steps.len() == 1 {
+            return self.plain(&format!("{head} {}", first.text));
+        }
+        self.plain(&head);
+        for step in steps.iter().take(STEPS) {
+            self.plain(&format!("  {}", step.text));
+        }
+        if steps.len() > STEPS {
+            self.plain(&format!("  and {} more", steps.len() - STEPS));
+        }
+    }
 }

@@ -10,10 +10,10 @@ use crate::{
     cli::view::{
         drift::{self, attributed_changes},
         finding::{Finder, UNASKED, sides},
-        plain::{cut, line},
+        plain::{count, cut, line},
         removal,
         report::Report,
-        text::{count, impact, trouble},
+        text::{impact, trouble},
         value::{Sides, distinct_line, is_long},
     },
     engine::author::Trace,
