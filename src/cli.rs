@@ -1,15 +1,20 @@
 //! The command line: one file a subcommand, all formatting for people in `view`.
 
+mod against;
 mod apply;
 mod args;
 mod call_provenance;
 mod configuration;
 mod drift;
 mod error;
+mod execute;
 pub mod exit;
 mod explain;
+mod inputs;
 mod journal;
 mod plan;
+mod plan_file;
+mod planning;
 mod sandbox;
 mod saved;
 mod schema;

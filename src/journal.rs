@@ -123,7 +123,7 @@ pub struct Entry {
     pub action: &'static str,
     /// The fields that change; of a removed object those that it had.
     pub fields: Vec<Field>,
-    /// What it came to; none while it is planned.
+    /// Its outcome; `None` while it is planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'static str>,
     /// More about that, such as the reason of a refusal.

@@ -44,7 +44,7 @@ pub struct Reference {
 /// Declared values and the places that they were written at.
 pub type Fields = BTreeMap<FieldPath, Located<Value>>;
 
-/// What finds an object, and the places that it was written at, by names that its kind chooses.
+/// The fields that find an object and the places that they were written at, by names that its kind chooses.
 pub type Locator = BTreeMap<Arc<str>, Located<Value>>;
 
 /// The wanted state of one object.
@@ -56,7 +56,7 @@ pub struct Desired {
     pub target: Arc<str>,
     /// True if it is to be there.
     pub ensure: Ensure,
-    /// What finds it: ids, natural keys, the business it lies in.
+    /// The fields that find it: ids, natural keys, the business it lies in.
     pub locator: Locator,
     /// Documents that have to be found, or made, before this one.
     pub references: Vec<Reference>,
@@ -157,7 +157,7 @@ pub enum ObservedState {
         nearest: Vec<String>,
         /// Unique values that its document wants for it and that live objects hold.
         key_conflicts: Vec<KeyConflict>,
-        /// What its creation has to know of its surroundings.
+        /// The surroundings that its creation needs.
         context: CreateContext,
     },
     /// Nothing can be said before this other object is as declared.

@@ -71,7 +71,7 @@ impl Envelope {
 pub struct Observation {
     /// Reads that are missing. While there are any, the rest may still change.
     pub ask: Vec<Request>,
-    /// What it knows.
+    /// The known objects.
     pub known: Vec<(ResourceId, ObservedState)>,
     /// Live objects that no document means and that a document asks to remove.
     pub surplus: Vec<(Desired, Live)>,
@@ -127,7 +127,7 @@ pub struct Planned<'a> {
     pub desired: &'a Desired,
     /// The live object; `None` for a create.
     pub live: Option<&'a Live>,
-    /// What a create has to know of its surroundings; nothing for an object that is there.
+    /// The surroundings that a create needs; empty for an object that is there.
     pub context: &'a CreateContext,
     /// The change.
     pub change: &'a Change,

@@ -27,7 +27,7 @@ pub(super) struct PassLog<'a> {
     pub(super) sources: &'a Sources,
     /// The id of the run in the journal; `None` if none is kept.
     pub(super) run: Option<&'a str>,
-    /// Who changed what differs, as far as that was asked and answered.
+    /// The last changes of values that differ, as far as they were asked for and answered.
     pub(super) trace: Trace,
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{args::Inputs, setup};
+use super::{args::Inputs, inputs};
 use crate::{
     config::{self, Config},
     diagnostic::Diagnostic,
@@ -22,7 +22,7 @@ pub(super) fn read(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Option<Config>, String> {
     let Some(file) = named.map(Path::to_owned).or_else(|| config::find(first(paths)).file) else { return Ok(None) };
-    config::load(&file, platform::ALL, sources, diagnostics).map(Some).map_err(|error| setup::explain(&error))
+    config::load(&file, platform::ALL, sources, diagnostics).map(Some).map_err(|error| inputs::explain(&error))
 }
 
 fn first(paths: &[PathBuf]) -> &Path {
@@ -69,7 +69,7 @@ pub(super) fn notes(inputs: &Inputs) -> Vec<String> {
     if inputs.config.is_some() {
         return Vec::new();
     }
-    let found = config::find(first(&setup::paths(inputs)));
+    let found = config::find(first(&inputs::paths(inputs)));
     let passed_over = found.passed_over.iter().map(|passed_over| format!("warning: {passed_over}"));
     passed_over.chain(found.file.iter().map(|file| format!("configuration: {}", file.display()))).collect()
 }

@@ -6,7 +6,7 @@ use super::{
     args::{DriftArgs, Format},
     error::CommandError,
     exit::ExitStatus,
-    plan::{self, Prepared},
+    planning::{self, Prepared},
     signal::Stop,
     view::{Ui, drift, report::Report},
 };
@@ -19,14 +19,14 @@ use crate::{
 pub(super) async fn run(args: &DriftArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let stop = Stop::listen();
     let work = async {
-        let prepared = plan::prepare(&args.inputs, &args.network, false, None, ui).await?;
+        let prepared = planning::prepare(&args.inputs, &args.network, false, None, ui).await?;
         let status = observe_and_plan(args, &prepared, ui).await;
-        plan::end(prepared.connected).await;
+        planning::end(prepared.connected).await;
         Ok(status)
     };
     tokio::select! {
         result = work => result,
-        () = stop.token().cancelled() => Err(plan::interrupted(&stop)),
+        () = stop.token().cancelled() => Err(planning::interrupted(&stop)),
     }
 }
 
@@ -54,13 +54,13 @@ async fn observe_and_plan(args: &DriftArgs, prepared: &Prepared, ui: &Ui) -> Exi
     } else {
         ui.out(&report.form(args.output.forms.format));
     }
-    plan::blocked(&report, ui);
+    planning::blocked(&report, ui);
     report.save(&args.output.forms, exit_status(&plan, args.output.detailed_exitcode), ui)
 }
 
 /// Returns how a run ended: here a change that is only reported counts as one.
 fn exit_status(plan: &Plan, detailed: bool) -> ExitStatus {
-    match plan::exit_status(plan, detailed) {
+    match planning::exit_status(plan, detailed) {
         ExitStatus::Success if detailed && !plan.reported.is_empty() => ExitStatus::Changes,
         status => status,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     args::Forms,
     exit::ExitStatus,
-    setup::LoadedInputs,
+    inputs::LoadedInputs,
     signal::Stop,
     view::{Ui, report::Report},
 };

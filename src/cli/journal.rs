@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{args::ApplyArgs, exit::ExitStatus, plan::PlannedRun, setup, view::Ui};
+use super::{args::ApplyArgs, exit::ExitStatus, inputs, planning::PlannedRun, view::Ui};
 use crate::{
     journal::{self, Effects, Entry, Event, RunOrigin},
     model::{Change, Outcome, ResourceId},
@@ -27,7 +27,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Returns the journal of a run.
     pub(super) fn of(args: &ApplyArgs, file: Option<&Path>) -> Self {
-        let origin = RunOrigin::here("apply", &setup::paths(&args.inputs));
+        let origin = RunOrigin::here("apply", &inputs::paths(&args.inputs));
         let commit = origin.commit.clone();
         let writer = open(args.state_dir.as_deref(), args.network.sandbox, origin);
         Self { writer, file: file.map(|file| file.display().to_string()), commit }

@@ -8,7 +8,7 @@ use std::{
 use reconcile_sandbox::{Running, Sandbox};
 use serde_json::Value;
 
-use super::{args::SandboxArgs, error::CommandError, exit::ExitStatus, setup, signal::Stop, state, view::Ui};
+use super::{args::SandboxArgs, error::CommandError, exit::ExitStatus, inputs, signal::Stop, state, view::Ui};
 use crate::{config::Target, provider::Endpoint};
 
 /// The account of the process that embeds a sandbox whose state asks for credentials.
@@ -60,7 +60,7 @@ impl Embedded {
     /// Returns where a target's requests go instead of to the real platform. No secret of the target is read: what
     /// its settings take from elsewhere is taken from the state.
     pub(super) fn endpoint(&self, target: &Target) -> Endpoint {
-        let mut settings = setup::literals(target);
+        let mut settings = inputs::literals(target);
         let given = |key: &str| settings.get(key).cloned();
         let access = self.sandbox.guest_access(target.platform.name(), &self.state, &given, GUEST);
         for (key, value) in &access.settings {

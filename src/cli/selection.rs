@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{args::Inputs, setup::LoadedInputs};
+use super::{args::Inputs, inputs::LoadedInputs};
 use crate::{
     manifest::{Selector, SelectorError},
     model::Desired,

@@ -1,7 +1,7 @@
 //! The preparation of every command: configuration, manifests, connections.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,6 +11,7 @@ use super::{
     args::{Inputs, Network},
     configuration,
     error::CommandError,
+    inputs::{self, LoadedInputs},
     view::Ui,
 };
 use crate::{
@@ -21,43 +22,13 @@ use crate::{
         scope_reader::ScopeReader,
     },
     files,
-    manifest::{self, Set, Variables},
+    manifest::{self, Variables},
     model::{Desired, Ensure, Fields, ResourceId, policy::Policies},
     platform,
     provider::Endpoint,
     source::Sources,
     transport::{Options, Proxies, Transport, TransportError},
 };
-
-/// The loaded manifests and configuration.
-#[derive(Debug)]
-pub(super) struct LoadedInputs {
-    /// All texts that were read.
-    pub(super) sources: Sources,
-    /// The configuration; `None` if there is no file.
-    pub(super) config: Option<Config>,
-    /// The manifests.
-    pub(super) set: Set,
-    /// Problems of any of it.
-    pub(super) diagnostics: Vec<Diagnostic>,
-    /// Files and directories that could not be read.
-    pub(super) unread: Vec<String>,
-    /// Remarks about the configuration.
-    pub(super) notes: Vec<String>,
-}
-
-impl LoadedInputs {
-    /// Returns true if the run must not go on.
-    pub(super) fn is_broken(&self) -> bool {
-        !self.unread.is_empty() || self.diagnostics.iter().any(Diagnostic::is_error)
-    }
-}
-
-/// The paths that a command was given; the current directory where none was.
-pub(super) fn paths(inputs: &Inputs) -> Vec<PathBuf> {
-    let given: Vec<_> = inputs.paths.iter().chain(&inputs.files).cloned().collect();
-    if given.is_empty() { vec![PathBuf::from(".")] } else { given }
-}
 
 /// The variables of a run: `--set` over `--values` over the environment.
 pub(super) fn variables(
@@ -66,7 +37,7 @@ pub(super) fn variables(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Variables, String> {
     let assignments = inputs.set.iter().map(String::as_str);
-    let mut variables = Variables::default().over_assignments(assignments).map_err(|error| explain(&error))?;
+    let mut variables = Variables::default().over_assignments(assignments).map_err(|error| inputs::explain(&error))?;
     for path in inputs.values.iter().rev() {
         let bytes = read_file(path, files::SETTINGS)?;
         match files::add(path.display().to_string(), bytes, sources) {
@@ -86,14 +57,14 @@ pub(super) fn skipped(inputs: &Inputs, config: Option<&Config>) -> Vec<PathBuf> 
 /// Reads everything that people wrote. Only a wrong command line is an error here.
 pub(super) fn read(inputs: &Inputs) -> Result<LoadedInputs, String> {
     let (mut sources, mut diagnostics, mut unread) = (Sources::default(), Vec::new(), Vec::new());
-    let config = configuration::read(inputs.config.as_deref(), &paths(inputs), &mut sources, &mut diagnostics)
+    let config = configuration::read(inputs.config.as_deref(), &inputs::paths(inputs), &mut sources, &mut diagnostics)
         .unwrap_or_else(|problem| {
             unread.push(problem);
             None
         });
     let variables = variables(inputs, &mut sources, &mut diagnostics)?;
     let skipped = skipped(inputs, config.as_ref());
-    let paths = paths(inputs);
+    let paths = inputs::paths(inputs);
     let search = manifest::Search {
         paths: &paths,
         skip: &skipped,
@@ -101,7 +72,7 @@ pub(super) fn read(inputs: &Inputs) -> Result<LoadedInputs, String> {
         follow_links: inputs.follow_links,
     };
     let found = manifest::discover(&search, &mut io::stdin().lock(), &mut sources);
-    unread.extend(found.errors.iter().map(|error| explain(error)));
+    unread.extend(found.errors.iter().map(|error| inputs::explain(error)));
     let targets = configuration::targets(config.as_ref(), &paths);
     let (set, problems) = manifest::decode(&sources, &found, platform::ALL, &targets, &variables);
     diagnostics.extend(problems);
@@ -119,20 +90,6 @@ pub(super) fn read(inputs: &Inputs) -> Result<LoadedInputs, String> {
 /// Reads a regular file of at most `most` bytes.
 pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     files::read(path, most).map_err(|error| format!("cannot read {}: {error}", path.display()))
-}
-
-/// An error with all its causes in one line.
-pub(super) fn explain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// Returns the scopes of the configuration, written like documents that are to be absent.
@@ -179,7 +136,7 @@ impl Connected {
 
 /// Returns the proxies that the environment names.
 pub(super) fn proxies() -> Result<Proxies, String> {
-    Proxies::from_variables(&|name| std::env::var(name).ok()).map_err(|error| explain(&error))
+    Proxies::from_variables(&|name| std::env::var(name).ok()).map_err(|error| inputs::explain(&error))
 }
 
 /// Prepares connections to the targets that are in use. Nothing is sent.
@@ -201,9 +158,9 @@ pub(super) async fn connect(
     };
     let transport = Transport::new(&options).map_err(|error| match (&error, &network.ca_cert_file) {
         (TransportError::NoAuthority | TransportError::Authorities(_), Some(path)) => {
-            format!("{}: {}", path.display(), explain(&error))
+            format!("{}: {}", path.display(), inputs::explain(&error))
         }
-        _ => explain(&error),
+        _ => inputs::explain(&error),
     })?;
     let shared = Shared::new(transport, network.parallelism, network.rate);
     let Some(config) = config else {
@@ -237,14 +194,9 @@ pub(super) async fn connect(
 
 /// Fetches a target's values: environment variables, files, what programs print.
 fn endpoint(target: &Target) -> Result<Endpoint, String> {
-    let resolved = target.resolve().map_err(|error| explain(&error))?;
+    let resolved = target.resolve().map_err(|error| inputs::explain(&error))?;
     let url = target.platform.url(&resolved.settings).ok_or("it has no endpoint")?;
     Ok(Endpoint { url, settings: resolved.settings, secrets: resolved.secrets })
-}
-
-/// The settings of a target that are written in the file itself.
-pub(super) fn literals(target: &Target) -> HashMap<&'static str, String> {
-    target.settings.keys().filter_map(|key| Some((*key, target.literal(key)?.to_owned()))).collect()
 }
 
 /// The targets that objects lie on.

@@ -7,8 +7,9 @@ use super::{
     configuration,
     error::CommandError,
     exit::ExitStatus,
-    plan, saved, selection,
-    setup::{self, LoadedInputs},
+    inputs,
+    inputs::LoadedInputs,
+    plan_file, planning, selection, setup,
     signal::Stop,
     view::{Ui, plain::count, report::Report},
 };
@@ -21,7 +22,7 @@ use crate::{
 /// Checks offline and, where it is asked to, what is right so far against the servers' definitions.
 pub(super) async fn run(args: &ValidateArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let mut loaded = setup::read(&args.inputs).map_err(CommandError::usage)?;
-    if let Some(problem) = saved::mistaken(&args.inputs, &loaded.sources) {
+    if let Some(problem) = plan_file::mistaken(&args.inputs, &loaded.sources) {
         return Err(CommandError::usage(problem));
     }
     if !loaded.is_broken()
@@ -73,7 +74,7 @@ async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> Exit
     select(desired, &[], &*is_selected);
     let used = setup::used(desired);
     if loaded.config.is_none() && !used.is_empty() {
-        loaded.unread.push(configuration::missing(&setup::paths(&args.inputs)));
+        loaded.unread.push(configuration::missing(&inputs::paths(&args.inputs)));
         return ExitStatus::Failed;
     }
     let connected = match setup::connect(&args.network, loaded.config.as_ref(), &used).await {
@@ -87,7 +88,7 @@ async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> Exit
     ui.events.reading(used.iter().map(|target| &**target), desired.len());
     let findings = check(&readers, desired).await;
     ui.events.read(connected.shared.counters());
-    plan::end(connected).await;
+    planning::end(connected).await;
     loaded.diagnostics.extend(findings.diagnostics);
     loaded.unread.extend(findings.unread);
     if !loaded.unread.is_empty() {

@@ -10,7 +10,7 @@ use super::{
     configuration,
     error::CommandError,
     exit::ExitStatus,
-    journal, plan, selection, setup,
+    inputs, journal, planning, selection, setup,
     signal::Stop,
     view::Ui,
 };
@@ -35,7 +35,7 @@ pub(super) async fn run(args: &WatchArgs, ui: &Ui) -> Result<ExitStatus, Command
 
 /// Returns the journal of the run. Without a place for it nothing is recorded, which is said.
 fn journal(args: &WatchArgs) -> Option<Journal> {
-    let origin = RunOrigin::here("watch", &setup::paths(&args.inputs));
+    let origin = RunOrigin::here("watch", &inputs::paths(&args.inputs));
     let journal = journal::open(args.state_dir.as_deref(), args.network.sandbox, origin);
     if journal.is_none() && !args.network.sandbox {
         tracing::warn!(
@@ -47,9 +47,13 @@ fn journal(args: &WatchArgs) -> Option<Journal> {
 
 async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandError> {
     let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
-    let config =
-        configuration::read(args.inputs.config.as_deref(), &setup::paths(&args.inputs), &mut sources, &mut diagnostics)
-            .map_err(CommandError::failed)?;
+    let config = configuration::read(
+        args.inputs.config.as_deref(),
+        &inputs::paths(&args.inputs),
+        &mut sources,
+        &mut diagnostics,
+    )
+    .map_err(CommandError::failed)?;
     let variables = setup::variables(&args.inputs, &mut sources, &mut diagnostics).map_err(CommandError::usage)?;
     configuration::notes(&args.inputs).iter().for_each(|note| tracing::info!("{note}"));
     ui.diagnostics(&diagnostics, &sources);
@@ -68,7 +72,7 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
     let all = config.iter().flat_map(|config| config.targets.iter().map(|target| target.name.clone())).collect();
     let connected = setup::connect(&args.network, config.as_ref(), &all).await.map_err(CommandError::failed)?;
     if config.is_none() {
-        return Err(CommandError::failed(configuration::missing(&setup::paths(&args.inputs))));
+        return Err(CommandError::failed(configuration::missing(&inputs::paths(&args.inputs))));
     }
     let settings = config.as_ref().map(|config| config.watch.clone()).unwrap_or_default();
     let agent = Agent {
@@ -76,7 +80,7 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
         overlays: args.inputs.overlays.clone(),
         follow_links: args.inputs.follow_links,
         allow_empty: args.inputs.allow_empty,
-        targets: configuration::targets(config.as_ref(), &setup::paths(&args.inputs)),
+        targets: configuration::targets(config.as_ref(), &inputs::paths(&args.inputs)),
         variables,
         connections: connected.connections.clone(),
         mode: match args.mode {
@@ -89,7 +93,7 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
         resync: args.resync.or(settings.resync).unwrap_or(agent::RESYNC),
         poll: args.poll,
         journal: journal(args),
-        ..Agent::new(setup::paths(&args.inputs), platform::ALL)
+        ..Agent::new(inputs::paths(&args.inputs), platform::ALL)
     };
     let address = args.listen.or(settings.listen).unwrap_or(LISTEN);
     let listener = tokio::net::TcpListener::bind(address).await;
@@ -104,6 +108,6 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
     let ended = agent::run(agent, stop.token().clone()).await;
     stop.token().cancel();
     let _ = pages.await;
-    plan::end(connected).await;
+    planning::end(connected).await;
     ended.map_err(|error| CommandError::usage(error.to_string()))
 }

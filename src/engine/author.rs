@@ -9,7 +9,7 @@ use crate::{
     provider::Kind,
 };
 
-/// Who changed what, by object and path; an object that is made or removed has no path.
+/// The last change of each value, by object and path; an object that is created or deleted has no path.
 #[derive(Debug, Default)]
 pub struct Trace(HashMap<(ResourceId, Option<FieldPath>), Changed>);
 

@@ -1,4 +1,4 @@
-//! Who runs the program, where, and on which commit.
+//! The origin of a run: user, machine, and commit.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What the creation of an object has to know of its surroundings, and what stands for ids that are not known yet.
+//! The surroundings that the creation of an object needs, with placeholders for ids that are not known yet.
 
 use std::{collections::BTreeMap, ops::Index};
 
@@ -9,7 +9,7 @@ use super::ResourceId;
 /// The key of a placeholder in the arguments of a call.
 const PLACEHOLDER: &str = "$handle";
 
-/// What the creation of an object has to know of its surroundings, such as the ids of the ends of an association.
+/// The surroundings that the creation of an object needs, such as the ids of the ends of an association.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateContext {
     /// Labels of the live objects that the new one will hang on.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-/// What stands between a document and a part of it in an address. No `metadata.name` holds it.
+/// The arrow between a document and a part of it in an address. No `metadata.name` holds it.
 pub const ARROW: &str = " → ";
 
 /// Names one object of the manifest set; prints as its address, `Kind/key`, or `Kind/key → part`.

@@ -1,4 +1,4 @@
-//! What is sent to a platform, and why it was not done.
+//! Requests to a platform, and their refusals.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ pub struct Request {
 /// A request that writes, and the objects it serves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// What to send.
+    /// The request to send.
     pub request: Request,
     /// The target to send it to.
     pub target: Arc<str>,
@@ -52,7 +52,7 @@ const ABSENT: &str = "absent";
 pub struct Refusal {
     /// The platform's code, where it gave one.
     pub code: Option<Arc<str>>,
-    /// What the platform said.
+    /// The platform's message.
     pub message: String,
     /// When to try again.
     pub retry: Retry,

@@ -46,7 +46,7 @@ pub fn precondition(kind: &dyn Kind, desired: &Desired, observed: &ObservedState
     }
 }
 
-/// Returns what a create rests on. The labels of what it hangs on are no part of it: they are those of its ids.
+/// Returns the precondition of a create. The labels of objects that it depends on are no part of it: their ids are.
 fn absence(context: &CreateContext) -> Value {
     json!({"absent": context.handle()})
 }

@@ -35,7 +35,7 @@ static KINDS: &[&dyn Kind] = &[
 const RULES: &str = "3.10";
 /// More than 20 alternatives in a search for instances, of 3.14.
 const WIDE: &str = "3.14";
-/// What service templates fix of their modules, of 3.10.18, which neither the ESB nor the gateway tells.
+/// The attributes that service templates fix of their modules, of 3.10.18, which neither the ESB nor the gateway shows.
 const FIXED: &str = "attributes of service templates";
 
 impl Platform for BkCmdb {

@@ -1,4 +1,4 @@
-//! What was read so far in a run.
+//! The answers so far in a run.
 
 use std::collections::{HashMap, HashSet};
 

@@ -13,7 +13,7 @@ pub enum Format {
     Text,
     /// A text for which a test holds.
     Checked {
-        /// What it has to be, such as `a region such as cn-north-4`.
+        /// The expected form, such as `a region such as cn-north-4`.
         wanted: &'static str,
         /// The test.
         fits: fn(&str) -> bool,
@@ -37,7 +37,7 @@ pub enum Format {
     Section,
 }
 
-/// What a setting is to the program, beside its meaning to its platform.
+/// A role of a setting in the program, beside its meaning to its platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It decides where a target leads to: a plan that was saved with another value is for another place.
@@ -67,7 +67,7 @@ pub struct SettingSpec {
     pub path: &'static str,
     /// The name by which the platform finds the value, such as `iamEndpoint`.
     pub name: &'static str,
-    /// What it has to look like.
+    /// The format of its values.
     pub format: Format,
     /// One sentence for people.
     pub description: &'static str,
@@ -155,7 +155,7 @@ const fn last_part(path: &'static str) -> &'static str {
     path.split_at(start).1
 }
 
-/// What the section of a target says, for rules about several of its settings.
+/// The section of a target, for rules about several of its settings.
 #[derive(Debug, Clone, Copy)]
 pub struct GivenSettings<'a> {
     /// The target's name.
@@ -190,7 +190,7 @@ impl<'a> GivenSettings<'a> {
     }
 }
 
-/// What is wrong with several settings of a target together.
+/// A problem of several settings of a target together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsProblem {
     /// One sentence without a final period.

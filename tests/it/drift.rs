@@ -214,7 +214,7 @@ fn a_name_that_was_used_again() {
     assert_eq!(seen(&site), json!({"": ["unknown", "unknown", null, "none", null]}));
 }
 
-/// Who makes an object again gives it its values, which nobody declared.
+/// An object that somebody makes again has their values, which nobody declared.
 #[test]
 fn an_object_that_was_removed_and_made_again() {
     let manifest = |ports: i64| {

@@ -182,7 +182,7 @@ fn only_who_changes_an_attribute_asks_what_is_fixed() {
     assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 33)["operator"], "bob");
 }
 
-/// What is only reported is not sent, so the server's refusal does not matter.
+/// A change that is only reported is not sent, so the server's refusal does not matter.
 #[test]
 fn what_a_module_cannot_become_may_be_reported() {
     let check = |fields: &str, policy: &str, module: &str, reported: &str, writes: usize| {

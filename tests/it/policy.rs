@@ -207,7 +207,7 @@ fn of_rows_of_an_association() {
     check("ignore", &json!([]), 0);
 }
 
-/// A reported object is not made, so what hangs on it is blocked; what it keeps nobody else can have.
+/// A reported object is not created, so its dependents are blocked; a unique value that it keeps is taken.
 #[test]
 fn others_that_depend_on_a_reported_object() {
     let new = "ensure: present, model: bk_switch, match: {bk_inst_name: new}, fields: {ports: 1}, policy: report";

@@ -17,7 +17,7 @@ use crate::harness::{Site, bodies, http, operations, state, switch, wait_until};
 pub(crate) struct Watch {
     child: Child,
     pages: SocketAddr,
-    /// What it said on stderr once it was listening.
+    /// The lines on stderr after it was listening.
     log: Arc<Mutex<Vec<String>>>,
     /// Its own sandbox, where it has one.
     sandbox: Option<SocketAddr>,

@@ -1,4 +1,4 @@
-//! What the long run records of its writes, and what its log says of them.
+//! The journal and the log of a long run about its writes.
 
 use serde_json::{Value, json};
 

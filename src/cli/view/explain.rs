@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cli::{
         args::Place,
-        explain::{Decided, Explained, Part, Role, State},
+        explain::decided::{Decided, Explained, Part, Role, State},
     },
     manifest::Provenance,
     model::{Action, FieldChange, policy::Policy},

@@ -27,7 +27,7 @@ const BUSINESS: &str = "bk_biz_id";
 /// sync. Plans that lack them say that it is unknown.
 const BELOW: &[&str] = &["find_module_with_relation", "find_host_topo_relation", "list_service_instance"];
 
-/// What service templates fix of their modules. The server refuses what a plan without it lets pass.
+/// The attributes that service templates fix of their modules. The server refuses what a plan without it lets pass.
 const FIXED: &str = "list_service_template_attribute";
 
 /// Returns the name of a scope.

@@ -18,8 +18,8 @@ pub(super) struct Walk<'f> {
 }
 
 impl<'f> Walk<'f> {
-    /// Takes a page and returns true if another may bring more: none behind the server's own total, and none where a
-    /// page brought nothing new, as that of a server that ignores the offset.
+    /// Takes a page and returns true if another may bring more. None follows behind the server's own total, or behind a
+    /// page that brought nothing new, as that of a server that ignores the offset.
     pub(super) fn goes_on(&mut self, rows: &'f [Value], total: usize) -> Result<bool, Refusal> {
         self.offset += rows.len();
         let before = self.seen.len();

@@ -250,7 +250,7 @@ async fn a_wait_beyond_the_bound_is_refused_to_all() {
     }
 }
 
-/// What was said on the log.
+/// The lines of the log.
 #[derive(Clone, Default)]
 struct Said(Arc<Mutex<Vec<u8>>>);
 
@@ -265,7 +265,7 @@ impl std::io::Write for Said {
     }
 }
 
-/// What happens to a target.
+/// An event of a target.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// So many requests in turn are refused for their rate; the server asks for a wait in seconds or does not.

@@ -146,7 +146,7 @@ pub(super) fn attributes(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> 
     fields
 }
 
-/// What names the values of `match` in a locator, behind the prefix of what they find.
+/// The prefix of names of the values of `match` in a locator.
 const MATCH: &str = "match.";
 
 /// Returns the values that pick one object, by the names of their fields. `prefix` is that of an end of an association

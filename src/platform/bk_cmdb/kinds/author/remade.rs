@@ -10,7 +10,7 @@ use crate::provider::{Facts, Observation};
 
 /// Which objects may have had the place of another.
 pub(in crate::platform::bk_cmdb::kinds) struct Namesakes {
-    /// What their records have in common.
+    /// The condition that all their records meet.
     pub(in crate::platform::bk_cmdb::kinds) condition: Value,
     /// The attribute by which the rows of namesakes differ; only records with details tell it.
     pub(in crate::platform::bk_cmdb::kinds) container: Option<&'static str>,

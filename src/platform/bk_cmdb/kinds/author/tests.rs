@@ -1,4 +1,4 @@
-//! What records and rows tell of a change.
+//! The changes that records and rows show.
 
 use super::*;
 use crate::provider::Freshness;

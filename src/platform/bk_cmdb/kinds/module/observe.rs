@@ -138,7 +138,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     }
 }
 
-/// Returns the names of all modules of sets, for hints: none where they cannot be read. Nothing while they are asked for.
+/// Returns the names of all modules of sets, for hints: empty if they cannot be read, `None` while they are asked for.
 fn names_by_set<'f>(
     business: i64,
     sets: &BTreeSet<i64>,

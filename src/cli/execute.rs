@@ -1,0 +1,223 @@
+//! The execution of a plan: consent, calls, outcomes.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, BufRead, IsTerminal, Write},
+    path::Path,
+    time::Instant,
+};
+
+use super::{
+    args::{ApplyArgs, Format, PartialStale},
+    exit::ExitStatus,
+    journal::Journal,
+    planning::{self, PlannedRun},
+    setup::Connected,
+    signal::Stop,
+    view::{Ui, follow_up::follow_ups, plain, progress::Progress, report::Report, text},
+};
+use crate::{
+    engine::{
+        apply::{self, Event, apply},
+        connection::Connection,
+    },
+    model::{Action, Outcome, ResourceId},
+    plan::{Cause, Plan},
+    source::Sources,
+};
+
+/// A plan that is to be carried out.
+pub(super) struct ApplyJob<'a> {
+    /// The plan and what it was made from.
+    pub(super) planned_run: &'a PlannedRun<'a>,
+    /// Its report.
+    pub(super) report: Report<'a>,
+    /// Changes that are not to be sent, with their outcomes.
+    pub(super) settled: Vec<(ResourceId, Outcome)>,
+    /// Until when what was read is trusted.
+    pub(super) fresh_until: Instant,
+    /// The file that it was saved in.
+    pub(super) file: Option<&'a Path>,
+}
+
+/// Shows a plan, asks, and carries it out; returns how that ended.
+pub(super) async fn execute(
+    args: &ApplyArgs,
+    connected: &Connected,
+    apply_job: ApplyJob<'_>,
+    stop: &Stop,
+    ui: &Ui,
+) -> ExitStatus {
+    let ApplyJob { planned_run, report, settled, fresh_until, file } = apply_job;
+    let as_text = args.output.forms.format == Format::Text;
+    let asks = !args.auto_approve && !args.dry_run && settled.len() < planned_run.plan.changes.len();
+    if as_text {
+        planning::preview(&report, ui);
+    }
+    if asks && io::stdin().is_terminal() && !(as_text && io::stdout().is_terminal()) {
+        // Nobody is asked about changes that are written where nobody looks.
+        Ui::aside(&planning::preview_text(&report, &ui.of_stderr()));
+    }
+    planning::blocked(&report, ui);
+    let start = Instant::now();
+    let mut errors = Vec::new();
+    let journal = Journal::of(args, file);
+    let confirm = match confirm(args, planned_run, &settled, stop, &mut errors, ui).await {
+        Ok(()) => journal.start(planned_run, args, ui),
+        Err(status) => {
+            journal.close(status, planned_run);
+            Err(status)
+        }
+    };
+    let (status, outcomes) = match confirm {
+        Ok(()) => {
+            let outcomes =
+                send(args, connected, (planned_run, settled, fresh_until), report.sources, &journal, stop, ui).await;
+            journal.end(&outcomes);
+            (exit_status(&planned_run.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
+        }
+        // What kept it from being sent is told object by object.
+        Err(status) => {
+            ui.events.settled(&planned_run.plan, &settled, report.sources);
+            (status, (!settled.is_empty()).then_some(settled))
+        }
+    };
+    let report = Report { outcomes: outcomes.as_deref(), errors: &errors, ..report };
+    if !as_text {
+        ui.out(&report.form(args.output.forms.format));
+    } else if let Some(outcomes) = &outcomes {
+        let mut writer = text::Writer::new(ui, report.sources);
+        writer.outcomes(outcomes, connected.shared.counters(), start.elapsed());
+        writer.follow_ups(&follow_ups(&planned_run.plan, Some(outcomes)));
+        ui.out(&format!("\n{}", writer.finish()));
+    }
+    report.save(&args.output.forms, status, ui)
+}
+
+/// Carries a plan out and shows how that goes on.
+pub(super) async fn send(
+    args: &ApplyArgs,
+    connected: &Connected,
+    (planned_run, settled, fresh_until): (&PlannedRun<'_>, Vec<(ResourceId, Outcome)>, Instant),
+    sources: &Sources,
+    journal: &Journal,
+    stop: &Stop,
+    ui: &Ui,
+) -> Vec<(ResourceId, Outcome)> {
+    let writers: Vec<_> = connected.connections.iter().map(Connection::writer).collect();
+    let progress = Progress::new(planned_run.plan.changes.len(), ui, sources);
+    let show = |event: &Event<'_>| {
+        if let Event::Finished(change, outcome, _) = event {
+            journal.change(change, outcome);
+        }
+        progress.show(event);
+    };
+    let token = stop.token().clone();
+    let options = apply::Options { verify: args.verify, fresh_until, settled, listener: &show, stop: token };
+    let mut work = std::pin::pin!(apply(&planned_run.plan, &planned_run.states, &writers, &options));
+    tokio::select! {
+        outcomes = &mut work => outcomes,
+        () = stop.token().cancelled() => {
+            progress.interrupted();
+            work.await
+        }
+    }
+}
+
+/// Asks for consent. The error is how the run ends if the plan may not or need not be carried out; problems are added to
+/// `errors`.
+pub(super) async fn confirm(
+    args: &ApplyArgs,
+    planned_run: &PlannedRun<'_>,
+    settled: &[(ResourceId, Outcome)],
+    stop: &Stop,
+    errors: &mut Vec<String>,
+    ui: &Ui,
+) -> Result<(), ExitStatus> {
+    let has = |what: fn(&Outcome) -> bool| settled.iter().any(|(_, outcome)| what(outcome));
+    let (stale, unknown) =
+        (has(|outcome| *outcome == Outcome::Stale), has(|outcome| matches!(outcome, Outcome::Unknown(_))));
+    let is_idle = settled.len() == planned_run.plan.changes.len();
+    if !args.dry_run && !is_idle && !args.auto_approve && !io::stdin().is_terminal() {
+        // A wrong call of the program is told before all else.
+        let problem = "there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead without asking";
+        ui.error(problem);
+        errors.push(problem.to_owned());
+        return Err(ExitStatus::Usage);
+    }
+    if planning::is_refused(planned_run, &args.safety, ui) {
+        return Err(ExitStatus::Refused);
+    }
+    let mut fail = |problem: &str, status: ExitStatus| {
+        ui.error(problem);
+        errors.push(problem.to_owned());
+        Err(status)
+    };
+    if stale && args.partial_stale == PartialStale::Stop {
+        let problem = "nothing was sent: objects have moved since this was planned; plan again, or send the others with \
+                       `--partial-stale=skip`";
+        return fail(problem, ExitStatus::Stale);
+    }
+    if unknown {
+        let problem = "nothing was sent: not every object could be read";
+        return fail(problem, if stale { ExitStatus::Stale } else { ExitStatus::Partial });
+    }
+    if args.dry_run || is_idle {
+        let detailed = args.output.detailed_exitcode && args.dry_run && !is_idle;
+        return Err(if stale { ExitStatus::Stale } else { planning::exit_status(&planned_run.plan, detailed) });
+    }
+    if args.auto_approve {
+        return Ok(());
+    }
+    if approved(&question(&planned_run.plan), stop).await {
+        Ok(())
+    } else {
+        fail("not approved: nothing was sent", stop.status().unwrap_or(ExitStatus::Failed))
+    }
+}
+
+/// Returns what people are asked: how much happens, and where.
+pub(super) fn question(plan: &Plan) -> String {
+    let number = |action, what| plain::count(plan.count(action), what);
+    let (creates, updates, deletes) =
+        (number(Action::Create, "create"), number(Action::Update, "update"), number(Action::Delete, "delete"));
+    let targets: BTreeSet<&str> = plan.changes.iter().map(|change| &*change.target).collect();
+    let targets = targets.into_iter().collect::<Vec<_>>().join(", ");
+    format!("Apply {creates}, {updates} and {deletes} to {targets}? Only `yes` is accepted: ")
+}
+
+/// Asks on the terminal. Only the whole word is a yes.
+pub(super) async fn approved(question: &str, stop: &Stop) -> bool {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "\n{question}").and_then(|()| stderr.flush());
+    drop(stderr);
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map(|_| line).unwrap_or_default()
+    });
+    let line = tokio::select! {
+        line = answer => line.unwrap_or_default(),
+        () = stop.token().cancelled() => String::new(),
+    };
+    if !line.ends_with('\n') {
+        // An interruption and the end of the input leave the cursor behind the question.
+        let _ = writeln!(io::stderr());
+    }
+    line.trim() == "yes"
+}
+
+/// Returns how a run ended whose plan was carried out.
+pub(super) fn exit_status(plan: &Plan, outcomes: &[(ResourceId, Outcome)], detailed: bool) -> ExitStatus {
+    let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count();
+    let unknown = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Unknown(_)));
+    let unread = plan.blocked.iter().any(|blocked| matches!(blocked.cause, Cause::Unread(_)));
+    let failed = applied < outcomes.len() || plan.failing().next().is_some();
+    match (failed, applied) {
+        _ if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Stale) => ExitStatus::Stale,
+        _ if unread || unknown => ExitStatus::Partial,
+        (true, 0) => ExitStatus::Failed,
+        (true, _) => ExitStatus::Partial,
+        (false, _) if detailed => ExitStatus::Changes,
+        (false, _) => ExitStatus::Success,
+    }
+}

@@ -1,0 +1,284 @@
+//! The shared steps of commands that plan: read the inputs, read the live state, plan, show.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    against,
+    args::{Format, Inputs, Network, Output, SafetyArgs},
+    configuration,
+    error::CommandError,
+    exit::ExitStatus,
+    inputs,
+    inputs::LoadedInputs,
+    plan_file, selection,
+    setup::{self, Connected},
+    signal::Stop,
+    view::{
+        Ui,
+        origin::Origins,
+        progress,
+        report::{Record, Report},
+        text,
+    },
+};
+use crate::{
+    config::Config,
+    engine::{
+        impact::impact,
+        observe::{note, observe},
+        prune::prune,
+    },
+    model::{Desired, ResourceId},
+    plan::{
+        Cause, Plan, TargetState,
+        guard::{self, Excess, Safety},
+        part, plan, select,
+    },
+};
+
+/// Returns the error of a run that a signal ended before it had a plan.
+pub(super) fn interrupted(stop: &Stop) -> CommandError {
+    CommandError::interrupted(stop, "interrupted before the plan was complete: nothing was sent")
+}
+
+/// Everything that a plan needs.
+pub(super) struct Prepared {
+    /// The loaded inputs; their objects lie in `desired`.
+    pub(super) loaded: LoadedInputs,
+    /// The objects of this run.
+    pub(super) desired: Vec<Desired>,
+    /// Where what no document means is to be removed.
+    pub(super) scopes: Vec<Desired>,
+    /// The targets of this run.
+    pub(super) connected: Connected,
+}
+
+/// Reads manifests and configuration, and prepares connections, or the snapshot that stands for them.
+pub(super) async fn prepare(
+    inputs: &Inputs,
+    network: &Network,
+    prune: bool,
+    against: Option<&Path>,
+    ui: &Ui,
+) -> Result<Prepared, CommandError> {
+    let is_selected = selection::filter(inputs).map_err(CommandError::usage)?;
+    if prune && selection::is_partial(inputs) {
+        let problem = "`--prune` needs all documents: it cannot go with --selector, --target or --exclude";
+        return Err(CommandError::usage(problem));
+    }
+    let loaded = setup::read(inputs).map_err(CommandError::usage)?;
+    if let Some(problem) = plan_file::mistaken(inputs, &loaded.sources) {
+        return Err(CommandError::usage(problem));
+    }
+    let mut loaded = setup::usable(loaded, ui)?;
+    if let Err(problem) = selection::check(inputs, &loaded) {
+        return Err(CommandError::usage(problem).with(loaded));
+    }
+    let mut desired = std::mem::take(&mut loaded.set.desired);
+    let scopes = if prune { setup::scopes(loaded.config.as_ref()) } else { Vec::new() };
+    select(&mut desired, &scopes, &*is_selected);
+    if prune && scopes.is_empty() {
+        ui.say("nothing to prune in: the configuration has no scopes under `prune`");
+    }
+    let mut used = setup::used(&desired);
+    used.extend(setup::used(&scopes));
+    if loaded.config.is_none() && against.is_none() && !used.is_empty() {
+        return Err(CommandError::failed(configuration::missing(&inputs::paths(inputs))).with(loaded));
+    }
+    let connected = match against {
+        Some(file) => against::open(file, network, loaded.config.as_ref(), &used, ui),
+        None => setup::connect(network, loaded.config.as_ref(), &used).await,
+    };
+    let connected = match connected {
+        Ok(connected) => connected,
+        Err(problem) => return Err(CommandError::failed(problem).with(loaded)),
+    };
+    ui.events.reading(used.iter().map(|target| &**target), desired.len());
+    Ok(Prepared { loaded, desired, scopes, connected })
+}
+
+impl Prepared {
+    /// Shows that targets are read until `work` is done.
+    pub(super) async fn reading<T>(&self, ui: &Ui, work: impl Future<Output = T>) -> T {
+        let mut used = setup::used(&self.desired);
+        used.extend(setup::used(&self.scopes));
+        progress::reading(used, self.connected.shared.counters(), ui, work).await
+    }
+}
+
+/// A plan and what it was made from.
+pub(super) struct PlannedRun<'a> {
+    /// The observed states.
+    pub(super) states: Vec<TargetState<'a>>,
+    /// The plan.
+    pub(super) plan: Plan,
+    /// The limits that it exceeds.
+    pub(super) excesses: Vec<Excess>,
+    /// It may go over them all the same.
+    pub(super) acknowledged: bool,
+    /// The record from which the plan was made.
+    pub(super) record: Record,
+    /// When reading began.
+    pub(super) start: Instant,
+    /// How long it took.
+    pub(super) took: Duration,
+}
+
+/// Reads what is live and plans.
+pub(super) async fn observe_and_plan<'p>(prepared: &'p Prepared, args: &SafetyArgs, ui: &Ui) -> PlannedRun<'p> {
+    prepared.reading(ui, read(prepared, args)).await
+}
+
+pub(super) async fn read<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> PlannedRun<'p> {
+    let start = Instant::now();
+    let readers = prepared.connected.readers();
+    let mut states = observe(&readers, &prepared.desired).await;
+    prune(&readers, &mut states, &prepared.scopes).await;
+    if prepared.loaded.set.partial {
+        states.iter_mut().for_each(|state| state.surplus.clear());
+    }
+    let mut plan = plan(&states);
+    note(&readers, &mut states, &mut plan).await;
+    impact(&readers, &mut states, &mut plan).await;
+    let excesses = guard::excesses(&plan, &safety(prepared.loaded.config.as_ref(), args));
+    let acknowledged = acknowledged(args, &plan, &excesses);
+    let record = record(prepared, &states, &plan);
+    PlannedRun { states, plan, excesses, acknowledged, record, start, took: start.elapsed() }
+}
+
+/// Returns what all forms of report say about a plan.
+pub(super) fn report<'a>(
+    command: &'static str,
+    prepared: &'a Prepared,
+    planned_run: &'a PlannedRun<'_>,
+    output: &Output,
+) -> Report<'a> {
+    Report {
+        plan: Some(&planned_run.plan),
+        excesses: &planned_run.excesses,
+        acknowledged: planned_run.acknowledged,
+        diagnostics: &prepared.loaded.diagnostics,
+        counters: Some(prepared.connected.shared.counters()),
+        took: planned_run.took,
+        record: Some(&planned_run.record),
+        origins: Some(Origins { states: &planned_run.states, provenance: &prepared.loaded.set.provenance }),
+        calls: output.calls,
+        ..Report::new(command, &prepared.loaded.sources)
+    }
+}
+
+/// Shows a report on stdout, and what blocks objects on stderr.
+pub(super) fn show(report: &Report<'_>, output: &Output, ui: &Ui) {
+    if output.forms.format == Format::Text {
+        preview(report, ui);
+    } else {
+        ui.out(&report.form(output.forms.format));
+    }
+    blocked(report, ui);
+}
+
+/// Shows the plan of a report on stdout for people.
+pub(super) fn preview(report: &Report<'_>, ui: &Ui) {
+    ui.out(&preview_text(report, ui));
+}
+
+/// Returns the plan of a report as people read it on a screen.
+pub(super) fn preview_text(report: &Report<'_>, ui: &Ui) -> String {
+    let Some(plan) = report.plan else { return String::new() };
+    let mut writer = text::Writer::new(ui, report.sources).explaining(report);
+    writer.plan(plan, report.counters, report.took);
+    if report.calls {
+        writer.calls(plan);
+    }
+    writer.finish()
+}
+
+/// Returns true if the text that was given acknowledges a plan.
+pub(super) fn acknowledged(args: &SafetyArgs, plan: &Plan, excesses: &[Excess]) -> bool {
+    args.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(plan, excesses))
+}
+
+/// Says which limits the plan exceeds; returns true if it does and nothing acknowledges it.
+pub(super) fn is_refused(planned_run: &PlannedRun<'_>, args: &SafetyArgs, ui: &Ui) -> bool {
+    if planned_run.excesses.is_empty() || planned_run.acknowledged {
+        return false;
+    }
+    let acknowledgement = guard::acknowledgement(&planned_run.plan, &planned_run.excesses);
+    planned_run.excesses.iter().for_each(|excess| ui.error(&excess.to_string()));
+    // A CI variable that nobody set is empty.
+    if args.ack.as_ref().is_some_and(|text| !text.is_empty()) {
+        ui.error("the acknowledgement that was given belongs to another plan");
+    }
+    ui.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
+    let remedies = guard::remedies(&planned_run.excesses);
+    if !remedies.is_empty() {
+        ui.say(&format!("`{}` raises the limits for one run", remedies.join(" ")));
+    }
+    true
+}
+
+/// The limits of a run: those of the configuration, and those of the flags above them.
+pub(super) fn safety(config: Option<&Config>, args: &SafetyArgs) -> Safety {
+    let mut safety = config.map(|config| config.safety.clone()).unwrap_or_default();
+    // A flag is about this run, so it wins over limits on single kinds too.
+    for limits in std::iter::once(&mut safety.all).chain(safety.kinds.values_mut()) {
+        limits.changes = args.max_changes.or(limits.changes);
+        limits.deletes = args.max_deletes.or(limits.deletes);
+        limits.max_impact.extend(args.max_impact.iter().cloned());
+    }
+    safety
+}
+
+/// Writes to stderr what is wrong with objects that are blocked, and what is to be said about others.
+pub(super) fn blocked(report: &Report<'_>, ui: &Ui) {
+    ui.events.planned(report);
+    let wrong: Vec<_> = report.plan.iter().flat_map(|plan| plan.diagnostics()).cloned().collect();
+    ui.diagnostics(&wrong, report.sources);
+}
+
+/// Ends the sandbox of the run, if there is one, and logs which calls it got.
+pub(super) async fn end(connected: Connected) {
+    if let Some(sandbox) = connected.sandbox {
+        let calls = sandbox.end().await;
+        let calls: Vec<_> = calls.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
+        tracing::info!("sandbox: {}", if calls.is_empty() { "no calls".to_owned() } else { calls.join(", ") });
+    }
+}
+
+/// Returns how a run ended whose plan was not applied.
+pub(super) fn exit_status(plan: &Plan, detailed: bool) -> ExitStatus {
+    if plan.blocked.iter().any(|blocked| matches!(blocked.cause, Cause::Unread(_))) {
+        ExitStatus::Partial
+    } else if plan.failing().next().is_some() {
+        ExitStatus::Failed
+    } else if detailed && !plan.is_empty() {
+        ExitStatus::Changes
+    } else {
+        ExitStatus::Success
+    }
+}
+
+/// Returns what a plan was made from.
+fn record(prepared: &Prepared, states: &[TargetState<'_>], plan: &Plan) -> Record {
+    let changed: HashSet<&ResourceId> = plan.changes.iter().map(|change| &change.id).collect();
+    // As far as they are enforced: what is not is nothing to a saved plan.
+    let objects = part(states, &|object: &Desired| changed.contains(&object.id));
+    let loaded = &prepared.loaded;
+    let manifests = loaded.sources.files().map(|file| {
+        let digest = Sha256::digest(loaded.sources.text(file).as_bytes());
+        let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        (loaded.sources.path(file).to_string(), digest)
+    });
+    let used: BTreeSet<&Arc<str>> = objects.iter().map(|desired| &desired.target).collect();
+    let is_sandbox = prepared.connected.sandbox.is_some();
+    let setups = loaded.config.as_ref().map(|config| plan_file::setups(config, &used, is_sandbox)).unwrap_or_default();
+    let config = loaded.config.as_ref().map(|config| config.path.display().to_string());
+    Record { objects, manifests: manifests.collect(), setups, config }
+}
