@@ -413,7 +413,7 @@ fn finish_level(
                     implicit: surplus.contains(&candidate.desired.id),
                     fields: std::mem::take(&mut candidate.fields),
                     before: match (candidate.action, candidate.live) {
-                        (Action::Delete, Some(live)) => kind.before(live),
+                        (Action::Delete, Some(live)) => kind.before(candidate.desired, live, &state.facts),
                         _ => Vec::new(),
                     },
                     impact: BTreeMap::new(),

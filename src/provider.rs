@@ -228,11 +228,19 @@ pub trait Kind: Sync {
         &[]
     }
 
+    /// Returns a live value as people read it, such as the name of an option; `None` if it is read as it is stored.
+    fn display(&self, _desired: &Desired, _path: &FieldPath, _value: &Value, _facts: &Facts) -> Option<String> {
+        None
+    }
+
     /// Returns the known values of a live object that is to be removed, the essential ones first.
-    fn before(&self, live: &Live) -> Vec<KnownField> {
+    fn before(&self, desired: &Desired, live: &Live, facts: &Facts) -> Vec<KnownField> {
         let essentials = self.essentials();
         let rank = |name: &str| essentials.iter().position(|essential| *essential == name).unwrap_or(essentials.len());
-        let known = |(path, value): (&FieldPath, &Value)| KnownField::new(path.clone(), value.clone());
+        let known = |(path, value): (&FieldPath, &Value)| KnownField {
+            display: self.display(desired, path, value, facts),
+            ..KnownField::new(path.clone(), value.clone())
+        };
         let mut fields: Vec<_> = live.fields.iter().map(known).collect();
         fields.sort_by_key(|field| rank(&field.path.root()));
         fields

@@ -79,7 +79,7 @@ pub(super) fn reported(
         action,
         implicit,
         before: match (action, live) {
-            (Action::Delete, Some(live)) => kind.before(live),
+            (Action::Delete, Some(live)) => kind.before(desired, live, &state.facts),
             _ => Vec::new(),
         },
         fields,

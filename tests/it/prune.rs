@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Site, operations, state, switch};
+use crate::harness::{Output, Site, operations, state, switch};
 
 const INSTANCES: &str = "prune:\n  - {kind: Instance, model: bk_switch}\n";
 
@@ -310,4 +310,30 @@ fn a_removal_shows_what_goes_in_all_forms() {
         let output = site.run(&["plan", "-o", form]);
         assert!(output.stdout.contains(line), "{form}:\n{output}");
     }
+}
+
+#[test]
+fn what_goes_is_named() {
+    let scope = "prune:\n  - {kind: InstanceAssociation, association: switch_rack}\n";
+    let site = site(&linked(), scope, &two());
+    let ends = |output: &Output| {
+        let plan = output.json();
+        let change =
+            plan["changes"].as_array().and_then(|all| all.iter().find(|change| change["id"]["id"] == 93)).cloned();
+        let before = change.expect("the row goes")["before"].as_array().cloned().unwrap_or_default();
+        let shown = before.iter().map(|field| field.get("display").unwrap_or(&field["value"]).clone());
+        shown.collect::<Vec<_>>()
+    };
+    let plan = || site.run(&["plan", "--prune", "-o", "json"]);
+    assert_eq!(ends(&plan()), ["sw-3 (bk_switch #3)", "机柜-2 (bk_rack #22)"]);
+    let text = site.run(&["plan", "--prune"]).stdout;
+    assert!(text.contains("    source       - sw-3 (bk_switch #3)"), "{text}");
+    // Where names cannot be read the numbers are shown, and the plan stands.
+    let reads = site.reads()["search_object_instances"].as_u64().expect("instances are read") / 2;
+    let fault = |nth: u64| {
+        json!({"operation": "search_object_instances", "nth": nth, "fault": "code", "code": 1_199_045,
+        "message": "no"})
+    };
+    site.faults(&json!([fault(reads), fault(reads - 1)]));
+    assert_eq!(ends(&plan()), ["bk_switch #3", "bk_rack #22"]);
 }

@@ -186,3 +186,20 @@ fn the_value_before_is_shown_by_its_name() {
     let output = site.run(&["drift"]);
     assert!(output.stdout.contains("before [In use] ([2])"), "{output}");
 }
+
+#[test]
+fn what_goes_with_an_instance_is_shown_as_people_know_it() {
+    let live = json!({"status": "1", "roles": ["1", "2"], "seen": "2026-10-31T22:00:00Z"});
+    let site = site(&live, "ports: 24");
+    let absent = "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {name: s}\n\
+        spec: {ensure: absent, model: bk_switch, match: {bk_asset_id: A1}}\n";
+    site.write("one.yaml", absent);
+    let text = site.run(&["plan"]).stdout;
+    for line in ["- In stock (1)", "- [In stock, In use] ([1,2])"] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let plan = site.run(&["plan", "-o", "json"]).json();
+    let before = plan["changes"][0]["before"].as_array().cloned().unwrap_or_default();
+    let status = before.iter().find(|field| field["path"] == "status").expect("it is told");
+    assert_eq!((&status["value"], &status["display"]), (&json!("1"), &json!("In stock (1)")));
+}

@@ -23,12 +23,12 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request,
-        placeholder_of,
+        Action, Call, CreateContext, Desired, DisplayKind, Ensure, FieldChange, FieldPath, Live, ObservedState,
+        Refusal, Request, placeholder_of,
     },
     platform::bk_cmdb::{
         api::DATA,
-        attribute::text,
+        attribute::{Attribute, text},
         lookup::{self, PARENT, Selector},
     },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
@@ -179,6 +179,11 @@ impl Kind for Instance {
         observation.step()
     }
 
+    fn display(&self, desired: &Desired, path: &FieldPath, value: &Value, facts: &Facts) -> Option<String> {
+        let definition = lookup::definition(model_of(desired), &mut Observation::default(), facts).ok()?;
+        shown(definition.get(path.as_str())?, value, facts)
+    }
+
     fn compare(
         &self,
         desired: &Desired,
@@ -309,6 +314,15 @@ fn refuse_built_in(model: &str, origin: &Origin, diagnostics: &mut Vec<Diagnosti
         Some(kind) => diagnostic.hint(format!("use kind `{kind}`")),
         None => diagnostic.hint("no kind manages it"),
     });
+}
+
+/// Returns a live value of an attribute as people read it: an option by its name with the id, a time in the target's
+/// zone; `None` if it is read as it is stored.
+pub(super) fn shown(attribute: &Attribute<'_>, value: &Value, facts: &Facts) -> Option<String> {
+    let display = attribute.display(None, value, facts.settings.get("timeZone").map(String::as_str))?;
+    let ids = value.as_str().map_or_else(|| value.to_string().replace('"', ""), str::to_owned);
+    let is_option = display.kind == DisplayKind::Option;
+    display.to.map(|text| if is_option { format!("{text} ({ids})") } else { text })
 }
 
 /// Returns what differs in attributes of a model, in the order of the manifest.

@@ -197,9 +197,13 @@ impl Kind for InstanceAssociation {
         None
     }
 
-    fn before(&self, live: &Live) -> Vec<KnownField> {
+    fn before(&self, _: &Desired, live: &Live, _: &Facts) -> Vec<KnownField> {
         let ends = ["source", "target"].iter().zip(&live.depends_on);
-        ends.map(|(end, label)| KnownField::new(FieldPath::field(end), json!(label))).collect()
+        let known = |(end, label): (&&str, &String)| {
+            let name = live.field(end).as_str().map(|name| format!("{name} ({label})"));
+            KnownField { display: name, ..KnownField::new(FieldPath::field(end), json!(label)) }
+        };
+        ends.map(known).collect()
     }
 
     fn implicit_dependencies<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {

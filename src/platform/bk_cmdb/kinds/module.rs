@@ -18,7 +18,7 @@ use self::observe::Services;
 use super::{
     decode_common::{self, business_id, fail_all},
     impact::{HOSTS, SERVICE_INSTANCES},
-    instance::{DUPLICATED, attribute_changes},
+    instance::{DUPLICATED, attribute_changes, shown},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -165,6 +165,11 @@ impl Kind for Module {
             }
         }
         observation.step()
+    }
+
+    fn display(&self, desired: &Desired, path: &FieldPath, value: &Value, facts: &Facts) -> Option<String> {
+        let definition = own::known(own::business(desired, None, facts), facts);
+        shown(definition.get(path.as_str())?, value, facts)
     }
 
     fn compare(

@@ -240,7 +240,7 @@ impl Kind for ProcessTemplate {
         property::live_value(live, path)
     }
 
-    fn before(&self, live: &Live) -> Vec<KnownField> {
+    fn before(&self, _: &Desired, live: &Live, _: &Facts) -> Vec<KnownField> {
         property::before(live, self.essentials())
     }
 

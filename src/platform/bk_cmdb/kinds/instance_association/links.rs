@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
-    model::{ARROW, CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request},
-    platform::bk_cmdb::lookup::{LookupError, check_page, read_rows},
+    model::{ARROW, CreateContext, Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request},
+    platform::bk_cmdb::lookup::{LookupError, Selector, check_page, instances, read_rows},
     provider::{Facts, Observation, Read},
 };
 
@@ -217,6 +217,48 @@ pub(super) fn live(handle: &Value) -> Live {
     }
 }
 
+/// Adds the names of their ends to rows that are to be removed, as far as they can be read. Only waiting for an answer
+/// is an error: without a name people see the number.
+pub(super) fn name_ends<'l>(
+    rows: impl Iterator<Item = &'l mut Live>,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<(), LookupError> {
+    let rows: Vec<&mut Live> = rows.collect();
+    let mut wanted: BTreeMap<String, BTreeSet<Selector>> = BTreeMap::new();
+    for (model, id, _) in rows.iter().flat_map(|row| ends_with_ids(&row.handle)) {
+        wanted.entry(model).or_default().insert(Selector::Id(id));
+    }
+    let mut names: HashMap<(String, i64), String> = HashMap::new();
+    let mut pending = false;
+    for (model, selectors) in wanted {
+        let found = instances(&model, None, &selectors, &BTreeSet::new(), observation, facts);
+        pending |= matches!(found, Err(LookupError::Pending));
+        let Ok(found) = found else { continue };
+        for id in selectors.iter().filter_map(|selector| if let Selector::Id(id) = selector { Some(*id) } else { None })
+        {
+            let name = found.row(id).and_then(|row| row["bk_inst_name"].as_str());
+            names.extend(name.map(|name| ((model.clone(), id), name.to_owned())));
+        }
+    }
+    if pending {
+        return Err(LookupError::Pending);
+    }
+    for row in rows {
+        for (model, id, end) in ends_with_ids(&row.handle) {
+            let name = names.get(&(model, id)).map(|name| json!(name));
+            row.fields.extend(name.map(|name| (FieldPath::field(end), name)));
+        }
+    }
+    Ok(())
+}
+
+/// Returns model, id and name of both ends of a row.
+fn ends_with_ids(handle: &Value) -> Vec<(String, i64, &'static str)> {
+    let ends = [("model", "source"), ("targetModel", "target")];
+    ends.into_iter().filter_map(|(model, end)| Some((text(&handle[model]), handle[end].as_i64()?, end))).collect()
+}
+
 /// Reads all rows of an association.
 pub(super) fn all(definition: &Value, observation: &mut Observation, facts: &Facts) -> Result<Vec<Live>, LookupError> {
     let association = Association::of(definition);
@@ -238,7 +280,9 @@ pub(super) fn observe_links(
     for (at, row) in group.iter().enumerate().filter(|(_, wanted)| wanted.desired.ensure != Ensure::Absent) {
         declared.add(at, row);
     }
-    observation.surplus.extend(association.surplus(group, &links));
+    let mut surplus = association.surplus(group, &links);
+    name_ends(surplus.iter_mut().map(|(_, live)| live), observation, facts)?;
+    observation.surplus.extend(surplus);
     for (at, wanted) in group.iter().enumerate() {
         let observed = match declared.conflict(at, wanted, &association) {
             Some((message, others)) => {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::links;
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, ObservedState, Request},
+    model::{Desired, Live, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
             decode_common::fail_all,
@@ -48,9 +48,13 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
         };
         match links::all(definition, &mut observation, facts) {
             Ok(rows) => {
-                let surplus =
-                    rows.into_iter().filter(|row| row.handle["id"].as_i64().is_some_and(|id| !kept.contains(&id)));
-                observation.surplus.extend(surplus.map(|row| pruned(scope, "", row)));
+                let is_surplus = |row: &Live| row.handle["id"].as_i64().is_some_and(|id| !kept.contains(&id));
+                let mut surplus: Vec<Live> = rows.into_iter().filter(is_surplus).collect();
+                if let Err(error) = links::name_ends(surplus.iter_mut(), &mut observation, facts) {
+                    fail_all(&error, &[*scope], &mut observation);
+                    continue;
+                }
+                observation.surplus.extend(surplus.into_iter().map(|row| pruned(scope, "", row)));
             }
             Err(error) => fail_all(&error, &[*scope], &mut observation),
         }

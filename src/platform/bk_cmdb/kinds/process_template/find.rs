@@ -40,7 +40,7 @@ pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts,
     match by_id {
         Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
         Err(error) => {
-            business_id.retain(|(desired, _)| keep(desired.locate("id").is_none(), desired, &error, observation))
+            business_id.retain(|(desired, _)| keep(desired.locate("id").is_none(), desired, &error, observation));
         }
     }
     for template in to_list(&business_id, &rows) {
