@@ -25,7 +25,7 @@ use crate::{config, plan::guard::Limit, platform, yaml};
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Logging")]
     pub(super) talk: LoggingArgs,
 }
 
@@ -163,7 +163,7 @@ fn above_zero(text: &str) -> Result<f64, String> {
 #[derive(Debug, Args)]
 pub(super) struct Inputs {
     /// Manifest files or directories; `-` is stdin
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", help_heading = "Arguments")]
     pub(super) paths: Vec<PathBuf>,
     /// Same as PATH
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
@@ -225,9 +225,9 @@ pub(super) struct Network {
 /// How results are shown.
 #[derive(Debug, Args)]
 pub(super) struct Output {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub(super) forms: Forms,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub(super) stream: Stream,
     /// Exit with 2 if there are changes
     #[arg(long, alias = "non-zero-exit-code", env = "RECONCILE_DETAILED_EXITCODE", value_parser = truth)]
@@ -289,31 +289,31 @@ pub(super) struct LoggingArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Inputs and selection")]
     pub(super) inputs: Inputs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Connection")]
     pub(super) network: Network,
     /// Check fields and values against the models on the servers too; the objects need not exist
     #[arg(long, env = "RECONCILE_ONLINE", value_parser = truth)]
     pub(super) online: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub(super) forms: Forms,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub(super) stream: Stream,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Inputs and selection")]
     pub(super) inputs: Inputs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Connection")]
     pub(super) network: Network,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub(super) output: Output,
     /// Also delete live objects in the `prune` scopes of the configuration that no document declares; name all manifests
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(super) prune: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Safety")]
     pub(super) safety: SafetyArgs,
     /// Save the plan in a file, for `show` and `apply`
     #[arg(long, value_name = "FILE", env = "RECONCILE_OUT")]
@@ -325,9 +325,9 @@ pub(super) struct PlanArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SnapshotArgs {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Inputs and selection")]
     pub(super) inputs: Inputs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Connection")]
     pub(super) network: Network,
     /// Output file [default: stdout]
     #[arg(long, value_name = "FILE", env = "RECONCILE_SNAPSHOT_OUT")]
@@ -342,7 +342,7 @@ pub(super) struct ShowArgs {
     /// A plan that `plan --out` saved
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub(super) forms: Forms,
     /// Show the calls too
     #[arg(long, env = "RECONCILE_CALLS", value_parser = truth)]
@@ -354,9 +354,9 @@ pub(super) struct ExplainArgs {
     /// The place to explain; without a column all values of the line
     #[arg(value_name = "FILE:LINE[:COLUMN]")]
     pub(super) place: Place,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Inputs and selection")]
     pub(super) inputs: Inputs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Connection")]
     pub(super) network: Network,
     /// Format of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_EXPLAIN_OUTPUT")]
@@ -365,27 +365,27 @@ pub(super) struct ExplainArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct DriftArgs {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Inputs and selection")]
     pub(super) inputs: Inputs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Connection")]
     pub(super) network: Network,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct ApplyArgs {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Inputs and selection")]
     pub(super) inputs: Inputs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Connection")]
     pub(super) network: Network,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub(super) output: Output,
     /// Also delete live objects in the `prune` scopes of the configuration that no document declares; name all manifests
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(super) prune: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Safety")]
     pub(super) safety: SafetyArgs,
     /// Directory of the journal [default: `reconcile` in the user's directory for state]
     #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
@@ -406,9 +406,9 @@ pub(super) struct ApplyArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct WatchArgs {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Inputs and selection")]
     pub(super) inputs: Inputs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Connection")]
     pub(super) network: Network,
     /// Reaction to drift [default: enforce, or `watch.mode` of the configuration]
     #[arg(long, value_name = "MODE", env = "RECONCILE_MODE")]
