@@ -102,6 +102,8 @@ pub struct Live {
     pub key_conflicts: Vec<KeyConflict>,
     /// Labels of the live objects that it is a part or an end of: they cannot be removed before it.
     pub depends_on: Vec<String>,
+    /// Names of its ends for people, by `source` and `target`, if they were read. No change rests on them.
+    pub end_names: BTreeMap<&'static str, String>,
     /// Labels of live objects that hang on it, where its removal was asked for.
     pub holds: Vec<String>,
     /// Why its removal is refused, where it was asked for.
@@ -135,6 +137,7 @@ impl Live {
             fields,
             key_conflicts: Vec::new(),
             depends_on: Vec::new(),
+            end_names: BTreeMap::new(),
             holds: Vec::new(),
             undeletable: None,
         }

@@ -52,7 +52,7 @@ fn what_a_plan_holds_beside_changes_is_reported() {
     <!-- reconcile -->
     ## plan: 0 to add, 2 to update, 1 to delete
 
-    1 unchanged, 1 reported only. 3 calls, 7 reads.
+    1 unchanged, 1 reported only. 3 calls, 9 reads.
 
     **1 delete of what no document declares.**
 
@@ -81,8 +81,8 @@ fn what_a_plan_holds_beside_changes_is_reported() {
 
     ```diff
     - association #92
-    - source: "bk_switch #1"
-    - target: "bk_rack #22"
+    - source: sw-1 (bk_switch #1)
+    - target: 机柜-2 (bk_rack #22)
     ```
 
     </details>

@@ -74,6 +74,7 @@ mod tests {
             fields: BTreeMap::new(),
             key_conflicts: Vec::new(),
             depends_on: Vec::new(),
+            end_names: BTreeMap::new(),
             holds: Vec::new(),
             undeletable: None,
         })

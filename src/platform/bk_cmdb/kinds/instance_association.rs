@@ -200,7 +200,7 @@ impl Kind for InstanceAssociation {
     fn before(&self, _: &Desired, live: &Live, _: &Facts) -> Vec<KnownField> {
         let ends = ["source", "target"].iter().zip(&live.depends_on);
         let known = |(end, label): (&&str, &String)| {
-            let name = live.field(end).as_str().map(|name| format!("{name} ({label})"));
+            let name = live.end_names.get(*end).map(|name| format!("{name} ({label})"));
             KnownField { display: name, ..KnownField::new(FieldPath::field(end), json!(label)) }
         };
         ends.map(known).collect()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
-    model::{ARROW, CreateContext, Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request},
+    model::{ARROW, CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request},
     platform::bk_cmdb::lookup::{LookupError, Selector, check_page, instances, read_rows},
     provider::{Facts, Observation, Read},
 };
@@ -246,8 +246,7 @@ pub(super) fn name_ends<'l>(
     }
     for row in rows {
         for (model, id, end) in ends_with_ids(&row.handle) {
-            let name = names.get(&(model, id)).map(|name| json!(name));
-            row.fields.extend(name.map(|name| (FieldPath::field(end), name)));
+            row.end_names.extend(names.get(&(model, id)).map(|name| (end, name.clone())));
         }
     }
     Ok(())
