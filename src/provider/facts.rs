@@ -23,7 +23,7 @@ pub struct Facts {
     pub freshness: Freshness,
     /// Settings of the target that are not secret, such as `timeZone`.
     pub settings: HashMap<String, String>,
-    /// Changes that the platform accepted earlier and did not store, by [`crate::model::FieldChange::mark`]: they are not
+    /// Changes that the platform accepted earlier and did not store, by [`crate::model::FieldChange::fingerprint`]: they are not
     /// tried again.
     pub suppressed: HashSet<String>,
     answers: HashMap<Request, Result<Value, Refusal>>,

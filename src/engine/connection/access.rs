@@ -89,7 +89,7 @@ impl Writer {
         self.0.send_until_settled(request, Some(SendWindow { stop, until })).await
     }
 
-    /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::mark`]. As long as
+    /// Notes a change that the platform accepts and does not store, by [`crate::model::FieldChange::fingerprint`]. As long as
     /// this process runs it is not tried again.
     pub fn suppress(&self, mark: String) {
         self.0.suppressed.lock().unwrap_or_else(PoisonError::into_inner).insert(mark);
