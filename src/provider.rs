@@ -9,7 +9,7 @@ pub mod settings;
 mod step;
 mod wire;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
 
@@ -228,17 +228,18 @@ pub trait Kind: Sync {
         &[]
     }
 
-    /// Returns a live value as people read it, such as the name of an option; `None` if it is read as it is stored.
-    fn display(&self, _desired: &Desired, _path: &FieldPath, _value: &Value, _facts: &Facts) -> Option<String> {
-        None
+    /// Returns the live values that people read otherwise than they are stored, such as options by their names.
+    fn displays(&self, _desired: &Desired, _live: &Live, _facts: &Facts) -> BTreeMap<FieldPath, String> {
+        BTreeMap::new()
     }
 
     /// Returns the known values of a live object that is to be removed, the essential ones first.
     fn before(&self, desired: &Desired, live: &Live, facts: &Facts) -> Vec<KnownField> {
         let essentials = self.essentials();
         let rank = |name: &str| essentials.iter().position(|essential| *essential == name).unwrap_or(essentials.len());
+        let mut displays = self.displays(desired, live, facts);
         let known = |(path, value): (&FieldPath, &Value)| KnownField {
-            display: self.display(desired, path, value, facts),
+            display: displays.remove(path),
             ..KnownField::new(path.clone(), value.clone())
         };
         let mut fields: Vec<_> = live.fields.iter().map(known).collect();

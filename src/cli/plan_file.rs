@@ -77,7 +77,7 @@ pub(super) fn is_empty(path: &Path) -> bool {
 
 /// Returns true if a file is a document of this program other than a manifest.
 pub(super) fn is_saved(path: &Path) -> bool {
-    // What cannot be read is told when it is read as a manifest.
+    // A file that cannot be read is reported when it is read as a manifest.
     path.is_file() && std::fs::read_to_string(path).is_ok_and(|text| is_document(&text))
 }
 

@@ -70,7 +70,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
             Step::Done(observation) => {
                 take_in(observation, state, &mut remarks);
                 let is_known = |desired: &&Desired| state.facts.observed(&desired.id).is_some();
-                // What is still open may depend on what other kinds find.
+                // An open question may depend on what other kinds find.
                 if group.iter().all(is_known) { Step::Done(()) } else { Step::Ask(Vec::new()) }
             }
         }

@@ -69,7 +69,7 @@ async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], state: &m
     for (id, observed) in observation.known {
         state.facts.record(id, observed);
     }
-    // What is declared may not be here yet, or not any more: nothing means that nothing is to be.
+    // Declared objects may not be here yet, or not any more: an empty list means that nothing is declared.
     let is_meant = |desired: &Desired| matches!(state.facts.observed(&desired.id), Some(ObservedState::Found(_)));
     if !state.desired.iter().any(|desired| is_meant(desired)) && !observation.surplus.is_empty() {
         for scope in scopes {

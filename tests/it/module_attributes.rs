@@ -108,7 +108,7 @@ fn a_definition_that_cannot_be_read_leaves_open_who_needs_it() {
 
 #[test]
 fn a_snapshot_knows_it() {
-    // What a pull request brings need not have been asked for before.
+    // A pull request may bring fields that nobody asked for before.
     let site = Site::with(&with_own_attribute(), &[("a.yaml", &of_demo("operator: alice"))]);
     seal(&site);
     site.write("a.yaml", &of_demo("operator: alice, tier: Silver"));

@@ -59,7 +59,7 @@ impl<'a> Decided<'a> {
                 leaves.extend(by.iter().flat_map(|origin| provenance.places(origin)));
                 replaced.push((leaf.clone(), by));
             }
-            // What an alias stands for may be in force where it stands itself no more.
+            // The value behind an alias may be in force where the alias itself no longer stands.
             leaves.extend(provenance.used_at(leaf));
             leaves.push(leaf.clone());
         }
@@ -200,7 +200,7 @@ impl<'a> Explained<'a> {
         if !self.reported(part).is_empty() {
             return Some(Policy::Report);
         }
-        // What is made gets all that is declared.
+        // An object that is created gets all its declared fields.
         let policy = self.object.desired.policies.of(path);
         (policy != Policy::Enforce).then_some(policy)
     }

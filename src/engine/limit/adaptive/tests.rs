@@ -314,7 +314,7 @@ async fn waits_are_announced_with_their_own_end() {
         (&[Refused(1, Some(2)), Slow(10)], vec![]),
         (&[Refused(1, None), Slow(10)], vec![]),
         (&[Refused(1, Some(5)), Refused(1, Some(7)), Slow(10)], vec![asked(5), asked(7)]),
-        // What is refused again and again ends at the latest with the patience.
+        // A request that is refused again and again ends at the latest with the patience.
         (&[Refused(80, None), Slow(10)], vec![all()]),
         (&[Refused(3, Some(2)), Slow(10)], vec![all()]),
     ];

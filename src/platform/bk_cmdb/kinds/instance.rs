@@ -179,9 +179,9 @@ impl Kind for Instance {
         observation.step()
     }
 
-    fn display(&self, desired: &Desired, path: &FieldPath, value: &Value, facts: &Facts) -> Option<String> {
-        let definition = lookup::definition(model_of(desired), &mut Observation::default(), facts).ok()?;
-        shown(definition.get(path.as_str())?, value, facts)
+    fn displays(&self, desired: &Desired, live: &Live, facts: &Facts) -> BTreeMap<FieldPath, String> {
+        let definition = lookup::definition(model_of(desired), &mut Observation::default(), facts).unwrap_or_default();
+        displays(live, &definition, facts)
     }
 
     fn compare(
@@ -316,9 +316,21 @@ fn refuse_built_in(model: &str, origin: &Origin, diagnostics: &mut Vec<Diagnosti
     });
 }
 
+/// Returns the live values that people read otherwise than they are stored, by a definition that is read once.
+pub(super) fn displays(
+    live: &Live,
+    definition: &BTreeMap<&str, Attribute<'_>>,
+    facts: &Facts,
+) -> BTreeMap<FieldPath, String> {
+    let display = |(path, value): (&FieldPath, &Value)| {
+        Some((path.clone(), shown(definition.get(path.as_str())?, value, facts)?))
+    };
+    live.fields.iter().filter_map(display).collect()
+}
+
 /// Returns a live value of an attribute as people read it: an option by its name with the id, a time in the target's
 /// zone; `None` if it is read as it is stored.
-pub(super) fn shown(attribute: &Attribute<'_>, value: &Value, facts: &Facts) -> Option<String> {
+fn shown(attribute: &Attribute<'_>, value: &Value, facts: &Facts) -> Option<String> {
     let display = attribute.display(None, value, facts.settings.get("timeZone").map(String::as_str))?;
     let ids = value.as_str().map_or_else(|| value.to_string().replace('"', ""), str::to_owned);
     let is_option = display.kind == DisplayKind::Option;

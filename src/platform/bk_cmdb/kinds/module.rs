@@ -18,7 +18,7 @@ use self::observe::Services;
 use super::{
     decode_common::{self, business_id, fail_all},
     impact::{HOSTS, SERVICE_INSTANCES},
-    instance::{DUPLICATED, attribute_changes, shown},
+    instance::{DUPLICATED, attribute_changes, displays},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -167,9 +167,8 @@ impl Kind for Module {
         observation.step()
     }
 
-    fn display(&self, desired: &Desired, path: &FieldPath, value: &Value, facts: &Facts) -> Option<String> {
-        let definition = own::known(own::business(desired, None, facts), facts);
-        shown(definition.get(path.as_str())?, value, facts)
+    fn displays(&self, desired: &Desired, live: &Live, facts: &Facts) -> BTreeMap<FieldPath, String> {
+        displays(live, &own::known(own::business(desired, Some(live), facts), facts), facts)
     }
 
     fn compare(

@@ -28,7 +28,7 @@ fn the_last_record_that_changed_a_field() {
     };
     let zoe = update("zoe", &json!({"a": 1, "b": 1}), &json!({"a": 2}));
     check(std::slice::from_ref(&zoe), true, json!(2), json!(["changed", "zoe", "audit", false, 1]));
-    // What came later did not touch it, or sent what was there.
+    // Later records did not touch the field, or sent the value that was there.
     let other = update("admin", &json!({"a": 2, "b": 1}), &json!({"b": 2}));
     let same = update("admin", &json!({"a": 2, "b": 2}), &json!({"a": " 2 "}));
     check(&[same, other, zoe.clone()], true, json!(2), json!(["changed", "zoe", "audit", false, 1]));
