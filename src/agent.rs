@@ -14,6 +14,7 @@ mod metrics;
 mod pass;
 mod record;
 mod report;
+mod said;
 mod schedule;
 mod status;
 mod watch;

@@ -46,6 +46,12 @@ fn is_picture(letter: char) -> bool {
     matches!(letter, '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}')
 }
 
+/// Returns a reason without the id of the request in which it came up.
+pub fn without_request(why: &str) -> String {
+    let at = [", request ", " (request "].iter().find_map(|mark| why.find(mark));
+    at.map_or(why, |at| &why[..at]).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,6 +56,7 @@ impl Cycle {
                 filter: agent.filter,
                 metrics: agent.metrics,
                 refusal: Mutex::default(),
+                said: Mutex::default(),
                 record: Record::new(agent.journal, &agent.paths),
             }),
             location: Arc::new(Location {

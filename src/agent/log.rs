@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::report::{cause, outcome_detail};
+use super::{
+    report::{cause, outcome_detail},
+    said::News,
+};
 use crate::{
     engine::author::Trace,
     model::{
         Action, Change, Display, FieldChange, FieldPath, KnownField, Outcome,
         author::{Changed, Deed, Source},
     },
-    plan::Plan,
     source::Sources,
 };
 
@@ -32,16 +34,25 @@ pub(super) struct PassLog<'a> {
 }
 
 impl PassLog<'_> {
-    /// Says why objects are blocked.
-    pub(super) fn blocked(&self, plan: &Plan) {
-        for blocked in &plan.blocked {
+    /// Says what is new about objects that differ and are left so, and about blocked ones.
+    pub(super) fn news(&self, news: &News<'_>) {
+        for blocked in &news.blocked {
             let (kind, key, at) = (blocked.id.kind, &*blocked.id.key, self.sources.position(&blocked.origin));
             tracing::warn!(run = self.run, kind, key, %at, outcome = "blocked", "{}", cause(blocked));
+        }
+        for id in &news.unblocked {
+            let (kind, key) = (id.kind, &*id.key);
+            tracing::info!(run = self.run, kind, key, outcome = "unblocked", "no longer blocked");
+        }
+        news.drift.iter().for_each(|change| self.drift(change));
+        for id in &news.resolved {
+            let (kind, key) = (id.kind, &*id.key);
+            tracing::info!(run = self.run, kind, key, outcome = "resolved", "no longer differs");
         }
     }
 
     /// Says what differs and is left as it is.
-    pub(super) fn drift(&self, change: &Change) {
+    fn drift(&self, change: &Change) {
         let (kind, key, at) = (change.id.kind, &*change.id.key, self.sources.position(&change.origin));
         let (target, id, action) = (&*change.target, id(change), change.action.name());
         let (changes, author) = (changes(change), authors(&self.trace.all(change)));

@@ -33,6 +33,7 @@ use super::{
     metrics::Metrics,
     record::Record,
     report::{Sum, sum},
+    said::Said,
     status::{Counts, Report, Trigger, Verdict},
 };
 
@@ -49,6 +50,8 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     /// Why the last pass sent nothing, so that it is said once.
     pub(super) refusal: Mutex<Option<String>>,
+    /// What was said of objects that differ, so that each pass says only what is new.
+    pub(super) said: Mutex<Said>,
     pub(super) record: Record,
 }
 
@@ -97,7 +100,8 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         states = observe(&readers, desired) => states,
     };
     let mut states = states;
-    if manifests.errors() > 0 || manifests.partial {
+    let is_partial = manifests.errors() > 0 || manifests.partial;
+    if is_partial {
         // What no document seems to declare may well be declared in one that is broken.
         states.iter_mut().for_each(|state| state.surplus.clear());
     }
@@ -114,25 +118,26 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     let limited = shared.mode == Mode::Enforce;
     let excesses = if limited { guard::excesses(&plan, &shared.safety) } else { Vec::new() };
     shared.refuse(&plan, &excesses);
+    let differing = plan.reported.iter().chain(plan.changes.iter().filter(|_| !limited)).collect::<Vec<_>>();
+    let declared: HashSet<&ResourceId> = desired.iter().map(|object| &object.id).collect();
+    let is_known = |id: &ResourceId| if declared.contains(id) { !unserved.contains(id) } else { !is_partial };
+    let news = shared.said.lock().unwrap_or_else(PoisonError::into_inner).news(&differing, &plan, is_known);
+    let is_traced = excesses.is_empty() && (!news.drift.is_empty() || (limited && !plan.changes.is_empty()));
     let trace = tokio::select! {
         biased;
         () = stop.cancelled() => return end(interrupted(), plan.differing()),
-        trace = authors(&readers, &mut states, &plan, !excesses.is_empty()) => trace,
+        trace = authors(&readers, &mut states, &plan, is_traced) => trace,
     };
     let log = PassLog { sources, run: shared.record.run(), trace };
-    log.blocked(&plan);
-    plan.reported.iter().for_each(|change| log.drift(change));
+    log.news(&news);
     let outcomes = match shared.mode {
         // Nobody is there to acknowledge it.
         Mode::Enforce if !excesses.is_empty() => Vec::new(),
-        Mode::Report => {
-            plan.changes.iter().for_each(|change| log.drift(change));
-            Vec::new()
-        }
+        Mode::Report => Vec::new(),
         Mode::Enforce if plan.changes.is_empty() => Vec::new(),
         Mode::Enforce => enforce(shared, &plan, &states, read_at, stop, &log).await,
     };
-    let mut sum = sum(&plan, &outcomes, unserved);
+    let mut sum = sum(&plan, &outcomes, unserved.len());
     correct(&mut sum, &excesses, manifests, unselected);
     end(sum, plan.differing())
 }
@@ -185,10 +190,10 @@ fn correct(sum: &mut Sum, excesses: &[Excess], manifests: &Manifests, unselected
 }
 
 /// Asks who changed what differs, before that is overwritten. A plan of many changes is no drift of a few values: its
-/// authors would cost too many reads, as would those of a plan that is refused in each pass.
-async fn authors(readers: &[Reader], states: &mut [TargetState<'_>], plan: &Plan, is_refused: bool) -> Trace {
+/// authors would cost too many reads, as would those of a plan that is refused in each pass, or of what was said before.
+async fn authors(readers: &[Reader], states: &mut [TargetState<'_>], plan: &Plan, is_news: bool) -> Trace {
     let count = plan.changes.len() + plan.reported.len();
-    let is_wanted = count > 0 && count <= TRACED && !is_refused && tracing::enabled!(tracing::Level::INFO);
+    let is_wanted = count > 0 && count <= TRACED && is_news && tracing::enabled!(tracing::Level::INFO);
     if is_wanted { trace(readers, states, plan).await } else { Trace::default() }
 }
 
@@ -197,17 +202,13 @@ fn interrupted() -> Sum {
     Sum { counts: Counts::default(), verdict: Verdict::Interrupted, error: None, retry: false }
 }
 
-/// Counts objects whose target nobody can talk to, and says which targets these are.
-fn unserved(desired: &[Desired], connections: &[Arc<Connection>]) -> usize {
+/// Returns the objects whose target nobody can talk to, and says which targets these are.
+fn unserved<'d>(desired: &'d [Desired], connections: &[Arc<Connection>]) -> HashSet<&'d ResourceId> {
     let served: HashSet<&Arc<str>> = connections.iter().map(|connection| &connection.target().name).collect();
-    let unserved: Vec<&Arc<str>> = desired
-        .iter()
-        .filter(|object| object.selected)
-        .map(|object| &object.target)
-        .filter(|target| !served.contains(target))
-        .collect();
-    for target in unserved.iter().collect::<HashSet<_>>() {
+    let unserved: Vec<&Desired> =
+        desired.iter().filter(|object| object.selected && !served.contains(&object.target)).collect();
+    for target in unserved.iter().map(|object| &object.target).collect::<HashSet<_>>() {
         tracing::error!("there is no connection to the target `{target}`");
     }
-    unserved.len()
+    unserved.into_iter().map(|object| &object.id).collect()
 }

@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "engine",
             "journal",
+            "plain",
             "plan",
             "provider",
             "manifest",

@@ -259,6 +259,46 @@ fn report_tells_of_drift_and_writes_nothing() {
 }
 
 #[test]
+fn a_difference_that_is_left_is_said_when_it_changes() {
+    let reported = ports(48).replace("---", "  policy: report\n---");
+    for (mode, manifest) in [("report", ports(48)), ("enforce", reported)] {
+        let missing = switch("gone", "bk_asset_id: A9", "ports: 1").replace("spec:", "spec:\n  ensure: existing");
+        let site = Site::with(&state(), &[("manifests/core.yaml", &manifest), ("manifests/gone.yaml", &missing)]);
+        let sets = |number: u32| {
+            site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": number}));
+        };
+        let watch = Watch::start(&site, &["manifests", "--resync", "300ms", "--mode", mode]);
+        // The line of each pass, which names the first error, is another matter.
+        let lines = |text: &str| watch.lines(text).into_iter().filter(|line| !line.contains(" result=")).count();
+        let said = |text: &str, times: usize| {
+            wait_until(text, || lines(text) >= times);
+            // Two more passes find the same.
+            watch.settle();
+            assert_eq!(lines(text), times, "{mode} {text}: {:?}", watch.lines(""));
+        };
+        said("ports: 24 → 48", 1);
+        assert_eq!(watch.lines("outcome=\"blocked\"").len(), 1, "{:?}", watch.lines(""));
+        sets(7);
+        said("ports: 7 → 48", 1);
+        assert!(watch.lines("ports: 7 → 48")[0].contains("ports changed by zoe at 2"), "{:?}", watch.lines(""));
+        sets(48);
+        said("no longer differs", 1);
+        sets(7);
+        said("ports: 7 → 48", 2);
+        // It differs as before once it can be read again.
+        let down =
+            json!([{"operation": "search_object_instances", "fault": "code", "code": 1_199_006, "message": "no"}]);
+        site.faults(&down);
+        said("it could not be read", 2);
+        site.faults(&json!([]));
+        said("no longer blocked", 1);
+        assert_eq!(watch.lines("ports: 7 → 48").len(), 2, "{mode}: {:?}", watch.lines(""));
+        assert_eq!(bodies(&site.writes()), json!([]));
+        assert_eq!(watch.end(), Some(0));
+    }
+}
+
+#[test]
 fn what_is_only_reported_is_left_as_it_is() {
     let spec = |more: &str| switch("core", "bk_asset_id: A1", "ports: 48, operator: bob").replace("---", more);
     let site = Site::with(&state(), &[("manifests/core.yaml", &spec("  fieldPolicy: {operator: report}"))]);

@@ -18,6 +18,7 @@ use crate::{
     diagnostic::render,
     engine::connection::RequestCounters,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
+    plain::without_request,
     plan::{Cause, Plan},
     source::{Origin, Sources},
 };
@@ -420,12 +421,6 @@ pub(super) fn things(things: impl Iterator<Item = (&'static str, Option<u64>)>) 
         })
         .collect();
     (!told.is_empty()).then(|| told.join(", "))
-}
-
-/// A cause without the id of the request that it came up in.
-fn without_request(why: &str) -> String {
-    let at = [", request ", " (request "].iter().find_map(|mark| why.find(mark));
-    at.map_or(why, |at| &why[..at]).to_owned()
 }
 
 fn some(ids: &[&ResourceId]) -> String {
