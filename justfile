@@ -40,7 +40,13 @@ plans:
     PROPTEST_CASES=10000 cargo test --release --locked --test it acknowledgement
     RECONCILE_CHANGES=5000 cargo test --release --locked --test it budgets
 
-bench:
+# The program against the floor, the same work with the fewest calls: by hand, on a machine that does nothing else.
+bench *flags:
+    cargo build --release --locked
+    benches/run.py --check {{flags}}
+
+# How fast the sandbox is.
+bench-sandbox:
     cargo bench --locked
 
 deny:
