@@ -24,6 +24,7 @@ mod signal;
 mod snapshot;
 mod state;
 mod validate;
+mod version;
 mod view;
 mod watch;
 
@@ -84,10 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Snapshot(args) => snapshot::run(args, &ui).await,
             Command::Sandbox(args) => sandbox::run(args, &ui).await,
             Command::Schema(args) => Ok(schema::run(args, &ui)),
-            Command::Version => {
-                ui.out(concat!("reconcile ", env!("CARGO_PKG_VERSION"), "\n"));
-                Ok(ExitStatus::Success)
-            }
+            Command::Version(args) => Ok(version::run(args, &ui)),
         }
     });
     // A thread that still reads a secret or a file must not hold up the end.

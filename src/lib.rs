@@ -20,5 +20,6 @@ pub mod provider;
 pub mod snapshot;
 pub mod source;
 pub mod transport;
+pub mod version;
 pub mod web;
 pub mod yaml;

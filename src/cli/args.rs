@@ -9,19 +9,19 @@ use std::{borrow::Cow, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-pub(super) use choice::{Color, Document, ExplainFormat, Format, LogFormat, Mode, PartialStale};
+pub(super) use choice::{Color, Document, Format, LogFormat, Mode, PartialStale, TextOrJson};
 pub(super) use forms::{Forms, Stream};
 pub(super) use place::Place;
 
 use super::exit;
-use crate::{config, plan::guard::Limit, platform, yaml};
+use crate::{config, plan::guard::Limit, platform, version, yaml};
 
 /// Declarative reconciliation for BlueKing CMDB and Huawei Cloud ROMA Connect
 ///
 /// Describe in YAML how objects should be. `reconcile` reads what is live, shows the difference, and sends only the
 /// calls that are needed.
 #[derive(Debug, Parser)]
-#[command(name = "reconcile", version, after_long_help = exit::HELP, max_term_width = 100)]
+#[command(name = "reconcile", version = version::LINE, after_long_help = exit::HELP, max_term_width = 100)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -76,8 +76,8 @@ pub(super) enum Command {
     Sandbox(SandboxArgs),
     /// Print the JSON Schema of the documents that `-o json`, `-o yaml` and `--events` write
     Schema(SchemaArgs),
-    /// Print the version
-    Version,
+    /// Print the version, the commit it was built from, and that commit's date
+    Version(VersionArgs),
 }
 
 impl Command {
@@ -94,7 +94,7 @@ impl Command {
             Self::Snapshot(_) => "snapshot",
             Self::Sandbox(_) => "sandbox",
             Self::Schema(_) => "schema",
-            Self::Version => "version",
+            Self::Version(_) => "version",
         }
     }
 
@@ -108,12 +108,12 @@ impl Command {
             Self::Drift(args) => Some(Cow::Borrowed(&args.output.forms)),
             Self::Explain(args) => {
                 let format = match args.output {
-                    ExplainFormat::Text => Format::Text,
-                    ExplainFormat::Json => Format::Json,
+                    TextOrJson::Text => Format::Text,
+                    TextOrJson::Json => Format::Json,
                 };
                 Some(Cow::Owned(Forms { format, output_files: Vec::new() }))
             }
-            Self::Snapshot(_) | Self::Watch(_) | Self::Sandbox(_) | Self::Schema(_) | Self::Version => None,
+            Self::Snapshot(_) | Self::Watch(_) | Self::Sandbox(_) | Self::Schema(_) | Self::Version(_) => None,
         }
     }
 
@@ -130,7 +130,7 @@ impl Command {
             | Self::Watch(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
-            | Self::Version => None,
+            | Self::Version(_) => None,
         }
     }
 }
@@ -360,7 +360,7 @@ pub(super) struct ExplainArgs {
     pub(super) network: Network,
     /// Format of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_EXPLAIN_OUTPUT")]
-    pub(super) output: ExplainFormat,
+    pub(super) output: TextOrJson,
 }
 
 #[derive(Debug, Args)]
@@ -444,4 +444,11 @@ pub(super) struct SchemaArgs {
     /// Document to describe
     #[arg(value_name = "DOCUMENT")]
     pub(super) document: Document,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VersionArgs {
+    /// Format of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(super) output: TextOrJson,
 }

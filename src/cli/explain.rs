@@ -6,7 +6,7 @@ mod place;
 use serde_json::Value;
 
 use super::{
-    args::{ExplainArgs, ExplainFormat, SafetyArgs},
+    args::{ExplainArgs, SafetyArgs, TextOrJson},
     error::CommandError,
     exit::ExitStatus,
     planning,
@@ -76,8 +76,8 @@ async fn explain(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError
 
 fn show(args: &ExplainArgs, document: &Value, text: &str, ui: &Ui) {
     match args.output {
-        ExplainFormat::Text => ui.out(&ui.guard(text)),
-        ExplainFormat::Json => ui.out(&format!("{document:#}\n")),
+        TextOrJson::Text => ui.out(&ui.guard(text)),
+        TextOrJson::Json => ui.out(&format!("{document:#}\n")),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::files;
+use crate::{files, version::VERSION};
 
 /// Most bytes that are read of a file of git or of the system.
 const MOST: u64 = 16 << 20;
@@ -17,7 +17,7 @@ const MOST: u64 = 16 << 20;
 pub struct RunOrigin {
     /// The subcommand. Its arguments are not kept: they may hold values that are nobody's business.
     pub command: &'static str,
-    /// The version of the program.
+    /// The version of the program, with the commit that it was built from.
     pub version: &'static str,
     /// The name of the user, or `uid 1000` where none is known.
     pub user: Option<String>,
@@ -30,7 +30,7 @@ pub struct RunOrigin {
 impl RunOrigin {
     /// Returns the origin of a run of this process on manifests below these paths.
     pub fn here(command: &'static str, paths: &[PathBuf]) -> Self {
-        Self { command, version: env!("CARGO_PKG_VERSION"), user: user(), host: host(), commit: commit(paths) }
+        Self { command, version: VERSION, user: user(), host: host(), commit: commit(paths) }
     }
 }
 

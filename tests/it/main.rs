@@ -60,6 +60,7 @@ mod unique;
 mod unique_chains;
 mod validate;
 mod values;
+mod version;
 mod watch;
 mod watch_journal;
 mod wordings;

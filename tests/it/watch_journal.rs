@@ -29,7 +29,7 @@ fn each_write_is_recorded() {
     let run = &journal[0];
     assert!(journal.iter().all(|line| line["run"] == run["run"]), "{journal:?}");
     assert_eq!((&run["command"], &run["commit"]), (&json!("watch"), &json!(COMMIT)));
-    assert_eq!(run["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(run["version"], env!("RECONCILE_VERSION"));
     assert!(run["user"].is_string() && run["host"].is_string(), "{run}");
     for (at, before) in [(2, 24), (5, 7)] {
         let change = &journal[at];

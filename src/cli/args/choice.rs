@@ -14,6 +14,8 @@ pub(in crate::cli) enum Document {
     Validation,
     /// One line of the stream of events
     Events,
+    /// The version of the program
+    Version,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,9 +40,9 @@ pub(in crate::cli) enum Format {
     Junit,
 }
 
-/// The forms of an explanation.
+/// The forms of what is one document or a few lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum ExplainFormat {
+pub(in crate::cli) enum TextOrJson {
     /// For people
     Text,
     /// One JSON document

@@ -199,6 +199,7 @@ pub(super) fn json(report: &Report<'_>) -> Value {
         "apiVersion": "reconcile/v1",
         "kind": "Drift",
         "format_version": crate::plan::file::FORMAT_VERSION,
+        "reconcile": crate::version::VERSION,
         "summary": {
             "drift": drift,
             "edit": edit,

@@ -31,6 +31,7 @@ use crate::{
         file::{FORMAT_VERSION, location},
     },
     source::Sources,
+    version::VERSION,
 };
 
 /// The maximum number of progress events of an apply.
@@ -64,8 +65,7 @@ impl Events {
         let sink = Sink { file, command, start, reading: None, total: 0, outcomes, steps, failure: None };
         let events = Self { sink: Some(Mutex::new(sink)) };
         events.with(|sink| {
-            let version = env!("CARGO_PKG_VERSION");
-            sink.put("version", &json!({"reconcile": version, "format_version": FORMAT_VERSION, "command": command}));
+            sink.put("version", &json!({"reconcile": VERSION, "format_version": FORMAT_VERSION, "command": command}));
         });
         Ok(events)
     }

@@ -21,6 +21,7 @@ use crate::{
         file::{FORMAT_VERSION, location as at},
     },
     source::{Origin, Sources},
+    version::VERSION,
 };
 
 /// Column where places begin, if what stands before them is short enough.
@@ -45,6 +46,7 @@ fn document(asked: &Place, message: &str, replaced: &[Value], objects: &[Value])
         "apiVersion": "reconcile/v1",
         "kind": "Explanation",
         "format_version": FORMAT_VERSION,
+        "reconcile": VERSION,
         "place": {"file": asked.file, "line": asked.line, "column": asked.column},
         "message": message,
         "replaced": replaced,

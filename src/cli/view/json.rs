@@ -17,6 +17,7 @@ use crate::{
         guard,
     },
     source::Sources,
+    version::VERSION,
 };
 
 /// Returns the document of a run.
@@ -93,6 +94,7 @@ fn plan(plan: &Plan, report: &Report<'_>) -> Value {
         "apiVersion": "reconcile/v1",
         "kind": "Plan",
         "format_version": FORMAT_VERSION,
+        "reconcile": VERSION,
         "summary": {
             "create": plan.count(Action::Create),
             "update": plan.count(Action::Update),
@@ -168,6 +170,7 @@ fn problems(report: &Report<'_>) -> Value {
         "apiVersion": "reconcile/v1",
         "kind": "Validation",
         "format_version": FORMAT_VERSION,
+        "reconcile": VERSION,
         "command": report.command,
         "valid": unread.is_empty() && diagnostics.iter().all(|diagnostic| !diagnostic.is_error()),
         "errors": unread,

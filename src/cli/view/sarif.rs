@@ -11,6 +11,7 @@ use super::{
     plain::count,
     report::Report,
 };
+use crate::version;
 
 /// Most results that GitHub shows of one run.
 const MOST: usize = 5_000;
@@ -42,7 +43,8 @@ pub(super) fn report(report: &Report<'_>) -> String {
         "runs": [{
             "tool": {"driver": {
                 "name": "reconcile",
-                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "version": version::LINE,
+                "semanticVersion": version::VERSION,
                 "rules": rules.iter().map(|(id, (rank, about))| json!({
                     "id": id,
                     "shortDescription": {"text": about},
