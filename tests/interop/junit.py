@@ -22,7 +22,7 @@ for path in sys.argv[2:]:
     suites = []
     for suite in tree.getroot().iter("testsuite"):
         cases = suite.findall("testcase")
-        for what, tag in (("failures", "failure"), ("errors", "error")):
+        for what, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
             found = sum(case.find(tag) is not None for case in cases)
             assert int(suite.get(what)) == found, f"{path}: {suite.get('name')}: {found} {what}"
         assert int(suite.get("tests")) == len(cases), f"{path}: {suite.get('name')}"

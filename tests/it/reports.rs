@@ -73,7 +73,11 @@ fn a_plan_is_reported() {
         assert_eq!(suites[0]["properties"], json!({"unchanged": "0", "calls": "2"}));
         assert_eq!(suites[1]["name"], "cmdb");
         assert_eq!(suites[1]["cases"][0]["file"], "all.yaml");
-        assert_eq!(suites[1]["cases"][0]["found"][0][0], "failure");
+        // A change that is planned is no test that failed.
+        let found = &suites[1]["cases"][0]["found"];
+        assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
+        assert_eq!((&found[0][0], &found[0][1]), (&json!("skipped"), &json!("update")));
+        assert_eq!(found[0][2], r#"update: ports 24 → 48, operator "alice" → "bob""#);
     }
     // With the calls, where they are asked for.
     assert!(!reports.text("markdown").contains("update_inst"));

@@ -1,15 +1,16 @@
-//! `JUnit`'s XML, as CI servers read test results: an object that is as declared passes.
+//! `JUnit`'s XML, as CI servers read test results: an object that is as declared passes, a change that is planned is
+//! skipped, and what went wrong fails. For `drift` a value that somebody else changed fails too.
 
 use std::borrow::Cow;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt::Write as _,
 };
 
 use super::{
     drift,
-    finding::{Finder, ONLY, authors, sides, told_of},
+    finding::{Finder, ONLY, REPORTED, authors, sides, told_of},
     follow_up::{follow_ups, headline},
     plain::{count, cut, line, visible},
     report::Report,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, render},
     engine::author::Trace,
-    model::{Change, Outcome, ResourceId},
+    model::{Change, Outcome, ResourceId, author::Verdict},
     plan::{Cause, guard},
     source::Origin,
 };
@@ -30,7 +31,7 @@ const BYTES: usize = 20_000_000;
 
 /// Why a case did not pass.
 struct Problem {
-    /// `failure` where something differs or was refused, `error` where something is wrong or unknown.
+    /// `failure` where something drifted or was refused, `error` where something is wrong or unknown.
     tag: &'static str,
     /// Its rule.
     rule: Cow<'static, str>,
@@ -43,6 +44,13 @@ enum Case {
     Passed,
     /// It passed, and this is to be said.
     Remark(String),
+    /// Its difference is left for now, which is no failure. A case that passes would hide it: GitLab and Jenkins count
+    /// skipped cases and show their messages, but not what a passing case has to say.
+    Pending {
+        /// Its rule.
+        rule: &'static str,
+        message: String,
+    },
     /// It did not pass.
     Problem(Problem),
 }
@@ -51,7 +59,7 @@ impl Case {
     fn trouble(&self) -> Option<&Problem> {
         match self {
             Self::Problem(trouble) => Some(trouble),
-            Self::Passed | Self::Remark(_) => None,
+            Self::Passed | Self::Remark(_) | Self::Pending { .. } => None,
         }
     }
 }
@@ -70,6 +78,7 @@ struct Suite {
     tests: usize,
     failures: usize,
     errors: usize,
+    skipped: usize,
 }
 
 /// Returns the run as suites: one of the run itself, and one for each target with a case for each object that differs
@@ -79,6 +88,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
     let mut suites = Suites::default();
     let outcomes: HashMap<&ResourceId, &Outcome> =
         report.outcomes.unwrap_or_default().iter().map(|(id, outcome)| (id, outcome)).collect();
+    let failing: HashSet<&ResourceId> = report.plan.iter().flat_map(|plan| plan.failing()).map(|one| &one.id).collect();
     for blocked in report.plan.iter().flat_map(|plan| &plan.blocked) {
         let (rule, message) = match &blocked.cause {
             Cause::Wrong(problems) => {
@@ -87,7 +97,11 @@ pub(super) fn report(report: &Report<'_>) -> String {
             Cause::Unread(why) => ("unread".into(), why.clone()),
             Cause::Needs(other) => ("blocked".into(), format!("it needs {other}")),
         };
-        let case = Case::Problem(Problem { tag: "error", rule, message });
+        let case = if failing.contains(&blocked.id) {
+            Case::Problem(Problem { tag: "error", rule, message })
+        } else {
+            Case::Pending { rule: REPORTED, message: format!("{message}, which is {ONLY}") }
+        };
         suites.case(&blocked.target, &blocked.id.to_string(), blocked.id.kind, &blocked.origin, &case, &finder);
     }
     for (change, is_reported) in report.differences() {
@@ -108,17 +122,25 @@ pub(super) fn report(report: &Report<'_>) -> String {
     out
 }
 
-/// Says what a difference is. What is only reported passes with a remark, but for `drift`, which looks for that.
+/// Says what a difference is. What is planned, or only reported, is skipped. `drift` looks for what others changed: that
+/// fails, and where nobody knows who did; what the manifests alone say anew is skipped.
 fn difference(change: &Change, is_reported: bool, outcome: Option<&Outcome>, trace: Option<&Trace>) -> Case {
     let failure = |rule: &'static str, message| Case::Problem(Problem { tag: "failure", rule: rule.into(), message });
     if let Some(trace) = trace {
         let only = if is_reported { format!("{ONLY}: ") } else { String::new() };
-        return failure(sides(drift::verdict(change, trace)), only + &authors(change, trace));
+        let (verdict, message) = (drift::verdict(change, trace), only + &authors(change, trace));
+        return match verdict {
+            Verdict::Edit => Case::Pending { rule: sides(verdict), message },
+            Verdict::Drift | Verdict::Unknown => failure(sides(verdict), message),
+        };
     }
     if is_reported {
-        return Case::Remark(format!("{ONLY}: {}", told_of(change)));
+        return Case::Pending { rule: REPORTED, message: format!("{ONLY}: {}", told_of(change)) };
     }
-    let Some(outcome) = outcome else { return failure(change.action.name(), told_of(change)) };
+    let Some(outcome) = outcome else {
+        let verb = change.action.name();
+        return Case::Pending { rule: verb, message: format!("{verb}: {}", told_of(change)) };
+    };
     match (trouble(outcome), outcome) {
         (None, Outcome::AlreadyTrue) => Case::Remark("it already was as planned".to_owned()),
         (None, _) => Case::Passed,
@@ -146,7 +168,12 @@ impl Suites {
                 let text = escaped(&cut(&line(text), TEXT));
                 writeln!(case, ">\n      <system-out>{text}</system-out>\n    </testcase>")
             }
-            Case::Problem(trouble) => writeln!(case, ">\n{}    </testcase>", element(trouble, &words)),
+            Case::Pending { rule, message } => {
+                writeln!(case, ">\n{}    </testcase>", element("skipped", rule, message, &words))
+            }
+            Case::Problem(Problem { tag, rule, message }) => {
+                writeln!(case, ">\n{}    </testcase>", element(tag, rule, message, &words))
+            }
         };
         self.size += case.len();
         if self.size > BYTES {
@@ -155,6 +182,7 @@ impl Suites {
         }
         let suite = self.by_name.entry(target.to_owned()).or_default();
         suite.add(&case, shown.trouble());
+        suite.skipped += usize::from(matches!(shown, Case::Pending { .. }));
     }
 }
 
@@ -219,7 +247,8 @@ fn run(report: &Report<'_>, cut: usize, finder: &Finder<'_>) -> Suite {
     }
     let words = escaped(&super::plain::cut(&words.join("\n"), TEXT));
     let head = format!("    <testcase classname=\"reconcile\" name=\"{}\">\n", report.command);
-    let found: String = troubles.iter().map(|(trouble, place)| element(trouble, place)).collect();
+    let found: String =
+        troubles.iter().map(|(trouble, place)| element(trouble.tag, &trouble.rule, &trouble.message, place)).collect();
     let out = if words.is_empty() { String::new() } else { format!("      <system-out>{words}</system-out>\n") };
     suite.add(&format!("{head}{found}{out}    </testcase>\n"), troubles.first().map(|(trouble, _)| trouble));
     suite
@@ -227,7 +256,7 @@ fn run(report: &Report<'_>, cut: usize, finder: &Finder<'_>) -> Suite {
 
 fn put(out: &mut String, name: &str, suite: &Suite) {
     let totals = counts(suite.tests, suite.failures, suite.errors);
-    let _ = writeln!(out, "  <testsuite name=\"{}\" {totals} skipped=\"0\">", escaped(name));
+    let _ = writeln!(out, "  <testsuite name=\"{}\" {totals} skipped=\"{}\">", escaped(name), suite.skipped);
     out.push_str(&suite.cases);
     out.push_str("  </testsuite>\n");
 }
@@ -236,8 +265,7 @@ fn counts(tests: usize, failures: usize, errors: usize) -> String {
     format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"")
 }
 
-fn element(trouble: &Problem, place: &str) -> String {
-    let Problem { tag, rule, message } = trouble;
+fn element(tag: &str, rule: &str, message: &str, place: &str) -> String {
     let message = line(message);
     let (short, long) = (escaped(&cut(&message, 200)), escaped(&cut(&message, TEXT)));
     let place = escaped(place);
