@@ -45,6 +45,15 @@ bench *flags:
     cargo build --release --locked
     benches/run.py --check {{flags}}
 
+# Takes the baseline of instruction counts anew: behind a change that is meant to cost more, or that costs less.
+instructions:
+    cargo build --release --locked
+    benches/instructions.py --write
+
+# The tables and plots of the documentation, from benches/results/latest.json.
+performance:
+    benches/report.py
+
 # How fast the sandbox is.
 bench-sandbox:
     cargo bench --locked

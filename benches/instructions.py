@@ -21,6 +21,16 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BASELINE = ROOT / "benches/instructions.json"
 # How far above the baseline a count may be. Hash seeds and the order of threads move it by much less.
 MARGIN = 0.05
+_PLAN = ["plan", "--detailed-exitcode", "--quiet"]
+_APPLY = ["apply", "--auto-approve", "--quiet"]
+# What is counted: the command, the kind, and what of the live state differs.
+COUNTS = {
+    "load": (["validate"], "instances", "none"),
+    "plan of instances": (_PLAN, "instances", "none"),
+    "plan of apps": (_PLAN, "apps", "none"),
+    "apply of 1 %, instances": (_APPLY, "instances", "percent"),
+    "apply of 1 %, apps": (_APPLY, "apps", "percent"),
+}
 
 
 def compare(baseline, counts, margin=MARGIN):
@@ -69,7 +79,7 @@ class Counter:
         shutil.rmtree(state, ignore_errors=True)
         (self.work / "no-certificates").mkdir(exist_ok=True)
         environment = {
-            "PATH": "/usr/bin:/bin", "HOME": str(self.work), "LANG": "C.UTF-8", "TZ": "UTC", "FLOOR_SECRET": "a-long-secret",
+            "RECONCILE_STATE_DIR": str(state), "PATH": "/usr/bin:/bin", "HOME": str(self.work), "LANG": "C.UTF-8", "TZ": "UTC", "FLOOR_SECRET": "a-long-secret",
             # Opening the machine's own certificates costs as many instructions as it has certificates.
             "SSL_CERT_DIR": str(self.work / "no-certificates"), "SSL_CERT_FILE": "/dev/null",
         }
@@ -86,17 +96,8 @@ class Counter:
         return int(collected[1])
 
     def all(self):
-        state = ["--state-dir", str(self.work / "state")]
-        plan = ["plan", "--detailed-exitcode", "--quiet"]
-        apply = ["apply", "--auto-approve", "--quiet", *state]
         counts = {}
-        for name, arguments, kind, changed in (
-            ("load", ["validate"], "instances", "none"),
-            ("plan of instances", plan, "instances", "none"),
-            ("plan of apps", plan, "apps", "none"),
-            ("apply of 1 %, instances", apply, "instances", "percent"),
-            ("apply of 1 %, apps", apply, "apps", "percent"),
-        ):
+        for name, (arguments, kind, changed) in COUNTS.items():
             counts[name] = self.count(arguments, kind, changed)
             print(f"{name}: {counts[name]:,}", file=sys.stderr, flush=True)
         return counts

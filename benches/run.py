@@ -12,6 +12,7 @@ and ends with 1 where one is missed. Times of different days or machines cannot 
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import pathlib
@@ -295,18 +296,18 @@ def about(arguments):
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": said("git", "rev-parse", "--short", "HEAD"),
         "version": said(arguments.program, "version"),
+        "program": hashlib.sha256(pathlib.Path(arguments.program).read_bytes()).hexdigest()[:16],
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor,
         "cores": os.cpu_count(),
-    }
+    } | ({"note": arguments.note} if arguments.note else {})
 
 
 def medians(rows):
     """Returns the medians of each case and tool."""
     groups = {}
     for row in rows:
-        key = tuple(row.get(name) for name in ("case", "kind", "n", "models", "latency", "tool"))
-        groups.setdefault(key, []).append(row)
+        groups.setdefault(series(row), []).append(row)
     result = {}
     for key, group in groups.items():
         cpu = [row["user"] + row["system"] for row in group if "user" in row]
@@ -338,7 +339,19 @@ def print_table(rows):
               f"{ratio} {cpu} {row['peak'] / 1e6:8.1f} {calls} {rate}")
 
 
+def series(row):
+    """Returns what a median is taken over: all runs of a tool in a case."""
+    return tuple(row.get(name) for name in ("case", "kind", "n", "models", "latency", "tool"))
+
+
 def write(path, head, rows):
+    """Writes the runs. Cases that were measured before with the same program are kept."""
+    if path.exists():
+        before = json.loads(path.read_text())
+        if before.get("program") == head["program"]:
+            anew = {series(row) for row in rows}
+            rows = [row for row in before["runs"] if series(row) not in anew] + rows
+            rows.sort(key=lambda row: CASES.index(row["case"]))
     lines = ",\n".join("    " + json.dumps(row, ensure_ascii=False) for row in rows)
     text = json.dumps(head, ensure_ascii=False, indent=2)[:-2]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -358,6 +371,7 @@ def main():
     parser.add_argument("--program", default=str(ROOT / "target/release/reconcile"))
     parser.add_argument("--work", default=str(ROOT / "target/bench"), help="where the manifests are written")
     parser.add_argument("--out", help="where the single runs are written, such as benches/results/latest.json")
+    parser.add_argument("--note", help="what a reader of the results has to know")
     parser.add_argument("--check", action="store_true", help="compare with the goals")
     arguments = parser.parse_args()
     cases = arguments.cases.split(",")

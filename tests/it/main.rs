@@ -3,6 +3,7 @@
 
 mod acknowledgement;
 mod apply;
+mod benches;
 mod bind_info;
 mod budgets;
 mod ci_kit;
