@@ -36,7 +36,7 @@ use crate::{
 pub use debounce::Debounce;
 pub use manifests::Manifests;
 pub use metrics::Metrics;
-pub use status::{Counts, ManifestStatus, Report, Snapshot, Status, Trigger, Verdict};
+pub use status::{ByKind, Counts, ManifestStatus, Report, Snapshot, Status, Trigger, Verdict};
 
 /// Time between two looks at everything where the configuration does not say.
 pub const RESYNC: Duration = Duration::from_mins(5);

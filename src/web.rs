@@ -1,5 +1,6 @@
 //! The agent's pages over HTTP: liveness, readiness, and its numbers.
 
+mod exposition;
 mod server;
 
 use std::{io, sync::Arc, time::Duration};
@@ -7,7 +8,7 @@ use std::{io, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -31,9 +32,6 @@ const HUNG_PASS: Duration = Duration::from_mins(30);
 
 /// Most time that answers on their way get at the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
-
-/// The content type of what Prometheus reads.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Clone)]
 struct Shown {
@@ -130,10 +128,19 @@ fn unready(snapshot: &Snapshot) -> Option<&'static str> {
     }
 }
 
-async fn metrics(State(shown): State<Shown>) -> Response {
+async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &shown.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Ok(()) => {
+            let accepted: Vec<_> =
+                headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).collect();
+            let (form, text) = if exposition::wants_open_metrics(&accepted.join(",")) {
+                (exposition::OPEN_METRICS, text)
+            } else {
+                (exposition::CLASSIC, exposition::classic(&text))
+            };
+            ([(header::CONTENT_TYPE, form), (header::VARY, "accept")], text).into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

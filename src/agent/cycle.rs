@@ -20,7 +20,7 @@ use super::{
     pass,
     record::Record,
     schedule::Schedule,
-    status::{Counts, Report, Status, Trigger, Verdict},
+    status::{ByKind, Counts, Report, Status, Trigger, Verdict},
     watch::{self, Watch},
 };
 
@@ -173,6 +173,7 @@ impl Cycle {
             end: Timestamp::now(),
             verdict: Verdict::Panicked,
             counts: Counts::default(),
+            by_kind: ByKind::new(),
             drift: 0,
             error: Some(format!("the pass did not end: {}", panic_message(error))),
             retry: true,

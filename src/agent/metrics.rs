@@ -1,28 +1,32 @@
 //! Numbers for Prometheus.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet},
     metrics::{
         MetricType,
         counter::{ConstCounter, Counter},
         family::Family,
-        gauge::Gauge,
+        gauge::{ConstGauge, Gauge},
         histogram::Histogram,
     },
     registry::Registry,
 };
 
 use crate::{
-    engine::connection::RequestCounters,
+    engine::connection::{Attempted, RequestCounters, SECONDS as REQUEST_SECONDS},
     model::{Action, Outcome, ResourceId},
+    version,
 };
 
 use super::{
     manifests::Manifests,
-    status::{Report, Verdict},
+    status::{ByKind, Report, Verdict},
 };
 
 /// Seconds that tell passes apart: a local one takes milliseconds, one of many objects minutes.
@@ -31,11 +35,6 @@ const SECONDS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
     result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabel {
-    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,8 +49,7 @@ struct ChangeLabels {
 pub struct Metrics {
     passes: Family<ResultLabel, Counter>,
     changes: Family<ChangeLabels, Counter>,
-    objects: Family<StateLabel, Gauge>,
-    drift: Gauge,
+    objects: Arc<Mutex<ByKind>>,
     last_success: Gauge<f64, AtomicU64>,
     duration: Histogram,
     manifest_errors: Gauge,
@@ -62,8 +60,7 @@ impl Default for Metrics {
         Self {
             passes: Family::default(),
             changes: Family::default(),
-            objects: Family::default(),
-            drift: Gauge::default(),
+            objects: Arc::default(),
             last_success: Gauge::default(),
             duration: Histogram::new(SECONDS),
             manifest_errors: Gauge::default(),
@@ -77,15 +74,15 @@ impl Metrics {
         let mut registry = Registry::with_prefix("reconcile");
         registry.register("passes", "Passes that ended", self.passes.clone());
         registry.register("changes", "Changes that were carried out or tried", self.changes.clone());
-        registry.register("objects", "Declared objects after the last pass", self.objects.clone());
-        registry.register("drift", "Objects that the last pass found to differ", self.drift.clone());
+        registry.register_collector(Box::new(Objects(self.objects.clone())));
+        registry.register_collector(Box::new(Build));
         let help = "When a pass last found or left everything as declared";
         registry.register("last_success_timestamp_seconds", help, self.last_success.clone());
         registry.register("pass_duration_seconds", "How long passes took", self.duration.clone());
         let help = "Mistakes in the manifests, and files that could not be read";
         registry.register("manifest_errors", help, self.manifest_errors.clone());
         if let Some(counters) = counters {
-            registry.register_collector(Box::new(Calls(counters)));
+            registry.register_collector(Box::new(Requests(counters)));
         }
         registry
     }
@@ -105,10 +102,7 @@ impl Metrics {
         if !report.verdict.complete() {
             return;
         }
-        for (state, count) in report.counts.by_state() {
-            self.objects.get_or_create(&StateLabel { state }).set(number(count));
-        }
-        self.drift.set(number(report.drift));
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.by_kind);
         if report.verdict == Verdict::Converged {
             self.last_success.set(report.end.as_duration().as_secs_f64());
         }
@@ -119,17 +113,93 @@ fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The requests that were sent, read where they are counted.
+/// The objects of the last pass. All numbers are of one pass, and what is no longer declared is gone.
 #[derive(Debug)]
-struct Calls(Arc<RequestCounters>);
+struct Objects(Arc<Mutex<ByKind>>);
 
-impl Collector for Calls {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+impl Collector for Objects {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let by_kind = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let help = "Declared objects after the last pass";
+        let mut family = encoder.encode_descriptor("objects", help, None, MetricType::Gauge)?;
+        for ((target, kind), (counts, _)) in &by_kind {
+            for (state, count) in counts.by_state() {
+                let labels = [("target", &**target), ("kind", *kind), ("state", state)];
+                ConstGauge::new(number(count)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Objects that the last pass found to differ";
+        let mut family = encoder.encode_descriptor("drift", help, None, MetricType::Gauge)?;
+        for ((target, kind), (_, drift)) in &by_kind {
+            let labels = [("target", &**target), ("kind", *kind)];
+            ConstGauge::new(number(*drift)).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The version of the program.
+#[derive(Debug)]
+struct Build;
+
+impl Collector for Build {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "The version of the program, and the commit that it was built from";
+        let mut family = encoder.encode_descriptor("build_info", help, None, MetricType::Gauge)?;
+        let labels = [("version", version::NUMBER), ("commit", version::commit().unwrap_or("unknown"))];
+        ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)
+    }
+}
+
+/// The requests that were sent, read where they are counted: they move while a pass still runs.
+#[derive(Debug)]
+struct Requests(Arc<RequestCounters>);
+
+impl Collector for Requests {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut family = encoder.encode_descriptor("calls", "Requests that were sent", None, MetricType::Counter)?;
-        for (write, label) in [(false, "false"), (true, "true")] {
-            for (operation, count) in self.0.by_operation(write) {
-                let labels = [("operation", operation), ("write", label)];
-                ConstCounter::new(count as u64).encode(family.encode_family(&labels)?)?;
+        for ((target, operation, write), count) in self.0.by_target_and_operation() {
+            let write = if write { "true" } else { "false" };
+            let labels = [("target", &*target), ("operation", operation), ("write", write)];
+            ConstCounter::new(count as u64).encode(family.encode_family(&labels)?)?;
+        }
+        let targets = self.0.by_target();
+        let help = "Attempts at requests by what came of them";
+        let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
+        for (target, requests) in &targets {
+            for attempted in [Attempted::Answered, Attempted::Refused, Attempted::Failed] {
+                let count = requests.outcomes.get(&attempted).copied().unwrap_or_default();
+                let labels = [("target", &**target), ("outcome", attempted.name())];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Requests that were sent once more";
+        let mut family = encoder.encode_descriptor("retries", help, None, MetricType::Counter)?;
+        for (target, requests) in &targets {
+            ConstCounter::new(requests.retries).encode(family.encode_family(&[("target", &**target)])?)?;
+        }
+        let help = "How long requests took, from sending to the answer";
+        let mut family = encoder.encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?;
+        for (target, requests) in &targets {
+            let bounds = REQUEST_SECONDS.iter().copied().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(requests.buckets).collect();
+            let count = requests.buckets.iter().sum();
+            let labels = [("target", &**target)];
+            let mut encoder = family.encode_family(&labels)?;
+            encoder.encode_histogram::<NoLabelSet>(requests.seconds, count, &buckets, None)?;
+        }
+        let help = "1 if the platform answers, even where it refuses; 0 if the last request failed or is overdue";
+        let mut family = encoder.encode_descriptor("target_up", help, None, MetricType::Gauge)?;
+        for (target, requests) in &targets {
+            let up = i64::from(requests.is_up());
+            ConstGauge::new(up).encode(family.encode_family(&[("target", &**target)])?)?;
+        }
+        let help = "When a read was last answered";
+        let mut family =
+            encoder.encode_descriptor("target_last_read_timestamp_seconds", help, None, MetricType::Gauge)?;
+        for (target, requests) in &targets {
+            if let Some(seconds) = requests.last_read {
+                ConstGauge::new(seconds).encode(family.encode_family(&[("target", &**target)])?)?;
             }
         }
         Ok(())

@@ -34,7 +34,7 @@ use super::{
     record::Record,
     report::{Sum, sum},
     said::Said,
-    status::{Counts, Report, Trigger, Verdict},
+    status::{ByKind, Counts, Report, Trigger, Verdict},
 };
 
 /// Most changes whose authors are asked for in one pass.
@@ -80,8 +80,8 @@ impl Shared {
 pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigger, stop: &CancellationToken) -> Report {
     let start = Timestamp::now();
     let end = |sum: Sum, drift: usize| {
-        let Sum { counts, verdict, error, retry } = sum;
-        Report { trigger, start, end: Timestamp::now(), verdict, counts, drift, error, retry }
+        let Sum { counts, by_kind, verdict, error, retry } = sum;
+        Report { trigger, start, end: Timestamp::now(), verdict, counts, by_kind, drift, error, retry }
     };
     let mut desired = manifests.desired.clone();
     let unselected = shared.filter.as_ref().is_some_and(|filter| !desired.is_empty() && !desired.iter().any(&**filter));
@@ -137,7 +137,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         Mode::Enforce if plan.changes.is_empty() => Vec::new(),
         Mode::Enforce => enforce(shared, &plan, &states, read_at, stop, &log).await,
     };
-    let mut sum = sum(&plan, &outcomes, unserved.len());
+    let mut sum = sum(&plan, &outcomes, desired, &unserved);
     correct(&mut sum, &excesses, manifests, unselected);
     end(sum, plan.differing())
 }
@@ -199,7 +199,7 @@ async fn authors(readers: &[Reader], states: &mut [TargetState<'_>], plan: &Plan
 
 /// Returns what a pass comes to that was broken off before it had a plan.
 fn interrupted() -> Sum {
-    Sum { counts: Counts::default(), verdict: Verdict::Interrupted, error: None, retry: false }
+    Sum { counts: Counts::default(), by_kind: ByKind::new(), verdict: Verdict::Interrupted, error: None, retry: false }
 }
 
 /// Returns the objects whose target nobody can talk to, and says which targets these are.

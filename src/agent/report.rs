@@ -1,13 +1,16 @@
 //! The result of a pass, in numbers and words.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
-    model::{Outcome, ResourceId},
+    model::{Desired, Outcome, ResourceId},
     plan::{Blocked, Cause, Plan},
 };
 
-use super::status::{Counts, Verdict};
+use super::status::{ByKind, Counts, Verdict};
 
 /// Returns what is to be said about an outcome besides its name.
 pub(super) fn outcome_detail(outcome: &Outcome) -> String {
@@ -39,37 +42,47 @@ pub(super) fn cause(blocked: &Blocked) -> String {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) counts: Counts,
+    pub(super) by_kind: ByKind,
     pub(super) verdict: Verdict,
     pub(super) error: Option<String>,
     pub(super) retry: bool,
 }
 
+/// The state in which a pass left an object.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Changed,
+    InSync,
+    Drifted,
+    Failed,
+    Blocked,
+    Unknown,
+}
+
 /// Adds up. Without outcomes nothing was sent. `unserved` are objects whose target nobody can talk to.
-pub(super) fn sum(plan: &Plan, outcomes: &[(ResourceId, Outcome)], unserved: usize) -> Sum {
-    // An object may be enforced in some fields and reported in others; it is one object.
-    let drifted = plan.differing() - plan.changes.len();
-    let mut counts = Counts { in_sync: plan.unchanged, unknown: unserved, drifted, ..Counts::default() };
-    let mut error = (unserved > 0).then(|| "no connection to a target".to_owned());
+pub(super) fn sum(
+    plan: &Plan,
+    outcomes: &[(ResourceId, Outcome)],
+    desired: &[Desired],
+    unserved: &HashSet<&ResourceId>,
+) -> Sum {
+    let mut error = (!unserved.is_empty()).then(|| "no connection to a target".to_owned());
     let mut retry = false;
     let mut interrupted = false;
     let by_id: HashMap<&ResourceId, &Outcome> = outcomes.iter().map(|(id, outcome)| (id, outcome)).collect();
+    // By object: one may be enforced in some fields and reported in others.
+    let mut states: HashMap<&ResourceId, (&Arc<str>, State)> = HashMap::new();
+    for object in desired.iter().filter(|object| object.selected) {
+        let state = if unserved.contains(&object.id) { State::Unknown } else { State::InSync };
+        states.insert(&object.id, (&object.target, state));
+    }
+    states.extend(plan.reported.iter().map(|change| (&change.id, (&change.target, State::Drifted))));
     for change in &plan.changes {
-        let Some(outcome) = by_id.get(&change.id) else {
-            counts.drifted += 1;
-            continue;
-        };
-        let count = match outcome {
-            Outcome::Applied | Outcome::Normalised(_) => &mut counts.changed,
-            Outcome::AlreadyTrue => &mut counts.in_sync,
-            Outcome::Dropped(_) | Outcome::Overtaken(_) | Outcome::NotApplied(_) | Outcome::Refused(_) => {
-                &mut counts.failed
-            }
-            Outcome::Unknown(_) => &mut counts.unknown,
-            Outcome::Stale | Outcome::Skipped(_) | Outcome::Interrupted => &mut counts.drifted,
-        };
-        *count += 1;
-        interrupted |= **outcome == Outcome::Interrupted;
-        if !outcome.converged() && **outcome != Outcome::Interrupted {
+        let outcome = by_id.get(&change.id).copied();
+        states.insert(&change.id, (&change.target, outcome.map_or(State::Drifted, left)));
+        let Some(outcome) = outcome else { continue };
+        interrupted |= *outcome == Outcome::Interrupted;
+        if !outcome.converged() && *outcome != Outcome::Interrupted {
             retry = true;
             let message = || format!("{} {}: {}", change.id, outcome.name(), outcome_detail(outcome));
             error.get_or_insert_with(message);
@@ -77,11 +90,12 @@ pub(super) fn sum(plan: &Plan, outcomes: &[(ResourceId, Outcome)], unserved: usi
     }
     for blocked in &plan.blocked {
         let unread = matches!(blocked.cause, Cause::Unread(_));
-        *if unread { &mut counts.unknown } else { &mut counts.blocked } += 1;
+        states.insert(&blocked.id, (&blocked.target, if unread { State::Unknown } else { State::Blocked }));
         // What is declared wrongly waits for the manifests to change; what could not be read does not.
         retry |= unread;
         error.get_or_insert_with(|| format!("{}: {}", blocked.id, cause(blocked)));
     }
+    let (counts, by_kind) = count(&states, plan);
     let drifted = counts.drifted > 0 || !plan.reported.is_empty();
     let verdict = if interrupted {
         Verdict::Interrupted
@@ -92,5 +106,38 @@ pub(super) fn sum(plan: &Plan, outcomes: &[(ResourceId, Outcome)], unserved: usi
     } else {
         Verdict::Converged
     };
-    Sum { counts, verdict, error, retry }
+    Sum { counts, by_kind, verdict, error, retry }
+}
+
+/// Returns the state in which a change leaves its object.
+fn left(outcome: &Outcome) -> State {
+    match outcome {
+        Outcome::Applied | Outcome::Normalised(_) => State::Changed,
+        Outcome::AlreadyTrue => State::InSync,
+        Outcome::Dropped(_) | Outcome::Overtaken(_) | Outcome::NotApplied(_) | Outcome::Refused(_) => State::Failed,
+        Outcome::Unknown(_) => State::Unknown,
+        Outcome::Stale | Outcome::Skipped(_) | Outcome::Interrupted => State::Drifted,
+    }
+}
+
+/// Counts objects, all together and by target and kind.
+fn count(states: &HashMap<&ResourceId, (&Arc<str>, State)>, plan: &Plan) -> (Counts, ByKind) {
+    let (mut all, mut by_kind) = (Counts::default(), ByKind::new());
+    let differing: HashSet<&ResourceId> = plan.changes.iter().chain(&plan.reported).map(|change| &change.id).collect();
+    for (id, (target, state)) in states {
+        let mut one = Counts::default();
+        *match state {
+            State::Changed => &mut one.changed,
+            State::InSync => &mut one.in_sync,
+            State::Drifted => &mut one.drifted,
+            State::Failed => &mut one.failed,
+            State::Blocked => &mut one.blocked,
+            State::Unknown => &mut one.unknown,
+        } = 1;
+        let (counts, drift) = by_kind.entry(((*target).clone(), id.kind)).or_default();
+        counts.add(one);
+        all.add(one);
+        *drift += usize::from(differing.contains(id));
+    }
+    (all, by_kind)
 }

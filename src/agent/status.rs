@@ -1,6 +1,7 @@
 //! The agent's status, shared with whoever shows it.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -93,6 +94,16 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds up.
+    pub(super) fn add(&mut self, more: Self) {
+        self.in_sync += more.in_sync;
+        self.changed += more.changed;
+        self.drifted += more.drifted;
+        self.failed += more.failed;
+        self.blocked += more.blocked;
+        self.unknown += more.unknown;
+    }
+
     /// Returns the counts with the names of the states in metrics.
     pub fn by_state(&self) -> [(&'static str, usize); 6] {
         [
@@ -105,6 +116,9 @@ impl Counts {
         ]
     }
 }
+
+/// The objects of a pass by target and kind: in which states it left them, and how many of them it found to differ.
+pub type ByKind = BTreeMap<(Arc<str>, &'static str), (Counts, usize)>;
 
 /// A pass that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -120,6 +134,9 @@ pub struct Report {
     pub verdict: Verdict,
     /// How many objects are in which state.
     pub counts: Counts,
+    /// The same by target and kind.
+    #[serde(skip)]
+    pub by_kind: ByKind,
     /// Objects that differed from what is declared when they were read.
     pub drift: usize,
     /// The first thing that went wrong.

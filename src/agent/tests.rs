@@ -256,10 +256,13 @@ async fn numbers_are_counted() {
     for line in [
         "reconcile_passes_total{result=\"converged\"} 1",
         "reconcile_changes_total{kind=\"Thing\",action=\"update\",outcome=\"applied\"} 1",
-        "reconcile_objects{state=\"changed\"} 1",
-        "reconcile_drift 1",
-        "reconcile_calls_total{operation=\"get\",write=\"false\"} 2",
-        "reconcile_calls_total{operation=\"put\",write=\"true\"} 1",
+        "reconcile_objects{target=\"here\",kind=\"Thing\",state=\"changed\"} 1",
+        "reconcile_drift{target=\"here\",kind=\"Thing\"} 1",
+        "reconcile_calls_total{target=\"here\",operation=\"get\",write=\"false\"} 2",
+        "reconcile_requests_total{target=\"here\",outcome=\"answered\"} 3",
+        "reconcile_request_duration_seconds_count{target=\"here\"} 3",
+        "reconcile_target_up{target=\"here\"} 1",
+        "reconcile_calls_total{target=\"here\",operation=\"put\",write=\"true\"} 1",
         "reconcile_pass_duration_seconds_count 1",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -30,7 +30,10 @@ use super::{
     send_window::SendWindow,
     session::{Held, Session},
 };
-pub use super::{counters::RequestCounters, send_window::SendResult};
+pub use super::{
+    counters::{Attempted, RequestCounters, SECONDS},
+    send_window::SendResult,
+};
 use crate::{
     model::{Refusal, Request, Retry},
     plain::line,
@@ -246,7 +249,7 @@ impl Connection {
         let stamp = RequestContext { request_id: &request_id, now: jiff::Timestamp::now() };
         let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
         let (start, method, url) = (Instant::now(), prepared.method.as_str(), without_query(&prepared.url));
-        self.shared.counters.count(operation, window.is_some());
+        let attempt = self.shared.counters.start(&self.target.name, operation, window.is_some());
         let answer = self.transmit(operation, prepared).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);
         let answered = status.is_some();
@@ -268,6 +271,13 @@ impl Connection {
             };
             harmless(&Refusal { message, retry, ..refusal }, &request_id, endpoint)
         });
+        let attempted = match &outcome {
+            Ok(_) => Attempted::Answered,
+            // What may come from anywhere on the way proves nothing about the platform.
+            Err(refusal) if refusal.code.is_some() && !refusal.lost => Attempted::Refused,
+            Err(_) => Attempted::Failed,
+        };
+        attempt.end(attempted, self.target.platform.is_read(operation));
         CallRecord {
             target: &self.target.name,
             operation,
@@ -340,6 +350,7 @@ impl Connection {
             };
             if patience.lasts(&refusal) {
                 // It goes back into the line, which knows when.
+                self.shared.counters.retry(&self.target.name);
                 last = Some(refusal);
                 continue;
             }
@@ -347,6 +358,7 @@ impl Connection {
                 return SendResult::Answered(Err(refusal));
             };
             let (target, operation) = (&*self.target.name, request.operation);
+            self.shared.counters.retry(&self.target.name);
             tracing::warn!(target, operation, %refusal, "sent again in {}", until(pause));
             last = Some(refusal);
             match window {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::agent::{Counts, ManifestStatus, Metrics, Report, Trigger, Verdict};
+use crate::agent::{ByKind, Counts, ManifestStatus, Metrics, Report, Trigger, Verdict};
 
 struct Server {
     address: std::net::SocketAddr,
@@ -46,6 +46,7 @@ fn report() -> Report {
         end: now,
         verdict: Verdict::Converged,
         counts: Counts::default(),
+        by_kind: ByKind::new(),
         drift: 0,
         error: None,
         retry: false,
@@ -59,7 +60,7 @@ async fn health_readiness_and_numbers() {
     assert_eq!(server.get("/nothing").await, (404, "not found\n".to_owned()));
     let (code, numbers) = server.get("/metrics").await;
     assert_eq!(code, 200);
-    assert!(numbers.contains("reconcile_drift 0\n") && numbers.ends_with("# EOF\n"), "{numbers}");
+    assert!(numbers.contains("reconcile_manifest_errors 0\n") && !numbers.contains("# EOF"), "{numbers}");
     server.stop.cancel();
 }
 

@@ -305,7 +305,9 @@ fn what_is_only_reported_is_left_as_it_is() {
     let watch = Watch::start(&site, &["manifests", "--resync", "1s"]);
     expect(&site, &watch, &json!([sets_ports(48)]));
     wait_until("the drift is told", || watch.metric("reconcile_drift") == 1);
-    assert!(watch.page("/metrics").contains("reconcile_objects{state=\"drifted\"} 1"));
+    assert!(
+        watch.page("/metrics").contains("reconcile_objects{target=\"cmdb\",kind=\"Instance\",state=\"drifted\"} 1")
+    );
     site.write("manifests/core.yaml", &spec("  policy: report"));
     site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 7}));
     expect(&site, &watch, &json!([]));
@@ -323,6 +325,90 @@ fn a_platform_that_is_away_for_a_while_is_no_reason_to_end() {
     expect(&site, &watch, &json!([]));
     site.faults(&json!([]));
     expect(&site, &watch, &json!([sets_ports(48)]));
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
+fn metrics_say_which_target_is_down_and_which_drifted() {
+    let app = "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: orders}\nspec: {app: orders, fields: {remark: \
+               orders}}\n";
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48)), ("manifests/app.yaml", app)]);
+    let watch = Watch::start(&site, &["manifests", "--resync", "500ms", "--mode", "report"]);
+    let has = |line: &str| watch.page("/metrics").lines().any(|found| found == line);
+    let all = [
+        "reconcile_drift{target=\"cmdb\",kind=\"Instance\"} 1",
+        "reconcile_drift{target=\"roma\",kind=\"App\"} 0",
+        "reconcile_objects{target=\"cmdb\",kind=\"Instance\",state=\"drifted\"} 1",
+        "reconcile_objects{target=\"roma\",kind=\"App\",state=\"in_sync\"} 1",
+        "reconcile_target_up{target=\"cmdb\"} 1",
+        "reconcile_target_up{target=\"roma\"} 1",
+        "reconcile_requests_total{target=\"roma\",outcome=\"failed\"} 0",
+    ];
+    for line in all {
+        assert!(has(line), "{line} is not in\n{}", watch.page("/metrics"));
+    }
+    let version = format!("reconcile_build_info{{version=\"{}\",commit=\"", env!("CARGO_PKG_VERSION"));
+    assert!(watch.page("/metrics").contains(&version), "{}", watch.page("/metrics"));
+    for family in ["request_duration_seconds_count", "target_last_read_timestamp_seconds", "retries_total"] {
+        assert!(watch.page("/metrics").contains(&format!("reconcile_{family}{{target=\"roma\"}} ")), "{family}");
+    }
+    // The first request that fails tells, while the pass still waits to try again.
+    let start = std::time::Instant::now();
+    site.faults(&json!([{"operation": "ListRomaApp", "fault": "status", "status": 503}]));
+    wait_until("ROMA is down", || has("reconcile_target_up{target=\"roma\"} 0"));
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(has("reconcile_target_up{target=\"cmdb\"} 1"), "{}", watch.page("/metrics"));
+    assert!(!has("reconcile_requests_total{target=\"roma\",outcome=\"failed\"} 0"));
+    wait_until("it is sent again", || !has("reconcile_retries_total{target=\"roma\"} 0"));
+    site.faults(&json!([]));
+    wait_until("ROMA is up", || has("reconcile_target_up{target=\"roma\"} 1"));
+    assert_eq!(watch.end(), Some(0));
+}
+
+/// Checks metrics in the older format as `promtool check metrics` does: each sample stands behind the type and the help
+/// of its own name.
+fn check_classic(text: &str) {
+    let described = |line: &str, start: &str| Some(line.strip_prefix(start)?.split(' ').next()?.to_owned());
+    let (mut helped, mut types) = (Vec::new(), std::collections::BTreeMap::new());
+    for line in text.lines() {
+        if let Some(name) = described(line, "# HELP ") {
+            helped.push(name);
+        } else if let Some(name) = described(line, "# TYPE ") {
+            assert!(types.insert(name, line.rsplit(' ').next().unwrap_or_default()).is_none(), "{line}");
+        } else {
+            let sample = line.split(['{', ' ']).next().unwrap_or_default();
+            let ends = ["_bucket", "_sum", "_count"].iter().find_map(|end| sample.strip_suffix(end));
+            let name = ends.filter(|name| types.get(*name) == Some(&"histogram")).unwrap_or(sample);
+            assert!(types.contains_key(name) && helped.iter().any(|helped| helped == name), "{line}\n{text}");
+            assert_eq!(types[name] == "counter", name.ends_with("_total"), "{line}");
+            assert!(line.rsplit(' ').next().is_some_and(|value| value.parse::<f64>().is_ok()), "{line}");
+        }
+    }
+    let histograms = types.values().filter(|kind| **kind == "histogram").count();
+    assert_eq!(text.matches("le=\"+Inf\"").count(), histograms, "{text}");
+    assert!(types.len() > 10 && !text.contains("# EOF"), "{text}");
+}
+
+#[test]
+fn metrics_come_in_the_format_that_is_asked_for() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
+    let watch = Watch::start(&site, &["manifests", "--resync", "1h"]);
+    let ask = |accept: &str| {
+        let mut stream = std::net::TcpStream::connect(watch.pages).expect("it listens");
+        let head = format!("GET /metrics HTTP/1.1\r\nhost: localhost\r\n{accept}connection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, head.as_bytes()).expect("sent");
+        let answer = std::io::read_to_string(stream).expect("answered");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head.to_owned(), body.to_owned())
+    };
+    for accept in ["", "accept: */*\r\n", "accept: text/plain\r\n"] {
+        let (head, text) = ask(accept);
+        assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{accept}{head}");
+        check_classic(&text);
+    }
+    let (head, text) = ask("accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n");
+    assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
+    assert!(text.contains("# TYPE reconcile_passes counter\n") && text.ends_with("# EOF\n"), "{text}");
     assert_eq!(watch.end(), Some(0));
 }
 
@@ -369,7 +455,7 @@ fn a_plan_over_a_limit_is_held_and_said_once() {
     assert!(refusal.contains("changes on cmdb: 1 of 1 Instance, over the limit of 0: nothing is sent"), "{refusal}");
     let metrics = watch.page("/metrics");
     assert!(metrics.contains("reconcile_passes_total{result=\"refused\"}"), "{metrics}");
-    assert!(metrics.contains("reconcile_objects{state=\"drifted\"} 1"), "{metrics}");
+    assert!(metrics.contains("reconcile_objects{target=\"cmdb\",kind=\"Instance\",state=\"drifted\"} 1"), "{metrics}");
     assert!(watch.page("/readyz").starts_with("HTTP/1.1 200"));
     // By hand the same plan may pass.
     let acknowledgement = refusal.split('\'').nth(1).expect("the text to give").to_owned();

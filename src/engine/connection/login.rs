@@ -17,7 +17,10 @@ impl Source for Connection {
         let resolve = self.target.resolve.clone();
         let resolved = tokio::task::spawn_blocking(move || resolve()).await;
         let resolved = resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")));
-        let endpoint = resolved.map_err(|why| Refusal::new(None, format!("target `{}`: {why}", self.target.name)))?;
+        let endpoint = resolved.map_err(|why| {
+            self.shared.counters.unreachable(&self.target.name);
+            Refusal::new(None, format!("target `{}`: {why}", self.target.name))
+        })?;
         let target = &*self.target.name;
         for secret in mask::unmasked(&endpoint) {
             tracing::warn!(target, "`{secret}` is too short to be hidden: messages of the server may show it");
@@ -39,6 +42,7 @@ impl Source for Connection {
             };
             let Some(pause) = wait_for_login(&refusal, &mut waits) else { return Err(refusal) };
             let target = &*self.target.name;
+            self.shared.counters.retry(&self.target.name);
             tracing::warn!(target, operation, %refusal, "sent again in {}", until(pause));
             tokio::time::sleep(pause).await;
         }
