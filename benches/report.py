@@ -170,14 +170,14 @@ def peers(table):
     there = [peer for peer in PEERS if any(key[5] == peer for key in table)]
     lines = []
     if there:
-        lines += ["| what | objects | latency | tool | s | calls | peak memory | its time : that of reconcile |"]
-        lines += ["|---|---|---|---|---|---|---|---|"]
+        lines += ["| what | objects | latency | tool | s | processor time | calls | peak memory | its time : that of reconcile |"]
+        lines += ["|---|---|---|---|---|---|---|---|---|"]
     for (case, kind, n, models, latency, tool), row in table.items():
         own = table.get((case, kind, n, models, latency, "reconcile"))
         if tool in there and own:
             lines.append(
-                f"| {kind}: {CASES[case]} | {n:,} | {latency} ms | {TOOLS[tool][0]} | {seconds(row['wall'])} | {row['calls']:,} "
-                f"| {row['peak'] / 1e6:.0f} MB | {row['wall'] / own['wall']:.0f} × |"
+                f"| {kind}: {CASES[case]} | {n:,} | {latency} ms | {TOOLS[tool][0]} | {seconds(row['wall'])} "
+                f"| {row['cpu']:.2f} s | {row['calls']:,} | {row['peak'] / 1e6:.0f} MB | {row['wall'] / own['wall']:.0f} × |"
             )
     absent = [TOOLS[peer][0] for peer in PEERS if peer not in there]
     if absent:

@@ -28,6 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benches"))
 
 import goals  # noqa: E402
+from peers import peers  # noqa: E402
 import sandbox_states  # noqa: E402
 
 SECRET = "a-long-secret-of-the-floor"
@@ -96,7 +97,7 @@ class Bench:
         self.launcher.stdin.flush()
         cost = json.loads(self.launcher.stdout.readline())
         if cost["code"] not in codes:
-            error = pathlib.Path(stderr).read_text()[-2000:]
+            error = "".join(pathlib.Path(file).read_text()[-2000:] for file in (stdout, stderr))
             raise SystemExit(f"{' '.join(command)} ended with {cost['code']}:\n{error}")
         return cost
 
@@ -117,6 +118,8 @@ class Bench:
             return command + ["--endpoint", self.endpoint, "--do", doing]
         if tool == "validate":
             return [self.program, "validate", str(directory)]
+        if tool in peers.NAMES:
+            return peers.command(tool, self, case, kind, n)
         if case in ("noop", "models"):
             # With this flag, a plan that sees a change where there is none ends with 2, and is no measurement.
             return [self.program, "plan", "--detailed-exitcode", "--quiet", str(directory)]
@@ -128,9 +131,10 @@ class Bench:
         directory, size = self.manifests(kind, n, models, "present" if case == "creates" else "")
         for run in range(self.runs(n)):
             for tool in tools:
+                command = self.command(tool, case, kind, n, models, directory)
                 if tool != "validate":
                     self.world(kind, n, changed, models, latency)
-                cost = self.measure(self.command(tool, case, kind, n, models, directory))
+                cost = self.measure(command)
                 if tool != "validate":
                     report = self.ask("/_stub/report")
                     if not report["as_declared"] or report["refused"]:
@@ -157,8 +161,11 @@ class Bench:
             # Each object is a call: a long run with latency says nothing that a shorter one does not.
             latencies = [ms for ms in self.arguments.latencies if not (case == "all" and ms and n > 1_000)]
             for kind in KINDS:
+                there = [peer for peer in self.arguments.peers if kind in peers.kinds(peer) and n <= peers.MOST]
                 for latency in latencies:
-                    self.turns(case, kind, n, latency=latency)
+                    # The peers write one object after the other: that of all says nothing that 1 % does not.
+                    also = there if case != "all" else []
+                    self.turns(case, kind, n, latency=latency, tools=("floor", "validate", "reconcile", *also))
 
     def models(self):
         for models in (4, 400):
@@ -212,7 +219,7 @@ class Bench:
 
     def watch(self):
         for n in [size for size in (10_000, 100_000) if size <= max(self.arguments.sizes)]:
-            self.watch_of(n, saves=50 if n <= 10_000 else 20)
+            self.watch_of(n, saves=self.arguments.runs or (50 if n <= 10_000 else 20))
 
     def watch_of(self, n, saves):
         directory, size = self.manifests("instances", n, models=4)
@@ -367,10 +374,11 @@ def main():
     parser.add_argument("--cases", default=",".join(CASES), help="of " + ", ".join(CASES))
     parser.add_argument("--sizes", type=numbers, default=[1_000, 10_000, 100_000])
     parser.add_argument("--latencies", type=numbers, default=[0, 20], help="of the server, in milliseconds")
-    parser.add_argument("--runs", type=int, help="of each tool; by default 5, and 3 above 1,000 objects")
+    parser.add_argument("--runs", type=int, help="of each tool; by default 5, and 3 above 1,000 objects. Saves of `watch`: 50, and 20 of 100,000")
     parser.add_argument("--program", default=str(ROOT / "target/release/reconcile"))
     parser.add_argument("--work", default=str(ROOT / "target/bench"), help="where the manifests are written")
     parser.add_argument("--out", help="where the single runs are written, such as benches/results/latest.json")
+    parser.add_argument("--peers", type=lambda text: text.split(","), default=[], help="other tools: " + ", ".join(peers.NAMES))
     parser.add_argument("--note", help="what a reader of the results has to know")
     parser.add_argument("--check", action="store_true", help="compare with the goals")
     arguments = parser.parse_args()

@@ -1,6 +1,8 @@
 """What the scripts make of what they measured. Run by `tests/it/benches.rs`, or `python3 -m unittest discover benches`."""
 
 import json
+import pathlib
+import tempfile
 import unittest
 
 import goals
@@ -46,6 +48,20 @@ class Goals(unittest.TestCase):
         self.assertEqual(list(goals.goals({})), [])
 
 
+class Results(unittest.TestCase):
+    def test_cases_that_the_same_program_ran_before_are_kept(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory, "results.json")
+            for program, walls, case, expected in (
+                ("a", [1.0], "noop", [1.0]),
+                ("a", [2.0], "percent", [1.0, 2.0]),
+                ("a", [3.0, 4.0], "noop", [3.0, 4.0, 2.0]),
+                ("b", [5.0], "percent", [5.0]),
+            ):
+                run.write(path, {"program": program}, rows("reconcile", walls, case=case))
+                self.assertEqual([row["wall"] for row in json.loads(path.read_text())["runs"]], expected)
+
+
 class Report(unittest.TestCase):
     def test_the_page_and_the_plots_belong_to_the_results(self):
         for path, text in report.made(json.loads(report.RESULTS.read_text())).items():
@@ -54,6 +70,11 @@ class Report(unittest.TestCase):
     def test_the_table_has_the_ratio_to_floor_and_loading(self):
         table = run.medians(rows("floor", [0.05]) + rows("validate", [0.03]) + rows("reconcile", [0.16]))
         self.assertIn("| 2.0 | 10 µs | 20 MB |", report.against_floor(table)[2])
+
+    def test_a_peer_that_is_not_there_is_named(self):
+        text = "\n".join(report.peers(run.medians(rows("reconcile", [0.1]) + rows("ansible", [2.0]))))
+        self.assertIn("| Ansible | 2.000 | 0.01 s | 3 | 20 MB | 20 × |", text)
+        self.assertTrue(text.endswith("Not measured, because not installed on that machine: Python client, OpenTofu."), text)
 
     def test_a_plot_puts_ten_times_as_much_a_decade_higher(self):
         axis = report.Axis([10, 1_000], 0, 200)

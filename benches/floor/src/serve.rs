@@ -245,6 +245,10 @@ impl Server {
                 let gone = r#"{"error_code":"ROMA.00014001","error_msg":"Application not found","request_id":"r"}"#;
                 row.map_or_else(|| (404, gone.to_owned()), |row| (200, row.text.clone()))
             }
+            ("GET", Some((_, id))) => {
+                let place = world.places.get(id.trim_start_matches('/'));
+                place.map_or_else(unknown, |place| (200, world.rows[*place].text.clone()))
+            }
             ("PUT", Some((_, id))) => {
                 drop(world);
                 let mut world = self.world.write().expect("no panic");
@@ -319,7 +323,8 @@ impl Server {
         let mut counts = self.counts.lock().expect("no panic");
         let name = operation.map_or_else(
             || {
-                let shape = if method == "PUT" { path.rsplit_once('/').map_or(path, |(above, _)| above) } else { path };
+                let shape =
+                    if path.contains("/apps/") { path.rsplit_once('/').map_or(path, |(above, _)| above) } else { path };
                 format!("{method} {shape}")
             },
             str::to_owned,
