@@ -242,6 +242,17 @@ fn an_object_that_was_removed_and_made_again() {
     site.apply();
     site.write("a.yaml", &manifest(8).replace("ports: 8", "ports: 8, operator: alice"));
     assert_eq!(seen(&site), json!({"operator": ["edit", "made", "zoe", "audit", null]}));
+    // Under another name nothing tells it from one that is new: records of removals are found by the name alone.
+    let by_serial = |ports: i64| {
+        let spec = format!("model: bk_switch, match: {{bk_asset_id: A1}}, fields: {{ports: {ports}}}");
+        document("Instance", &spec)
+    };
+    site.write("a.yaml", &by_serial(8));
+    site.apply();
+    site.edit("delete_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1}));
+    let again = json!({"bk_obj_id": "bk_switch", "bk_inst_name": "sw-1-new", "bk_asset_id": "A1", "ports": 9});
+    site.edit("create_inst", &again);
+    assert_eq!(seen(&site), json!({"ports": ["edit", "made", "zoe", "audit", null]}));
     // Of modules those of the same set count.
     let spec = "ensure: present, business: demo, set: public, module: fresh, fields: {operator: alice}";
     site.write("a.yaml", &document("Module", spec));
