@@ -62,3 +62,28 @@ fn a_list_that_never_ends_is_not_read_for_ever() {
         assert!((1..=calls).contains(&called), "{operation} {arguments:?}: {called} calls: {told}");
     }
 }
+
+#[test]
+fn service_instances_without_end_are_not_read() {
+    let manifest = PROCESS.replace("proc_num: 4", "bind_info: [{ip: 0.0.0.0, port: 80, protocol: tcp}]");
+    let body = rows(u64::MAX, "id", 1..2);
+    // Of one module, and of several, where those of the whole business may be fewer reads.
+    for (modules, calls) in [(1, 1), (2, 3)] {
+        let mut state = state();
+        for module in 0..modules {
+            state["bk-cmdb"]["modules"][module]["service_template_id"] = json!(51);
+        }
+        let site = Site::with(&state, &[("one.yaml", &manifest)]);
+        site.faults(
+            &json!([{"operation": "list_service_instance_detail", "fault": "status", "status": 200, "body": body}]),
+        );
+        let output = site.run(&["plan"]);
+        assert_eq!(output.code, Some(0), "{output}");
+        for part in
+            ["warning[P161]", "the server counts 18446744073709551615 rows, more than 1000000: the list is not read"]
+        {
+            assert!(output.all().contains(part), "{modules} {part}: {output}");
+        }
+        assert_eq!(site.reads()["list_service_instance_detail"], calls, "{modules}: {output}");
+    }
+}
