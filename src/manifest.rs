@@ -14,6 +14,7 @@ mod policy;
 mod provenance;
 mod selector;
 mod targets;
+mod variable_notes;
 mod variables;
 
 use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};

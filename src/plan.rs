@@ -157,6 +157,15 @@ impl Plan {
         self.changes.is_empty()
     }
 
+    /// Returns all diagnostics: what is wrong with blocked objects, and the remarks.
+    pub fn diagnostics_mut(&mut self) -> impl Iterator<Item = &mut Diagnostic> {
+        let wrong = self.blocked.iter_mut().filter_map(|blocked| match &mut blocked.cause {
+            Cause::Wrong(diagnostics) => Some(diagnostics),
+            Cause::Unread(_) | Cause::Needs(_) => None,
+        });
+        wrong.flatten().chain(&mut self.remarks)
+    }
+
     /// Returns how many objects are not as declared. One may be enforced in some fields and reported in others.
     pub fn differing(&self) -> usize {
         let all = self.changes.iter().chain(&self.reported).map(|change| &change.id);

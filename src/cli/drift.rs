@@ -35,7 +35,8 @@ async fn observe_and_plan(args: &DriftArgs, prepared: &Prepared, ui: &Ui) -> Exi
     let readers: Vec<_> = prepared.connected.connections.iter().map(Connection::reader).collect();
     let work = async {
         let mut states = observe(&readers, &prepared.desired).await;
-        let plan = crate::plan::plan(&states);
+        let mut plan = crate::plan::plan(&states);
+        prepared.loaded.name_variables(plan.diagnostics_mut());
         let trace = trace(&readers, &mut states, &plan).await;
         (plan, trace)
     };

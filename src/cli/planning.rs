@@ -145,6 +145,7 @@ pub(super) async fn read<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Plann
         states.iter_mut().for_each(|state| state.surplus.clear());
     }
     let mut plan = plan(&states);
+    prepared.loaded.name_variables(plan.diagnostics_mut());
     note(&readers, &mut states, &mut plan).await;
     impact(&readers, &mut states, &mut plan).await;
     let excesses = guard::excesses(&plan, &safety(prepared.loaded.config.as_ref(), args));

@@ -54,6 +54,14 @@ pub(super) fn skipped(inputs: &Inputs, config: Option<&Config>) -> Vec<PathBuf> 
     named.into_iter().chain(inputs.values.iter().cloned()).collect()
 }
 
+impl LoadedInputs {
+    /// Adds to messages about declared values what is known of the variables in them.
+    pub(super) fn name_variables<'d>(&self, diagnostics: impl IntoIterator<Item = &'d mut Diagnostic>) {
+        let secrets = || self.config.as_ref().map(Config::known_secrets).unwrap_or_default();
+        self.set.provenance.name_variables(diagnostics, &self.sources, &secrets);
+    }
+}
+
 /// Reads everything that people wrote. Only a wrong command line is an error here.
 pub(super) fn read(inputs: &Inputs) -> Result<LoadedInputs, String> {
     let (mut sources, mut diagnostics, mut unread) = (Sources::default(), Vec::new(), Vec::new());
@@ -62,7 +70,9 @@ pub(super) fn read(inputs: &Inputs) -> Result<LoadedInputs, String> {
             unread.push(problem);
             None
         });
-    let variables = variables(inputs, &mut sources, &mut diagnostics)?;
+    let secrets = config.clone();
+    let variables = variables(inputs, &mut sources, &mut diagnostics)?
+        .hiding(move || secrets.as_ref().map(Config::known_secrets).unwrap_or_default());
     let skipped = skipped(inputs, config.as_ref());
     let paths = inputs::paths(inputs);
     let search = manifest::Search {

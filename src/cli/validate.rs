@@ -89,7 +89,9 @@ async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> Exit
     let findings = check(&readers, desired).await;
     ui.events.read(connected.shared.counters());
     planning::end(connected).await;
-    loaded.diagnostics.extend(findings.diagnostics);
+    let mut diagnostics = findings.diagnostics;
+    loaded.name_variables(&mut diagnostics);
+    loaded.diagnostics.extend(diagnostics);
     loaded.unread.extend(findings.unread);
     if !loaded.unread.is_empty() {
         ExitStatus::Partial

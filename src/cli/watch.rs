@@ -54,7 +54,10 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
         &mut diagnostics,
     )
     .map_err(CommandError::failed)?;
-    let variables = setup::variables(&args.inputs, &mut sources, &mut diagnostics).map_err(CommandError::usage)?;
+    let secrets = config.clone();
+    let variables = setup::variables(&args.inputs, &mut sources, &mut diagnostics)
+        .map_err(CommandError::usage)?
+        .hiding(move || secrets.as_ref().map(config::Config::known_secrets).unwrap_or_default());
     configuration::notes(&args.inputs).iter().for_each(|note| tracing::info!("{note}"));
     ui.diagnostics(&diagnostics, &sources);
     if diagnostics.iter().any(Diagnostic::is_error) {

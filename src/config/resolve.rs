@@ -11,9 +11,29 @@ use std::{
 
 use super::program::{self, MAX_BYTES};
 use crate::{
-    config::{Setting, Source, Target},
+    config::{Config, Setting, Source, Target},
+    files,
     provider::{Environment, SettingValues},
 };
+
+/// Most bytes of a file that is read to know its secret.
+const SECRET: u64 = 64 << 10;
+
+impl Config {
+    /// Returns the secrets of all targets that can be had without running a program, so that messages can leave them out.
+    /// What cannot be read is left out: it is an error where it is needed.
+    pub fn known_secrets(&self) -> Vec<String> {
+        let fetched = self.targets.iter().flat_map(|target| target.secrets.values()).filter_map(|source| {
+            let text = match &source.value {
+                Source::Env(name) => env::var(name).ok()?,
+                Source::File(path) => String::from_utf8(files::read(path, SECRET).ok()?).ok()?,
+                Source::Command(_) => return None,
+            };
+            Some(text.trim().to_owned())
+        });
+        fetched.filter(|secret| !secret.is_empty()).collect()
+    }
+}
 
 /// A value that could not be fetched.
 #[derive(Debug, thiserror::Error)]

@@ -56,6 +56,7 @@ pub fn decode(
     check::same_object(&mut set, &mut diagnostics);
     check::references(&mut set, &declared, unread, &mut diagnostics);
     without_doubled(&mut diagnostics);
+    set.provenance.name_variables(&mut diagnostics, sources, &|| variables.secrets());
     if set.unplaced {
         // Any of them may be meant, and what the base says may be what the overlay is there to prevent.
         let desired = std::mem::take(&mut set.desired);

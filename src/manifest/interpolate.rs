@@ -120,8 +120,10 @@ fn replace<'s>(scalar: &Scalar<'_>, variables: &Variables) -> Result<(Scalar<'s>
             Part::Variable { name, default } => match value(name, *default, variables) {
                 Some(value) => {
                     text.push_str(&value.text);
-                    uses.push(Use { name: (*name).into(), given: value.given.clone() });
-                    single = (length == scalar.text.len()).then_some(value.plain);
+                    let is_whole = length == scalar.text.len();
+                    let (name, text) = ((*name).into(), (*value.text).into());
+                    uses.push(Use { name, given: value.given.clone(), text, is_whole });
+                    single = is_whole.then_some(value.plain);
                 }
                 None => problems.push(Problem { start, length, unset: Some((*name).to_owned()) }),
             },

@@ -19,6 +19,10 @@ pub struct Use {
     pub name: Arc<str>,
     /// Where its value came from.
     pub given: Given,
+    /// Its value.
+    pub text: Arc<str>,
+    /// The scalar is nothing but the variable.
+    pub is_whole: bool,
 }
 
 /// One step on the way of a value.

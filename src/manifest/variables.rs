@@ -1,6 +1,6 @@
 //! Variables: where their values come from, and which source wins.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -47,6 +47,17 @@ impl Variable {
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
     layers: Vec<BTreeMap<String, Variable>>,
+    secrets: Secrets,
+}
+
+/// Finds the secrets that messages must not show.
+#[derive(Clone, Default)]
+struct Secrets(Option<Arc<dyn Fn() -> Vec<String> + Send + Sync>>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets")
+    }
 }
 
 /// A `--set` that cannot be read.
@@ -60,6 +71,18 @@ impl Variables {
     pub fn over(mut self, layer: BTreeMap<String, Variable>) -> Self {
         self.layers.push(layer);
         self
+    }
+
+    /// Sets what finds the secrets of the configuration. A variable may hold one; no message shows it then.
+    #[must_use]
+    pub fn hiding(mut self, secrets: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.secrets = Secrets(Some(Arc::new(secrets)));
+        self
+    }
+
+    /// Returns the secrets that messages must not show.
+    pub fn secrets(&self) -> Vec<String> {
+        self.secrets.0.as_ref().map(|secrets| secrets()).unwrap_or_default()
     }
 
     /// Adds values such as `NAME=VALUE`, of which the last wins.

@@ -79,3 +79,74 @@ spec: {association: switch_rack, source: {model: bk_switch, id: 1}, mode: exact,
     assert_eq!(output.code, Some(1), "{output}");
     assert!(output.stderr.contains("error[M345]"), "{output}");
 }
+
+/// A process template whose number of processes is a variable, and an object whose policy is one.
+fn with_variables() -> String {
+    let template = "apiVersion: bk-cmdb/v1\nkind: ProcessTemplate\nmetadata: {name: nginx}\nspec:\n  serviceTemplate: \
+                    nginx\n  process: nginx\n  business: demo\n  properties:\n    proc_num: ${WORKERS:-2}\n";
+    format!(
+        "{template}---\n{}",
+        switch("core", "bk_asset_id: A1", "ports: 48").replace("---", "  policy: ${POLICY:-report}\n")
+    )
+}
+
+#[test]
+fn a_message_about_a_variable_names_it_and_its_value() {
+    let site = Site::with(&state(), &[("all.yaml", &with_variables()), ("values.txt", "WORKERS: many\n")]);
+    let check = |arguments: &[&str], expected: &[&str]| {
+        let output = site.run(&[&["validate", "all.yaml"][..], arguments].concat());
+        for text in expected {
+            assert!(output.all().contains(text), "{arguments:?} {text}: {output}");
+        }
+    };
+    check(&["--set", "WORKERS=abc"], &["has to be a whole number, not `abc` (WORKERS, from --set)"]);
+    check(&["--set", "WORKERS=1.5"], &["not the number 1.5 (WORKERS is `1.5`, from --set)"]);
+    check(&["--values", "values.txt"], &["has to be a whole number, not `many` (WORKERS, from values.txt:1)"]);
+    check(&["--set", "POLICY=reprot"], &["`reprot`", "(POLICY, from --set)", "did you mean `report`?"]);
+    let mut command = site.command(&["validate", "all.yaml"]);
+    command.env("RECONCILE_VAR_WORKERS", "abc");
+    let output = site.end(command, "");
+    assert!(
+        output.all().contains("not `abc` (WORKERS, from the environment variable RECONCILE_VAR_WORKERS)"),
+        "{output}"
+    );
+    site.write("all.yaml", &with_variables().replace(":-2", ":-two"));
+    check(&[], &["not `two` (WORKERS, from its default)"]);
+    // What only the server knows.
+    site.write(
+        "all.yaml",
+        &switch("core", "bk_asset_id: A1", "ports: 1").replace("{ports: 1}", "\n    ports: ${PORTS}"),
+    );
+    for command in [&["plan"][..], &["validate", "--online"], &["drift"]] {
+        let output = site.run(&[command, &["all.yaml", "--set", "PORTS=many"]].concat());
+        assert!(output.all().contains("many") && output.all().contains("(PORTS"), "{command:?}: {output}");
+        assert!(output.all().contains(", from --set)"), "{command:?}: {output}");
+    }
+}
+
+#[test]
+fn a_message_about_a_variable_shows_no_secret() {
+    const CANARY: &str = "canary-5f1d";
+    let site = Site::with(&state(), &[("all.yaml", &with_variables()), ("app-secret.txt", CANARY)]);
+    for (name, value) in
+        [("WORKERS", CANARY), ("POLICY", CANARY), ("WORKERS", "x-canary-5f1d-y"), ("WORKERS", "canary-5f")]
+    {
+        for command in [&["validate"][..], &["plan"], &["plan", "-o", "json"], &["drift"], &["validate", "--online"]] {
+            let assignment = format!("{name}={value}");
+            let output = site.run(&[command, &["all.yaml", "--set", &assignment]].concat());
+            assert!(output.all().contains(&format!("({name}, from --set)")), "{command:?}: {output}");
+            assert!(!output.all().contains("canary"), "{command:?} {assignment}: {output}");
+        }
+    }
+    // One that the environment holds.
+    site.write(
+        "reconcile.yaml",
+        &std::fs::read_to_string(site.path().join("reconcile.yaml"))
+            .expect("it is there")
+            .replace("file: app-secret.txt", "env: SECRET"),
+    );
+    let mut command = site.command(&["validate", "all.yaml", "--set", &format!("POLICY={CANARY}")]);
+    command.env("SECRET", CANARY);
+    let output = site.end(command, "");
+    assert!(output.all().contains("(POLICY, from --set)") && !output.all().contains(CANARY), "{output}");
+}
