@@ -32,7 +32,8 @@ fn main() {
             (format!("{number}+{short}{mark}"), format!("{short}{word}"))
         }
     };
-    let line = format!("{number} ({shown}{})", date.iter().map(|date| format!(", {date}")).collect::<String>());
+    let day = date.as_ref().map(|date| format!(", {date}")).unwrap_or_default();
+    let line = format!("{number} ({shown}{day})");
     println!("cargo::rustc-env=RECONCILE_VERSION={version}");
     println!("cargo::rustc-env=RECONCILE_VERSION_LINE={line}");
     println!("cargo::rustc-env=RECONCILE_COMMIT={}", commit.as_ref().map_or("", |commit| &commit.hash));

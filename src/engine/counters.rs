@@ -62,11 +62,13 @@ impl TargetRequests {
     }
 }
 
+/// The number of requests by target and operation, with true for those that write.
+pub(super) type SentCounts = BTreeMap<(Arc<str>, &'static str, bool), usize>;
+
 /// Counts what was sent.
 #[derive(Debug, Default)]
 pub struct RequestCounters {
-    /// By target and operation, with true for those that write.
-    sent: Mutex<BTreeMap<(Arc<str>, &'static str, bool), usize>>,
+    sent: Mutex<SentCounts>,
     targets: Mutex<BTreeMap<Arc<str>, TargetRequests>>,
 }
 
@@ -92,7 +94,7 @@ impl RequestCounters {
         self.targets().entry(target.clone()).or_default().last = Some(Attempted::Failed);
     }
 
-    fn sent(&self) -> MutexGuard<'_, BTreeMap<(Arc<str>, &'static str, bool), usize>> {
+    fn sent(&self) -> MutexGuard<'_, SentCounts> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -117,7 +119,7 @@ impl RequestCounters {
     }
 
     /// Returns the number of requests by target and operation, with true for those that write.
-    pub fn by_target_and_operation(&self) -> BTreeMap<(Arc<str>, &'static str, bool), usize> {
+    pub fn by_target_and_operation(&self) -> SentCounts {
         self.sent().clone()
     }
 

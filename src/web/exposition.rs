@@ -2,13 +2,13 @@
 
 use std::{collections::HashSet, fmt::Write as _};
 
-/// The content type of OpenMetrics.
+/// The content type of `OpenMetrics`.
 pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The content type of the older format of Prometheus.
 pub(super) const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Returns true if a client wants OpenMetrics. As with other programs, who does not ask for it gets the older format,
+/// Returns true if a client wants `OpenMetrics`. As with other programs, who does not ask for it gets the older format,
 /// which everything reads.
 pub(super) fn wants_open_metrics(accept: &str) -> bool {
     let quality = |wanted: &str| {
@@ -24,8 +24,8 @@ pub(super) fn wants_open_metrics(accept: &str) -> bool {
     open_metrics > 0.0 && open_metrics >= quality("text/plain")
 }
 
-/// Returns metrics in the older format, from OpenMetrics. There a counter's description goes by the name of its sample,
-/// which ends with `_total`.
+/// Returns metrics in the older format, from `OpenMetrics`. There a counter is described by the name of its sample, which
+/// ends with `_total`.
 pub(super) fn classic(open_metrics: &str) -> String {
     let counters: HashSet<&str> =
         open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
