@@ -29,6 +29,12 @@ def goals(table):
             what = f"{case}, {n} {kind}, {latency} ms: {factor} × floor" + (" + parsing" if with_parsing else "")
             yield most(what, own["wall"], goal, "{:.3f} s")
 
+    for (case, kind, n, models, latency, tool), own in table.items():
+        floor = table.get((case, kind, n, models, latency, "floor"))
+        if floor and tool == "reconcile" and case in ("noop", "models"):
+            # The state of the ROMA instance, or the definition of each model.
+            extra = 1 if kind == "apps" else models
+            yield most(f"{case}, {n} {kind} of {models} models, {latency} ms: calls", own["calls"], floor["calls"] + extra, "{}")
     for kind in ("apps", "instances"):
         yield from beside_floor("noop", kind, 1_000, 20, 1.2)
         yield from beside_floor("percent", kind, 1_000, 20, 1.2)

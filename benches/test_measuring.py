@@ -42,6 +42,11 @@ class Goals(unittest.TestCase):
         for wall, expected in ((0.079, True), (0.081, False)):
             table = run.medians(rows("floor", [0.05]) + rows("validate", [0.02]) + rows("reconcile", [wall, wall, 9.0]))
             found = list(goals.goals(table))
+            self.assertEqual([is_met for *_, is_met in found], [True, expected], found)
+
+    def test_a_plan_may_ask_for_one_thing_more_than_the_floor(self):
+        for calls, expected in ((4, True), (5, False)):
+            found = list(goals.goals(run.medians(rows("floor", [0.05]) + rows("reconcile", [0.06], calls=calls))))
             self.assertEqual([is_met for *_, is_met in found], [expected], found)
 
     def test_what_was_not_measured_has_no_goal(self):
