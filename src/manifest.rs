@@ -10,6 +10,7 @@ mod envelope;
 mod interpolate;
 mod ours;
 mod overlay;
+mod parallel;
 mod policy;
 mod provenance;
 mod selector;
@@ -21,7 +22,7 @@ use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-pub use decode::decode;
+pub use decode::{Options, Retain, decode, decode_with};
 pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover};
 pub use provenance::{Provenance, Use, Via};
 pub use selector::{Selector, SelectorError};

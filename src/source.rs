@@ -3,7 +3,11 @@
 //! A place is a range of bytes in one file ([`Origin`]); people are shown a [`Position`]: line and column,
 //! both from 1, the column counted in characters.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use crate::plain::line;
 
@@ -92,10 +96,19 @@ impl fmt::Display for Position {
 struct Source {
     path: Arc<str>,
     text: Arc<str>,
-    /// Byte offset of the first byte of every line.
-    lines: Vec<u32>,
+    /// Byte offset of the first byte of every line, once a place is asked for.
+    lines: OnceLock<Vec<u32>>,
     /// Places of a text that is not at hand: line and column. Their offsets count them.
     marks: Option<Vec<(usize, usize)>>,
+}
+
+impl Source {
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let ends = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            std::iter::once(0).chain(ends.map(|(at, _)| offset(at + 1))).collect()
+        })
+    }
 }
 
 /// All texts of one run.
@@ -107,12 +120,8 @@ pub struct Sources {
 impl Sources {
     /// Takes in a text and returns its name. Texts over 4 GiB are cut off by the reader before this.
     pub fn add(&mut self, path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> FileId {
-        let text = text.into();
-        let lines = std::iter::once(0)
-            .chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| offset(at + 1)))
-            .collect();
         let id = FileId(offset(self.files.len()));
-        self.files.push(Source { path: path.into(), text, lines, marks: None });
+        self.files.push(Source { path: path.into(), text: text.into(), lines: OnceLock::new(), marks: None });
         id
     }
 
@@ -153,8 +162,9 @@ impl Sources {
             let (line, column) = marks.get(origin.bytes.start as usize).copied().unwrap_or((1, 1));
             return Position { file: source.path.clone(), line, column };
         }
-        let line = source.lines.partition_point(|start| *start <= origin.bytes.start).saturating_sub(1);
-        let start = source.lines[line] as usize;
+        let lines = source.lines();
+        let line = lines.partition_point(|start| *start <= origin.bytes.start).saturating_sub(1);
+        let start = lines[line] as usize;
         let end = (origin.bytes.start as usize).min(source.text.len());
         let before = source.text.get(start..end).unwrap_or_default().trim_start_matches('\u{feff}');
         Position { file: source.path.clone(), line: line + 1, column: before.chars().count() + 1 }
@@ -168,10 +178,11 @@ impl Sources {
             // Nothing can be cut out of a text that is not at hand.
             return (1..1, self.position(origin).line);
         }
-        let at = |byte: u32| source.lines.partition_point(|start| *start <= byte).saturating_sub(1);
+        let lines = source.lines();
+        let at = |byte: u32| lines.partition_point(|start| *start <= byte).saturating_sub(1);
         let (first, last) = (at(origin.bytes.start), at(origin.bytes.end.saturating_sub(1).max(origin.bytes.start)));
-        let end = source.lines.get(last + 1).map_or(source.text.len(), |next| *next as usize);
-        (source.lines[first] as usize..end, first + 1)
+        let end = lines.get(last + 1).map_or(source.text.len(), |next| *next as usize);
+        (lines[first] as usize..end, first + 1)
     }
 
     fn source(&self, file: FileId) -> &Source {

@@ -85,6 +85,10 @@ impl Manifests {
     }
 }
 
+/// Nothing that the agent reports says how values came about.
+const OPTIONS: manifest::Options =
+    manifest::Options { threads: None, retain: manifest::Retain::Objects, without_places: true };
+
 /// Reads the files. Returns nothing where they say, and cannot say, the same as before.
 pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<Manifests> {
     let mut sources = Sources::default();
@@ -101,7 +105,7 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<
         return None;
     }
     let Location { platforms, targets, variables, .. } = location;
-    let (set, diagnostics) = manifest::decode(&sources, &found, platforms, targets, variables);
+    let (set, diagnostics) = manifest::decode_with(&OPTIONS, &sources, &found, platforms, targets, variables);
     // A directory that is not mounted, or was swept away, is empty too.
     let unread = !unreadable.is_empty() || diagnostics.iter().any(Diagnostic::is_error);
     let vanished = set.documents == 0 && !unread && !location.allow_empty;

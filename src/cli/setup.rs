@@ -64,6 +64,11 @@ impl LoadedInputs {
 
 /// Reads everything that people wrote. Only a wrong command line is an error here.
 pub(super) fn read(inputs: &Inputs) -> Result<LoadedInputs, String> {
+    read_with(inputs, &manifest::Options::default())
+}
+
+/// Reads everything that people wrote, as far as a command needs it.
+pub(super) fn read_with(inputs: &Inputs, options: &manifest::Options) -> Result<LoadedInputs, String> {
     let (mut sources, mut diagnostics, mut unread) = (Sources::default(), Vec::new(), Vec::new());
     let config = configuration::read(inputs.config.as_deref(), &inputs::paths(inputs), &mut sources, &mut diagnostics)
         .unwrap_or_else(|problem| {
@@ -84,7 +89,7 @@ pub(super) fn read(inputs: &Inputs) -> Result<LoadedInputs, String> {
     let found = manifest::discover(&search, &mut io::stdin().lock(), &mut sources);
     unread.extend(found.errors.iter().map(|error| inputs::explain(error)));
     let targets = configuration::targets(config.as_ref(), &paths);
-    let (set, problems) = manifest::decode(&sources, &found, platform::ALL, &targets, &variables);
+    let (set, problems) = manifest::decode_with(options, &sources, &found, platform::ALL, &targets, &variables);
     diagnostics.extend(problems);
     let broken = !unread.is_empty() || diagnostics.iter().any(Diagnostic::is_error);
     if !broken && set.documents == 0 && !inputs.allow_empty {

@@ -19,6 +19,7 @@ use crate::{
     config,
     diagnostic::Diagnostic,
     journal::{Journal, RunOrigin},
+    manifest::{self, Retain},
     platform,
     source::Sources,
     web,
@@ -63,9 +64,10 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(CommandError::all(Vec::new()));
     }
+    let names = manifest::Options { retain: Retain::Addresses, without_places: true, ..manifest::Options::default() };
     // A slip on the command line would be one in each pass; what the files hold may change.
     if !args.inputs.set.is_empty()
-        && let Ok(loaded) = setup::read(&args.inputs)
+        && let Ok(loaded) = setup::read_with(&args.inputs, &names)
         && !loaded.is_broken()
     {
         selection::assignments(&args.inputs, &loaded).map_err(CommandError::usage)?;

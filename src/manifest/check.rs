@@ -1,10 +1,10 @@
 //! Checks that take all documents together.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
     diagnostic::Diagnostic,
-    manifest::Set,
+    manifest::{Set, decode::Object},
     model::{Desired, Reference, ResourceId},
     source::{Origin, Sources},
     yaml::suggestion,
@@ -29,39 +29,48 @@ fn directory<'s>(origin: &Origin, sources: &'s Sources) -> Option<&'s str> {
 }
 
 /// Drops objects whose address another one has, such as a row that is listed twice.
-pub(super) fn same_address(desired: &mut Vec<Desired>, diagnostics: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<ResourceId, Origin> = HashMap::with_capacity(desired.len());
-    desired.retain(|object| {
-        if let Some(first) = seen.get(&object.id) {
-            let message = format!("{} is declared twice", object.id);
+pub(super) fn same_address(objects: &mut Vec<Object>, diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen: HashMap<&ResourceId, &Origin> = HashMap::with_capacity(objects.len());
+    let mut repeated = HashSet::new();
+    for (number, Object { desired, .. }) in objects.iter().enumerate() {
+        if let Some(first) = seen.get(&desired.id) {
+            let message = format!("{} is declared twice", desired.id);
             diagnostics
-                .push(Diagnostic::error("M010", message, &object.origin).label("again").also(first, "first here"));
-            return false;
+                .push(Diagnostic::error("M010", message, &desired.origin).label("again").also(first, "first here"));
+            repeated.insert(number);
+        } else {
+            seen.insert(&desired.id, &desired.origin);
         }
-        seen.insert(object.id.clone(), object.origin.clone());
-        true
-    });
+    }
+    drop(seen);
+    if !repeated.is_empty() {
+        let mut numbers = 0..;
+        objects.retain(|_| numbers.next().is_none_or(|number| !repeated.contains(&number)));
+    }
 }
 
 /// Reports documents that are certain to mean the same live object, because what finds it is the same. Neither can be
 /// trusted, so both are dropped.
-pub(super) fn same_object(set: &mut Set, diagnostics: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<(&str, &str, String), &Desired> = HashMap::with_capacity(set.desired.len());
-    for object in set.desired.iter().filter(|object| !object.locator.is_empty()) {
-        let locator: BTreeMap<&str, &serde_json::Value> =
-            object.locator.iter().map(|(path, located)| (&**path, &located.value)).collect();
-        let locator = serde_json::to_string(&locator).unwrap_or_default();
-        let Some(first) = seen.insert((object.id.kind, &*object.target, locator), object) else { continue };
-        let message = format!("{} means the same object as {}", object.id, first.id);
+pub(super) fn same_object(
+    objects: &mut Vec<Object>,
+    broken: &mut BTreeSet<ResourceId>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut seen: HashMap<(&str, &str, &str), &Desired> = HashMap::with_capacity(objects.len());
+    for Object { desired, locator } in objects.iter() {
+        let Some(locator) = locator else { continue };
+        let Some(first) = seen.insert((desired.id.kind, &desired.target, locator), desired) else { continue };
+        let message = format!("{} means the same object as {}", desired.id, first.id);
         diagnostics.push(
-            Diagnostic::error("M011", message, &object.origin)
+            Diagnostic::error("M011", message, &desired.origin)
                 .label("this document")
                 .also(&first.origin, "and this one")
                 .hint("declare an object in one document"),
         );
-        set.broken.extend([object.id.clone(), first.id.clone()]);
+        broken.extend([desired.id.clone(), first.id.clone()]);
     }
-    set.desired.retain(|object| !set.broken.contains(&object.id));
+    drop(seen);
+    objects.retain(|object| !broken.contains(&object.desired.id));
 }
 
 /// Reports references to documents that do not exist, and drops the objects that hold them.
@@ -71,8 +80,10 @@ pub(super) fn references(
     unread: bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let objects: HashSet<ResourceId> = set.desired.iter().map(|object| object.id.clone()).collect();
-    let exists = |id: &ResourceId| declared.contains_key(id) || objects.contains(id) || set.broken.contains(id);
+    // The objects that are documents are declared.
+    let parts: HashSet<&ResourceId> =
+        set.desired.iter().map(|object| &object.id).filter(|id| id.part.is_some()).collect();
+    let exists = |id: &ResourceId| declared.contains_key(id) || parts.contains(id) || set.broken.contains(id);
     let mut reported = HashSet::new();
     let mut dropped = Vec::new();
     for object in &set.desired {

@@ -1,18 +1,23 @@
 //! Documents → wanted states.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
+    num::NonZeroUsize,
+};
+
+use serde_json::Value;
 
 use crate::{
     diagnostic::Diagnostic,
     manifest::{
-        Discovery, Overlay, Set, Targets, Variables, check, digest, envelope,
+        Discovery, Overlay, Provenance, Set, Targets, Variables, check, digest, envelope,
         interpolate::interpolate,
         ours::{is_ours, is_stream},
         overlay::{self, Bases},
-        policy,
+        parallel, policy,
         provenance::Settings,
     },
-    model::{Desired, ResourceId},
+    model::{Desired, Fields, Locator, ResourceId, policy::Policies},
     provider::{Envelope, Platform},
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Document, Node},
@@ -20,6 +25,42 @@ use crate::{
 
 /// Codes of mistakes that leave a document unread, its name included.
 const UNREAD: [&str; 3] = ["Y001", "Y004", "Y005"];
+
+/// What is kept of what the documents say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Retain {
+    /// Everything.
+    #[default]
+    Objects,
+    /// The addresses, targets and labels of objects: enough to check a selection, not to plan.
+    Labels,
+    /// The addresses and targets of objects.
+    Addresses,
+}
+
+/// How documents are decoded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Number of threads; by default one for each processor, and fewer for little text. The result is the same.
+    pub threads: Option<NonZeroUsize>,
+    /// The parts of the objects that are returned.
+    pub retain: Retain,
+    /// Leaves out of the provenance where values are written, which only reports about values need.
+    pub without_places: bool,
+}
+
+/// Bytes of text that are worth a thread of their own.
+const SHARE: usize = 128 << 10;
+
+impl Options {
+    fn threads(&self, sources: &Sources, found: &Discovery) -> NonZeroUsize {
+        self.threads.unwrap_or_else(|| {
+            let bytes: usize = found.all().map(|file| sources.text(file).len()).sum();
+            let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+            NonZeroUsize::new(bytes / SHARE).unwrap_or(NonZeroUsize::MIN).min(processors)
+        })
+    }
+}
 
 /// Reads what files declare, with the overlays merged over them. Everything that is wrong is reported; what decodes
 /// without an error is in the set.
@@ -30,39 +71,48 @@ pub fn decode(
     targets: &Targets,
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
-    let mut decoder = Decoder {
+    decode_with(&Options::default(), sources, found, platforms, targets, variables)
+}
+
+/// Reads what files declare, as [`decode`] does, with options.
+///
+/// Files are independent until all are read: threads take them one by one and drop each tree as soon as it is decoded.
+/// What follows from several documents is worked out in the order of the files.
+pub fn decode_with(
+    options: &Options,
+    sources: &Sources,
+    found: &Discovery,
+    platforms: &[&dyn Platform],
+    targets: &Targets,
+    variables: &Variables,
+) -> (Set, Vec<Diagnostic>) {
+    let threads = options.threads(sources, found);
+    let reader = Reader { sources, platforms, targets, variables, options };
+    let mut gathered = Gathered {
         sources,
-        platforms,
-        targets,
         variables,
         set: Set { digest: digest(sources, found.all()), partial: !found.broken.is_empty(), ..Set::default() },
-        diagnostics: found.broken.clone(),
+        objects: Vec::new(),
+        diagnostics: Vec::new(),
         declared: HashMap::new(),
-        unread: !found.broken.is_empty(),
         targetless: HashSet::new(),
     };
-    let mut documents: Vec<Loaded<'_>> = Vec::new();
-    for file in &found.files {
-        let (mut loaded, unread) = decoder.load(*file, false);
-        decoder.unread |= unread;
-        documents.append(&mut loaded);
+    let mut diagnostics = found.broken.clone();
+    let mut unread = !found.broken.is_empty();
+    if found.overlays.is_empty() {
+        let work = |file| reader.decode_file(file);
+        parallel::in_order(threads, found.files.clone(), work, |(mut file, documents)| {
+            diagnostics.append(&mut file.diagnostics);
+            unread |= file.unread;
+            gathered.set.provenance.absorb(file.provenance);
+            documents.into_iter().for_each(|document| gathered.add(document));
+        });
+    } else {
+        let covered = Covered { reader: &reader, threads, overlays: &found.overlays };
+        covered.decode(&found.files, &mut diagnostics, &mut unread, &mut gathered);
     }
-    decoder.overlays(&found.overlays, &mut documents);
-    for document in documents {
-        decoder.document(document);
-    }
-    let Decoder { mut set, mut diagnostics, declared, unread, .. } = decoder;
-    check::same_address(&mut set.desired, &mut diagnostics);
-    check::same_object(&mut set, &mut diagnostics);
-    check::references(&mut set, &declared, unread, &mut diagnostics);
-    without_doubled(&mut diagnostics);
-    set.provenance.name_variables(&mut diagnostics, sources, &|| variables.secrets());
-    if set.unplaced {
-        // Any of them may be meant, and what the base says may be what the overlay is there to prevent.
-        let desired = std::mem::take(&mut set.desired);
-        set.broken.extend(desired.into_iter().map(|object| object.id));
-    }
-    (set, diagnostics)
+    diagnostics.append(&mut gathered.diagnostics);
+    (gathered.checked(unread, &mut diagnostics), diagnostics)
 }
 
 /// A document with its variables replaced.
@@ -74,125 +124,108 @@ struct Loaded<'s> {
     covered: bool,
 }
 
-struct Decoder<'a> {
+/// The findings of reading a file, beside its documents.
+#[derive(Default)]
+struct File {
+    diagnostics: Vec<Diagnostic>,
+    /// Some document could not be read at all.
+    unread: bool,
+    provenance: Provenance,
+}
+
+/// A document that was decoded for itself.
+struct Decoded {
+    file: FileId,
+    /// Its address, and where its name is written.
+    id: Option<(ResourceId, Origin)>,
+    /// A mistake was reported where its name is written.
+    is_name_wrong: bool,
+    /// Its problems; the first `head` are those of its envelope.
+    found: Vec<Diagnostic>,
+    head: usize,
+    objects: Vec<Object>,
+    sound: bool,
+    covered: bool,
+}
+
+/// A wanted state, and the part of it that finds the live object.
+pub(super) struct Object {
+    pub(super) desired: Desired,
+    /// The locator as JSON; `None` for an empty one.
+    pub(super) locator: Option<Box<str>>,
+}
+
+/// Reads and decodes files, each for itself.
+struct Reader<'a> {
     sources: &'a Sources,
     platforms: &'a [&'a dyn Platform],
     targets: &'a Targets,
     variables: &'a Variables,
-    set: Set,
-    diagnostics: Vec<Diagnostic>,
-    /// All documents with a kind and a name, broken ones included, and where the name is written.
-    declared: HashMap<ResourceId, Origin>,
-    /// Some document could not be read at all.
-    unread: bool,
-    /// Messages about platforms without a target.
-    targetless: HashSet<String>,
+    options: &'a Options,
 }
 
-impl<'a> Decoder<'a> {
-    /// Reads the documents of a file, which may be one of an overlay. Says also whether some could not be read at all.
-    fn load(&mut self, file: FileId, lies_over: bool) -> (Vec<Loaded<'a>>, bool) {
-        let text = self.sources.text(file);
+impl<'a> Reader<'a> {
+    /// Reads the documents of a file, which may be one of an overlay.
+    fn load(&self, id: FileId, lies_over: bool) -> (File, Vec<Loaded<'a>>) {
+        let text = self.sources.text(id);
+        let mut file = File::default();
         if is_stream(text) {
-            return (Vec::new(), false);
+            return (file, Vec::new());
         }
         let mut found = Vec::new();
-        let documents = yaml::load(file, text, &mut found);
+        let documents = yaml::load(id, text, &mut found);
         let (ours, manifests): (Vec<_>, Vec<_>) =
             documents.into_iter().partition(|document| is_ours(&document.root, lies_over, self.platforms));
-        found.retain(|diagnostic| !lies_in(diagnostic, ours.iter().map(|document| &document.root.origin)));
-        let unread = found.iter().any(|diagnostic| UNREAD.contains(&&*diagnostic.code));
+        if !found.is_empty() {
+            found.retain(|diagnostic| !lies_in(diagnostic, ours.iter().map(|document| &document.root.origin)));
+        }
+        file.unread = found.iter().any(|diagnostic| UNREAD.contains(&&*diagnostic.code));
         let mistakes: Vec<Origin> =
             found.iter().filter(|found| found.is_error()).filter_map(|found| found.origin().cloned()).collect();
-        self.diagnostics.append(&mut found);
-        let Set { provenance, .. } = &mut self.set;
+        file.diagnostics.append(&mut found);
+        // A `$` may be escaped in quotes.
+        let has_variables = text.contains(['$', '\\']);
         let loaded = manifests.into_iter().map(|mut document| {
             let mut wrong = if document.sound { Vec::new() } else { mistakes.clone() };
-            let unset = interpolate(&mut document.root, text, self.variables, provenance, &mut self.diagnostics);
-            document.sound &= unset.is_empty();
-            provenance.stand_for(std::mem::take(&mut document.aliases));
-            wrong.extend(unset);
+            if has_variables {
+                let File { diagnostics, provenance, .. } = &mut file;
+                let unset = interpolate(&mut document.root, text, self.variables, provenance, diagnostics);
+                document.sound &= unset.is_empty();
+                wrong.extend(unset);
+            }
+            file.provenance.stand_for(std::mem::take(&mut document.aliases));
             Loaded { document, wrong, covered: false }
         });
-        (loaded.collect(), unread)
+        let loaded = loaded.collect();
+        (file, loaded)
     }
 
-    /// Merges overlays over documents, one after the other.
-    fn overlays(&mut self, overlays: &[Overlay], documents: &mut [Loaded<'a>]) {
-        let mut bases = Bases::default();
-        if !overlays.is_empty() {
-            documents.iter().enumerate().for_each(|(number, loaded)| bases.add(number, &loaded.document.root));
-        }
-        for Overlay { directory, files, partial } in overlays {
-            self.set.unplaced |= partial;
-            let mut seen: HashMap<usize, Origin> = HashMap::new();
-            for file in files {
-                self.set.provenance.belongs(*file, directory);
-                let (loaded, unread) = self.load(*file, true);
-                self.set.unplaced |= unread;
-                for over in loaded {
-                    self.lay(over, &bases, documents, &mut seen);
-                }
-            }
-        }
+    /// Reads the documents of a file and decodes them.
+    fn decode_file(&self, id: FileId) -> (File, Vec<Decoded>) {
+        let (mut file, documents) = self.load(id, false);
+        let decoded: Vec<Decoded> =
+            documents.into_iter().map(|document| self.decode(document, &mut file.provenance)).collect();
+        file.provenance.sort();
+        (file, decoded)
     }
 
-    fn lay(
-        &mut self,
-        over: Loaded<'a>,
-        bases: &Bases,
-        documents: &mut [Loaded<'a>],
-        seen: &mut HashMap<usize, Origin>,
-    ) {
-        let Document { root, origin, sound, .. } = over.document;
-        let number = match bases.find(&root, &origin, self.unread) {
-            Ok(number) => number,
-            Err(diagnostic) => {
-                self.set.unplaced = true;
-                if !lies_in(&diagnostic, over.wrong.iter()) {
-                    self.diagnostics.push(diagnostic);
-                }
-                return;
-            }
-        };
-        let base = &mut documents[number];
-        base.covered = true;
-        let place = overlay::place_of_name(&root, &origin);
-        if let (Some(first), Some(name)) = (seen.get(&number), overlay::name(&root)) {
-            base.document.sound = false;
-            self.diagnostics.push(overlay::repeated(&name, place, first));
-            return;
-        }
-        seen.insert(number, place.clone());
-        base.document.sound &= sound;
-        base.wrong.extend(over.wrong);
-        overlay::merge(&mut base.document.root, root, &mut self.set.provenance);
-    }
-
-    fn document(&mut self, loaded: Loaded<'_>) {
-        self.set.documents += 1;
+    /// Decodes a document, as far as that can be done without the others.
+    fn decode(&self, loaded: Loaded<'_>, provenance: &mut Provenance) -> Decoded {
         let Loaded { document: Document { mut root, origin, sound, .. }, wrong, covered } = loaded;
-        self.set.provenance.in_force(&root);
+        if !self.options.without_places {
+            provenance.in_force(&root);
+        }
         let file = origin.file;
-
         let mut found = Vec::new();
         let head = envelope::read(&root, self.platforms, self.targets, &mut found);
         let id = match (head.kind, &head.name) {
-            (Some(kind), Some(name)) => Some(ResourceId::new(kind.name(), name.value.clone())),
+            (Some(kind), Some(name)) => Some((ResourceId::new(kind.name(), name.value.clone()), name.origin.clone())),
             _ => None,
         };
-        if let (Some(id), Some(name)) = (&id, &head.name) {
-            match self.declared.get(id) {
-                Some(first) => found.push(check::repeated_name(id, &name.origin, first, self.sources)),
-                None => {
-                    self.declared.insert(id.clone(), name.origin.clone());
-                }
-            }
-        }
+        let mut of_envelope = found.len();
         let mut desired = Vec::new();
-        let settings = Settings::of(&root);
-        let root_keys: Vec<String> = root.entries().iter().map(|(key, _)| key.key().to_owned()).collect();
-        if let (Some(kind), Some(spec)) = (head.kind, spec_of(&mut root)) {
+        let settings = if self.options.without_places { Settings::default() } else { Settings::of(&root) };
+        if let (Some(kind), Some((root_keys, spec))) = (head.kind, spec_of(&mut root)) {
             let policy = policy::common_keys(spec, &mut found);
             // Without a name or a target, which was reported, the rest of the document is still worth a look.
             let envelope = Envelope {
@@ -202,40 +235,261 @@ impl<'a> Decoder<'a> {
                 origin,
             };
             desired = kind.decode(&envelope, spec, &mut found);
-            too_far_left(&root_keys, &mut found);
+            too_far_left(&root_keys, &mut found, &mut of_envelope);
             policy.put_on(&mut desired, spec, &mut found);
         }
         let sound = sound && !found.iter().any(Diagnostic::is_error);
-        if covered && !sound {
-            self.set.covered.insert(file);
-        }
-        desired.iter().for_each(|desired| self.set.provenance.settles(&desired.id, settings.clone()));
-        self.add(id, desired, sound);
+        desired.iter().for_each(|desired| provenance.settles(&desired.id, &settings));
         // What follows from a mistake that was reported already would only distract from it.
-        found.retain(|diagnostic| !lies_in(diagnostic, wrong.iter()));
-        // A missing target is one mistake, not one of each document.
-        found.retain(|found| found.code != "M008" || self.targetless.insert(found.message.clone()));
-        self.diagnostics.append(&mut found);
+        retain(&mut found, &mut of_envelope, |diagnostic| !lies_in(diagnostic, wrong.iter()));
+        let is_name_wrong = id.as_ref().is_some_and(|(_, name)| wrong.iter().any(|place| place.contains(name)));
+        let desired = if sound { desired } else { Vec::new() };
+        let objects = desired.into_iter().map(|desired| self.object(desired)).collect();
+        Decoded { file, id, is_name_wrong, found, head: of_envelope, objects, sound, covered }
     }
 
-    fn add(&mut self, id: Option<ResourceId>, mut desired: Vec<Desired>, sound: bool) {
-        if sound {
-            self.set.desired.append(&mut desired);
-        } else {
-            self.set.broken.extend(id);
+    fn object(&self, mut desired: Desired) -> Object {
+        let locator = (!desired.locator.is_empty()).then(|| locator_text(&desired.locator).into_boxed_str());
+        if self.options.retain != Retain::Objects {
+            desired.locator = Locator::new();
+            desired.fields = Fields::new();
+            desired.policies = Policies::default();
+            desired.references.shrink_to_fit();
         }
+        if self.options.retain == Retain::Addresses {
+            desired.labels = BTreeMap::new();
+        }
+        Object { desired, locator }
     }
 }
 
+/// Returns a locator as JSON. Its names are in order.
+fn locator_text(locator: &Locator) -> String {
+    let locator: BTreeMap<&str, &Value> = locator.iter().map(|(path, located)| (&**path, &located.value)).collect();
+    serde_json::to_string(&locator).unwrap_or_default()
+}
+
+/// Base documents over which overlays are merged, one after the other.
+struct Covered<'a, 'r> {
+    reader: &'r Reader<'a>,
+    threads: NonZeroUsize,
+    overlays: &'a [Overlay],
+}
+
+/// A document of the base.
+enum Base<'a> {
+    /// No overlay is about it.
+    Decoded(Box<Decoded>),
+    Loaded(Box<Loaded<'a>>),
+}
+
+impl<'a> Covered<'a, '_> {
+    fn decode(
+        &self,
+        files: &[FileId],
+        diagnostics: &mut Vec<Diagnostic>,
+        unread: &mut bool,
+        gathered: &mut Gathered<'_>,
+    ) {
+        let mut overs: Vec<(File, Vec<Loaded<'a>>)> = Vec::new();
+        let of_overlays = self.overlays.iter().flat_map(|overlay| overlay.files.iter().copied()).collect();
+        parallel::in_order(self.threads, of_overlays, |file| self.reader.load(file, true), |over| overs.push(over));
+        let documents = overs.iter().flat_map(|(_, documents)| documents);
+        let wanted: HashSet<overlay::Name> =
+            documents.filter_map(|loaded| overlay::name(&loaded.document.root)).collect();
+
+        let mut bases = Bases::default();
+        let mut documents: Vec<Base<'a>> = Vec::new();
+        let work = |file| self.base_file(file, &wanted);
+        parallel::in_order(self.threads, files.to_vec(), work, |(mut file, found)| {
+            diagnostics.append(&mut file.diagnostics);
+            *unread |= file.unread;
+            gathered.set.provenance.absorb(file.provenance);
+            for (name, base) in found {
+                if let Some((name, version)) = name {
+                    bases.add(documents.len(), name, version);
+                }
+                documents.push(base);
+            }
+        });
+
+        let mut overs = overs.into_iter();
+        for Overlay { directory, files, partial } in self.overlays {
+            gathered.set.unplaced |= partial;
+            let mut seen: HashMap<usize, Origin> = HashMap::new();
+            for (id, (file, documents_over)) in files.iter().zip(overs.by_ref()) {
+                gathered.set.provenance.belongs(*id, directory);
+                gathered.set.provenance.absorb(file.provenance);
+                gathered.set.unplaced |= file.unread;
+                diagnostics.extend(file.diagnostics);
+                for over in documents_over {
+                    match bases.find(&over.document.root, &over.document.origin, *unread) {
+                        Ok(number) => lay(over, number, &mut documents, &mut seen, &mut gathered.set, diagnostics),
+                        Err(diagnostic) => {
+                            gathered.set.unplaced = true;
+                            if !lies_in(&diagnostic, over.wrong.iter()) {
+                                diagnostics.push(diagnostic);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+
+        let work = |base| match base {
+            Base::Decoded(decoded) => (Provenance::default(), decoded),
+            Base::Loaded(loaded) => {
+                let mut provenance = Provenance::default();
+                let decoded = Box::new(self.reader.decode(*loaded, &mut provenance));
+                provenance.sort();
+                (provenance, decoded)
+            }
+        };
+        parallel::in_order(self.threads, documents, work, |(provenance, decoded)| {
+            gathered.set.provenance.absorb(provenance);
+            gathered.add(*decoded);
+        });
+        gathered.set.provenance.sort();
+    }
+
+    /// Reads a file of the base. The documents that overlays name wait for them.
+    fn base_file(
+        &self,
+        id: FileId,
+        wanted: &HashSet<overlay::Name>,
+    ) -> (File, Vec<(Option<NameAndVersion>, Base<'a>)>) {
+        let (mut file, documents) = self.reader.load(id, false);
+        let base = |loaded: Loaded<'a>| {
+            let root = &loaded.document.root;
+            let name = overlay::name(root);
+            let is_wanted = name.as_ref().is_some_and(|name| wanted.contains(name));
+            let name = name.map(|name| (name, overlay::version(root).to_owned()));
+            let base = if is_wanted {
+                Base::Loaded(Box::new(loaded))
+            } else {
+                Base::Decoded(Box::new(self.reader.decode(loaded, &mut file.provenance)))
+            };
+            (name, base)
+        };
+        let bases = documents.into_iter().map(base).collect();
+        file.provenance.sort();
+        (file, bases)
+    }
+}
+
+type NameAndVersion = (overlay::Name, String);
+
+/// Merges a document of an overlay over a base.
+fn lay<'a>(
+    over: Loaded<'a>,
+    number: usize,
+    documents: &mut [Base<'a>],
+    seen: &mut HashMap<usize, Origin>,
+    set: &mut Set,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let Document { root, origin, sound, .. } = over.document;
+    let Base::Loaded(base) = &mut documents[number] else {
+        unreachable!("documents that an overlay names wait for it");
+    };
+    base.covered = true;
+    let place = overlay::place_of_name(&root, &origin);
+    if let (Some(first), Some(name)) = (seen.get(&number), overlay::name(&root)) {
+        base.document.sound = false;
+        diagnostics.push(overlay::repeated(&name, place, first));
+        return;
+    }
+    seen.insert(number, place.clone());
+    base.document.sound &= sound;
+    base.wrong.extend(over.wrong);
+    overlay::merge(&mut base.document.root, root, &mut set.provenance);
+}
+
+/// All that was decoded so far.
+struct Gathered<'a> {
+    sources: &'a Sources,
+    variables: &'a Variables,
+    set: Set,
+    objects: Vec<Object>,
+    /// Problems of the documents, in their order.
+    diagnostics: Vec<Diagnostic>,
+    /// All documents with a kind and a name, broken ones included, and where the name is written.
+    declared: HashMap<ResourceId, Origin>,
+    /// Messages about platforms without a target.
+    targetless: HashSet<String>,
+}
+
+impl Gathered<'_> {
+    /// Adds the next document.
+    fn add(&mut self, mut decoded: Decoded) {
+        self.set.documents += 1;
+        let id = decoded.id.map(|(id, name)| {
+            match self.declared.entry(id.clone()) {
+                Entry::Occupied(first) => {
+                    decoded.sound = false;
+                    if !decoded.is_name_wrong {
+                        let repeated = check::repeated_name(&id, &name, first.get(), self.sources);
+                        decoded.found.insert(decoded.head, repeated);
+                    }
+                }
+                Entry::Vacant(vacant) => {
+                    vacant.insert(name);
+                }
+            }
+            id
+        });
+        if decoded.covered && !decoded.sound {
+            self.set.covered.insert(decoded.file);
+        }
+        if decoded.sound {
+            self.objects.append(&mut decoded.objects);
+        } else {
+            self.set.broken.extend(id);
+        }
+        // A missing target is one mistake, not one of each document.
+        decoded.found.retain(|found| found.code != "M008" || self.targetless.insert(found.message.clone()));
+        self.diagnostics.append(&mut decoded.found);
+    }
+
+    /// Returns the set, once what takes all documents together is checked.
+    fn checked(self, unread: bool, diagnostics: &mut Vec<Diagnostic>) -> Set {
+        let Self { sources, variables, mut set, mut objects, declared, .. } = self;
+        check::same_address(&mut objects, diagnostics);
+        check::same_object(&mut objects, &mut set.broken, diagnostics);
+        set.desired = objects.into_iter().map(|object| object.desired).collect();
+        check::references(&mut set, &declared, unread, diagnostics);
+        without_doubled(diagnostics);
+        set.provenance.name_variables(diagnostics.iter_mut(), sources, &|| variables.secrets());
+        if set.unplaced {
+            // Any of them may be meant, and what the base says may be what the overlay is there to prevent.
+            let desired = std::mem::take(&mut set.desired);
+            set.broken.extend(desired.into_iter().map(|object| object.id));
+        }
+        set
+    }
+}
+
+/// Drops diagnostics, and keeps count of the first ones that are left.
+fn retain(found: &mut Vec<Diagnostic>, first: &mut usize, mut is_kept: impl FnMut(&Diagnostic) -> bool) {
+    let (mut number, mut left) = (0, 0);
+    found.retain(|diagnostic| {
+        let is_kept = is_kept(diagnostic);
+        left += usize::from(is_kept && number < *first);
+        number += 1;
+        is_kept
+    });
+    *first = left;
+}
+
 /// Makes one mistake of a key that stands beside `spec` and is missing in it.
-fn too_far_left(root_keys: &[String], found: &mut Vec<Diagnostic>) {
+fn too_far_left(root_keys: &[String], found: &mut Vec<Diagnostic>, of_envelope: &mut usize) {
     for key in root_keys {
         let unknown = format!("unknown key `{key}` in the document");
         let missing = |diagnostic: &Diagnostic| {
             diagnostic.code == "Y203" && diagnostic.message.ends_with(&format!(" needs `{key}`"))
         };
         if found.iter().any(missing) && found.iter().any(|diagnostic| diagnostic.message == unknown) {
-            found.retain(|diagnostic| !missing(diagnostic));
+            retain(found, of_envelope, |diagnostic| !missing(diagnostic));
             for problem in found.iter_mut().filter(|diagnostic| diagnostic.message == unknown) {
                 problem.hint = Some("indent it: it belongs below `spec`".to_owned());
             }
@@ -261,8 +515,11 @@ fn lies_in<'o>(diagnostic: &Diagnostic, mut places: impl Iterator<Item = &'o Ori
     diagnostic.origin().is_some_and(|origin| places.any(|place| place.contains(origin)))
 }
 
-/// Returns `spec`, which is a mapping or else reported by the kind.
-fn spec_of<'a, 's>(root: &'a mut Node<'s>) -> Option<&'a mut Node<'s>> {
+/// Returns the keys of a document that it should not have, and `spec`, which is a mapping or else reported by the kind.
+fn spec_of<'a, 's>(root: &'a mut Node<'s>) -> Option<(Vec<String>, &'a mut Node<'s>)> {
     let Content::Mapping(entries) = &mut root.content else { return None };
-    entries.iter_mut().find(|(key, _)| key.key() == "spec").map(|(_, value)| value)
+    let is_known = |key: &str| ["apiVersion", "kind", "metadata", "spec"].contains(&key);
+    let keys = entries.iter().map(|(key, _)| key.key()).filter(|key| !is_known(key)).map(str::to_owned).collect();
+    let (_, spec) = entries.iter_mut().find(|(key, _)| key.key() == "spec")?;
+    Some((keys, spec))
 }

@@ -32,10 +32,8 @@ pub(super) struct Bases {
 
 impl Bases {
     /// Takes in a document by its number.
-    pub(super) fn add(&mut self, number: usize, root: &Node<'_>) {
-        if let Some(name) = name(root) {
-            self.names.entry(name).or_insert_with(|| (number, version(root).to_owned()));
-        }
+    pub(super) fn add(&mut self, number: usize, name: Name, version: String) {
+        self.names.entry(name).or_insert((number, version));
     }
 
     /// Returns the number of the document that one of an overlay is meant for, or what is wrong.
@@ -114,6 +112,7 @@ fn lay<'s>(base: &mut Node<'s>, over: Node<'s>, provenance: &mut Provenance) {
     }
 }
 
-fn version<'a>(root: &'a Node<'_>) -> &'a str {
+/// Returns the `apiVersion` of a document; empty if it has none.
+pub(super) fn version<'a>(root: &'a Node<'_>) -> &'a str {
     root.get("apiVersion").and_then(Node::as_text).unwrap_or_default()
 }

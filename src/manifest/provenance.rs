@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
     sync::Arc,
 };
 
@@ -39,28 +40,49 @@ pub enum Via {
     },
 }
 
-/// Where a document says what is to become of its objects as a whole.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
-    target: Option<Origin>,
-    ensure: Option<Origin>,
-    protect: Option<Origin>,
-    policy: Option<Origin>,
-    field_policies: Vec<Origin>,
+/// A key that settles what is to become of the objects of a document as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Setting {
+    Target,
+    Ensure,
+    Protect,
+    Policy,
+    FieldPolicy,
 }
+
+impl Setting {
+    /// Returns its name for people.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Target => "metadata.target",
+            Self::Ensure => "ensure",
+            Self::Protect => "protect",
+            Self::Policy => "policy",
+            Self::FieldPolicy => "fieldPolicy",
+        }
+    }
+}
+
+/// Where a document says what is to become of its objects as a whole, in the order of [`Setting`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings(Vec<(Setting, Origin)>);
 
 impl Settings {
     /// Reads them from a document.
     pub(super) fn of(root: &Node<'_>) -> Self {
-        let place = |part: &str, key: &str| Some(root.get(part)?.get(key)?.origin.clone());
-        let fields = root.get("spec").and_then(|spec| spec.get("fieldPolicy"));
-        Self {
-            target: place("metadata", "target"),
-            ensure: place("spec", "ensure"),
-            protect: place("spec", "protect"),
-            policy: place("spec", "policy"),
-            field_policies: fields.into_iter().flat_map(Node::entries).map(|(_, node)| node.origin.clone()).collect(),
-        }
+        let (metadata, spec) = (root.get("metadata"), root.get("spec"));
+        let place = |setting: Setting, part: Option<&Node<'_>>, key: &str| {
+            part.and_then(|part| part.get(key)).map(|node| (setting, node.origin.clone()))
+        };
+        let fields = spec.and_then(|spec| spec.get("fieldPolicy")).into_iter().flat_map(Node::entries);
+        let objects = [
+            place(Setting::Target, metadata, "target"),
+            place(Setting::Ensure, spec, "ensure"),
+            place(Setting::Protect, spec, "protect"),
+            place(Setting::Policy, spec, "policy"),
+        ];
+        let fields = fields.map(|(_, node)| (Setting::FieldPolicy, node.origin.clone()));
+        Self(objects.into_iter().flatten().chain(fields).collect())
     }
 }
 
@@ -73,8 +95,8 @@ pub struct Provenance {
     overlays: HashMap<FileId, Arc<str>>,
     /// Values of overlays and the values that they replaced. One that several aliases brought in replaces several.
     over: HashMap<Origin, Vec<Origin>>,
-    /// The scalars in force, by file and first byte.
-    scalars: BTreeMap<(FileId, u32), Origin>,
+    /// The bytes of the scalars in force of each file; in order, and each once, when they are sorted.
+    scalars: BTreeMap<FileId, Vec<Range<u32>>>,
     /// Lists and mappings with scalars that are written elsewhere (by an alias, a merge, an overlay), and all of these.
     scattered: HashMap<Origin, Vec<Origin>>,
     settings: HashMap<ResourceId, Settings>,
@@ -102,13 +124,14 @@ impl Provenance {
         if let Some(scalars) = self.scattered.get(value) {
             return scalars.clone();
         }
-        let end = (value.file, value.bytes.end.max(value.bytes.start + 1));
-        let within: Vec<Origin> = self
-            .scalars
-            .range(value.order()..end)
-            .map(|(_, origin)| origin)
+        let end = value.bytes.end.max(value.bytes.start + 1);
+        let scalars = self.scalars.get(&value.file).map_or(&[][..], Vec::as_slice);
+        let first = scalars.partition_point(|scalar| scalar.start < value.bytes.start);
+        let within: Vec<Origin> = scalars[first..]
+            .iter()
+            .take_while(|scalar| scalar.start < end)
+            .map(|scalar| Origin { file: value.file, bytes: scalar.clone() })
             .filter(|origin| value.contains(origin))
-            .cloned()
             .collect();
         if within.is_empty() { vec![value.clone()] } else { within }
     }
@@ -142,20 +165,18 @@ impl Provenance {
     /// Returns the places that settle an action as a whole: on which target it is, and why the object is to be there or
     /// not.
     pub fn settled_by(&self, id: &ResourceId, action: Action) -> Vec<Origin> {
-        let Some(Settings { target, ensure, protect, policy, field_policies }) = self.settings.get(id) else {
-            return Vec::new();
+        let counts = |setting: Setting| match setting {
+            Setting::Target | Setting::Policy | Setting::FieldPolicy => true,
+            Setting::Ensure => action != Action::Update,
+            Setting::Protect => action == Action::Delete,
         };
-        let ensure = ensure.as_ref().filter(|_| action != Action::Update);
-        let protect = protect.as_ref().filter(|_| action == Action::Delete);
-        target.iter().chain(ensure).chain(protect).chain(policy).chain(field_policies).cloned().collect()
+        let settings = self.settings.get(id).into_iter().flat_map(|settings| &settings.0);
+        settings.filter(|(setting, _)| counts(*setting)).map(|(_, place)| place.clone()).collect()
     }
 
     /// Returns the name of what a scalar settles about an object as a whole.
     pub fn setting(&self, id: &ResourceId, scalar: &Origin) -> Option<&'static str> {
-        let Settings { target, ensure, protect, policy, field_policies } = self.settings.get(id)?;
-        let named = [("metadata.target", target), ("ensure", ensure), ("protect", protect), ("policy", policy)];
-        let value = named.into_iter().find(|(_, place)| place.as_ref() == Some(scalar)).map(|(name, _)| name);
-        value.or_else(|| field_policies.contains(scalar).then_some("fieldPolicy"))
+        self.settings.get(id)?.0.iter().find(|(_, place)| place == scalar).map(|(setting, _)| setting.name())
     }
 
     /// Returns the variables in a scalar.
@@ -185,8 +206,12 @@ impl Provenance {
     pub fn used_at(&self, value: &Origin) -> Vec<Origin> {
         let uses = |uses: &[Use]| uses.iter().any(|usage| matches!(&usage.given, Given::Values(at) if at == value));
         let is_in = |place: &&Origin| uses(self.variables(place)) || self.aliases.get(*place) == Some(value);
-        let in_force = self.scalars.values().chain(self.scattered.values().flatten());
-        let mut places: Vec<Origin> = in_force.filter(is_in).cloned().collect();
+        let scalars = self
+            .scalars
+            .iter()
+            .flat_map(|(file, scalars)| scalars.iter().map(|scalar| Origin { file: *file, bytes: scalar.clone() }));
+        let in_force = scalars.chain(self.scattered.values().flatten().cloned());
+        let mut places: Vec<Origin> = in_force.filter(|place| is_in(&place)).collect();
         places.sort_by_key(Origin::order);
         places.dedup();
         places
@@ -213,8 +238,12 @@ impl Provenance {
         }
     }
 
-    pub(super) fn settles(&mut self, id: &ResourceId, settings: Settings) {
-        self.settings.insert(id.clone(), settings);
+    pub(super) fn settles(&mut self, id: &ResourceId, settings: &Settings) {
+        if settings.0.is_empty() {
+            self.settings.remove(id);
+        } else {
+            self.settings.insert(id.clone(), settings.clone());
+        }
     }
 
     pub(super) fn stand_for(&mut self, aliases: Vec<(Origin, Origin)>) {
@@ -240,11 +269,35 @@ impl Provenance {
         self.note(root, &mut Vec::new());
     }
 
+    /// Adds what was noted of later documents. Scalars have to be sorted before places are asked for.
+    pub(super) fn absorb(&mut self, later: Self) {
+        let Self { uses, overlays, over, scalars, scattered, settings, mentioned, aliases } = later;
+        self.uses.extend(uses);
+        self.overlays.extend(overlays);
+        for (file, mut scalars) in scalars {
+            self.scalars.entry(file).or_default().append(&mut scalars);
+        }
+        over.into_iter().for_each(|(by, replaced)| merge(self.over.entry(by).or_default(), replaced));
+        scattered.into_iter().for_each(|(value, scalars)| merge(self.scattered.entry(value).or_default(), scalars));
+        self.settings.extend(settings);
+        self.mentioned.extend(mentioned);
+        self.aliases.extend(aliases);
+    }
+
+    /// Sorts the scalars in force.
+    pub(super) fn sort(&mut self) {
+        for scalars in self.scalars.values_mut() {
+            scalars.sort_unstable_by_key(|scalar| (scalar.start, scalar.end));
+            scalars.dedup();
+            scalars.shrink_to_fit();
+        }
+    }
+
     fn note(&mut self, node: &Node<'_>, seen: &mut Vec<Origin>) {
         let first = seen.len();
         match &node.content {
             Content::Scalar(_) => {
-                self.scalars.insert(node.origin.order(), node.origin.clone());
+                self.scalars.entry(node.origin.file).or_default().push(node.origin.bytes.clone());
                 seen.push(node.origin.clone());
                 return;
             }
@@ -253,12 +306,16 @@ impl Provenance {
         }
         let scalars = &seen[first..];
         if scalars.iter().any(|scalar| !node.origin.contains(scalar)) {
-            let known = self.scattered.entry(node.origin.clone()).or_default();
             // The same list may be there twice, by an alias, and hold different things since an overlay was merged.
-            let new: Vec<Origin> = scalars.iter().filter(|scalar| !known.contains(scalar)).cloned().collect();
-            known.extend(new);
+            merge(self.scattered.entry(node.origin.clone()).or_default(), scalars.to_vec());
         }
     }
+}
+
+/// Adds places that are not known yet; one that is among the new ones twice is kept twice.
+fn merge(known: &mut Vec<Origin>, mut new: Vec<Origin>) {
+    new.retain(|place| !known.contains(place));
+    known.append(&mut new);
 }
 
 impl Via {

@@ -1,5 +1,7 @@
 //! Text → documents. A syntax error costs its document, not the ones behind it.
 
+mod simple;
+
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options};
@@ -21,16 +23,23 @@ const EXPANSION: usize = 100_000;
 
 /// Reads the documents of a text. Empty ones are left out, and so are those with an error of syntax.
 pub fn load<'s>(file: FileId, text: &'s str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Document<'s>> {
+    let read = simple::documents(file, text, diagnostics, |range, diagnostics| parse(file, text, range, diagnostics));
+    read.unwrap_or_else(|| parse(file, text, 0..text.len(), diagnostics))
+}
+
+/// Parses a part of a text that holds whole documents.
+fn parse<'s>(file: FileId, text: &'s str, part: Range<usize>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Document<'s>> {
     let options = options! {
         emit_unresolved_aliases: true,
         emit_comments: false,
         flow_nesting_limit: DEPTH,
         block_nesting_limit: DEPTH,
     };
-    let mut parser = Parser::new_from_str_with_options(text, options);
+    let mut parser = Parser::new_from_str_with_options(&text[part.clone()], options);
     let mut loader = Loader {
         file,
         text,
+        start: part.start,
         diagnostics,
         documents: Vec::new(),
         errors: 0,
@@ -87,6 +96,8 @@ struct Anchored<'s> {
 struct Loader<'s, 'd> {
     file: FileId,
     text: &'s str,
+    /// The byte of the text at which the parser began.
+    start: usize,
     diagnostics: &'d mut Vec<Diagnostic>,
     documents: Vec<Document<'s>>,
     /// Errors reported for the current document.
@@ -101,7 +112,7 @@ struct Loader<'s, 'd> {
 
 impl<'s> Loader<'s, '_> {
     fn event(&mut self, event: Event<'s>, span: &Span) -> Result<(), Abandoned> {
-        let range = span.byte_range().unwrap_or_default();
+        let range = self.range(span);
         match event {
             Event::DocumentStart(..) => self.reset(),
             Event::DocumentEnd => self.end_document(),
@@ -134,6 +145,11 @@ impl<'s> Loader<'s, '_> {
         Ok(())
     }
 
+    fn range(&self, span: &Span) -> Range<usize> {
+        let range = span.byte_range().unwrap_or_default();
+        range.start + self.start..range.end + self.start
+    }
+
     fn at(&self, bytes: Range<usize>) -> Origin {
         Origin::new(self.file, bytes)
     }
@@ -156,9 +172,7 @@ impl<'s> Loader<'s, '_> {
         if matches!(&root.content, Content::Scalar(scalar) if scalar.plain && scalar.text.is_empty()) {
             return;
         }
-        let range = root.origin.range();
-        let line = self.text[range.clone()].lines().next().unwrap_or_default().len();
-        let origin = self.at(range.start..range.start + line);
+        let origin = simple::first_line(self.text, &root.origin);
         let aliases = std::mem::take(&mut self.aliases);
         self.documents.push(Document { root, origin, sound: self.errors == 0, aliases });
     }
@@ -318,7 +332,7 @@ impl<'s> Loader<'s, '_> {
     }
 
     fn refuse_tag(&mut self, tag: &Tag, refused: Refused, span: &Span, range: &Range<usize>) {
-        let range = span.tag_span().and_then(|span| span.byte_range()).unwrap_or_else(|| range.clone());
+        let range = span.tag_span().map_or_else(|| range.clone(), |span| self.range(&span));
         self.error(refused.diagnostic(&tag.original(), &self.at(range)));
     }
 
@@ -327,7 +341,7 @@ impl<'s> Loader<'s, '_> {
     }
 
     fn syntax(&mut self, error: &ScanError) {
-        self.error(report::syntax(error, self.file, self.text));
+        self.error(report::syntax(error, self.start, self.file, self.text));
     }
 
     /// Goes on behind a broken document; returns true if there is more to read.

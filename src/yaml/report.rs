@@ -11,9 +11,9 @@ use crate::{
     },
 };
 
-/// Returns the message about an error of syntax.
-pub(super) fn syntax(error: &ScanError, file: FileId, text: &str) -> Diagnostic {
-    let start = error.marker().byte_offset().unwrap_or_default().min(text.len());
+/// Returns the message about an error of syntax in a text that was parsed from a byte on.
+pub(super) fn syntax(error: &ScanError, from: usize, file: FileId, text: &str) -> Diagnostic {
+    let start = (from + error.marker().byte_offset().unwrap_or_default()).min(text.len());
     if let Some(cause) = slip::cause(file, text, start) {
         return cause;
     }

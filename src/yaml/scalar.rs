@@ -74,6 +74,10 @@ pub(super) fn doubt(text: &str) -> Option<Doubt> {
         let switch = ["yes", "no", "on", "off"].iter().any(|word| word.eq_ignore_ascii_case(text));
         return (switch && uniform).then_some(Doubt::Switch);
     }
+    // Most scalars are words; only these bytes begin a number.
+    if !matches!(first, b'0'..=b'9' | b'+' | b'-') {
+        return None;
+    }
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.len() > 1 && digits.starts_with('0') && is_digits(digits) {
         return Some(Doubt::LeadingZero);

@@ -23,6 +23,7 @@ mod language;
 mod layers;
 mod life_cycle;
 mod limits;
+mod loading;
 mod locks;
 mod module_attributes;
 mod mutation;

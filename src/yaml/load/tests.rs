@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::load;
+use super::{load, parse, simple};
 use crate::{
     diagnostic::Diagnostic,
     source::Sources,
@@ -248,7 +248,67 @@ fn tree() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Lines with most of what YAML has, simple and not.
+const LINES: &str = "k: v;a: 1;b:;- x;- k: v;-;- ;# c;;---;'q': \"r\";c: [1, a b];d: {x: y, z: [w, '1']};e: 'it''s';f: a #c;\
+    g: a#c;h: |;i: >-;text;k:  v  ;名: 值;j: -5;l: - x;m: \"a\\n\";n: http://x:80/;o: a: b;p: ~;- - x;? q;- &a x;r: *a;\
+    ...;%YAML 1.2;s: [a, b;];- [x]: y;t: yes;\tu: 1;w: 1\r;{x: y};--- x;aa: [];bb: {};cc: {x: 1, x: 2};dd: ${A};k : v;\
+    ee: [${A}];ff: \u{1};gg: \u{feff};hh: \"\";ii: ';jj: [a:b, c:1];kk: [-1, - 1];ll: {a: b c, 'd': \"e\"};- {a: b};\
+    - [1];- 'x';- \"x\": 1;mm: e\u{301};nn: 010;oo: {{ .Values.x }};'<<': {y: 1};<<: {y: 1};---#;--- ;- x: y: z;- # c;\
+    pp: # c;qq:\t1;rr: !!str 1;- x #y;'ss' : 1;tt: 'a'b;uu: [a]b;vv: [a] #c;ww: [a]#c;xx: \u{2028};yy: {a: 1}: 2;? ";
+
+fn lines() -> impl Strategy<Value = String> {
+    let kinds: Vec<&str> = LINES.split(';').collect();
+    let simple = prop::sample::select(kinds[..17].to_vec());
+    let line = prop_oneof![4 => simple, 1 => prop::sample::select(kinds)];
+    let indent = prop_oneof![3 => Just(0_usize), 2 => Just(2), 1 => 0..6_usize];
+    let lines = prop::collection::vec((indent, line), 0..14);
+    (lines, any::<bool>()).prop_map(|(lines, is_ended)| {
+        let lines: Vec<String> = lines.into_iter().map(|(indent, line)| " ".repeat(indent) + line).collect();
+        lines.join("\n") + if is_ended { "\n" } else { "" }
+    })
+}
+
+/// Reads a text in both ways and compares the trees, the places and the messages.
+fn compare(text: &str) -> Result<(), TestCaseError> {
+    let mut sources = Sources::default();
+    let file = sources.add("a.yaml", text);
+    let (mut found, mut expected) = (Vec::new(), Vec::new());
+    let documents = load(file, text, &mut found);
+    let parsed = parse(file, text, 0..text.len(), &mut expected);
+    prop_assert_eq!(documents, parsed, "{}", text);
+    prop_assert_eq!(found, expected, "{}", text);
+    Ok(())
+}
+
+#[test]
+fn manifests_are_read_without_the_parser() {
+    let text = "# two racks\n---\napiVersion: bk-cmdb/v1\nkind: Instance\nmetadata:\n  name: 机柜-1 # the first\n  labels: {a: b}\n\
+                spec:\n  match: {bk_inst_name: \"r 1\"}\n  fields:\n    units: 42\n    tags: [a, b]\n    rows:\n    - a: 1\n      b: ''\n    - x\n\n---\na:\n";
+    let mut sources = Sources::default();
+    let file = sources.add("a.yaml", text);
+    let read = simple::documents(file, text, &mut Vec::new(), |range, _| panic!("it parses {range:?}"));
+    assert_eq!(read.map(|documents| documents.len()), Some(2));
+    compare(text).expect("both ways agree");
+    let mixed = format!("{text}---\na: |\n  x\n--- \nb: no\n---\n{text}");
+    compare(&mixed).expect("both ways agree");
+    assert_eq!(show(&mixed).lines().count(), 7);
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 2_000 } else { 200_000 }))]
+
+    #[test]
+    fn both_ways_of_reading_agree(text in lines()) {
+        compare(&text)?;
+    }
+}
+
+proptest! {
+    #[test]
+    fn both_ways_agree_on_what_is_written(tree in tree()) {
+        compare(&serde_saphyr::to_string(&tree).expect("a tree can be written"))?;
+    }
+
     #[test]
     fn what_is_written_is_read(tree in tree()) {
         let text = serde_saphyr::to_string(&tree).expect("a tree can be written");
@@ -263,6 +323,7 @@ proptest! {
 
     #[test]
     fn nothing_panics(text in "(?s)([ \\n\\t:,&*a1'\"|>!{}<?%@`#~$\\[\\]\\-]|\\PC|---\\n|\r\n|\u{feff}){0,40}") {
+        compare(&text)?;
         let mut sources = Sources::default();
         let file = sources.add("a.yaml", text.as_str());
         let mut diagnostics = Vec::new();
