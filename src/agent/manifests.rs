@@ -52,6 +52,8 @@ pub struct Manifests {
     pub partial: bool,
     /// There is not one document where manifests are looked for: the last of `unreadable` says so.
     pub vanished: bool,
+    /// The files as they were decoded, for those that stay as they are.
+    cache: manifest::Cache,
 }
 
 impl Manifests {
@@ -105,7 +107,9 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<
         return None;
     }
     let Location { platforms, targets, variables, .. } = location;
-    let (set, diagnostics) = manifest::decode_with(&OPTIONS, &sources, &found, platforms, targets, variables);
+    let mut cache = previous.map(|previous| previous.cache.clone()).unwrap_or_default();
+    let (set, diagnostics) =
+        manifest::decode_cached(&mut cache, &OPTIONS, &sources, &found, platforms, targets, variables);
     // A directory that is not mounted, or was swept away, is empty too.
     let unread = !unreadable.is_empty() || diagnostics.iter().any(Diagnostic::is_error);
     let vanished = set.documents == 0 && !unread && !location.allow_empty;
@@ -126,6 +130,7 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<
         diagnostics,
         unreadable,
         vanished,
+        cache,
         partial: set.partial,
     })
 }

@@ -3,6 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -86,33 +90,59 @@ pub fn decode_with(
     targets: &Targets,
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
-    let threads = options.threads(sources, found);
     let reader = Reader { sources, platforms, targets, variables, options };
-    let mut gathered = Gathered {
-        sources,
-        variables,
-        set: Set { digest: digest(sources, found.all()), partial: !found.broken.is_empty(), ..Set::default() },
-        objects: Vec::new(),
-        diagnostics: Vec::new(),
-        declared: HashMap::new(),
-        targetless: HashSet::new(),
-    };
-    let mut diagnostics = found.broken.clone();
-    let mut unread = !found.broken.is_empty();
-    if found.overlays.is_empty() {
-        let work = |file| reader.decode_file(file);
-        parallel::in_order(threads, found.files.clone(), work, |(mut file, documents)| {
-            diagnostics.append(&mut file.diagnostics);
-            unread |= file.unread;
-            gathered.set.provenance.absorb(file.provenance);
-            documents.into_iter().for_each(|document| gathered.add(document));
+    reader.decode_all(found, |id| reader.decode_file(id))
+}
+
+/// Reads what files declare, as [`decode_with`] does, and decodes only the files that changed since the cache was used
+/// last. The result is the same. Platforms, targets, variables and options have to be those of the last time.
+pub fn decode_cached(
+    cache: &mut Cache,
+    options: &Options,
+    sources: &Sources,
+    found: &Discovery,
+    platforms: &[&dyn Platform],
+    targets: &Targets,
+    variables: &Variables,
+) -> (Set, Vec<Diagnostic>) {
+    let reader = Reader { sources, platforms, targets, variables, options };
+    let current = Mutex::new(HashMap::new());
+    let decoded = AtomicUsize::new(0);
+    let all = reader.decode_all(found, |id| {
+        let digest = digest(sources, [id]);
+        let known = cache.files.get(&id).filter(|known| known.digest == digest).cloned();
+        let file = known.unwrap_or_else(|| {
+            decoded.fetch_add(1, Ordering::Relaxed);
+            Arc::new(CachedFile { digest, content: reader.decode_file(id) })
         });
-    } else {
-        let covered = Covered { reader: &reader, threads, overlays: &found.overlays };
-        covered.decode(&found.files, &mut diagnostics, &mut unread, &mut gathered);
+        current.lock().unwrap_or_else(PoisonError::into_inner).insert(id, file.clone());
+        file.content.clone()
+    });
+    let files = current.into_inner().unwrap_or_else(PoisonError::into_inner);
+    *cache = Cache { files, decoded: decoded.into_inner() };
+    all
+}
+
+/// Files that were decoded, to be used again while they stay as they are. With overlays it stays empty.
+#[derive(Debug, Clone, Default)]
+pub struct Cache {
+    /// By the file's number, which is in all places: a file before it that comes or goes makes it a new one.
+    files: HashMap<FileId, Arc<CachedFile>>,
+    decoded: usize,
+}
+
+impl Cache {
+    /// Returns how many files were decoded the last time, and not taken from the cache.
+    pub fn decoded(&self) -> usize {
+        self.decoded
     }
-    diagnostics.append(&mut gathered.diagnostics);
-    (gathered.checked(unread, &mut diagnostics), diagnostics)
+}
+
+#[derive(Debug)]
+struct CachedFile {
+    /// SHA-256 of its path and text.
+    digest: String,
+    content: (File, Vec<Decoded>),
 }
 
 /// A document with its variables replaced.
@@ -125,7 +155,7 @@ struct Loaded<'s> {
 }
 
 /// The findings of reading a file, beside its documents.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct File {
     diagnostics: Vec<Diagnostic>,
     /// Some document could not be read at all.
@@ -134,6 +164,7 @@ struct File {
 }
 
 /// A document that was decoded for itself.
+#[derive(Debug, Clone)]
 struct Decoded {
     file: FileId,
     /// Its address, and where its name is written.
@@ -149,6 +180,7 @@ struct Decoded {
 }
 
 /// A wanted state, and the part of it that finds the live object.
+#[derive(Debug, Clone)]
 pub(super) struct Object {
     pub(super) desired: Desired,
     /// The locator as JSON; `None` for an empty one.
@@ -165,6 +197,40 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Decodes all files; `of_file` reads and decodes one, unless there are overlays.
+    fn decode_all(
+        &self,
+        found: &'a Discovery,
+        of_file: impl Fn(FileId) -> (File, Vec<Decoded>) + Sync,
+    ) -> (Set, Vec<Diagnostic>) {
+        let Self { sources, variables, options, .. } = self;
+        let threads = options.threads(sources, found);
+        let mut gathered = Gathered {
+            sources,
+            variables,
+            set: Set { digest: digest(sources, found.all()), partial: !found.broken.is_empty(), ..Set::default() },
+            objects: Vec::new(),
+            diagnostics: Vec::new(),
+            declared: HashMap::new(),
+            targetless: HashSet::new(),
+        };
+        let mut diagnostics = found.broken.clone();
+        let mut unread = !found.broken.is_empty();
+        if found.overlays.is_empty() {
+            parallel::in_order(threads, found.files.clone(), of_file, |(mut file, documents)| {
+                diagnostics.append(&mut file.diagnostics);
+                unread |= file.unread;
+                gathered.set.provenance.absorb(file.provenance);
+                documents.into_iter().for_each(|document| gathered.add(document));
+            });
+        } else {
+            let covered = Covered { reader: self, threads, overlays: &found.overlays };
+            covered.decode(&found.files, &mut diagnostics, &mut unread, &mut gathered);
+        }
+        diagnostics.append(&mut gathered.diagnostics);
+        (gathered.checked(unread, &mut diagnostics), diagnostics)
+    }
+
     /// Reads the documents of a file, which may be one of an overlay.
     fn load(&self, id: FileId, lies_over: bool) -> (File, Vec<Loaded<'a>>) {
         let text = self.sources.text(id);

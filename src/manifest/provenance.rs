@@ -87,7 +87,7 @@ impl Settings {
 }
 
 /// How the values of all documents came about, by the places that they are written at.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Provenance {
     /// Variables in scalars.
     uses: HashMap<Origin, Vec<Use>>,

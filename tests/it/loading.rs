@@ -13,7 +13,7 @@ use proptest::{
 };
 use reconcile::{
     diagnostic::render,
-    manifest::{self, Options, Retain, Search, Targets, Variables, decode_with, discover},
+    manifest::{self, Cache, Options, Retain, Search, Targets, Variables, decode_cached, decode_with, discover},
     platform,
     source::Sources,
 };
@@ -22,15 +22,22 @@ use crate::harness::{Site, state, switch};
 
 /// Decodes everything below a path, and shows all of what came of it.
 fn decoded(path: &Path, overlays: &[PathBuf], threads: usize, retain: Retain) -> String {
+    let options = Options { threads: NonZeroUsize::new(threads), retain, without_places: false };
+    shown(path, overlays, &options, None)
+}
+
+fn shown(path: &Path, overlays: &[PathBuf], options: &Options, cache: Option<&mut Cache>) -> String {
     let mut sources = Sources::default();
     let paths = [path.to_owned()];
     let search = Search { paths: &paths, skip: &[], overlays, follow_links: false };
     let found = discover(&search, &mut io::empty(), &mut sources);
     let targets: Targets =
         [("cmdb-prod", "bk-cmdb", true), ("roma-cn-north-4", "roma-connect", true)].into_iter().collect();
-    let options = Options { threads: NonZeroUsize::new(threads), retain, without_places: false };
     let variables = Variables::default().over_assignments(["SITE=sz", "N=5"]).expect("assignments");
-    let (set, diagnostics) = decode_with(&options, &sources, &found, platform::ALL, &targets, &variables);
+    let (set, diagnostics) = match cache {
+        Some(cache) => decode_cached(cache, options, &sources, &found, platform::ALL, &targets, &variables),
+        None => decode_with(options, &sources, &found, platform::ALL, &targets, &variables),
+    };
     let mut shown = render::text(&diagnostics, &sources, false, 120);
     let _ = writeln!(shown, "{diagnostics:?}\n{:#?}\n{:?}", set.desired, set.broken);
     let _ = writeln!(shown, "{} {:?} {} {} {}", set.documents, set.covered, set.unplaced, set.partial, set.digest);
@@ -122,6 +129,34 @@ fn random_files_are_the_same_on_any_number_of_threads() {
         Ok(())
     };
     TestRunner::new(config).run(&(files, overlay), run).expect("the order is the same");
+}
+
+/// Files are written, changed and removed at random: what a cache makes of them is what reading them afresh does.
+#[test]
+fn a_cache_changes_nothing() {
+    let text = || prop::collection::vec(document(), 0..4);
+    let edit = (0..6_usize, prop::option::weighted(0.8, text()));
+    let config = Config { cases: 60, failure_persistence: None, ..Config::default() };
+    let run = |edits: Vec<(usize, Option<Vec<String>>)>| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("m");
+        fs::create_dir_all(&path).expect("made");
+        let mut cache = Cache::default();
+        let options = Options { threads: NonZeroUsize::new(3), ..Options::default() };
+        for (number, documents) in edits {
+            let file = path.join(format!("{number}.yaml"));
+            match documents {
+                Some(documents) => fs::write(&file, documents.concat()).expect("written"),
+                None if file.exists() => fs::remove_file(&file).expect("removed"),
+                None => {}
+            }
+            prop_assert_eq!(shown(&path, &[], &options, Some(&mut cache)), shown(&path, &[], &options, None));
+            shown(&path, &[], &options, Some(&mut cache));
+            prop_assert_eq!(cache.decoded(), 0);
+        }
+        Ok(())
+    };
+    TestRunner::new(config).run(&prop::collection::vec(edit, 1..8), run).expect("the cache changes nothing");
 }
 
 /// So much that it is worth several threads, with one mistake in each file: all are reported, in the order of the files.
