@@ -1,11 +1,13 @@
 //! The one way out: sends a prepared request over HTTP and returns the answer. The only module that names an HTTP
 //! client.
 
+mod certificates;
 mod failure;
 mod proxy;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use certificates::{AnyCertificate, KnownAuthorities};
 pub use proxy::Proxies;
 
 use crate::{
@@ -40,7 +42,7 @@ impl Default for Options {
 #[derive(Debug, Clone)]
 pub struct Transport {
     client: reqwest::Client,
-    proxies: std::sync::Arc<[String]>,
+    proxies: Arc<[String]>,
     timeout: Duration,
     longest_body: usize,
 }
@@ -143,88 +145,30 @@ fn too_long(bound: usize) -> Refusal {
 }
 
 fn tls(options: &Options) -> Result<rustls::ClientConfig, TransportError> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(pem) = &options.authorities {
-        let mut known = 0;
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| TransportError::Authorities(error.to_string()))?;
-            roots.add(certificate)?;
-            known += 1;
-        }
-        if known == 0 {
-            return Err(TransportError::NoAuthority);
-        }
-    }
-    let mut config = if options.insecure {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(std::sync::Arc::new(any::AnyCertificate::new()))
-            .with_no_client_auth()
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let own = authorities(options.authorities.as_deref())?;
+    let verifier: Arc<dyn rustls::client::danger::ServerCertVerifier> = if options.insecure {
+        Arc::new(AnyCertificate::new(provider))
     } else {
-        builder.with_root_certificates(roots).with_no_client_auth()
+        Arc::new(KnownAuthorities::new(provider, own))
     };
+    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
-/// The certificate check that `--tls-skip-verify` stands for.
-mod any {
-    use rustls::{
-        DigitallySignedStruct, Error, SignatureScheme,
-        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-        pki_types::{CertificateDer, ServerName, UnixTime},
-    };
+/// Reads the CA certificates that were given as a file.
+fn authorities(pem: Option<&[u8]>) -> Result<rustls::RootCertStore, TransportError> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-    /// Accepts every certificate; signatures are still checked.
-    #[derive(Debug)]
-    pub(super) struct AnyCertificate(CryptoProvider);
-
-    impl AnyCertificate {
-        pub(super) fn new() -> Self {
-            Self(ring::default_provider())
-        }
+    let mut roots = rustls::RootCertStore::empty();
+    let Some(pem) = pem else { return Ok(roots) };
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(|error| TransportError::Authorities(error.to_string()))?)?;
     }
-
-    impl ServerCertVerifier for AnyCertificate {
-        fn verify_server_cert(
-            &self,
-            _end_entity: &CertificateDer<'_>,
-            _intermediates: &[CertificateDer<'_>],
-            _server_name: &ServerName<'_>,
-            _ocsp_response: &[u8],
-            _now: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            cert: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            cert: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.0.signature_verification_algorithms.supported_schemes()
-        }
-    }
+    if roots.is_empty() { Err(TransportError::NoAuthority) } else { Ok(roots) }
 }
 
 #[cfg(test)]
