@@ -20,7 +20,8 @@ pub use platform::Platform;
 pub use settings::{Environment, GivenSettings, ScopeKey, SettingSpec, SettingValues, SettingsProblem};
 pub use step::Step;
 pub use wire::{
-    ConcurrencyGroup, CredentialStatus, Endpoint, Login, LoginResult, Method, Prepared, Reply, RequestContext,
+    ConcurrencyGroup, CredentialStatus, Endpoint, LockedKey, Login, LoginResult, Method, Prepared, Reply,
+    RequestContext,
 };
 
 use crate::{

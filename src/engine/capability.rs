@@ -1,40 +1,60 @@
 //! The capabilities that a server turned out to lack.
 //!
-//! Requests that need the same capability succeed or fail together: the first goes alone, the others wait for it. If it
-//! is refused for want of that capability, the others are refused unsent. So finding out costs one call.
+//! Requests that need the same capability succeed or fail together: a few go first, the others wait for the first answer.
+//! If it is a refusal for want of that capability, the others are refused unsent. So finding out costs a few calls at
+//! most, and a small run waits for nothing.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::Refusal;
 
-/// The knowledge about one capability: nothing yet, that it is there, or the refusal for want of it.
-type Known = Option<Result<(), Refusal>>;
+/// Requests that may be on their way while nothing is known of a capability that they need.
+const FIRST: usize = 4;
+
+/// One capability.
+#[derive(Debug)]
+struct Capability {
+    /// Nothing yet, that it is there, or the refusal for want of it.
+    known: OnceLock<Result<(), Refusal>>,
+    first: Arc<Semaphore>,
+}
+
+impl Default for Capability {
+    fn default() -> Self {
+        Self { known: OnceLock::new(), first: Arc::new(Semaphore::new(FIRST)) }
+    }
+}
 
 /// The knowledge about all capabilities that requests need.
 #[derive(Debug, Default)]
-pub(super) struct Probes(Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<Known>>>>);
+pub(super) struct Probes(Mutex<HashMap<&'static str, Arc<Capability>>>);
 
 /// The right to go first, which others wait for.
 #[derive(Debug, Default)]
-pub(super) struct ProbeGuard(Vec<(&'static str, OwnedMutexGuard<Known>)>);
+pub(super) struct ProbeGuard(Vec<(&'static str, Arc<Capability>, OwnedSemaphorePermit)>);
 
 impl Probes {
-    /// Waits until it is known whether the things are there, or the caller is the first to find out. The error is the
-    /// refusal that the first one got.
+    /// Waits until it is known whether the things are there, or the caller is one of the first to find out. The error is
+    /// the refusal that one of them got.
     pub(super) async fn pass(&self, things: &[&'static str]) -> Result<ProbeGuard, Refusal> {
         let mut first = ProbeGuard::default();
         for thing in things {
             let capability = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(thing).or_default().clone();
-            let known = capability.lock_owned().await;
-            match &*known {
-                None => first.0.push((thing, known)),
-                Some(Ok(())) => {}
-                Some(Err(refusal)) => return Err(refusal.clone()),
+            if capability.known.get().is_none() {
+                // It is closed by nobody, so there is a permit.
+                let Ok(permit) = capability.first.clone().acquire_owned().await else { continue };
+                if capability.known.get().is_none() {
+                    first.0.push((thing, capability, permit));
+                    continue;
+                }
+            }
+            if let Some(Err(refusal)) = capability.known.get() {
+                return Err(refusal.clone());
             }
         }
         Ok(first)
@@ -45,11 +65,13 @@ impl ProbeGuard {
     /// Tells the others what came of the request. A failure that says nothing of a thing counts as if it were there:
     /// else all others would fail one by one.
     pub(super) fn finish(self, answer: Result<(), &Refusal>, lacks: impl Fn(&str, &Refusal) -> bool) {
-        for (thing, mut known) in self.0 {
-            *known = Some(match answer {
+        for (thing, capability, _permit) in self.0 {
+            let known = match answer {
                 Err(refusal) if lacks(thing, refusal) => Err(refusal.clone()),
                 _ => Ok(()),
-            });
+            };
+            // Another of the first may have told before.
+            let _ = capability.known.set(known);
         }
     }
 }
@@ -84,12 +106,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_refusal_is_enough() {
+    async fn the_first_refusals_are_enough() {
         let many: Vec<&[&'static str]> = vec![&["a"]; 20];
-        assert_eq!(run(&many, "").await, (19, 0));
-        assert_eq!(run(&many, "a").await, (1, 1));
+        assert_eq!(run(&many, "").await, (20 - FIRST, 0));
+        assert_eq!(run(&many, "a").await, (FIRST, FIRST));
         let mixed: Vec<&[&'static str]> = [["a", "b"].as_slice(), &["a"], &["a", "b"], &[]].repeat(5);
-        assert_eq!(run(&mixed, "b").await.1, 1);
-        assert_eq!(run(&mixed, "a").await.1, 1);
+        for lacking in ["a", "b"] {
+            let (_, refused) = run(&mixed, lacking).await;
+            assert!((1..=FIRST).contains(&refused), "{refused} were refused for want of {lacking}");
+        }
     }
 }

@@ -5,24 +5,23 @@ mod login;
 mod shared;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 pub use self::access::{ReadSource, Reader, Writer};
 pub use self::shared::Shared;
 use super::{
     call_log::{CallRecord, without_query},
     capability::Probes,
-    limit::{AdaptiveLimiter, IntervalLimiter},
+    limit::{AdaptiveLimiter, ConcurrencyLimiter, IntervalLimiter},
     mask::Mask,
     notice::{NOTICEABLE, Notice, bounded, until},
     redirect,
@@ -64,7 +63,7 @@ pub struct Connection {
     target: Target,
     shared: Shared,
     session: Session,
-    own: Semaphore,
+    own: ConcurrencyLimiter,
     pace: Option<IntervalLimiter>,
     suppressed: Mutex<HashSet<String>>,
     /// Something has answered there.
@@ -72,6 +71,8 @@ pub struct Connection {
     /// The rate that the platform's refusals tell.
     limit: AdaptiveLimiter,
     probes: Probes,
+    /// The settings that are not secret, once the target was resolved.
+    settings: OnceLock<HashMap<&'static str, String>>,
     /// Answers that take long.
     slow: Notice,
 }
@@ -87,7 +88,7 @@ impl Connection {
     pub fn new(target: Target, shared: Shared) -> Arc<Self> {
         // More would only stand in the line of all targets, in front of others.
         let most = target.concurrency.unwrap_or(shared.parallelism).min(shared.parallelism);
-        let own = Semaphore::new(most.max(1));
+        let own = ConcurrencyLimiter::new(most);
         let pace = target.rate.map(IntervalLimiter::per_second);
         let (session, probes, limit) =
             (Session::default(), Probes::default(), AdaptiveLimiter::new(target.name.clone()));
@@ -100,6 +101,7 @@ impl Connection {
             limit,
             probes,
             suppressed: Mutex::default(),
+            settings: OnceLock::new(),
             reached: AtomicBool::new(false),
             slow: Notice::default(),
         })
@@ -126,8 +128,8 @@ impl Connection {
         let group = group.map(|group| self.shared.group(self.target.platform.name(), group, self.target.concurrency));
         let permit = async {
             let own = match &group {
-                Some(group) => group.acquire().await,
-                None => self.own.acquire().await,
+                Some(group) => group.turn().await,
+                None => self.own.turn().await,
             };
             let permit = self.limit.permit().await?;
             if let Some(pace) = &self.pace {
@@ -144,7 +146,7 @@ impl Connection {
                 permit = permit => permit,
             },
         };
-        let (permit, _own, held) = match permit {
+        let (permit, own, held) = match permit {
             Ok(permit) => permit,
             Err(refusal) => return SendResult::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
         };
@@ -153,6 +155,8 @@ impl Connection {
             let is_stopped = window.is_some_and(|window| window.stop.is_cancelled());
             return if is_stopped { SendResult::Stopped } else { SendResult::Late(None) };
         };
+        own.learn(request.operation, answer.as_ref().map(|(_, took)| *took));
+        let answer = answer.map(|(answer, _)| answer);
         match &answer {
             Err(refusal) if let Retry::Slower(asked) = refusal.retry => permit.refused(asked, refusal),
             // Without a code it may have come from anywhere on the way.
@@ -169,7 +173,7 @@ impl Connection {
         request: &Request,
         window: Option<SendWindow<'_>>,
         held: Arc<Held>,
-    ) -> Result<Option<Value>, Refusal> {
+    ) -> Result<Option<(Value, Duration)>, Refusal> {
         let (refusal, credential_status) = match self.send_once(request, window, &held).await {
             Err((refusal, credential_status)) if credential_status != CredentialStatus::Sound => {
                 (refusal, credential_status)
@@ -196,7 +200,7 @@ impl Connection {
         request: &Request,
         window: Option<SendWindow<'_>>,
         held: &Held,
-    ) -> Result<Option<Value>, (Refusal, CredentialStatus)> {
+    ) -> Result<Option<(Value, Duration)>, (Refusal, CredentialStatus)> {
         let platform = self.target.platform;
         // Asked behind all waiting.
         let prepare = |stamp: RequestContext<'_>| match window {
@@ -211,7 +215,7 @@ impl Connection {
         outcome
     }
 
-    /// Sends what `prepare` makes, if anything, and reads the answer.
+    /// Sends what `prepare` makes, if anything, and reads the answer. Returns how long the server took, too.
     async fn attempt<T>(
         &self,
         endpoint: &Endpoint,
@@ -219,7 +223,7 @@ impl Connection {
         window: Option<SendWindow<'_>>,
         prepare: &(dyn Fn(RequestContext<'_>) -> Result<Option<Prepared>, Refusal> + Sync),
         read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
-    ) -> Result<Option<T>, (Refusal, CredentialStatus)> {
+    ) -> Result<Option<(T, Duration)>, (Refusal, CredentialStatus)> {
         let sound = |refusal: Refusal| (refusal, CredentialStatus::Sound);
         let breaker = self.target.platform.locked_key(endpoint).map(|key| self.shared.turnstiles.of(key));
         let permit = async {
@@ -251,6 +255,7 @@ impl Connection {
         let (start, method, url) = (Instant::now(), prepared.method.as_str(), without_query(&prepared.url));
         let attempt = self.shared.counters.start(&self.target.name, operation, window.is_some());
         let answer = self.transmit(operation, prepared).await;
+        let took = start.elapsed();
         let status = answer.as_ref().ok().map(|answer| answer.status);
         let answered = status.is_some();
         if answered {
@@ -285,7 +290,7 @@ impl Connection {
             url: &line(&Mask::of(endpoint).text(&url)),
             status,
             request_id: &request_id,
-            took: start.elapsed(),
+            took,
             refusal: outcome.as_ref().err(),
         }
         .log();
@@ -296,7 +301,9 @@ impl Connection {
             (Some(pass), ..) if answered => pass.worked(),
             _ => {}
         }
-        outcome.map(Some).map_err(|refusal| (refusal, credential_status.unwrap_or(CredentialStatus::Sound)))
+        outcome
+            .map(|outcome| Some((outcome, took)))
+            .map_err(|refusal| (refusal, credential_status.unwrap_or(CredentialStatus::Sound)))
     }
 
     /// Sends what was prepared; an answer that takes long is announced.
@@ -325,7 +332,8 @@ impl Connection {
     /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.
     async fn send_until_settled(&self, request: &Request, window: Option<SendWindow<'_>>) -> SendResult {
         let platform = self.target.platform;
-        let first = match self.probes.pass(platform.required_capabilities(request)).await {
+        let needed = platform.required_capabilities(request, self.settings.get().unwrap_or(&HashMap::new()));
+        let first = match self.probes.pass(needed).await {
             Ok(first) => first,
             Err(refusal) => return SendResult::Answered(Err(refusal)),
         };

@@ -1,11 +1,13 @@
 //! How fast requests leave.
 
 mod adaptive;
+mod concurrency;
 
 use std::time::Duration;
 
 use super::notice::Notice;
 pub(super) use adaptive::{AdaptiveLimiter, PATIENCE};
+pub(super) use concurrency::ConcurrencyLimiter;
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},

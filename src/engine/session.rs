@@ -12,13 +12,13 @@ use std::{
 
 use secrecy::ExposeSecret;
 use tokio::{
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit},
     time::Instant,
 };
 
 use crate::{
     model::{Refusal, Retry},
-    provider::{Endpoint, LoginResult},
+    provider::{Endpoint, LockedKey, LoginResult},
 };
 
 /// How long nothing is sent with credentials that were rejected.
@@ -179,14 +179,20 @@ pub(super) struct Turnstiles(Lock<HashMap<String, Arc<CredentialBreaker>>>);
 
 impl Turnstiles {
     /// Returns the turnstile of a key.
-    pub(super) fn of(&self, key: String) -> Arc<CredentialBreaker> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+    pub(super) fn of(&self, key: LockedKey) -> Arc<CredentialBreaker> {
+        let LockedKey { name, failures } = key;
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(name).or_insert_with(|| Arc::new(CredentialBreaker::new(failures))).clone()
     }
 }
 
-/// Lets requests with one key through: one at a time until the key has worked, and none once it was rejected.
-#[derive(Debug, Default)]
-pub(super) struct CredentialBreaker(Mutex<Key>);
+/// Lets requests with one key through: one at a time until the key has worked, then so few that their failures would not
+/// lock it, and none once it was rejected.
+#[derive(Debug)]
+pub(super) struct CredentialBreaker {
+    key: Mutex<Key>,
+    turns: Semaphore,
+}
 
 #[derive(Debug, Default)]
 struct Key {
@@ -199,17 +205,23 @@ pub(super) struct Permit<'g> {
     breaker: &'g CredentialBreaker,
     /// Held by who tries a key that has not worked lately: everybody else waits.
     trial: Option<MutexGuard<'g, Key>>,
+    _turn: Option<SemaphorePermit<'g>>,
 }
 
 impl CredentialBreaker {
+    fn new(failures: usize) -> Self {
+        Self { key: Mutex::default(), turns: Semaphore::new(failures.saturating_sub(1).max(1)) }
+    }
+
     /// Waits for the leave to send a request.
     pub(super) async fn pass(&self) -> Result<Permit<'_>, Refusal> {
-        let key = self.0.lock().await;
+        let turn = self.turns.acquire().await.ok();
+        let key = self.key.lock().await;
         if let Some(refusal) = key.cooldown.as_ref().and_then(Cooldown::refusal) {
             return Err(refusal);
         }
         let trusted = key.worked.is_some_and(|worked| worked.elapsed() < TRUST);
-        Ok(Permit { breaker: self, trial: (!trusted).then_some(key) })
+        Ok(Permit { breaker: self, trial: (!trusted).then_some(key), _turn: turn })
     }
 }
 
@@ -226,7 +238,7 @@ impl Permit<'_> {
     pub(super) async fn rejected(self, why: &Refusal) {
         let mut key = match self.trial {
             Some(key) => key,
-            None => self.breaker.0.lock().await,
+            None => self.breaker.key.lock().await,
         };
         *key = Key { worked: None, cooldown: Some(Cooldown::new(COOLDOWN, why)) };
     }
@@ -323,15 +335,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_is_tried_alone_and_shut_when_rejected() {
         let turnstiles = Turnstiles::default();
-        let breaker = turnstiles.of("AK".to_owned());
+        let key = |name: &str| LockedKey { name: name.to_owned(), failures: 5 };
+        let breaker = turnstiles.of(key("AK"));
         let trial = breaker.pass().await.expect("the first");
         assert!(tokio::time::timeout(Duration::from_secs(9), breaker.pass()).await.is_err(), "others wait");
         trial.worked();
         let (one, two) = (breaker.pass().await.expect("trusted"), breaker.pass().await.expect("trusted"));
         one.rejected(&Refusal::new(None, "wrong key")).await;
         two.worked();
-        assert!(turnstiles.of("AK".to_owned()).pass().await.is_err(), "no answer of an earlier request opens it");
-        assert!(turnstiles.of("other".to_owned()).pass().await.is_ok());
+        assert!(turnstiles.of(key("AK")).pass().await.is_err(), "no answer of an earlier request opens it");
+        assert!(turnstiles.of(key("other")).pass().await.is_ok());
         tokio::time::advance(Duration::from_mins(5)).await;
         tokio::time::advance(Duration::from_secs(1)).await;
         let probe = breaker.pass().await.expect("one probe");

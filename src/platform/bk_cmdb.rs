@@ -67,12 +67,18 @@ impl Platform for BkCmdb {
         api::is_read(operation)
     }
 
-    fn required_capabilities(&self, request: &Request) -> &'static [&'static str] {
-        if lookup::is_wide(request) {
-            &[RULES, WIDE]
-        } else if request.operation == "list_service_template_attribute" {
+    fn required_capabilities(
+        &self,
+        request: &Request,
+        settings: &HashMap<&'static str, String>,
+    ) -> &'static [&'static str] {
+        let version = settings.get("version").and_then(|version| Version::parse(version));
+        let is_known = |since: Version| version.is_some_and(|version| version >= since);
+        if request.operation == "list_service_template_attribute" {
             &[FIXED]
-        } else if api::since(request.operation) == Some(Version::V3_10) {
+        } else if lookup::is_wide(request) {
+            if is_known(Version::V3_14) { &[] } else { &[RULES, WIDE] }
+        } else if api::since(request.operation) == Some(Version::V3_10) && !is_known(Version::V3_10) {
             &[RULES]
         } else {
             &[]

@@ -17,16 +17,16 @@ use serde_json::Value;
 use crate::{
     model::{Refusal, Request},
     provider::{
-        ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, Login, LoginResult, Platform,
-        Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope::ScopeSchema,
+        ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, LockedKey, Login, LoginResult,
+        Platform, Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope::ScopeSchema,
     },
 };
 
 /// ROMA Connect: integration applications.
 pub struct RomaConnect;
 
-/// Most requests at once to one instance (contract section 8).
-const AT_ONCE: usize = 4;
+/// Failures in a row that lock an access key for five minutes (contract section 6).
+const LOCKED_AFTER: usize = 5;
 
 static KINDS: &[&dyn Kind] = &[&kinds::app::App];
 
@@ -103,13 +103,14 @@ impl Platform for RomaConnect {
         }
     }
 
-    fn locked_key(&self, endpoint: &Endpoint) -> Option<String> {
-        endpoint.secrets.get("ak").map(|key| key.expose_secret().to_owned())
+    fn locked_key(&self, endpoint: &Endpoint) -> Option<LockedKey> {
+        let name = endpoint.secrets.get("ak")?.expose_secret().to_owned();
+        Some(LockedKey { name, failures: LOCKED_AFTER })
     }
 
     /// Each instance for itself.
     fn group(&self, request: &Request) -> Option<ConcurrencyGroup> {
         let instance = request.arguments["instance_id"].as_str()?;
-        Some(ConcurrencyGroup { key: instance.to_owned(), most: AT_ONCE })
+        Some(ConcurrencyGroup(instance.to_owned()))
     }
 }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt};
 use serde_json::Value;
 
 use super::{
-    ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, Login, LoginResult, Prepared,
-    Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope, settings::Role,
+    ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, LockedKey, Login, LoginResult,
+    Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope, settings::Role,
 };
 use crate::model::{Refusal, Request};
 
@@ -61,9 +61,13 @@ pub trait Platform: Sync {
     fn is_read(&self, operation: &str) -> bool;
 
     /// Names what of a server a request rests on that older ones lack, the oldest thing first; nothing for most requests.
-    /// Of those that rest on the same thing one is sent first: where it shows that the server lacks it, the others are
-    /// refused unsent.
-    fn required_capabilities(&self, _request: &Request) -> &'static [&'static str] {
+    /// Of those that rest on the same thing a few are sent first: where one shows that the server lacks it, the others are
+    /// refused unsent. What the target's settings tell, such as its version, needs no finding out.
+    fn required_capabilities(
+        &self,
+        _request: &Request,
+        _settings: &HashMap<&'static str, String>,
+    ) -> &'static [&'static str] {
         &[]
     }
 
@@ -103,9 +107,9 @@ pub trait Platform: Sync {
         Vec::new()
     }
 
-    /// Returns the name of a key that the platform locks after some failures, for everybody who uses it. Until such a
-    /// key has worked, requests with it are sent one at a time.
-    fn locked_key(&self, _endpoint: &Endpoint) -> Option<String> {
+    /// Returns the key that the platform locks after some failures, for everybody who uses it. Until such a key has
+    /// worked, requests with it are sent one at a time; afterwards fewer at once than would lock it.
+    fn locked_key(&self, _endpoint: &Endpoint) -> Option<LockedKey> {
         None
     }
 

@@ -149,14 +149,18 @@ pub enum CredentialStatus {
     Rejected,
 }
 
-/// A group of requests with a limit of its own, apart from others of its target.
+/// A key that the platform locks after some failures in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConcurrencyGroup {
-    /// The same for all requests that share the limit.
-    pub key: String,
-    /// Most requests at once, where the target says nothing else.
-    pub most: usize,
+pub struct LockedKey {
+    /// Its name. Never shown.
+    pub name: String,
+    /// How many failures lock it.
+    pub failures: usize,
 }
+
+/// A group of requests with a limit of its own, apart from others of its target: the key that they share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConcurrencyGroup(pub String);
 
 #[cfg(test)]
 mod tests {

@@ -126,7 +126,8 @@ async fn the_same_plan_and_end_state_everywhere() {
         assert!(calls.iter().all(|call| !call.write && call.access == *access), "{name}");
         let refused = calls.iter().filter(|call| !call.code.is_null() || call.status != 200).count();
         let texts = calls.iter().filter(|call| call.operation.is_empty()).count();
-        assert_eq!(refused.max(texts), usize::from(*version == "3.9"), "{name}: one refused call tells the version");
+        let told_by = if *version == "3.9" { 1..=4 } else { 0..=0 };
+        assert!(told_by.contains(&refused.max(texts)), "{name}: {refused} and {texts} calls tell the version");
         let (code, _, told) = run(directory.path(), &["apply", "--auto-approve", "--parallelism", "1"]);
         assert_eq!(code, Some(0), "{name}: {told}");
         sandbox.clear_calls();

@@ -277,9 +277,11 @@ fn a_password_that_is_refused_is_used_once() {
 }
 
 #[test]
-fn instances_in_two_projects_get_four_calls_at_a_time_each() {
+fn instances_in_two_projects_have_limits_of_their_own() {
     let mut state = state();
     let names = || (0..12).flat_map(|at| ["i1", "i2"].map(|instance| (instance, format!("{instance}-app{at}"))));
+    state["roma-connect"]["credentials"]["tokens"] =
+        json!({"TOKEN1": {"user": "u1", "project_id": "p1"}, "TOKEN2": {"user": "u1", "project_id": "p2"}});
     state["roma-connect"]["apps"] = names()
         .map(|(instance, name)| json!({"instance_id": instance, "id": format!("id-{name}"), "name": name}))
         .collect();
@@ -299,7 +301,7 @@ fn instances_in_two_projects_get_four_calls_at_a_time_each() {
         let target = |number: u8| {
             format!(
                 "  i{number}:\n    platform: roma-connect\n    endpoint: {url}\n    projectId: p{number}\n    \
-                 instanceId: i{number}\n    {limits}auth: {{ak: {{command: [/bin/echo, AK1]}}, sk: {{env: SECRET_KEY}}}}\n"
+                 instanceId: i{number}\n    {limits}auth: {{token: {{command: [/bin/echo, TOKEN{number}]}}}}\n"
             )
         };
         let head = "apiVersion: reconcile/v1\nkind: Config\nsafety: {maxChanges: 100%}\n";
@@ -320,7 +322,10 @@ fn instances_in_two_projects_get_four_calls_at_a_time_each() {
     configure("");
     let output = run(&site, &["apply", "-y", "--parallelism", "20"], &[]);
     assert_eq!(output.code, Some(0), "{output}");
-    assert_eq!((most("i1"), most("i2")), (Some(4), Some(4)));
+    // Of the twelve of each, eight go first; the others follow as it answers.
+    for instance in ["i1", "i2"] {
+        assert!((6..=10).contains(&most(instance).unwrap_or_default()), "{instance}: {:?} at once", most(instance));
+    }
     site.sandbox().load(&state).expect("the state is right");
     site.sandbox().clear_calls();
     configure("limits: {concurrency: 2}\n    ");

@@ -50,7 +50,8 @@ impl Reader {
             return settings;
         }
         let held = self.connection.session.get(&*self.connection).await?;
-        Ok(held.endpoint.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
+        let settings = self.connection.settings.get_or_init(|| held.endpoint.settings.clone());
+        Ok(settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
     }
 
     /// Returns the changes that are not tried again (see [`Writer::suppress`]).

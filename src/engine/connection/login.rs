@@ -37,7 +37,7 @@ impl Source for Connection {
         let mut waits = waits();
         loop {
             let refusal = match self.attempt(endpoint, operation, None, &prepare, &read).await {
-                Ok(grant) => return Ok(grant),
+                Ok(grant) => return Ok(grant.map(|(grant, _)| grant)),
                 Err((refusal, _)) => bounded(refusal),
             };
             let Some(pause) = wait_for_login(&refusal, &mut waits) else { return Err(refusal) };

@@ -9,13 +9,16 @@ use tokio::sync::Semaphore;
 
 use super::RequestCounters;
 use crate::{
-    engine::{limit::IntervalLimiter, session::Turnstiles},
+    engine::{
+        limit::{ConcurrencyLimiter, IntervalLimiter},
+        session::Turnstiles,
+    },
     provider::ConcurrencyGroup,
     transport::Transport,
 };
 
 /// The turns of each lane of each platform.
-type Lanes = Mutex<HashMap<(&'static str, String), Arc<Semaphore>>>;
+type Lanes = Mutex<HashMap<(&'static str, String), Arc<ConcurrencyLimiter>>>;
 
 /// The state that all connections of a run share.
 #[derive(Clone)]
@@ -44,10 +47,15 @@ impl Shared {
     }
 
     /// Returns the turns of a lane; who comes first says how many there are.
-    pub(super) fn group(&self, platform: &'static str, group: ConcurrencyGroup, most: Option<usize>) -> Arc<Semaphore> {
+    pub(super) fn group(
+        &self,
+        platform: &'static str,
+        group: ConcurrencyGroup,
+        most: Option<usize>,
+    ) -> Arc<ConcurrencyLimiter> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Semaphore::new(most.unwrap_or(group.most).max(1)));
-        groups.entry((platform, group.key)).or_insert_with(new).clone()
+        let new = || Arc::new(ConcurrencyLimiter::new(most.unwrap_or(self.parallelism).min(self.parallelism)));
+        groups.entry((platform, group.0)).or_insert_with(new).clone()
     }
 
     /// Returns the count of what was sent.
