@@ -11,6 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use context::{CreateContext, has_placeholder, placeholder, placeholder_of};
 pub use id::{ARROW, ResourceId};
+use litemap::LiteMap;
 pub use path::{FieldPath, PathError, Row};
 pub use request::{Call, Refusal, Request, Retry};
 use serde_json::Value;
@@ -41,11 +42,15 @@ pub struct Reference {
     pub origin: Origin,
 }
 
-/// Declared values and the places that they were written at.
-pub type Fields = BTreeMap<FieldPath, Located<Value>>;
+/// Declared values and the places that they were written at. Objects have few fields, and there are many objects: a
+/// sorted list takes a fraction of the memory of a tree.
+pub type Fields = LiteMap<FieldPath, Located<Value>>;
+
+/// The values of a live object's fields.
+pub type LiveFields = LiteMap<FieldPath, Value>;
 
 /// The fields that find an object and the places that they were written at, by names that its kind chooses.
-pub type Locator = BTreeMap<Arc<str>, Located<Value>>;
+pub type Locator = LiteMap<Arc<str>, Located<Value>>;
 
 /// The wanted state of one object.
 #[derive(Debug, Clone)]
@@ -97,7 +102,7 @@ pub struct Live {
     /// How people tell it apart, such as `bk_switch #42`.
     pub label: String,
     /// The fields that were read.
-    pub fields: BTreeMap<FieldPath, Value>,
+    pub fields: LiveFields,
     /// Unique values that its document wants for it and that other live objects hold.
     pub key_conflicts: Vec<KeyConflict>,
     /// Labels of the live objects that it is a part or an end of: they cannot be removed before it.
@@ -130,7 +135,7 @@ pub struct KeyConflict {
 
 impl Live {
     /// Returns a live object with nothing known about its relations to others.
-    pub fn new(handle: Value, label: String, fields: BTreeMap<FieldPath, Value>) -> Self {
+    pub fn new(handle: Value, label: String, fields: LiveFields) -> Self {
         Self {
             handle,
             label,

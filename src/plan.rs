@@ -233,15 +233,11 @@ pub fn plan(states: &[TargetState<'_>]) -> Plan {
 fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     let mut blocked: BTreeMap<&ResourceId, Cause> = BTreeMap::new();
     let mut candidates: BTreeMap<&ResourceId, Candidate<'_>> = BTreeMap::new();
-    let mut held = Held::default();
     let mut unchanged = 0;
     let mut reported = BTreeMap::new();
     let surplus: HashSet<&ResourceId> = state.surplus.iter().map(|desired| &desired.id).collect();
     for (declared, desired) in state.declared().zip(state.objects()) {
         let Some(kind) = state.kind(&desired.id) else { continue };
-        if let Some(ObservedState::Found(live)) = state.facts.observed(&desired.id) {
-            held.labels.insert(&live.label, &desired.id);
-        }
         let candidate = candidate(state, kind, desired).and_then(|candidate| {
             let change = if desired.selected {
                 policy::reported(state, kind, declared, surplus.contains(&declared.id))?
@@ -253,23 +249,21 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         });
         match candidate {
             Ok(candidate) => {
-                let unique_keys = kind.unique_keys(desired, candidate.live, candidate.context, &state.facts);
-                held.unique_keys.extend(unique_keys.current.into_iter().map(|claim| (claim, &desired.id)));
                 if !desired.selected {
                     continue;
                 }
                 if candidate.is_nothing() {
                     unchanged += usize::from(!reported.contains_key(&desired.id));
                 } else if policy::policy_allows(&desired.policies, candidate.action) {
-                    let wanted = if candidate.action == Action::Delete { Vec::new() } else { unique_keys.desired };
+                    let wanted = || {
+                        let facts = &state.facts;
+                        kind.unique_keys(desired, candidate.live, candidate.context, facts).desired
+                    };
+                    let wanted = if candidate.action == Action::Delete { Vec::new() } else { wanted() };
                     candidates.insert(&desired.id, Candidate { wanted, ..candidate });
                 }
             }
             Err(cause) => {
-                if let Some(ObservedState::Found(live)) = state.facts.observed(&desired.id) {
-                    let unique_keys = kind.unique_keys(desired, Some(live), CreateContext::none(), &state.facts);
-                    held.unique_keys.extend(unique_keys.current.into_iter().map(|claim| (claim, &desired.id)));
-                }
                 if desired.selected {
                     blocked.insert(&desired.id, cause);
                 }
@@ -280,6 +274,12 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         // What is known of a scope is why nothing is removed in it.
         blocked.extend(state.facts.observed(&scope.id).and_then(trouble).map(|cause| (&scope.id, cause)));
     }
+    // Who holds what matters only where something is in somebody's way.
+    let held = if candidates.values().any(|candidate| !candidate.key_conflicts.is_empty()) {
+        held(state)
+    } else {
+        Held::default()
+    };
     order_by_unique_keys(&mut candidates, &held, &mut blocked);
     order_deletes(&mut candidates, &mut blocked);
     block_dependents(&mut candidates, &mut blocked);
@@ -328,6 +328,23 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         origin: origins[id].clone(),
         cause,
     }));
+}
+
+/// Returns which objects hold what others may want.
+fn held<'s>(state: &'s TargetState<'_>) -> Held<'s> {
+    let mut held = Held::default();
+    for desired in state.objects() {
+        let Some(kind) = state.kind(&desired.id) else { continue };
+        let (live, context) = match state.facts.observed(&desired.id) {
+            Some(ObservedState::Found(live)) => (Some(live), CreateContext::none()),
+            Some(ObservedState::Absent { context, .. }) => (None, context),
+            _ => continue,
+        };
+        held.labels.extend(live.map(|live| (live.label.as_str(), &desired.id)));
+        let unique_keys = kind.unique_keys(desired, live, context, &state.facts);
+        held.unique_keys.extend(unique_keys.current.into_iter().map(|claim| (claim, &desired.id)));
+    }
+    held
 }
 
 /// Looks at one object: what differs, or why nothing can be done about it.

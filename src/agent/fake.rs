@@ -79,7 +79,7 @@ impl Kind for Thing {
                 Read::Failed(refusal) => observation.know(&object.id, ObservedState::Unknown(refusal.to_string())),
                 Read::Value(Value::Null) => observation.know(&object.id, ObservedState::absent()),
                 Read::Value(value) => {
-                    let fields = BTreeMap::from([(FieldPath::field("value"), value.clone())]);
+                    let fields = [(FieldPath::field("value"), value.clone())].into_iter().collect();
                     let live = Live::new(Value::Null, String::new(), fields);
                     observation.know(&object.id, ObservedState::Found(live));
                 }
@@ -93,7 +93,7 @@ impl Kind for Thing {
     }
 
     fn compare(&self, desired: &Desired, live: Option<&Live>, _: &Facts) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
-        let (wanted, found) = (&desired.fields["value"], live.map(|live| live.field("value")));
+        let (wanted, found) = (&desired.fields[&FieldPath::field("value")], live.map(|live| live.field("value")));
         assert!(wanted.value != json!(666), "the number of the beast");
         let change = FieldChange {
             path: FieldPath::field("value"),

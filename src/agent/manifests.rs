@@ -235,7 +235,9 @@ fn carry(object: &Desired, from: &Sources, into: &mut Sources, moved: &mut HashM
     let mut object = object.clone();
     place(&mut object.origin);
     object.references.iter_mut().for_each(|reference| place(&mut reference.origin));
-    for Located { origin, key, .. } in object.locator.values_mut().chain(object.fields.values_mut()) {
+    for Located { origin, key, .. } in
+        object.locator.iter_mut().map(|(_, value)| value).chain(object.fields.iter_mut().map(|(_, value)| value))
+    {
         place(origin);
         key.iter_mut().for_each(&mut place);
     }

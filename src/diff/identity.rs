@@ -5,7 +5,7 @@
 //! applied. A swap stays open and is left to people.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     hash::Hash,
 };
 
@@ -23,8 +23,11 @@ pub enum Assigned<T> {
 }
 
 /// Assigns candidates to documents. The result does not depend on the order of the documents.
-pub fn assign<T: Ord + Hash + Clone>(candidates: Vec<Vec<T>>) -> Vec<Assigned<T>> {
-    let original: Vec<BTreeSet<T>> = candidates.into_iter().map(|list| list.into_iter().collect()).collect();
+pub fn assign<T: Ord + Hash + Clone, C: AsRef<[T]>>(candidates: &[C]) -> Vec<Assigned<T>> {
+    if let Some(assigned) = without_choice(candidates) {
+        return assigned;
+    }
+    let original: Vec<BTreeSet<T>> = candidates.iter().map(|list| list.as_ref().iter().cloned().collect()).collect();
     let mut open = original.clone();
     let mut assigned: Vec<Option<Assigned<T>>> =
         original.iter().map(|set| set.is_empty().then_some(Assigned::Nothing)).collect();
@@ -79,6 +82,18 @@ pub fn assign<T: Ord + Hash + Clone>(candidates: Vec<Vec<T>>) -> Vec<Assigned<T>
         .collect()
 }
 
+/// Returns the result where each document has at most one candidate and no two have the same, as where nothing is renamed.
+fn without_choice<T: Hash + Eq + Clone, C: AsRef<[T]>>(candidates: &[C]) -> Option<Vec<Assigned<T>>> {
+    let mut taken = HashSet::with_capacity(candidates.len());
+    let only = |list: &C| {
+        let list = list.as_ref();
+        let Some(first) = list.first() else { return Some(Assigned::Nothing) };
+        let is_only = list.iter().all(|other| other == first) && taken.insert(first.clone());
+        is_only.then(|| Assigned::One(first.clone()))
+    };
+    candidates.iter().map(only).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
@@ -89,7 +104,7 @@ mod tests {
     #[test]
     fn each_takes_one() {
         let check = |candidates: &[&[u8]], expected: &[Assigned<u8>]| {
-            assert_eq!(assign(candidates.iter().map(|list| list.to_vec()).collect()), expected, "{candidates:?}");
+            assert_eq!(assign(candidates), expected, "{candidates:?}");
         };
         check(&[&[], &[7]], &[Nothing, One(7)]);
         // A chain before it is applied, and after.

@@ -1,7 +1,12 @@
 //! The answers so far in a run.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    any::{Any, TypeId},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use foldhash::fast::RandomState;
 use serde_json::Value;
 
 use crate::model::{ObservedState, Refusal, Request, ResourceId};
@@ -28,8 +33,12 @@ pub struct Facts {
     pub suppressed: HashSet<String>,
     answers: HashMap<Request, Result<Value, Refusal>>,
     absent: HashSet<&'static str>,
-    observed_states: HashMap<ResourceId, ObservedState>,
+    observed_states: HashMap<ResourceId, ObservedState, RandomState>,
+    derived: Mutex<Derived>,
 }
+
+/// Values by their types and names.
+type Derived = HashMap<TypeId, HashMap<Box<str>, Arc<dyn Any + Send + Sync>>>;
 
 impl Facts {
     /// Returns no answers yet.
@@ -45,6 +54,24 @@ impl Facts {
     /// Returns what is known of an object of any kind of this target.
     pub fn observed(&self, id: &ResourceId) -> Option<&ObservedState> {
         self.observed_states.get(id)
+    }
+
+    /// Returns what was worked out from answers and kept under a name.
+    pub fn derived<T: Any + Send + Sync>(&self, name: &str) -> Option<Arc<T>> {
+        let derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        derived.get(&TypeId::of::<T>())?.get(name)?.clone().downcast().ok()
+    }
+
+    /// Returns what is kept under a name; where nothing is, `make` works it out. It has to rest on answers alone, which
+    /// stay as they are for the run.
+    pub fn derive<T: Any + Send + Sync>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        if let Some(known) = self.derived(name) {
+            return known;
+        }
+        let made = Arc::new(make());
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        derived.entry(TypeId::of::<T>()).or_default().insert(name.into(), made.clone());
+        made
     }
 
     /// Returns true if the server was seen not to have an operation.

@@ -46,8 +46,8 @@ fn a_list_that_never_ends_is_not_read_for_ever() {
     let moved = "moved each of 5 times";
     let many = "the server counts 18446744073709551615 rows, more than 1000000: the list is not read";
     let cases = [
-        (APP, "ListRomaApp", apps(90_000), plan, moved, 10),
-        (APP, "ListRomaApp", apps(90_000), snapshot, moved, 10),
+        (APP, "ListRomaApp", apps(90_000), plan, moved, 5 * 41),
+        (APP, "ListRomaApp", apps(90_000), snapshot, moved, 5 * 41),
         (APP, "ListRomaApp", apps(u64::MAX), plan, "apps, more than 100000: the list is not read", 1),
         (APP, "ListRomaApp", apps(u64::MAX), snapshot, "apps, more than 100000: the list is not read", 1),
         (GONE, "search_instance_associations", rows(Value::Null, "bk_inst_id", 0..500), plan, again, 2),

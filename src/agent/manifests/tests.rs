@@ -44,7 +44,7 @@ fn show(manifests: &Manifests, root: &Path) -> String {
         .desired
         .iter()
         .map(|object| {
-            let value = &object.fields["value"];
+            let value = &object.fields[&crate::model::FieldPath::field("value")];
             let at = manifests.sources.position(&value.origin).to_string();
             let at = Path::new(&at).strip_prefix(root).map_or(at.clone(), |at| at.display().to_string());
             let held = if manifests.held.contains(&object.id) { " held" } else { "" };

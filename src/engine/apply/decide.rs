@@ -71,7 +71,7 @@ mod tests {
         ObservedState::Found(Live {
             handle: json!(1),
             label: "bk_switch #1".to_owned(),
-            fields: BTreeMap::new(),
+            fields: crate::model::LiveFields::new(),
             key_conflicts: Vec::new(),
             depends_on: Vec::new(),
             end_names: BTreeMap::new(),

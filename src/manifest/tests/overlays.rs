@@ -180,17 +180,17 @@ fn what_is_in_force_is_known_by_place() {
     let (set, _, sources) = laid(BASE, &[("prod", &prod)]);
     let fields = &set.desired[0].fields;
     let places = |path: &str| {
-        let places = set.provenance.places(&fields[path].origin);
+        let places = set.provenance.places(&fields[&FieldPath::field(path)].origin);
         places.iter().map(|place| sources.position(place).to_string()).collect::<Vec<_>>()
     };
     assert_eq!(places("a"), ["base.yaml:8:8"]);
     assert_eq!(places("b"), ["prod/x.yaml:3:24", "base.yaml:9:18"]);
     assert_eq!(places("e"), ["prod/x.yaml:3:32"]);
-    let replaced = |path: &str| set.provenance.replaced_by(&fields[path].origin).len();
+    let replaced = |path: &str| set.provenance.replaced_by(&fields[&FieldPath::field(path)].origin).len();
     assert_eq!((replaced("a"), replaced("e")), (0, 0));
     let values: Vec<_> = ["b", "e", "f"]
         .into_iter()
-        .flat_map(|path| set.provenance.places(&fields[path].origin))
+        .flat_map(|path| set.provenance.places(&fields[&FieldPath::field(path)].origin))
         .flat_map(|place| set.provenance.variables(&place).to_vec())
         .collect();
     let names: Vec<&str> = values.iter().map(|usage| &*usage.name).collect();
@@ -206,7 +206,7 @@ fn an_alias_rests_on_what_it_stands_for() {
     let base = switch("one", "{serial: A, fields: {a: &x old, b: *x}}");
     let prod = over("{fields: {a: new}}");
     let (set, _, sources) = laid(&base, &[("prod", &prod)]);
-    let mut places = set.provenance.places(&set.desired[0].fields["b"].origin);
+    let mut places = set.provenance.places(&set.desired[0].fields[&FieldPath::field("b")].origin);
     set.provenance.with_sources(&mut places);
     let shown: Vec<String> = places.iter().map(|place| sources.position(place).to_string()).collect();
     assert_eq!(shown, ["base.yaml:4:34", "base.yaml:4:42"]);

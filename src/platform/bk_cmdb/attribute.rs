@@ -4,14 +4,14 @@
 mod pattern;
 mod time;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use self::time::Moment;
+use self::{pattern::Pattern, time::Moment};
 use crate::{
     diff::values::{same, same_number, same_set},
-    model::{Display, DisplayKind},
+    model::{Display, DisplayKind, FieldPath},
 };
 
 /// Longest `singlechar`, in bytes of UTF-8.
@@ -53,32 +53,43 @@ pub(super) fn is_history(row: &Value) -> bool {
     row["editable"] == json!(false) && row["bk_property_id"].as_str().is_some_and(|name| HISTORY.contains(&name))
 }
 
+/// The definition of a model: its attributes by their ids.
+pub(super) type Definition = BTreeMap<Arc<str>, Attribute>;
+
 /// One attribute of a model: a row of `search_object_attribute`.
-pub(super) struct Attribute<'a> {
-    row: &'a Value,
-    kind: &'a str,
+#[derive(Debug, Clone)]
+pub(super) struct Attribute {
+    row: Value,
+    kind: Box<str>,
+    path: FieldPath,
+    /// The pattern of a text, where it has one.
+    pattern: Option<Pattern>,
 }
 
 /// Returns the attributes of a model by their ids.
-pub(super) fn attributes(rows: &Value) -> BTreeMap<&str, Attribute<'_>> {
-    rows.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|row| {
-            let kind = row["bk_property_type"].as_str().unwrap_or("singlechar");
-            Some((row["bk_property_id"].as_str()?, Attribute { row, kind }))
-        })
-        .collect()
+pub(super) fn attributes(rows: &Value) -> Definition {
+    let rows = rows.as_array().into_iter().flatten();
+    rows.filter_map(|row| Some((row["bk_property_id"].as_str()?.into(), Attribute::of(row)))).collect()
 }
 
-impl Attribute<'_> {
+impl Attribute {
+    fn of(row: &Value) -> Self {
+        let text = |key: &str| row[key].as_str().filter(|text| !text.is_empty());
+        Self {
+            kind: text("bk_property_type").unwrap_or("singlechar").into(),
+            path: FieldPath::field(text("bk_property_id").unwrap_or_default()),
+            pattern: text("option").map(Pattern::new),
+            row: row.clone(),
+        }
+    }
+
     /// Returns the value to be sent for a declared one, or what is wrong with it.
     pub(super) fn wire(&self, declared: &Value, time_zone: Option<&str>) -> Result<Value, String> {
         if self.row["editable"] == json!(false) {
             return Err("is not editable: the server would drop it without a word".to_owned());
         }
         if declared.is_null() {
-            return match self.kind {
+            return match &*self.kind {
                 _ if self.is_required() => Err("is required: it cannot be cleared".to_owned()),
                 "enumquote" => Err("cannot be `null`, which the server refuses; use []".to_owned()),
                 _ => Ok(Value::Null),
@@ -93,7 +104,7 @@ impl Attribute<'_> {
     }
 
     fn converted(&self, declared: &Value, time_zone: Option<&str>) -> Result<Value, String> {
-        match self.kind {
+        match &*self.kind {
             "int" => self.integer(declared),
             "float" => self.float(declared),
             "bool" => truth(declared),
@@ -120,7 +131,7 @@ impl Attribute<'_> {
 
     /// Returns why no instance can be found by its value; `None` if one can.
     pub(super) fn no_key(&self) -> Option<&'static str> {
-        match self.kind {
+        match &*self.kind {
             "time" => Some("a time: the server finds nothing by one"),
             "enummulti" | "enumquote" | "organization" | "table" | "innertable" => {
                 Some("a list: the server finds nothing by one")
@@ -131,7 +142,7 @@ impl Attribute<'_> {
 
     /// Returns a live and a desired value as people read them; `None` if both are read as they are stored.
     pub(super) fn display(&self, live: Option<&Value>, wire: &Value, time_zone: Option<&str>) -> Option<Display> {
-        let kind = if self.kind == "time" { DisplayKind::Time } else { DisplayKind::Option };
+        let kind = if &*self.kind == "time" { DisplayKind::Time } else { DisplayKind::Option };
         let from = live.and_then(|live| self.shown(live, time_zone));
         let to = self.shown(wire, time_zone);
         (from.is_some() || to.is_some()).then_some(Display { kind, from, to })
@@ -139,7 +150,7 @@ impl Attribute<'_> {
 
     /// Returns an option by its display name, a time in the target's zone; `None` for a value that is read as it is.
     fn shown(&self, value: &Value, time_zone: Option<&str>) -> Option<String> {
-        match self.kind {
+        match &*self.kind {
             "enum" => self.option_name(value.as_str()?).filter(|name| value != name).map(str::to_owned),
             "enummulti" => {
                 let ids = value.as_array().filter(|ids| !ids.is_empty())?;
@@ -156,14 +167,19 @@ impl Attribute<'_> {
         options.iter().find(|option| option["id"].as_str() == Some(id))?["name"].as_str()
     }
 
+    /// Returns the path of its field.
+    pub(super) fn path(&self) -> &FieldPath {
+        &self.path
+    }
+
     /// Returns its type, such as `singlechar`.
     pub(super) fn kind(&self) -> &str {
-        self.kind
+        &self.kind
     }
 
     /// Returns true where the server notes in it who made or changed an instance, or when.
     pub(super) fn is_history(&self) -> bool {
-        is_history(self.row)
+        is_history(&self.row)
     }
 
     /// Returns its number, by which unique rules name it.
@@ -183,7 +199,7 @@ impl Attribute<'_> {
 
     /// Returns true if the server's value means the same as the one to be sent.
     pub(super) fn same(&self, wire: &Value, live: &Value, time_zone: Option<&str>) -> bool {
-        match self.kind {
+        match &*self.kind {
             "int" | "float" if !wire.is_null() && !live.is_null() => same_number(wire, live),
             "enummulti" | "enumquote" | "organization" => same_set(wire, live),
             "objuser" => same_set(&names(wire), &names(live)),
@@ -297,11 +313,11 @@ impl Attribute<'_> {
 
     fn text(&self, declared: &str, most: usize) -> Result<Value, String> {
         let text = bounded(declared.trim(), most)?;
-        if let Some(pattern) = self.row["option"].as_str().filter(|pattern| !pattern.is_empty())
+        if let Some(pattern) = &self.pattern
             && !text.is_empty()
-            && pattern::fits(pattern, text) == Some(false)
+            && pattern.fits(text) == Some(false)
         {
-            return Err(format!("has to match `{pattern}`; `{text}` does not"));
+            return Err(format!("has to match `{}`; `{text}` does not", pattern.source()));
         }
         Ok(json!(text))
     }

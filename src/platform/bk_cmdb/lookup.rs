@@ -6,12 +6,19 @@ mod selector;
 mod service;
 mod whole;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
 
+use foldhash::fast::RandomState;
+use selector::KeyRef;
 use serde_json::{Value, json};
+use smallvec::SmallVec;
 
 use super::{
-    attribute::{Attribute, attributes},
+    attribute::{Definition, attributes},
     version::Version,
 };
 use crate::{
@@ -48,21 +55,25 @@ pub(super) enum LookupError {
 }
 
 /// The definition of one model.
-pub(super) fn definition<'f>(
+pub(super) fn definition(
     model: &str,
     observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<BTreeMap<&'f str, Attribute<'f>>, LookupError> {
+    facts: &Facts,
+) -> Result<Arc<Definition>, LookupError> {
     definition_in(model, None, observation, facts)
 }
 
-/// The definition of one model, with the attributes that belong to a business alone.
-pub(super) fn definition_in<'f>(
+/// The definition of one model, with the attributes that belong to a business alone. It is worked out once a run.
+pub(super) fn definition_in(
     model: &str,
     business: Option<i64>,
     observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<BTreeMap<&'f str, Attribute<'f>>, LookupError> {
+    facts: &Facts,
+) -> Result<Arc<Definition>, LookupError> {
+    let name = business.map_or(Cow::Borrowed(model), |business| format!("{model} of {business}").into());
+    if let Some(known) = facts.derived(&name) {
+        return Ok(known);
+    }
     let mut arguments = json!({"bk_obj_id": model});
     if let Some(business) = business {
         arguments["bk_biz_id"] = json!(business);
@@ -72,26 +83,31 @@ pub(super) fn definition_in<'f>(
         Read::Pending => Err(LookupError::Pending),
         Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
         Read::Value(rows) if rows.as_array().is_none_or(Vec::is_empty) => Err(LookupError::NoModel),
-        Read::Value(rows) => Ok(attributes(rows)),
+        Read::Value(rows) => Ok(facts.derive(&name, || attributes(rows))),
     }
 }
 
 /// The rows of one model that fit what was looked for.
 #[derive(Default)]
 pub(super) struct Rows<'f> {
-    rows: BTreeMap<i64, &'f Value>,
-    by_field: HashMap<String, HashMap<String, Vec<i64>>>,
+    rows: HashMap<i64, &'f Value, RandomState>,
+    by_field: BTreeMap<Arc<str>, HashMap<KeyRef<'f>, Ids, RandomState>>,
 }
+
+/// Ids of instances: one, as a rule.
+pub(super) type Ids = SmallVec<[i64; 1]>;
 
 impl<'f> Rows<'f> {
     /// Returns the rows that a selector picks, by id.
-    pub(super) fn find(&self, selector: &Selector) -> Vec<i64> {
+    pub(super) fn find(&self, selector: &Selector) -> Ids {
         match selector {
             Selector::Id(id) => self.rows.get(id).map(|_| *id).into_iter().collect(),
             Selector::Fields(fields) => {
-                let mut lists =
-                    fields.iter().map(|(field, key)| self.by_field.get(field).and_then(|index| index.get(&key.text)));
-                let Some(Some(first)) = lists.next() else { return Vec::new() };
+                let mut lists = fields.iter().map(|(field, key)| self.by_field.get(field)?.get(&KeyRef(key.value())));
+                let Some(Some(first)) = lists.next() else { return Ids::new() };
+                if fields.len() == 1 {
+                    return first.clone();
+                }
                 let rest: Vec<_> = lists.collect();
                 first
                     .iter()
@@ -107,36 +123,43 @@ impl<'f> Rows<'f> {
         self.rows.get(&id).copied()
     }
 
-    fn add(&mut self, row: &'f Value, fields: &BTreeSet<String>) {
+    /// Returns no rows yet, to be found by some fields.
+    fn indexed(fields: &BTreeSet<Arc<str>>) -> Self {
+        Self {
+            rows: HashMap::default(),
+            by_field: fields.iter().map(|field| (field.clone(), HashMap::default())).collect(),
+        }
+    }
+
+    fn add(&mut self, row: &'f Value) {
         let Some(id) = row["bk_inst_id"].as_i64() else { return };
         if self.rows.insert(id, row).is_some() {
             return;
         }
-        for field in fields {
-            let key = Key::of(&row[field]);
-            self.by_field.entry(field.clone()).or_default().entry(key.text).or_default().push(id);
+        for (field, index) in &mut self.by_field {
+            index.entry(KeyRef(&row[&**field])).or_default().push(id);
         }
     }
 }
 
 /// Reads the instances of a model that the selectors pick, with at least the given fields of them.
-pub(super) fn instances<'f>(
+pub(super) fn instances<'f, 's>(
     model: &str,
     business: Option<i64>,
-    selectors: &BTreeSet<Selector>,
-    fields: &BTreeSet<String>,
+    selectors: impl IntoIterator<Item = &'s Selector>,
+    fields: impl IntoIterator<Item = &'s str>,
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Rows<'f>, LookupError> {
-    let mut indexed: BTreeSet<String> = BTreeSet::from(["bk_inst_name".to_owned()]);
-    let mut rows = Rows::default();
+    let mut indexed: BTreeSet<Arc<str>> = BTreeSet::from(["bk_inst_name".into()]);
     let mut error = None;
     let version = facts.settings.get("version").and_then(|version| Version::parse(version));
     let groups = if version.is_some_and(|version| version < Version::V3_14) { FEW_GROUPS } else { GROUPS };
     let mut queries = queries(selectors, &mut indexed, groups);
-    let mut fields: BTreeSet<&str> = fields.iter().map(String::as_str).collect();
-    fields.extend(indexed.iter().map(String::as_str));
+    let mut fields: BTreeSet<&str> = fields.into_iter().collect();
+    fields.extend(indexed.iter().map(|field| &**field));
     fields.extend(["bk_inst_id", PARENT]);
+    let mut rows = Rows::indexed(&indexed);
     while let Some(query) = queries.pop_front() {
         let (mut start, mut seen) = (0, Vec::new());
         loop {
@@ -158,7 +181,7 @@ pub(super) fn instances<'f>(
                 Read::Value(data) => {
                     let page: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
                     check_page(&seen, &page)?;
-                    page.iter().for_each(|row| rows.add(row, &indexed));
+                    page.iter().for_each(|row| rows.add(row));
                     seen.extend(&page);
                     start += page.len();
                     // Only the older operation counts; a server that cuts its pages shorter shows by that.
@@ -184,7 +207,7 @@ enum Query<'s> {
     /// Any of some ids.
     Ids(Vec<i64>),
     /// Any of some groups of fields.
-    Groups(Vec<&'s BTreeMap<String, Key>>),
+    Groups(Vec<&'s [(Arc<str>, Key)]>),
 }
 
 impl<'s> Query<'s> {
@@ -211,10 +234,10 @@ impl<'s> Query<'s> {
             Self::In(field, values) => any_of(field, json!(values)),
             Self::Ids(ids) => any_of("bk_inst_id", json!(ids)),
             Self::Groups(groups) => {
-                let group = |fields: &&BTreeMap<String, Key>| {
+                let group = |fields: &&[(Arc<str>, Key)]| {
                     let rules: Vec<_> = fields
                         .iter()
-                        .map(|(field, key)| json!({"field": field, "operator": "equal", "value": key.value}))
+                        .map(|(field, key)| json!({"field": **field, "operator": "equal", "value": key.value()}))
                         .collect();
                     json!({"condition": "AND", "rules": rules})
                 };
@@ -228,8 +251,8 @@ impl<'s> Query<'s> {
             Self::In(field, values) => json!({*field: {"$in": values}}),
             Self::Ids(ids) => json!({"bk_inst_id": {"$in": ids}}),
             Self::Groups(groups) => {
-                let group = |fields: &&BTreeMap<String, Key>| -> Value {
-                    fields.iter().map(|(field, key)| (field.clone(), key.value.clone())).collect()
+                let group = |fields: &&[(Arc<str>, Key)]| -> Value {
+                    fields.iter().map(|(field, key)| (field.to_string(), key.value().clone())).collect()
                 };
                 json!({"$or": groups.iter().map(group).collect::<Vec<_>>()})
             }
@@ -292,8 +315,8 @@ pub(super) fn is_too_wide(refusal: &Refusal) -> bool {
 
 /// The fewest reads for a set of selectors: ids and values of one field go by 500, groups of fields by fewer.
 fn queries<'s>(
-    selectors: &'s BTreeSet<Selector>,
-    indexed: &mut BTreeSet<String>,
+    selectors: impl IntoIterator<Item = &'s Selector>,
+    indexed: &mut BTreeSet<Arc<str>>,
     most_groups: usize,
 ) -> VecDeque<Query<'s>> {
     let mut ids = Vec::new();
@@ -303,11 +326,14 @@ fn queries<'s>(
         match selector {
             Selector::Id(id) => ids.push(*id),
             Selector::Fields(fields) => {
-                indexed.extend(fields.keys().cloned());
-                let mut entries = fields.iter();
-                match (entries.next(), entries.next()) {
-                    (Some((field, key)), None) => single.entry(field).or_default().push(&key.value),
-                    _ => groups.push(fields),
+                for (field, _) in fields.iter() {
+                    if !indexed.contains(field) {
+                        indexed.insert(field.clone());
+                    }
+                }
+                match &**fields {
+                    [(field, key)] => single.entry(field).or_default().push(key.value()),
+                    _ => groups.push(&**fields),
                 }
             }
         }
@@ -382,15 +408,13 @@ mod tests {
             let mut observation = Observation::default();
             let selectors: BTreeSet<_> = selectors.into_iter().collect();
             let facts = Facts::default();
-            let outcome = instances("m", None, &selectors, &BTreeSet::new(), &mut observation, &facts);
+            let outcome = instances("m", None, &selectors, [], &mut observation, &facts);
             assert_eq!(matches!(outcome, Err(LookupError::Pending)), expected > 0);
             assert_eq!(observation.ask.len(), expected);
         };
-        let by =
-            |field: &str, value: i64| Selector::Fields([(field.to_owned(), Key::of(&json!(value.to_string())))].into());
-        let two = |value: i64| {
-            Selector::Fields([("a".to_owned(), Key::of(&json!(value))), ("b".to_owned(), Key::of(&json!(1)))].into())
-        };
+        let by = |field: &str, value: i64| Selector::fields([(field.into(), Key::of(&json!(value.to_string())))]);
+        let two =
+            |value: i64| Selector::fields([("a".into(), Key::of(&json!(value))), ("b".into(), Key::of(&json!(1)))]);
         check(Vec::new(), 0);
         check((0..500).map(Selector::Id).collect(), 1);
         check((0..501).map(Selector::Id).collect(), 2);
@@ -407,13 +431,13 @@ mod tests {
             let mut facts = Facts::new(Freshness::Replica, settings.into_iter().collect());
             let pair = |value: i64| {
                 let fields = [("a", value), ("b", 1)];
-                Selector::Fields(fields.map(|(field, value)| (field.to_owned(), Key::of(&json!(value)))).into())
+                Selector::fields(fields.map(|(field, value)| (field.into(), Key::of(&json!(value)))))
             };
             let selectors: BTreeSet<_> = (0..101).map(pair).collect();
             let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
             for _ in 0..10 {
                 let mut observation = Observation::default();
-                if instances("m", None, &selectors, &BTreeSet::new(), &mut observation, &facts).is_ok() {
+                if instances("m", None, &selectors, [], &mut observation, &facts).is_ok() {
                     break;
                 }
                 for request in observation.ask {

@@ -9,6 +9,22 @@ use crate::model::Refusal;
 /// Most applications of one list.
 const MOST: usize = 100_000;
 
+/// Pages that are asked for together. A list that moves is begun anew, so that not all of a long one is read in vain.
+const TOGETHER: usize = 40;
+
+/// Returns where the pages behind a full one begin that are asked for together with it: one after another, each would
+/// cost a way to the server and back.
+pub(super) fn offsets_behind(
+    offset: usize,
+    page: &[Value],
+    limit: usize,
+    total: usize,
+) -> impl Iterator<Item = usize> + use<> {
+    let is_first = offset.is_multiple_of(TOGETHER * limit) && page.len() == limit && total <= MOST;
+    let end = if is_first { total.min(offset + (TOGETHER + 1) * limit) } else { 0 };
+    (offset + limit..end).step_by(limit)
+}
+
 /// One reading of a list, from its first page.
 #[derive(Default)]
 pub(super) struct Walk<'f> {

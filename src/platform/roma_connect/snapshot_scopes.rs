@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{api, list::Walk};
+use super::{
+    api,
+    list::{Walk, offsets_behind},
+};
 use crate::{
     model::{Refusal, Request, Retry},
     provider::{
@@ -151,25 +154,30 @@ fn instances(scope: &Request, observation: &mut Observation, facts: &Facts) -> R
 fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result<Option<Vec<Value>>, Refusal> {
     let mut apps: BTreeMap<&str, &Value> = BTreeMap::new();
     let mut last = None;
+    let request = |round: usize, offset: usize| {
+        let mut arguments = json!({INSTANCE: scope.arguments[INSTANCE], "offset": offset, "limit": APPS});
+        if round > 0 {
+            // No part of the call: it tells the answers of the rounds apart.
+            arguments["again"] = json!(round);
+        }
+        Request { arguments, ..scope.clone() }
+    };
     for round in 0..ROUNDS {
         let (mut walk, mut moved) = (Walk::default(), false);
         loop {
-            let mut arguments = json!({INSTANCE: scope.arguments[INSTANCE], "offset": walk.offset, "limit": APPS});
-            if round > 0 {
-                // No part of the call: it tells the answers of the rounds apart.
-                arguments["again"] = json!(round);
-            }
-            let Some(page) = single_answer(Request { arguments, ..scope.clone() }, observation, facts)? else {
+            let Some(page) = single_answer(request(round, walk.offset), observation, facts)? else {
                 return Ok(None);
             };
             let rows = page["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
-            if last.is_some_and(|last| last != total(page)) {
+            for offset in offsets_behind(walk.offset, rows, APPS, total(page)) {
+                observation.read(request(round, offset), facts);
+            }
+            if last.replace(total(page)).is_some_and(|last| last != total(page)) {
                 moved = true;
                 apps.clear();
             }
-            last = Some(total(page));
             apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
-            if !walk.goes_on(rows, total(page))? || apps.len() >= total(page) {
+            if moved && walk.offset > 0 || !walk.goes_on(rows, total(page))? || apps.len() >= total(page) {
                 break;
             }
         }

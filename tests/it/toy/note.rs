@@ -1,7 +1,5 @@
 //! A note: a text with a name.
 
-use std::collections::BTreeMap;
-
 use reconcile::{
     diagnostic::Diagnostic,
     model::{Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request},
@@ -39,7 +37,7 @@ impl Kind for Note {
                 Read::Failed(refusal) => observation.know(&object.id, ObservedState::Unknown(refusal.to_string())),
                 Read::Value(Value::Null) => observation.know(&object.id, ObservedState::absent()),
                 Read::Value(text) => {
-                    let fields = BTreeMap::from([(FieldPath::field("text"), text.clone())]);
+                    let fields = [(FieldPath::field("text"), text.clone())].into_iter().collect();
                     let live = Live::new(json!(&*object.id.key), format!("note {}", object.id.key), fields);
                     observation.know(&object.id, ObservedState::Found(live));
                 }
@@ -53,7 +51,7 @@ impl Kind for Note {
     }
 
     fn compare(&self, desired: &Desired, live: Option<&Live>, _: &Facts) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
-        let (wanted, found) = (&desired.fields["text"], live.map(|live| live.field("text")));
+        let (wanted, found) = (&desired.fields[&FieldPath::field("text")], live.map(|live| live.field("text")));
         let change = || FieldChange {
             path: FieldPath::field("text"),
             from: found.cloned(),

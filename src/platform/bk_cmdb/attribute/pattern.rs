@@ -2,10 +2,28 @@
 
 use regex::bytes::Regex;
 
-/// Returns true if a text fits a pattern as the server understands it; `None` for a pattern that cannot be understood
-/// here, which is left to the server.
-pub(super) fn fits(pattern: &str, text: &str) -> Option<bool> {
-    Some(Regex::new(&translated(pattern)).ok()?.is_match(text.as_bytes()))
+/// A pattern, which is translated once for all texts.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    source: Box<str>,
+    regex: Option<Regex>,
+}
+
+impl Pattern {
+    /// Reads a pattern as the server understands it.
+    pub(super) fn new(source: &str) -> Self {
+        Self { source: source.into(), regex: Regex::new(&translated(source)).ok() }
+    }
+
+    /// Returns the pattern as the server has it.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Returns true if a text fits; `None` for a pattern that cannot be understood here, which is left to the server.
+    pub(super) fn fits(&self, text: &str) -> Option<bool> {
+        Some(self.regex.as_ref()?.is_match(text.as_bytes()))
+    }
 }
 
 /// Writes a pattern in the library's syntax. `\d`, `\w`, `\s` and `\b` are of ASCII in Go, and within brackets `[`,
@@ -78,7 +96,7 @@ mod tests {
     #[test]
     fn patterns_are_those_of_the_server() {
         let check = |pattern: &str, text: &str, expected: Option<bool>| {
-            assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
+            assert_eq!(Pattern::new(pattern).fits(text), expected, "{pattern} {text}");
         };
         check(r"^\d+$", "12", Some(true));
         check(r"^\d+$", "１２", Some(false));

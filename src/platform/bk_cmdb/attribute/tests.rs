@@ -1,14 +1,14 @@
 use super::*;
 
-fn attribute(kind: &'static str, option: &Value) -> (Value, &'static str) {
-    (json!({"bk_property_id": "f", "bk_property_type": kind, "option": option}), kind)
+fn attribute(kind: &str, option: &Value) -> Attribute {
+    Attribute::of(&json!({"bk_property_id": "f", "bk_property_type": kind, "option": option}))
 }
 
 #[test]
 fn what_is_sent() {
     let check = |kind: &'static str, option: Value, declared: Value, expected: &str| {
-        let (row, kind) = attribute(kind, &option);
-        let told = match (Attribute { row: &row, kind }).wire(&declared, Some("Asia/Shanghai")) {
+        let attribute = attribute(kind, &option);
+        let told = match attribute.wire(&declared, Some("Asia/Shanghai")) {
             Ok(value) => value.to_string(),
             Err(problem) => problem,
         };
@@ -73,12 +73,8 @@ fn what_is_sent() {
 #[test]
 fn what_is_the_same() {
     let check = |kind: &'static str, wire: Value, live: Value, expected: bool| {
-        let (row, kind) = attribute(kind, &json!(""));
-        assert_eq!(
-            (Attribute { row: &row, kind }).same(&wire, &live, Some("Asia/Shanghai")),
-            expected,
-            "{kind} {wire} {live}"
-        );
+        let attribute = attribute(kind, &json!(""));
+        assert_eq!(attribute.same(&wire, &live, Some("Asia/Shanghai")), expected, "{kind} {wire} {live}");
     };
     check("float", json!(3.5), json!("3.5"), true);
     check("int", json!(9), json!(9.0), true);
@@ -97,7 +93,7 @@ fn what_is_the_same() {
 fn what_is_required_is_not_emptied() {
     let check = |kind: &'static str, declared: Value, expected: Result<Value, &str>| {
         let row = json!({"bk_property_type": kind, "isrequired": true, "option": [{"id": "1", "name": "one"}]});
-        let told = (Attribute { row: &row, kind }).wire(&declared, None);
+        let told = Attribute::of(&row).wire(&declared, None);
         assert_eq!(told, expected.map_err(str::to_owned), "{kind} {declared}");
     };
     check("singlechar", json!(" "), Err("is required: it cannot be empty"));
@@ -112,8 +108,8 @@ fn values_are_shown_by_their_names() {
     let options = json!([{"id": "1", "name": "In stock"}, {"id": "2", "name": "In use"}, {"id": "c", "name": "c"}]);
     let check =
         |kind: &'static str, live: Option<Value>, wire: Value, expected: Option<(Option<&str>, Option<&str>)>| {
-            let (row, kind) = attribute(kind, &options);
-            let display = (Attribute { row: &row, kind }).display(live.as_ref(), &wire, Some("Asia/Shanghai"));
+            let attribute = attribute(kind, &options);
+            let display = attribute.display(live.as_ref(), &wire, Some("Asia/Shanghai"));
             let told = display.as_ref().map(|display| (display.from.as_deref(), display.to.as_deref()));
             assert_eq!(told, expected, "{kind} {live:?} {wire}");
         };
@@ -135,8 +131,8 @@ fn values_are_shown_by_their_names() {
 #[test]
 fn lists_and_times_find_nothing() {
     let check = |kind: &'static str, expected: bool| {
-        let (row, kind) = attribute(kind, &json!(""));
-        assert_eq!((Attribute { row: &row, kind }).no_key().is_some(), expected, "{kind}");
+        let attribute = attribute(kind, &json!(""));
+        assert_eq!(attribute.no_key().is_some(), expected, "{kind}");
     };
     ["time", "enummulti", "enumquote", "organization", "table"].into_iter().for_each(|kind| check(kind, true));
     ["singlechar", "longchar", "int", "float", "bool", "enum", "list", "date", "objuser"]

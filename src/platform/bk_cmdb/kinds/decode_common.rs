@@ -153,15 +153,16 @@ const MATCH: &str = "match.";
 /// or of a parent, and empty for the object of the document itself.
 pub(super) fn matched<'d>(
     desired: &'d Desired,
-    prefix: &str,
+    prefix: &'d str,
 ) -> impl Iterator<Item = (&'d str, &'d Located<Value>)> + use<'d> {
-    let prefix = format!("{prefix}{MATCH}");
-    desired.locator.iter().filter_map(move |(key, value)| Some((key.strip_prefix(&prefix)?, value)))
+    let name = move |key: &'d str| key.strip_prefix(prefix)?.strip_prefix(MATCH);
+    desired.locator.iter().filter_map(move |(key, value)| Some((name(key)?, value)))
 }
 
 /// Returns the value of one field among those of [`matched`].
 pub(super) fn matched_field<'d>(desired: &'d Desired, prefix: &str, field: &str) -> Option<&'d Located<Value>> {
-    desired.locator.get(&*format!("{prefix}{MATCH}{field}"))
+    let is_it = |key: &str| key.strip_prefix(prefix).and_then(|key| key.strip_prefix(MATCH)) == Some(field);
+    desired.locator.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value)
 }
 
 /// Reads `match`: the values of the fields that pick one object, to be found by [`matched`].

@@ -10,7 +10,10 @@ mod prune;
 mod unique;
 mod unique_keys;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +21,7 @@ use super::{
     decode_common::{self, observed_after},
     impact::{ASSOCIATIONS, HOSTS, MODULES},
     instance_association::end,
-    select_instances::{ByModel, Definition, wanted_fields},
+    select_instances::{ByModel, wanted_fields},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -28,7 +31,7 @@ use crate::{
     },
     platform::bk_cmdb::{
         api::DATA,
-        attribute::{Attribute, text},
+        attribute::{Attribute, Definition, text},
         lookup::{self, PARENT, Selector},
     },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
@@ -53,6 +56,10 @@ pub(super) const BUILT_IN: &[(&str, Option<&str>)] = &[
     ("process", Some("ProcessTemplate")),
     ("set", None),
 ];
+
+/// Fields of a row that are no attributes of its model.
+static COMMON: LazyLock<[FieldPath; 4]> =
+    LazyLock::new(|| ["bk_inst_id", "bk_obj_id", PARENT, "bk_supplier_account"].map(FieldPath::field));
 
 /// The kind.
 pub(crate) struct Instance;
@@ -157,13 +164,13 @@ impl Kind for Instance {
         }
         for (model, group) in by_model {
             let selectors: BTreeSet<_> = group.iter().map(|(_, id)| Selector::Id(*id)).collect();
-            let fields = group.iter().flat_map(|(desired, _)| wanted_fields(desired)).map(str::to_owned).collect();
-            match lookup::instances(model, None, &selectors, &fields, &mut observation, facts) {
+            let fields = group.iter().flat_map(|(desired, _)| wanted_fields(desired)).collect::<BTreeSet<_>>();
+            match lookup::instances(model, None, &selectors, fields, &mut observation, facts) {
                 Ok(rows) => {
                     for (desired, id) in group {
                         let observed = rows
                             .row(id)
-                            .map_or_else(ObservedState::absent, |row| ObservedState::Found(live(desired, row)));
+                            .map_or_else(ObservedState::absent, |row| ObservedState::Found(live(desired, row, None)));
                         observation.know(&desired.id, observed);
                     }
                 }
@@ -200,7 +207,9 @@ impl Kind for Instance {
         if live.is_none() {
             let missing: Vec<_> = definition
                 .iter()
-                .filter(|(name, attribute)| attribute.is_required() && declared.iter().all(|(text, _)| text != *name))
+                .filter(|(name, attribute)| {
+                    attribute.is_required() && declared.iter().all(|(text, _)| *text != name.as_ref())
+                })
                 .map(|(name, _)| format!("`{name}`"))
                 .collect();
             if !missing.is_empty() {
@@ -317,11 +326,7 @@ fn refuse_built_in(model: &str, origin: &Origin, diagnostics: &mut Vec<Diagnosti
 }
 
 /// Returns the live values that people read otherwise than they are stored, by a definition that is read once.
-pub(super) fn displays(
-    live: &Live,
-    definition: &BTreeMap<&str, Attribute<'_>>,
-    facts: &Facts,
-) -> BTreeMap<FieldPath, String> {
+pub(super) fn displays(live: &Live, definition: &Definition, facts: &Facts) -> BTreeMap<FieldPath, String> {
     let display = |(path, value): (&FieldPath, &Value)| {
         Some((path.clone(), shown(definition.get(path.as_str())?, value, facts)?))
     };
@@ -330,7 +335,7 @@ pub(super) fn displays(
 
 /// Returns a live value of an attribute as people read it: an option by its name with the id, a time in the target's
 /// zone; `None` if it is read as it is stored.
-fn shown(attribute: &Attribute<'_>, value: &Value, facts: &Facts) -> Option<String> {
+fn shown(attribute: &Attribute, value: &Value, facts: &Facts) -> Option<String> {
     let display = attribute.display(None, value, facts.settings.get("timeZone").map(String::as_str))?;
     let ids = value.as_str().map_or_else(|| value.to_string().replace('"', ""), str::to_owned);
     let is_option = display.kind == DisplayKind::Option;
@@ -341,16 +346,16 @@ fn shown(attribute: &Attribute<'_>, value: &Value, facts: &Facts) -> Option<Stri
 pub(super) fn attribute_changes(
     declared: &[(&str, &Located<Value>)],
     live: Option<&Live>,
-    definition: &Definition<'_>,
+    definition: &Definition,
     facts: &Facts,
 ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
     let (mut changes, mut problems) = (Vec::new(), Vec::new());
     for (name, value) in declared {
-        let Some(attribute) = definition.get(name) else {
+        let Some(attribute) = definition.get(*name) else {
             let diagnostic =
                 Diagnostic::error("P103", format!("the model has no attribute `{name}`"), value.name_origin());
-            let ids: Vec<_> = definition.keys().map(|id| (*id).to_owned()).collect();
+            let ids: Vec<_> = definition.keys().map(ToString::to_string).collect();
             problems.push(match definition.iter().find(|(_, attribute)| attribute.display_name() == *name) {
                 Some((id, _)) => diagnostic.hint(format!("`{name}` is the display name of `{id}`")),
                 None => decode_common::nearest(diagnostic, name, &ids),
@@ -412,8 +417,13 @@ fn decode_parent(node: &Node<'_>, desired: &mut Desired, diagnostics: &mut Vec<D
     }
 }
 
-fn live(desired: &Desired, row: &Value) -> Live {
-    let fields = row.as_object().into_iter().flatten().map(|(name, value)| (FieldPath::field(name), value.clone()));
+/// Returns an instance as a row tells of it. The paths of its fields are shared by all instances of a definition.
+fn live(desired: &Desired, row: &Value, definition: Option<&Definition>) -> Live {
+    let path = |name: &str| match definition.and_then(|definition| definition.get(name)) {
+        Some(attribute) => attribute.path().clone(),
+        None => COMMON.iter().find(|path| **path == *name).cloned().unwrap_or_else(|| FieldPath::field(name)),
+    };
+    let fields = row.as_object().into_iter().flatten().map(|(name, value)| (path(name), value.clone()));
     let label = format!("{} #{}", model_of(desired), row["bk_inst_id"]);
     Live::new(row["bk_inst_id"].clone(), label, fields.collect())
 }

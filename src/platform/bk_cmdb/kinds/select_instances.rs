@@ -1,8 +1,9 @@
 //! Which instances documents mean: by id or by the values of fields, in one set of reads for all kinds of a run.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
+use smallvec::SmallVec;
 
 use super::decode_common;
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     diff::identity::Assigned,
     model::{Desired, Ensure, FieldPath, ObservedState},
     platform::bk_cmdb::{
-        attribute::Attribute,
+        attribute::Definition,
         lookup::{Key, Selector},
     },
     provider::Facts,
@@ -20,8 +21,8 @@ use crate::{
 /// they name the model.
 const PREFIXES: &[(&str, &str)] = &[("", "model"), ("source.", "source.model"), ("target.", "target.model")];
 
-/// The definition of a model: its attributes by their ids.
-pub(super) type Definition<'f> = BTreeMap<&'f str, Attribute<'f>>;
+/// The selectors of one instance: one, unless its key changes.
+pub(super) type Selectors = SmallVec<[Selector; 1]>;
 
 /// The documents of a target by the models whose instances they point at, each with the prefix under which it does.
 pub(super) struct ByModel<'d>(HashMap<&'d str, Vec<(&'static str, &'d Desired)>>);
@@ -44,39 +45,59 @@ impl<'d> ByModel<'d> {
 
 /// All that the documents of a target want to know of one model's instances.
 #[derive(Default)]
-pub(super) struct Gathered {
+pub(super) struct Gathered<'a> {
     /// The instances.
-    pub(super) selectors: BTreeSet<Selector>,
+    selectors: Vec<Selector>,
     /// Their fields.
-    pub(super) fields: BTreeSet<String>,
+    pub(super) fields: BTreeSet<&'a str>,
 }
 
-impl Gathered {
+impl<'a> Gathered<'a> {
     /// Gathers from the documents of all kinds, so that all kinds ask the very same questions.
-    pub(super) fn of(model: &str, all: &ByModel<'_>, definition: &Definition<'_>, facts: &Facts) -> Self {
+    pub(super) fn of(model: &str, all: &ByModel<'a>, definition: &'a Definition, facts: &Facts) -> Self {
         let mut gathered = Self::default();
         for (prefix, desired) in all.0.get(model).into_iter().flatten() {
             // What is wrong with a document is told when it is its turn.
             gathered.selectors.extend(selectors(desired, prefix, definition, facts).unwrap_or_default());
             if prefix.is_empty() {
-                gathered.fields.extend(fields(desired, definition));
+                gathered.add_fields(desired, definition);
             }
         }
         gathered
     }
-}
 
-/// Returns the fields to read of a document's instance: all attributes of one that is to go, for its plan shows them.
-pub(super) fn fields(desired: &Desired, definition: &Definition<'_>) -> Vec<String> {
-    if desired.ensure == Ensure::Absent {
-        return values(definition).map(str::to_owned).collect();
+    /// Adds what the documents of other kinds want to know to that of the documents about the instances themselves.
+    pub(super) fn add_others(&mut self, model: &str, all: &ByModel<'a>, definition: &Definition, facts: &Facts) {
+        for (prefix, desired) in all.0.get(model).into_iter().flatten().filter(|(prefix, _)| !prefix.is_empty()) {
+            self.selectors.extend(selectors(desired, prefix, definition, facts).unwrap_or_default());
+        }
     }
-    wanted_fields(desired).filter(|name| definition.contains_key(name)).map(str::to_owned).collect()
+
+    /// Adds what picks an instance.
+    pub(super) fn add(&mut self, selectors: &Selectors) {
+        self.selectors.extend(selectors.iter().cloned());
+    }
+
+    /// Adds the fields to read of a document's instance: all attributes of one that is to go, for its plan shows them.
+    pub(super) fn add_fields(&mut self, desired: &'a Desired, definition: &'a Definition) {
+        if desired.ensure == Ensure::Absent {
+            self.fields.extend(values(definition));
+        } else {
+            self.fields.extend(wanted_fields(desired).filter(|name| definition.contains_key(*name)));
+        }
+    }
+
+    /// Returns what picks the instances, in their order and each once.
+    pub(super) fn selectors(&mut self) -> &[Selector] {
+        self.selectors.sort_unstable();
+        self.selectors.dedup();
+        &self.selectors
+    }
 }
 
 /// Returns all attributes of a model but those in which the server notes when and by whom an instance was changed.
-pub(super) fn values<'d>(definition: &'d Definition<'_>) -> impl Iterator<Item = &'d str> {
-    definition.iter().filter(|(_, attribute)| !attribute.is_history()).map(|(name, _)| *name)
+pub(super) fn values(definition: &Definition) -> impl Iterator<Item = &str> {
+    definition.iter().filter(|(_, attribute)| !attribute.is_history()).map(|(name, _)| &**name)
 }
 
 /// Returns the fields of an instance that its document declares or matches.
@@ -90,17 +111,17 @@ pub(super) fn wanted_fields(desired: &Desired) -> impl Iterator<Item = &str> {
 pub(super) fn selectors(
     desired: &Desired,
     prefix: &str,
-    definition: &Definition<'_>,
+    definition: &Definition,
     facts: &Facts,
-) -> Result<Vec<Selector>, Box<Diagnostic>> {
+) -> Result<Selectors, Box<Diagnostic>> {
     if let Some(id) = desired.locate(&format!("{prefix}id")).and_then(Value::as_i64) {
-        return Ok(vec![Selector::Id(id)]);
+        return Ok([Selector::Id(id)].into_iter().collect());
     }
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
+    let (mut old, mut new) = (Vec::with_capacity(1), Vec::new());
     for (name, value) in decode_common::matched(desired, prefix) {
-        let Some(attribute) = definition.get(name) else {
-            let ids: Vec<_> = definition.keys().map(|id| (*id).to_owned()).collect();
+        let Some((name, attribute)) = definition.get_key_value(name) else {
+            let ids: Vec<_> = definition.keys().map(ToString::to_string).collect();
             let message = format!("the model has no attribute `{name}`");
             return Err(Box::new(decode_common::nearest(
                 Diagnostic::error("P103", message, value.name_origin()),
@@ -117,14 +138,20 @@ pub(super) fn selectors(
             .key(&value.value, time_zone)
             .map_err(|problem| Box::new(Diagnostic::error("P104", format!("`{name}` {problem}"), &value.origin)))?;
         let key = Key::of(&wire);
-        let wanted = desired.fields.get(name).filter(|_| prefix.is_empty());
-        let wanted = wanted.and_then(|wanted| attribute.key(&wanted.value, time_zone).ok());
-        new.insert(name.to_owned(), wanted.map_or_else(|| key.clone(), |wanted| Key::of(&wanted)));
-        old.insert(name.to_owned(), key);
+        let wanted = desired.fields.get(&**name).filter(|_| prefix.is_empty());
+        let wanted =
+            wanted.and_then(|wanted| attribute.key(&wanted.value, time_zone).ok()).map(|wanted| Key::of(&wanted));
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != key) {
+            new.push((name.clone(), wanted));
+        }
+        old.push((name.clone(), key));
     }
-    let moved = old != new;
-    let old = Selector::Fields(old);
-    Ok(if moved { vec![old, Selector::Fields(new)] } else { vec![old] })
+    if new.is_empty() {
+        return Ok([Selector::fields(old)].into_iter().collect());
+    }
+    let kept = old.iter().filter(|(name, _)| new.iter().all(|(other, _)| other != name));
+    let new = Selector::fields(kept.cloned().chain(new.clone()));
+    Ok([Selector::fields(old), new].into_iter().collect())
 }
 
 /// Says why a document's object stays open.

@@ -1,6 +1,10 @@
 //! The selectors of an instance of a model.
 
-use std::collections::BTreeMap;
+use std::{
+    cmp::Ordering,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -9,48 +13,133 @@ use serde_json::Value;
 pub(in crate::platform::bk_cmdb) enum Selector {
     /// Its id.
     Id(i64),
-    /// Values of fields as the server keeps them, by field, as canonical text.
-    Fields(BTreeMap<String, Key>),
+    /// Values of fields as the server keeps them, in the order of the fields' names.
+    Fields(Arc<[(Arc<str>, Key)]>),
 }
 
-/// A value as text that equals another's only if the values are equal, and the value itself.
-#[derive(Debug, Clone)]
-pub(in crate::platform::bk_cmdb) struct Key {
-    pub(super) text: String,
-    pub(super) value: Value,
+impl Selector {
+    /// Returns the selector by values of some fields.
+    pub(in crate::platform::bk_cmdb) fn fields(fields: impl IntoIterator<Item = (Arc<str>, Key)>) -> Self {
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        fields.sort();
+        Self::Fields(fields.into())
+    }
 }
+
+/// A value that finds instances: equal to another where the server takes them for the same.
+#[derive(Debug, Clone)]
+pub(in crate::platform::bk_cmdb) struct Key(Value);
 
 impl Key {
     pub(in crate::platform::bk_cmdb) fn of(value: &Value) -> Self {
-        let text = match value {
-            Value::Number(number) => number.as_i64().map_or_else(|| number.to_string(), |number| number.to_string()),
-            other => other.to_string(),
-        };
-        Self { text, value: value.clone() }
+        Self(value.clone())
     }
 
     /// Returns the value itself.
     pub(in crate::platform::bk_cmdb) fn value(&self) -> &Value {
-        &self.value
+        &self.0
+    }
+
+    fn by_ref(&self) -> KeyRef<'_> {
+        KeyRef(&self.0)
     }
 }
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.by_ref() == other.by_ref()
     }
 }
 
 impl Eq for Key {}
 
 impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Key {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.text.cmp(&other.text)
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.by_ref().cmp(&other.by_ref())
+    }
+}
+
+/// A value of a row, as a [`Key`] that is not copied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyRef<'v>(pub(super) &'v Value);
+
+impl KeyRef<'_> {
+    /// Values of different types differ.
+    fn rank(self) -> u8 {
+        match self.0 {
+            Value::Null => 0,
+            Value::Bool(_) => 1,
+            Value::Number(number) if number.is_i64() => 2,
+            Value::Number(_) => 3,
+            Value::String(_) => 4,
+            Value::Array(_) => 5,
+            Value::Object(_) => 6,
+        }
+    }
+}
+
+impl Ord for KeyRef<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.0, other.0) {
+            (Value::String(text), Value::String(other)) => text.cmp(other),
+            (Value::Number(number), Value::Number(other)) if number.is_i64() && other.is_i64() => {
+                number.as_i64().cmp(&other.as_i64())
+            }
+            (value, other_value) => {
+                self.rank().cmp(&other.rank()).then_with(|| value.to_string().cmp(&other_value.to_string()))
+            }
+        }
+    }
+}
+
+impl PartialOrd for KeyRef<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for KeyRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for KeyRef<'_> {}
+
+impl Hash for KeyRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.0 {
+            Value::String(text) => text.hash(state),
+            Value::Number(number) if number.is_i64() => number.as_i64().hash(state),
+            other => other.to_string().hash(state),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_equal_where_their_values_are() {
+        let check = |value: Value, other: Value, expected: Ordering| {
+            assert_eq!(Key::of(&value).cmp(&Key::of(&other)), expected, "{value} {other}");
+        };
+        check(json!("a"), json!("a"), Ordering::Equal);
+        check(json!("a"), json!("b"), Ordering::Less);
+        check(json!(2), json!(10), Ordering::Less);
+        check(json!(1), json!(1u64), Ordering::Equal);
+        check(json!(1), json!(1.0), Ordering::Less);
+        check(json!(1), json!("1"), Ordering::Less);
+        check(json!(null), json!("null"), Ordering::Less);
+        check(json!({"a": 1}), json!({"a": 1}), Ordering::Equal);
     }
 }

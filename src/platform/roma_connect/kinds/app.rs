@@ -386,5 +386,5 @@ fn live(instance: &str, app: &Value) -> Live {
         (FieldPath::field("favorite"), json!(app["favorite"].as_bool().unwrap_or(false))),
     ];
     let label = format!("app {}", app["id"].as_str().unwrap_or_default());
-    Live::new(json!({"instance": instance, "app": app["id"]}), label, fields.into())
+    Live::new(json!({"instance": instance, "app": app["id"]}), label, fields.into_iter().collect())
 }

@@ -51,9 +51,8 @@ fn condition(model: &str) -> Value {
 }
 
 fn columns<'f>(model: &str, ids: &BTreeSet<i64>, observation: &mut Observation, facts: &'f Facts) -> Columns<'f> {
-    let selectors = ids.iter().map(|id| Selector::Id(*id)).collect();
-    let fields = HISTORY.iter().map(|name| (*name).to_owned()).collect();
-    let rows = lookup::instances(model, None, &selectors, &fields, observation, facts)?;
+    let selectors: BTreeSet<Selector> = ids.iter().map(|id| Selector::Id(*id)).collect();
+    let rows = lookup::instances(model, None, &selectors, HISTORY.iter().copied(), observation, facts)?;
     Ok(ids.iter().filter_map(|id| Some((*id, rows.row(*id)?))).collect())
 }
 

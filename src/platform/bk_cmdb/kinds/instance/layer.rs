@@ -48,7 +48,7 @@ pub(super) fn below(
         return Ok(found);
     }
     let selectors: BTreeSet<Selector> = ids.iter().copied().map(Selector::Id).collect();
-    let rows = lookup::instances(model, None, &selectors, &["bk_biz_id".to_owned()].into(), observation, facts)?;
+    let rows = lookup::instances(model, None, &selectors, ["bk_biz_id"], observation, facts)?;
     let mut error = None;
     for id in ids {
         // One without a business holds nothing (contract, "Edges measured later").

@@ -17,9 +17,9 @@ use crate::{
     platform::bk_cmdb::{
         kinds::{
             decode_common::{business_id, matched_field, observed_after},
-            select_instances::{self, ByModel, Gathered},
+            select_instances::{self, ByModel, Gathered, Selectors},
         },
-        lookup::{self, Businesses, Key, LookupError, PARENT, Selector, check_page, is_layer, read_rows},
+        lookup::{self, Businesses, Ids, Key, LookupError, PARENT, Selector, check_page, is_layer, read_rows},
     },
     provider::{Facts, Observation, Read},
 };
@@ -45,35 +45,38 @@ pub(super) fn model(
         }
     };
     let known = lookup::definition(model, observation, facts).and_then(|definition| {
-        let mut gathered =
-            if business.is_none() { Gathered::of(model, by_model, &definition, facts) } else { Gathered::default() };
         unique::remarks(model, group, &definition, observation, facts);
-        let mut picks: HashMap<&ResourceId, Vec<Selector>> = HashMap::new();
+        let mut gathered = Gathered::default();
+        let mut picks: Vec<(&Desired, Selectors)> = Vec::with_capacity(group.len());
         for desired in group {
+            gathered.add_fields(desired, &definition);
             match select_instances::selectors(desired, "", &definition, facts) {
                 Ok(selectors) => {
-                    if business.is_some() {
-                        gathered.selectors.extend(selectors.iter().cloned());
-                        gathered.fields.extend(select_instances::fields(desired, &definition));
-                    }
-                    picks.insert(&desired.id, selectors);
+                    gathered.add(&selectors);
+                    picks.push((*desired, selectors));
                 }
                 Err(problem) => observation.know(&desired.id, ObservedState::Impossible(problem)),
             }
         }
-        let rows = lookup::instances(model, business, &gathered.selectors, &gathered.fields, observation, facts)?;
-        Ok((definition, picks, rows))
+        if business.is_none() {
+            gathered.add_others(model, by_model, &definition, facts);
+        }
+        let fields = std::mem::take(&mut gathered.fields);
+        let rows = lookup::instances(model, business, gathered.selectors(), fields, observation, facts)?;
+        Ok((definition.clone(), picks, rows))
     });
     match known {
         Ok((definition, picks, rows)) => {
-            let mut documents: Vec<&Desired> =
-                group.iter().copied().filter(|desired| picks.contains_key(&desired.id)).collect();
+            let mut documents: Vec<&Desired> = picks.iter().map(|(desired, _)| *desired).collect();
             let parents = parent::find(model, business, &mut documents, all, observation, facts);
+            // Some documents may have been left out, but the others lie in the same order.
+            let mut picks = picks.iter();
             let candidates = documents.iter().map(|desired| {
-                let found = picks[&desired.id].iter().flat_map(|pick| rows.find(pick));
-                found.filter(|id| parents.fit(desired, rows.row(*id))).collect()
+                let picks = picks.find(|(other, _)| std::ptr::eq(*other, *desired)).map(|(_, picks)| picks);
+                let found = picks.into_iter().flatten().flat_map(|pick| rows.find(pick));
+                found.filter(|id| parents.fit(desired, rows.row(*id))).collect::<Ids>()
             });
-            let assigned = identity::assign(candidates.collect());
+            let assigned = identity::assign(&candidates.collect::<Vec<_>>());
             let group = Group {
                 model,
                 business,
@@ -159,7 +162,7 @@ fn assign(
                 Some(row) => match &holds {
                     Ok(holds) => {
                         let holds = holds.get(id).cloned().unwrap_or_default();
-                        let mut live = Live { key_conflicts, holds, ..live(desired, row) };
+                        let mut live = Live { key_conflicts, holds, ..live(desired, row, Some(group.definition)) };
                         if desired.ensure == Ensure::Absent && is_layer(&row[PARENT]) {
                             live.undeletable =
                                 layer::undeletable(desired, below.as_ref().ok().and_then(|all| all.get(id)));
@@ -257,14 +260,14 @@ fn taken_names<'d>(
             renamed.push((*desired, own, name));
         }
     }
-    let by_name = |name: &str| Selector::Fields([(NAME.to_owned(), Key::of(&json!(name)))].into());
+    let by_name = |name: &str| Selector::fields([(NAME.into(), Key::of(&json!(name)))]);
     // Only names that the first reads did not look for need another read.
     let asked: BTreeSet<Selector> = renamed
         .iter()
         .filter(|(desired, _, _)| matched_field(desired, "", NAME).is_none())
         .map(|(_, _, name)| by_name(name))
         .collect();
-    let more = lookup::instances(model, None, &asked, &BTreeSet::new(), observation, facts)?;
+    let more = lookup::instances(model, None, &asked, [], observation, facts)?;
     let mut taken: HashMap<&ResourceId, Vec<KeyConflict>> = HashMap::new();
     for (desired, own, name) in renamed {
         let pick = by_name(name);

@@ -201,7 +201,9 @@ fn resolve(
         };
         match facts.observed(&document.id) {
             None => return Err(None),
-            Some(ObservedState::Found(live)) => vec![Selector::Id(live.handle.as_i64().unwrap_or_default())],
+            Some(ObservedState::Found(live)) => {
+                [Selector::Id(live.handle.as_i64().unwrap_or_default())].into_iter().collect()
+            }
             Some(ObservedState::Absent { .. }) if document.ensure == Ensure::Present => {
                 if document.locate("business") == desired.locate("business") {
                     return Ok(Parent::Made(document.id.clone()));
@@ -218,7 +220,7 @@ fn resolve(
             .map_err(|problem| Some(ObservedState::Impossible(problem)))?
     };
     let asked: BTreeSet<Selector> = selectors.iter().cloned().collect();
-    let rows = lookup::instances(above, business, &asked, &BTreeSet::new(), observation, facts)
+    let rows = lookup::instances(above, business, &asked, [], observation, facts)
         .map_err(|error| decode_common::observed_after(&error, desired))?;
     let found: BTreeSet<i64> = selectors.iter().flat_map(|selector| rows.find(selector)).collect();
     let mut found = found.into_iter();

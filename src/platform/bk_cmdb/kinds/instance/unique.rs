@@ -8,10 +8,7 @@ use super::NAME;
 use crate::{
     diagnostic::Diagnostic,
     model::{Desired, Ensure, Request},
-    platform::bk_cmdb::{
-        kinds::{decode_common, select_instances::Definition},
-        lookup::LookupError,
-    },
+    platform::bk_cmdb::{attribute::Definition, kinds::decode_common, lookup::LookupError},
     provider::{Facts, Observation, Read},
     source::Origin,
 };
@@ -21,7 +18,7 @@ use crate::{
 pub(super) fn remarks(
     model: &str,
     group: &[&Desired],
-    definition: &Definition<'_>,
+    definition: &Definition,
     observation: &mut Observation,
     facts: &Facts,
 ) {
@@ -81,7 +78,7 @@ fn unknowable(model: &str, documents: &[(String, &Origin)]) -> Option<Diagnostic
 /// Returns the fields of each unique rule of a model. The ESB cannot read them.
 pub(super) fn rules<'f>(
     model: &str,
-    definition: &Definition<'f>,
+    definition: &'f Definition,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<Vec<BTreeSet<&'f str>>, LookupError> {
@@ -99,10 +96,10 @@ fn matched(desired: &Desired) -> BTreeSet<&str> {
 }
 
 /// The fields of each rule. A rule with something else among its keys does not help here.
-fn keys<'f>(rules: &Value, definition: &Definition<'f>) -> Vec<BTreeSet<&'f str>> {
+fn keys<'f>(rules: &Value, definition: &'f Definition) -> Vec<BTreeSet<&'f str>> {
     let field = |key: &Value| {
         let id = key["key_id"].as_i64().filter(|_| key["key_kind"] == "property")?;
-        definition.iter().find(|(_, attribute)| attribute.id() == Some(id)).map(|(name, _)| *name)
+        definition.iter().find(|(_, attribute)| attribute.id() == Some(id)).map(|(name, _)| &**name)
     };
     let rules = rules.as_array().into_iter().flatten();
     let keys = rules.filter_map(|rule| rule["keys"].as_array()?.iter().map(field).collect::<Option<BTreeSet<_>>>());

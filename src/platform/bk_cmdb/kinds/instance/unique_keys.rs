@@ -3,7 +3,10 @@
 //! A key counts only where each of its fields holds text or a number: rows with `null` never collide (contract section
 //! 4.1). The name is no part of it: it always is unique.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -12,7 +15,8 @@ use crate::{
     diff::identity::Assigned,
     model::{Desired, Ensure, FieldPath, KeyConflict, Live, ResourceId},
     platform::bk_cmdb::{
-        kinds::{decode_common::matched_field, select_instances::Definition},
+        attribute::Definition,
+        kinds::decode_common::matched_field,
         lookup::{self, Key, LookupError, Rows, Selector},
     },
     provider::{Facts, Observation},
@@ -23,6 +27,9 @@ const UNIQUE: &[&str] = &["singlechar", "longchar", "enum", "date", "list", "int
 
 /// The rules of a model whose keys matter to a plan.
 type Rules<'f> = Vec<BTreeSet<&'f str>>;
+
+/// The values of a key by the fields of its rule, in the order of their names.
+type Fields = Vec<(Arc<str>, Key)>;
 
 /// Objects that change, each with the live rows that they are to be compared with.
 #[derive(Default)]
@@ -37,7 +44,7 @@ pub(super) struct Conflicts<'d> {
 pub(super) struct Group<'a, 'd, 'f> {
     pub(super) model: &'a str,
     pub(super) business: Option<i64>,
-    pub(super) definition: &'a Definition<'f>,
+    pub(super) definition: &'a Definition,
     pub(super) documents: &'a [&'d Desired],
     pub(super) assigned: &'a [Assigned<i64>],
     pub(super) rows: &'a Rows<'f>,
@@ -51,8 +58,9 @@ pub(super) fn conflicts<'d>(
 ) -> Result<Conflicts<'d>, LookupError> {
     let Group { model, business, definition, .. } = group;
     let changing = changing(group, facts);
-    let is_candidate =
-        |name: &&str| *name != NAME && definition.get(name).is_some_and(|attribute| UNIQUE.contains(&attribute.kind()));
+    let is_candidate = |name: &&str| {
+        *name != NAME && definition.get(*name).is_some_and(|attribute| UNIQUE.contains(&attribute.kind()))
+    };
     let changed: BTreeSet<&str> =
         changing.iter().flat_map(|(_, _, fields)| fields).copied().filter(is_candidate).collect();
     if changed.is_empty() {
@@ -67,10 +75,10 @@ pub(super) fn conflicts<'d>(
     if rules.is_empty() {
         return Ok(Conflicts::default());
     }
-    let fields: BTreeSet<String> = rules.iter().flatten().map(|field| (*field).to_owned()).collect();
+    let fields: BTreeSet<&str> = rules.iter().flatten().copied().collect();
     let ids: BTreeSet<Selector> = changing.iter().filter_map(|(_, own, _)| own.map(Selector::Id)).collect();
-    let whole = lookup::instances(model, *business, &ids, &fields, observation, facts)?;
-    let mut wanted: Vec<(&'d Desired, Option<i64>, BTreeMap<String, Key>)> = Vec::new();
+    let whole = lookup::instances(model, *business, &ids, fields.iter().copied(), observation, facts)?;
+    let mut wanted: Vec<(&'d Desired, Option<i64>, Fields)> = Vec::new();
     for (desired, own, _) in &changing {
         let row = own.and_then(|id| whole.row(id));
         for rule in &rules {
@@ -79,18 +87,18 @@ pub(super) fn conflicts<'d>(
             wanted.extend(key.filter(|key| held.as_ref() != Some(key)).map(|key| (*desired, *own, key)));
         }
     }
-    let asked: BTreeSet<Selector> = wanted.iter().map(|(_, _, key)| Selector::Fields(key.clone())).collect();
-    let holders = lookup::instances(model, *business, &asked, &fields, observation, facts)?;
+    let asked: BTreeSet<Selector> = wanted.iter().map(|(_, _, key)| Selector::fields(key.clone())).collect();
+    let holders = lookup::instances(model, *business, &asked, fields.iter().copied(), observation, facts)?;
     let mut conflicts = Conflicts::default();
     for (desired, own, key) in wanted {
         let claim = claim(model, &key);
-        let others = holders.find(&Selector::Fields(key)).into_iter().filter(|id| Some(*id) != own);
+        let others = holders.find(&Selector::fields(key)).into_iter().filter(|id| Some(*id) != own);
         let key_conflicts = others.map(|id| KeyConflict { claim: claim.clone(), holder: format!("{model} #{id}") });
         conflicts.key_conflicts.entry(&desired.id).or_default().extend(key_conflicts);
     }
     for id in changing.iter().filter_map(|(_, own, _)| *own) {
         let Some(row) = whole.row(id) else { continue };
-        let cells = fields.iter().map(|field| (field.clone(), row[field].clone()));
+        let cells = fields.iter().map(|field| ((*field).to_owned(), row[*field].clone()));
         conflicts.fields.insert(id, cells.collect());
     }
     Ok(conflicts)
@@ -136,7 +144,7 @@ fn value(
     desired: &Desired,
     field: &str,
     live: Option<&Value>,
-    definition: &Definition<'_>,
+    definition: &Definition,
     facts: &Facts,
 ) -> Option<Value> {
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
@@ -152,7 +160,7 @@ fn value(
 }
 
 /// Returns a key of a rule; `None` if one of its fields holds neither text nor a number.
-fn key(rule: &BTreeSet<&str>, value: impl Fn(&str) -> Option<Value>) -> Option<BTreeMap<String, Key>> {
+fn key(rule: &BTreeSet<&str>, value: impl Fn(&str) -> Option<Value>) -> Option<Fields> {
     // The name alone is everybody's key.
     if rule.iter().eq([&NAME]) {
         return None;
@@ -160,13 +168,13 @@ fn key(rule: &BTreeSet<&str>, value: impl Fn(&str) -> Option<Value>) -> Option<B
     rule.iter()
         .map(|field| {
             let value = value(field).filter(|value| value.is_string() || value.is_number())?;
-            Some(((*field).to_owned(), Key::of(&value)))
+            Some(((*field).into(), Key::of(&value)))
         })
         .collect()
 }
 
 /// Says a key in words.
-fn claim(model: &str, key: &BTreeMap<String, Key>) -> String {
+fn claim(model: &str, key: &[(Arc<str>, Key)]) -> String {
     let parts = key.iter().map(|(field, key)| match key.value() {
         Value::String(text) => format!("{field} `{text}`"),
         other => format!("{field} `{other}`"),
@@ -185,7 +193,7 @@ pub(super) fn unique_keys(
     let mut implicit = Observation::default();
     let Ok(definition) = lookup::definition(model, &mut implicit, facts) else { return Default::default() };
     let rules = unique::rules(model, &definition, &mut implicit, facts).unwrap_or_default();
-    let said = |key: BTreeMap<String, Key>| claim(model, &key);
+    let said = |key: Fields| claim(model, &key);
     let held = rules.iter().filter_map(|rule| key(rule, |field| live?.fields.get(field).cloned())).map(said);
     let wanted = rules.iter().filter_map(|rule| {
         let live = |field: &str| live.map(|live| live.field(field));

@@ -1,6 +1,9 @@
 //! The ends of rows: which instances they are, whether the run creates them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
@@ -8,6 +11,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{CreateContext, Desired, Ensure, ObservedState, ResourceId},
     platform::bk_cmdb::{
+        attribute::Definition,
         kinds::{
             decode_common,
             instance::{BUILT_IN, NAME, model_of},
@@ -74,7 +78,7 @@ pub(super) struct Ends<'f, 'd> {
 
 /// The known instances of a model.
 struct Model<'f, 'd> {
-    definition: select_instances::Definition<'f>,
+    definition: Arc<Definition>,
     rows: Rows<'f>,
     /// The documents by the keys that their instances are to have, and by those that they had.
     wanted: BTreeMap<Selector, Vec<&'d Desired>>,
@@ -89,8 +93,9 @@ impl<'f, 'd> Model<'f, 'd> {
         facts: &'f Facts,
     ) -> Result<Self, LookupError> {
         let definition = lookup::definition(model, observation, facts)?;
-        let gathered = Gathered::of(model, by_model, &definition, facts);
-        let rows = lookup::instances(model, None, &gathered.selectors, &gathered.fields, observation, facts)?;
+        let mut gathered = Gathered::of(model, by_model, &definition, facts);
+        let fields = std::mem::take(&mut gathered.fields);
+        let rows = lookup::instances(model, None, gathered.selectors(), fields, observation, facts)?;
         let (mut wanted, mut former): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
         for document in all.iter().filter(|desired| desired.id.kind == INSTANCE && model_of(desired) == model) {
             let keys = select_instances::selectors(document, "", &definition, facts).unwrap_or_default();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
-    model::{ARROW, CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request},
+    model::{ARROW, CreateContext, Desired, Ensure, KeyConflict, Live, LiveFields, ObservedState, Request},
     platform::bk_cmdb::lookup::{LookupError, Selector, check_page, instances, read_rows},
     provider::{Facts, Observation, Read},
 };
@@ -213,7 +213,7 @@ pub(super) fn live(handle: &Value) -> Live {
     let label = label(handle["id"].as_i64().unwrap_or_default());
     Live {
         depends_on: vec![end("model", "source"), end("targetModel", "target")],
-        ..Live::new(handle.clone(), label, BTreeMap::new())
+        ..Live::new(handle.clone(), label, LiveFields::new())
     }
 }
 
@@ -232,7 +232,7 @@ pub(super) fn name_ends<'l>(
     let mut names: HashMap<(String, i64), String> = HashMap::new();
     let mut pending = false;
     for (model, selectors) in wanted {
-        let found = instances(&model, None, &selectors, &BTreeSet::new(), observation, facts);
+        let found = instances(&model, None, &selectors, [], observation, facts);
         pending |= matches!(found, Err(LookupError::Pending));
         let Ok(found) = found else { continue };
         for id in selectors.iter().filter_map(|selector| if let Selector::Id(id) = selector { Some(*id) } else { None })

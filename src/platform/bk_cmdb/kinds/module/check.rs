@@ -7,10 +7,8 @@ use crate::{
     diagnostic::Diagnostic,
     model::Desired,
     platform::bk_cmdb::{
-        kinds::{
-            decode_common::{business_id, fail_all},
-            select_instances::Definition,
-        },
+        attribute::Definition,
+        kinds::decode_common::{business_id, fail_all},
         lookup::{self, Businesses},
     },
     provider::{Facts, Observation},
@@ -44,7 +42,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     for (business, group) in by_business {
         let definition = own::definition(business, &group, &mut observation, facts);
         for desired in &group {
-            observation.remarks.extend(problems(desired, definition.as_ref().ok(), &common, facts));
+            observation.remarks.extend(problems(desired, definition.as_deref().ok(), &common, facts));
         }
         places(business, &group, &mut observation, facts);
         if let Err(error) = definition {
@@ -56,15 +54,10 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
 
 /// Returns what is wrong with the fields of a document. Without the definition of its business, nothing is said of
 /// those that the model lacks: they may be that business's own.
-fn problems(
-    desired: &Desired,
-    definition: Option<&Definition<'_>>,
-    common: &Definition<'_>,
-    facts: &Facts,
-) -> Vec<Diagnostic> {
+fn problems(desired: &Desired, definition: Option<&Definition>, common: &Definition, facts: &Facts) -> Vec<Diagnostic> {
     let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
     let declared: Vec<(&str, &Located<Value>)> =
-        declared.filter(|(name, _)| definition.is_some() || common.contains_key(name)).collect();
+        declared.filter(|(name, _)| definition.is_some() || common.contains_key(*name)).collect();
     attribute_changes(&declared, None, definition.unwrap_or(common), facts).err().unwrap_or_default()
 }
 

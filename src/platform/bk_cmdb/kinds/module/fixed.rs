@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{Desired, Ensure, FieldChange, Live, ObservedState, Request},
-    platform::bk_cmdb::kinds::select_instances::Definition,
+    platform::bk_cmdb::attribute::Definition,
     provider::{Facts, Observation},
     source::Located,
 };
@@ -45,7 +45,7 @@ pub(super) fn ask<'m>(
 }
 
 /// Returns true if a document changes an attribute beside the name.
-fn changes_more(desired: &Desired, row: Option<&Value>, definition: &Definition<'_>, facts: &Facts) -> bool {
+fn changes_more(desired: &Desired, row: Option<&Value>, definition: &Definition, facts: &Facts) -> bool {
     let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
     let declared: Vec<(&str, &Located<Value>)> = declared.filter(|(name, _)| *name != NAME).collect();
     let live = row.map(|row| live(desired, row));
@@ -64,7 +64,7 @@ pub(super) fn problems(
     desired: &Desired,
     live: Option<&Live>,
     changes: &[FieldChange],
-    definition: &Definition<'_>,
+    definition: &Definition,
     facts: &Facts,
 ) -> Vec<Diagnostic> {
     let template = match (live, facts.observed(&desired.id)) {

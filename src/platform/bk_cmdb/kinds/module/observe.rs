@@ -86,7 +86,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         }
         _ => Vec::new(),
     });
-    let assigned = identity::assign(candidates.collect());
+    let assigned = identity::assign(&candidates.collect::<Vec<_>>());
     let documents: Vec<_> = business_id.iter().map(|(desired, _)| *desired).collect();
     let asked = if assigned.contains(&Assigned::Nothing) { &in_sets } else { &BTreeSet::new() };
     let Some(names) = names_by_set(business, asked, &fields, observation, facts) else { return };

@@ -1,36 +1,46 @@
 //! Attributes of modules that belong to one business: the model's definition lists them only where that business is
 //! named (contract section 4.5).
 
+use std::sync::Arc;
+
 use super::MODEL;
 use crate::{
     model::{Desired, Live, ObservedState},
     platform::bk_cmdb::{
-        kinds::{decode_common::fail_all, select_instances::Definition},
+        attribute::Definition,
+        kinds::decode_common::fail_all,
         lookup::{self, LookupError},
     },
     provider::{Facts, Observation},
 };
 
 /// Returns true if a document declares an attribute that a definition does not have.
-pub(super) fn needs_more(desired: &Desired, definition: &Definition<'_>) -> bool {
+pub(super) fn needs_more(desired: &Desired, definition: &Definition) -> bool {
     desired.fields.keys().any(|path| !definition.contains_key(path.as_str()))
 }
 
 /// Returns the definition of modules of a business: the model's own, with that business's attributes where one of the
 /// documents declares more than the model has.
-pub(super) fn definition<'f>(
+pub(super) fn definition(
     business: i64,
     group: &[&Desired],
     observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Definition<'f>, LookupError> {
+    facts: &Facts,
+) -> Result<Arc<Definition>, LookupError> {
     let common = lookup::definition(MODEL, observation, facts)?;
     if !group.iter().any(|desired| needs_more(desired, &common)) {
         return Ok(common);
     }
-    let mut definition = lookup::definition_in(MODEL, Some(business), observation, facts)?;
-    definition.extend(common);
-    Ok(definition)
+    let own = lookup::definition_in(MODEL, Some(business), observation, facts)?;
+    Ok(both(business, &own, &common, facts))
+}
+
+fn both(business: i64, own: &Definition, common: &Definition, facts: &Facts) -> Arc<Definition> {
+    facts.derive(&format!("{MODEL} of {business} and all"), || {
+        let mut definition = own.clone();
+        definition.extend(common.clone());
+        definition
+    })
 }
 
 /// Takes back what is known of documents that need a definition which could not be read.
@@ -42,11 +52,12 @@ pub(super) fn withdraw(error: &LookupError, group: &[&Desired], observation: &mu
 }
 
 /// Returns the definition of modules of a business, as far as it was read.
-pub(super) fn known(business: Option<i64>, facts: &Facts) -> Definition<'_> {
-    let read = |business| lookup::definition_in(MODEL, business, &mut Observation::default(), facts);
-    let mut definition = business.and_then(|id| read(Some(id)).ok()).unwrap_or_default();
-    definition.extend(read(None).unwrap_or_default());
-    definition
+pub(super) fn known(business: Option<i64>, facts: &Facts) -> Arc<Definition> {
+    let read = |business| lookup::definition_in(MODEL, business, &mut Observation::default(), facts).ok();
+    match (business.and_then(|business| Some((business, read(Some(business))?))), read(None)) {
+        (Some((business, own)), Some(common)) => both(business, &own, &common, facts),
+        (own, common) => own.map(|(_, own)| own).or(common).unwrap_or_default(),
+    }
 }
 
 /// Returns the business of a module: that of the live one, else that in which it would be made.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Call, Desired, FieldChange, FieldPath, Live, Request},
+    model::{Call, Desired, FieldChange, FieldPath, Live, LiveFields, Request},
     provider::Planned,
     source::Located,
 };
@@ -20,7 +20,7 @@ const FUNCTION: &str = "bk_func_name";
 
 /// Nothing, as the comparison of properties wants it.
 fn nothing() -> Live {
-    Live::new(Value::Null, String::new(), std::collections::BTreeMap::new())
+    Live::new(Value::Null, String::new(), LiveFields::new())
 }
 
 /// Returns all that is declared, as fields that come to be.

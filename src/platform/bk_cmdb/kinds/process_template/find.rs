@@ -109,7 +109,7 @@ fn assign(
             .extend(desired.field(NAME).and_then(Value::as_str).map(|name| named(*template, name)).unwrap_or_default());
         found
     });
-    let assigned = identity::assign(candidates.collect());
+    let assigned = identity::assign(&candidates.collect::<Vec<_>>());
     let documents: Vec<_> = business_id.iter().map(|(desired, _)| *desired).collect();
     for ((desired, template), assigned) in business_id.iter().zip(&assigned) {
         let observed = match assigned {

@@ -287,7 +287,6 @@ fn locked(lock: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
 
@@ -299,8 +298,8 @@ mod tests {
             ("user", json!({"value": "root", "as_default_value": true})),
             (BIND_INFO, json!({"value": [row], "as_default_value": true})),
         ];
-        let fields: BTreeMap<_, _> = fields.map(|(name, value)| (FieldPath::field(name), value)).into();
-        let live = Live::new(Value::Null, String::new(), fields);
+        let fields = fields.map(|(name, value)| (FieldPath::field(name), value));
+        let live = Live::new(Value::Null, String::new(), fields.into_iter().collect());
         let check = |path: &str, expected: Option<Value>| {
             assert_eq!(live_value(&live, &path.parse().expect("it is a path")), expected, "{path}");
         };

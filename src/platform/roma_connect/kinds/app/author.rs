@@ -1,9 +1,14 @@
 //! Who changed apps: they have no records, only fields that name who changed anything of one last (contract section
 //! 2.2). Nothing tells who removed an app, nor who changed its members.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
-use super::{member, read};
+use super::{
+    member,
+    read::{self, Apps},
+};
 use crate::{
     model::{
         Action,
@@ -15,11 +20,15 @@ use crate::{
 /// Says who changed what differs, or asks for it.
 pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     let (mut observation, mut authors) = (Observation::default(), Authors::default());
+    let mut lists: HashMap<&str, Apps<'_>> = HashMap::new();
     for item in planned.iter().filter(|planned| !member::is_members(planned.desired)) {
         let Some(live) = item.live else { continue };
         let text = |key: &str| live.handle[key].as_str().unwrap_or_default();
         // The list was read to find the app; an app that it does not show was shown by itself.
-        let apps = read::apps(text("instance"), &mut observation, facts).ok().flatten().unwrap_or_default();
+        let instance = text("instance");
+        let apps = lists
+            .entry(instance)
+            .or_insert_with(|| read::apps(instance, &mut observation, facts).ok().flatten().unwrap_or_default());
         let own = apps.values().find(|app| app["owner"] == true).map(|app| &app["created_user"]);
         let row = match apps.get(text("app")) {
             Some(row) => Some(*row),

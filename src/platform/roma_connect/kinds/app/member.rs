@@ -2,18 +2,15 @@
 //!
 //! They are an object of their own in a plan, as they are a call of their own: `App/orders → members`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, Desired, Ensure, FieldChange, FieldPath, Fields, Live, ObservedState, Reference, Request,
-        ResourceId, Row,
+        Action, Call, Desired, Ensure, FieldChange, FieldPath, Fields, Live, LiveFields, ObservedState, Reference,
+        Request, ResourceId, Row,
     },
     provider::{Facts, Impact, ImpactSet, Observation, Planned, Read, Step},
     source::Located,
@@ -113,7 +110,7 @@ pub(super) fn observe(
         },
         // None are there, and none are wanted.
         ObservedState::Absent { .. } if desired.fields.is_empty() => {
-            ObservedState::Found(Live::new(Value::Null, String::new(), BTreeMap::new()))
+            ObservedState::Found(Live::new(Value::Null, String::new(), LiveFields::new()))
         }
         ObservedState::Absent { context, .. } if desired.ensure == Ensure::Present => {
             let mut context = context.clone();
@@ -145,7 +142,7 @@ pub(super) fn read(handle: &Value, observation: &mut Observation, facts: &Facts)
 
 /// Reads the members from an answer.
 pub(super) fn live(handle: Value, answer: &Value) -> Option<Live> {
-    let mut fields = BTreeMap::new();
+    let mut fields = LiveFields::new();
     for row in answer["users"].as_array()? {
         // A proper list, or one text with commas.
         let names = row["roles"].as_array().into_iter().flatten().filter_map(Value::as_str);

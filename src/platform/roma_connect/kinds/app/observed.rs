@@ -80,7 +80,7 @@ fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: 
         let new = desired.field("name").and_then(Value::as_str).map(|name| listed.named(name)).unwrap_or_default();
         old.into_iter().chain(new).collect()
     });
-    let assigned = identity::assign(candidates.collect());
+    let assigned = identity::assign(&candidates.collect::<Vec<Vec<&str>>>());
     for (desired, assigned) in group.iter().zip(&assigned) {
         let observed = match assigned {
             Assigned::One(id) => {

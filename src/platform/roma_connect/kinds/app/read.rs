@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     model::{Refusal, Request},
-    platform::roma_connect::{api, list::Walk},
+    platform::roma_connect::{
+        api,
+        list::{Walk, offsets_behind},
+    },
     provider::{Facts, Observation, Read},
 };
 
@@ -32,26 +35,22 @@ pub(super) fn apps<'f>(instance: &str, observation: &mut Observation, facts: &'f
     for round in 0..ROUNDS {
         let (mut walk, mut moved) = (Walk::default(), false);
         loop {
-            let mut arguments = json!({"instance_id": instance, "offset": walk.offset, "limit": PAGE});
-            if round > 0 {
-                // No part of the call: without it, the answer would be that of the first time.
-                arguments["again"] = json!(round);
-            }
-            let page = match observation.read(Request { operation: "ListRomaApp", arguments, repeatable: true }, facts)
-            {
+            let page = match observation.read(page(instance, round, walk.offset), facts) {
                 Read::Pending => return Ok(None),
                 Read::Failed(refusal) => return Err(refusal.clone()),
                 Read::Value(page) => page,
             };
             let rows = page["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
             let total = number(&page["total"]);
-            if last.is_some_and(|last| last != total) {
+            for offset in offsets_behind(walk.offset, rows, PAGE, total) {
+                observation.read(self::page(instance, round, offset), facts);
+            }
+            if last.replace(total).is_some_and(|last| last != total) {
                 moved = true;
                 apps.clear();
             }
-            last = Some(total);
             apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
-            if !walk.goes_on(rows, total)? || apps.len() >= total {
+            if moved && walk.offset > 0 || !walk.goes_on(rows, total)? || apps.len() >= total {
                 break;
             }
         }
@@ -60,6 +59,16 @@ pub(super) fn apps<'f>(instance: &str, observation: &mut Observation, facts: &'f
         }
     }
     Err(Refusal::new(None, format!("the list of apps of instance {instance} moved each of {ROUNDS} times it was read")))
+}
+
+/// Returns the request for a page of the applications of an instance, in one of several rounds of reading the list.
+fn page(instance: &str, round: usize, offset: usize) -> Request {
+    let mut arguments = json!({"instance_id": instance, "offset": offset, "limit": PAGE});
+    if round > 0 {
+        // No part of the call: without it, the answer would be that of the first time.
+        arguments["again"] = json!(round);
+    }
+    Request { operation: "ListRomaApp", arguments, repeatable: true }
 }
 
 /// Says what an instance's state is; `None` if the project has no such instance. An empty text where this identity may
@@ -148,7 +157,7 @@ pub(super) enum Missing {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     use super::*;
     use crate::provider::Freshness;
@@ -171,6 +180,27 @@ mod tests {
             }
         };
         assert_eq!((told.as_str(), pages.count()), (expected, 0));
+    }
+
+    #[test]
+    fn the_pages_behind_the_first_are_asked_for_together() {
+        let mut facts = Facts::new(Freshness::Replica, HashMap::new());
+        let mut rounds = Vec::new();
+        let found = loop {
+            let mut observation = Observation::default();
+            if let Some(apps) = apps("i1", &mut observation, &facts).expect("it is a list") {
+                break apps.len();
+            }
+            let asked: HashSet<Request> = observation.ask.into_iter().collect();
+            rounds.push(asked.len());
+            for request in asked {
+                let offset = number(&request.arguments["offset"]);
+                let ids = offset..(offset + PAGE).min(1_700);
+                let rows: Vec<_> = ids.map(|id| json!({"id": id.to_string()})).collect();
+                facts.learn(request, Ok(json!({"total": 1_700, "apps": rows})));
+            }
+        };
+        assert_eq!((rounds, found), (vec![1, 3], 1_700));
     }
 
     #[test]
