@@ -218,7 +218,7 @@ class Bench:
                     sandbox.wait()
 
     def watch(self):
-        for n in [size for size in (10_000, 100_000) if size <= max(self.arguments.sizes)]:
+        for n in [size for size in self.arguments.sizes if size >= 10_000]:
             self.watch_of(n, saves=self.arguments.runs or (50 if n <= 10_000 else 20))
 
     def watch_of(self, n, saves):
