@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -295,14 +296,17 @@ def about(arguments):
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         return done.stdout.strip() or None
 
+    # The program names the commit that it was built from; the tree may have moved on.
+    version = said(arguments.program, "version")
+    built = re.search(r"\(([0-9a-f]{7})", version or "")
     processor = None
     if os.path.exists("/proc/cpuinfo"):
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         processor = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), None)
     return {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "commit": said("git", "rev-parse", "--short", "HEAD"),
-        "version": said(arguments.program, "version"),
+        "commit": built[1] if built else said("git", "rev-parse", "--short=7", "HEAD"),
+        "version": version,
         "program": hashlib.sha256(pathlib.Path(arguments.program).read_bytes()).hexdigest()[:16],
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor,
