@@ -19,7 +19,7 @@ doc:
 demo:
     cargo run --release -- apply examples/manifests --sandbox --auto-approve
 
-# The documentation as HTML, in target/book.
+# The documentation as HTML, in target/book: `cargo install mdbook --no-default-features --locked` brings mdbook.
 book:
     mdbook build docs
 

@@ -310,7 +310,8 @@ pub(super) struct PlanArgs {
     pub(super) network: Network,
     #[command(flatten, next_help_heading = "Output")]
     pub(super) output: Output,
-    /// Also delete live objects in the `prune` scopes of the configuration that no document declares; name all manifests
+    /// Also delete live objects in the `prune` scopes of the configuration that no document declares; give every
+    /// directory with manifests as PATH
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(super) prune: bool,
     #[command(flatten, next_help_heading = "Safety")]
@@ -382,7 +383,8 @@ pub(super) struct ApplyArgs {
     pub(super) network: Network,
     #[command(flatten, next_help_heading = "Output")]
     pub(super) output: Output,
-    /// Also delete live objects in the `prune` scopes of the configuration that no document declares; name all manifests
+    /// Also delete live objects in the `prune` scopes of the configuration that no document declares; give every
+    /// directory with manifests as PATH
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(super) prune: bool,
     #[command(flatten, next_help_heading = "Safety")]

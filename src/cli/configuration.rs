@@ -46,7 +46,7 @@ pub(super) fn targets(config: Option<&Config>, paths: &[PathBuf]) -> Targets {
 /// Returns the error about a run that needs a configuration and found none.
 pub(super) fn missing(paths: &[PathBuf]) -> String {
     let place = first(paths).display();
-    format!("no {} in {place} or above, which names the targets: {}", config::FILE, remedy(paths))
+    format!("no {} in {place} or above, which says where the servers are: {}", config::FILE, remedy(paths))
 }
 
 fn remedy(paths: &[PathBuf]) -> String {
@@ -57,7 +57,7 @@ fn remedy(paths: &[PathBuf]) -> String {
     let below = config::find_below(first);
     let shown: Vec<_> = below.iter().take(OFFERED).map(|path| path.display().to_string()).collect();
     match (shown.as_slice(), below.len()) {
-        ([], _) => "`--config FILE` names one".to_owned(),
+        ([], _) => "write one, or name one by `--config FILE`".to_owned(),
         ([only], _) => format!("`--config {only}` names the one that lies below"),
         (some, OFFERED..) => format!("name one by `--config`, such as {}", some.join(", ")),
         (some, _) => format!("name one by `--config`: there are {}", some.join(", ")),

@@ -182,7 +182,10 @@ pub(super) async fn connect(
         if used.is_empty() && !network.sandbox {
             return Ok(Connected { connections: Vec::new(), shared, sandbox: None, snapshot_scopes: BTreeMap::new() });
         }
-        return Err(format!("no {} was found: it names the targets; `--config FILE` points at it", config::FILE));
+        return Err(format!(
+            "no {} was found, which says where the servers are: name one by `--config FILE`",
+            config::FILE
+        ));
     };
     let sandbox = if network.sandbox { Some(super::sandbox::Embedded::start(&config.sandbox).await?) } else { None };
     let mut connections = Vec::new();

@@ -63,10 +63,12 @@ fn names_secret(diagnostic: &Diagnostic, secrets: &BTreeSet<&str>, sources: &Sou
 
 fn document(root: &Node<'_>, config: &mut Config, platforms: Platforms, diagnostics: &mut Vec<Diagnostic>) {
     let Some(section) = Section::open(root, "the configuration", diagnostics) else { return };
-    if let Some(node) = section.require("apiVersion", diagnostics) {
+    if let Some(node) =
+        section.require_hinted("apiVersion", || "write `apiVersion: reconcile/v1`".to_owned(), diagnostics)
+    {
         yaml::one_of(node, "apiVersion", &["reconcile/v1"], diagnostics);
     }
-    if let Some(node) = section.require("kind", diagnostics) {
+    if let Some(node) = section.require_hinted("kind", || "write `kind: Config`".to_owned(), diagnostics) {
         yaml::one_of(node, "kind", &["Config"], diagnostics);
     }
     let directory = config.path.parent().unwrap_or(Path::new("")).to_owned();

@@ -1,11 +1,10 @@
-//! Fetching values from the environment, files and programs. Errors name the target and the key, never the value.
+//! Fetching values from the environment, files and programs. Errors name the key, never the value.
 
 use std::{
     env, fs,
     io::{self, Read},
     path::{Path, PathBuf},
     process::ExitStatus,
-    sync::Arc,
     time::Duration,
 };
 
@@ -35,12 +34,10 @@ impl Config {
     }
 }
 
-/// A value that could not be fetched.
+/// A value of a target that could not be fetched. Its caller names the target.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot get `{key}` of target {target}")]
+#[error("cannot get `{key}`")]
 pub struct ResolveError {
-    /// The target.
-    pub target: Arc<str>,
     /// The key.
     pub key: &'static str,
     /// Why.
@@ -115,11 +112,9 @@ impl Target {
         }
         let variable = |name: &str| env::var(name).ok();
         let environment = Environment { variable: &variable, read: &|path| fs::read_to_string(path) };
-        self.platform.fill_credentials(&mut values, environment).map_err(|problem| ResolveError {
-            target: self.name.clone(),
-            key: "auth",
-            source: Problem::Credentials(problem),
-        })?;
+        self.platform
+            .fill_credentials(&mut values, environment)
+            .map_err(|problem| ResolveError { key: "auth", source: Problem::Credentials(problem) })?;
         self.platform.fill_settings(&mut values.settings, &variable);
         // Paths are put behind it.
         if let Some(endpoint) = values.settings.get_mut("endpoint") {
@@ -129,7 +124,7 @@ impl Target {
     }
 
     fn fetch(&self, key: &'static str, source: &Source) -> Result<String, ResolveError> {
-        fetch(source).map_err(|source| ResolveError { target: self.name.clone(), key, source })
+        fetch(source).map_err(|source| ResolveError { key, source })
     }
 }
 

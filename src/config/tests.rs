@@ -622,11 +622,11 @@ fn values_are_fetched() {
     assert_eq!(resolve("{file: secret}"), "from a file");
     assert_eq!(resolve("{command: [sh, -c, 'echo from a program; echo']}"), "from a program\n");
     assert_eq!(resolve("{env: CARGO_PKG_NAME}"), "reconcile");
-    insta::assert_snapshot!(resolve("{env: NO_SUCH_VARIABLE}"), @"cannot get `token` of target t: the environment variable NO_SUCH_VARIABLE is not set");
-    insta::assert_snapshot!(resolve("{file: missing}"), @"cannot get `token` of target t: cannot read ROOT/missing: No such file or directory (os error 2)");
-    insta::assert_snapshot!(resolve("{file: empty}"), @"cannot get `token` of target t: the value is empty");
-    insta::assert_snapshot!(resolve("{command: [sh, -c, 'echo hunter2; exit 3']}"), @"cannot get `token` of target t: sh ended with exit status: 3");
-    insta::assert_snapshot!(resolve("{command: [no-such-program-at-all]}"), @"cannot get `token` of target t: cannot run no-such-program-at-all: No such file or directory (os error 2)");
+    insta::assert_snapshot!(resolve("{env: NO_SUCH_VARIABLE}"), @"cannot get `token`: the environment variable NO_SUCH_VARIABLE is not set");
+    insta::assert_snapshot!(resolve("{file: missing}"), @"cannot get `token`: cannot read ROOT/missing: No such file or directory (os error 2)");
+    insta::assert_snapshot!(resolve("{file: empty}"), @"cannot get `token`: the value is empty");
+    insta::assert_snapshot!(resolve("{command: [sh, -c, 'echo hunter2; exit 3']}"), @"cannot get `token`: sh ended with exit status: 3");
+    insta::assert_snapshot!(resolve("{command: [no-such-program-at-all]}"), @"cannot get `token`: cannot run no-such-program-at-all: No such file or directory (os error 2)");
 }
 
 #[test]

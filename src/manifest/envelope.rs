@@ -44,7 +44,11 @@ pub(super) fn read(
     }
     let mut head = Head::default();
     let Some(section) = Section::open(root, "the document", diagnostics) else { return head };
-    let version = section.require("apiVersion", diagnostics);
+    let hint = || {
+        let lines = platforms.iter().map(|platform| format!("`apiVersion: {}/{VERSION}`", platform.name()));
+        format!("write {}", lines.collect::<Vec<_>>().join(" or "))
+    };
+    let version = section.require_hinted("apiVersion", hint, diagnostics);
     let platform = version.and_then(|node| platform(node, platforms, diagnostics));
     if let Some(node) = section.require("kind", diagnostics) {
         head.kind = kind(node, platform, platforms, diagnostics);

@@ -302,6 +302,8 @@ fn ten_mistakes_in_one_file() {
        |
     11 | kind: Switch
        | ^^^^
+       |
+       = help: write `apiVersion: net-fabric/v1` or `apiVersion: cabling/v1`
 
     error[M004]: metadata.name must not begin or end with a space
       --> a.yaml:13:9

@@ -41,6 +41,14 @@ fn note(diagnostic: &mut Diagnostic, uses: &[Use], sources: &Sources, secrets: &
     {
         diagnostic.message = format!("{start}not `{}`", cut(&only.text));
     }
+    if let [only] = uses
+        && only.is_whole
+        && let Some(hint) = &mut diagnostic.hint
+        && [format!("without quotes it is one: {}", only.text), format!("write {}", only.text)].contains(hint)
+    {
+        // The quotes may be there because a variable within {} needs them.
+        *hint = format!("write ${{{}}} without quotes, and not within {{}} or []: on a line of its own", only.name);
+    }
     let mut named: Vec<String> = Vec::new();
     for usage in uses {
         let (name, text, from) = (&usage.name, &*usage.text, origin(usage, sources));

@@ -29,7 +29,9 @@ pub(super) fn syntax(error: &ScanError, from: usize, file: FileId, text: &str) -
 /// Says what is most likely meant, for the mistakes that people make most.
 fn hint(kind: &ErrorKind, before: &str, rest: &str) -> Option<&'static str> {
     if before.ends_with('$') && rest.starts_with('{') {
-        return Some("within [] and {} a variable has to be quoted: \"${NAME}\"");
+        return Some(
+            "within [] and {} a variable has to be quoted: \"${NAME}\"; that makes it a text, so put a number on a line of its own",
+        );
     }
     if rest.starts_with('\t') || before.ends_with('\t') {
         return Some("indent with spaces");

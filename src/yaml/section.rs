@@ -52,10 +52,22 @@ impl<'a, 's> Section<'a, 's> {
 
     /// Returns the value of a key that has to be there, and reports it where it is not. A null is there.
     pub fn require(&self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<&'a Node<'s>> {
+        self.require_hinted(key, String::new, diagnostics)
+    }
+
+    /// Returns the value of a key as `require` does; the report of a missing one has a hint, unless that is empty.
+    pub fn require_hinted(
+        &self,
+        key: &'static str,
+        hint: impl FnOnce() -> String,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<&'a Node<'s>> {
         let value = self.get(key);
         if value.is_none() {
             let message = format!("{} needs `{key}`", self.what);
             let diagnostic = Diagnostic::error("Y203", message, &self.first_line());
+            let hint = hint();
+            let diagnostic = if hint.is_empty() { diagnostic } else { diagnostic.hint(hint) };
             self.missing.borrow_mut().push((key, diagnostic.clone()));
             diagnostics.push(diagnostic);
         }

@@ -17,6 +17,9 @@ const HELM: [&str; 6] = [".Values", ".Release", ".Chart", ".Capabilities", "incl
 pub(super) fn cause(file: FileId, text: &str, at: usize) -> Option<Diagnostic> {
     let lines = lines_up_to(text, at);
     let (last, _) = lines.split_last()?;
+    if let Some(separator) = indented_separator(file, text, last) {
+        return Some(separator);
+    }
     if let Some(start) = template_in(&text[last.clone()]) {
         return Some(unrendered(file, text, last.start + start));
     }
@@ -88,6 +91,21 @@ fn misplaced(line: &str) -> Option<Misplaced> {
     is_key.then(|| Misplaced { at: line.len() - rest.len() + colon, character: WIDE_COLON, instead: "`:` and a blank" })
 }
 
+/// Returns the error about a `---` that YAML does not take for the border of two documents.
+fn indented_separator(file: FileId, text: &str, line: &Range<usize>) -> Option<Diagnostic> {
+    let content = &text[line.clone()];
+    let dashes = content.trim_start();
+    (dashes.trim_end() == "---" && dashes.len() < content.len()).then(|| {
+        let start = line.end - dashes.len();
+        Diagnostic::error(
+            "Y001",
+            "`---` is indented, so it does not begin a document",
+            &Origin::new(file, start..start + 3),
+        )
+        .hint("write it at the start of the line")
+    })
+}
+
 /// Returns where a template begins in a line, outside of quotes and comments.
 fn template_in(line: &str) -> Option<usize> {
     let start = line.find("{{")?;
@@ -146,6 +164,14 @@ mod tests {
         // Nothing of it is a mistake in a text.
         check("a: 说明：x\nb: |\n  说明：y\n", &[]);
         check("a: 说明：x\nb: c: d\n", &["Y001 2:5 :"]);
+    }
+
+    #[test]
+    fn an_indented_border_of_documents_is_found() {
+        check("a:\n  b: 1\n  ---\nc: 1\n", &["Y001 3:3 ---"]);
+        check("a: [1]\n ---  \nc: 1\n", &["Y001 2:2 ---"]);
+        // In a text it is no mistake.
+        check("a: |\n  x\n  ---\nc: 1\n", &[]);
     }
 
     #[test]

@@ -126,11 +126,16 @@ fn present_creates_each_kind() {
 fn what_cannot_be_created_is_told_at_its_line() {
     let check = |kind: &str, spec: &str, told: &[&str]| refused(&site_with(&[]), &document(kind, "x", spec), told);
     let renamed = NEW_FROM_TEMPLATE.replace("module: redis", "module: cache-2");
-    check("Module", &renamed, &["P118", "is named after it, not `cache-2`", "one.yaml:4:"]);
+    check(
+        "Module",
+        &renamed,
+        &["P118", "is named after it, not `cache-2`", "write \"redis\", or leave out", "one.yaml:4:"],
+    );
     check("Module", &NEW_MODULE.replace("Web", "Wob"), &["P111", "no service category", "did you mean `Web`?"]);
     check("Module", &NEW_MODULE.replace("jobs", "'a b'"), &["white space", "one.yaml:4:"]);
     check("Module", &NEW_MODULE.replace("module: jobs", "module: 77"), &["M306", "an id cannot be chosen"]);
-    check("ProcessTemplate", &NEW_PROCESS.replace("bk_func_name: exporter, ", ""), &["P115", "needs `bk_func_name`"]);
+    let unnamed = NEW_PROCESS.replace("bk_func_name: exporter, ", "");
+    check("ProcessTemplate", &unnamed, &["P115", "needs `bk_func_name`", "add `bk_func_name: NAME` to `properties`"]);
     check("ProcessTemplate", &NEW_PROCESS.replace("value: app", "value: ' app'"), &["P116", "blank"]);
     let nameless = "ensure: present, model: bk_switch, match: {bk_asset_id: A9}, fields: {ports: 48}";
     check("Instance", nameless, &["P106", "needs `bk_inst_name`"]);

@@ -150,3 +150,14 @@ fn pruning_keeps_modules_with_hosts() {
     assert!(output.stderr.contains("P143") && output.stderr.contains("2 hosts lie in it"), "{output}");
     assert_eq!(operations(&site.writes()), json!({"delete_module": 1}), "{output}");
 }
+
+#[test]
+fn removed_fields_stand_in_one_column() {
+    let process = document("ProcessTemplate", "business: demo, serviceTemplate: nginx, process: nginx");
+    let output = Site::with(&state(), &[("one.yaml", &process)]).run(&["plan"]);
+    let shown = |line: &&str| line.starts_with("    ") && line.contains(" - ");
+    let columns: Vec<_> = output.stdout.lines().filter(shown).map(|line| line.find(" - ")).collect();
+    let names = ["bk_process_name", "bk_func_name"].map(|name| format!("    {name} "));
+    assert!(names.iter().all(|name| output.stdout.contains(name)), "{output}");
+    assert!(columns.windows(2).all(|pair| pair[0] == pair[1]), "{output}");
+}

@@ -112,6 +112,11 @@ fn a_message_about_a_variable_names_it_and_its_value() {
     );
     site.write("all.yaml", &with_variables().replace(":-2", ":-two"));
     check(&[], &["not `two` (WORKERS, from its default)"]);
+    // Within {} it cannot be without quotes.
+    site.write("all.yaml", &with_variables().replace("${WORKERS:-2}", "\"${WORKERS:-2}\""));
+    check(&[], &["not `2` (WORKERS, from its default)", "write ${WORKERS} without quotes, and not within {} or []"]);
+    site.write("all.yaml", &with_variables().replace(":\n    proc_num: ${WORKERS:-2}", ": {proc_num: ${WORKERS:-2}}"));
+    check(&[], &["within [] and {} a variable has to be quoted", "put a number on a line of its own"]);
     // What only the server knows.
     site.write(
         "all.yaml",
@@ -122,6 +127,36 @@ fn a_message_about_a_variable_names_it_and_its_value() {
         assert!(output.all().contains("many") && output.all().contains("(PORTS"), "{command:?}: {output}");
         assert!(output.all().contains(", from --set)"), "{command:?}: {output}");
     }
+}
+
+#[test]
+fn first_tries_are_told_what_to_write() {
+    let one = switch("one", "bk_inst_name: sw-1", "ports: 36");
+    let two = one.replace("apiVersion: bk-cmdb/v1\n", "");
+    let indented = format!("{one}  ---\n{one}").replace("---\n  ---", "  ---");
+    for (name, text, expected) in [
+        ("one.yaml", &*two, &["needs `apiVersion`", "write `apiVersion: bk-cmdb/v1` or `apiVersion: roma-connect/v1`"]),
+        ("one.yaml", &*indented, &["`---` is indented", "write it at the start of the line"]),
+        ("reconcile.yaml", "targets: {}\n", &["needs `apiVersion`", "write `apiVersion: reconcile/v1`"]),
+        ("reconcile.yaml", "apiVersion: reconcile/v1\n", &["needs `kind`", "write `kind: Config`"]),
+    ] {
+        let site = site();
+        site.write(name, text);
+        let output = site.run(&["validate", "."]);
+        assert!(expected.iter().all(|text| output.all().contains(text)), "{text}: {output}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_missing_names_its_target_once() {
+    let site = site();
+    let config = "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb:\n    platform: bk-cmdb\n    access: esb\n    \
+                  endpoint: http://127.0.0.1:9\n    auth: {appCode: a, appSecret: {env: NO_SUCH}, username: u}\n";
+    site.write("other/reconcile.yaml", config);
+    let output = site.run(&["plan", "one.yaml", "--config", "other/reconcile.yaml"]);
+    let message =
+        "could not be read: target `cmdb`: cannot get `appSecret`: the environment variable NO_SUCH is not set";
+    assert!(output.all().contains(message), "{output}");
 }
 
 #[test]

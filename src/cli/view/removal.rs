@@ -16,9 +16,11 @@ const MOST: usize = 8;
 const VALUE: usize = 60;
 
 impl Writer<'_> {
-    /// Writes what goes with a removed object; names take `width` columns.
+    /// Writes what goes with a removed object; names take at least `width` columns.
     pub(super) fn removed(&mut self, change: &Change, width: usize) {
-        for (name, value) in &fields(change) {
+        let fields = fields(change);
+        let width = fields.iter().map(|(name, _)| name.width()).max().unwrap_or_default().max(width);
+        for (name, value) in &fields {
             let pad = " ".repeat(width.saturating_sub(name.width()));
             let (sign, value) = (self.styled("-", REMOVED), self.styled(value, REMOVED));
             self.plain(&format!("    {name}{pad} {sign} {value}"));

@@ -123,7 +123,7 @@ fn a_syntax_error_costs_its_document() {
     "#);
     insta::assert_snapshot!(show("名称: 交换机: x\n---\nv: [${A}]\n---\na:\n\tb: 1\n---\na: @b\n"), @r#"
     Y001 mapping values are not allowed in this context | a.yaml:1:8 ":"  | hint: put a text that holds `: ` in quotes; check the indentation
-    Y001 while parsing a flow sequence, expected ',' or ']' | a.yaml:3:6 "{"  | hint: within [] and {} a variable has to be quoted: "${NAME}"
+    Y001 while parsing a flow sequence, expected ',' or ']' | a.yaml:3:6 "{"  | hint: within [] and {} a variable has to be quoted: "${NAME}"; that makes it a text, so put a number on a line of its own
     Y001 tabs disallowed within this context (block indentation) | a.yaml:6:2 "b"  | hint: indent with spaces
     Y001 unexpected character: `@' | a.yaml:8:4 "@"  | hint: put the text in quotes
     "#);

@@ -294,6 +294,15 @@ fn every_block_works_as_it_is_written() {
 }
 
 #[test]
+fn every_page_begins_with_an_example() {
+    // The table of contents has no text.
+    let pages = pages().into_iter().filter(|page| !page.ends_with("SUMMARY.md") && !page.ends_with("README.md"));
+    let late = |page: &PathBuf| fenced(&read(page)).first().is_none_or(|block| block.line > 15);
+    let late: Vec<_> = pages.filter(late).collect();
+    assert!(late.is_empty(), "{late:?}");
+}
+
+#[test]
 fn outputs_are_compared() {
     let expected = |lines: &[&str]| pattern(&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
     assert!(expected(&["a … 0.01 s", "…", "z"]).is_match(&timeless("a b 1.20 s\nc\nd\nz\n")));

@@ -349,7 +349,8 @@ fn origin(
     {
         let message = format!("a module of the service template {} is named after it, not `{name}`", row["name"]);
         let origin = desired.fields.get(NAME).or(given).map_or(&desired.origin, |given| &given.origin);
-        return Err(Box::new(Diagnostic::error("P118", message, origin)));
+        let hint = format!("write {}, or leave out `serviceTemplate`", row["name"]);
+        return Err(Box::new(Diagnostic::error("P118", message, origin).hint(hint)));
     }
     Ok(context)
 }

@@ -28,7 +28,8 @@ pub(super) fn changes(desired: &Desired) -> Result<Vec<FieldChange>, Vec<Diagnos
     let (mut changes, mut problems) = (Vec::new(), Vec::new());
     if desired.field(FUNCTION).is_none() {
         let message = format!("a new process template needs `{FUNCTION}`, which cannot be set later");
-        problems.push(Diagnostic::error("P115", message, &desired.origin));
+        let hint = format!("add `{FUNCTION}: NAME` to `properties`: the name of the program that runs");
+        problems.push(Diagnostic::error("P115", message, &desired.origin).hint(hint));
     }
     let added = |path: FieldPath, value: &Located<Value>| FieldChange {
         path,
