@@ -201,7 +201,7 @@ impl Doubt {
 /// Returns the objects that were good before and are in doubt now, with the texts that they point into.
 fn hold(previous: &Manifests, set: &Set, doubt: &Doubt, sources: &mut Sources) -> Vec<Desired> {
     let declared: HashSet<&ResourceId> = set.desired.iter().map(|object| &object.id).collect();
-    // Who was renamed in its document must not be there twice.
+    // An object whose document was renamed must not be there twice.
     let meant: HashSet<_> = set.desired.iter().map(meaning).collect();
     let mut moved = HashMap::new();
     let held = previous.desired.iter().filter(|object| {

@@ -50,7 +50,7 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     /// Why the last pass sent nothing, so that it is said once.
     pub(super) refusal: Mutex<Option<String>>,
-    /// What was said of objects that differ, so that each pass says only what is new.
+    /// The last log line of each object, so that a pass says only what is new.
     pub(super) said: Mutex<Said>,
     pub(super) record: Record,
 }
@@ -102,7 +102,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     let mut states = states;
     let is_partial = manifests.errors() > 0 || manifests.partial;
     if is_partial {
-        // What no document seems to declare may well be declared in one that is broken.
+        // An object without a document may be declared in a broken one.
         states.iter_mut().for_each(|state| state.surplus.clear());
     }
     let mut plan = plan(&states);
@@ -114,7 +114,7 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
         }
     }
     let sources = &manifests.sources;
-    // Who only reports sends nothing that could be too much.
+    // A pass that only reports sends nothing, so no limit can be exceeded.
     let limited = shared.mode == Mode::Enforce;
     let excesses = if limited { guard::excesses(&plan, &shared.safety) } else { Vec::new() };
     shared.refuse(&plan, &excesses);

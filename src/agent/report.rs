@@ -91,7 +91,7 @@ pub(super) fn sum(
     for blocked in &plan.blocked {
         let unread = matches!(blocked.cause, Cause::Unread(_));
         states.insert(&blocked.id, (&blocked.target, if unread { State::Unknown } else { State::Blocked }));
-        // What is declared wrongly waits for the manifests to change; what could not be read does not.
+        // A mistake in a manifest waits for the manifests to change; a failed read does not.
         retry |= unread;
         error.get_or_insert_with(|| format!("{}: {}", blocked.id, cause(blocked)));
     }

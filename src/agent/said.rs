@@ -9,7 +9,7 @@ use crate::{
     plan::{Blocked, Plan},
 };
 
-/// What the log last said of each object that differs or is blocked.
+/// The last log line of each object that differs or is blocked.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     /// By object, each sentence apart: one object may differ in what is enforced and in what is only reported.
@@ -17,7 +17,7 @@ pub(super) struct Said {
     blocked: HashMap<ResourceId, String>,
 }
 
-/// What the log has to say of a pass.
+/// The lines that the log needs about a pass.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct News<'p> {
     /// Differences that are new, or have other values than before.

@@ -1,6 +1,6 @@
 //! Notices that something changed below the manifests' paths, and nothing more: an event is one dirty bit.
 //!
-//! What the system says of the paths of events is not to be trusted (a `ConfigMap` swap never names the file that
+//! The paths of events are not to be trusted (a `ConfigMap` swap never names the file that
 //! changed), so events are not filtered by path; the files are read again and compared instead.
 
 use std::{

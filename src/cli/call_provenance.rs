@@ -38,7 +38,7 @@ impl<'a> CallProvenance<'a> {
         for id in &call.serves {
             let (Some(change), Some((desired, _))) = (self.changes.get(id), self.objects.get(id)) else { continue };
             if change.implicit {
-                // What asked for it is all there is.
+                // No document declares it, so only its cause has a place.
                 places.push(change.origin.clone());
                 continue;
             }

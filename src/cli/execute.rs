@@ -76,7 +76,7 @@ pub(super) async fn execute(
             journal.end(&outcomes);
             (exit_status(&planned_run.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
-        // What kept it from being sent is told object by object.
+        // The reasons why it was not sent are told object by object.
         Err(status) => {
             ui.events.settled(&planned_run.plan, &settled, report.sources);
             (status, (!settled.is_empty()).then_some(settled))

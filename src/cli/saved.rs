@@ -32,7 +32,7 @@ use crate::{
 pub(super) fn show(args: &ShowArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let mut sources = Sources::default();
     let saved = plan_file::read(&args.file, &mut sources).map_err(CommandError::failed)?;
-    // What the calls have to be rests on what is live, so that only `apply` compares them.
+    // The right calls depend on the live state, so only `apply` compares them.
     let contradiction = integrity::contradiction(&saved.plan);
     let errors: Vec<_> = contradiction
         .iter()
@@ -124,7 +124,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> Result<Exit
         calls: args.output.calls,
         ..report("apply", &saved, &sources)
     };
-    // What was read is read again right before each call.
+    // Each object is read again right before its call.
     let apply_job = ApplyJob { planned_run: &planned_run, report, settled, fresh_until: start, file: Some(path) };
     let status = execute(args, &connected, apply_job, &stop, ui).await;
     drop(planned_run);

@@ -22,7 +22,7 @@ use crate::{
 
 /// Checks offline and, where it is asked to, what is right so far against the servers' definitions.
 pub(super) async fn run(args: &ValidateArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
-    // What is checked offline needs no values behind its document.
+    // Offline, the values of a document are not needed once it is checked.
     let retain = match (args.online, &args.inputs.selector) {
         (true, _) => Retain::Objects,
         (false, Some(_)) => Retain::Labels,

@@ -146,7 +146,7 @@ fn only_what_somebody_else_changed_is_written_again() {
         json!({"bk_obj_id": "bk_switch", "id": row["id"]}),
         json!({"bk_obj_asst_id": "switch_rack", "bk_inst_id": 1, "bk_asst_inst_id": 22}),
     );
-    // What nobody declared stays as somebody else left it.
+    // Undeclared fields stay as somebody else left them.
     assert_eq!(site.row("/bk-cmdb/instances/bk_switch", "bk_inst_id", 1)["ports"], 7);
     assert_eq!(site.row("/bk-cmdb/process_templates", "id", 50)["property"]["user"]["value"], "eve");
 }

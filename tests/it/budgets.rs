@@ -71,7 +71,7 @@ fn escaped(letter: char) -> String {
 fn one_value_of_a_megabyte_fits() {
     let mut state = state();
     let long = |word: &str| word.repeat(1_000_000 / word.len());
-    // What a server takes is bounded, what it may hold is not.
+    // The size of a request is bounded, that of the stored state is not.
     for (live, wanted) in [
         (long("a"), "b"),
         (long("`"), "`"),
@@ -151,7 +151,7 @@ fn reports_of_many_changes_fit() {
     assert_eq!(document["changes"].as_array().map(Vec::len), Some(many));
     assert_eq!(document["summary"]["delete"], third);
     assert_eq!(reports.events("planned_change").len(), many);
-    // What is not shown is counted, and by what happens to it.
+    // Objects that are not shown are counted, by their outcome.
     let text = reports.text("markdown");
     let number = |text: &str, before: &str| -> usize {
         let at = text.find(before).unwrap_or_else(|| panic!("{before}: {}", &text[text.len() - 300..]));

@@ -207,7 +207,7 @@ fn a_signal_ends_an_apply_after_the_calls_on_their_way() {
         assert_eq!(output.code, Some(code), "{output}");
         let writes = site.writes();
         assert!((1..3).contains(&writes.len()), "{} writes: {output}", writes.len());
-        // What was sent is accounted for, what was not is said to be open.
+        // Sent calls are accounted for, all others are said to be open.
         assert!(output.stdout.contains(&format!("update_inst {}", writes.len())), "{output}");
         assert!(output.stdout.contains("not sent: the run was interrupted"), "{output}");
         site.faults(&json!([]));

@@ -425,7 +425,7 @@ fn what_is_reported_counts_and_what_is_ignored_does_not() {
     site.write("a.yaml", &document("Instance", &format!("{spec}, policy: ignore")));
     let output = site.run(&["drift", "--detailed-exitcode"]);
     assert_eq!(output.code, Some(0), "{output}");
-    // What cannot be read is told by the exit code as in a plan.
+    // Unread objects show in the exit code, as in a plan.
     site.write("a.yaml", &document("Instance", spec));
     site.faults(&json!([refused("search_object_instances")]));
     assert_eq!(site.run(&["drift"]).code, Some(5));

@@ -110,7 +110,7 @@ fn an_edit_alone_is_a_note_and_what_nobody_knows_is_said() {
         let found: Vec<_> = cases.iter().map(|case| (&case["found"][0][0], &case["found"][0][1])).collect();
         assert_eq!(found, [(&json!("skipped"), &json!("edit")); 2], "{cases:?}");
     }
-    // What is the same for two fields is said once.
+    // A source that two fields share is said once.
     assert_eq!(reports.text("github").matches("by admin").count(), 1, "{}", reports.text("github"));
     site.faults(&json!([{"operation": "list_operation_audit", "fault": "code", "code": 9_900_403, "message": "no"}]));
     let reports = Reports::of(&site, &["drift"], 0);

@@ -118,7 +118,7 @@ targets:
     pub(crate) fn end(&self, mut command: Command, stdin: &str) -> Output {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        // What does not read its stdin may be gone already.
+        // A command that does not read its stdin may be gone already.
         let _ = child.stdin.take().expect("it was piped").write_all(stdin.as_bytes());
         self.collect(child)
     }

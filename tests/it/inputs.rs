@@ -215,7 +215,7 @@ fn reports_of_an_earlier_run_are_no_manifests() {
     site.write("m/gitlab.json", "{}\n");
     site.write("m/quality.json", "[]\n");
     assert_eq!(site.run(&["validate", "m"]).code, Some(0));
-    // What merely looks a little like one is told.
+    // A file that merely looks a little like one is told.
     site.write("m/gitlab.json", "{\"create\": 1, \"update\": \"x\", \"delete\": 0}\n");
     assert_eq!(site.run(&["validate", "m"]).code, Some(1));
 }

@@ -39,7 +39,7 @@ fn an_attribute_of_one_business_is_as_good_as_any() {
     assert_eq!(site.row("/bk-cmdb/modules", "bk_module_id", 31)["tier"], "g");
     // The model, and once what the business has of its own.
     assert_eq!(site.reads()["search_object_attribute"], 2);
-    // Who does not declare it does not ask for it.
+    // A run that does not declare it does not ask for it.
     site.sandbox().clear_calls();
     site.write("a.yaml", &of_demo("operator: bob"));
     assert_eq!(site.run(&["plan"]).code, Some(0));
@@ -175,7 +175,7 @@ fn only_who_changes_an_attribute_asks_what_is_fixed() {
     site.write("a.yaml", &of_demo("operator: bob"));
     assert_eq!(site.run(&["plan"]).code, Some(0));
     assert!(site.reads().get(FIXED).is_none(), "{}", site.reads());
-    // What the template leaves free is written.
+    // Attributes that the template leaves free are written.
     site.write("a.yaml", &of_template("operator: bob"));
     site.apply();
     assert_eq!(site.reads()[FIXED], 1);

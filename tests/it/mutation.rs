@@ -233,7 +233,7 @@ impl Scene {
         self.put(file, "    proc_num: ");
         let number = self.written(Kind::Number);
         self.scalar(file, &number, Kind::Number);
-        // What stands for another value changes with it; an overlay may replace the one and leave the other.
+        // A value that stands for another changes with it; an overlay may replace the one and leave the other.
         self.put(file, "\n    work_path: &path ");
         let path = self.written(Kind::Text);
         self.scalar(file, &path, Kind::Text);

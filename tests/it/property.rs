@@ -516,7 +516,7 @@ fn check_rows(written: &[Value], before: &[Value], stored: &[Value]) -> Result<(
             prop_assert!(id > top, "the new row {} took an id of before", id);
             continue;
         };
-        // What is not declared, and the locks, stay; a lock that is null is set with its cell.
+        // Undeclared cells and all locks stay; a lock that is null is set with its cell.
         for cell in ["ip", "port", "protocol", "enable"] {
             let locked = |row: &Value| row[cell]["as_default_value"].as_bool().unwrap_or(false);
             let is_set = old[cell]["as_default_value"].is_null() && old[cell]["value"] != stored[cell]["value"];

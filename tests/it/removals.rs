@@ -55,7 +55,7 @@ fn a_layer_goes_with_what_lies_below_only_where_the_document_says_so() {
     let by_name = document("Instance", "model: room, business: demo, match: {bk_inst_name: r1}");
     let message = "Instance/x cannot be removed: 1 set, 2 modules below it would go with it";
     refused(&layered(&json!([])), &by_name, message, hint);
-    // What is empty goes by itself.
+    // An empty one is removed without further keys.
     let site = Site::with(&layered(&json!([])), &[("one.yaml", &document("Instance", "model: room, id: 52"))]);
     assert_eq!(operations(&site.apply()), json!({"delete_inst": 1}));
     site.assert_converged();

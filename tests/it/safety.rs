@@ -156,7 +156,7 @@ fn manifests_that_are_not_all_there_remove_nothing() {
             assert!(output.code.is_some_and(|code| codes.contains(&code)), "{what}: {output}");
         }
         let mut writes = site.writes();
-        // What is declared may be made, where something else is missing.
+        // A declared object may be created where something else is missing.
         writes.retain(|call| !codes.contains(&0) || call.operation != "add_instance_association");
         assert_eq!(operations(&writes), json!({}), "{what}");
     };
@@ -195,7 +195,7 @@ fn manifests_that_are_not_all_there_remove_nothing() {
             let file = site.path().join("manifests/more.yaml");
             std::fs::set_permissions(&file, PermissionsExt::from_mode(0o0)).expect("it is ours");
             if std::fs::read(&file).is_ok() {
-                // Who may read everything has to do without this case: here it is a file that nobody can read.
+                // Root can read every file, so this file is one that nobody can read.
                 more("more.yaml", b"\xff")(site);
             }
         };

@@ -90,7 +90,7 @@ fn what_is_sent_is_what_the_file_says() {
         expected.insert(name, json!(1));
     }
     assert_eq!(operations(&sent), Value::Object(expected));
-    // What holds no id of an object that the plan makes goes out as it was saved.
+    // A call without the id of an object that the plan makes goes out as it was saved.
     let bodies = bodies(&sent).to_string();
     assert!(bodies.contains(r#""ports":48"#) && bodies.contains(r#""operator":"erin""#), "{bodies}");
     site.assert_converged();
@@ -471,7 +471,7 @@ fn limits_are_checked_again() {
     let planned = site.run(&["plan", "--max-changes", "0", "-o", "json"]).json();
     assert_eq!(planned["acknowledgement"], ack, "the same plan has the same acknowledgement wherever it comes from");
     let pass = ["apply", "plan.json", "-y", "--max-changes", "0", "--ack", ack];
-    // Whoever lets it pass is to be found.
+    // The journal names the person who let it pass.
     let output = site.run(&[&pass[..], &["--state-dir", "app.yaml"]].concat());
     assert_eq!(output.code, Some(1), "{output}");
     assert!(output.stderr.contains("an acknowledged plan is not sent unrecorded"), "{output}");
@@ -584,7 +584,7 @@ fn the_first_of_several_exit_codes_is_that_of_the_table() {
     }
     let types: Vec<_> = site.journal().iter().map(|line| line["type"].clone()).collect();
     assert_eq!(types, ["run", "refused", "run", "stale", "run", "stale"]);
-    // What is as planned already is no change.
+    // An object that is as planned already is no change.
     let site = saved();
     assert_eq!(site.run(&["apply", "plan.json", "-y"]).code, Some(0));
     let output = site.run(&["apply", "plan.json", "--dry-run", "--detailed-exitcode"]);

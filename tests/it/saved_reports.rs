@@ -135,7 +135,7 @@ fn what_a_plan_holds_beside_changes_is_reported() {
         assert!(!suites.to_string().contains("failure"), "{suites}");
         assert_eq!(suites[0]["properties"]["reported"], "1");
     }
-    // What lets it pass is beside what hangs below.
+    // The text that lets it pass is beside the impact.
     let reports = Reports::of(&site, &with(&["plan", "--max-impact", "associations=1"]), 3);
     let refused = "associations affected by the changes of Instance on cmdb: 2, over the limit of 1";
     assert!(reports.text("markdown").contains(refused), "{}", reports.text("markdown"));

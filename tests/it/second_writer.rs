@@ -162,14 +162,14 @@ fn judge(site: &Site, document: &Value, edits: &[Edit], early: usize, seen: &mut
         let read = calls[..write].iter().rev().find(|call| object.reads.contains(&&*call.operation));
         let read = read.unwrap_or_else(|| panic!("it was not read again: {}", context())).time;
         seen.windows.push(calls[write].time.duration_since(read).as_micros().try_into().unwrap_or(i64::MAX));
-        // What was under way when it was read may be seen or not.
+        // A write that was under way during the read may be seen or not.
         if own().all(|edit| edit.done < read || edit.begun > read) {
             let value = own().rfind(|edit| edit.done < read).map_or(BEFORE, |edit| edit.value);
             assert_eq!(value, BEFORE, "a write of somebody else was lost: {}", context());
         }
         seen.inside += own().filter(|edit| edit.begun > read && edit.done < calls[write].time).count();
     }
-    // What had moved before the apply began, and was left in peace since, is stale or as planned already.
+    // An object that moved before the apply, and not since, is stale or as planned already.
     for (number, object) in OBJECTS.iter().enumerate() {
         if edits[early..].iter().any(|edit| edit.object == number) {
             continue;

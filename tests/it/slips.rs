@@ -117,7 +117,7 @@ fn a_message_about_a_variable_names_it_and_its_value() {
     check(&[], &["not `2` (WORKERS, from its default)", "write ${WORKERS} without quotes, and not within {} or []"]);
     site.write("all.yaml", &with_variables().replace(":\n    proc_num: ${WORKERS:-2}", ": {proc_num: ${WORKERS:-2}}"));
     check(&[], &["within [] and {} a variable has to be quoted", "put a number on a line of its own"]);
-    // What only the server knows.
+    // The type of a field that only the server knows.
     site.write(
         "all.yaml",
         &switch("core", "bk_asset_id: A1", "ports: 1").replace("{ports: 1}", "\n    ports: ${PORTS}"),

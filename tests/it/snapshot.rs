@@ -408,7 +408,7 @@ fn nothing_secret_and_nobody_is_in_a_snapshot() {
     let text = text_of(&site);
     assert!(!text.contains("canary") && !taken.all().contains("canary"), "{text}\n{taken}");
     assert!(!text.contains("admin") && !text.contains("127.0.0.1"), "{text}");
-    // What plans read is there, though.
+    // Everything that plans read is there, though.
     assert!(text.contains("\"operator\":\"alice\"") && text.contains("{\"id\":\"u2\",\"roles\":[\"read\"]}"), "{text}");
     unplug(&site);
     let target_snapshot = site.run(&["plan", "-o", "json", "--against", FILE]);

@@ -107,7 +107,7 @@ fn the_question_names_counts_and_targets() {
     let (shown, _) = on_terminal(site.command(&["apply"]), 80, b"\x04", false);
     assert!(shown.contains(&format!("{question}\nerror: not approved: nothing was sent\n")), "{shown}");
     assert!(site.writes().is_empty(), "nothing was sent");
-    // Who redirects the output is asked beside the plan all the same.
+    // A user who redirects the output is asked beside the plan all the same.
     let (shown, stdout) = on_terminal(site.command(&["apply", "-o", "json"]), 80, b"yes\n", true);
     assert!(shown.contains("operator") && shown.contains("Plan: 0 to add, 1 to update"), "{shown}");
     assert!(shown.contains(question), "{shown}");

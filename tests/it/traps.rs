@@ -159,7 +159,7 @@ fn trap_03_default_bricks_a_module() {
         refused(&open, &module("set: public, module: web", &field), &["M304", name, "one.yaml:4:"]);
         refused(&open, &switch("s", "bk_asset_id: A1", &field), &["M304", name, "one.yaml:7:"]);
     }
-    // What is built in already is told before the server says no.
+    // A built-in module is told before the server says no.
     refused(&site.sandbox().state(), &module("set: public, module: web", "operator: bob"), &["P107", "built-in"]);
 }
 
@@ -277,7 +277,7 @@ fn trap_08_adding_again_is_not_called_a_duplicate() {
     for (mapping, code) in [("1:1", 1_101_052), ("1:n", 1_101_061), ("n:n", 1_199_014)] {
         let there = linked(mapping, &[(1, 1, 21)]);
         assert_eq!(Site::new(&there).ask("add_instance_association", &row)["code"], code, "{mapping}");
-        // What is there is not added again.
+        // A row that is there is not added again.
         written(&there, &link("l", "switch_rack", 1, 21, ""), &json!([]));
         // Where the code alone is seen, because somebody was faster, reading tells.
         let site = Site::with(&linked(mapping, &[]), &[("one.yaml", &link("l", "switch_rack", 1, 21, ""))]);
@@ -439,7 +439,7 @@ fn trap_14_secondary_reads_are_behind() {
     let id = json!({"condition": "AND", "rules": [{"field": "bk_inst_id", "operator": "equal", "value": 2}]});
     let search = json!({"bk_obj_id": "bk_switch", "conditions": id, "page": {"limit": 1}});
     assert_eq!(site.ask("search_object_instances", &search)["data"]["info"][0]["ports"], 24, "the old state");
-    // What was written is read back from the primary.
+    // Writes are read back from the primary.
     assert_eq!(operations(&site.apply()), json!({"update_inst": 1}));
     assert_eq!(site.reads()["search_inst_by_object"], 1);
 }
@@ -627,7 +627,7 @@ fn trap_21_modules_by_their_right_set() {
         .push(json!({"id": 3, "name": "Web", "bk_biz_id": 0, "bk_parent_id": 1, "bk_root_id": 1}));
     let mixed = module("set: public, module: nginx", "operator: bob").replace("fields:", "serviceCategory: 3, fields:");
     refused(&state, &mixed, &["P108", "its category"]);
-    // What the template leaves free, and its own name, can be declared.
+    // Attributes that the template leaves free, and its own name, can be declared.
     let free = module("set: public, module: nginx", "bk_module_name: nginx, operator: bob");
     written(&state, &free, &json!([update(11, 33, json!({"operator": "bob"}))]));
 }

@@ -132,7 +132,7 @@ fn of_many_applies_at_once_one_made_each_object() {
             let address = format!("App/app-{}", at + 1);
             let outcome =
                 outcomes.iter().find(|outcome| outcome["address"] == address).map(|row| row["outcome"].clone());
-            // Who came late enough saw nothing to do.
+            // A run that came late enough saw nothing to do.
             assert!(
                 outcome.as_ref().is_none_or(|outcome| *outcome == "applied" || *outcome == "already_true"),
                 "{output}"

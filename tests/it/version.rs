@@ -1,4 +1,4 @@
-//! What the program says of its own version, and how the build finds that out.
+//! The version that the program reports, and how the build finds it.
 
 use std::{
     path::{Path, PathBuf},

@@ -40,7 +40,7 @@ impl Watch {
         };
         let pages = address("listening on http://");
         let sandbox = all.contains(&"--sandbox").then(|| address("sandbox listening on http://"));
-        // What it goes on to say must not fill the pipe.
+        // Its later output must not fill the pipe.
         let log = Arc::new(Mutex::new(Vec::new()));
         let written = log.clone();
         let note = move |line| written.lock().expect("no test panics here").push(line);
@@ -214,7 +214,7 @@ fn a_broken_document_keeps_its_last_good_version_in_force() {
     site.write("manifests/core.yaml", "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {name: core\n");
     wait_until("the mistake is told", || watch.metric("reconcile_manifest_errors") > 0);
     expect(&site, &watch, &json!([]));
-    // What it said before is still enforced, and the other document is not held up.
+    // The last good version is still enforced, and the other document is not held up.
     site.edit("update_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 7}));
     expect(&site, &watch, &json!([sets_ports(48)]));
     site.write("manifests/other.yaml", &other.replace("48", "96"));

@@ -60,7 +60,7 @@ fn document(body: &[u8]) -> Result<Value, StateError> {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    // What begins like JSON gets JSON's message.
+    // A text that begins like JSON gets JSON's message.
     if body.trim_ascii_start().starts_with(b"{") || body.trim_ascii_start().starts_with(b"[") {
         return Err(mistake(String::new(), format!("not JSON: {no_json}")));
     }

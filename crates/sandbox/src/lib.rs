@@ -175,7 +175,7 @@ impl Sandbox {
         }
         for (name, option) in &before {
             if changes.keys().any(|changed| same_option(changed, name)) {
-                // What an option had it can have again.
+                // An option can have its old value again.
                 let _ = self.set(name, &option["value"]);
             }
         }

@@ -273,7 +273,7 @@ fn cut(answer: &Answer) -> Response {
     let length = answer.body.len();
     let half = Bytes::from(answer.body[..length / 2].to_vec());
     let rest = futures_util::stream::once(async {
-        // What is written so far leaves only when there is nothing more to write for the moment.
+        // Written bytes are sent only once there is nothing more to write for the moment.
         tokio::time::sleep(Duration::from_millis(20)).await;
         Err(io::Error::from(io::ErrorKind::ConnectionReset))
     });

@@ -71,7 +71,7 @@ fn a_broken_document_holds_back_only_itself() {
     check(&[
         (&[("x.yaml", &good)], "a=1 x.yaml:4:15, b=1 x.yaml:9:15 (0 errors)"),
         (&[("x.yaml", &one_broken)], "a=1 x.yaml:4:15 held, b=2 x.yaml:10:15, c=2 x.yaml:15:15 (1 errors)"),
-        // What is held is held for as long as it takes; files that come and go do not matter to it.
+        // A held document is held for as long as it takes, whatever other files come and go.
         (
             &[("x.yaml", &one_broken), ("y.yaml", &thing("e", "1"))],
             "a=1 x.yaml:4:15 held, b=2 x.yaml:10:15, c=2 x.yaml:15:15, e=1 y.yaml:4:15 (1 errors)",
@@ -124,7 +124,7 @@ fn a_dangling_reference_holds_back_its_object() {
     check(&[
         (&[("a.yaml", &thing("a", "1")), ("b.yaml", &thing("b", "1"))], "a=1 a.yaml:4:15, b=1 b.yaml:4:15 (0 errors)"),
         (&[("a.yaml", &beside("c")), ("b.yaml", &thing("b", "1"))], "a=1 a.yaml:4:15 held, b=1 b.yaml:4:15 (1 errors)"),
-        // What it points at is broken, but was good.
+        // The document that it points at is broken, but was good.
         (&[("a.yaml", &beside("b")), ("b.yaml", &broken("b"))], "a=2 a.yaml:4:15, b=1 b.yaml:4:15 held (1 errors)"),
     ]);
 }
@@ -143,7 +143,7 @@ fn a_broken_overlay_never_lets_the_base_through() {
             "a=5 over/o.yaml:3:15 held, b=2 x.yaml:9:15 (1 errors)",
         ),
         (&[("x.yaml", &base), ("over/o.yaml", &over("a", "5"))], both),
-        // What it is for is not known: any document may be meant.
+        // Its base is not known: any document may be meant.
         (&[("x.yaml", &base), ("over/o.yaml", "a: [\n")], held),
         (&[("x.yaml", &base), ("over/o.yaml", &over("c", "5"))], held),
         (&[("x.yaml", &base), ("over/o.yaml", "UNREADABLE")], held),

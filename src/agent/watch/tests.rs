@@ -101,7 +101,7 @@ fn reading_is_no_change() {
     let path = watched.base.path().join("m");
     fs::read(path.join("a.yaml")).expect("read");
     assert_eq!(fs::read_dir(&path).expect("listed").count(), 1);
-    // What comes next shows that everything before it was taken in.
+    // The next event shows that all earlier ones were taken in.
     watched.watch.signals.dirty.try_send(()).expect("nothing was noticed before");
 }
 

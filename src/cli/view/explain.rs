@@ -66,7 +66,7 @@ impl Writer<'_> {
     /// Returns an explanation for people.
     pub(in crate::cli) fn text(&self, decided: &Decided<'_>, explained: &[Explained<'_>]) -> String {
         let mut text = String::new();
-        // What replaced a list replaced all that stands in it: it is said once.
+        // A replaced list is said once, not for each of its parts.
         let news = |at: usize| at == 0 || decided.replaced[at - 1].1 != decided.replaced[at].1;
         for (_, (value, by)) in decided.replaced.iter().enumerate().filter(|(at, _)| news(*at)) {
             let by: Vec<_> = by.iter().map(|origin| self.location(origin)).collect();

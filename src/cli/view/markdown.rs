@@ -87,7 +87,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
         }
     }
     if !tail.is_empty() {
-        // What stands right behind a tag is not read as Markdown.
+        // Text right behind a tag is not read as Markdown.
         let _ = write!(page.text, "\n{tail}");
     }
     page.text

@@ -260,7 +260,7 @@ impl Attribute {
     }
 
     fn in_float_range(&self, number: f64) -> bool {
-        // What is no number passes, since it is neither below nor above anything.
+        // A value that is no number passes, since it is neither below nor above anything.
         let below = number < self.bound("min").unwrap_or(-FAR);
         let above = number > self.bound("max").unwrap_or(FAR);
         !below && !above
@@ -268,7 +268,7 @@ impl Attribute {
 
     fn int(&self, value: Value) -> Result<Value, Refusal> {
         let Value::Number(number) = &value else { return Err(self.wrong("parameters must be integral")) };
-        // What is not written as an integer counts as 0 in the range check.
+        // A value that is not written as an integer counts as 0 in the range check.
         #[expect(clippy::cast_precision_loss, reason = "bounds are far below the first inexact integer")]
         let counted = number.as_i64().map_or(0.0, |whole| whole as f64);
         if self.in_range(counted) { Ok(stored_number(value)) } else { Err(self.invalid()) }

@@ -163,7 +163,7 @@ fn rules(condition: &Args, model: &str) -> Result<Filter, Refusal> {
             ("$eq" | "$ne" | "$in" | "$nin" | "$gt" | "$gte" | "$lt" | "$lte" | "$exists", value) => value,
             // The value of a pattern is taken literally.
             ("$regex" | "$like", Value::String(text)) => Value::from(regex::escape(&text)),
-            // What is no operator is the key of an object that no row holds.
+            // A key that is no operator is that of an object that no row holds.
             (operator, _) if !operator.starts_with('$') => {
                 filter = filter.and(Filter::Any(Vec::new()));
                 continue;

@@ -363,7 +363,7 @@ fn insert(
     for field in ["service_category_id", "host_apply_enabled"] {
         sent.remove(field);
     }
-    // What the template configures counts, whatever is sent.
+    // The value that the template configures counts, whatever is sent.
     for (name, value) in configured(world, template) {
         sent.insert(name, value);
     }

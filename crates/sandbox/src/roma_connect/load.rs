@@ -93,7 +93,7 @@ fn apps(value: &Value, store: &mut Store, now: Timestamp, errors: &mut Errors) {
         }
         store.apps.push(app);
     }
-    // What rows leave out is filled in at the end, so that it does not collide with what later rows say.
+    // Values that rows leave out are filled in at the end, so that they do not collide with later rows.
     for position in unnamed {
         fill(store, position);
     }

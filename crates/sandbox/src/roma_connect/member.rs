@@ -71,7 +71,7 @@ fn shown(app: &App, options: &Options, lets: impl Fn(&Member) -> bool) -> Value 
 
 /// Answers `GET …/apps/{app_id}/candidates`: the users with whom it could be shared.
 ///
-/// What `filter=members` does is nowhere said; here it leaves out those who are members already.
+/// No document says what `filter=members` does; here it leaves out those who are members already.
 pub(super) fn candidates(store: &Store, options: &Options, call: &Call) -> Result<Success, Failure> {
     let app = &store.apps[sought(store, options, call, Role::Read)?];
     let without_members = call.query.get("filter") == Some("members");

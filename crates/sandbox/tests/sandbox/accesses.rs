@@ -133,7 +133,7 @@ impl Operation {
                 let query = pairs.collect::<Vec<_>>().join("&");
                 let mut whole = if self.esb == Esb::Data { json!({ "data": body }) } else { body.clone() };
                 if let Some(whole) = whole.as_object_mut() {
-                    // What is in the body already wins, so that it can be anything.
+                    // A value in the body wins, so that it can be anything.
                     for (name, value) in vars {
                         whole.entry(name).or_insert_with(|| value.clone());
                     }

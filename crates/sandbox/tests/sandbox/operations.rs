@@ -167,7 +167,7 @@ fn behaviour_by_version() {
     let priority = |value: i64| json!({"bk_biz_id": 3, "process_template_id": 1, "process_property": {"priority": {"value": value}}});
     let watch = json!({"bk_resource": "inst_asst"});
     let exact = json!({"bk_biz_id": 3, "search": "we", "is_exact": true, "page": {"limit": 5}});
-    // What no longer exists, or never did: ignored.
+    // Rows that no longer exist, or never did, are ignored.
     let gone = json!({"bk_biz_id": 3, "process_template_id": 1, "process_property": {"auto_time_gap": {"value": 5}}});
     let missing_model = json!({"condition": {}});
     let (ok, absent) = (0, 1_306_404);

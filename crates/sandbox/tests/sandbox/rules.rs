@@ -204,7 +204,7 @@ fn rule_operators() {
     ]);
     let simulator = Simulator::new();
     simulator.load(&state).expect("the state is fine");
-    // What the new engine finds, none where it refuses; what the old one finds.
+    // The rows that the new engine finds, none where it refuses, and those of the old one.
     #[rustfmt::skip]
     let cases: Vec<(&str, &str, Value, Ids, Ids)> = vec![
         ("char", "equal", json!("beta"), Some(&[2]), Some(&[2])), ("char", "not_equal", json!("beta"), Some(&[1, 3]), Some(&[1, 3])),
