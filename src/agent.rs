@@ -1,14 +1,17 @@
 //! The long-running agent: keeps what is live as declared, or says where it is not.
 //!
 //! It is level-based: a pass looks at everything and does not ask why it was called. What changes the files, the time
-//! and failures only decide when the next pass comes. Passes never overlap.
+//! and failures only decide when the next pass comes. Passes never overlap. A save is answered sooner: where all was well
+//! before, its pass looks only at what the save changed, and at everything where that leaves a doubt.
 
+mod changed;
 mod cycle;
 mod debounce;
 #[cfg(test)]
 mod fake;
 mod layout;
 mod log;
+mod looked;
 mod manifests;
 mod metrics;
 mod pass;

@@ -11,7 +11,7 @@ mod select;
 mod settle;
 
 pub use moved::moved;
-pub use select::{implicit_dependencies, part, select};
+pub use select::{implicit_dependencies, part, select, select_some};
 use settle::{Held, block_cycles, block_dependents, order_by_unique_keys, order_deletes};
 
 use std::{

@@ -57,6 +57,8 @@ impl Cycle {
                 metrics: agent.metrics,
                 refusal: Mutex::default(),
                 said: Mutex::default(),
+                looked: Mutex::default(),
+                platforms: agent.platforms,
                 record: Record::new(agent.journal, &agent.paths),
             }),
             location: Arc::new(Location {
@@ -177,11 +179,14 @@ impl Cycle {
             drift: 0,
             error: Some(format!("the pass did not end: {}", panic_message(error))),
             retry: true,
+            whole: true,
         });
         self.status.pass_ends();
         log(&report);
         self.shared.metrics.pass(&report);
-        self.schedule.passed(report.retry, Instant::now());
+        if report.whole || report.retry {
+            self.schedule.passed(report.retry, Instant::now());
+        }
         self.status.update(|snapshot| {
             snapshot.running = None;
             snapshot.passes += 1;
@@ -197,12 +202,28 @@ impl Cycle {
 fn log(report: &Report) {
     let Counts { in_sync, changed, drifted, failed, blocked, unknown } = report.counts;
     let (trigger, result, drift) = (report.trigger.name(), report.verdict.name(), report.drift);
+    let whole = report.whole;
     let ms = i64::try_from(report.end.duration_since(report.start).as_millis()).unwrap_or(i64::MAX);
     let error = report.error.as_deref().unwrap_or_default();
     if report.verdict == Verdict::Failed || report.verdict == Verdict::Panicked {
-        tracing::error!(trigger, result, in_sync, changed, drifted, failed, blocked, unknown, drift, ms, "{error}");
+        tracing::error!(
+            trigger, result, in_sync, changed, drifted, failed, blocked, unknown, drift, whole, ms, "{error}"
+        );
     } else {
-        tracing::info!(trigger, result, in_sync, changed, drifted, failed, blocked, unknown, drift, ms, "pass ended");
+        tracing::info!(
+            trigger,
+            result,
+            in_sync,
+            changed,
+            drifted,
+            failed,
+            blocked,
+            unknown,
+            drift,
+            whole,
+            ms,
+            "pass ended"
+        );
     }
 }
 

@@ -80,7 +80,7 @@ impl Kind for Thing {
                 Read::Value(Value::Null) => observation.know(&object.id, ObservedState::absent()),
                 Read::Value(value) => {
                     let fields = [(FieldPath::field("value"), value.clone())].into_iter().collect();
-                    let live = Live::new(Value::Null, String::new(), fields);
+                    let live = Live::new(Value::Null, object.id.to_string(), fields);
                     observation.know(&object.id, ObservedState::Found(live));
                 }
             }

@@ -19,7 +19,7 @@ use crate::{
     source::{FileId, Located, Origin, Sources},
 };
 
-use super::status::ManifestStatus;
+use super::{changed::changed, status::ManifestStatus};
 
 /// Where manifests lie and what they may refer to.
 pub(super) struct Location {
@@ -52,6 +52,8 @@ pub struct Manifests {
     pub partial: bool,
     /// There is not one document where manifests are looked for: the last of `unreadable` says so.
     pub vanished: bool,
+    /// The objects that are declared otherwise than in the version before; `None` if any may be.
+    pub(super) changed: Option<HashSet<ResourceId>>,
     /// The files as they were decoded, for those that stay as they are.
     cache: manifest::Cache,
 }
@@ -122,7 +124,13 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<
         hold(previous, &set, &doubt, &mut sources)
     });
     let held = held.unwrap_or_default();
+    let is_sound = |manifests: &Manifests| manifests.errors() == 0 && manifests.held.is_empty() && !manifests.partial;
+    let is_comparable = overlays.is_empty() && held.is_empty() && !unread && !vanished && !set.partial;
+    let changed = previous
+        .filter(|previous| is_comparable && is_sound(previous))
+        .and_then(|previous| changed((&previous.desired, &previous.sources), (&set.desired, &sources)));
     Some(Manifests {
+        changed,
         held: held.iter().map(|object| object.id.clone()).collect(),
         desired: set.desired.into_iter().chain(held).collect(),
         sources,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -22,13 +22,15 @@ use crate::{
     plan::{
         Plan, TargetState,
         guard::{self, Excess, Safety},
-        plan, select,
+        plan, select_some,
     },
+    provider::Platform,
 };
 
 use super::{
     Filter,
     log::PassLog,
+    looked::Looked,
     manifests::Manifests,
     metrics::Metrics,
     record::Record,
@@ -52,10 +54,29 @@ pub(super) struct Shared {
     pub(super) refusal: Mutex<Option<String>>,
     /// The last log line of each object, so that a pass says only what is new.
     pub(super) said: Mutex<Said>,
+    /// What was found of each object.
+    pub(super) looked: Mutex<Looked>,
+    pub(super) platforms: &'static [&'static dyn Platform],
     pub(super) record: Record,
 }
 
 impl Shared {
+    fn looked(&self) -> MutexGuard<'_, Looked> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what is known of all objects once these were looked at, for the result of each to be added.
+    fn looked_at(&self, states: &[TargetState<'_>], manifests: &Manifests, is_part: bool) -> MutexGuard<'_, Looked> {
+        let mut looked = self.looked();
+        if is_part {
+            looked.keep(&manifests.desired);
+        } else {
+            looked.clear();
+        }
+        looked.own(states);
+        looked
+    }
+
     /// Says that a plan exceeds limits, unless that was said of the same plan before.
     fn refuse(&self, plan: &Plan, excesses: &[Excess]) {
         let refusal = (!excesses.is_empty()).then(|| {
@@ -76,19 +97,40 @@ impl Shared {
     }
 }
 
-/// Looks at all objects once and, where the agent enforces, makes them as declared.
+/// Looks at the objects once and, where the agent enforces, makes them as declared: at those that a save changed, where
+/// the last pass found nothing in the way, else at all.
 pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigger, stop: &CancellationToken) -> Report {
-    let start = Timestamp::now();
-    let end = |sum: Sum, drift: usize| {
-        let Sum { counts, by_kind, verdict, error, retry } = sum;
-        Report { trigger, start, end: Timestamp::now(), verdict, counts, by_kind, drift, error, retry }
+    let is_whole = shared.looked().is_whole();
+    let part = manifests.changed.as_ref().filter(|_| trigger == Trigger::Change && is_whole);
+    // Until it has come to an end, nothing is known to be well.
+    shared.looked().set_whole(false);
+    let mut report = match part {
+        Some(part) => pass_over(shared, manifests, trigger, Some(part), stop).await,
+        None => None,
     };
-    let mut desired = manifests.desired.clone();
-    let unselected = shared.filter.as_ref().is_some_and(|filter| !desired.is_empty() && !desired.iter().any(&**filter));
-    match &shared.filter {
-        None => select(&mut desired, &[], &|_| true),
-        Some(filter) => select(&mut desired, &[], &**filter),
+    if report.is_none() {
+        report = pass_over(shared, manifests, trigger, None, stop).await;
     }
+    let report = report.unwrap_or_else(|| Report::of(trigger, Timestamp::now(), interrupted(), 0, true));
+    shared.looked().set_whole(matches!(report.verdict, Verdict::Converged | Verdict::Drifted));
+    report
+}
+
+/// Makes a pass over some of the objects, or over all; nothing comes back where a pass over some leaves a doubt that only
+/// one over all can settle. Then nothing was sent.
+async fn pass_over(
+    shared: &Shared,
+    manifests: &Manifests,
+    trigger: Trigger,
+    part: Option<&HashSet<ResourceId>>,
+    stop: &CancellationToken,
+) -> Option<Report> {
+    let start = Timestamp::now();
+    let end = |sum: Sum, drift: usize| Some(Report::of(trigger, start, sum, drift, part.is_none()));
+    let is_wanted = |object: &Desired| shared.filter.as_ref().is_none_or(|filter| filter(object));
+    let unselected = part.is_none() && !manifests.desired.is_empty() && !manifests.desired.iter().any(is_wanted);
+    let is_part = |object: &Desired| part.is_none_or(|part| part.contains(&object.id)) && is_wanted(object);
+    let desired = select_some(&manifests.desired, if part.is_some() { shared.platforms } else { &[] }, &is_part);
     let desired: &[Desired] = &desired;
     let unserved = unserved(desired, &shared.connections);
     let readers: Vec<_> = shared.connections.iter().map(Connection::reader).collect();
@@ -101,6 +143,9 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     };
     let mut states = states;
     let is_partial = manifests.errors() > 0 || manifests.partial;
+    if part.is_some() && shared.looked().is_contested(&states) {
+        return None;
+    }
     if is_partial {
         // An object without a document may be declared in a broken one.
         states.iter_mut().for_each(|state| state.surplus.clear());
@@ -117,10 +162,14 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     // A pass that only reports sends nothing, so no limit can be exceeded.
     let limited = shared.mode == Mode::Enforce;
     let excesses = if limited { guard::excesses(&plan, &shared.safety) } else { Vec::new() };
+    if part.is_some() && !(excesses.is_empty() && plan.blocked.is_empty()) {
+        return None;
+    }
     shared.refuse(&plan, &excesses);
     let differing = plan.reported.iter().chain(plan.changes.iter().filter(|_| !limited)).collect::<Vec<_>>();
     let declared: HashSet<&ResourceId> = desired.iter().map(|object| &object.id).collect();
-    let is_known = |id: &ResourceId| if declared.contains(id) { !unserved.contains(id) } else { !is_partial };
+    let is_known =
+        |id: &ResourceId| if declared.contains(id) { !unserved.contains(id) } else { !is_partial && part.is_none() };
     let news = shared.said.lock().unwrap_or_else(PoisonError::into_inner).news(&differing, &plan, is_known);
     let is_traced = excesses.is_empty() && (!news.drift.is_empty() || (limited && !plan.changes.is_empty()));
     let trace = tokio::select! {
@@ -130,14 +179,10 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     };
     let log = PassLog { sources, run: shared.record.run(), trace };
     log.news(&news);
-    let outcomes = match shared.mode {
-        // Nobody is there to acknowledge it.
-        Mode::Enforce if !excesses.is_empty() => Vec::new(),
-        Mode::Report => Vec::new(),
-        Mode::Enforce if plan.changes.is_empty() => Vec::new(),
-        Mode::Enforce => enforce(shared, &plan, &states, read_at, stop, &log).await,
-    };
-    let mut sum = sum(&plan, &outcomes, desired, &unserved);
+    // Nobody is there to acknowledge what exceeds a limit.
+    let is_sent = limited && excesses.is_empty() && !plan.changes.is_empty();
+    let outcomes = if is_sent { enforce(shared, &plan, &states, read_at, stop, &log).await } else { Vec::new() };
+    let mut sum = sum(&plan, &outcomes, desired, &unserved, &mut shared.looked_at(&states, manifests, part.is_some()));
     correct(&mut sum, &excesses, manifests, unselected);
     end(sum, plan.differing())
 }

@@ -10,7 +10,10 @@ use crate::{
     plan::{Blocked, Cause, Plan},
 };
 
-use super::status::{ByKind, Counts, Verdict};
+use super::{
+    looked::{Found, Looked},
+    status::{ByKind, Counts, Verdict},
+};
 
 /// Returns what is to be said about an outcome besides its name.
 pub(super) fn outcome_detail(outcome: &Outcome) -> String {
@@ -50,7 +53,7 @@ pub(super) struct Sum {
 
 /// The state in which a pass left an object.
 #[derive(Debug, Clone, Copy)]
-enum State {
+pub(super) enum State {
     Changed,
     InSync,
     Drifted,
@@ -59,12 +62,14 @@ enum State {
     Unknown,
 }
 
-/// Adds up. Without outcomes nothing was sent. `unserved` are objects whose target nobody can talk to.
+/// Adds up. Without outcomes nothing was sent. `unserved` are objects whose target nobody can talk to. What was looked at
+/// is added to what is known of the others.
 pub(super) fn sum(
     plan: &Plan,
     outcomes: &[(ResourceId, Outcome)],
     desired: &[Desired],
     unserved: &HashSet<&ResourceId>,
+    looked: &mut Looked,
 ) -> Sum {
     let mut error = (!unserved.is_empty()).then(|| "no connection to a target".to_owned());
     let mut retry = false;
@@ -95,7 +100,11 @@ pub(super) fn sum(
         retry |= unread;
         error.get_or_insert_with(|| format!("{}: {}", blocked.id, cause(blocked)));
     }
-    let (counts, by_kind) = count(&states, plan);
+    let differing: HashSet<&ResourceId> = plan.changes.iter().chain(&plan.reported).map(|change| &change.id).collect();
+    looked.objects.extend(states.into_iter().map(|(id, (target, state))| {
+        (id.clone(), Found { target: target.clone(), state, differed: differing.contains(id) })
+    }));
+    let (counts, by_kind) = count(looked);
     let drifted = counts.drifted > 0 || !plan.reported.is_empty();
     let verdict = if interrupted {
         Verdict::Interrupted
@@ -121,10 +130,9 @@ fn left(outcome: &Outcome) -> State {
 }
 
 /// Counts objects, all together and by target and kind.
-fn count(states: &HashMap<&ResourceId, (&Arc<str>, State)>, plan: &Plan) -> (Counts, ByKind) {
+fn count(looked: &Looked) -> (Counts, ByKind) {
     let (mut all, mut by_kind) = (Counts::default(), ByKind::new());
-    let differing: HashSet<&ResourceId> = plan.changes.iter().chain(&plan.reported).map(|change| &change.id).collect();
-    for (id, (target, state)) in states {
+    for (id, Found { target, state, differed }) in &looked.objects {
         let mut one = Counts::default();
         *match state {
             State::Changed => &mut one.changed,
@@ -134,10 +142,10 @@ fn count(states: &HashMap<&ResourceId, (&Arc<str>, State)>, plan: &Plan) -> (Cou
             State::Blocked => &mut one.blocked,
             State::Unknown => &mut one.unknown,
         } = 1;
-        let (counts, drift) = by_kind.entry(((*target).clone(), id.kind)).or_default();
+        let (counts, drift) = by_kind.entry((target.clone(), id.kind)).or_default();
         counts.add(one);
         all.add(one);
-        *drift += usize::from(differing.contains(id));
+        *drift += usize::from(*differed);
     }
     (all, by_kind)
 }

@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
+use super::report::Sum;
+
 /// Why a pass is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -143,6 +145,16 @@ pub struct Report {
     pub error: Option<String>,
     /// True if it is to be made again soon: what went wrong may go away by itself.
     pub retry: bool,
+    /// True if it looked at all objects, and not only at those that a save changed.
+    pub whole: bool,
+}
+
+impl Report {
+    /// Returns the report of a pass that ends now.
+    pub(super) fn of(trigger: Trigger, start: Timestamp, sum: Sum, drift: usize, whole: bool) -> Self {
+        let Sum { counts, by_kind, verdict, error, retry } = sum;
+        Self { trigger, start, end: Timestamp::now(), verdict, counts, by_kind, drift, error, retry, whole }
+    }
 }
 
 /// The manifests as they were last read.

@@ -19,6 +19,24 @@ pub fn select(desired: &mut Vec<Desired>, scopes: &[Desired], is_selected: &dyn 
     desired.retain(|desired| desired.selected || needs.has(desired));
 }
 
+/// Returns copies of the objects that [`select`] would leave, so that a small part of many costs little, and beside them
+/// the documents of a platform that tell which objects these mean.
+pub fn select_some(
+    desired: &[Desired],
+    platforms: &[&dyn Platform],
+    is_selected: &dyn Fn(&Desired) -> bool,
+) -> Vec<Desired> {
+    let is_selected = |desired: &Desired| !desired.policies.ignore_all() && is_selected(desired);
+    let some: Vec<&Desired> = desired.iter().filter(|desired| is_selected(desired)).collect();
+    let needs = Needs::of(some.iter().copied(), some.iter().copied().filter(|desired| desired.exclusive));
+    let all: Vec<&Desired> = desired.iter().collect();
+    let telling = platforms.iter().flat_map(|platform| implicit_dependencies(*platform, &some, &all));
+    let telling: BTreeSet<&ResourceId> = telling.map(|desired| &desired.id).collect();
+    let kept =
+        desired.iter().filter(|desired| is_selected(desired) || needs.has(desired) || telling.contains(&desired.id));
+    kept.map(|desired| Desired { selected: is_selected(desired), ..desired.clone() }).collect()
+}
+
 /// Returns those of the objects that are selected, what [`select`] would leave beside them, and what tells which objects
 /// they mean.
 pub fn part(states: &[TargetState<'_>], is_selected: &dyn Fn(&Desired) -> bool) -> Vec<Desired> {

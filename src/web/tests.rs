@@ -49,6 +49,7 @@ fn report() -> Report {
         by_kind: ByKind::new(),
         drift: 0,
         error: None,
+        whole: true,
         retry: false,
     }
 }

@@ -65,4 +65,5 @@ mod values;
 mod version;
 mod watch;
 mod watch_journal;
+mod watch_part;
 mod wordings;

@@ -61,7 +61,7 @@ impl Watch {
     }
 
     /// The sum of a metric over its labels.
-    fn metric(&self, name: &str) -> u64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let page = self.page("/metrics");
         let lines = page.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()

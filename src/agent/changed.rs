@@ -1,0 +1,63 @@
+//! Which objects a save changed: only they, and those that refer to them, have to be looked at at once. Everything is
+//! looked at from time to time anyway.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use crate::{
+    model::{Desired, ResourceId},
+    source::Sources,
+};
+
+/// The objects of one version of the manifests, with the texts that they were read from.
+pub(super) type Version<'a> = (&'a [Desired], &'a Sources);
+
+/// A change of more than one object in so many is looked at as a whole: reading everything costs little more then.
+const SHARE: usize = 4;
+
+/// Returns the objects that are declared otherwise than before or refer to one that is, and those of which everything
+/// has to be known because something is declared no longer; `None` where so many are that all may be looked at.
+pub(super) fn changed(before: Version<'_>, now: Version<'_>) -> Option<HashSet<ResourceId>> {
+    let (before, was) = before;
+    let (now, is) = now;
+    let texts: HashMap<&Arc<str>, &Arc<str>> = was.files().map(|file| (was.path(file), was.text(file))).collect();
+    let edited: HashSet<_> = is.files().filter(|file| texts.get(is.path(*file)) != Some(&is.text(*file))).collect();
+    let old: HashMap<&ResourceId, &Desired> = before.iter().map(|object| (&object.id, object)).collect();
+    let is_other = |object: &&Desired| match old.get(&object.id) {
+        Some(old) => edited.contains(&object.origin.file) && !is_same(old, object),
+        None => true,
+    };
+    let mut changed: HashSet<ResourceId> = now.iter().filter(is_other).map(|object| object.id.clone()).collect();
+    let referring = now.iter().filter(|object| object.references.iter().any(|to| changed.contains(&to.to)));
+    let referring: Vec<ResourceId> = referring.map(|object| object.id.clone()).collect();
+    changed.extend(referring);
+    // What is declared no longer may go where a document says that nothing else is to be.
+    let declared: HashSet<&ResourceId> = now.iter().map(|object| &object.id).collect();
+    let gone = before.iter().filter(|object| !declared.contains(&object.id));
+    let gone: HashSet<(&str, &Arc<str>)> = gone.map(|object| (object.id.kind, &object.target)).collect();
+    let exclusive = now.iter().filter(|object| object.exclusive && gone.contains(&(object.id.kind, &object.target)));
+    changed.extend(exclusive.map(|object| object.id.clone()));
+    (changed.len() <= now.len() / SHARE).then_some(changed)
+}
+
+/// Returns true if two documents declare the same, wherever they stand.
+fn is_same(one: &Desired, other: &Desired) -> bool {
+    let locator = |object: &Desired| {
+        object.locator.iter().map(|(key, value)| (key.clone(), value.value.clone())).collect::<Vec<_>>()
+    };
+    let fields = |object: &Desired| {
+        object.fields.iter().map(|(path, value)| (path.clone(), value.value.clone())).collect::<Vec<_>>()
+    };
+    let references = |object: &Desired| object.references.iter().map(|to| to.to.clone()).collect::<Vec<_>>();
+    one.target == other.target
+        && one.ensure == other.ensure
+        && one.protect == other.protect
+        && one.exclusive == other.exclusive
+        && one.policies == other.policies
+        && one.labels == other.labels
+        && locator(one) == locator(other)
+        && fields(one) == fields(other)
+        && references(one) == references(other)
+}
