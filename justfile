@@ -19,6 +19,10 @@ doc:
 demo:
     cargo run --release -- apply examples/manifests --sandbox --auto-approve
 
+# A binary that needs no glibc, for older hosts: it takes the target `x86_64-unknown-linux-musl` of rustup and `musl-gcc`.
+static:
+    cargo build --release --locked --bin reconcile --target x86_64-unknown-linux-musl
+
 # The documentation as HTML, in target/book: `cargo install mdbook --no-default-features --locked` brings mdbook.
 book:
     mdbook build docs

@@ -272,7 +272,10 @@ impl Connection {
             let retry = if is_known { Retry::Soon } else { refusal.retry };
             let message = match self.target.platform.settings_to_check(endpoint, &refusal).as_slice() {
                 [] => refusal.message.clone(),
-                keys => format!("{}; check {} of target `{}`", refusal.message, keys.join(" and "), self.target.name),
+                [keys @ .., last] => {
+                    let others = if keys.is_empty() { String::new() } else { format!("{} and ", keys.join(", ")) };
+                    format!("{}; check {others}{last} of target `{}`", refusal.message, self.target.name)
+                }
             };
             harmless(&Refusal { message, retry, ..refusal }, &request_id, endpoint)
         });

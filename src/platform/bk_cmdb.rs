@@ -95,10 +95,11 @@ impl Platform for BkCmdb {
 
     fn settings_to_check(&self, endpoint: &Endpoint, refusal: &Refusal) -> Vec<String> {
         match refusal.number() {
-            // Bad arguments: the path variables are always there, so it is the application that is wrong
+            // Bad arguments: the path variables are always there, so it is the application or the user that is wrong
             // (contract sections 1.1 and 1.2).
             Some(1_306_406 | 1_640_001) => {
-                std::iter::once("`auth.appCode`".to_owned()).chain(endpoint.secret_settings()).collect()
+                let user = endpoint.settings.contains_key("username").then(|| "`auth.username`".to_owned());
+                std::iter::once("`auth.appCode`".to_owned()).chain(endpoint.secret_settings()).chain(user).collect()
             }
             // No user, or an unknown one.
             Some(1_306_401 | 1_100_004) => vec!["`auth.username`".to_owned()],

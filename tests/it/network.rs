@@ -146,16 +146,25 @@ fn refused_credentials_name_their_settings() {
     state["bk-cmdb"]["credentials"] = json!({"apps": {"reconcile": "right"}, "users": ["admin"]});
     let site = Site::with(&state, &[("a.yaml", &switch("core", "bk_asset_id: A1", "ports: 48"))]);
     let url = site.url();
-    site.write(
-        "reconcile.yaml",
-        &format!(
-            "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, access: esb, endpoint: '{url}', \
-             auth: {{appCode: reconcile, appSecret: {{file: secret.txt}}, username: admin}}}}\n"
-        ),
+    let config = format!(
+        "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb: {{platform: bk-cmdb, access: esb, endpoint: '{url}', \
+         auth: {{appCode: reconcile, appSecret: {{file: secret.txt}}, username: admin}}}}\n"
     );
+    site.write("reconcile.yaml", &config);
     site.write("secret.txt", "canary-wrong\n");
     let output = site.run(&["plan"]);
     assert_eq!(output.code, Some(5), "{output}");
-    assert!(output.all().contains("check `auth.appCode` and `auth.appSecret` of target `cmdb`"), "{output}");
+    assert!(
+        output.all().contains("check `auth.appCode`, `auth.appSecret` and `auth.username` of target `cmdb`"),
+        "{output}"
+    );
     assert!(!output.all().contains("canary-wrong"), "{output}");
+    site.write("secret.txt", "right\n");
+    site.write("reconcile.yaml", &config.replace("access: esb", "access: gateway, stage: stag"));
+    let output = site.run(&["plan"]);
+    assert_eq!(output.code, Some(5), "{output}");
+    assert!(output.all().contains("check `stage` and `endpoint`"), "{output}");
+    site.write("reconcile.yaml", &config.replace("access: esb", "access: gateway"));
+    let output = site.run(&["plan"]);
+    assert_eq!(output.code, Some(0), "{output}");
 }

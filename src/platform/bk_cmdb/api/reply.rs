@@ -18,7 +18,9 @@ const PASSING: &[i64] = &[1_199_002, 1_199_065, 1_199_066, 1_113_053, 1_306_201,
 const OPEN: &[i64] =
     &[1_199_002, 1_199_066, 1_199_999, 1_306_000, 1_306_201, 1_306_208, 1_650_200, 1_650_201, 1_650_401];
 /// Codes of the ESB and the gateway for an operation that they do not have.
-const ABSENT: &[i64] = &[1_306_404, 1_640_401];
+const ABSENT: &[i64] = &[1_306_404, NO_ROUTE];
+/// Code of the gateway for a path that it does not know, such as one of another stage.
+const NO_ROUTE: i64 = 1_640_401;
 /// Code of the ESB for an answer of the server that is no JSON.
 const NO_JSON: i64 = 1_306_000;
 /// Code for what has no code of its own. With HTTP 500 it is the server's front: it does not know the path, or could
@@ -55,6 +57,8 @@ pub(in crate::platform::bk_cmdb) fn interpret(request: &Request, reply: &Reply<'
     };
     if is_absent {
         let code = code.unwrap_or_default();
+        let is_stage = code == NO_ROUTE && table::since(request.operation).is_none();
+        let message = if is_stage { format!("{message}; check `stage` and `endpoint`") } else { message };
         return Err(Refusal { request_id, ..Refusal::absent(request.operation, &format!("{message} (code {code})")) });
     }
     if code == Some(UNCODED) && message.starts_with(NO_PATH) {

@@ -65,7 +65,7 @@ fn answers() {
     check_gone(
         404,
         r#"{"code":1640401,"code_name":"API_NOT_FOUND","message":"API not found","result":false}"#,
-        "API not found (code 1640401)",
+        "API not found; check `stage` and `endpoint` (code 1640401)",
     );
     check_gone(
         200,
