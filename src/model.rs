@@ -83,6 +83,13 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// Gives back the memory that its lists took for more than they came to hold. There may be many objects.
+    pub fn shrink(&mut self) {
+        shrink(&mut self.locator);
+        shrink(&mut self.fields);
+        self.references.shrink_to_fit();
+    }
+
     /// Returns a value of the locator.
     pub fn locate(&self, name: &str) -> Option<&Value> {
         self.locator.get(name).map(|located| &located.value)
@@ -92,6 +99,15 @@ impl Desired {
     pub fn field(&self, path: &str) -> Option<&Value> {
         self.fields.get(path).map(|located| &located.value)
     }
+}
+
+fn shrink<K, V>(map: &mut LiteMap<K, V>)
+where
+    LiteMap<K, V>: Default,
+{
+    let mut entries = std::mem::take(map).into_tuple_vec();
+    entries.shrink_to_fit();
+    *map = LiteMap::from_sorted_store_unchecked(entries);
 }
 
 /// The state of one object as the platform returned it.

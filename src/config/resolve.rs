@@ -103,12 +103,12 @@ impl Target {
         for (key, setting) in &self.settings {
             let value = match &setting.value {
                 Setting::Literal(text) => text.clone(),
-                Setting::From(source) => self.fetch(key, source)?,
+                Setting::From(source) => Self::fetch(key, source)?,
             };
             values.settings.insert(key, value);
         }
         for (key, source) in &self.secrets {
-            values.secrets.insert(key, self.fetch(key, &source.value)?.into());
+            values.secrets.insert(key, Self::fetch(key, &source.value)?.into());
         }
         let variable = |name: &str| env::var(name).ok();
         let environment = Environment { variable: &variable, read: &|path| fs::read_to_string(path) };
@@ -123,7 +123,7 @@ impl Target {
         Ok(values)
     }
 
-    fn fetch(&self, key: &'static str, source: &Source) -> Result<String, ResolveError> {
+    fn fetch(key: &'static str, source: &Source) -> Result<String, ResolveError> {
         fetch(source).map_err(|source| ResolveError { key, source })
     }
 }

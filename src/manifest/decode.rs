@@ -320,8 +320,8 @@ impl<'a> Reader<'a> {
             desired.locator = Locator::new();
             desired.fields = Fields::new();
             desired.policies = Policies::default();
-            desired.references.shrink_to_fit();
         }
+        desired.shrink();
         if self.options.retain == Retain::Addresses {
             desired.labels = BTreeMap::new();
         }

@@ -111,7 +111,7 @@ spec:
 #[test]
 fn names_that_match_nothing_come_with_the_nearest() {
     insta::assert_snapshot!(check(&state(), &[&misnamed()]), @"
-    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 blocked.   0 calls, 22 reads, [time]
+    Plan: 0 to add, 0 to update, 0 to delete, 0 unchanged, 11 blocked.   0 calls, 25 reads, [time]
     ------- stderr -------
     error[P100]: Instance/typo does not exist
      --> all.yaml:6:25

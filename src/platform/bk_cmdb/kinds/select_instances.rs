@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::decode_common;
+use super::{decode_common, instance::NAME};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
     model::{Desired, Ensure, FieldPath, ObservedState},
     platform::bk_cmdb::{
-        attribute::Definition,
+        attribute::{Definition, text},
         lookup::{Key, Selector},
     },
     provider::Facts,
@@ -64,6 +64,32 @@ impl<'a> Gathered<'a> {
             }
         }
         gathered
+    }
+
+    /// Returns what they will ask once the definition is known, where that can be told before: all documents pick by the
+    /// name or by an id, and none is to go. So both can be asked at once; a wrong guess costs a read and nothing else.
+    pub(super) fn before_definition(model: &str, all: &ByModel<'a>) -> Option<Self> {
+        let mut gathered = Self::default();
+        for (prefix, desired) in all.0.get(model).into_iter().flatten() {
+            if let Some(id) = desired.locate(&format!("{prefix}id")).and_then(Value::as_i64) {
+                gathered.selectors.push(Selector::Id(id));
+            } else {
+                let mut matched = decode_common::matched(desired, prefix);
+                let (Some((NAME, name)), None) = (matched.next(), matched.next()) else { return None };
+                let wanted = desired.fields.get(NAME).filter(|_| prefix.is_empty());
+                for name in [Some(name), wanted].into_iter().flatten() {
+                    let name = Value::from(text(&name.value)?.trim());
+                    gathered.selectors.push(Selector::fields([(NAME.into(), Key::of(&name))]));
+                }
+            }
+            if prefix.is_empty() {
+                if desired.ensure == Ensure::Absent {
+                    return None;
+                }
+                gathered.fields.extend(wanted_fields(desired));
+            }
+        }
+        Some(gathered)
     }
 
     /// Adds what the documents of other kinds want to know to that of the documents about the instances themselves.

@@ -44,7 +44,16 @@ pub(super) fn model(
             return;
         }
     };
-    let known = lookup::definition(model, observation, facts).and_then(|definition| {
+    let definition = lookup::definition(model, observation, facts);
+    if matches!(definition, Err(LookupError::Pending))
+        && business.is_none()
+        && let Some(mut gathered) = Gathered::before_definition(model, by_model)
+    {
+        let fields = std::mem::take(&mut gathered.fields);
+        // Its answer is looked at when the definition is there.
+        let _ = lookup::instances(model, None, gathered.selectors(), fields, observation, facts);
+    }
+    let known = definition.and_then(|definition| {
         unique::remarks(model, group, &definition, observation, facts);
         let mut gathered = Gathered::default();
         let mut picks: Vec<(&Desired, Selectors)> = Vec::with_capacity(group.len());
