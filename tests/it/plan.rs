@@ -134,6 +134,8 @@ fn names_that_match_nothing_come_with_the_nearest() {
        |
     23 |   model: bk_swich
        |          ^^^^^^^^
+       |
+       = help: write the id of the model (`bk_obj_id`), such as `bk_switch`, and not its name
 
     error[P100]: Module/web does not exist
       --> all.yaml:31:45

@@ -265,6 +265,8 @@ fn a_scope_that_is_not_there_is_an_error_at_its_line() {
        |
     19 |   - {kind: Instance, model: no_such}
        |                             ^^^^^^^
+       |
+       = help: write the id of the model (`bk_obj_id`), such as `bk_switch`, and not its name
 
     error[P151]: `host` is a built-in model: nothing of it is pruned as an Instance
       --> reconcile.yaml:20:5

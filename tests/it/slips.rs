@@ -148,6 +148,18 @@ fn first_tries_are_told_what_to_write() {
 }
 
 #[test]
+fn one_row_in_place_of_a_list_of_rows_is_told() {
+    let template = with_variables().replace("proc_num: ${WORKERS:-2}", "bind_info: {ip: 0.0.0.0, port: 80}");
+    let site = Site::with(&state(), &[("all.yaml", &template)]);
+    let output = site.run(&["validate", "all.yaml"]);
+    assert!(output.all().contains("error[M330]: `bind_info` has to be a list of rows, not a mapping"), "{output}");
+    assert!(
+        output.all().contains("put `- ` before each row") && output.all().contains("1 error in 1 file"),
+        "{output}"
+    );
+}
+
+#[test]
 fn a_setting_that_is_missing_names_its_target_once() {
     let site = site();
     let config = "apiVersion: reconcile/v1\nkind: Config\ntargets:\n  cmdb:\n    platform: bk-cmdb\n    access: esb\n    \

@@ -12,7 +12,7 @@ use crate::{
         lookup::{LookupError, Place},
     },
     provider::Observation,
-    source::Located,
+    source::{Located, Origin},
     yaml::{self, Content, Node, Section, Typed},
 };
 
@@ -238,10 +238,15 @@ pub(super) fn observed_after(error: &LookupError, desired: &Desired) -> Option<O
             let model = desired.locator.get("model");
             let origin = model.map_or(&desired.origin, |model| &model.origin);
             let name = model.and_then(|model| model.value.as_str()).unwrap_or("it");
-            let message = format!("the model `{name}` does not exist");
-            Some(ObservedState::Impossible(Box::new(Diagnostic::error("P102", message, origin))))
+            Some(ObservedState::Impossible(Box::new(no_model(name, origin))))
         }
     }
+}
+
+/// Returns the error about a model that the server does not have.
+pub(super) fn no_model(name: &str, origin: &Origin) -> Diagnostic {
+    let hint = "write the id of the model (`bk_obj_id`), such as `bk_switch`, and not its name";
+    Diagnostic::error("P102", format!("the model `{name}` does not exist"), origin).hint(hint)
 }
 
 /// Says of several objects what is known after a read that gave nothing.

@@ -10,7 +10,7 @@ use crate::{
     model::{Desired, Request},
     platform::bk_cmdb::{
         kinds::{
-            decode_common::fail_all,
+            decode_common::{fail_all, no_model},
             instance::{BUILT_IN, model_of},
             select_instances,
         },
@@ -97,10 +97,7 @@ fn end<'d>(
             select_instances::selectors(desired, prefix, &definition, facts).map_err(Fault::Wrong)?;
             Ok(Some(model))
         }
-        Err(LookupError::NoModel) => {
-            let message = format!("the model `{model}` does not exist");
-            Err(Fault::Wrong(Box::new(Diagnostic::error("P102", message, &given.origin))))
-        }
+        Err(LookupError::NoModel) => Err(Fault::Wrong(Box::new(no_model(model, &given.origin)))),
         Err(error) => Err(Fault::Read(error)),
     }
 }

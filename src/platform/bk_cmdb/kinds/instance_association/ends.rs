@@ -185,8 +185,7 @@ impl<'f, 'd> Ends<'f, 'd> {
             Err(LookupError::Pending) => Ok(None),
             Err(LookupError::Failed(why)) => Err(ObservedState::Unknown(why.clone())),
             Err(LookupError::NoModel) => {
-                let message = format!("the model `{model}` does not exist");
-                Err(ObservedState::Impossible(Box::new(Diagnostic::error("P102", message, place))))
+                Err(ObservedState::Impossible(Box::new(decode_common::no_model(model, place))))
             }
             Ok(Model { definition, rows, .. }) => {
                 let selectors = select_instances::selectors(desired, prefix, definition, self.facts)

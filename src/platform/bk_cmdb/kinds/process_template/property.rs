@@ -123,7 +123,9 @@ pub(super) fn parts<'a, 's>(
     node: &'a Node<'s>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> (Option<&'a Node<'s>>, Option<&'a Node<'s>>) {
-    if !matches!(node.content, Content::Mapping(_)) {
+    // A row in place of the list of rows is a value that does not fit, not a long form with unknown keys.
+    let is_row = name == BIND_INFO && node.entries().iter().any(|(key, _)| ["ip", "port"].contains(&key.key()));
+    if is_row || !matches!(node.content, Content::Mapping(_)) {
         return (Some(node), None);
     }
     let Some(section) = Section::open(node, &format!("`{name}`"), diagnostics) else { return (None, None) };

@@ -48,7 +48,8 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
         Content::Scalar(_) if value.is_null() => &[],
         Content::Scalar(_) | Content::Mapping(_) => {
             let message = format!("`bind_info` has to be a list of rows, not {}", value.describe());
-            diagnostics.push(Diagnostic::error("M330", message, &value.origin));
+            let hint = "put `- ` before each row, such as `- {ip: 0.0.0.0, port: 80, protocol: tcp}`";
+            diagnostics.push(Diagnostic::error("M330", message, &value.origin).hint(hint));
             return;
         }
     };
