@@ -38,9 +38,9 @@ pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> Result<ExitStatus, CommandE
         (Ok(_), None) => {}
     }
     let status = report.save(&args.output.forms, status, ui);
-    drop(planned_run);
+    // The process ends soon: to free each text and object by itself would only take time.
+    std::mem::forget(planned_run);
     planning::end(prepared.connected).await;
-    // The process ends here: to free each text and object by itself would only take time.
     std::mem::forget((prepared.loaded, prepared.desired));
     Ok(status)
 }

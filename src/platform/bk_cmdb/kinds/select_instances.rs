@@ -50,6 +50,8 @@ pub(super) struct Gathered<'a> {
     selectors: Vec<Selector>,
     /// Their fields.
     pub(super) fields: BTreeSet<&'a str>,
+    /// The document whose fields were added last.
+    last: Option<&'a Desired>,
 }
 
 impl<'a> Gathered<'a> {
@@ -108,9 +110,14 @@ impl<'a> Gathered<'a> {
     pub(super) fn add_fields(&mut self, desired: &'a Desired, definition: &'a Definition) {
         if desired.ensure == Ensure::Absent {
             self.fields.extend(values(definition));
-        } else {
-            self.fields.extend(wanted_fields(desired).filter(|name| definition.contains_key(*name)));
+            return;
         }
+        // Most documents of a model declare what the one before did.
+        let before = self.last.replace(desired);
+        if before.is_some_and(|before| wanted_fields(before).eq(wanted_fields(desired))) {
+            return;
+        }
+        self.fields.extend(wanted_fields(desired).filter(|name| definition.contains_key(*name)));
     }
 
     /// Returns what picks the instances, in their order and each once.
