@@ -46,7 +46,7 @@ pub(super) fn login(endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Op
         return Ok(None);
     }
     let name = project_name(endpoint).ok_or_else(|| {
-        Refusal::new(None, "the project is not known: set `projectId`, or `region` whose project it is")
+        Refusal::new(None, "the project is not known: set `projectId`, or `region` to use its own project")
     })?;
     let draft = Draft {
         method: Method::Get,
@@ -112,7 +112,7 @@ fn token_request(endpoint: &Endpoint, password: &str) -> Result<Value, Refusal> 
         (None, None) => {
             return Err(Refusal::new(
                 None,
-                "the project is not known: set `project` of `iam`, `projectId` or `region`",
+                "the project is not known: set `auth.iam.project`, `projectId` or `region`",
             ));
         }
     };
@@ -198,7 +198,7 @@ mod tests {
             &[("ak", "a"), ("sk", "s")],
             "GET https://iam.cn-north-4.myhuaweicloud.com/v3/projects?name=cn-north-4 ",
         );
-        check(&[], &[("token", "t")], "the project is not known: set `projectId`, or `region` whose project it is");
+        check(&[], &[("token", "t")], "the project is not known: set `projectId`, or `region` to use its own project");
         check(
             &[("user", "u"), ("domain", "d"), ("project", "cn-north-4_sub"), ("iamEndpoint", "http://iam/v3/")],
             &[("password", "p")],
