@@ -7,7 +7,7 @@ mod proxy;
 
 use std::{sync::Arc, time::Duration};
 
-use certificates::{AnyCertificate, KnownAuthorities};
+use certificates::CertificateCheck;
 pub use proxy::Proxies;
 
 use crate::{
@@ -149,12 +149,12 @@ fn tls(options: &Options) -> Result<rustls::ClientConfig, TransportError> {
     let builder =
         rustls::ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let own = authorities(options.authorities.as_deref())?;
-    let verifier: Arc<dyn rustls::client::danger::ServerCertVerifier> = if options.insecure {
-        Arc::new(AnyCertificate::new(provider))
+    let check = if options.insecure {
+        CertificateCheck::of_signatures_only(provider)
     } else {
-        Arc::new(KnownAuthorities::new(provider, own))
+        CertificateCheck::by_authorities(provider, own)
     };
-    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(check)).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
