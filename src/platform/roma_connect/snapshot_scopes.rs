@@ -1,13 +1,13 @@
 //! The whole scopes that precise reads are answered from: the instances of a project, the apps of an instance, with
 //! whom they are shared.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{
     api,
-    list::{Walk, offsets_behind},
+    list::{self, number},
 };
 use crate::{
     model::{Refusal, Request, Retry},
@@ -21,12 +21,8 @@ use crate::{
 pub(super) struct Scopes;
 
 const INSTANCE: &str = "instance_id";
-/// Largest page of applications.
-const APPS: usize = 500;
 /// Largest page of instances, and the last offset that the server takes.
 const INSTANCES: usize = 100;
-/// How often a list that moves while it is read is read.
-const ROUNDS: usize = 5;
 /// The fields of an application that the kind reads: neither its key nor its secret, nor who made it.
 const APP: &[&str] = &["id", "name", "remark", "favorite"];
 
@@ -126,10 +122,6 @@ fn paged<'r>(rows: &'r [Value], arguments: &Value) -> Vec<&'r Value> {
     rows.iter().skip(number("offset").unwrap_or(0)).take(number("limit").unwrap_or(usize::MAX)).collect()
 }
 
-fn total(page: &Value) -> usize {
-    page["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0)
-}
-
 /// Reads the state of all instances that the server lists.
 fn instances(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result<Option<Vec<Value>>, Refusal> {
     let mut all = Vec::new();
@@ -140,7 +132,7 @@ fn instances(scope: &Request, observation: &mut Observation, facts: &Facts) -> R
         };
         let rows = page["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
         all.extend(rows.iter().map(|row| only(row, &["id", "status"])));
-        let is_whole = rows.is_empty() || all.len() >= total(page);
+        let is_whole = rows.is_empty() || all.len() >= number(&page["total"]);
         if is_whole || all.len() > INSTANCES {
             all.sort_by(|row, other| row["id"].as_str().cmp(&other["id"].as_str()));
             // It stands for those that the server does not list, so that they are not taken to be absent.
@@ -150,42 +142,10 @@ fn instances(scope: &Request, observation: &mut Observation, facts: &Facts) -> R
     }
 }
 
-/// Reads the apps of an instance; again where rows moved between pages while they were read (contract section 2.1).
+/// Reads the apps of an instance.
 fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result<Option<Vec<Value>>, Refusal> {
-    let mut apps: BTreeMap<&str, &Value> = BTreeMap::new();
-    let mut last = None;
-    let request = |round: usize, offset: usize| {
-        let mut arguments = json!({INSTANCE: scope.arguments[INSTANCE], "offset": offset, "limit": APPS});
-        if round > 0 {
-            // No part of the call: it tells the answers of the rounds apart.
-            arguments["again"] = json!(round);
-        }
-        Request { arguments, ..scope.clone() }
-    };
-    for round in 0..ROUNDS {
-        let (mut walk, mut moved) = (Walk::default(), false);
-        loop {
-            let Some(page) = single_answer(request(round, walk.offset), observation, facts)? else {
-                return Ok(None);
-            };
-            let rows = page["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
-            for offset in offsets_behind(walk.offset, rows, APPS, total(page)) {
-                observation.read(request(round, offset), facts);
-            }
-            if last.replace(total(page)).is_some_and(|last| last != total(page)) {
-                moved = true;
-                apps.clear();
-            }
-            apps.extend(rows.iter().filter_map(|app| Some((app["id"].as_str()?, app))));
-            if moved && walk.offset > 0 || !walk.goes_on(rows, total(page))? || apps.len() >= total(page) {
-                break;
-            }
-        }
-        if !moved && last == Some(apps.len()) {
-            return Ok(Some(apps.into_values().map(|app| only(app, APP)).collect()));
-        }
-    }
-    Err(Refusal::new(None, format!("the list of apps moved each of {ROUNDS} times it was read")))
+    let apps = list::apps("the list of apps", scope, observation, facts)?;
+    Ok(apps.map(|apps| apps.into_values().map(|app| only(app, APP)).collect()))
 }
 
 /// Reads with whom all apps of an instance are shared.
