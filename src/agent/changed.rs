@@ -6,9 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use litemap::LiteMap;
+use serde_json::Value;
+
 use crate::{
     model::{Desired, ResourceId},
-    source::Sources,
+    source::{Located, Sources},
 };
 
 /// The objects of one version of the manifests, with the texts that they were read from.
@@ -33,7 +36,7 @@ pub(super) fn changed(before: Version<'_>, now: Version<'_>) -> Option<HashSet<R
     let referring = now.iter().filter(|object| object.references.iter().any(|to| changed.contains(&to.to)));
     let referring: Vec<ResourceId> = referring.map(|object| object.id.clone()).collect();
     changed.extend(referring);
-    // What is declared no longer may go where a document says that nothing else is to be.
+    // An object that is declared no longer may go where a document says that nothing else is to be.
     let declared: HashSet<&ResourceId> = now.iter().map(|object| &object.id).collect();
     let gone = before.iter().filter(|object| !declared.contains(&object.id));
     let gone: HashSet<(&str, &Arc<str>)> = gone.map(|object| (object.id.kind, &object.target)).collect();
@@ -44,20 +47,16 @@ pub(super) fn changed(before: Version<'_>, now: Version<'_>) -> Option<HashSet<R
 
 /// Returns true if two documents declare the same, wherever they stand.
 fn is_same(one: &Desired, other: &Desired) -> bool {
-    let locator = |object: &Desired| {
-        object.locator.iter().map(|(key, value)| (key.clone(), value.value.clone())).collect::<Vec<_>>()
-    };
-    let fields = |object: &Desired| {
-        object.fields.iter().map(|(path, value)| (path.clone(), value.value.clone())).collect::<Vec<_>>()
-    };
-    let references = |object: &Desired| object.references.iter().map(|to| to.to.clone()).collect::<Vec<_>>();
+    fn values<K>(map: &LiteMap<K, Located<Value>>) -> impl Iterator<Item = (&K, &Value)> {
+        map.iter().map(|(key, located)| (key, &located.value))
+    }
     one.target == other.target
         && one.ensure == other.ensure
         && one.protect == other.protect
         && one.exclusive == other.exclusive
         && one.policies == other.policies
         && one.labels == other.labels
-        && locator(one) == locator(other)
-        && fields(one) == fields(other)
-        && references(one) == references(other)
+        && values(&one.locator).eq(values(&other.locator))
+        && values(&one.fields).eq(values(&other.fields))
+        && one.references.iter().map(|to| &to.to).eq(other.references.iter().map(|to| &to.to))
 }
