@@ -274,7 +274,7 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         // What is known of a scope is why nothing is removed in it.
         blocked.extend(state.facts.observed(&scope.id).and_then(trouble).map(|cause| (&scope.id, cause)));
     }
-    // Who holds what matters only where something is in somebody's way.
+    // The holders of unique values matter only where one is in an object's way.
     let held = if candidates.values().any(|candidate| !candidate.key_conflicts.is_empty()) {
         held(state)
     } else {

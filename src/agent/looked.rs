@@ -1,4 +1,4 @@
-//! What the last looks at the objects found: a look at a few of them adds to it.
+//! The results of the last looks at the objects: a look at a few of them adds to those of the others.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -281,7 +281,7 @@ impl Connection {
         });
         let attempted = match &outcome {
             Ok(_) => Attempted::Answered,
-            // What may come from anywhere on the way proves nothing about the platform.
+            // A refusal without a code may come from anywhere on the way: it does not prove that the platform answers.
             Err(refusal) if refusal.code.is_some() && !refusal.lost => Attempted::Refused,
             Err(_) => Attempted::Failed,
         };

@@ -61,8 +61,8 @@ pub trait Platform: Sync {
     fn is_read(&self, operation: &str) -> bool;
 
     /// Names what of a server a request rests on that older ones lack, the oldest thing first; nothing for most requests.
-    /// Of those that rest on the same thing a few are sent first: where one shows that the server lacks it, the others are
-    /// refused unsent. What the target's settings tell, such as its version, needs no finding out.
+    /// A few of the requests that rest on the same thing are sent first: where one shows that the server lacks it, the
+    /// others are refused unsent. Nothing is named that the target's settings tell already, such as its version.
     fn required_capabilities(
         &self,
         _request: &Request,

@@ -277,7 +277,7 @@ impl Server {
         }
     }
 
-    /// What a run came to, or another world.
+    /// Answers what the calls of a run came to, or puts another world in place.
     fn control(&self, path: &str, query: &str) -> Result<Answer> {
         if path == "/_stub/world" {
             let words = query.split('&').filter_map(|pair| pair.split_once('='));

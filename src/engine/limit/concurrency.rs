@@ -100,7 +100,7 @@ impl Turn<'_> {
     /// Learns from what came of the request: how long the server took to answer, or its refusal.
     pub(in crate::engine) fn learn(&self, operation: &'static str, answer: Result<Duration, &Refusal>) {
         let mut state = self.limiter.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // What left before says nothing about the limit of now.
+        // A request that left before the limit was lowered says nothing about it.
         let is_old = state.lowered.is_some_and(|lowered| self.since < lowered);
         match answer {
             // How many go in a time is another limiter's business.

@@ -59,7 +59,7 @@ impl<'a> Gathered<'a> {
     pub(super) fn of(model: &str, all: &ByModel<'a>, definition: &'a Definition, facts: &Facts) -> Self {
         let mut gathered = Self::default();
         for (prefix, desired) in all.0.get(model).into_iter().flatten() {
-            // What is wrong with a document is told when it is its turn.
+            // A document with a mistake picks nothing here; the mistake is told when it is its turn.
             gathered.selectors.extend(selectors(desired, prefix, definition, facts).unwrap_or_default());
             if prefix.is_empty() {
                 gathered.add_fields(desired, definition);
