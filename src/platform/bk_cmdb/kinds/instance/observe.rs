@@ -203,6 +203,7 @@ pub(super) fn associations(
 ) -> Result<HashMap<i64, Vec<String>>, LookupError> {
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut holds: HashMap<i64, Vec<String>> = HashMap::new();
+    let mut pending = false;
     for chunk in ids.chunks(PAGE) {
         let mut seen: Vec<&Value> = Vec::new();
         loop {
@@ -216,14 +217,24 @@ pub(super) fn associations(
                 "page": {"start": seen.len(), "limit": PAGE, "sort": "id"}});
             let request = Request { operation: "search_instance_associations", arguments, repeatable: true };
             let (rows, more) = match observation.read(request, facts) {
-                Read::Pending => return Err(LookupError::Pending),
+                // The other parts are asked for in the same round.
+                Read::Pending => {
+                    pending = true;
+                    break;
+                }
                 // Before 3.10: all of them at once.
                 Read::Failed(refusal) if refusal.is_absent() => {
                     let condition = json!({"$or": [{"bk_obj_id": model, "bk_inst_id": {"$in": chunk}},
                         {"bk_asst_obj_id": model, "bk_asst_inst_id": {"$in": chunk}}]});
                     let arguments = json!({"bk_obj_id": model, "condition": condition});
                     let request = Request { operation: "find_instance_association", arguments, repeatable: true };
-                    (read_rows(request, "", observation, facts)?, false)
+                    match read_rows(request, "", observation, facts) {
+                        Err(LookupError::Pending) => {
+                            pending = true;
+                            break;
+                        }
+                        rows => (rows?, false),
+                    }
                 }
                 Read::Failed(refusal) => return Err(LookupError::Failed(refusal.to_string())),
                 Read::Value(data) => {
@@ -246,7 +257,7 @@ pub(super) fn associations(
             seen.extend(rows);
         }
     }
-    Ok(holds)
+    if pending { Err(LookupError::Pending) } else { Ok(holds) }
 }
 
 /// The names that documents want for their instances and that other instances hold.
