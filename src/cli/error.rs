@@ -31,6 +31,10 @@ pub(super) struct CommandError {
     status: ExitStatus,
     /// The problems, each in one line.
     problems: Vec<String>,
+    /// The ways out, each in one line: for people alone.
+    hints: Vec<String>,
+    /// True if reports tell the problems in a part of their own.
+    told_apart: bool,
     /// The inputs that were read before, for reports.
     inputs: Option<Box<Inputs>>,
     /// True if the diagnostics of the inputs were shown already.
@@ -39,7 +43,11 @@ pub(super) struct CommandError {
 
 impl CommandError {
     fn new(status: ExitStatus, problem: impl Into<String>) -> Self {
-        Self { status, problems: vec![problem.into()], inputs: None, shown: true }
+        Self::of(status, vec![problem.into()])
+    }
+
+    fn of(status: ExitStatus, problems: Vec<String>) -> Self {
+        Self { status, problems, hints: Vec::new(), told_apart: false, inputs: None, shown: true }
     }
 
     /// Returns the error of a wrong command line.
@@ -54,18 +62,55 @@ impl CommandError {
 
     /// Returns the error of several problems.
     pub(super) fn all(problems: Vec<String>) -> Self {
-        Self { status: ExitStatus::Failed, problems, inputs: None, shown: true }
+        Self::of(ExitStatus::Failed, problems)
+    }
+
+    /// Returns the error of a plan that exceeds limits. Reports name the limits beside the plan.
+    pub(super) fn refused(problems: Vec<String>) -> Self {
+        Self { told_apart: true, ..Self::of(ExitStatus::Refused, problems) }
+    }
+
+    /// Returns the error of a plan whose objects have moved since.
+    pub(super) fn stale(problem: impl Into<String>) -> Self {
+        Self::new(ExitStatus::Stale, problem)
+    }
+
+    /// Returns the error of a command that did not learn all that it had to know.
+    pub(super) fn partial(problem: impl Into<String>) -> Self {
+        Self::new(ExitStatus::Partial, problem)
     }
 
     /// Returns the error of inputs that cannot be used: their own problems say why.
     pub(super) fn broken(inputs: LoadedInputs) -> Self {
         let problems = inputs.unread.clone();
-        Self { status: ExitStatus::Failed, problems, inputs: Some(inputs.into()), shown: false }
+        Self { inputs: Some(inputs.into()), shown: false, ..Self::all(problems) }
     }
 
     /// Returns the error of a command that a signal ended.
     pub(super) fn interrupted(stop: &Stop, problem: impl Into<String>) -> Self {
         Self::new(stop.status().unwrap_or(ExitStatus::Failed), problem)
+    }
+
+    /// Adds a way out.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Returns how the command ended.
+    pub(super) fn status(&self) -> ExitStatus {
+        self.status
+    }
+
+    /// Prints the problems and the ways out.
+    pub(super) fn print(&self, ui: &Ui) {
+        self.problems.iter().for_each(|problem| ui.error(problem));
+        self.hints.iter().for_each(|hint| ui.say(hint));
+    }
+
+    /// Returns the problems that reports do not tell otherwise.
+    pub(super) fn for_reports(&self) -> &[String] {
+        if self.told_apart { &[] } else { &self.problems }
     }
 
     /// Adds inputs whose diagnostics were shown already, for reports.
@@ -88,13 +133,13 @@ impl CommandError {
         if let Some(inputs) = self.inputs.as_ref().filter(|_| !self.shown) {
             inputs.notes.iter().for_each(|note| ui.say(note));
         }
-        self.problems.iter().for_each(|problem| ui.error(problem));
+        self.print(ui);
         if !self.shown {
             ui.diagnostics(diagnostics, sources);
         }
         let Some(forms) = forms else { return self.status };
         let report =
-            Report { diagnostics, errors: &self.problems, took: Duration::ZERO, ..Report::new(command, sources) };
+            Report { diagnostics, errors: self.for_reports(), took: Duration::ZERO, ..Report::new(command, sources) };
         report.publish(forms, self.status, ui)
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     args::{ApplyArgs, Format, PartialStale},
+    error::CommandError,
     exit::ExitStatus,
     journal::Journal,
     planning::{self, PlannedRun},
@@ -60,29 +61,31 @@ pub(super) async fn execute(
     }
     planning::blocked(&report, ui);
     let start = Instant::now();
-    let mut errors = Vec::new();
     let journal = Journal::of(args, file);
-    let confirm = match confirm(args, planned_run, &settled, stop, &mut errors, ui).await {
-        Ok(()) => journal.start(planned_run, args, ui),
-        Err(status) => {
-            journal.close(status, planned_run);
-            Err(status)
+    let consent = match confirm(args, planned_run, &settled, stop).await {
+        Ok(Consent::Given) => journal.start(planned_run, args, ui).map(|()| Consent::Given),
+        other => {
+            journal.close(status_of(&other), planned_run);
+            other
         }
     };
-    let (status, outcomes) = match confirm {
-        Ok(()) => {
+    let error = consent.as_ref().err();
+    error.iter().for_each(|error| error.print(ui));
+    let errors = error.map(CommandError::for_reports).unwrap_or_default();
+    let (status, outcomes) = match &consent {
+        Ok(Consent::Given) => {
             let outcomes =
                 send(args, connected, (planned_run, settled, fresh_until), report.sources, &journal, stop, ui).await;
             journal.end(&outcomes);
             (exit_status(&planned_run.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
         }
         // The reasons why it was not sent are told object by object.
-        Err(status) => {
+        Ok(Consent::Needless(_)) | Err(_) => {
             ui.events.settled(&planned_run.plan, &settled, report.sources);
-            (status, (!settled.is_empty()).then_some(settled))
+            (status_of(&consent), (!settled.is_empty()).then_some(settled))
         }
     };
-    let report = Report { outcomes: outcomes.as_deref(), errors: &errors, ..report };
+    let report = Report { outcomes: outcomes.as_deref(), errors, ..report };
     if !as_text {
         ui.out(&report.form(args.output.forms.format));
     } else if let Some(outcomes) = &outcomes {
@@ -124,16 +127,30 @@ pub(super) async fn send(
     }
 }
 
-/// Asks for consent. The error is how the run ends if the plan may not or need not be carried out; problems are added to
-/// `errors`.
+/// The result of asking whether a plan is to be carried out.
+pub(super) enum Consent {
+    /// It is.
+    Given,
+    /// Nothing is to be sent, and the command ends so.
+    Needless(ExitStatus),
+}
+
+/// Returns how a command ends that has no consent to send anything.
+fn status_of(consent: &Result<Consent, CommandError>) -> ExitStatus {
+    match consent {
+        Ok(Consent::Given) => ExitStatus::Success,
+        Ok(Consent::Needless(status)) => *status,
+        Err(error) => error.status(),
+    }
+}
+
+/// Asks for consent. The error says why the plan may not be carried out.
 pub(super) async fn confirm(
     args: &ApplyArgs,
     planned_run: &PlannedRun<'_>,
     settled: &[(ResourceId, Outcome)],
     stop: &Stop,
-    errors: &mut Vec<String>,
-    ui: &Ui,
-) -> Result<(), ExitStatus> {
+) -> Result<Consent, CommandError> {
     let has = |what: fn(&Outcome) -> bool| settled.iter().any(|(_, outcome)| what(outcome));
     let (stale, unknown) =
         (has(|outcome| *outcome == Outcome::Stale), has(|outcome| matches!(outcome, Outcome::Unknown(_))));
@@ -141,38 +158,29 @@ pub(super) async fn confirm(
     if !args.dry_run && !is_idle && !args.auto_approve && !io::stdin().is_terminal() {
         // A wrong call of the program is told before all else.
         let problem = "there is no terminal to ask on: nothing was sent; `--auto-approve` goes ahead without asking";
-        ui.error(problem);
-        errors.push(problem.to_owned());
-        return Err(ExitStatus::Usage);
+        return Err(CommandError::usage(problem));
     }
-    if planning::is_refused(planned_run, &args.safety, ui) {
-        return Err(ExitStatus::Refused);
+    if let Some(error) = planning::refused(planned_run, &args.safety) {
+        return Err(error);
     }
-    let mut fail = |problem: &str, status: ExitStatus| {
-        ui.error(problem);
-        errors.push(problem.to_owned());
-        Err(status)
-    };
     if stale && args.partial_stale == PartialStale::Stop {
         let problem = "nothing was sent: objects have moved since this was planned; plan again, or send the others with \
                        `--partial-stale=skip`";
-        return fail(problem, ExitStatus::Stale);
+        return Err(CommandError::stale(problem));
     }
     if unknown {
         let problem = "nothing was sent: not every object could be read";
-        return fail(problem, if stale { ExitStatus::Stale } else { ExitStatus::Partial });
+        return Err(if stale { CommandError::stale(problem) } else { CommandError::partial(problem) });
     }
     if args.dry_run || is_idle {
         let detailed = args.output.detailed_exitcode && args.dry_run && !is_idle;
-        return Err(if stale { ExitStatus::Stale } else { planning::exit_status(&planned_run.plan, detailed) });
+        let status = if stale { ExitStatus::Stale } else { planning::exit_status(&planned_run.plan, detailed) };
+        return Ok(Consent::Needless(status));
     }
-    if args.auto_approve {
-        return Ok(());
-    }
-    if approved(&question(&planned_run.plan), stop).await {
-        Ok(())
+    if args.auto_approve || approved(&question(&planned_run.plan), stop).await {
+        Ok(Consent::Given)
     } else {
-        fail("not approved: nothing was sent", stop.status().unwrap_or(ExitStatus::Failed))
+        Err(CommandError::interrupted(stop, "not approved: nothing was sent"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{args::ApplyArgs, exit::ExitStatus, inputs, planning::PlannedRun, view::Ui};
+use super::{args::ApplyArgs, error::CommandError, exit::ExitStatus, inputs, planning::PlannedRun, view::Ui};
 use crate::{
     journal::{self, Effects, Entry, Event, RunOrigin},
     model::{Change, Outcome, ResourceId},
@@ -35,7 +35,7 @@ impl Journal {
 
     /// Notes that a plan is about to be carried out. One that exceeds limits is not sent where that cannot be noted:
     /// whoever lets it pass is to be found.
-    pub(super) fn start(&self, planned_run: &PlannedRun<'_>, args: &ApplyArgs, ui: &Ui) -> Result<(), ExitStatus> {
+    pub(super) fn start(&self, planned_run: &PlannedRun<'_>, args: &ApplyArgs, ui: &Ui) -> Result<(), CommandError> {
         let must = !planned_run.excesses.is_empty() && !args.network.sandbox;
         let problem = match &self.writer {
             Some(journal) => journal.note(&Event::Started(self.effects(planned_run))),
@@ -46,8 +46,7 @@ impl Journal {
         };
         match problem {
             Some(problem) if must => {
-                ui.error(&format!("{problem}; an acknowledged plan is not sent unrecorded"));
-                Err(ExitStatus::Failed)
+                Err(CommandError::failed(format!("{problem}; an acknowledged plan is not sent unrecorded")))
             }
             Some(problem) => {
                 ui.say(&format!("warning: {problem}"));

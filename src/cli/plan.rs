@@ -18,10 +18,12 @@ pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> Result<ExitStatus, CommandE
     let saved = args.out.as_deref().map(|path| plan_file::save(&report, path)).transpose();
     planning::show(&report, &args.output, ui);
     against::guesses(&prepared.connected, ui);
-    let mut status = if planning::is_refused(&planned_run, &args.safety, ui) {
-        ExitStatus::Refused
-    } else {
-        planning::exit_status(&planned_run.plan, args.output.detailed_exitcode)
+    let mut status = match planning::refused(&planned_run, &args.safety) {
+        Some(error) => {
+            error.print(ui);
+            error.status()
+        }
+        None => planning::exit_status(&planned_run.plan, args.output.detailed_exitcode),
     };
     match (saved, &args.out) {
         (Err(problem), _) => {

@@ -206,23 +206,25 @@ pub(super) fn acknowledged(args: &SafetyArgs, plan: &Plan, excesses: &[Excess]) 
     args.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(plan, excesses))
 }
 
-/// Says which limits the plan exceeds; returns true if it does and nothing acknowledges it.
-pub(super) fn is_refused(planned_run: &PlannedRun<'_>, args: &SafetyArgs, ui: &Ui) -> bool {
+/// Returns the error of a plan that exceeds limits and that nothing acknowledges; `None` if it may be sent.
+pub(super) fn refused(planned_run: &PlannedRun<'_>, args: &SafetyArgs) -> Option<CommandError> {
     if planned_run.excesses.is_empty() || planned_run.acknowledged {
-        return false;
+        return None;
     }
     let acknowledgement = guard::acknowledgement(&planned_run.plan, &planned_run.excesses);
-    planned_run.excesses.iter().for_each(|excess| ui.error(&excess.to_string()));
+    let mut problems: Vec<_> = planned_run.excesses.iter().map(ToString::to_string).collect();
     // A CI variable that nobody set is empty.
     if args.ack.as_ref().is_some_and(|text| !text.is_empty()) {
-        ui.error("the acknowledgement that was given belongs to another plan");
+        problems.push("the acknowledgement that was given belongs to another plan".to_owned());
     }
-    ui.say(&format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
+    let error = CommandError::refused(problems)
+        .hint(format!("nothing is sent; `--ack '{acknowledgement}'` lets this plan pass, and no other"));
     let remedies = guard::remedies(&planned_run.excesses);
-    if !remedies.is_empty() {
-        ui.say(&format!("`{}` raises the limits for one run", remedies.join(" ")));
-    }
-    true
+    Some(if remedies.is_empty() {
+        error
+    } else {
+        error.hint(format!("`{}` raises the limits for one run", remedies.join(" ")))
+    })
 }
 
 /// The limits of a run: those of the configuration, and those of the flags above them.
