@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Mode,
     engine::connection::Connection,
-    journal::Journal,
+    journal::old::Journal,
     manifest::{Targets, Variables},
     model::Desired,
     plan::guard::Safety,

@@ -1,298 +1,265 @@
-//! The journal: who ran what, what was let through and sent, and what became of it. One line of JSON for each event, only
-//! ever added to.
+//! The journals of runs: who ran what, each call before it is sent, and what became of it.
 //!
-//! It holds the values that a plan shows. Answers of servers reach it without the secrets of their target.
+//! A run has a journal of its own, to which records are only ever added. Each line is bound to those before it, so that
+//! what was torn by a kill or edited is seen. Intents are on the disk before their calls leave: a run that was broken off
+//! can be settled by reading. Secrets of the configuration are replaced by keyed digests.
 
+pub mod chain;
+pub mod directory;
+pub mod memory;
+pub mod old;
 mod origin;
+pub mod record;
+pub mod secret;
+pub mod store;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use sha2::{Digest, Sha256};
 
-use serde::Serialize;
-use serde_json::Value;
+use crate::plan::file::Setup;
 
-use crate::{
-    files::write,
-    model::{Action, Change, FieldChange, KnownField, Outcome, ResourceId},
-    plan::{
-        Plan,
-        guard::{self, Excess},
-    },
-};
-
+pub use chain::{Integrity, Journal, read};
+pub use directory::{Directory, Retention};
 pub use origin::{RunOrigin, commit};
+pub use record::{Entry, Record, RunRecord, TargetRecord, Verdict};
+pub use store::{Clock, Storage, Store, Writer, unfinished};
 
-/// The name of the file below the directory of the state.
-pub const FILE: &str = "journal.ndjson";
-
-/// Version of the lines: the number before the dot changes when a key goes or changes its meaning.
-const FORMAT_VERSION: &str = "2.0";
-
-/// An event of a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Event {
-    /// The first entry of each run.
-    Run(RunOrigin),
-    /// A plan exceeds limits: nothing was sent.
-    Refused(Effects),
-    /// Objects of a saved plan have moved since: nothing was sent.
-    Stale(Effects),
-    /// A plan is about to be carried out.
-    Started(Effects),
-    /// A change is done with.
-    Change(Entry),
-    /// A plan was carried out.
-    Ended {
-        /// How many changes came to each outcome.
-        outcomes: BTreeMap<&'static str, usize>,
-        /// All objects with their outcomes.
-        objects: Vec<(String, &'static str)>,
-    },
+/// Returns a new id of a run. Ids are in the order of their times.
+pub fn run_id(now: jiff::Timestamp) -> String {
+    format!("{:013x}{:08x}", now.as_millisecond(), fastrand::u32(..))
 }
 
-impl Event {
-    /// Returns the end of a plan with these outcomes.
-    pub fn ended(outcomes: &[(ResourceId, Outcome)]) -> Self {
-        let mut counts = BTreeMap::new();
-        outcomes.iter().for_each(|(_, outcome)| *counts.entry(outcome.name()).or_default() += 1);
-        let objects = outcomes.iter().map(|(id, outcome)| (id.to_string(), outcome.name())).collect();
-        Self::Ended { outcomes: counts, objects }
+/// Returns the record of a target: its key tells where it leads to, whatever its name.
+pub fn target_record(setup: &Setup) -> TargetRecord {
+    let mut sum = Sha256::new().chain_update(setup.platform.as_bytes());
+    for (key, digest) in &setup.settings {
+        sum.update(format!("\n{key}={digest}"));
     }
-}
-
-/// The effects of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Effects {
-    /// The text that acknowledges this plan and no other: it holds the digest of the effects.
-    pub acknowledgement: String,
-    /// True if that text was given.
-    pub acknowledged: bool,
-    /// The limits that it exceeds, in words.
-    pub limits: Vec<String>,
-    /// The saved plan that was given, where one was.
-    pub file: Option<String>,
-    /// The git commit that was checked out around the manifests, where there is one.
-    pub commit: Option<String>,
-    /// The objects, with what is to happen to each: who finds a run broken off finds the old values here.
-    pub objects: Vec<Entry>,
-    /// How many objects are created.
-    pub create: usize,
-    /// How many are updated.
-    pub update: usize,
-    /// How many are removed.
-    pub delete: usize,
-}
-
-impl Effects {
-    /// Returns the effects of a plan that exceeds these limits.
-    pub fn of(plan: &Plan, excesses: &[Excess], acknowledged: bool) -> Self {
-        Self {
-            acknowledgement: guard::acknowledgement(plan, excesses),
-            acknowledged,
-            limits: excesses.iter().map(ToString::to_string).collect(),
-            file: None,
-            commit: None,
-            objects: plan.changes.iter().map(Entry::planned).collect(),
-            create: plan.count(Action::Create),
-            update: plan.count(Action::Update),
-            delete: plan.count(Action::Delete),
-        }
-    }
-}
-
-/// A change of one object.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Entry {
-    /// The object's address, such as `Instance/core`.
-    pub address: String,
-    /// The target that holds it.
-    pub target: String,
-    /// The ids of the live object; null for a create.
-    pub id: Value,
-    /// How people tell the live object apart, such as `bk_switch #42`.
-    pub label: String,
-    /// `create`, `update` or `delete`.
-    pub action: &'static str,
-    /// The fields that change; of a removed object those that it had.
-    pub fields: Vec<Field>,
-    /// Its outcome; `None` while it is planned.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<&'static str>,
-    /// More about that, such as the reason of a refusal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-/// The two values of a field.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Field {
-    /// The path, such as `bk_inst_name`.
-    pub path: String,
-    /// The live value; null where there was none.
-    pub before: Value,
-    /// The value that is sent; null where the field goes.
-    pub after: Value,
-}
-
-impl Entry {
-    /// Returns the entry of a change that is to be made.
-    pub fn planned(change: &Change) -> Self {
-        let removed = |field: &KnownField| Field {
-            path: field.path.to_string(),
-            before: field.value.clone(),
-            after: Value::Null,
-        };
-        let changed = |field: &FieldChange| Field {
-            path: field.path.to_string(),
-            before: field.from.clone().unwrap_or_default(),
-            after: field.to.clone().unwrap_or_default(),
-        };
-        Self {
-            address: change.id.to_string(),
-            target: change.target.to_string(),
-            id: change.handle.clone(),
-            label: change.label.clone(),
-            action: change.action.name(),
-            fields: change.before.iter().map(removed).chain(change.fields.iter().map(changed)).collect(),
-            outcome: None,
-            detail: None,
-        }
-    }
-
-    /// Returns the entry of a change that is done with.
-    pub fn finished(change: &Change, outcome: &Outcome) -> Self {
-        let detail = match outcome {
-            Outcome::Refused(refusal) => Some(refusal.to_string()),
-            Outcome::NotApplied(why) | Outcome::Unknown(why) => Some(why.clone()),
-            Outcome::Skipped(needed) => Some(format!("{needed} is not as declared")),
-            Outcome::Normalised(fields) | Outcome::Dropped(fields) | Outcome::Overtaken(fields) => {
-                Some(fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>().join(", "))
-            }
-            Outcome::Applied | Outcome::AlreadyTrue | Outcome::Stale | Outcome::Interrupted => None,
-        };
-        Self { outcome: Some(outcome.name()), detail, ..Self::planned(change) }
-    }
-}
-
-/// A journal in a directory.
-#[derive(Debug)]
-pub struct Journal {
-    path: PathBuf,
-    run: String,
-    /// The first entry, until it is written.
-    origin: Mutex<Option<RunOrigin>>,
-    /// The last entry could not be written.
-    failing: AtomicBool,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    format_version: &'static str,
-    time: String,
-    run: &'a str,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
-impl Journal {
-    /// Returns the journal of a directory for one run, which gets an id of its own. Nothing is written yet.
-    pub fn new(directory: &Path, origin: RunOrigin) -> Self {
-        let run = format!("{:013x}{:08x}", jiff::Timestamp::now().as_millisecond(), fastrand::u32(..));
-        let (origin, failing) = (Mutex::new(Some(origin)), AtomicBool::default());
-        Self { path: directory.join(FILE), run, origin, failing }
-    }
-
-    /// Returns the file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Returns the id of the run.
-    pub fn run(&self) -> &str {
-        &self.run
-    }
-
-    /// Adds an event, behind the run's first entry where that is not there yet. When this returns it is on the disk, but
-    /// for single changes: the end of their plan brings them there.
-    pub fn write(&self, event: &Event) -> io::Result<()> {
-        let mut origin = self.origin.lock().unwrap_or_else(PoisonError::into_inner);
-        // One write: lines of several runs do not mix.
-        let first = origin.clone().map(|origin| self.line(&Event::Run(origin))).transpose()?;
-        let lines = [first, Some(self.line(event)?)].into_iter().flatten().collect::<Vec<_>>().join("\n");
-        write::append(&self.path, &lines, !matches!(event, Event::Change(_)))?;
-        *origin = None;
-        Ok(())
-    }
-
-    /// Adds an event, and returns what to say where that fails and did not fail the last time.
-    pub fn note(&self, event: &Event) -> Option<String> {
-        let written = self.write(event);
-        let failed_before = self.failing.swap(written.is_err(), Ordering::Relaxed);
-        let error = written.err().filter(|_| !failed_before)?;
-        Some(format!("this run is not recorded: cannot write {}: {error}", self.path.display()))
-    }
-
-    fn line(&self, event: &Event) -> io::Result<String> {
-        let time = jiff::Timestamp::now().to_string();
-        let line = Line { format_version: FORMAT_VERSION, time, run: &self.run, event };
-        Ok(serde_json::to_string(&line)?)
-    }
+    let key = sum.finalize().iter().take(12).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    TargetRecord { name: setup.target.to_string(), platform: setup.platform.to_string(), key }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
-    use super::*;
+    use jiff::Timestamp;
 
-    #[test]
-    fn lines_are_added_behind_who_ran_it() {
-        let directory = tempfile::tempdir().expect("a directory can be made");
-        let journal = Journal::new(&directory.path().join("a/b"), RunOrigin::here("apply", &[]));
-        let entry = Entry {
-            address: "Instance/x".to_owned(),
+    use super::{
+        record::{ActionCounts, Ended, IntendedChange, Intent, OutcomeRecord},
+        *,
+    };
+
+    pub(super) fn run_record(run: &str) -> Record {
+        Record::Run(Box::new(RunRecord {
+            format_version: record::FORMAT_VERSION.to_owned(),
+            run: run.to_owned(),
+            origin: RunOrigin::here("apply", &[]),
+            pid: 7,
+            targets: Vec::new(),
+            manifests: None,
+            plan: None,
+            acknowledgement: None,
+            acknowledged: false,
+            limits: Vec::new(),
+            file: None,
+            counts: ActionCounts::default(),
+        }))
+    }
+
+    pub(super) fn intent(address: &str) -> Record {
+        let objects = vec![IntendedChange {
+            address: address.to_owned(),
+            precondition: "0".repeat(64),
+            fields: vec![record::Field { path: "ports".to_owned(), from: 1.into(), to: 2.into() }],
+        }];
+        Record::Intent(Intent {
+            call: 0,
+            attempt: 1,
             target: "cmdb".to_owned(),
-            id: json!({"bk_inst_id": 1}),
-            label: "bk_switch #1".to_owned(),
-            action: "update",
-            fields: vec![Field { path: "ports".to_owned(), before: json!(1), after: json!(2) }],
-            outcome: Some("applied"),
+            operation: "update_inst".to_owned(),
+            body: String::new(),
+            objects,
+        })
+    }
+
+    pub(super) fn outcome(address: &str) -> Record {
+        Record::Outcome(OutcomeRecord {
+            address: address.to_owned(),
+            outcome: "applied".to_owned(),
             detail: None,
-        };
-        journal.write(&Event::Change(entry)).expect("it can be written");
-        let id = ResourceId::new("Instance", "x");
-        journal.write(&Event::ended(&[(id, Outcome::Applied)])).expect("it can be written");
-        let text = std::fs::read_to_string(journal.path()).expect("it is there");
-        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
-        let types: Vec<_> = lines.iter().map(|line| &line["type"]).collect();
-        assert_eq!(types, ["run", "change", "ended"]);
-        assert_eq!(lines[0]["command"], "apply");
-        assert_eq!(lines[1]["fields"], json!([{"path": "ports", "before": 1, "after": 2}]));
-        assert_eq!(lines[2]["outcomes"]["applied"], 1);
-        assert!(lines.iter().all(|line| line["run"] == journal.run()));
+            fields: Vec::new(),
+            handle: None,
+            took_ms: 5,
+        })
+    }
+
+    fn ended() -> Record {
+        Record::Ended(Ended { verdict: Verdict::Converged, outcomes: BTreeMap::new() })
+    }
+
+    fn clock() -> Arc<Clock> {
+        Arc::new(|| Timestamp::UNIX_EPOCH)
+    }
+
+    fn id(hours: u64, number: u32) -> String {
+        format!("{:013x}{number:08x}", hours * 3_600_000)
+    }
+
+    fn write(store: &dyn Store, run: &str, records: Vec<Record>) {
+        let mut writer = Writer::create(store, run, b"{}", vec![run_record(run)], clock()).expect("a run");
+        writer.append(records).and_then(|()| writer.sync()).expect("written");
     }
 
     #[test]
-    fn a_failure_is_said_once_until_it_is_over() {
-        let directory = tempfile::tempdir().expect("a directory can be made");
-        let place = directory.path().join("state");
-        std::fs::write(&place, "in the way").expect("written");
-        let journal = Journal::new(&place, RunOrigin::here("watch", &[]));
-        let event = Event::ended(&[]);
-        assert!(journal.note(&event).is_some());
-        assert_eq!(journal.note(&event), None);
-        std::fs::remove_file(&place).expect("removed");
-        assert_eq!(journal.note(&event), None);
-        std::fs::remove_dir_all(&place).expect("removed");
-        std::fs::write(&place, "in the way again").expect("written");
-        assert!(journal.note(&event).is_some());
+    fn records_come_back_as_they_were_written() {
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Directory::new(root.path().join("a/b"));
+        let run = id(1, 1);
+        write(&store, &run, vec![intent("A/a"), outcome("A/a")]);
+        let journal = store.journal(&run).expect("read");
+        let records: Vec<_> = journal.entries.iter().map(|entry| entry.record.clone()).collect();
+        assert_eq!(records, [run_record(&run), intent("A/a"), outcome("A/a")]);
+        assert_eq!(journal.run().map(|record| &record.run), Some(&run));
+        assert_eq!(store.plan(&run).expect("read"), b"{}");
+        assert_eq!(unfinished(&store).expect("read").len(), 1);
+        let mut writer = Writer::reopen(&store, &run, &journal, clock()).expect("opened");
+        writer.append(vec![ended()]).and_then(|()| writer.sync()).expect("written");
+        assert!(unfinished(&store).expect("read").is_empty());
+        store.mark_ended(&run).expect("marked");
+        assert!(store.is_marked_ended(&run));
+        // The mark holds for this journal only.
+        let path = root.path().join("a/b/runs").join(&run).join("journal");
+        let text = fs::read_to_string(&path).expect("read").replace("A/a", "A/b");
+        fs::write(&path, text + "x").expect("edited");
+        assert_eq!(unfinished(&store).expect("read").len(), 1);
+    }
+
+    #[test]
+    fn a_key_is_made_once_for_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Directory::new(root.path().join("state"));
+        let key = store.key().expect("a key");
+        assert_eq!(store.key().expect("the same"), key);
+        let mode = fs::metadata(root.path().join("state/key")).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_ne!(Directory::new(root.path().join("other")).key().expect("a key"), key);
+        fs::write(root.path().join("state/key"), "short").expect("written");
+        assert!(store.key().is_err());
+    }
+
+    #[test]
+    fn torn_and_altered_journals_are_taken_up_behind_what_can_be_trusted() {
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Directory::new(root.path());
+        let file = |run: &str, name: &str| root.path().join("runs").join(run).join(name);
+        let check = |number: u32, edit: &dyn Fn(String) -> Option<String>, trusted: usize, kept: bool| {
+            let run = id(1, number);
+            write(&store, &run, vec![intent("A/a"), outcome("A/a")]);
+            let text = fs::read_to_string(file(&run, "journal")).expect("read");
+            match edit(text) {
+                Some(text) => fs::write(file(&run, "journal"), text).expect("edited"),
+                None => fs::remove_file(file(&run, "journal")).expect("removed"),
+            }
+            let journal = store.journal(&run).expect("read");
+            assert_eq!(journal.entries.len(), trusted, "{number}");
+            let mut writer = Writer::reopen(&store, &run, &journal, clock()).expect("opened");
+            let first = (trusted == 0).then(|| run_record(&run));
+            writer.append(first.into_iter().chain([ended()]).collect()).and_then(|()| writer.sync()).expect("written");
+            let journal = store.journal(&run).expect("read");
+            assert_eq!((journal.integrity, journal.is_unfinished()), (Integrity::Whole, false), "{number}");
+            assert_eq!(file(&run, "journal.altered").exists(), kept, "{number}");
+        };
+        check(1, &Some, 3, false);
+        check(2, &|text| Some(text + "0123"), 3, false);
+        check(3, &|text| Some(text.trim_end().to_owned()), 2, false);
+        check(4, &|text| Some(text.replace("\"took_ms\":5", "\"took_ms\":6")), 2, true);
+        check(5, &|_| Some(String::new()), 0, true);
+        check(6, &|_| None, 0, false);
+        // The journal of another run is not that of this one.
+        let other = fs::read_to_string(file(&id(1, 1), "journal")).expect("read");
+        check(7, &|_| Some(other.clone()), 0, true);
+    }
+
+    #[test]
+    fn finished_runs_are_removed_by_age_and_by_count() {
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Directory::new(root.path());
+        let now = std::time::UNIX_EPOCH + Duration::from_hours(100);
+        for (number, hours) in [1, 50, 60, 70, 80].into_iter().enumerate() {
+            let number = u32::try_from(number).expect("small");
+            write(&store, &id(hours, number), vec![ended()]);
+        }
+        write(&store, &id(2, 9), vec![intent("A/a")]);
+        fs::create_dir(root.path().join("runs/.half")).expect("made");
+        let left = |keep: u64, runs: usize| {
+            let retention = Retention { keep: Duration::from_hours(keep), runs };
+            store.clean(&retention, now).expect("cleaned");
+            store
+                .runs()
+                .expect("read")
+                .iter()
+                .map(|run| run[13..].trim_start_matches('0').to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left(1000, 10), ["", "9", "1", "2", "3", "4"]);
+        assert_eq!(left(90, 10), ["9", "1", "2", "3", "4"]);
+        assert_eq!(left(90, 3), ["9", "2", "3", "4"], "an unfinished run is kept, whatever its age");
+        assert_eq!(left(25, 3), ["9", "4"]);
+        assert!(root.path().join("runs/.half").exists(), "somebody may be making it");
+        let later = std::time::SystemTime::now() + Duration::from_hours(2);
+        store.clean(&Retention { keep: Duration::from_hours(1_000_000), runs: 9 }, later).expect("cleaned");
+        assert!(!root.path().join("runs/.half").exists());
+    }
+
+    #[test]
+    fn a_state_directory_that_cannot_be_written_says_so() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("state");
+        fs::write(&path, "in the way").expect("written");
+        let store = Directory::new(&path);
+        assert!(store.key().is_err() && store.runs().is_err());
+        assert!(Writer::create(&store, &id(1, 1), b"{}", vec![], clock()).is_err());
+        let empty = Directory::new(root.path().join("none"));
+        assert!(empty.runs().expect("nothing is there").is_empty());
+    }
+
+    #[test]
+    fn a_full_disk_leaves_whole_lines() {
+        /// Takes so many bytes and no more, as a disk does.
+        #[derive(Debug)]
+        struct Full(std::fs::File, usize);
+        impl Storage for Full {
+            fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+                let fits = bytes.len() <= self.1;
+                self.1 -= bytes.len().min(self.1);
+                if fits {
+                    std::io::Write::write_all(&mut self.0, bytes)
+                } else {
+                    Err(std::io::ErrorKind::StorageFull.into())
+                }
+            }
+
+            fn sync(&mut self) -> std::io::Result<()> {
+                if self.1 == 0 { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+            }
+        }
+        let mut writer = Writer::over(Box::new(Full(tempfile::tempfile().expect("a file"), 1000)), clock());
+        writer.append(vec![outcome("A/a")]).and_then(|()| writer.sync()).expect("it fits");
+        assert!(writer.append((0..20).map(|_| outcome("A/a")).collect()).is_err());
+        assert!(writer.sync().is_err(), "nothing is known of a disk that fails to sync");
+        assert!(writer.append(vec![]).is_err());
+    }
+
+    #[test]
+    fn a_target_is_known_by_where_it_leads_to() {
+        let key = |name: &str, platform: &str, endpoint: &str| {
+            let settings = [("endpoint".to_owned(), endpoint.to_owned())].into();
+            target_record(&Setup { target: name.into(), platform: platform.into(), settings }).key
+        };
+        assert_eq!(key("a", "p", "x"), key("b", "p", "x"));
+        assert_eq!(key("a", "p", "x").len(), 24);
+        assert_ne!(key("a", "p", "x"), key("a", "p", "y"));
+        assert_ne!(key("a", "p", "x"), key("a", "q", "x"));
     }
 }

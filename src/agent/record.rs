@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use crate::{
-    journal::{self, Effects, Entry, Event, Journal},
+    journal::{
+        self,
+        old::{Effects, Entry, Event, Journal},
+    },
     model::{Change, Outcome, ResourceId},
     plan::{Plan, guard::Excess},
 };

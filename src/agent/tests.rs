@@ -7,7 +7,10 @@ use super::{
     fake::{PLATFORMS, Store, serve, targets, thing},
     *,
 };
-use crate::journal::{self, RunOrigin};
+use crate::journal::{
+    RunOrigin,
+    old::{self as journal, Journal},
+};
 
 /// More than a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::{args::ApplyArgs, error::CommandError, exit::ExitStatus, inputs, planning::PlannedRun, view::Ui};
 use crate::{
-    journal::{self, Effects, Entry, Event, RunOrigin},
+    journal::{
+        RunOrigin,
+        old::{self as journal, Effects, Entry, Event},
+    },
     model::{Change, Outcome, ResourceId},
 };
 

@@ -18,7 +18,7 @@ use crate::{
     agent::{self, Agent},
     config,
     diagnostic::Diagnostic,
-    journal::{Journal, RunOrigin},
+    journal::{RunOrigin, old::Journal},
     manifest::{self, Retain},
     platform,
     source::Sources,

@@ -55,6 +55,32 @@ pub fn create(path: &Path) -> io::Result<File> {
     options(Readers::Owner).write(true).create_new(true).open(path)
 }
 
+/// Makes a file for its owner alone that is not there yet, whole or not at all; when this returns its content is on the
+/// disk.
+pub fn create_new(path: &Path, text: &[u8]) -> io::Result<()> {
+    let part = beside(path);
+    let written = options(Readers::Owner).write(true).create_new(true).open(&part).and_then(|mut file| {
+        file.write_all(text)?;
+        file.sync_all()
+    });
+    // A link to it, unlike a new name, replaces nothing.
+    let made = written.and_then(|()| fs::hard_link(&part, path));
+    let _ = fs::remove_file(&part);
+    made?;
+    sync_parent(path);
+    Ok(())
+}
+
+/// Makes a directory, and those above it, for their owner alone.
+pub fn make_directories(path: &Path) -> io::Result<()> {
+    directories().create(path)
+}
+
+/// Brings the names in a directory to the disk.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 /// Adds a line to a file, in one write; when this returns a `durable` one is on the disk, with all before it. Where the last line was torn, such as by a
 /// full disk, the new one begins behind a line break. Files and directories that are not there are made for their owner
 /// alone; a link is refused, as is what is no regular file.
@@ -161,6 +187,11 @@ mod tests {
         create(&path).expect("made").write_all(b"two").expect("written");
         assert_eq!((fs::read_to_string(&path).expect("read"), mode(&path)), ("two".to_owned(), 0o600));
         assert_eq!(fs::read_to_string(&other).expect("read"), "kept");
+        create_new(&root.path().join("new"), b"three").expect("made");
+        let again = create_new(&root.path().join("new"), b"four").expect_err("it is there");
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(root.path().join("new")).expect("read"), "three");
+        fs::remove_file(root.path().join("new")).expect("removed");
         // A write that fails leaves no temporary file behind.
         assert!(replace(root.path(), b"x", Readers::Owner).is_err());
         assert!(replace(&root.path().join("gone/p.json"), b"x", Readers::Mask).is_err());

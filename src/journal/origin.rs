@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{files, version::VERSION};
 
@@ -13,12 +13,12 @@ use crate::{files, version::VERSION};
 const MOST: u64 = 16 << 20;
 
 /// The first entry of a run: who ran which command, where, and on which state of the manifests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunOrigin {
     /// The subcommand. Its arguments are not kept: they may hold values that are nobody's business.
-    pub command: &'static str,
+    pub command: String,
     /// The version of the program, with the commit that it was built from.
-    pub version: &'static str,
+    pub version: String,
     /// The name of the user, or `uid 1000` where none is known.
     pub user: Option<String>,
     /// The name of the host.
@@ -29,8 +29,14 @@ pub struct RunOrigin {
 
 impl RunOrigin {
     /// Returns the origin of a run of this process on manifests below these paths.
-    pub fn here(command: &'static str, paths: &[PathBuf]) -> Self {
-        Self { command, version: VERSION, user: user(), host: host(), commit: commit(paths) }
+    pub fn here(command: &str, paths: &[PathBuf]) -> Self {
+        Self {
+            command: command.to_owned(),
+            version: VERSION.to_owned(),
+            user: user(),
+            host: host(),
+            commit: commit(paths),
+        }
     }
 }
 
