@@ -3,11 +3,13 @@
 
 mod certificates;
 mod failure;
+mod in_process;
 mod proxy;
 
 use std::{sync::Arc, time::Duration};
 
 use certificates::CertificateCheck;
+pub use in_process::{Loss, Service};
 pub use proxy::Proxies;
 
 use crate::{
@@ -38,16 +40,25 @@ impl Default for Options {
     }
 }
 
-/// A client with its pool of connections.
+/// The way out.
 #[derive(Debug, Clone)]
 pub struct Transport {
-    client: reqwest::Client,
-    proxies: Arc<[String]>,
+    way: Way,
     timeout: Duration,
     longest_body: usize,
 }
 
+/// Where requests go.
+#[derive(Debug, Clone)]
+enum Way {
+    /// To servers: a client with its pool of connections, and the variables that name proxies.
+    Http(reqwest::Client, Arc<[String]>),
+    /// To a server in this process.
+    InProcess(Arc<dyn Service>),
+}
+
 /// An answer.
+#[derive(Debug)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
@@ -89,7 +100,13 @@ impl Transport {
             .tls_backend_preconfigured(tls(options)?);
         let client = options.proxies.apply(builder)?.build()?;
         let proxies = options.proxies.variables().into();
-        Ok(Self { client, proxies, timeout: options.timeout, longest_body: options.longest_body })
+        Ok(Self { way: Way::Http(client, proxies), timeout: options.timeout, longest_body: options.longest_body })
+    }
+
+    /// Returns the way to a server in this process: nothing leaves it.
+    pub fn in_process(service: Arc<dyn Service>) -> Self {
+        let Options { timeout, longest_body, .. } = Options::default();
+        Self { way: Way::InProcess(service), timeout, longest_body }
     }
 
     /// Returns the most time for one request, answer included.
@@ -99,13 +116,25 @@ impl Transport {
 
     /// Sends a request. An error on the way says whether the request may have arrived.
     pub async fn send(&self, prepared: Prepared) -> Result<Answer, Refusal> {
+        match &self.way {
+            Way::Http(client, proxies) => self.send_over_http(client, proxies, prepared).await,
+            Way::InProcess(service) => in_process::send(&**service, prepared, self.timeout, self.longest_body).await,
+        }
+    }
+
+    async fn send_over_http(
+        &self,
+        client: &reqwest::Client,
+        proxies: &[String],
+        prepared: Prepared,
+    ) -> Result<Answer, Refusal> {
         let method = match prepared.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut request = self.client.request(method, &prepared.url);
+        let mut request = client.request(method, &prepared.url);
         for (name, value) in prepared.headers {
             // Marked so, no library under us shows it, however much it logs.
             if let Ok(mut value) = reqwest::header::HeaderValue::from_str(&value) {
@@ -118,7 +147,7 @@ impl Transport {
         if !prepared.body.is_empty() {
             request = request.body(prepared.body);
         }
-        let refused = |error| failure::refusal(error, &self.proxies);
+        let refused = |error| failure::refusal(error, proxies);
         let mut response = request.send().await.map_err(refused)?;
         let status = response.status().as_u16();
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -4,8 +4,9 @@ use std::{
     collections::BTreeSet,
     io::{self, BufRead, IsTerminal, Write},
     path::Path,
-    time::Instant,
 };
+
+use tokio::time::Instant;
 
 use super::{
     args::{ApplyArgs, Format, PartialStale},

@@ -4,10 +4,11 @@ use std::{
     collections::{BTreeSet, HashSet},
     path::Path,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::{
     against,

@@ -1,6 +1,8 @@
 //! Saved plans: `plan --out FILE`, `show FILE`, `apply FILE`.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use tokio::time::Instant;
 
 use super::{
     args::{ApplyArgs, Format, ShowArgs},

@@ -7,11 +7,12 @@ mod refused;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, future::join_all, stream};
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -237,6 +238,7 @@ impl<'a> Run<'a> {
             if !lost.is_empty() {
                 // A server that just stumbled gets a moment, in which somebody else may write.
                 tokio::select! {
+                    biased;
                     () = self.options.stop.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}
                 }

@@ -11,10 +11,11 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 pub use self::access::{ReadSource, Reader, Writer};
 pub use self::shared::Shared;
@@ -34,6 +35,7 @@ pub use super::{
     send_window::SendResult,
 };
 use crate::{
+    clock,
     model::{Refusal, Request, Retry},
     plain::line,
     provider::{CredentialStatus, Endpoint, Platform, Prepared, Reply, RequestContext},
@@ -142,7 +144,7 @@ impl Connection {
             Some(window) => tokio::select! {
                 biased;
                 () = window.stop.cancelled() => return SendResult::Stopped,
-                () = tokio::time::sleep_until(window.until.into()) => return SendResult::Late(None),
+                () = tokio::time::sleep_until(window.until) => return SendResult::Late(None),
                 permit = permit => permit,
             },
         };
@@ -243,14 +245,14 @@ impl Connection {
             Some(window) => tokio::select! {
                 biased;
                 () = window.stop.cancelled() => return Ok(None),
-                () = tokio::time::sleep_until(window.until.into()) => return Ok(None),
+                () = tokio::time::sleep_until(window.until) => return Ok(None),
                 permit = permit => permit,
             },
         };
         let (pass, _all) = permit.map_err(sound)?;
         let request_id = request_id();
         // Behind all waiting: signatures hold the time.
-        let stamp = RequestContext { request_id: &request_id, now: jiff::Timestamp::now() };
+        let stamp = RequestContext { request_id: &request_id, now: clock::now() };
         let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
         let (start, method, url) = (Instant::now(), prepared.method.as_str(), without_query(&prepared.url));
         let attempt = self.shared.counters.start(&self.target.name, operation, window.is_some());
@@ -263,7 +265,7 @@ impl Connection {
         }
         let answer = answer.and_then(redirect::checked).map_err(|refusal| self.unreachable(refusal, endpoint));
         let outcome = answer.and_then(|Answer { status, headers, body }| {
-            let reply = Reply { status, headers: &headers, body: &body, received: jiff::Timestamp::now() };
+            let reply = Reply { status, headers: &headers, body: &body, received: clock::now() };
             read(&reply).map_err(|refusal| masked(refusal, &reply, endpoint, read))
         });
         let outcome = outcome.map_err(|refusal| {
@@ -311,7 +313,7 @@ impl Connection {
 
     /// Sends what was prepared; an answer that takes long is announced.
     async fn transmit(&self, operation: &'static str, prepared: Prepared) -> Result<Answer, Refusal> {
-        let start = tokio::time::Instant::now();
+        let start = Instant::now();
         let answer = self.shared.transport.send(prepared);
         tokio::pin!(answer);
         tokio::select! {
@@ -375,6 +377,7 @@ impl Connection {
             match window {
                 None => tokio::time::sleep(pause).await,
                 Some(window) => tokio::select! {
+                    biased;
                     () = window.stop.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}
                 },
@@ -409,7 +412,7 @@ fn harmless(refusal: &Refusal, ours: &str, endpoint: &Endpoint) -> Refusal {
 
 /// Returns an id that is ours to see and new for every attempt.
 fn request_id() -> String {
-    format!("rec{:013x}{:016x}", jiff::Timestamp::now().as_millisecond(), fastrand::u64(..))
+    format!("rec{:013x}{:016x}", clock::now().as_millisecond(), fastrand::u64(..))
 }
 
 /// Returns our id of a request and, where the platform gave it another, that one too.

@@ -3,8 +3,12 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
+
+use crate::clock;
 
 /// Upper bounds of the times that requests took, in seconds.
 pub const SECONDS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 40.0];
@@ -148,7 +152,7 @@ impl Attempt {
         requests.buckets[SECONDS.partition_point(|bound| *bound < seconds)] += 1;
         requests.seconds += seconds;
         if is_read && attempted == Attempted::Answered {
-            requests.last_read = Some(jiff::Timestamp::now().as_duration().as_secs_f64());
+            requests.last_read = Some(clock::now().as_duration().as_secs_f64());
         }
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::model::{Refusal, Retry};
+use crate::{
+    clock,
+    model::{Refusal, Retry},
+};
 
 /// The longest wait that a server may ask for; a longer one ends the request.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -53,7 +56,10 @@ impl Notice {
 
 /// Says how long a wait is and when it ends by the clock of this machine.
 pub(super) fn until(pause: Duration) -> String {
-    let end = jiff::Zoned::now().checked_add(pause).map(|end| end.strftime("%H:%M:%S").to_string());
+    let end = clock::now()
+        .to_zoned(jiff::tz::TimeZone::system())
+        .checked_add(pause)
+        .map(|end| end.strftime("%H:%M:%S").to_string());
     let end = end.map(|end| format!(", until {end}")).unwrap_or_default();
     format!("{:.1} s{end}", pause.as_secs_f64())
 }

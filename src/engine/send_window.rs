@@ -1,8 +1,7 @@
 //! How long a write may wait for its turn, and what becomes of one that waits longer.
 
-use std::time::Instant;
-
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::Refusal;

@@ -6,7 +6,6 @@ use std::{
     io,
     path::Path,
     sync::Arc,
-    time::Instant,
 };
 
 use reconcile::{
@@ -27,6 +26,7 @@ use reconcile::{
     transport::{self, Transport},
 };
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::toy::{self, Toy};
 

@@ -24,7 +24,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["files", "plan", "provider", "yaml", "diagnostic", "source"]),
     ("transport", &["provider", "model"]),
     ("snapshot", &["provider", "model"]),
-    ("engine", &["plain", "plan", "provider", "snapshot", "transport", "diff", "model", "diagnostic", "source"]),
+    ("clock", &[]),
+    (
+        "engine",
+        &["clock", "plain", "plan", "provider", "snapshot", "transport", "diff", "model", "diagnostic", "source"],
+    ),
     ("platform", &["provider"]),
     (PLATFORM, &["provider", "diff", "yaml", "model", "diagnostic", "source"]),
     (

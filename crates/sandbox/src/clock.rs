@@ -1,9 +1,47 @@
 //! The simulated clock.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    cell::Cell,
+    marker::PhantomData,
+    sync::{Mutex, PoisonError},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+thread_local! {
+    /// The time that the simulation of this thread began at, and the moment of that.
+    static SIMULATED: Cell<Option<(Timestamp, Instant)>> = const { Cell::new(None) };
+}
+
+/// Makes the system's time on this thread that of tokio's clock, which may be paused, until it is dropped.
+#[derive(Debug)]
+pub struct SimulatedTime(
+    /// It belongs to its thread.
+    PhantomData<*const ()>,
+);
+
+impl SimulatedTime {
+    /// Begins at a time.
+    #[must_use]
+    pub fn from(start: Timestamp) -> Self {
+        SIMULATED.set(Some((start, Instant::now())));
+        Self(PhantomData)
+    }
+}
+
+impl Drop for SimulatedTime {
+    fn drop(&mut self) {
+        SIMULATED.set(None);
+    }
+}
+
+/// Returns the system's time, or that of the simulation on this thread.
+pub fn now() -> Timestamp {
+    let Some((start, since)) = SIMULATED.get() else { return Timestamp::now() };
+    start.checked_add(since.elapsed()).unwrap_or(Timestamp::MAX)
+}
 
 /// The settings of the clock, in words for people.
 const VALUES: &str = "`system` (or null), a time such as 2026-11-22T15:00:00Z from which the clock runs on, or \
@@ -35,8 +73,8 @@ enum Base {
 impl Base {
     fn now(self) -> Timestamp {
         match self {
-            Self::System => Timestamp::now(),
-            Self::Ahead(by) => Timestamp::now().saturating_add(by).unwrap_or(Timestamp::MAX),
+            Self::System => now(),
+            Self::Ahead(by) => now().saturating_add(by).unwrap_or(Timestamp::MAX),
             Self::Frozen(time) => time,
         }
     }
@@ -46,7 +84,7 @@ impl Base {
         match value {
             Value::Null => Ok(Self::System),
             Value::String(text) if text == "system" => Ok(Self::System),
-            Value::String(text) => Ok(Self::Ahead(time(text)?.duration_since(Timestamp::now()))),
+            Value::String(text) => Ok(Self::Ahead(time(text)?.duration_since(now()))),
             Value::Object(map) if map.len() == 1 => {
                 let text = map.get("frozen").and_then(Value::as_str).ok_or_else(|| format!("expected {VALUES}"))?;
                 Ok(Self::Frozen(time(text)?))

@@ -16,6 +16,7 @@ pub mod bk_cmdb;
 pub mod calls;
 pub mod clock;
 mod control;
+mod exchange;
 pub mod fault;
 pub mod roma_connect;
 mod server;
@@ -23,6 +24,7 @@ pub mod simulator;
 mod wire;
 
 pub use calls::LoggedCall;
+pub use exchange::Delivery;
 pub use server::Running;
 
 use calls::Calls;

@@ -1,10 +1,6 @@
 //! Serves a sandbox over HTTP.
 
-use std::{
-    io,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -14,24 +10,18 @@ use axum::{
     response::Response,
 };
 use futures_util::StreamExt as _;
-use jiff::Timestamp;
-use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Sandbox, control,
-    fault::Fault,
-    lock,
+    exchange::{self, Ending},
     simulator::{Answer, Request, Simulator},
     wire::{ConnectionControl, FaultyListener},
 };
 
 /// The longest body: a state file of some hundred thousand rows fits.
 const BODY: usize = 1 << 30;
-
-/// How often a waiting answer is tried again.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A served sandbox.
 #[derive(Debug)]
@@ -127,35 +117,14 @@ fn is_local(request: &Request, listening: SocketAddr) -> bool {
     origin.is_none_or(is_own) && (!listening.ip().is_loopback() || host.is_none_or(is_loopback))
 }
 
-/// Answers a platform's request, faults included, and notes the call.
+/// Answers a platform's request, faults included.
 async fn serve(
     context: &Context,
     simulator: &dyn Simulator,
     request: &Request,
     connection: &ConnectionControl,
 ) -> Response {
-    let shared = &context.sandbox.shared;
-    let (time, begun) = (Timestamp::now(), Instant::now());
-    let latency = *lock(&shared.latency);
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
-    let faults = {
-        let mut faults = lock(&shared.faults);
-        if faults.is_empty() { Vec::new() } else { faults.strike(&simulator.peek(request)) }
-    };
-    for fault in &faults {
-        if let Fault::Delay { ms } = fault {
-            tokio::time::sleep(Duration::from_millis(*ms)).await;
-        }
-    }
-    while simulator.waits(request, begun.elapsed()) && !context.stop.is_cancelled() {
-        tokio::time::sleep(PATIENCE).await;
-    }
-    let (answer, ending) = struck(simulator, request, &faults);
-    let status = if ending == Ending::Reset { 0 } else { answer.status };
-    let record = answer.record.clone();
-    lock(&shared.calls).add(time, simulator.platform(), status, begun.elapsed(), record);
+    let (answer, ending) = exchange::answer(&context.sandbox, simulator, request, &context.stop).await;
     match ending {
         Ending::Whole => respond(answer),
         Ending::Reset => {
@@ -164,87 +133,6 @@ async fn serve(
         }
         Ending::Cut => cut(&answer),
     }
-}
-
-/// How an answer leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Whole,
-    Cut,
-    Reset,
-}
-
-/// Answers a request with the faults that strike it.
-fn struck(simulator: &dyn Simulator, request: &Request, faults: &[Fault]) -> (Answer, Ending) {
-    // An answer in place of the platform's is noted as the call that it was to be.
-    let instead = |answer: Answer| {
-        let code = answer.record.code.clone();
-        let mut record = simulator.peek(request);
-        record.code = if code.is_null() { Value::from(answer.status) } else { code };
-        (Answer { record, ..answer }, Ending::Whole)
-    };
-    for fault in faults {
-        match fault {
-            Fault::Status { status, body, headers } => {
-                let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
-                let mut answer = plain(*status, if body.is_null() { "" } else { &text });
-                answer.headers.extend(headers.iter().cloned());
-                return instead(answer);
-            }
-            Fault::Code { code, message } => {
-                let mut answer = simulator.refuse(request, code, message);
-                answer.record.code = code.clone();
-                return instead(answer);
-            }
-            Fault::RateLimit { retry_after, inside } => {
-                let mut answer = simulator.refuse_rate(request, *inside);
-                if let Some(seconds) = retry_after {
-                    answer.headers.push(("retry-after".to_owned(), seconds.to_string()));
-                }
-                return instead(answer);
-            }
-            Fault::ResetBefore => return (instead(Answer::default()).0, Ending::Reset),
-            Fault::SecondWriter { user, operation, body } => {
-                simulator.edit(user, operation, body);
-            }
-            Fault::Delay { .. }
-            | Fault::Refuse
-            | Fault::ResetAfter
-            | Fault::Cut
-            | Fault::Garbage
-            | Fault::Applied { .. }
-            | Fault::Misbehaviour(_) => {}
-        }
-    }
-    let misbehaviour = faults
-        .iter()
-        .find_map(|fault| if let Fault::Misbehaviour(misbehaviour) = fault { Some(misbehaviour) } else { None });
-    let mut answer = match misbehaviour {
-        Some(misbehaviour) => simulator.answer_twisted(request, misbehaviour),
-        None => simulator.answer(request),
-    };
-    let mut ending = Ending::Whole;
-    for fault in faults {
-        match fault {
-            Fault::ResetAfter => ending = Ending::Reset,
-            Fault::Cut => ending = Ending::Cut,
-            Fault::Garbage => answer.body = b"<html><body>502 Bad Gateway</body></html>".to_vec(),
-            Fault::Applied { status } => {
-                answer.status = *status;
-                answer.body = b"upstream request timeout".to_vec();
-                answer.headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
-            }
-            Fault::Status { .. }
-            | Fault::Code { .. }
-            | Fault::RateLimit { .. }
-            | Fault::Delay { .. }
-            | Fault::Refuse
-            | Fault::ResetBefore
-            | Fault::SecondWriter { .. }
-            | Fault::Misbehaviour(_) => {}
-        }
-    }
-    (answer, ending)
 }
 
 /// Makes an answer of a plain text.

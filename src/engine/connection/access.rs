@@ -4,11 +4,11 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, PoisonError},
-    time::Instant,
 };
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connection, SendResult, SendWindow, Target};

@@ -2,6 +2,7 @@
 
 use super::Connection;
 use crate::{
+    clock,
     engine::{
         mask,
         notice::{bounded, until},
@@ -15,7 +16,8 @@ use crate::{
 impl Source for Connection {
     async fn resolve(&self) -> Result<Endpoint, Refusal> {
         let resolve = self.target.resolve.clone();
-        let resolved = tokio::task::spawn_blocking(move || resolve()).await;
+        let resolved =
+            if clock::is_simulated() { Ok(resolve()) } else { tokio::task::spawn_blocking(move || resolve()).await };
         let resolved = resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")));
         let endpoint = resolved.map_err(|why| {
             self.shared.counters.unreachable(&self.target.name);
@@ -30,7 +32,7 @@ impl Source for Connection {
 
     async fn login(&self, endpoint: &Endpoint) -> Result<Option<LoginResult>, Refusal> {
         let platform = self.target.platform;
-        let now = RequestContext { request_id: "", now: jiff::Timestamp::now() };
+        let now = RequestContext { request_id: "", now: clock::now() };
         let Some(operation) = platform.login(endpoint, now)?.map(|login| login.operation) else { return Ok(None) };
         let prepare = |stamp: RequestContext<'_>| platform.login(endpoint, stamp).map(|login| Some(login?.prepared));
         let read = |reply: &Reply<'_>| platform.login_result(endpoint, reply);

@@ -202,6 +202,7 @@ impl AdaptiveLimiter {
             match until {
                 None => changed.await,
                 Some(until) => tokio::select! {
+                    biased;
                     () = changed => {}
                     () = sleep_until(until) => {}
                 },

@@ -4,6 +4,7 @@ mod accesses;
 mod cmdb;
 mod conformance;
 mod contract;
+mod in_process;
 mod interop;
 mod operations;
 mod roma;
