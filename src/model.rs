@@ -6,8 +6,12 @@ mod id;
 mod path;
 pub mod policy;
 mod request;
+mod shared_map;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 pub use context::{CreateContext, has_placeholder, placeholder, placeholder_of};
 pub use id::{ARROW, ResourceId};
@@ -15,6 +19,8 @@ use litemap::LiteMap;
 pub use path::{FieldPath, PathError, Row};
 pub use request::{Call, Refusal, Request, Retry};
 use serde_json::Value;
+use shared_map::SharedKeys;
+pub use shared_map::SharedMap;
 
 use crate::{
     diagnostic::Diagnostic,
@@ -44,13 +50,16 @@ pub struct Reference {
 
 /// Declared values and the places that they were written at. Objects have few fields, and there are many objects: a
 /// sorted list takes a fraction of the memory of a tree.
-pub type Fields = LiteMap<FieldPath, Located<Value>>;
+pub type Fields = SharedMap<FieldPath, Located<Value>>;
 
 /// The values of a live object's fields.
 pub type LiveFields = LiteMap<FieldPath, Value>;
 
 /// The fields that find an object and the places that they were written at, by names that its kind chooses.
-pub type Locator = LiteMap<Arc<str>, Located<Value>>;
+pub type Locator = SharedMap<Arc<str>, Located<Value>>;
+
+/// Labels by their keys. Objects with the same ones share them.
+pub type Labels = Arc<BTreeMap<Arc<str>, Arc<str>>>;
 
 /// The wanted state of one object.
 #[derive(Debug, Clone)]
@@ -68,7 +77,7 @@ pub struct Desired {
     /// The declared fields. Nothing else is managed.
     pub fields: Fields,
     /// `metadata.labels`, for selectors.
-    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    pub labels: Labels,
     /// Where the document begins.
     pub origin: Origin,
     /// True if it is part of the run. Others are only read, for those that refer to them.
@@ -83,10 +92,15 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// Gives back the memory that its lists took for more than they came to hold. There may be many objects.
-    pub fn shrink(&mut self) {
-        shrink(&mut self.locator);
-        shrink(&mut self.fields);
+    /// Shares names and labels with other objects that were given the same `common` ones, and gives back the memory
+    /// that its lists took for more than they came to hold. There may be many objects.
+    pub fn share(&mut self, common: &mut Common) {
+        self.locator.share(&mut common.locators);
+        self.fields.share(&mut common.fields);
+        match common.labels.get(&self.labels) {
+            Some(known) => self.labels = known.clone(),
+            None => _ = common.labels.insert(self.labels.clone()),
+        }
         self.references.shrink_to_fit();
     }
 
@@ -101,13 +115,12 @@ impl Desired {
     }
 }
 
-fn shrink<K, V>(map: &mut LiteMap<K, V>)
-where
-    LiteMap<K, V>: Default,
-{
-    let mut entries = std::mem::take(map).into_tuple_vec();
-    entries.shrink_to_fit();
-    *map = LiteMap::from_sorted_store_unchecked(entries);
+/// Names and labels that many objects have in common.
+#[derive(Debug, Default)]
+pub struct Common {
+    fields: SharedKeys<FieldPath>,
+    locators: SharedKeys<Arc<str>>,
+    labels: HashSet<Labels>,
 }
 
 /// The state of one object as the platform returned it.

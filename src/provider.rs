@@ -27,8 +27,8 @@ pub use wire::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, KnownField, Live, Locator,
-        ObservedState, Refusal, Request, ResourceId, policy::Policies,
+        Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, KnownField, Labels, Live,
+        Locator, ObservedState, Refusal, Request, ResourceId, policy::Policies,
     },
     source::Origin,
     yaml::Node,
@@ -42,7 +42,7 @@ pub struct Envelope {
     /// The name of the target.
     pub target: Arc<str>,
     /// `metadata.labels`.
-    pub labels: std::collections::BTreeMap<Arc<str>, Arc<str>>,
+    pub labels: Labels,
     /// Where the document begins.
     pub origin: Origin,
 }
@@ -72,8 +72,8 @@ impl Envelope {
 pub struct Observation {
     /// Reads that are missing. While there are any, the rest may still change.
     pub ask: Vec<Request>,
-    /// The known objects.
-    pub known: Vec<(ResourceId, ObservedState)>,
+    /// The known objects. There may be many: what is known of one is moved around without being copied.
+    pub known: Vec<(ResourceId, Box<ObservedState>)>,
     /// Live objects that no document means and that a document asks to remove.
     pub surplus: Vec<(Desired, Live)>,
     /// Remarks about documents beside it.
@@ -100,7 +100,12 @@ impl Observation {
 
     /// Notes what is known of an object.
     pub fn know(&mut self, id: &ResourceId, observed: ObservedState) {
-        self.known.push((id.clone(), observed));
+        self.known.push((id.clone(), Box::new(observed)));
+    }
+
+    /// Notes what is known of an object, if anything is.
+    pub fn know_if(&mut self, id: &ResourceId, observed: Option<ObservedState>) {
+        observed.into_iter().for_each(|observed| self.know(id, observed));
     }
 
     /// Notes that a document was checked, and what is wrong with it.
@@ -170,8 +175,9 @@ pub trait Kind: Sync {
     /// places that do not exist, fields and values that the server would drop or refuse. Called like
     /// [`Kind::observe`]; a document without a fault is `Absent`.
     fn check(&self, desired: &[&Desired], _all: &[&Desired], _facts: &Facts) -> Step<Observation> {
-        let known = desired.iter().map(|desired| (desired.id.clone(), ObservedState::absent())).collect();
-        Observation { known, ..Observation::default() }.step()
+        let mut observation = Observation::default();
+        desired.iter().for_each(|desired| observation.know(&desired.id, ObservedState::absent()));
+        observation.step()
     }
 
     /// Reads objects again whose handles are known, after writes were made to them. What is gone is `Absent`.

@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    num::NonZeroU32,
     ops::Range,
     sync::{Arc, OnceLock},
 };
@@ -13,7 +14,17 @@ use crate::plain::line;
 
 /// Names one text of a [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId(u32);
+pub struct FileId(NonZeroU32);
+
+impl FileId {
+    fn at(index: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(offset(index)))
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// Where a value was written: a range of bytes of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -120,7 +131,7 @@ pub struct Sources {
 impl Sources {
     /// Takes in a text and returns its name. Texts over 4 GiB are cut off by the reader before this.
     pub fn add(&mut self, path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> FileId {
-        let id = FileId(offset(self.files.len()));
+        let id = FileId::at(self.files.len());
         self.files.push(Source { path: path.into(), text: text.into(), lines: OnceLock::new(), marks: None });
         id
     }
@@ -128,13 +139,13 @@ impl Sources {
     /// Takes in the name of a text that is not at hand, such as one of which only places were saved.
     pub fn add_absent(&mut self, path: impl Into<Arc<str>>) -> FileId {
         let id = self.add(path, "");
-        self.files[id.0 as usize].marks = Some(Vec::new());
+        self.files[id.index()].marks = Some(Vec::new());
         id
     }
 
     /// Notes a line and a column, both from 1, of a text that is not at hand, and returns the place.
     pub fn mark(&mut self, file: FileId, line: usize, column: usize) -> Origin {
-        let marks = self.files[file.0 as usize].marks.get_or_insert_default();
+        let marks = self.files[file.index()].marks.get_or_insert_default();
         let at = marks.len();
         marks.push((line, column));
         Origin::new(file, at..at + 1)
@@ -142,7 +153,7 @@ impl Sources {
 
     /// Returns all texts in the order in which they were read.
     pub fn files(&self) -> impl Iterator<Item = FileId> {
-        (0..self.files.len()).map(|at| FileId(offset(at)))
+        (0..self.files.len()).map(FileId::at)
     }
 
     /// Returns the path under which a text was read.
@@ -186,7 +197,7 @@ impl Sources {
     }
 
     fn source(&self, file: FileId) -> &Source {
-        &self.files[file.0 as usize]
+        &self.files[file.index()]
     }
 }
 

@@ -6,11 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use litemap::LiteMap;
 use serde_json::Value;
 
 use crate::{
-    model::{Desired, ResourceId},
+    model::{Desired, ResourceId, SharedMap},
     source::{Located, Sources},
 };
 
@@ -47,7 +46,7 @@ pub(super) fn changed(before: Version<'_>, now: Version<'_>) -> Option<HashSet<R
 
 /// Returns true if two documents declare the same, wherever they stand.
 fn is_same(one: &Desired, other: &Desired) -> bool {
-    fn values<K>(map: &LiteMap<K, Located<Value>>) -> impl Iterator<Item = (&K, &Value)> {
+    fn values<K>(map: &SharedMap<K, Located<Value>>) -> impl Iterator<Item = (&K, &Value)> {
         map.iter().map(|(key, located)| (key, &located.value))
     }
     one.target == other.target

@@ -75,7 +75,7 @@ fn nothing(inputs: &Inputs, loaded: &LoadedInputs) -> String {
     let Some(selector) = &inputs.selector else {
         return "nothing that is declared fits `--target` and `--exclude` together".to_owned();
     };
-    let labels: BTreeSet<String> = loaded.set.desired.iter().flat_map(|desired| &desired.labels).map(pair).collect();
+    let labels: BTreeSet<String> = loaded.set.desired.iter().flat_map(|desired| &*desired.labels).map(pair).collect();
     let hint = match nearest(selector, labels.iter().map(String::as_str)) {
         Some(near) if near != selector => format!("; did you mean `{near}`?"),
         _ if labels.is_empty() => "; no document has labels".to_owned(),

@@ -116,7 +116,7 @@ pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
         locator: scope.values.iter().map(|(key, value)| ((*key).into(), value.clone())).collect(),
         references: Vec::new(),
         fields: Fields::new(),
-        labels: BTreeMap::new(),
+        labels: Arc::default(),
         origin: scope.origin.clone(),
         selected: true,
         protect: false,

@@ -22,7 +22,7 @@ impl Findings {
     fn add(&mut self, observation: Observation, target: &str) {
         self.diagnostics.extend(observation.remarks);
         for (_, observed) in observation.known {
-            match observed {
+            match *observed {
                 ObservedState::Impossible(problem) | ObservedState::Ambiguous(problem) => {
                     self.diagnostics.push(*problem);
                 }

@@ -48,8 +48,9 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
     match reader.settings().await {
         Ok(settings) => state.facts.settings = settings,
         Err(refusal) => {
-            let unknown = |id: &ResourceId| (id.clone(), ObservedState::Unknown(refusal.to_string()));
-            record(&mut state.facts, state.desired.iter().map(|desired| unknown(&desired.id)).collect());
+            for desired in &state.desired {
+                state.facts.record(desired.id.clone(), ObservedState::Unknown(refusal.to_string()));
+            }
             return state;
         }
     }
@@ -78,8 +79,8 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
     for (kind, result) in drive_all(reader, kinds, &mut state, observe).await {
         let Err(error) = result else { continue };
         let open: Vec<_> = state.desired.iter().filter(|desired| desired.id.kind == kind.name()).copied().collect();
-        let unknown = open.iter().map(|desired| (desired.id.clone(), ObservedState::Unknown(error.to_string())));
-        record(&mut state.facts, unknown.collect());
+        let unknown = |desired: &&Desired| (desired.id.clone(), Box::new(ObservedState::Unknown(error.to_string())));
+        state.facts.record_new(open.iter().map(unknown).collect());
     }
     state.apply_policies();
     state
@@ -114,7 +115,7 @@ pub async fn note(readers: &[Reader], states: &mut [TargetState<'_>], plan: &mut
 
 /// Adds what a kind knows to the state of its target.
 fn take_in(observation: Observation, state: &mut TargetState<'_>, remarks: &mut HashSet<Diagnostic>) {
-    record(&mut state.facts, observation.known);
+    state.facts.record_new(observation.known);
     for remark in observation.remarks {
         // A kind that waits for others says the same again.
         if remarks.insert(remark.clone()) {
@@ -125,14 +126,6 @@ fn take_in(observation: Observation, state: &mut TargetState<'_>, remarks: &mut 
         if state.facts.observed(&surplus.id).is_none() {
             state.facts.record(surplus.id.clone(), ObservedState::Found(live));
             state.surplus.push(surplus);
-        }
-    }
-}
-
-fn record(facts: &mut Facts, known: Vec<(ResourceId, ObservedState)>) {
-    for (id, observed) in known {
-        if facts.observed(&id).is_none() {
-            facts.record(id, observed);
         }
     }
 }
@@ -198,7 +191,7 @@ pub(super) async fn reread(
     let mut facts = Facts::new(Freshness::Primary, reader.settings().await.unwrap_or_default());
     let reread = |facts: &mut Facts| kind.reread(objects, facts);
     match drive(reader, kind, &mut facts, reread).await {
-        Ok(observation) => observation.known.into_iter().collect(),
+        Ok(observation) => observation.known.into_iter().map(|(id, observed)| (id, *observed)).collect(),
         Err(error) => {
             let unknown = ObservedState::Unknown(error.to_string());
             objects.iter().map(|(desired, _)| (desired.id.clone(), unknown.clone())).collect()

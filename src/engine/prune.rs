@@ -67,7 +67,7 @@ async fn search(reader: &Reader, kind: &dyn Kind, scopes: &[&Desired], state: &m
         }
     };
     for (id, observed) in observation.known {
-        state.facts.record(id, observed);
+        state.facts.record(id, *observed);
     }
     // Declared objects may not be here yet, or not any more: an empty list means that nothing is declared.
     let is_meant = |desired: &Desired| matches!(state.facts.observed(&desired.id), Some(ObservedState::Found(_)));

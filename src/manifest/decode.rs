@@ -21,7 +21,7 @@ use crate::{
         parallel, policy,
         provenance::Settings,
     },
-    model::{Desired, Fields, Locator, ResourceId, policy::Policies},
+    model::{Common, Desired, Fields, Labels, Locator, ResourceId, policy::Policies},
     provider::{Envelope, Platform},
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Document, Node},
@@ -90,7 +90,7 @@ pub fn decode_with(
     targets: &Targets,
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
-    let reader = Reader { sources, platforms, targets, variables, options };
+    let reader = Reader { sources, platforms, targets, variables, options, common: CommonPool::default() };
     reader.decode_all(found, |id| reader.decode_file(id))
 }
 
@@ -105,7 +105,7 @@ pub fn decode_cached(
     targets: &Targets,
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
-    let reader = Reader { sources, platforms, targets, variables, options };
+    let reader = Reader { sources, platforms, targets, variables, options, common: CommonPool::default() };
     let current = Mutex::new(HashMap::new());
     let decoded = AtomicUsize::new(0);
     let all = reader.decode_all(found, |id| {
@@ -194,6 +194,21 @@ struct Reader<'a> {
     targets: &'a Targets,
     variables: &'a Variables,
     options: &'a Options,
+    common: CommonPool,
+}
+
+/// The names and labels that the objects so far have in common, for each thread. Threads do not wait for each other.
+#[derive(Default)]
+struct CommonPool(Mutex<Vec<Common>>);
+
+impl CommonPool {
+    fn take(&self) -> Common {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn put(&self, common: Common) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(common);
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -321,10 +336,12 @@ impl<'a> Reader<'a> {
             desired.fields = Fields::new();
             desired.policies = Policies::default();
         }
-        desired.shrink();
         if self.options.retain == Retain::Addresses {
-            desired.labels = BTreeMap::new();
+            desired.labels = Labels::default();
         }
+        let mut common = self.common.take();
+        desired.share(&mut common);
+        self.common.put(common);
         Object { desired, locator }
     }
 }
@@ -523,6 +540,7 @@ impl Gathered<'_> {
         check::same_address(&mut objects, diagnostics);
         check::same_object(&mut objects, &mut set.broken, diagnostics);
         set.desired = objects.into_iter().map(|object| object.desired).collect();
+        set.desired.shrink_to_fit();
         check::references(&mut set, &declared, unread, diagnostics);
         without_doubled(diagnostics);
         set.provenance.name_variables(diagnostics.iter_mut(), sources, &|| variables.secrets());

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     diagnostic::Diagnostic,
     manifest::targets::{NoDefault, Targets},
-    model::ARROW,
+    model::{ARROW, Labels},
     provider::{Kind, Platform},
     source::{Located, Origin},
     yaml::{self, Node, Section, nearest},
@@ -20,7 +20,7 @@ pub(super) struct Head {
     pub(super) kind: Option<&'static dyn Kind>,
     pub(super) name: Option<Located<Arc<str>>>,
     pub(super) target: Option<Arc<str>>,
-    pub(super) labels: BTreeMap<Arc<str>, Arc<str>>,
+    pub(super) labels: Labels,
 }
 
 /// Reads the envelope of a document. `spec` is known here, and left to its kind.
@@ -146,7 +146,7 @@ fn metadata(
         head.target = target(node, platform, targets, diagnostics);
     }
     if let Some(node) = section.get("labels") {
-        head.labels = texts(node, "labels", diagnostics);
+        head.labels = Arc::new(texts(node, "labels", diagnostics));
         refuse_unselectable(node, diagnostics);
     }
     if let Some(node) = section.get("annotations") {

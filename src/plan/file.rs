@@ -384,7 +384,7 @@ impl Reading<'_> {
             locator: object.locator.into_iter().map(|(name, field)| (name.into(), self.located(field))).collect(),
             references,
             fields,
-            labels: object.labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            labels: Arc::new(object.labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect()),
             origin: self.origin(&object.at),
             selected: object.changes,
             protect: object.protect,

@@ -33,7 +33,7 @@ pub struct Facts {
     pub suppressed: HashSet<String>,
     answers: HashMap<Request, Result<Value, Refusal>>,
     absent: HashSet<&'static str>,
-    observed_states: HashMap<ResourceId, ObservedState, RandomState>,
+    observed_states: HashMap<ResourceId, Box<ObservedState>, RandomState>,
     derived: Mutex<Derived>,
 }
 
@@ -53,7 +53,7 @@ impl Facts {
 
     /// Returns what is known of an object of any kind of this target.
     pub fn observed(&self, id: &ResourceId) -> Option<&ObservedState> {
-        self.observed_states.get(id)
+        self.observed_states.get(id).map(|observed| &**observed)
     }
 
     /// Returns what was worked out from answers and kept under a name.
@@ -94,7 +94,16 @@ impl Facts {
 
     /// Takes in what is known of an object.
     pub fn record(&mut self, id: ResourceId, observed: ObservedState) {
-        self.observed_states.insert(id, observed);
+        self.observed_states.insert(id, Box::new(observed));
+    }
+
+    /// Takes in what is known of objects, unless something was known before.
+    pub fn record_new(&mut self, known: Vec<(ResourceId, Box<ObservedState>)>) {
+        // A kind that waits for others says the same again.
+        self.observed_states.reserve(known.len().saturating_sub(self.observed_states.len()));
+        for (id, observed) in known {
+            self.observed_states.entry(id).or_insert(observed);
+        }
     }
 }
 

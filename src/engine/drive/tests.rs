@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -166,7 +166,7 @@ fn objects() -> Vec<Desired> {
     let envelope = Envelope {
         name: "x".into(),
         target: "here".into(),
-        labels: BTreeMap::new(),
+        labels: Arc::default(),
         origin: Origin::new(Sources::default().add("x.yaml", ""), 0..0),
     };
     Refusing.kinds().iter().map(|kind| envelope.desired(kind.name(), Ensure::Present)).collect()

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, FieldPath, Fields, Locator, ObservedState},
+    model::{Desired, Ensure, FieldPath, Fields, ObservedState},
     platform::bk_cmdb::{
         attribute::{plain, text},
         lookup::{LookupError, Place},
@@ -166,12 +166,16 @@ pub(super) fn matched_field<'d>(desired: &'d Desired, prefix: &str, field: &str)
 }
 
 /// Reads `match`: the values of the fields that pick one object, to be found by [`matched`].
-pub(super) fn matching(node: &Node<'_>, prefix: &str, diagnostics: &mut Vec<Diagnostic>) -> Locator {
-    let Some(section) = Section::open(node, "`match`", diagnostics) else { return Locator::new() };
+pub(super) fn matching(
+    node: &Node<'_>,
+    prefix: &str,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<(Arc<str>, Located<Value>)> {
+    let Some(section) = Section::open(node, "`match`", diagnostics) else { return Vec::new() };
     if section.node().entries().is_empty() {
         diagnostics.push(Diagnostic::error("M305", "`match` is empty", &node.origin));
     }
-    let mut locator = Locator::new();
+    let mut values = Vec::new();
     for (key, value) in section.node().entries() {
         if value.as_text().is_none() {
             let message = format!("`match` needs a value for `{}`, not {}", key.key(), value.describe());
@@ -179,9 +183,9 @@ pub(super) fn matching(node: &Node<'_>, prefix: &str, diagnostics: &mut Vec<Diag
             continue;
         }
         let name: Arc<str> = format!("{prefix}{MATCH}{}", key.key()).into();
-        locator.insert(name, Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone()));
+        values.push((name, Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone())));
     }
-    locator
+    values
 }
 
 /// Returns what the server would refuse in the name of a module or of an instance of a custom layer (contract section
@@ -252,6 +256,6 @@ pub(super) fn no_model(name: &str, origin: &Origin) -> Diagnostic {
 /// Says of several objects what is known after a read that gave nothing.
 pub(super) fn fail_all(error: &LookupError, documents: &[&Desired], observation: &mut Observation) {
     for desired in documents {
-        observation.known.extend(observed_after(error, desired).map(|observed| (desired.id.clone(), observed)));
+        observation.know_if(&desired.id, observed_after(error, desired));
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn in_businesses(
                     fail_all(&error, &[scope], &mut observation);
                 }
             }
-            Err(observed) => observation.known.extend(observed.map(|observed| (scope.id.clone(), observed))),
+            Err(observed) => observation.know_if(&scope.id, observed),
         }
     }
     observation

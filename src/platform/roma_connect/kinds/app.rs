@@ -113,7 +113,7 @@ impl Kind for App {
         for (instance, group) in by_instance {
             observe_instance(instance, &group, &mut observation, facts);
         }
-        let mut known: HashMap<ResourceId, ObservedState> = HashMap::new();
+        let mut known: HashMap<ResourceId, Box<ObservedState>> = HashMap::new();
         for (id, observed) in observation.known.iter().filter(|_| !members.is_empty()) {
             known.entry(id.clone()).or_insert_with(|| observed.clone());
         }

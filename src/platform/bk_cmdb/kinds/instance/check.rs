@@ -22,11 +22,9 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         };
         match (lookup::definition(model_of(document), &mut observation, facts), business) {
             (Err(error), _) => {
-                observation
-                    .known
-                    .extend(observed_after(&error, document).map(|observed| (document.id.clone(), observed)));
+                observation.know_if(&document.id, observed_after(&error, document));
             }
-            (_, Err(observed)) => observation.known.extend(observed.map(|observed| (document.id.clone(), observed))),
+            (_, Err(observed)) => observation.know_if(&document.id, observed),
             (Ok(definition), Ok(())) => {
                 let mut problems: Vec<_> = select_instances::selectors(document, "", &definition, facts)
                     .err()
@@ -38,9 +36,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
                 match parent::check(document, all, &mut observation, facts) {
                     Ok(found) => problems.extend(found),
                     Err(error) => {
-                        observation
-                            .known
-                            .extend(observed_after(&error, document).map(|observed| (document.id.clone(), observed)));
+                        observation.know_if(&document.id, observed_after(&error, document));
                         continue;
                     }
                 }

@@ -158,7 +158,7 @@ fn assign(
             }
             Err(LookupError::Pending) => return,
             Err(error) => {
-                observation.known.extend(observed_after(error, desired).map(|observed| (desired.id.clone(), observed)));
+                observation.know_if(&desired.id, observed_after(error, desired));
                 continue;
             }
         };

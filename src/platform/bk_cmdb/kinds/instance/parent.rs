@@ -175,7 +175,7 @@ pub(super) fn find<'d>(
             Err(Some(ObservedState::Impossible(_) | ObservedState::Needs(_))) if desired.ensure == Ensure::Absent => {
                 observation.know(&desired.id, ObservedState::absent());
             }
-            Err(observed) => observation.known.extend(observed.map(|observed| (desired.id.clone(), observed))),
+            Err(observed) => observation.know_if(&desired.id, observed),
         }
         false
     });

@@ -41,7 +41,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
     for scope in scopes {
         match surplus(scope, all, &ends, facts, &mut observation) {
             Ok(surplus) => observation.surplus.extend(surplus),
-            Err(observed) => observation.known.extend(observed.map(|observed| (scope.id.clone(), observed))),
+            Err(observed) => observation.know_if(&scope.id, observed),
         }
     }
     observation

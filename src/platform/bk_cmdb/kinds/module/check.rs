@@ -34,7 +34,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         match business_id(businesses.find(given, &mut observation, facts), document) {
             Ok(id) => by_business.entry(id).or_default().push(document),
             Err(observed) => {
-                observation.known.extend(observed.map(|observed| (document.id.clone(), observed)));
+                observation.know_if(&document.id, observed);
                 observation.remarks.extend(problems(document, None, &common, facts));
             }
         }

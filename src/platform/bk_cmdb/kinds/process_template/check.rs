@@ -31,7 +31,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         let Some(given) = document.locate("business") else { continue };
         match business_id(businesses.find(given, &mut observation, facts), document) {
             Ok(id) => by_business.entry(id).or_default().push(document),
-            Err(observed) => observation.known.extend(observed.map(|observed| (document.id.clone(), observed))),
+            Err(observed) => observation.know_if(&document.id, observed),
         }
     }
     for (business, group) in by_business {
