@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod directory;
+pub mod lease;
 pub mod memory;
 pub mod old;
 mod origin;

@@ -81,6 +81,16 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Opens a file that several processes read and write, for its owner alone. Files and directories that are not there are
+/// made; a link is refused, as is what is no regular file.
+pub fn open_shared(path: &Path) -> io::Result<File> {
+    if let Some(directory) = parent(path).filter(|parent| !parent.exists()) {
+        directories().create(directory)?;
+    }
+    is_new_file(path)?;
+    options(Readers::Owner).read(true).write(true).create(true).truncate(false).open(path)
+}
+
 /// Adds a line to a file, in one write; when this returns a `durable` one is on the disk, with all before it. Where the last line was torn, such as by a
 /// full disk, the new one begins behind a line break. Files and directories that are not there are made for their owner
 /// alone; a link is refused, as is what is no regular file.
@@ -89,12 +99,7 @@ pub fn append(path: &Path, line: &str, durable: bool) -> io::Result<()> {
     if let Some(directory) = made {
         directories().create(directory)?;
     }
-    let is_new = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_file() => false,
-        Ok(_) => return Err(io::Error::other("it is a link or no regular file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => return Err(error),
-    };
+    let is_new = is_new_file(path)?;
     let mut file = options(Readers::Owner).read(true).append(true).create(true).open(path)?;
     let mut text = String::with_capacity(line.len() + 2);
     if is_torn(&mut file)? {
@@ -111,6 +116,16 @@ pub fn append(path: &Path, line: &str, durable: bool) -> io::Result<()> {
         made.into_iter().for_each(sync_parent);
     }
     Ok(())
+}
+
+/// Returns true if nothing has this name; an error for a link and for what is no regular file.
+fn is_new_file(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(false),
+        Ok(_) => Err(io::Error::other("it is a link or no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns true for a file whose last line has no end.

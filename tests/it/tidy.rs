@@ -50,7 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "version",
         ],
     ),
-    ("journal", &["files", "plan", "model", "version"]),
+    ("journal", &["clock", "files", "plan", "model", "version"]),
     ("version", &[]),
     ("web", &["agent", "config", "model"]),
     ("main", &["cli"]),
