@@ -1,6 +1,7 @@
 //! The interfaces of a platform and a kind. Neither does any I/O: both say what to ask and what an answer means.
 
 mod author;
+pub mod codes;
 mod facts;
 mod impact;
 mod platform;

@@ -2,6 +2,7 @@
 
 mod api;
 mod attribute;
+mod codes;
 mod kinds;
 mod lookup;
 mod settings;
@@ -17,7 +18,7 @@ use crate::{
     model::{Refusal, Request},
     provider::{
         Endpoint, GivenSettings, Kind, Platform, Prepared, Reply, RequestContext, SettingSpec, SettingsProblem,
-        scope::ScopeSchema,
+        codes::CodeMeaning, scope::ScopeSchema,
     },
 };
 
@@ -45,6 +46,10 @@ impl Platform for BkCmdb {
 
     fn kinds(&self) -> &'static [&'static dyn Kind] {
         KINDS
+    }
+
+    fn codes(&self) -> &'static [CodeMeaning] {
+        codes::CODES
     }
 
     fn settings(&self) -> &'static [SettingSpec] {
@@ -94,16 +99,13 @@ impl Platform for BkCmdb {
     }
 
     fn settings_to_check(&self, endpoint: &Endpoint, refusal: &Refusal) -> Vec<String> {
-        match refusal.number() {
-            // Bad arguments: the path variables are always there, so it is the application or the user that is wrong
-            // (contract sections 1.1 and 1.2).
-            Some(1_306_406 | 1_640_001) => {
-                let user = endpoint.settings.contains_key("username").then(|| "`auth.username`".to_owned());
-                std::iter::once("`auth.appCode`".to_owned()).chain(endpoint.secret_settings()).chain(user).collect()
-            }
-            // No user, or an unknown one.
-            Some(1_306_401 | 1_100_004) => vec!["`auth.username`".to_owned()],
-            _ => Vec::new(),
+        if codes::is_bad_account(refusal) {
+            let user = endpoint.settings.contains_key("username").then(|| "`auth.username`".to_owned());
+            std::iter::once("`auth.appCode`".to_owned()).chain(endpoint.secret_settings()).chain(user).collect()
+        } else if codes::is_no_user(refusal) {
+            vec!["`auth.username`".to_owned()]
+        } else {
+            Vec::new()
         }
     }
 

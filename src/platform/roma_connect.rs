@@ -1,6 +1,7 @@
 //! Huawei Cloud ROMA Connect.
 
 mod api;
+mod codes;
 mod credentials;
 mod iam;
 mod kinds;
@@ -18,7 +19,8 @@ use crate::{
     model::{Refusal, Request},
     provider::{
         ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, LockedKey, Login, LoginResult,
-        Platform, Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope::ScopeSchema,
+        Platform, Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, codes::CodeMeaning,
+        scope::ScopeSchema,
     },
 };
 
@@ -37,6 +39,10 @@ impl Platform for RomaConnect {
 
     fn kinds(&self) -> &'static [&'static dyn Kind] {
         KINDS
+    }
+
+    fn codes(&self) -> &'static [CodeMeaning] {
+        codes::CODES
     }
 
     fn settings(&self) -> &'static [SettingSpec] {
@@ -77,7 +83,7 @@ impl Platform for RomaConnect {
     fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
         match api::interpret(reply) {
             // What is gone has been removed.
-            Err(refusal) if request.operation == "DeleteRomaApp" && api::is_absent(&refusal) => Ok(Value::Null),
+            Err(refusal) if request.operation == "DeleteRomaApp" && codes::is_absent(&refusal) => Ok(Value::Null),
             told => told,
         }
     }

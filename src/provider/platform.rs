@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{
     ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, LockedKey, Login, LoginResult,
-    Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, scope, settings::Role,
+    Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, codes::CodeMeaning, scope,
+    settings::Role,
 };
 use crate::model::{Refusal, Request};
 
@@ -21,6 +22,11 @@ pub trait Platform: Sync {
     /// Returns its kind of a name.
     fn kind(&self, name: &str) -> Option<&'static dyn Kind> {
         self.kinds().iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Returns the meanings of its codes and of HTTP statuses, as its interpreter reads them.
+    fn codes(&self) -> &'static [CodeMeaning] {
+        &[]
     }
 
     /// Returns the settings of its targets beside those that targets of all platforms have.

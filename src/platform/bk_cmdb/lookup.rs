@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 
 use super::{
     attribute::{Definition, attributes},
+    codes,
     version::Version,
 };
 use crate::{
@@ -38,8 +39,6 @@ const PAGE: usize = 500;
 const GROUPS: usize = 50;
 /// Most groups of one rule tree before 3.14.
 const FEW_GROUPS: usize = 20;
-/// Code for a rule tree that breaks a limit.
-const BROKEN_RULES: i64 = 1_199_006;
 /// The parent of an instance of a custom layer. Other instances have none.
 pub(super) const PARENT: &str = "bk_parent_id";
 
@@ -310,7 +309,7 @@ pub(super) fn is_wide(request: &Request) -> bool {
 
 /// Returns true if a refusal may come from too many alternatives.
 pub(super) fn is_too_wide(refusal: &Refusal) -> bool {
-    refusal.number() == Some(BROKEN_RULES)
+    codes::breaks_rules(refusal)
 }
 
 /// The fewest reads for a set of selectors: ids and values of one field go by 500, groups of fields by fewer.

@@ -4,7 +4,10 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::sign::{self, Subject, sign};
+use super::{
+    codes,
+    sign::{self, Subject, sign},
+};
 use crate::{
     model::{Refusal, Request, Retry},
     provider::{
@@ -177,24 +180,12 @@ pub(super) fn refusal(reply: &Reply<'_>, who: &str) -> Refusal {
     let told = body.as_ref().and_then(|body| {
         std::iter::once(body).chain(body.as_object().into_iter().flat_map(|body| body.values())).find_map(code)
     });
-    // The service and its gateway alone have codes with a prefix.
-    let is_own = told.as_ref().is_some_and(|(code, _)| code.contains('.'));
     let (code, message) = told.unwrap_or_else(|| (reply.status.to_string(), "without a message".to_owned()));
-    let mut retry = match (reply.status, reply.retry_after()) {
-        (429, asked) => Retry::Slower(asked),
-        (408 | 500.., Some(pause)) => Retry::After(pause),
-        (408 | 500.., None) => Retry::Soon,
-        _ => Retry::Never,
-    };
-    // Without a code of theirs it may come from anything on the way, after the service did what it was told to.
-    let mut lost = matches!(reply.status, 500 | 502 | 504) || !is_own && matches!(reply.status, 408 | 500..);
-    if code == "ROMA.11011" {
-        // It could not write what it was told to.
-        (retry, lost) = (Retry::Soon, true);
-    }
-    let hint = meaning(&code, &message).map(|hint| format!(": {hint}")).unwrap_or_default();
+    let meaning = codes::meaning(&code, reply.status);
+    let hint = codes::hint(&code, &message).map(|hint| format!(": {hint}")).unwrap_or_default();
     let message = format!("{who} HTTP {}: {}{hint}", reply.status, redacted(message.trim_end_matches('.')));
     let request_id = reply.header("x-request-id").map(Into::into);
+    let (retry, lost) = (meaning.retry(reply.retry_after()), meaning.is_open());
     Refusal { code: Some(code.into()), message, retry, lost, request_id }
 }
 
@@ -223,76 +214,15 @@ fn redacted(message: &str) -> String {
     parts.join("|")
 }
 
-/// Says in words what an answer most likely means. Codes first: the texts differ between editions.
-fn meaning(code: &str, message: &str) -> Option<&'static str> {
-    const WORDS: &[(&str, &str)] = &[
-        ("signature expired", "the clock of this machine is more than 15 minutes off"),
-        ("verify aksk signature fail", "the secret key is wrong, or something on the way rewrites requests"),
-        ("ak not exist", "there is no such access key: mistyped, deleted, or temporary without its security token"),
-        ("reach the limit", "after too many failures the access key is locked for five minutes, for all who use it"),
-        ("credentials expired", "the temporary access key has expired"),
-        ("token must be updated", "the token has expired"),
-        ("decrypt token fail", "the token is wrong or has expired"),
-    ];
-    let words = || WORDS.iter().find(|(words, _)| message.contains(words)).map(|(_, meaning)| *meaning);
-    match kind_of(code) {
-        ("gateway", 301) => words().or(Some("the credentials were not accepted")),
-        ("gateway", 101) => Some("the endpoint is not that of ROMA Connect in this region"),
-        ("ROMA", 1000 | 1002) => words().or(Some("the token is wrong or has expired")),
-        ("ROMA", 1006 | 101 | 12000 | 12002) => Some("this identity may not do this"),
-        ("ROMA", 12001) => Some("this identity lacks the role for it on this app"),
-        ("ROMA", 14011) => Some("an app of this instance has the name, perhaps one that this identity does not see"),
-        ("ROMA", 14012) => Some("an app of this instance has the key"),
-        ("ROMA", 14020) => Some("the instance holds as many apps as it may, 100 as a rule"),
-        ("ROMA", 14021) => Some("delete what belongs to the app first"),
-        ("ROMA", 15001) => Some("the project has no such instance"),
-        _ => None,
-    }
-}
-
-/// Splits a code into who gave it and its number: the gateway has three prefixes.
-fn kind_of(code: &str) -> (&str, u32) {
-    let (prefix, number) = code.split_once('.').unwrap_or(("", code));
-    let prefix = if ["APIGW", "APIG", "APIC"].contains(&prefix) { "gateway" } else { prefix };
-    (prefix, number.parse().unwrap_or_default())
-}
-
-fn is_one_of(refusal: &Refusal, codes: &[(&str, u32)]) -> bool {
-    refusal.code.as_deref().is_some_and(|code| codes.contains(&kind_of(code)))
-}
-
 /// Says what a refusal means for the credentials: a key that is not accepted is not to be tried again.
 pub(super) fn credential_status(endpoint: &Endpoint, refusal: &Refusal) -> CredentialStatus {
-    // Whatever the service itself says, the gateway has let through; but for its two codes about tokens.
-    if !is_one_of(refusal, &[("gateway", 301), ("ROMA", 1000), ("ROMA", 1002), ("IAM", 401), ("", 401)]) {
+    if !codes::is_unauthorized(refusal) {
         CredentialStatus::Sound
     } else if endpoint.secrets.contains_key("ak") {
         CredentialStatus::Rejected
     } else {
         CredentialStatus::Stale
     }
-}
-
-/// Returns true if a refusal means that the identity may not do this.
-pub(super) fn is_forbidden(refusal: &Refusal) -> bool {
-    const CODES: &[(&str, u32)] =
-        &[("ROMA", 101), ("ROMA", 1006), ("ROMA", 12000), ("ROMA", 12001), ("ROMA", 12002), ("", 403)];
-    is_one_of(refusal, CODES)
-}
-
-/// Returns true if a refusal means that a parameter is wrong.
-pub(super) fn is_invalid(refusal: &Refusal) -> bool {
-    is_one_of(refusal, &[("ROMA", 13000)])
-}
-
-/// Returns true if a refusal means that there is no such app.
-pub(super) fn is_absent(refusal: &Refusal) -> bool {
-    is_one_of(refusal, &[("ROMA", 14001)])
-}
-
-/// Returns the refusal of a question about an app that is not there.
-pub(super) fn no_such_app() -> Refusal {
-    Refusal::new(Some("ROMA.00014001".into()), "the app does not exist")
 }
 
 /// One code has two spellings, `ROMA.13000` and `ROMA.00013000`: zeros behind the dot do not count.

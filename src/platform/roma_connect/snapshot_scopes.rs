@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    api,
+    codes,
     list::{self, number},
 };
 use crate::{
@@ -74,12 +74,12 @@ impl ScopeSchema for Scopes {
 
     fn is_answer(&self, scope: &Request, refusal: &Refusal) -> bool {
         match scope.operation {
-            "CheckRomaInstanceListV2" => api::is_forbidden(refusal),
-            "ValidateRomaApp" => api::is_forbidden(refusal) || api::is_absent(refusal),
+            "CheckRomaInstanceListV2" => codes::is_forbidden(refusal),
+            "ValidateRomaApp" => codes::is_forbidden(refusal) || codes::is_absent(refusal),
             // One of several codes refuses an id that is wrong; all others leave open whether there is such an app.
             "CheckRomaAppDetails" => {
                 let is_final = !refusal.lost && refusal.retry == Retry::Never;
-                is_final && (api::is_forbidden(refusal) || api::is_absent(refusal) || api::is_invalid(refusal))
+                is_final && (codes::is_forbidden(refusal) || codes::is_absent(refusal) || codes::is_invalid(refusal))
             }
             _ => false,
         }
@@ -98,7 +98,7 @@ impl ScopeSchema for Scopes {
             "ValidateRomaApp" if !is_itself => {
                 let (key, value) = ["id", "name"].iter().find_map(|key| Some((*key, arguments.get(*key)?)))?;
                 let found = scope_rows.among(key, [value]).first().map(|row| (*row).clone());
-                Some(found.ok_or_else(api::no_such_app))
+                Some(found.ok_or_else(codes::no_such_app))
             }
             _ => scope_rows.rows().first().cloned().map(Ok),
         }
@@ -161,7 +161,7 @@ fn all_members(
         match (single_answer(Request { arguments, ..scope.clone() }, observation, facts), &mut all) {
             (Ok(Some(answer)), Some(all)) => all.push(members(app, answer)),
             // Only its creator is sure to be told; and it may be gone since the list was read.
-            (Err(refusal), _) if api::is_forbidden(&refusal) || api::is_absent(&refusal) => {}
+            (Err(refusal), _) if codes::is_forbidden(&refusal) || codes::is_absent(&refusal) => {}
             (Err(refusal), _) => return Err(refusal),
             (Ok(_), _) => all = None,
         }

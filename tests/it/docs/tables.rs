@@ -1,10 +1,10 @@
-//! Tables of the book that say what platforms and kinds know of themselves: their settings, scopes and units.
+//! Tables of the book that say what platforms and kinds know of themselves: their settings, codes, scopes and units.
 
 use std::collections::BTreeMap;
 
 use reconcile::{
     platform,
-    provider::{Kind, ScopeKey},
+    provider::{Kind, ScopeKey, codes::Meaning},
 };
 
 use super::{read, root};
@@ -20,6 +20,10 @@ fn rows() -> BTreeMap<(&'static str, String), Vec<String>> {
             };
             let row = format!("| `{}` | {} |", spec.key(), spec.description);
             rows.entry(("configuration.md", format!("keys: {}", table.trim()))).or_default().push(row);
+        }
+        for row in platform.codes() {
+            let row = format!("| `{}` | {} | {} | {} |", row.code, row.case, row.meaning.word(), row.about);
+            rows.entry(("answers.md", format!("codes: {}", platform.name()))).or_default().push(row);
         }
         for kind in platform.kinds() {
             rows.entry(("plans.md", "scopes".to_owned())).or_default().extend(scope_row(*kind));
@@ -55,4 +59,22 @@ fn tables_say_what_platforms_and_kinds_say_of_themselves() {
         wrong.extend(rows.iter().filter(|row| !is_there(row)).map(|row| format!("{page}, {name}: {row}")));
     }
     assert!(wrong.is_empty(), "these rows are missing:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_of_codes_has_no_other_rows() {
+    let text = read(&root().join("docs/src/answers.md"));
+    for platform in platform::ALL {
+        let (_, rest) = text.split_once(&format!("<!-- codes: {} -->\n", platform.name())).expect("a table");
+        let count = rest.lines().take_while(|line| line.starts_with('|')).count();
+        assert_eq!(count - 2, platform.codes().len(), "{}", platform.name());
+    }
+}
+
+#[test]
+fn every_meaning_is_explained() {
+    let text = read(&root().join("docs/src/answers.md"));
+    for meaning in Meaning::ALL {
+        assert!(text.contains(&format!("\n| {} | ", meaning.word())), "{meaning:?}");
+    }
 }

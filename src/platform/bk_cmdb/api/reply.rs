@@ -6,32 +6,16 @@ use serde_json::{Map, Value};
 
 use super::table;
 use crate::{
-    model::{Refusal, Request, Retry},
-    provider::Reply,
+    model::{Refusal, Request},
+    platform::bk_cmdb::codes::{
+        CODES, FIXED, FORBIDDEN, FRONT, GARBLED, NEWER_READ, NEWER_READ_5XX, NO_ENVELOPE, NO_PATH, NO_ROUTE,
+        REWRITE_FAILED, UNKNOWN_PATH,
+    },
+    provider::{
+        Reply,
+        codes::{Meaning, of_code, of_status},
+    },
 };
-
-/// Codes of limiters.
-const SLOWER: &[i64] = &[1_199_997, 1_306_429, 1_642_901, 1_642_902, 1_642_903, 1_642_904];
-/// Codes after which the same request may well succeed: locks, transactions, hops that could not be reached.
-const PASSING: &[i64] = &[1_199_002, 1_199_065, 1_199_066, 1_113_053, 1_306_201, 1_650_200, 1_650_201, 1_650_401];
-/// Codes that leave open whether a write was carried out.
-const OPEN: &[i64] =
-    &[1_199_002, 1_199_066, 1_199_999, 1_306_000, 1_306_201, 1_306_208, 1_650_200, 1_650_201, 1_650_401];
-/// Codes of the ESB and the gateway for an operation that they do not have.
-const ABSENT: &[i64] = &[1_306_404, NO_ROUTE];
-/// Code of the gateway for a path that it does not know, such as one of another stage.
-const NO_ROUTE: i64 = 1_640_401;
-/// Code of the ESB for an answer of the server that is no JSON.
-const NO_JSON: i64 = 1_306_000;
-/// Code for what has no code of its own. With HTTP 500 it is the server's front: it does not know the path, or could
-/// not reach the service behind it.
-const UNCODED: i64 = 1_199_998;
-/// The server's front on a path that it does not know. Its code does not tell that from a service it cannot reach.
-const NO_PATH: &str = "rewrite request failed";
-/// Code for a field that a template owns.
-const FIXED: i64 = 1_199_083;
-/// Code for a missing permission.
-const FORBIDDEN: i64 = 9_900_403;
 
 /// Reads an answer of any access.
 pub(in crate::platform::bk_cmdb) fn interpret(request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
@@ -40,51 +24,54 @@ pub(in crate::platform::bk_cmdb) fn interpret(request: &Request, reply: &Reply<'
         _ => return Err(Refusal { request_id: id(None, reply), ..bare(request, reply) }),
     };
     // A number that is an HTTP status was put there by something on the way.
-    let code = envelope.code().filter(|code| !open(reply.status) || !(100..600).contains(code));
+    let code = envelope.code().filter(|code| !is_open(reply.status) || !(100..600).contains(code));
     if envelope.0.get("result") == Some(&Value::Bool(true)) && code.unwrap_or(0) == 0 && reply.status < 300 {
         return Ok(envelope.data());
     }
     let message = envelope.message(reply.status);
     let request_id = id(Some(&envelope), reply);
-    // A read that came with a later version and fails in a way that an older server would have too is done in the
-    // older way.
-    let maybe_absent = table::since(request.operation).is_some() && table::is_read(request.operation);
-    let is_absent = match code {
-        Some(NO_JSON) => maybe_absent,
-        Some(UNCODED) => maybe_absent && reply.status >= 500,
-        Some(code) => ABSENT.contains(&code),
-        None => false,
+    let case = |case: &str| match case {
+        NEWER_READ => is_newer_read(request),
+        NEWER_READ_5XX => is_newer_read(request) && reply.status >= 500,
+        UNKNOWN_PATH => message.starts_with(REWRITE_FAILED),
+        FRONT => reply.status >= 500 || envelope.is_esb(),
+        _ => false,
     };
-    if is_absent {
+    let by_status = || of_status(CODES, reply.status, case).map_or(Meaning::Stop, |row| row.meaning);
+    let row = code.and_then(|code| of_code(CODES, &code.to_string(), case));
+    let meaning = match (row, code) {
+        (Some(row), _) if row.meaning == Meaning::Missing || reply.status != 429 => row.meaning,
+        (None, Some(_)) if reply.status != 429 => Meaning::Stop,
+        _ => by_status(),
+    };
+    if meaning == Meaning::Missing {
         let code = code.unwrap_or_default();
-        let is_stage = code == NO_ROUTE && table::since(request.operation).is_none();
+        let is_stage = code == NO_PATH && table::since(request.operation).is_none();
         let message = if is_stage { format!("{message}; check `stage` and `endpoint`") } else { message };
         return Err(Refusal { request_id, ..Refusal::absent(request.operation, &format!("{message} (code {code})")) });
     }
-    if code == Some(UNCODED) && message.starts_with(NO_PATH) {
-        let message = format!("{message}; check `endpoint`: it is the root of the server, without a path");
-        return Err(Refusal { request_id, ..Refusal::new(Some(UNCODED.to_string().into()), message) });
-    }
-    let front = code == Some(UNCODED) && (reply.status >= 500 || envelope.is_esb());
-    let known = |codes: &[i64]| code.is_some_and(|code| codes.contains(&code));
-    let retry = if known(SLOWER) || reply.status == 429 {
-        Retry::Slower(reply.retry_after())
-    } else if known(PASSING) || front || (code.is_none() && open(reply.status)) {
-        wait(reply)
+    let message = if row.is_some_and(|row| row.case == UNKNOWN_PATH) {
+        format!("{message}; check `endpoint`: it is the root of the server, without a path")
     } else {
-        Retry::Never
-    };
-    Err(Refusal {
-        code: code.map(|code| code.to_string().into()),
-        message: match (envelope.needed(), advice(request, code)) {
+        match (envelope.needed(), advice(request, code)) {
             (Some(needed), _) => format!("{message}; needed: {needed}"),
             (None, Some(advice)) => format!("{message}; {advice}"),
             (None, None) => message,
-        },
-        retry,
-        lost: known(OPEN) || front || (code.is_none() && open(reply.status)),
+        }
+    };
+    Err(Refusal {
+        code: code.map(|code| code.to_string().into()),
+        message,
+        retry: meaning.retry(reply.retry_after()),
+        lost: meaning.is_open(),
         request_id,
     })
+}
+
+/// Returns true for a read that came with a later version. One that fails in a way that an older server would have too is
+/// done in the older way.
+fn is_newer_read(request: &Request) -> bool {
+    table::since(request.operation).is_some() && table::is_read(request.operation)
 }
 
 /// Returns what people can do about a refusal that does not say it.
@@ -141,33 +128,29 @@ fn bare(request: &Request, reply: &Reply<'_>) -> Refusal {
     let text: String = String::from_utf8_lossy(reply.body).trim().chars().take(200).collect();
     // The server's front puts the status into the text, and 200 into the status.
     let said = text.split_once(": ").and_then(|(code, _)| code.parse::<u16>().ok());
-    let maybe_absent = table::since(request.operation).is_some() && table::is_read(request.operation);
-    let is_garbled = reply.status == 200 && text.starts_with('{');
-    if matches!(said, Some(404 | 405)) && matches!(reply.status, 200 | 404 | 405) || (maybe_absent && is_garbled) {
+    let case = |case: &str| match case {
+        NO_ROUTE => matches!(said, Some(404 | 405)),
+        GARBLED => is_newer_read(request) && text.starts_with('{'),
+        NO_ENVELOPE => true,
+        _ => false,
+    };
+    let meaning = of_status(CODES, reply.status, case).map_or(Meaning::Stop, |row| row.meaning);
+    if meaning == Meaning::Missing {
         return Refusal::absent(request.operation, &format!("answered `{text}`"));
     }
     let text = if text.is_empty() { "an empty body".to_owned() } else { format!("`{text}`") };
     Refusal {
         code: None,
         message: format!("answered HTTP {} with {text} instead of an envelope", reply.status),
-        retry: match reply.status {
-            429 => Retry::Slower(reply.retry_after()),
-            status if open(status) => wait(reply),
-            _ => Retry::Never,
-        },
-        lost: open(reply.status) || reply.status == 200,
+        retry: meaning.retry(reply.retry_after()),
+        lost: meaning.is_open(),
         request_id: None,
     }
 }
 
-/// Returns true for statuses that anything on the way may give, whether or not the server got the request. A proxy says
-/// 503 too when the connection broke behind it.
-fn open(status: u16) -> bool {
-    matches!(status, 408 | 500..)
-}
-
-fn wait(reply: &Reply<'_>) -> Retry {
-    reply.retry_after().map_or(Retry::Soon, Retry::After)
+/// Returns true for statuses that anything on the way may give, whether or not the server got the request.
+fn is_open(status: u16) -> bool {
+    of_status(CODES, status, |_| false).is_some_and(|row| row.meaning.is_open())
 }
 
 /// The platform's own id of the request.

@@ -32,6 +32,7 @@ use crate::{
     platform::bk_cmdb::{
         api::DATA,
         attribute::{Attribute, Definition, text},
+        codes,
         lookup::{self, PARENT, Selector},
     },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
@@ -41,9 +42,6 @@ use crate::{
 
 /// The field that names an instance; unique within its model.
 pub(super) const NAME: &str = "bk_inst_name";
-
-/// Code of a write whose unique value another object holds.
-pub(super) const DUPLICATED: i64 = 1_199_014;
 
 /// Models that the common API refuses (code 1199084), and what to use instead.
 pub(super) const BUILT_IN: &[(&str, Option<&str>)] = &[
@@ -291,7 +289,7 @@ impl Kind for Instance {
     }
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {
-        refusal.number() == Some(DUPLICATED)
+        codes::is_duplicated(refusal)
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.

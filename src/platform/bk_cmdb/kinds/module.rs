@@ -18,7 +18,7 @@ use self::observe::Services;
 use super::{
     decode_common::{self, business_id, fail_all},
     impact::{HOSTS, SERVICE_INSTANCES},
-    instance::{DUPLICATED, attribute_changes, displays},
+    instance::{attribute_changes, displays},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -29,6 +29,7 @@ use crate::{
     platform::bk_cmdb::{
         api::DATA,
         attribute::text,
+        codes,
         lookup::{self, Businesses},
     },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
@@ -239,7 +240,7 @@ impl Kind for Module {
     }
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {
-        refusal.number() == Some(DUPLICATED)
+        codes::is_duplicated(refusal)
     }
 
     /// `create_module` returns the full row; `update_module` returns nothing.

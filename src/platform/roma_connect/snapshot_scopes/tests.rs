@@ -49,7 +49,7 @@ fn rows_are_narrowed_as_the_server_would() {
     assert_eq!(validate("name", "c"), Some(Ok(json!({"id": "3", "name": "c"}))));
     assert_eq!(validate("id", "1"), Some(Ok(json!({"id": "1", "name": "a"}))));
     assert_eq!(validate("name", "C"), Some(Err(Some("ROMA.00014001".into()))));
-    assert!(api::is_absent(&api::no_such_app()));
+    assert!(codes::is_absent(&codes::no_such_app()));
     // One that was asked for is known to the letter: it may be hidden from the list.
     let itself = request("ValidateRomaApp", json!({"instance_id": "i", "name": "hidden"}));
     let hidden = scope_rows(&json!([{"id": "9", "name": "hidden"}]));

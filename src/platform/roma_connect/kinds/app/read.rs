@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     model::{Refusal, Request},
     platform::roma_connect::{
-        api,
+        codes,
         list::{self, number},
     },
     provider::{Facts, Observation, Read},
@@ -35,7 +35,7 @@ pub(super) fn status<'f>(instance: &str, observation: &mut Observation, facts: &
         let request = Request { operation: "CheckRomaInstanceListV2", arguments, repeatable: true };
         let page = match observation.read(request, facts) {
             Read::Pending => return Ok(None),
-            Read::Failed(refusal) if api::is_forbidden(refusal) => return Ok(Some(Some(""))),
+            Read::Failed(refusal) if codes::is_forbidden(refusal) => return Ok(Some(Some(""))),
             Read::Failed(refusal) => return Err(refusal.clone()),
             Read::Value(page) => page,
         };
@@ -66,7 +66,7 @@ pub(super) fn validate<'f>(
     let arguments = json!({"instance_id": instance, key: value});
     match observation.read(Request { operation: "ValidateRomaApp", arguments, repeatable: true }, facts) {
         Read::Pending => Ok(None),
-        Read::Failed(refusal) if api::is_absent(refusal) || api::is_forbidden(refusal) => Ok(Some(None)),
+        Read::Failed(refusal) if codes::is_absent(refusal) || codes::is_forbidden(refusal) => Ok(Some(None)),
         Read::Failed(refusal) => Err(refusal.clone()),
         Read::Value(app) => Ok(Some(Some(app))),
     }
@@ -86,12 +86,12 @@ pub(super) fn show<'f>(
     match observation.read(Request { operation: "CheckRomaAppDetails", arguments, repeatable: true }, facts) {
         Read::Pending => Ok(None),
         Read::Value(app) => Ok(Some(Ok(app))),
-        Read::Failed(refusal) if api::is_absent(refusal) => Ok(Some(Err(Missing::Gone))),
+        Read::Failed(refusal) if codes::is_absent(refusal) => Ok(Some(Err(Missing::Gone))),
         Read::Failed(refusal) if refusal.lost || refusal.code.is_none() => Err(refusal.clone()),
         Read::Failed(refusal) => match validate(instance, "id", app, observation, facts)? {
             None => Ok(None),
-            Some(None) if api::is_forbidden(refusal) || api::is_invalid(refusal) => Ok(Some(Err(Missing::Gone))),
-            Some(Some(_)) if api::is_forbidden(refusal) => Ok(Some(Err(Missing::Hidden))),
+            Some(None) if codes::is_forbidden(refusal) || codes::is_invalid(refusal) => Ok(Some(Err(Missing::Gone))),
+            Some(Some(_)) if codes::is_forbidden(refusal) => Ok(Some(Err(Missing::Hidden))),
             Some(_) => Err(refusal.clone()),
         },
     }
