@@ -2,6 +2,8 @@
 
 pub mod apply;
 pub mod author;
+mod breaker;
+mod budget;
 mod call_log;
 mod capability;
 pub mod check;

@@ -380,6 +380,8 @@ pub enum Outcome {
     Unknown(String),
     /// Not sent, because something it needs did not come about.
     Skipped(ResourceId),
+    /// Not sent, because nothing answers at its target.
+    Unsent(String),
     /// Not sent, because the run was interrupted.
     Interrupted,
 }
@@ -398,6 +400,7 @@ impl Outcome {
             Self::Refused(_) => "refused",
             Self::Unknown(_) => "unknown",
             Self::Skipped(_) => "skipped",
+            Self::Unsent(_) => "unsent",
             Self::Interrupted => "interrupted",
         }
     }

@@ -100,6 +100,7 @@ impl Shared {
 /// Looks at the objects once and, where the agent enforces, makes them as declared: at those that a save changed, where
 /// the last pass found nothing in the way, else at all.
 pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigger, stop: &CancellationToken) -> Report {
+    shared.connections.iter().for_each(|connection| connection.begin_pass());
     let is_whole = shared.looked().is_whole();
     let part = manifests.changed.as_ref().filter(|_| trigger == Trigger::Change && is_whole);
     // Until it has come to an end, nothing is known to be well.

@@ -24,7 +24,7 @@ pub(super) fn outcome_detail(outcome: &Outcome) -> String {
             fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>().join(", ")
         }
         Outcome::Refused(refusal) => refusal.to_string(),
-        Outcome::NotApplied(why) | Outcome::Unknown(why) => why.clone(),
+        Outcome::NotApplied(why) | Outcome::Unknown(why) | Outcome::Unsent(why) => why.clone(),
         Outcome::Skipped(needed) => format!("{needed} is not as declared"),
         Outcome::Interrupted => "the agent was told to end".to_owned(),
     }
@@ -125,7 +125,7 @@ fn left(outcome: &Outcome) -> State {
         Outcome::AlreadyTrue => State::InSync,
         Outcome::Dropped(_) | Outcome::Overtaken(_) | Outcome::NotApplied(_) | Outcome::Refused(_) => State::Failed,
         Outcome::Unknown(_) => State::Unknown,
-        Outcome::Stale | Outcome::Skipped(_) | Outcome::Interrupted => State::Drifted,
+        Outcome::Stale | Outcome::Skipped(_) | Outcome::Unsent(_) | Outcome::Interrupted => State::Drifted,
     }
 }
 

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::status::Trigger;
 
-/// Time until a pass that failed is made again, doubled with each further one that fails.
+/// Longest time until a pass that failed is made again, doubled with each further one that fails. A random part of its
+/// second half is left out, so that agents which failed together do not come back together.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
 /// Time between two looks at the files where one of them could not be read, or changes may go unnoticed.
@@ -52,7 +53,8 @@ impl Schedule {
     /// Notes that a pass ended.
     pub(super) fn passed(&mut self, failed: bool, now: Instant) {
         self.retry = failed.then(|| self.retry.map_or(FIRST_RETRY, |last| last * 2).min(self.resync));
-        self.next_pass = now + self.retry.unwrap_or(self.resync);
+        let pause = |longest: Duration| (longest / 2) + (longest / 2).mul_f64(fastrand::f64());
+        self.next_pass = now + self.retry.map_or(self.resync, pause);
     }
 }
 
@@ -64,18 +66,20 @@ mod tests {
     async fn failures_come_again_ever_later() {
         let now = Instant::now();
         let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), now);
-        let mut waits = |results: &[bool]| -> Vec<u64> {
-            let wait = |failed: &bool| {
-                schedule.passed(*failed, now);
-                (schedule.next_pass().0 - now).as_secs()
-            };
-            results.iter().map(wait).collect()
+        let mut passed = |failed: bool, expected: u64| {
+            schedule.passed(failed, now);
+            let (pause, longest) = (schedule.next_pass().0 - now, Duration::from_secs(expected));
+            let shortest = if failed { longest / 2 } else { longest };
+            assert!(shortest <= pause && pause <= longest, "{pause:?} of {longest:?}");
         };
-        assert_eq!(waits(&[true, true, true, true, true, true]), [5, 10, 20, 40, 60, 60]);
-        assert_eq!(waits(&[false, true, true]), [60, 5, 10]);
+        [5, 10, 20, 40, 60, 60].into_iter().for_each(|expected| passed(true, expected));
+        passed(false, 60);
+        passed(true, 5);
+        passed(true, 10);
         schedule.changed();
         schedule.passed(true, now);
-        assert_eq!(schedule.next_pass(), (now + Duration::from_secs(5), Trigger::Retry));
+        let (next, trigger) = schedule.next_pass();
+        assert!(next <= now + Duration::from_secs(5) && trigger == Trigger::Retry, "{trigger:?}");
         schedule.passed(false, now);
         assert_eq!(schedule.next_pass(), (now + Duration::from_mins(1), Trigger::Resync));
     }

@@ -216,6 +216,12 @@ impl<'a> Run<'a> {
     }
 
     async fn batch(&mut self, calls: &[&'a Call], stale: bool) {
+        if let Some(refusal) = self.writer.down() {
+            for id in calls.iter().flat_map(|call| &call.serves) {
+                self.finish(id, Outcome::Unsent(refusal.message.clone()), Duration::ZERO);
+            }
+            return;
+        }
         let mut ready = Vec::new();
         for call in calls {
             match self.request(call) {
@@ -291,6 +297,13 @@ impl<'a> Run<'a> {
         for Transmission { call, request, result, took } in sent {
             let answer = match result {
                 SendResult::Answered(answer) => Some(answer),
+                SendResult::Down(refusal) => {
+                    for id in &call.serves {
+                        let outcome = self.unsent(id, &refusal);
+                        self.finish(id, outcome, took);
+                    }
+                    continue;
+                }
                 // A refusal says more than that it was not sent once more.
                 SendResult::Stopped => call.serves.iter().find_map(|id| self.refused.remove(id)).map(Err),
                 SendResult::Late(refusal) => {

@@ -20,6 +20,8 @@ use tokio::time::Instant;
 pub use self::access::{ReadSource, Reader, Writer};
 pub use self::shared::Shared;
 use super::{
+    breaker::{CircuitBreaker, Passage},
+    budget::RetryBudget,
     call_log::{CallRecord, without_query},
     capability::Probes,
     limit::{AdaptiveLimiter, ConcurrencyLimiter, IntervalLimiter},
@@ -70,6 +72,10 @@ pub struct Connection {
     suppressed: Mutex<HashSet<String>>,
     /// Something has answered there.
     reached: AtomicBool,
+    /// Where nothing answers, nothing more is sent.
+    breaker: CircuitBreaker,
+    /// The repeats that are left.
+    budget: RetryBudget,
     /// The rate that the platform's refusals tell.
     limit: AdaptiveLimiter,
     probes: Probes,
@@ -94,6 +100,7 @@ impl Connection {
         let pace = target.rate.map(IntervalLimiter::per_second);
         let (session, probes, limit) =
             (Session::default(), Probes::default(), AdaptiveLimiter::new(target.name.clone()));
+        let (breaker, budget) = (CircuitBreaker::new(target.name.clone()), RetryBudget::default());
         Arc::new(Self {
             target,
             shared,
@@ -105,6 +112,8 @@ impl Connection {
             suppressed: Mutex::default(),
             settings: OnceLock::new(),
             reached: AtomicBool::new(false),
+            breaker,
+            budget,
             slow: Notice::default(),
         })
     }
@@ -112,6 +121,11 @@ impl Connection {
     /// Returns the target.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Notes that a new pass over the objects begins: it gets a budget of its own for repeated requests.
+    pub fn begin_pass(&self) {
+        self.budget.reset();
     }
 
     /// Returns the way to use it that cannot write.
@@ -129,15 +143,27 @@ impl Connection {
         let group = self.target.platform.group(request);
         let group = group.map(|group| self.shared.group(self.target.platform.name(), group, self.target.concurrency));
         let permit = async {
-            let own = match &group {
-                Some(group) => group.turn().await,
-                None => self.own.turn().await,
+            let (own, passage) = loop {
+                // Whoever waits for a probe holds no turn that other targets may need.
+                match (window, self.breaker.down()) {
+                    (_, Some(refusal)) => return Err(Hindrance::Down(refusal)),
+                    // Its object is read again before it leaves, and that read is the probe.
+                    (Some(_), None) if self.breaker.is_open() => return Err(Hindrance::Outage),
+                    _ => self.breaker.ready().await.map_err(Hindrance::Down)?,
+                }
+                let own = match &group {
+                    Some(group) => group.turn().await,
+                    None => self.own.turn().await,
+                };
+                if let Some(passage) = self.breaker.pass(window.is_some()) {
+                    break (own, passage);
+                }
             };
-            let permit = self.limit.permit().await?;
+            let permit = self.limit.permit().await.map_err(Hindrance::Refused)?;
             if let Some(pace) = &self.pace {
                 pace.permit(&self.target.name).await;
             }
-            Ok((permit, own, self.session.get(self).await?))
+            Ok((passage, permit, own, self.session.get(self).await.map_err(Hindrance::Refused)?))
         };
         let permit = match window {
             None => permit.await,
@@ -148,11 +174,15 @@ impl Connection {
                 permit = permit => permit,
             },
         };
-        let (permit, own, held) = match permit {
+        let (passage, permit, own, held) = match permit {
             Ok(permit) => permit,
-            Err(refusal) => return SendResult::Answered(Err(Refusal { retry: Retry::Never, ..refusal })),
+            Err(Hindrance::Down(refusal)) => return SendResult::Down(refusal),
+            Err(Hindrance::Outage) => return SendResult::Late(None),
+            Err(Hindrance::Refused(refusal)) => {
+                return SendResult::Answered(Err(Refusal { retry: Retry::Never, ..refusal }));
+            }
         };
-        let answer = self.send(request, window, held).await.transpose();
+        let answer = self.send(request, window, (held, &passage)).await.transpose();
         let Some(answer) = answer.map(|answer| answer.map_err(bounded)) else {
             let is_stopped = window.is_some_and(|window| window.stop.is_cancelled());
             return if is_stopped { SendResult::Stopped } else { SendResult::Late(None) };
@@ -174,26 +204,24 @@ impl Connection {
         &self,
         request: &Request,
         window: Option<SendWindow<'_>>,
-        held: Arc<Held>,
+        (held, passage): (Arc<Held>, &Passage<'_>),
     ) -> Result<Option<(Value, Duration)>, Refusal> {
-        let (refusal, credential_status) = match self.send_once(request, window, &held).await {
-            Err((refusal, credential_status)) if credential_status != CredentialStatus::Sound => {
-                (refusal, credential_status)
-            }
-            other => return other.map_err(|(refusal, _)| refusal),
+        let Failure { refusal, credentials, .. } = match self.send_once(request, window, (&held, passage)).await {
+            Err(failure) if failure.credentials != CredentialStatus::Sound => failure,
+            other => return other.map_err(|failure| failure.refusal),
         };
-        if credential_status == CredentialStatus::Rejected {
+        if credentials == CredentialStatus::Rejected {
             self.session.reject(&held).await;
             return Err(refusal);
         }
         let renewed = self.session.renew(&held, &refusal, self).await?;
-        match self.send_once(request, window, &renewed).await {
-            Err((refusal, CredentialStatus::Stale)) => {
+        match self.send_once(request, window, (&renewed, passage)).await {
+            Err(Failure { refusal, credentials: CredentialStatus::Stale, .. }) => {
                 // Tells all others too. What it returns is another's newer session at best: this one has had its turn.
                 let _ = self.session.renew(&renewed, &refusal, self).await;
                 Err(refusal)
             }
-            other => other.map_err(|(refusal, _)| refusal),
+            other => other.map_err(|failure| failure.refusal),
         }
     }
 
@@ -201,8 +229,8 @@ impl Connection {
         &self,
         request: &Request,
         window: Option<SendWindow<'_>>,
-        held: &Held,
-    ) -> Result<Option<(Value, Duration)>, (Refusal, CredentialStatus)> {
+        (held, passage): (&Held, &Passage<'_>),
+    ) -> Result<Option<(Value, Duration)>, Failure> {
         let platform = self.target.platform;
         // Asked behind all waiting.
         let prepare = |stamp: RequestContext<'_>| match window {
@@ -211,8 +239,14 @@ impl Connection {
         };
         let read = |reply: &Reply<'_>| platform.interpret(request, reply);
         let outcome = self.attempt(&held.endpoint, request.operation, window, &prepare, &read).await;
-        if matches!(outcome, Ok(Some(_))) {
-            self.session.worked();
+        match &outcome {
+            Ok(Some(_)) => {
+                self.session.worked();
+                passage.answered();
+            }
+            Err(failure) if failure.is_outage() => passage.failed(&failure.refusal),
+            Err(failure) if failure.answer != Answered::NotSent => passage.answered(),
+            Ok(None) | Err(_) => {}
         }
         outcome
     }
@@ -225,8 +259,7 @@ impl Connection {
         window: Option<SendWindow<'_>>,
         prepare: &(dyn Fn(RequestContext<'_>) -> Result<Option<Prepared>, Refusal> + Sync),
         read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
-    ) -> Result<Option<(T, Duration)>, (Refusal, CredentialStatus)> {
-        let sound = |refusal: Refusal| (refusal, CredentialStatus::Sound);
+    ) -> Result<Option<(T, Duration)>, Failure> {
         let breaker = self.target.platform.locked_key(endpoint).map(|key| self.shared.turnstiles.of(key));
         let permit = async {
             let pass = match &breaker {
@@ -249,11 +282,11 @@ impl Connection {
                 permit = permit => permit,
             },
         };
-        let (pass, _all) = permit.map_err(sound)?;
+        let (pass, _all) = permit.map_err(Failure::not_sent)?;
         let request_id = request_id();
         // Behind all waiting: signatures hold the time.
         let stamp = RequestContext { request_id: &request_id, now: clock::now() };
-        let Some(prepared) = prepare(stamp).map_err(sound)? else { return Ok(None) };
+        let Some(prepared) = prepare(stamp).map_err(Failure::not_sent)? else { return Ok(None) };
         let (start, method, url) = (Instant::now(), prepared.method.as_str(), without_query(&prepared.url));
         let attempt = self.shared.counters.start(&self.target.name, operation, window.is_some());
         let answer = self.transmit(operation, prepared).await;
@@ -306,9 +339,11 @@ impl Connection {
             (Some(pass), ..) if answered => pass.worked(),
             _ => {}
         }
-        outcome
-            .map(|outcome| Some((outcome, took)))
-            .map_err(|refusal| (refusal, credential_status.unwrap_or(CredentialStatus::Sound)))
+        outcome.map(|outcome| Some((outcome, took))).map_err(|refusal| Failure {
+            refusal,
+            credentials: credential_status.unwrap_or(CredentialStatus::Sound),
+            answer: if answered { Answered::Yes } else { Answered::No },
+        })
     }
 
     /// Sends what was prepared; an answer that takes long is announced.
@@ -350,6 +385,7 @@ impl Connection {
     }
 
     async fn exchange_patiently(&self, request: &Request, window: Option<SendWindow<'_>>) -> SendResult {
+        self.budget.deposit();
         let mut waits = waits();
         let mut patience = Patience::default();
         let mut last = None;
@@ -359,9 +395,10 @@ impl Connection {
                 // A refusal says more than that it was not sent once more.
                 SendResult::Stopped => return last.map_or(SendResult::Stopped, |last| SendResult::Answered(Err(last))),
                 SendResult::Late(_) => return SendResult::Late(last),
-                answered @ SendResult::Answered(Ok(_)) => return answered,
+                answered @ (SendResult::Answered(Ok(_)) | SendResult::Down(_)) => return answered,
             };
-            if patience.lasts(&refusal) {
+            let is_repeatable = window.is_none() || !refusal.lost;
+            if patience.lasts(&refusal) || is_repeatable && is_outage(&refusal) && self.breaker.is_open() {
                 // It goes back into the line, which knows when.
                 self.shared.counters.retry(&self.target.name);
                 last = Some(refusal);
@@ -370,6 +407,9 @@ impl Connection {
             let Some(pause) = wait(&refusal, &mut waits, window.is_none()) else {
                 return SendResult::Answered(Err(refusal));
             };
+            if !self.budget.withdraw() {
+                return SendResult::Answered(Err(unrepeated(refusal)));
+            }
             let (target, operation) = (&*self.target.name, request.operation);
             self.shared.counters.retry(&self.target.name);
             tracing::warn!(target, operation, %refusal, "sent again in {}", until(pause));
@@ -384,6 +424,63 @@ impl Connection {
             }
         }
     }
+}
+
+/// A reason why a request did not leave.
+enum Hindrance {
+    /// Nothing answers at the target, and it was waited for long enough.
+    Down(Refusal),
+    /// It is a write, and nothing answers at the target just now.
+    Outage,
+    /// The target refuses requests for now, or its settings or credentials cannot be used.
+    Refused(Refusal),
+}
+
+/// The state of the answer to one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    /// Nothing was sent.
+    NotSent,
+    /// Something answered.
+    Yes,
+    /// Nothing did.
+    No,
+}
+
+/// An attempt that failed.
+struct Failure {
+    refusal: Refusal,
+    credentials: CredentialStatus,
+    answer: Answered,
+}
+
+impl Failure {
+    fn not_sent(refusal: Refusal) -> Self {
+        Self { refusal, credentials: CredentialStatus::Sound, answer: Answered::NotSent }
+    }
+
+    /// Returns true if it says that the target cannot be reached. A handshake that fails or a proxy that refuses leaves no
+    /// doubt about that, and nothing was sent.
+    fn is_outage(&self) -> bool {
+        match self.answer {
+            Answered::NotSent => false,
+            Answered::Yes => is_outage(&self.refusal),
+            Answered::No => is_outage(&self.refusal) || !self.refusal.lost,
+        }
+    }
+}
+
+/// Returns true if a refusal is by something in front of the platform that could not reach it, or if nothing answered at
+/// all. The platform's own codes and limiters prove that it is there.
+fn is_outage(refusal: &Refusal) -> bool {
+    !refusal.has_own_code() && matches!(refusal.retry, Retry::Soon | Retry::Once | Retry::After(_))
+}
+
+/// Returns a refusal of a request that is not repeated, because too many others were.
+fn unrepeated(refusal: Refusal) -> Refusal {
+    let message =
+        format!("{}; not sent again: this run has repeated too many requests to this target", refusal.message);
+    Refusal { message, ..refusal }
 }
 
 /// Returns a refusal as the platform's answer without secrets tells it: an answer may quote what was sent, and is cut

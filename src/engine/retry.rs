@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
 use super::{limit::PATIENCE, notice::LONGEST_WAIT};
@@ -14,23 +13,24 @@ use crate::model::{Refusal, Retry};
 /// Most attempts at one request.
 const ATTEMPTS: usize = 6;
 
+/// Bounds of the pauses between attempts: the first and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
 /// Most refusals for its rate that a request gets after [`PATIENCE`].
 const REFUSALS: usize = 20;
 
-/// The waits between attempts: doubling from 0.5 s to 30 s, with jitter, so that clients spread.
-pub(super) fn waits() -> Waits {
-    let backoff = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(Duration::from_secs(30))
-        .with_max_times(ATTEMPTS - 1)
-        .with_jitter()
-        .build();
-    Waits { backoff, taken: 0 }
+/// Returns a random time up to a bound ("full jitter"), so that clients that failed together do not come back together.
+pub(super) fn jittered(bound: Duration) -> Duration {
+    bound.mul_f64(fastrand::f64())
 }
 
-/// The waits that are left for one request.
+/// Returns the pauses between attempts at a request: random up to a bound that doubles from 1 s to 30 s.
+pub(super) fn waits() -> Waits {
+    Waits { taken: 0 }
+}
+
+/// The pauses that are left for one request.
 pub(super) struct Waits {
-    backoff: ExponentialBackoff,
     taken: usize,
 }
 
@@ -38,8 +38,10 @@ impl Iterator for Waits {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
+        let doubled = u32::try_from(self.taken).ok().filter(|_| self.taken < ATTEMPTS - 1)?;
         self.taken += 1;
-        self.backoff.next()
+        let (first, longest) = PAUSES;
+        Some(jittered(first.saturating_mul(2_u32.saturating_pow(doubled)).min(longest)))
     }
 }
 
@@ -108,6 +110,20 @@ mod tests {
         check(Retry::Once, false, true, true);
         check(Retry::Slower(None), false, true, false);
         assert_eq!(waits().count(), ATTEMPTS - 1);
+    }
+
+    #[test]
+    fn pauses_are_random_below_a_bound_that_doubles() {
+        let mut longest = [Duration::ZERO; ATTEMPTS - 1];
+        for _ in 0..1_000 {
+            for (longest, pause) in longest.iter_mut().zip(waits()) {
+                *longest = pause.max(*longest);
+            }
+        }
+        for (longest, bound) in longest.into_iter().zip([1, 2, 4, 8, 16]) {
+            let bound = Duration::from_secs(bound);
+            assert!(bound.mul_f64(0.9) < longest && longest < bound, "{longest:?} of {bound:?}");
+        }
     }
 
     #[test]

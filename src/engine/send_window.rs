@@ -27,6 +27,8 @@ impl SendWindow<'_> {
 pub enum SendResult {
     /// It was sent, and this is the answer.
     Answered(Result<Value, Refusal>),
+    /// It was not sent, or not once more, because nothing answers at the target.
+    Down(Refusal),
     /// It was not sent, because the run is to end.
     Stopped,
     /// It was not sent, or not once more after this refusal, because its time was over.

@@ -169,7 +169,7 @@ impl Entry {
     pub fn finished(change: &Change, outcome: &Outcome) -> Self {
         let detail = match outcome {
             Outcome::Refused(refusal) => Some(refusal.to_string()),
-            Outcome::NotApplied(why) | Outcome::Unknown(why) => Some(why.clone()),
+            Outcome::NotApplied(why) | Outcome::Unknown(why) | Outcome::Unsent(why) => Some(why.clone()),
             Outcome::Skipped(needed) => Some(format!("{needed} is not as declared")),
             Outcome::Normalised(fields) | Outcome::Dropped(fields) | Outcome::Overtaken(fields) => {
                 Some(fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>().join(", "))

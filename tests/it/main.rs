@@ -30,6 +30,7 @@ mod mutation;
 mod network;
 mod new_platform;
 mod online;
+mod outage;
 mod overlays;
 mod plan;
 mod policy;

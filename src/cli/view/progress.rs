@@ -131,8 +131,8 @@ impl<'a> Progress<'a> {
             }
             Event::Finished(change, outcome, took) => {
                 self.open().remove(&change.id);
-                // Changes that an interruption kept from being sent are listed at the end.
-                let is_told = **outcome != Outcome::Interrupted;
+                // Changes that an interruption or an outage kept from being sent are listed at the end.
+                let is_told = !matches!(outcome, Outcome::Interrupted | Outcome::Unsent(_));
                 let line = || text::finished(change, outcome, *took, &change.origin, self.sources);
                 match &self.bar {
                     Some(Shown(bar)) => {

@@ -87,7 +87,8 @@ fn about(rule: &str) -> String {
         "drift-or-edit" => "What differs, and nothing tells which side of it moved".to_owned(),
         "unread" => "An object could not be read".to_owned(),
         "blocked" => "An object is blocked, because what it needs is wrong or unknown".to_owned(),
-        "stale" | "dropped" | "overtaken" | "not_applied" | "refused" | "unknown" | "skipped" | "interrupted" => {
+        "stale" | "dropped" | "overtaken" | "not_applied" | "refused" | "unknown" | "skipped" | "unsent"
+        | "interrupted" => {
             format!("A change was not made: {rule}")
         }
         code => {

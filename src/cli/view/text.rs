@@ -279,8 +279,13 @@ impl<'a> Writer<'a> {
         let so = outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::AlreadyTrue).count();
         let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count() - so;
         let mut others: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut unsent: BTreeMap<&str, Vec<&ResourceId>> = BTreeMap::new();
         for (id, outcome) in outcomes {
-            if let Some(what) = trouble(outcome) {
+            if let Outcome::Unsent(why) = outcome {
+                // The same is true of all others of the target.
+                *others.entry(outcome.name()).or_default() += 1;
+                unsent.entry(why).or_default().push(id);
+            } else if let Some(what) = trouble(outcome) {
                 *others.entry(outcome.name()).or_default() += 1;
                 let sign = self.styled("✗", REMOVED);
                 self.plain(&format!("{sign} {}: {}", line(&id.to_string()), line(&what)));
@@ -290,6 +295,10 @@ impl<'a> Writer<'a> {
                     self.plain(&format!("  {}: {path} is kept as {kept}", line(&id)));
                 }
             }
+        }
+        for (why, ids) in unsent {
+            let sign = self.styled("✗", REMOVED);
+            self.plain(&format!("{sign} {}: not sent: {}", line(&some(&ids)), line(why)));
         }
         let so = if so == 0 { String::new() } else { format!(", {so} already as declared") };
         let others = others.iter().fold(so, |text, (what, count)| format!("{text}, {count} {what}"));
@@ -379,6 +388,7 @@ pub(in crate::cli) fn trouble(outcome: &Outcome) -> Option<String> {
         Outcome::Unknown(why) if why.starts_with("not sent") => Some(why.clone()),
         Outcome::Unknown(why) => Some(format!("whether it was done is unknown: {why}")),
         Outcome::Skipped(because) => Some(format!("not sent, because {because} did not come about")),
+        Outcome::Unsent(why) => Some(format!("not sent: {why}")),
         Outcome::Interrupted => Some("not sent: the run was interrupted".to_owned()),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Run;
 use crate::{
-    model::{Action, Call, ObservedState, Outcome, Request, ResourceId},
+    model::{Action, Call, ObservedState, Outcome, Refusal, Request, ResourceId},
     plan::precondition::precondition_holds,
 };
 
@@ -28,6 +28,7 @@ impl<'a> Run<'a> {
                 (Outcome::Stale, _) => {
                     Outcome::Unknown("its answer was lost, and it has changed since: it was not sent again".to_owned())
                 }
+                (Outcome::Unsent(why), _) => lost_and_down(&why),
                 (other, _) => other,
             })
         })
@@ -66,6 +67,9 @@ impl<'a> Run<'a> {
         let (kind, desired) = (self.kind(id)?, self.desired.get(id)?);
         match (self.state.facts.observed(id), now) {
             (Some(before), Some(now)) if precondition_holds(kind, desired, before, now) => None,
+            (_, Some(ObservedState::Unknown(_))) if let Some(refusal) = self.writer.down() => {
+                Some(self.unsent(id, &refusal))
+            }
             (_, Some(ObservedState::Unknown(why))) => {
                 Some(Outcome::Unknown(format!("not sent, for it could not be read again: {why}")))
             }
@@ -73,4 +77,18 @@ impl<'a> Run<'a> {
             _ => Some(self.already(id, now).unwrap_or(Outcome::Stale)),
         }
     }
+
+    /// Returns the outcome of a change whose call is not sent, or not once more, because nothing answers.
+    pub(super) fn unsent(&self, id: &ResourceId, refusal: &Refusal) -> Outcome {
+        if self.losses.contains_key(id) {
+            lost_and_down(&refusal.message)
+        } else {
+            Outcome::Unsent(refusal.message.clone())
+        }
+    }
+}
+
+/// Returns the outcome of a change whose answer was lost, and which cannot be looked up, because nothing answers.
+fn lost_and_down(why: &str) -> Outcome {
+    Outcome::Unknown(format!("its answer was lost, and it could not be looked up: {why}"))
 }

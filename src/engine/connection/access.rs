@@ -69,6 +69,7 @@ impl Reader {
         }
         match self.connection.send_until_settled(request, None).await {
             SendResult::Answered(answer) => answer,
+            SendResult::Down(refusal) => Err(refusal),
             SendResult::Stopped | SendResult::Late(_) => Err(Refusal::new(None, "it was not sent")),
         }
     }
@@ -82,6 +83,11 @@ impl Writer {
     /// Returns the part of it that cannot write.
     pub fn reader(&self) -> Reader {
         self.0.reader()
+    }
+
+    /// Returns the refusal of requests that are not sent, because nothing answers at the target.
+    pub fn down(&self) -> Option<Refusal> {
+        self.0.breaker.down()
     }
 
     /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not

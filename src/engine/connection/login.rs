@@ -40,7 +40,7 @@ impl Source for Connection {
         loop {
             let refusal = match self.attempt(endpoint, operation, None, &prepare, &read).await {
                 Ok(grant) => return Ok(grant.map(|(grant, _)| grant)),
-                Err((refusal, _)) => bounded(refusal),
+                Err(failure) => bounded(failure.refusal),
             };
             let Some(pause) = wait_for_login(&refusal, &mut waits) else { return Err(refusal) };
             let target = &*self.target.name;
