@@ -49,6 +49,8 @@ impl Record {
         let (audit_type, resource_type) = match subject.model {
             "module" => ("business_resource", "module"),
             "set" => ("business_resource", "set"),
+            "service_instance" => ("business_resource", "service_instance"),
+            "host" => ("host", "host"),
             "biz" => ("business", "business"),
             _ => ("model_instance", "model_instance"),
         };

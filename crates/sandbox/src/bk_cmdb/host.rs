@@ -7,9 +7,12 @@ use serde_json::{Map, Value};
 use super::{
     args::Args,
     call::Call,
+    filter::Filter,
+    page::matching,
     refusal::{Outcome, Refusal, Reply},
     row::Row,
-    world::World,
+    service_instance,
+    world::{Place, World},
 };
 
 /// A module with its set and business.
@@ -38,8 +41,14 @@ fn hosts(args: &Args) -> Result<Vec<i64>, Refusal> {
     if ids.is_empty() { Err(Refusal::new(1_199_031, "'audit server' initialization failed")) } else { Ok(ids) }
 }
 
+/// Returns the pairs of a host.
+fn pairs(world: &World, host: i64) -> Vec<(i64, Arc<Row>)> {
+    let ids = world.tables.host_relations.ids("bk_host_id", &[host.into()]).unwrap_or_default();
+    ids.into_iter().filter_map(|id| Some((id, world.tables.host_relations.get(id)?.clone()))).collect()
+}
+
 fn is_in(world: &World, host: i64, wanted: impl Fn(&Row) -> bool) -> bool {
-    world.tables.host_relations.iter().any(|pair| pair.int("bk_host_id") == host && wanted(pair))
+    pairs(world, host).iter().any(|(_, pair)| wanted(pair))
 }
 
 /// Refuses hosts that are not there or not in the business.
@@ -54,21 +63,29 @@ fn check_owner(world: &World, business: i64, hosts: &[i64]) -> Result<(), Refusa
     Ok(())
 }
 
+fn pair(host: i64, home: Home) -> Row {
+    Row::of([
+        ("bk_host_id", host.into()),
+        ("bk_module_id", home.module.into()),
+        ("bk_set_id", home.set.into()),
+        ("bk_biz_id", home.business.into()),
+    ])
+}
+
 /// Moves hosts to one module, out of all others. Their service instances go.
-fn move_to(world: &mut World, hosts: &[i64], home: Home) {
-    let moved = |row: &Arc<Row>| hosts.contains(&row.int("bk_host_id"));
-    let mut relations: Vec<Arc<Row>> = world.tables.host_relations.iter().filter(|row| !moved(row)).cloned().collect();
-    relations.extend(hosts.iter().map(|host| {
-        Arc::new(Row::of([
-            ("bk_host_id", (*host).into()),
-            ("bk_module_id", home.module.into()),
-            ("bk_set_id", home.set.into()),
-            ("bk_biz_id", home.business.into()),
-        ]))
-    }));
-    let services = world.tables.service_instances.as_ref();
-    let services = services.map(|rows| rows.iter().filter(|row| !moved(row)).cloned().collect());
-    world.rehouse(relations, services);
+fn move_to(world: &mut World, call: &Call, hosts: &[i64], home: Home) {
+    for host in hosts {
+        for (id, _) in pairs(world, *host) {
+            world.put(Place::HostRelations, id, None);
+        }
+        let of_host = Filter::equal("bk_host_id", *host);
+        let instances: Vec<Arc<Row>> =
+            matching(&world.tables.service_instances, &of_host).into_iter().cloned().collect();
+        for row in instances {
+            service_instance::remove(world, call, &row);
+        }
+        world.append(Place::HostRelations, pair(*host, home));
+    }
 }
 
 fn to_built_in(world: &mut World, call: &Call, default: i64) -> Outcome {
@@ -77,7 +94,7 @@ fn to_built_in(world: &mut World, call: &Call, default: i64) -> Outcome {
     let hosts = hosts(&args)?;
     let home = built_in(world, business, default)?;
     check_owner(world, business, &hosts)?;
-    move_to(world, &hosts, home);
+    move_to(world, call, &hosts, home);
     Ok(Reply::Nothing)
 }
 
@@ -113,7 +130,7 @@ pub(super) fn to_pool(world: &mut World, call: &Call) -> Outcome {
     if hosts.iter().any(|host| !is_in(world, *host, built_in)) {
         return Err(elsewhere(&hosts));
     }
-    move_to(world, &hosts, POOL);
+    move_to(world, call, &hosts, POOL);
     Ok(Reply::Nothing)
 }
 
@@ -125,7 +142,7 @@ pub(super) fn from_pool(world: &mut World, call: &Call) -> Outcome {
     if hosts.iter().any(|host| !is_in(world, *host, |pair| pair.int("bk_biz_id") == POOL.business)) {
         return Err(elsewhere(&hosts));
     }
-    move_to(world, &hosts, home);
+    move_to(world, call, &hosts, home);
     Ok(Reply::Nothing)
 }
 
@@ -134,14 +151,13 @@ pub(super) fn of_set_to_idle(world: &mut World, call: &Call) -> Outcome {
     let args = call.args()?;
     let (business, set, module) = (args.int("bk_biz_id")?, args.int("bk_set_id")?, args.int("bk_module_id")?);
     let home = built_in(world, business, 1)?;
-    let inside = |pair: &Row| {
-        pair.int("bk_biz_id") == business
-            && pair.int("bk_set_id") == set
-            && (module == 0 || pair.int("bk_module_id") == module)
-    };
-    let pairs = world.tables.host_relations.iter().filter(|pair| inside(pair));
-    let hosts: std::collections::BTreeSet<i64> = pairs.map(|pair| pair.int("bk_host_id")).collect();
-    move_to(world, &hosts.into_iter().collect::<Vec<_>>(), home);
+    let mut inside = Filter::equal("bk_biz_id", business).and(Filter::equal("bk_set_id", set));
+    if module != 0 {
+        inside = inside.and(Filter::equal("bk_module_id", module));
+    }
+    let pairs = matching(&world.tables.host_relations, &inside);
+    let hosts: std::collections::BTreeSet<i64> = pairs.iter().map(|pair| pair.int("bk_host_id")).collect();
+    move_to(world, call, &hosts.into_iter().collect::<Vec<_>>(), home);
     Ok(Reply::Nothing)
 }
 

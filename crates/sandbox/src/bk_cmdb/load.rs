@@ -257,14 +257,16 @@ impl<'a> Loader<'a> {
         ] {
             least.insert(name.to_owned(), above(table));
         }
-        let above_rows = |rows: &[Arc<Row>], key: &str| rows.iter().map(|row| row.int(key) + 1).max().unwrap_or(1);
-        let services = tables.service_instances.as_deref().unwrap_or_default();
-        let processes = services.iter().flat_map(|row| process_ids(row)).max().unwrap_or(0);
-        least.insert("attribute".to_owned(), above(&tables.attributes));
-        least.insert("object".to_owned(), above(&tables.objects));
-        least.insert("set_template".to_owned(), above_rows(&tables.set_templates, "id"));
-        least.insert("service_template_attribute".to_owned(), above_rows(&tables.template_attributes, "id"));
-        least.insert("service_instance".to_owned(), above_rows(services, "id"));
+        let processes = tables.service_instances.rows().flat_map(|(_, row)| process_ids(row)).max().unwrap_or(0);
+        for (name, table) in [
+            ("attribute", &tables.attributes),
+            ("object", &tables.objects),
+            ("set_template", &tables.set_templates),
+            ("service_template_attribute", &tables.template_attributes),
+            ("service_instance", &tables.service_instances),
+        ] {
+            least.insert(name.to_owned(), above(table));
+        }
         least.insert("process".to_owned(), processes + 1);
         let common = |model: &str| !INNER.contains(&model);
         for (model, table) in &tables.instances {

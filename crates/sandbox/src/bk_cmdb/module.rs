@@ -188,8 +188,8 @@ fn check_templates(old: &Row, sent: &mut Map<String, Value>) -> Result<(), Refus
 
 /// The attributes that a service template configures, with their values.
 fn configured(world: &World, template: i64) -> impl Iterator<Item = (String, Value)> {
-    let rows = world.tables.template_attributes.iter().filter(move |row| row.int("service_template_id") == template);
-    rows.filter_map(|row| {
+    let of_template = Filter::equal("service_template_id", template);
+    matching(&world.tables.template_attributes, &of_template).into_iter().filter_map(|row| {
         let attribute = world.tables.attributes.get(row.int("bk_attribute_id"))?;
         Some((attribute.text("bk_property_id").to_owned(), row.get("bk_property_value").cloned()?))
     })
@@ -396,7 +396,7 @@ fn insert(
 /// Removes a module: refused for built-in ones and over hosts; a missing one is a success.
 pub(super) fn remove(world: &mut World, call: &Call, row: &Arc<Row>) -> Result<(), Refusal> {
     let id = row.int("bk_module_id");
-    if world.tables.host_relations.iter().any(|pair| pair.int("bk_module_id") == id) {
+    if !matching(&world.tables.host_relations, &Filter::equal("bk_module_id", id)).is_empty() {
         return Err(Refusal::new(1_101_030, "Having hosts under the target, deleting forbidden"));
     }
     let (name, business) = (row.text("bk_module_name"), Some(row.int("bk_biz_id")));

@@ -44,21 +44,19 @@ pub(super) fn save(world: &World) -> Value {
     ] {
         state.insert(name.to_owned(), rows(table));
     }
-    if !tables.host_relations.is_empty() {
-        let pairs = tables.host_relations.iter().map(|row| row.to_value()).collect();
-        state.insert("host_relations".to_owned(), Value::Array(pairs));
-    }
-    for (name, rows) in [
+    for (name, table) in [
         ("service_template_attributes", &tables.template_attributes),
         ("set_templates", &tables.set_templates),
         ("set_template_service_templates", &tables.set_template_members),
+        ("host_relations", &tables.host_relations),
     ] {
-        if !rows.is_empty() {
-            state.insert(name.to_owned(), rows.iter().map(|row| row.to_value()).collect());
+        if table.len() > 0 {
+            state.insert(name.to_owned(), rows(table));
         }
     }
-    if let Some(rows) = &tables.service_instances {
-        state.insert("service_instances".to_owned(), rows.iter().map(|row| row.to_value()).collect());
+    // Without the section every host would get its service instances anew.
+    if tables.service_instances.len() > 0 || tables.host_relations.len() > 0 {
+        state.insert("service_instances".to_owned(), rows(&tables.service_instances));
     }
     let mut quoted: Map<String, Value> = Map::new();
     for ((model, property), rows_of) in tables.quoted.iter().filter(|(_, quoted)| quoted.table.len() > 0) {

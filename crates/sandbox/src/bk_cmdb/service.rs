@@ -79,8 +79,9 @@ pub(super) fn attributes(_: &World, tables: &Tables, call: &Call) -> Outcome {
         Value::String(_) if name != "bk_property_value" => Value::from(""),
         _ => Value::Null,
     };
-    let of_template = tables.template_attributes.iter().filter(|row| row.int("service_template_id") == id);
+    let of_template = matching(&tables.template_attributes, &Filter::equal("service_template_id", id));
     let rows: Vec<Value> = of_template
+        .into_iter()
         .map(|row| match row.to_value() {
             Value::Object(cells) => cells.into_iter().map(|(name, cell)| (name.clone(), zero(&name, cell))).collect(),
             other => other,

@@ -135,7 +135,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
         None | Some(Value::Null) => 0,
         Some(id) => id.as_i64().ok_or_else(|| Refusal::invalid("Set template ID"))?,
     };
-    if template != 0 && !world.tables.set_templates.iter().any(|row| row.int("id") == template) {
+    if template != 0 && world.tables.set_templates.get(template).is_none() {
         return Err(Refusal::not_found());
     }
     // The built-in flag is stored as it is sent.
@@ -156,8 +156,8 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let subject = Subject { model: "set", id, name: row.text("bk_set_name"), business: Some(business) };
     world.note(Record::create(world, call, &subject, &row));
     world.put(Place::Sets, id, Some(row.clone()));
-    let members = world.tables.set_template_members.iter().filter(|member| member.int("set_template_id") == template);
-    let services: Vec<i64> = members.map(|member| member.int("service_template_id")).collect();
+    let members = matching(&world.tables.set_template_members, &Filter::equal("set_template_id", template));
+    let services: Vec<i64> = members.iter().map(|member| member.int("service_template_id")).collect();
     for service in services {
         insert_of_template(world, call, &row, service)?;
     }

@@ -134,6 +134,11 @@ impl Table {
         self.rows.len()
     }
 
+    /// Returns the id above the highest one.
+    pub(super) fn next_id(&self) -> i64 {
+        self.rows.last_key_value().map_or(1, |(id, _)| id.saturating_add(1))
+    }
+
     /// Stores a row or, with none, removes it; returns what was there.
     pub(super) fn put(&mut self, id: i64, row: Option<Arc<Row>>) -> Option<Arc<Row>> {
         let old = self.rows.remove(&id);

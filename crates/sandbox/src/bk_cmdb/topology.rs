@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{
     args::Args,
     call::Call,
+    filter::Filter,
     host,
-    page::Page,
+    page::{Page, matching},
     refusal::{Outcome, Refusal, Reply},
     row::{Projection, Row, Shown},
     world::{Tables, World},
@@ -50,16 +51,19 @@ fn page_of_hosts(tables: &Tables, args: &Args, hosts: &BTreeSet<i64>) -> Outcome
     Ok(Reply::Json(json!({"count": hosts.len(), "info": shown})))
 }
 
-/// The hosts of a business in some modules and sets; no ids of a kind mean no filter.
-fn hosts(tables: &Tables, business: i64, modules: Option<&BTreeSet<i64>>, sets: &BTreeSet<i64>) -> BTreeSet<i64> {
-    tables
-        .host_relations
-        .iter()
-        .filter(|pair| pair.int("bk_biz_id") == business)
-        .filter(|pair| modules.is_none_or(|modules| modules.contains(&pair.int("bk_module_id"))))
-        .filter(|pair| sets.is_empty() || sets.contains(&pair.int("bk_set_id")))
-        .map(|pair| pair.int("bk_host_id"))
-        .collect()
+/// Narrows a condition to rows with one of some ids; no ids of a kind mean no filter.
+fn among(filter: Filter, field: &str, ids: &BTreeSet<i64>) -> Filter {
+    if ids.is_empty() {
+        return filter;
+    }
+    filter.and(Filter::within(field, ids.iter().copied().map(Value::from).collect()))
+}
+
+/// The hosts of a business in some modules and sets.
+fn hosts(tables: &Tables, business: i64, modules: &BTreeSet<i64>, sets: &BTreeSet<i64>) -> BTreeSet<i64> {
+    let filter = Filter::everything().and(Filter::equal("bk_biz_id", business));
+    let filter = among(among(filter, "bk_module_id", modules), "bk_set_id", sets);
+    matching(&tables.host_relations, &filter).iter().map(|pair| pair.int("bk_host_id")).collect()
 }
 
 /// `list_biz_hosts`.
@@ -67,8 +71,7 @@ pub(super) fn hosts_of_business(_: &World, tables: &Tables, call: &Call) -> Outc
     let business = call.id("bk_biz_id", "bk_biz_id")?;
     let args = call.args()?;
     let (modules, sets) = (bounded(&args, "bk_module_ids", 500)?, bounded(&args, "bk_set_ids", 200)?);
-    let modules = if modules.is_empty() { None } else { Some(&modules) };
-    page_of_hosts(tables, &args, &hosts(tables, business, modules, &sets))
+    page_of_hosts(tables, &args, &hosts(tables, business, &modules, &sets))
 }
 
 /// `find_host_by_service_template`.
@@ -93,7 +96,7 @@ pub(super) fn hosts_of_templates(_: &World, tables: &Tables, call: &Call) -> Out
     if modules.is_empty() {
         return Ok(Reply::Json(json!({"count": 0, "info": null})));
     }
-    page_of_hosts(tables, &args, &hosts(tables, business, Some(&modules), &BTreeSet::new()))
+    page_of_hosts(tables, &args, &hosts(tables, business, &modules, &BTreeSet::new()))
 }
 
 /// `find_host_topo_relation`.
@@ -110,54 +113,17 @@ pub(super) fn host_relations(_: &World, tables: &Tables, call: &Call) -> Outcome
     let sets: BTreeSet<i64> = args.ints("bk_set_ids")?.into_iter().collect();
     let named: BTreeSet<i64> = args.ints("bk_host_ids")?.into_iter().collect();
     let business = args.int("bk_biz_id")?;
-    let mut pairs: Vec<&Arc<Row>> = tables
-        .host_relations
-        .iter()
-        .filter(|pair| business == 0 || pair.int("bk_biz_id") == business)
-        .filter(|pair| modules.is_empty() || modules.contains(&pair.int("bk_module_id")))
-        .filter(|pair| sets.is_empty() || sets.contains(&pair.int("bk_set_id")))
-        .filter(|pair| named.is_empty() || named.contains(&pair.int("bk_host_id")))
-        .collect();
+    let mut filter = Filter::everything();
+    if business != 0 {
+        filter = filter.and(Filter::equal("bk_biz_id", business));
+    }
+    for (field, ids) in [("bk_module_id", &modules), ("bk_set_id", &sets), ("bk_host_id", &named)] {
+        filter = among(filter, field, ids);
+    }
+    let mut pairs = matching(&tables.host_relations, &filter);
     pairs.sort_by(|pair, other| page.compare(pair, other));
     let count = pairs.len();
     let rows: Vec<Value> = page.cut(pairs.into_iter()).into_iter().map(|pair| host::shown(pair)).collect();
     let page = args.get("page").cloned().unwrap_or(Value::Null);
     Ok(Reply::Json(json!({"count": count, "data": rows, "page": page})))
-}
-
-fn owned((name, value): (&str, &Value)) -> (String, Value) {
-    (name.to_owned(), value.clone())
-}
-
-/// `list_service_instance`: a module made from a template has one service instance per host.
-pub(super) fn service_instances(_: &World, tables: &Tables, call: &Call) -> Outcome {
-    let args = call.args()?;
-    let business = args.int("bk_biz_id")?;
-    if business <= 0 {
-        return Err(Refusal::invalid("bk_biz_id"));
-    }
-    let module = args.int("bk_module_id")?;
-    let page = Page::of(&args)?;
-    if page.limit > 1000 {
-        return Err(Refusal::page());
-    }
-    let known = tables.service_instances.iter().flatten();
-    let fits = |row: &&Arc<Row>| row.int("bk_biz_id") == business && (module == 0 || row.int("bk_module_id") == module);
-    let cells = |row: &Arc<Row>| row.cells().filter(|(name, _)| *name != "process_instances").map(owned).collect();
-    let mut instances: Vec<Value> = known.filter(fits).map(cells).collect();
-    if tables.service_instances.is_some() {
-        let count = instances.len();
-        return Ok(Reply::Json(json!({"count": count, "info": page.cut(instances.into_iter())})));
-    }
-    for (position, pair) in tables.host_relations.iter().enumerate() {
-        let (own, host) = (pair.int("bk_module_id"), pair.int("bk_host_id"));
-        let template = tables.modules.get(own).map_or(0, |row| row.int("service_template_id"));
-        if template != 0 && pair.int("bk_biz_id") == business && (module == 0 || own == module) {
-            instances.push(json!({"bk_biz_id": business, "id": position + 1, "name": host.to_string(), "labels": null,
-                "service_template_id": template, "bk_host_id": host, "bk_module_id": own,
-                "bk_supplier_account": "0"}));
-        }
-    }
-    let count = instances.len();
-    Ok(Reply::Json(json!({"count": count, "info": page.cut(instances.into_iter())})))
 }

@@ -34,8 +34,15 @@ pub(super) enum Place {
     Quoted(String, String),
     Associations,
     Attributes,
+    ServiceCategories,
     ServiceTemplates,
     ProcessTemplates,
+    TemplateAttributes,
+    SetTemplates,
+    SetTemplateMembers,
+    HostRelations,
+    ServiceInstances,
+    Tasks,
 }
 
 /// The rows of an inner-table attribute, and the attributes that they have.
@@ -63,17 +70,19 @@ pub(super) struct Tables {
     pub(super) service_categories: Table,
     pub(super) service_templates: Table,
     pub(super) process_templates: Table,
-    /// Attributes that service templates configure; only read.
-    pub(super) template_attributes: Vec<Arc<Row>>,
+    /// Values of module attributes that service templates fix.
+    pub(super) template_attributes: Table,
     /// Custom layers between business and set.
     pub(super) layers: BTreeSet<String>,
-    /// Pairs of host and module; only read.
-    pub(super) host_relations: Vec<Arc<Row>>,
-    /// The service instances of a state that lists them; without, every host in a module of a template has one.
-    pub(super) service_instances: Option<Vec<Arc<Row>>>,
-    pub(super) set_templates: Vec<Arc<Row>>,
-    /// Which service templates a set template has.
-    pub(super) set_template_members: Vec<Arc<Row>>,
+    /// Pairs of host and module, numbered as they came.
+    pub(super) host_relations: Table,
+    /// Service instances with their processes.
+    pub(super) service_instances: Table,
+    pub(super) set_templates: Table,
+    /// Pairs of set template and service template, numbered as they came.
+    pub(super) set_template_members: Table,
+    /// Asynchronous tasks, which are no part of a state.
+    pub(super) tasks: Table,
     /// Parsed attributes by model.
     pub(super) schemas: HashMap<String, Schema>,
 }
@@ -111,12 +120,17 @@ impl Default for Tables {
             service_categories: Table::new("id", Vec::new(), &[]),
             service_templates: Table::new("id", Vec::new(), &["bk_biz_id", "name"]),
             process_templates: Table::new("id", Vec::new(), &["service_template_id"]),
-            template_attributes: Vec::new(),
+            template_attributes: Table::new("id", Vec::new(), &["service_template_id", "bk_attribute_id"]),
             layers: BTreeSet::new(),
-            host_relations: Vec::new(),
-            service_instances: None,
-            set_templates: Vec::new(),
-            set_template_members: Vec::new(),
+            host_relations: Table::new("", Vec::new(), &["bk_host_id", "bk_module_id", "bk_set_id", "bk_biz_id"]),
+            service_instances: Table::new(
+                "id",
+                Vec::new(),
+                &["bk_module_id", "bk_host_id", "service_template_id", "bk_biz_id"],
+            ),
+            set_templates: Table::new("id", vec![unique(&[("bk_biz_id", number), ("name", text)])], &["bk_biz_id"]),
+            set_template_members: Table::new("", Vec::new(), &["set_template_id", "service_template_id"]),
+            tasks: Table::new("id", Vec::new(), &["bk_inst_id", "status"]),
             schemas: HashMap::new(),
         }
     }
@@ -133,8 +147,15 @@ impl Tables {
             Place::Quoted(model, property) => &self.quoted.get(&(model.clone(), property.clone()))?.table,
             Place::Associations => &self.associations,
             Place::Attributes => &self.attributes,
+            Place::ServiceCategories => &self.service_categories,
             Place::ServiceTemplates => &self.service_templates,
             Place::ProcessTemplates => &self.process_templates,
+            Place::TemplateAttributes => &self.template_attributes,
+            Place::SetTemplates => &self.set_templates,
+            Place::SetTemplateMembers => &self.set_template_members,
+            Place::HostRelations => &self.host_relations,
+            Place::ServiceInstances => &self.service_instances,
+            Place::Tasks => &self.tasks,
         })
     }
 
@@ -148,8 +169,15 @@ impl Tables {
             Place::Quoted(model, property) => &mut self.quoted.get_mut(&(model.clone(), property.clone()))?.table,
             Place::Associations => &mut self.associations,
             Place::Attributes => return self.put_attribute(id, row),
+            Place::ServiceCategories => &mut self.service_categories,
             Place::ServiceTemplates => &mut self.service_templates,
             Place::ProcessTemplates => &mut self.process_templates,
+            Place::TemplateAttributes => &mut self.template_attributes,
+            Place::SetTemplates => &mut self.set_templates,
+            Place::SetTemplateMembers => &mut self.set_template_members,
+            Place::HostRelations => &mut self.host_relations,
+            Place::ServiceInstances => &mut self.service_instances,
+            Place::Tasks => &mut self.tasks,
         };
         table.put(id, row)
     }
@@ -255,9 +283,6 @@ pub(super) enum Version {
     V3_14,
 }
 
-/// Where hosts are, and their service instances.
-type Housing = (Vec<Arc<Row>>, Option<Vec<Arc<Row>>>);
-
 /// The whole state.
 #[derive(Debug, Clone)]
 pub(super) struct World {
@@ -277,8 +302,6 @@ pub(super) struct World {
     pub(super) first_change: u64,
     pending: Vec<Change>,
     pending_audit: Vec<Record>,
-    /// Where hosts and their service instances were before the write under way.
-    pending_hosts: Option<Housing>,
     now: Timestamp,
 }
 
@@ -302,7 +325,6 @@ impl World {
             first_change: 0,
             pending: Vec::new(),
             pending_audit: Vec::new(),
-            pending_hosts: None,
             now: Timestamp::UNIX_EPOCH,
         }
     }
@@ -340,11 +362,10 @@ impl World {
         self.pending.push(Change { place, id, before, after, time: self.now, number: 0 });
     }
 
-    /// Stores where hosts are and which service instances they have, as part of the write under way.
-    pub(super) fn rehouse(&mut self, relations: Vec<Arc<Row>>, services: Option<Vec<Arc<Row>>>) {
-        let relations = std::mem::replace(&mut self.tables.host_relations, relations);
-        let services = std::mem::replace(&mut self.tables.service_instances, services);
-        self.pending_hosts.get_or_insert((relations, services));
+    /// Adds a row to a table whose rows have no id of their own, as part of the write under way.
+    pub(super) fn append(&mut self, place: Place, row: Row) {
+        let id = self.tables.at(&place).map_or(1, Table::next_id);
+        self.put(place, id, Some(row));
     }
 
     /// Notes an audit record as part of the write under way.
@@ -354,13 +375,6 @@ impl World {
 
     /// Makes the write under way final.
     pub(super) fn commit(&mut self) {
-        if self.pending_hosts.take().is_some()
-            && let Some(replica) = &mut self.replica
-        {
-            // No read of a secondary looks at them.
-            replica.tables.host_relations.clone_from(&self.tables.host_relations);
-            replica.tables.service_instances.clone_from(&self.tables.service_instances);
-        }
         for mut change in std::mem::take(&mut self.pending) {
             self.change_count += 1;
             change.number = self.change_count;
@@ -380,10 +394,6 @@ impl World {
 
     /// Takes back the write under way.
     pub(super) fn roll_back(&mut self) {
-        if let Some((relations, services)) = self.pending_hosts.take() {
-            self.tables.host_relations = relations;
-            self.tables.service_instances = services;
-        }
         for change in std::mem::take(&mut self.pending).into_iter().rev() {
             self.tables.put(&change.place, change.id, change.before);
         }

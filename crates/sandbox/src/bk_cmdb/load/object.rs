@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::super::service_instance::{Maker, Order};
 use super::{INNER, Loader, Row, id_field, name_field};
 
 impl Loader<'_> {
@@ -48,7 +49,8 @@ impl Loader<'_> {
             for field in ["bk_host_id", "bk_module_id", "bk_set_id", "bk_biz_id"] {
                 self.id(&pointer, &row, field);
             }
-            self.world.tables.host_relations.push(Arc::new(row));
+            let pairs = &mut self.world.tables.host_relations;
+            pairs.put(pairs.next_id(), Some(Arc::new(row)));
         }
     }
 
@@ -183,31 +185,30 @@ impl Loader<'_> {
     pub(super) fn set_templates(&mut self) {
         for (pointer, map) in self.section("set_templates") {
             let row = self.row(map);
-            if self.id(&pointer, &row, "id").is_some() && self.text(&pointer, &row, "name") {
-                self.world.tables.set_templates.push(Arc::new(row));
+            if self.text(&pointer, &row, "name") {
+                self.store(&pointer, row, |tables| Some(&mut tables.set_templates));
             }
         }
         for (pointer, map) in self.section("set_template_service_templates") {
             let row = self.row(map);
             let tables = &self.world.tables;
-            let set =
-                tables.set_templates.iter().any(|set_template| set_template.int("id") == row.int("set_template_id"));
+            let set = tables.set_templates.get(row.int("set_template_id")).is_some();
             let service = tables.service_templates.get(row.int("service_template_id")).is_some();
             for (field, known) in [("set_template_id", set), ("service_template_id", service)] {
                 if !known {
                     self.error(&format!("{pointer}/{field}"), format!("there is no template {}", row.int(field)));
                 }
             }
-            self.world.tables.set_template_members.push(Arc::new(row));
+            let members = &mut self.world.tables.set_template_members;
+            members.put(members.next_id(), Some(Arc::new(row)));
         }
     }
 
     /// Reads service instances with their processes, as the server lists them.
     pub(super) fn service_instances(&mut self) {
         if !self.state.contains_key("service_instances") {
-            return;
+            return self.derived_service_instances();
         }
-        let mut rows = Vec::new();
         for (pointer, map) in self.section("service_instances") {
             let row = self.row(map);
             let known = self.world.tables.modules.get(row.int("bk_module_id")).is_some();
@@ -215,17 +216,29 @@ impl Loader<'_> {
                 let message = format!("there is no module {}", row.int("bk_module_id"));
                 self.error(&format!("{pointer}/bk_module_id"), message);
             }
-            if self.id(&pointer, &row, "id").is_some() && self.id(&pointer, &row, "bk_host_id").is_some() {
-                rows.push(Arc::new(row));
+            if self.id(&pointer, &row, "bk_host_id").is_some() {
+                self.store(&pointer, row, |tables| Some(&mut tables.service_instances));
             }
         }
-        self.world.tables.service_instances = Some(rows);
+    }
+
+    /// Gives every host in a module of a service template what a transfer would have given it.
+    fn derived_service_instances(&mut self) {
+        let pairs: Vec<Arc<Row>> = self.world.tables.host_relations.rows().map(|(_, pair)| pair.clone()).collect();
+        let now = self.now.clone();
+        for pair in pairs {
+            let Some(module) = self.world.tables.modules.get(pair.int("bk_module_id")).cloned() else { continue };
+            let maker = Maker { time: &now, user: "admin", order: Order::NewestFirst };
+            if let Some(row) = maker.make(&mut self.world, &module, pair.int("bk_host_id")) {
+                self.world.tables.service_instances.put(row.int("id"), Some(Arc::new(row)));
+            }
+        }
     }
 
     /// Reads which attributes service templates configure: rows as the server lists them.
     pub(super) fn template_attributes(&mut self) {
         for (pointer, map) in self.section("service_template_attributes") {
-            let row = self.row(map);
+            let mut row = self.row(map);
             let (template, attribute) = (row.int("service_template_id"), row.int("bk_attribute_id"));
             let tables = &self.world.tables;
             let known = tables.service_templates.get(template).is_some();
@@ -238,7 +251,8 @@ impl Loader<'_> {
                 let message = format!("the module model has no attribute {attribute}");
                 self.error(&format!("{pointer}/bk_attribute_id"), message);
             }
-            self.world.tables.template_attributes.push(Arc::new(row));
+            row.fill("id", self.world.tables.template_attributes.next_id());
+            self.store(&pointer, row, |tables| Some(&mut tables.template_attributes));
         }
     }
 }
