@@ -30,7 +30,9 @@ mod audit;
 mod binding;
 mod built_in;
 mod call;
+mod category;
 mod definition;
+mod difference;
 mod filter;
 mod guest;
 mod host;
@@ -56,16 +58,22 @@ mod rule;
 mod save;
 mod service;
 mod service_instance;
+mod service_sync;
+mod service_write;
 mod set;
+mod set_sync;
 mod table;
+mod task;
+mod template_attribute;
 mod topology;
 mod watch;
 mod world;
 
 use access::{Admitted, Envelope, Keys, Turned};
-use operation::{Operation, Run};
+use operation::{Offer, Operation, Run};
 use refusal::{Outcome, Refusal};
 use replica::Replica;
+use task::Fault;
 use world::World;
 
 /// The longest wait of a watch.
@@ -114,11 +122,20 @@ impl Simulator {
 
     fn admit(&self, request: &Request, rid: &str) -> Result<Admitted, Turned> {
         let world = self.read();
-        let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.to_owned() };
+        let keys = Keys { credentials: &world.credentials, offer: world.offer(), rid: rid.to_owned() };
         access::admit(request, &keys)
     }
 
+    /// Carries out the tasks that are due.
+    fn advance(&self) {
+        let now = self.clock.now();
+        if task::is_due(&self.read().tables, now) {
+            task::advance(&mut self.write(), now);
+        }
+    }
+
     fn run(&self, admitted: &Admitted, misbehaviour: Option<&Misbehaviour>) -> Outcome {
+        self.advance();
         let call = &admitted.call;
         if admitted.foreign {
             return self.run_write(&mut World::new(), admitted, misbehaviour);
@@ -161,8 +178,13 @@ impl Simulator {
             Run::Write(write) => {
                 world.begin(self.clock.now());
                 let outcome = write(world, call);
-                if outcome.is_ok() && misbehaviour == Some(&Misbehaviour::Normalise) {
-                    misbehaviour::normalise(world);
+                match misbehaviour.filter(|_| outcome.is_ok()) {
+                    Some(Misbehaviour::Normalise) => misbehaviour::normalise(world),
+                    Some(Misbehaviour::TaskFails { after }) => task::spoil(world, Fault::Fails { after: *after }),
+                    Some(Misbehaviour::TaskHangs { ms }) => {
+                        task::spoil(world, Fault::Hangs { ms: i64::try_from(*ms).unwrap_or(i64::MAX) });
+                    }
+                    _ => {}
                 }
                 if outcome.is_ok() && misbehaviour != Some(&Misbehaviour::Drop) {
                     world.commit();
@@ -238,12 +260,15 @@ impl Platform for Simulator {
             // Cursors of before are too old from now on, and options stay.
             fresh.change_count = world.change_count + 1;
             fresh.first_change = fresh.change_count;
+            fresh.task_delay = world.task_delay;
+            fresh.hidden_operations = world.hidden_operations;
             fresh.replica = world.replica.as_ref().map(|replica| Replica::new(&fresh.tables, replica.lag));
             *world = fresh;
         }))
     }
 
     fn state(&self) -> Value {
+        self.advance();
         save::save(&self.read())
     }
 
@@ -285,8 +310,9 @@ impl Platform for Simulator {
         let rid = self.rid();
         let admitted = {
             let world = self.read();
-            operation::component(operation, world.version)?;
-            let keys = Keys { credentials: &world.credentials, version: world.version, rid: rid.clone() };
+            let offer = Offer { hidden: true, ..world.offer() };
+            operation::component(operation, offer)?;
+            let keys = Keys { credentials: &world.credentials, offer, rid: rid.clone() };
             access::component(operation, body.as_object().cloned().unwrap_or_default(), user, &keys)
         };
         Some(match admitted {
@@ -309,6 +335,7 @@ impl Platform for Simulator {
         if waited >= WATCH || !(request.path.contains("/event/watch/") || request.path.contains("/resource_watch")) {
             return false;
         }
+        self.advance();
         let watches = |admitted: &Admitted| matches!(admitted.operation.run, Run::Watch) && !admitted.foreign;
         let admitted = self.admit(request, "").ok().filter(watches);
         admitted.is_some_and(|admitted| watch::is_idle(&self.read(), &admitted.call, self.clock.now()))
@@ -321,6 +348,8 @@ impl Platform for Simulator {
         let own = [
             ("version".to_owned(), json!({"value": version, "values": ["3.9", "3.10", "3.14"]})),
             ("replica_lag".to_owned(), json!({"value": i64::try_from(lag).unwrap_or(0), "values": "milliseconds"})),
+            ("task_delay".to_owned(), json!({"value": world.task_delay, "values": "milliseconds"})),
+            ("hidden_operations".to_owned(), json!({"value": world.hidden_operations, "values": [true, false]})),
         ];
         own.into_iter().chain(self.clock.options()).collect()
     }
@@ -330,6 +359,13 @@ impl Platform for Simulator {
             "version" => {
                 let version = value.as_str().and_then(load::version);
                 self.write().version = version.ok_or("expected \"3.9\", \"3.10\" or \"3.14\"")?;
+            }
+            "task_delay" => {
+                let millis = value.as_u64().and_then(|millis| i64::try_from(millis).ok());
+                self.write().task_delay = millis.ok_or("expected milliseconds, a whole number")?;
+            }
+            "hidden_operations" => {
+                self.write().hidden_operations = value.as_bool().ok_or("expected true or false")?;
             }
             "replica_lag" => {
                 let millis = value.as_u64().and_then(|millis| i64::try_from(millis).ok());

@@ -130,6 +130,9 @@ impl Rule {
     }
 }
 
+/// The milliseconds until the server puts back a task that hangs.
+const HANG: u64 = 25 * 60 * 1000;
+
 type Mistake = (String, String);
 
 fn rule(map: &Map<String, Value>) -> Result<Rule, Mistake> {
@@ -216,6 +219,8 @@ fn fault(map: &Map<String, Value>) -> Result<Fault, Mistake> {
             let skip = map.get("skip").and_then(Value::as_bool).unwrap_or(false);
             misbehaviour(Misbehaviour::PageShift { skip })
         }
+        "task_fails" => misbehaviour(Misbehaviour::TaskFails { after: number(map, "after")?.unwrap_or(0) }),
+        "task_hangs" => misbehaviour(Misbehaviour::TaskHangs { ms: number(map, "ms")?.unwrap_or(HANG) }),
         _ => Err(mistake("fault", &format!("there is no fault `{name}`"))),
     }
 }

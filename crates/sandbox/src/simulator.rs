@@ -80,6 +80,16 @@ pub enum Misbehaviour {
         /// True if a row is skipped.
         skip: bool,
     },
+    /// The tasks that a write starts fail.
+    TaskFails {
+        /// The number of hosts that each deals with before.
+        after: u64,
+    },
+    /// The tasks that a write starts hang.
+    TaskHangs {
+        /// Milliseconds until each is put back.
+        ms: u64,
+    },
 }
 
 /// How a program that embeds the sandbox reaches a simulator, in place of the server that it is configured for.

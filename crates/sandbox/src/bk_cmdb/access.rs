@@ -6,9 +6,8 @@ use crate::simulator::{Answer, Request};
 
 use super::{
     call::{Call, Payload},
-    operation::Operation,
+    operation::{Offer, Operation},
     refusal::{Outcome, Reply},
-    world::Version,
 };
 
 mod direct;
@@ -62,7 +61,7 @@ impl Turned {
 /// The parts of the state that an access needs.
 pub(super) struct Keys<'a> {
     pub(super) credentials: &'a super::world::Credentials,
-    pub(super) version: Version,
+    pub(super) offer: Offer,
     /// A request id for requests that bring none.
     pub(super) rid: String,
 }

@@ -56,6 +56,18 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// A call without arguments in a user's name, for what the server does by itself.
+    pub(super) fn of_user(user: &str) -> Self {
+        Self {
+            vars: Vec::new(),
+            payload: Payload::Empty,
+            user: user.to_owned(),
+            app: None,
+            rid: String::new(),
+            language: Language::default(),
+        }
+    }
+
     /// Returns a variable of the path.
     pub(super) fn var(&self, name: &str) -> &str {
         self.vars.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)

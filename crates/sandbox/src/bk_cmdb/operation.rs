@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use super::{
     association, association_read, attribute_write, audit,
     call::Call,
-    definition, host, instance, instance_write, module, process, process_instance, quoted,
+    category,
+    definition, difference, host, instance, instance_write, module, process, process_instance, quoted,
     refusal::Outcome,
-    service, service_instance, set, topology,
+    service, service_instance, service_sync, service_write, set, template_attribute, topology,
     world::{Tables, Version, World},
 };
 
@@ -24,6 +25,31 @@ pub(super) enum Component {
     Only(&'static [&'static str]),
     /// A GET component with its arguments in the query.
     Get,
+}
+
+/// Which accesses serve an operation beside the api-server itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The ESB and the gateway.
+    Open,
+    /// An ESB component outside the catalogue and a gateway resource that is not published: an installation may have
+    /// them or not.
+    Hidden,
+}
+
+/// What a server offers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offer {
+    pub(super) version: Version,
+    /// True if hidden operations are served.
+    pub(super) hidden: bool,
+}
+
+impl Offer {
+    /// Returns true if an operation is served behind the ESB or the gateway.
+    fn has(self, operation: &Operation) -> bool {
+        operation.since <= self.version && (self.hidden || operation.reach == Reach::Open)
+    }
 }
 
 /// The function of a read.
@@ -51,13 +77,17 @@ pub(super) struct Operation {
     /// True if it reads a secondary, which may lag (section 5).
     pub(super) secondary: bool,
     pub(super) since: Version,
+    /// The version that has its ESB component.
+    esb_since: Version,
+    reach: Reach,
     pub(super) run: Run,
 }
 
 impl Operation {
     const fn new(name: &'static str, method: &'static str, path: &'static str, run: Run) -> Self {
         let esb = Component::Flat;
-        Self { name, method, path, gateway: path, esb, secondary: false, since: Version::V3_9, run }
+        let (since, reach) = (Version::V3_9, Reach::Open);
+        Self { name, method, path, gateway: path, esb, secondary: false, since, esb_since: since, reach, run }
     }
 
     const fn gateway(mut self, path: &'static str) -> Self {
@@ -77,6 +107,20 @@ impl Operation {
 
     const fn since(mut self, version: Version) -> Self {
         self.since = version;
+        self
+    }
+
+    /// An operation with a hidden ESB component, from a version on.
+    const fn hidden(mut self, esb_since: Version) -> Self {
+        self.reach = Reach::Hidden;
+        self.esb_since = esb_since;
+        self
+    }
+
+    /// An operation without ESB component, whose gateway resource is hidden.
+    const fn backend(mut self) -> Self {
+        self.reach = Reach::Hidden;
+        self.esb = Component::None;
         self
     }
 
@@ -160,7 +204,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     read("search_objects", "/find/object", definition::objects),
     read("search_object_attribute", "/find/objectattr", definition::attributes),
     post("create_object_attribute", "/create/objectattr", attribute_write::create),
-    read("search_object_unique", "/find/objectunique/object/{bk_obj_id}", definition::uniques).esb(Component::None),
+    read("search_object_unique", "/find/objectunique/object/{bk_obj_id}", definition::uniques).backend(),
     read("find_object_association", "/find/objectassociation", definition::object_associations),
     read("find_instance_association", "/find/instassociation", association_read::find).secondary(),
     read(
@@ -196,12 +240,63 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Run::Read(service::get),
     )
     .esb(Component::Get),
-    read("list_service_template_attribute", "/findmany/proc/service_template/attribute", service::attributes)
-        .gateway("")
-        .esb(Component::None)
+    Operation::new(
+        "get_service_template_detail",
+        "GET",
+        "/find/proc/service_template/{service_template_id}/detail",
+        Run::Read(service::detail),
+    )
+    .backend(),
+    read(
+        "count_service_template_info",
+        "/findmany/proc/service_template/count_info/biz/{bk_biz_id}",
+        service::counts,
+    )
+    .backend(),
+    post("create_service_template", "/create/proc/service_template", service_write::create),
+    put("update_service_template", "/update/proc/service_template", service_write::update),
+    delete("delete_service_template", "/delete/proc/service_template", service_write::delete),
+    read("list_service_template_attribute", "/findmany/proc/service_template/attribute", template_attribute::list)
+        .backend()
         .since(Version::V3_10),
-    post("create_service_template", "/create/proc/service_template", service::create),
-    read("list_service_category", "/findmany/proc/service_category", service::categories),
+    put("update_service_template_attribute", "/update/proc/service_template/attribute", template_attribute::update)
+        .backend()
+        .since(Version::V3_10),
+    delete("delete_service_template_attribute", "/delete/proc/service_template/attribute", template_attribute::delete)
+        .backend()
+        .since(Version::V3_10),
+    read("get_service_template_all_info", "/find/proc/service_template/all_info", template_attribute::all_info)
+        .backend()
+        .since(Version::V3_10),
+    post("create_service_template_all_info", "/create/proc/service_template/all_info", template_attribute::create_all)
+        .backend()
+        .since(Version::V3_10),
+    put("update_service_template_all_info", "/update/proc/service_template/all_info", template_attribute::update_all)
+        .backend()
+        .since(Version::V3_10),
+    put("sync_service_template_to_service_instance", "/update/proc/service_instance/sync", service_sync::start)
+        .hidden(Version::V3_14),
+    read(
+        "list_service_template_sync_status",
+        "/findmany/proc/service_template_sync_status/bk_biz_id/{bk_biz_id}",
+        service_sync::states,
+    )
+    .since(Version::V3_10)
+    .hidden(Version::V3_14),
+    read(
+        "list_service_template_difference",
+        "/findmany/proc/service_template/sync_status/biz/{bk_biz_id}",
+        difference::list,
+    )
+    .since(Version::V3_10)
+    .hidden(Version::V3_14),
+    read("get_service_template_general_difference", "/find/proc/service_template/general_difference", difference::general)
+        .since(Version::V3_10)
+        .backend(),
+    read("list_service_category", "/findmany/proc/service_category", category::list),
+    post("create_service_category", "/create/proc/service_category", category::create),
+    put("update_service_category", "/update/proc/service_category", category::update),
+    delete("delete_service_category", "/delete/proc/service_category", category::delete),
     read("list_quoted_inst", "/findmany/quoted/instance", quoted::list).since(Version::V3_10),
     put("batch_update_quoted_inst", "/updatemany/quoted/instance", quoted::update).since(Version::V3_10),
     read("search_cloud_area", "/findmany/cloudarea", topology::cloud_areas),
@@ -224,9 +319,9 @@ pub(super) static OPERATIONS: &[Operation] = &[
     read("list_process_instance", "/findmany/proc/process_instance", process_instance::list),
     put("update_process_instance", "/update/proc/process_instance", process_instance::update),
     Operation::new("resource_watch", "POST", "/event/watch/resource/{bk_resource}", Run::Watch),
-    records("list_operation_audit", "/findmany/audit_list", audit::list),
-    records("find_audit_by_id", "/find/audit", audit::find),
-    records("find_inst_audit", "/find/inst_audit", audit::of_instance).esb(Component::None),
+    records("list_operation_audit", "/findmany/audit_list", audit::list).hidden(Version::V3_9),
+    records("find_audit_by_id", "/find/audit", audit::find).hidden(Version::V3_9),
+    records("find_inst_audit", "/find/inst_audit", audit::of_instance).backend(),
 ];
 
 /// A path with the variables it has.
@@ -277,12 +372,14 @@ fn patterns(path: fn(&'static Operation) -> &'static str) -> Vec<Pattern> {
 }
 
 /// Finds the operation of a path, split into its decoded segments.
-pub(super) fn route(gateway: bool, method: &str, segments: &[String], version: Version) -> Route {
+pub(super) fn route(gateway: bool, method: &str, segments: &[String], offer: Offer) -> Route {
     let table: &[Pattern] = if gateway { &GATEWAY } else { &DIRECT };
     let mut fitting = table.iter().filter(|pattern| {
         // The form without model went when the other came (section 6).
-        let replaced = pattern.operation.path == "/delete/instassociation/{id}" && version >= Version::V3_10;
-        pattern.operation.since <= version && !replaced && pattern.fits(segments)
+        let operation = pattern.operation;
+        let replaced = operation.path == "/delete/instassociation/{id}" && offer.version >= Version::V3_10;
+        let offered = if gateway { offer.has(operation) } else { operation.since <= offer.version };
+        offered && !replaced && pattern.fits(segments)
     });
     let mut known = false;
     let found = fitting.find(|pattern| {
@@ -306,11 +403,12 @@ pub(super) fn begins_known(segments: &[String]) -> bool {
 }
 
 /// Finds the operation of an ESB component with the names of the variables in its target's path.
-pub(super) fn component(name: &str, version: Version) -> Option<(&'static Operation, Vec<&'static str>)> {
+pub(super) fn component(name: &str, offer: Offer) -> Option<(&'static Operation, Vec<&'static str>)> {
     let pattern = DIRECT.iter().find(|pattern| {
         let operation = pattern.operation;
-        let replaced = operation.path == "/delete/instassociation/{id}" && version >= Version::V3_10;
-        operation.name == name && operation.esb != Component::None && operation.since <= version && !replaced
+        let replaced = operation.path == "/delete/instassociation/{id}" && offer.version >= Version::V3_10;
+        let served = operation.esb != Component::None && operation.esb_since <= offer.version && offer.has(operation);
+        operation.name == name && served && !replaced
     })?;
     Some((pattern.operation, pattern.segments.iter().filter_map(|segment| segment.err()).collect()))
 }

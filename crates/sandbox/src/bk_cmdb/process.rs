@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
+    args::Args,
     call::Call,
     filter::Filter,
     instance::counted,
@@ -102,36 +103,43 @@ pub(super) fn create_many(world: &mut World, call: &Call) -> Outcome {
     if owner.int("bk_biz_id") != business {
         return Err(Refusal::invalid("bk_biz_id"));
     }
-    let mut ids = Vec::with_capacity(specs.len());
-    for mut properties in specs {
-        property::complete(&mut properties);
-        if world.version >= Version::V3_14
-            && let Some((name, text)) = property::padded(&properties)
-        {
-            return Err(Refusal::new(1_199_998, format!("field {name} contains space: {text}")));
-        }
-        property::check(&properties, families(world))?;
-        property::lock_names(&mut properties);
-        property::number_rows(&mut properties);
-        check_unique(world, 0, template, &properties)?;
-        let id = world.next_id("process_template");
-        let now = world.now_text();
-        let row = Row::of([
-            ("id", id.into()),
-            ("bk_process_name", property::value(&properties, "bk_process_name").clone()),
-            ("bk_biz_id", business.into()),
-            ("service_template_id", template.into()),
-            ("property", Value::Object(properties)),
-            ("creator", call.user.as_str().into()),
-            ("modifier", call.user.as_str().into()),
-            ("create_time", now.as_str().into()),
-            ("last_time", now.as_str().into()),
-            ("bk_supplier_account", "0".into()),
-        ]);
-        world.put(Place::ProcessTemplates, id, Some(row));
-        ids.push(id);
+    let ids = specs.into_iter().map(|properties| insert(world, call, &owner, properties));
+    Ok(Reply::Json(ids.collect::<Result<Vec<i64>, _>>()?.into()))
+}
+
+/// Stores a new process template of a service template; returns its id.
+pub(super) fn insert(
+    world: &mut World,
+    call: &Call,
+    owner: &Row,
+    mut properties: Map<String, Value>,
+) -> Result<i64, Refusal> {
+    property::complete(&mut properties);
+    if world.version >= Version::V3_14
+        && let Some((name, text)) = property::padded(&properties)
+    {
+        return Err(Refusal::new(1_199_998, format!("field {name} contains space: {text}")));
     }
-    Ok(Reply::Json(ids.into()))
+    property::check(&properties, families(world))?;
+    property::lock_names(&mut properties);
+    property::number_rows(&mut properties);
+    check_unique(world, 0, owner.int("id"), &properties)?;
+    let id = world.next_id("process_template");
+    let now = world.now_text();
+    let row = Row::of([
+        ("id", id.into()),
+        ("bk_process_name", property::value(&properties, "bk_process_name").clone()),
+        ("bk_biz_id", owner.int("bk_biz_id").into()),
+        ("service_template_id", owner.int("id").into()),
+        ("property", Value::Object(properties)),
+        ("creator", call.user.as_str().into()),
+        ("modifier", call.user.as_str().into()),
+        ("create_time", now.as_str().into()),
+        ("last_time", now.as_str().into()),
+        ("bk_supplier_account", "0".into()),
+    ]);
+    world.put(Place::ProcessTemplates, id, Some(row));
+    Ok(id)
 }
 
 /// `update_proc_template`. The business must be there but is not compared with the template's.
@@ -143,10 +151,16 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     if business <= 0 {
         return Err(Refusal::invalid("bk_biz_id"));
     }
+    let row = change(world, call, id, &sent)?;
+    Ok(Reply::Json(row.to_value()))
+}
+
+/// Gives a process template other properties.
+pub(super) fn change(world: &mut World, call: &Call, id: i64, sent: &Args) -> Result<Row, Refusal> {
     let old = world.tables.process_templates.get(id).cloned().ok_or_else(Refusal::not_found)?;
     let mut properties = old.get("property").and_then(Value::as_object).cloned().unwrap_or_default();
     // The types are looked at only once the template is known to exist.
-    let mut sent = property::decode(&sent)?;
+    let mut sent = property::decode(sent)?;
     // Only a sent list is numbered; the function name is settable at creation alone.
     property::number_rows(&mut sent);
     sent.remove("bk_func_name");
@@ -163,7 +177,7 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     row.set("modifier", call.user.as_str());
     row.set("last_time", world.now_text());
     world.put(Place::ProcessTemplates, id, Some(row.clone()));
-    Ok(Reply::Json(row.to_value()))
+    Ok(row)
 }
 
 /// `delete_proc_template`: one missing id refuses all.

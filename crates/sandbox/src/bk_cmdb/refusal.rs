@@ -63,6 +63,21 @@ impl Refusal {
         Self::wrapped(name)
     }
 
+    /// Returns the refusal of an attribute with its own code, which the common instance operations lose.
+    pub(super) fn unwrapped(self) -> Self {
+        const CODES: [(&str, i64); 7] = [
+            ("data parameter verification does not pass", 1_199_006),
+            ("must be a string type", 1_199_007),
+            ("parameters must be integral", 1_199_009),
+            ("unassigned", 1_199_010),
+            ("Data out of bounds", 1_199_015),
+            ("Field regular check failed", 1_199_016),
+            ("current field type status is single choice", 1_199_092),
+        ];
+        let found = CODES.into_iter().find(|(text, _)| self.text.contains(text));
+        Self { code: found.map_or(self.code, |(_, code)| code), ..self }
+    }
+
     /// 1199014: a unique key is taken.
     pub(super) fn duplicated(fields: &str) -> Self {
         Self::new(1_199_014, format!("duplicated instances exist, fields [{fields}] duplicated"))

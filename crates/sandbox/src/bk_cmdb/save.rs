@@ -47,12 +47,21 @@ pub(super) fn save(world: &World) -> Value {
     for (name, table) in [
         ("service_template_attributes", &tables.template_attributes),
         ("set_templates", &tables.set_templates),
-        ("set_template_service_templates", &tables.set_template_members),
         ("host_relations", &tables.host_relations),
     ] {
         if table.len() > 0 {
             state.insert(name.to_owned(), rows(table));
         }
+    }
+    // A relation with a service template that is gone is nothing that anybody sees.
+    let members: Vec<Value> = tables
+        .set_template_members
+        .rows()
+        .filter(|(_, row)| tables.service_templates.get(row.int("service_template_id")).is_some())
+        .map(|(_, row)| row.to_value())
+        .collect();
+    if !members.is_empty() {
+        state.insert("set_template_service_templates".to_owned(), members.into());
     }
     // Without the section every host would get its service instances anew.
     if tables.service_instances.len() > 0 || tables.host_relations.len() > 0 {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     attribute::{Attribute, Context, Schema},
     audit::Record,
+    operation::Offer,
     replica::Replica,
     row::{Names, Row},
     table::{KeyType, Table, Unique},
@@ -291,6 +292,10 @@ pub(super) struct World {
     pub(super) replica: Option<Replica>,
     pub(super) names: Names,
     pub(super) version: Version,
+    /// True if the ESB and the gateway serve what they do not publish.
+    pub(super) hidden_operations: bool,
+    /// Milliseconds from a call to the execution of the tasks that it starts.
+    pub(super) task_delay: i64,
     pub(super) zone: TimeZone,
     pub(super) next_ids: BTreeMap<String, i64>,
     pub(super) credentials: Credentials,
@@ -308,6 +313,9 @@ pub(super) struct World {
 /// How many changes are kept for watches.
 const CHANGES: usize = 100_000;
 
+/// The milliseconds that tasks wait unless told otherwise.
+const TASK_DELAY: i64 = 1000;
+
 impl World {
     /// An empty state of the newest version.
     pub(super) fn new() -> Self {
@@ -316,6 +324,8 @@ impl World {
             replica: None,
             names: Names::default(),
             version: Version::V3_14,
+            hidden_operations: true,
+            task_delay: TASK_DELAY,
             zone: TimeZone::UTC,
             next_ids: BTreeMap::new(),
             credentials: Credentials::default(),
@@ -327,6 +337,11 @@ impl World {
             pending_audit: Vec::new(),
             now: Timestamp::UNIX_EPOCH,
         }
+    }
+
+    /// Returns what the server offers.
+    pub(super) fn offer(&self) -> Offer {
+        Offer { version: self.version, hidden: self.hidden_operations }
     }
 
     /// Starts a write at a time. Two writes never share a time, so that `last_time` always moves.

@@ -70,7 +70,14 @@ pub(super) fn perform(
                 call.query.shift("offset", *skip);
                 service::perform(store, options, &call)
             }
-            Some(Misbehaviour::Drop | Misbehaviour::Normalise) | None => service::perform(store, options, &call),
+            // No call starts tasks here.
+            Some(
+                Misbehaviour::Drop
+                | Misbehaviour::Normalise
+                | Misbehaviour::TaskFails { .. }
+                | Misbehaviour::TaskHangs { .. },
+            )
+            | None => service::perform(store, options, &call),
         };
     }
     let before = store.apps.iter().find(|app| app.id == call.route.app).cloned();

@@ -60,7 +60,7 @@ pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turn
         return Err(Turned::text(405, "405: Method Not Allowed"));
     }
     let segments = segments(path);
-    let route = route(false, &request.method, &segments, keys.version);
+    let route = route(false, &request.method, &segments, keys.offer);
     // By its beginning a path goes to some service, which then may not know the rest. Nor is the root looked for.
     let handed_on = segments.first().is_some_and(|first| first == "api") || begins_known(&segments);
     if matches!(route, Route::Unknown) && !handed_on {
@@ -72,9 +72,9 @@ pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turn
         turned.operation = operation;
         turned
     };
-    let Some(user) = header(request, keys.version, "x-bkcmdb-user", &["bk_user"]) else { return Err(missing("user")) };
+    let Some(user) = header(request, keys.offer.version, "x-bkcmdb-user", &["bk_user"]) else { return Err(missing("user")) };
     let legacy = ["http_bk_supplier_account", "http_blueking_supplier_id"];
-    let Some(account) = header(request, keys.version, "x-bkcmdb-supplier-account", &legacy) else {
+    let Some(account) = header(request, keys.offer.version, "x-bkcmdb-supplier-account", &legacy) else {
         return Err(missing("owner_id"));
     };
     match route {
@@ -83,8 +83,8 @@ pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turn
         Route::Found(operation, vars) => {
             let payload = if operation.method == "GET" { Payload::Empty } else { Payload::of(&request.body) };
             let note: Value = note(&payload);
-            let app = header(request, keys.version, "x-bkcmdb-app-code", &["bk-app-code"]).map(str::to_owned);
-            let language = language(request, keys.version);
+            let app = header(request, keys.offer.version, "x-bkcmdb-app-code", &["bk-app-code"]).map(str::to_owned);
+            let language = language(request, keys.offer.version);
             let call = Call { vars, payload, user: user.to_owned(), app, rid: rid(request, keys), language };
             Ok(Admitted { operation, call, envelope: Envelope::Direct, foreign: account != "0", note })
         }

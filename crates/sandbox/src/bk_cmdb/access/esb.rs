@@ -41,7 +41,7 @@ pub(super) fn not_json(rid: &str) -> Answer {
 pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turned> {
     let name = request.path.strip_prefix("/api/c/compapi/v2/cc/").unwrap_or("");
     let name = name.strip_suffix('/').unwrap_or(name);
-    let known = operation::component(name, keys.version).map(|(operation, _)| operation);
+    let known = operation::component(name, keys.offer).map(|(operation, _)| operation);
     let get = known.is_some_and(|operation| operation.esb == Component::Get);
     let method = request.method == "POST" || (get && request.method == "GET");
     let Some(operation) = known.filter(|_| method) else {
@@ -106,7 +106,7 @@ pub(super) fn component(
     app: Option<String>,
     keys: &Keys<'_>,
 ) -> Result<Admitted, Turned> {
-    let Some((operation, names)) = operation::component(name, keys.version) else {
+    let Some((operation, names)) = operation::component(name, keys.offer) else {
         return Err(refused(keys, 1_306_404, "Component class not found by path"));
     };
     let account = body.get("bk_supplier_account").and_then(Value::as_str).unwrap_or("0").to_owned();

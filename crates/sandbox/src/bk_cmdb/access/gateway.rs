@@ -29,7 +29,7 @@ pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turn
     let route = path
         .strip_prefix("api/v3")
         .filter(|_| stage == "prod")
-        .map_or(Route::Unknown, |path| route(true, &request.method, &segments(path), keys.version));
+        .map_or(Route::Unknown, |path| route(true, &request.method, &segments(path), keys.offer));
     let Route::Found(operation, vars) = route else {
         let text = format!("API not found [method={} path={}]", request.method, request.path);
         return Err(refused(404, 1_640_401, "API_NOT_FOUND", &text));
@@ -77,8 +77,8 @@ pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turn
     let payload = if operation.method == "GET" { Payload::Empty } else { Payload::of(&request.body) };
     let note = note(&payload);
     let app = Some(text("bk_app_code").to_owned()).filter(|app| !app.is_empty());
-    let call = Call { vars, payload, user, app, rid: rid(request, keys), language: language(request, keys.version) };
+    let call = Call { vars, payload, user, app, rid: rid(request, keys), language: language(request, keys.offer.version) };
     // Up to 3.13 the api-server does not know the gateway's header and keeps its own names.
-    let envelope = if keys.version >= Version::V3_14 { Envelope::Gateway } else { Envelope::Direct };
+    let envelope = if keys.offer.version >= Version::V3_14 { Envelope::Gateway } else { Envelope::Direct };
     Ok(Admitted { operation, call, envelope, foreign: false, note })
 }

@@ -67,6 +67,8 @@ impl Loader<'_> {
         let mut row = self.row(map);
         let Some(template) = self.id(pointer, &row, "service_template_id") else { return };
         match self.world.tables.service_templates.get(template).map(|row| row.int("bk_biz_id")) {
+            // A whole row may have outlived its service template.
+            None if row.get("bk_biz_id").is_some() && row.get("last_time").is_some() => {}
             None => {
                 let message = format!("there is no service template {template}");
                 self.error(&format!("{pointer}/service_template_id"), message);
