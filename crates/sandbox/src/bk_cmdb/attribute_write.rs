@@ -4,6 +4,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
+    audit::Record,
     call::Call,
     filter::Filter,
     moment,
@@ -11,6 +12,7 @@ use super::{
     pattern,
     refusal::{Outcome, Refusal, Reply},
     row::Row,
+    table::Table,
     world::{Place, World},
 };
 
@@ -162,4 +164,79 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     world.put(Place::Attributes, next, Some(row.clone()));
     row.set("bk_property_group_name", "");
     Ok(Reply::Json(row.to_value()))
+}
+
+/// What an update changes of any attribute.
+const CHANGEABLE: [&str; 4] = ["option", "placeholder", "unit", "ismultiple"];
+
+/// What an update changes besides of an attribute that is not built in.
+const OWN: [&str; 6] =
+    ["bk_property_name", "editable", "isrequired", "description", "bk_property_index", "bk_property_group"];
+
+/// `update_object_attribute`. Type and id are dropped, as is most of a built-in attribute.
+pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
+    let id = call.id("id", "id")?;
+    let args = call.args()?;
+    let old = world.tables.attributes.get(id).cloned().ok_or_else(Refusal::not_found)?;
+    let (model, kind) = (old.text("bk_obj_id"), old.text("bk_property_type"));
+    let built_in = old.get("ispre") == Some(&Value::Bool(true));
+    if args.flag("isrequired")? && is_main_line(world, model) {
+        let text = format!("model [{model}] does not allow modification of required fields");
+        return Err(Refusal::new(1_113_027, text));
+    }
+    if let Some(option) = args.get("option") {
+        if built_in && kind == "enum" && args.get("ismultiple").is_none() {
+            return Err(Refusal::invalid("ismultiple"));
+        }
+        check_option(kind, option)?;
+    }
+    let name = args.text("bk_property_name")?;
+    if !built_in && !name.is_empty() && name_is_taken(world, model, id, name) {
+        return Err(Refusal::duplicated("Name"));
+    }
+    let mut row = (*old).clone();
+    let own = OWN.iter().filter(|_| !built_in);
+    for name in CHANGEABLE.iter().chain(own) {
+        if let Some(value) = args.get(name) {
+            row.set(*name, value.clone());
+        }
+    }
+    row.set("last_time", moment::plain_text(world.now()));
+    world.note(Record::attribute(world, call, &old, &args.0));
+    world.put(Place::Attributes, id, Some(row));
+    Ok(Reply::Nothing)
+}
+
+/// Returns where the instances of a model are.
+fn place(model: &str) -> Place {
+    match model {
+        "biz" => Place::Businesses,
+        "set" => Place::Sets,
+        "module" => Place::Modules,
+        _ => Place::Instances(model.to_owned()),
+    }
+}
+
+/// `delete_object_attribute`, with all values, also of service templates. Built-in ones go too.
+pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
+    let id = call.id("id", "id")?;
+    let Some(old) = world.tables.attributes.get(id).cloned() else { return Ok(Reply::Nothing) };
+    let (model, name) = (old.text("bk_obj_id"), old.text("bk_property_id"));
+    let business = old.int("bk_biz_id");
+    let place = place(model);
+    let with_value = |row: &Row| row.get(name).is_some() && (business == 0 || row.int("bk_biz_id") == business);
+    let rows = world.tables.at(&place).into_iter().flat_map(Table::rows);
+    let rows: Vec<(i64, Row)> =
+        rows.filter(|(_, row)| with_value(row)).map(|(id, row)| (id, (**row).clone())).collect();
+    for (id, mut row) in rows {
+        row.remove(name);
+        world.put(place.clone(), id, Some(row));
+    }
+    let fixed = Filter::equal("bk_attribute_id", id);
+    let fixed: Vec<i64> = matching(&world.tables.template_attributes, &fixed).iter().map(|row| row.int("id")).collect();
+    for id in fixed {
+        world.put(Place::TemplateAttributes, id, None);
+    }
+    world.put(Place::Attributes, id, None);
+    Ok(Reply::Nothing)
 }

@@ -96,6 +96,25 @@ impl Record {
         Self::new(world, call, subject, "delete", json!({"bk_obj_id": subject.model, "details": details}))
     }
 
+    /// An update of a model's attribute, filed under the attribute.
+    pub(super) fn attribute(world: &World, call: &Call, old: &Row, sent: &Map<String, Value>) -> Self {
+        let subject = Subject {
+            model: old.text("bk_obj_id"),
+            id: old.int("id"),
+            name: old.text("bk_property_name"),
+            business: None,
+        };
+        let mut record = Self::update(world, call, &subject, old, sent);
+        record.audit_type = "model";
+        record.resource_type = "model_attribute";
+        record
+    }
+
+    /// A transfer of a host.
+    pub(super) fn transfer(world: &World, call: &Call, subject: &Subject<'_>, detail: Value) -> Self {
+        Self::new(world, call, subject, "transfer_host_module", detail)
+    }
+
     /// A create or delete of an association, which is filed under its source.
     pub(super) fn association(
         world: &World,

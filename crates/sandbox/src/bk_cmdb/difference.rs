@@ -47,7 +47,7 @@ impl Difference {
         let pairs = matching(&tables.host_relations, &Filter::equal("bk_module_id", module.int("bk_module_id")));
         if !templates.is_empty() && pairs.len() != instances.len() {
             // Hosts without service instance lack all processes.
-            difference.added.extend(templates.iter().map(|row| named(row)));
+            difference.added.extend(templates.iter().map(named));
         }
         difference
     }

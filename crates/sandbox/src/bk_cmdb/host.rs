@@ -1,17 +1,19 @@
-//! Moves of hosts between the modules that every business has, and the resource pool.
+//! Moves of hosts between modules, and to and from the resource pool.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::{
     args::Args,
+    audit::{Record, Subject},
     call::Call,
     filter::Filter,
+    host_read::topology,
     page::matching,
     refusal::{Outcome, Refusal, Reply},
     row::Row,
-    service_instance,
+    service_instance::{self, Order},
     world::{Place, World},
 };
 
@@ -72,20 +74,104 @@ fn pair(host: i64, home: Home) -> Row {
     ])
 }
 
+/// Takes a host out of a module, with its service instance there.
+fn leave(world: &mut World, call: &Call, (id, pair): &(i64, Arc<Row>)) {
+    world.put(Place::HostRelations, *id, None);
+    let here = Filter::equal("bk_host_id", pair.int("bk_host_id"))
+        .and(Filter::equal("bk_module_id", pair.int("bk_module_id")));
+    let instances: Vec<Arc<Row>> = matching(&world.tables.service_instances, &here).into_iter().cloned().collect();
+    for row in instances {
+        service_instance::remove(world, call, &row);
+    }
+}
+
 /// Moves hosts to one module, out of all others. Their service instances go.
 fn move_to(world: &mut World, call: &Call, hosts: &[i64], home: Home) {
-    for host in hosts {
-        for (id, _) in pairs(world, *host) {
-            world.put(Place::HostRelations, id, None);
+    for host in hosts.iter().copied().collect::<BTreeSet<i64>>() {
+        let before = Placement::of(world, host);
+        for pair in pairs(world, host) {
+            leave(world, call, &pair);
         }
-        let of_host = Filter::equal("bk_host_id", *host);
-        let instances: Vec<Arc<Row>> =
-            matching(&world.tables.service_instances, &of_host).into_iter().cloned().collect();
-        for row in instances {
-            service_instance::remove(world, call, &row);
-        }
-        world.append(Place::HostRelations, pair(*host, home));
+        world.append(Place::HostRelations, pair(host, home));
+        before.note(world, call);
     }
+}
+
+/// Where a host was before a transfer.
+struct Placement {
+    host: i64,
+    business: i64,
+    topology: Value,
+}
+
+impl Placement {
+    fn of(world: &World, host: i64) -> Self {
+        let business = pairs(world, host).first().map_or(0, |(_, pair)| pair.int("bk_biz_id"));
+        Self { host, business, topology: topology(&world.tables, business, host) }
+    }
+
+    /// Notes the audit record of a transfer, also of one that changed nothing.
+    fn note(self, world: &mut World, call: &Call) {
+        let after = Self::of(world, self.host);
+        let host = service_instance::host(&world.tables, self.host).cloned();
+        let address = host.as_ref().map_or("", |row| row.text("bk_host_innerip"));
+        let shown = |place: &Self| json!({"bk_biz_id": place.business, "set": place.topology});
+        let detail = json!({"bk_host_id": self.host, "bk_host_innerip": address, "pre_data": shown(&self),
+            "cur_data": shown(&after)});
+        let subject = Subject { model: "host", id: self.host, name: address, business: Some(after.business) };
+        world.note(Record::transfer(world, call, &subject, detail));
+    }
+}
+
+/// A refusal of an internal call, whose own code is lost.
+fn inner(text: &str) -> Refusal {
+    Refusal::new(1_199_002, format!("HTTP request failed%!(EXTRA string={text})"))
+}
+
+/// Finds the modules that hosts are to be in.
+fn targets(world: &World, business: i64, ids: &[i64]) -> Result<Vec<Arc<Row>>, Refusal> {
+    let find = |id: &i64| world.tables.modules.get(*id).filter(|row| row.int("bk_biz_id") == business).cloned();
+    let modules: Option<Vec<Arc<Row>>> = ids.iter().collect::<BTreeSet<_>>().into_iter().map(find).collect();
+    modules.ok_or_else(|| Refusal::new(1_101_080, "topo module not found"))
+}
+
+/// `transfer_host_module`: adds modules to hosts, or replaces all modules of theirs.
+pub(super) fn transfer(world: &mut World, call: &Call) -> Outcome {
+    let args = call.args()?;
+    let (business, named, modules) = (args.int("bk_biz_id")?, args.ints("bk_host_id")?, args.ints("bk_module_id")?);
+    let (adds, bare) = (args.flag("is_increment")?, args.flag("disable_auto_create")?);
+    let modules = targets(world, business, &modules)?;
+    let hosts = hosts(&args)?;
+    if modules.iter().any(|row| row.int("default") != 0) {
+        return Err(inner("transfer host to default module use the wrong method"));
+    }
+    if modules.is_empty() {
+        return Err(inner("'bk_module_id' unassigned"));
+    }
+    check_owner(world, business, &hosts).map_err(|refusal| inner(&refusal.text))?;
+    for host in named.into_iter().collect::<BTreeSet<i64>>() {
+        let before = Placement::of(world, host);
+        for pair in pairs(world, host) {
+            let module = world.tables.modules.get(pair.1.int("bk_module_id"));
+            let built_in = module.is_some_and(|row| row.int("default") != 0);
+            let stays = modules.iter().any(|row| row.int("bk_module_id") == pair.1.int("bk_module_id"));
+            if built_in || !(adds || stays) {
+                leave(world, call, &pair);
+            }
+        }
+        for module in &modules {
+            let home = Home { business, set: module.int("bk_set_id"), module: module.int("bk_module_id") };
+            if is_in(world, host, |pair| pair.int("bk_module_id") == home.module) {
+                continue;
+            }
+            world.append(Place::HostRelations, pair(host, home));
+            if !bare {
+                service_instance::add(world, call, module, host, Order::NewestFirst);
+            }
+        }
+        before.note(world, call);
+    }
+    Ok(Reply::Nothing)
 }
 
 fn to_built_in(world: &mut World, call: &Call, default: i64) -> Outcome {
@@ -156,14 +242,7 @@ pub(super) fn of_set_to_idle(world: &mut World, call: &Call) -> Outcome {
         inside = inside.and(Filter::equal("bk_module_id", module));
     }
     let pairs = matching(&world.tables.host_relations, &inside);
-    let hosts: std::collections::BTreeSet<i64> = pairs.iter().map(|pair| pair.int("bk_host_id")).collect();
+    let hosts: BTreeSet<i64> = pairs.iter().map(|pair| pair.int("bk_host_id")).collect();
     move_to(world, call, &hosts.into_iter().collect::<Vec<_>>(), home);
     Ok(Reply::Nothing)
-}
-
-/// A host relation as an answer shows it.
-pub(super) fn shown(pair: &Row) -> Value {
-    let mut cells: Map<String, Value> = pair.cells().map(|(name, value)| (name.to_owned(), value.clone())).collect();
-    cells.entry("bk_supplier_account").or_insert_with(|| "0".into());
-    Value::Object(cells)
 }

@@ -154,7 +154,7 @@ fn sources(tables: &Tables, model: &str, other: &str, rules: &Filter) -> BTreeSe
 }
 
 /// Reads the condition list of one model: `[{"field","operator":"$eq","value"}]`.
-fn rules(condition: &Args, model: &str) -> Result<Filter, Refusal> {
+pub(super) fn rules(condition: &Args, model: &str) -> Result<Filter, Refusal> {
     let mut filter = Filter::everything();
     for rule in condition.objects(model)? {
         let (field, operator) = (rule.text("field")?, rule.text("operator")?);

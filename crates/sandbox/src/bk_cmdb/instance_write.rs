@@ -16,7 +16,7 @@ use super::{
     refusal::{Outcome, Refusal, Reply},
     row::Row,
     set::remove_set,
-    world::{INNER, MAIN_LINE, Place, World, id_field},
+    world::{INNER, MAIN_LINE, Place, World, id_field, name_field},
 };
 
 /// The most items of a batch create.
@@ -167,7 +167,8 @@ pub(super) fn create_many(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Json(json!({"success_created": created, "error_msg": errors})))
 }
 
-fn update_one(
+/// Updates an instance or a host.
+pub(super) fn update_one(
     world: &mut World,
     call: &Call,
     model: &str,
@@ -198,10 +199,17 @@ fn update_one(
     if let Some(unique) = world.tables.instances.get(model).and_then(|table| table.conflict(id, &row)) {
         return Err(Refusal::duplicated(&unique.describe(&row)));
     }
-    let subject = Subject { model, id, name: old.text("bk_inst_name"), business: None };
+    let business = host_business(world, model, id);
+    let subject = Subject { model, id, name: old.text(name_field(model)), business };
     world.note(Record::update(world, call, &subject, &old, &sent));
     world.put(Place::Instances(model.to_owned()), id, Some(row));
     Ok(())
+}
+
+/// Returns the business that a host is in; `None` for other models.
+fn host_business(world: &World, model: &str, id: i64) -> Option<i64> {
+    let pairs = world.tables.host_relations.ids("bk_host_id", &[id.into()]).filter(|_| model == "host")?;
+    Some(world.tables.host_relations.get(*pairs.first()?)?.int("bk_biz_id"))
 }
 
 /// `update_inst`. The host model passes the check for built-in models (section 4.1).

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use super::{
     association, association_read, attribute_write, audit,
     call::Call,
-    category,
-    definition, difference, host, instance, instance_write, module, process, process_instance, quoted,
+    category, definition, difference, host, host_read, host_write, instance, instance_write, module, process,
+    process_instance, quoted,
     refusal::Outcome,
-    service, service_instance, service_sync, service_write, set, template_attribute, topology,
+    service, service_instance, service_sync, service_write, set, set_sync, set_template, template_attribute, topology,
     world::{Tables, Version, World},
 };
 
@@ -23,6 +23,10 @@ pub(super) enum Component {
     Data,
     /// Only the arguments named are handed on.
     Only(&'static [&'static str]),
+    /// Only the arguments named are handed on, and all are needed.
+    Exactly(&'static [&'static str]),
+    /// The sub-object `data` is the body, with the ids of hosts as a text.
+    Hosts,
     /// A GET component with its arguments in the query.
     Get,
 }
@@ -153,6 +157,9 @@ const fn records(name: &'static str, path: &'static str, run: fn(&World, &Call) 
 const SEARCH: Component = Component::Only(&["fields", "condition", "page"]);
 const SEARCH_MODULE: Component = Component::Only(&["fields", "condition", "page", "bk_set_id"]);
 
+const MOVE: Component = Component::Only(&["bk_biz_id", "bk_host_id"]);
+const TRANSFER: Component = Component::Exactly(&["bk_biz_id", "bk_host_id", "bk_module_id", "is_increment"]);
+
 /// All operations.
 pub(super) static OPERATIONS: &[Operation] = &[
     read("search_business", "/biz/search/{bk_supplier_account}", set::search_businesses).esb(SEARCH),
@@ -204,6 +211,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
     read("search_objects", "/find/object", definition::objects),
     read("search_object_attribute", "/find/objectattr", definition::attributes),
     post("create_object_attribute", "/create/objectattr", attribute_write::create),
+    put("update_object_attribute", "/update/objectattr/{id}", attribute_write::update),
+    delete("delete_object_attribute", "/delete/objectattr/{id}", attribute_write::delete),
     read("search_object_unique", "/find/objectunique/object/{bk_obj_id}", definition::uniques).backend(),
     read("find_object_association", "/find/objectassociation", definition::object_associations),
     read("find_instance_association", "/find/instassociation", association_read::find).secondary(),
@@ -247,12 +256,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Run::Read(service::detail),
     )
     .backend(),
-    read(
-        "count_service_template_info",
-        "/findmany/proc/service_template/count_info/biz/{bk_biz_id}",
-        service::counts,
-    )
-    .backend(),
+    read("count_service_template_info", "/findmany/proc/service_template/count_info/biz/{bk_biz_id}", service::counts)
+        .backend(),
     post("create_service_template", "/create/proc/service_template", service_write::create),
     put("update_service_template", "/update/proc/service_template", service_write::update),
     delete("delete_service_template", "/delete/proc/service_template", service_write::delete),
@@ -290,29 +295,65 @@ pub(super) static OPERATIONS: &[Operation] = &[
     )
     .since(Version::V3_10)
     .hidden(Version::V3_14),
-    read("get_service_template_general_difference", "/find/proc/service_template/general_difference", difference::general)
-        .since(Version::V3_10)
-        .backend(),
+    read(
+        "get_service_template_general_difference",
+        "/find/proc/service_template/general_difference",
+        difference::general,
+    )
+    .since(Version::V3_10)
+    .backend(),
     read("list_service_category", "/findmany/proc/service_category", category::list),
     post("create_service_category", "/create/proc/service_category", category::create),
     put("update_service_category", "/update/proc/service_category", category::update),
     delete("delete_service_category", "/delete/proc/service_category", category::delete),
+    post("create_set_template", "/create/topo/set_template/bk_biz_id/{bk_biz_id}", set_template::create),
+    put(
+        "update_set_template",
+        "/update/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}",
+        set_template::update,
+    ),
+    delete("delete_set_template", "/deletemany/topo/set_template/bk_biz_id/{bk_biz_id}", set_template::delete_many),
+    read("list_set_template", "/findmany/topo/set_template/bk_biz_id/{bk_biz_id}", set_template::list),
+    Operation::new(
+        "list_set_template_related_service_template",
+        "GET",
+        "/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/service_templates",
+        Run::Read(set_template::related),
+    )
+    .esb(Component::Get),
+    post(
+        "sync_set_template_to_set",
+        "/updatemany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/sync_to_instances",
+        set_sync::start,
+    ),
+    read(
+        "list_set_template_sync_status",
+        "/findmany/topo/set_template_sync_status/bk_biz_id/{bk_biz_id}",
+        set_sync::states,
+    )
+    .backend(),
     read("list_quoted_inst", "/findmany/quoted/instance", quoted::list).since(Version::V3_10),
     put("batch_update_quoted_inst", "/updatemany/quoted/instance", quoted::update).since(Version::V3_10),
     read("search_cloud_area", "/findmany/cloudarea", topology::cloud_areas),
-    read("list_biz_hosts", "/hosts/app/{bk_biz_id}/list_hosts", topology::hosts_of_business),
+    read("list_biz_hosts", "/hosts/app/{bk_biz_id}/list_hosts", host_read::of_business),
     read(
         "find_host_by_service_template",
         "/findmany/hosts/by_service_templates/biz/{bk_biz_id}",
-        topology::hosts_of_templates,
+        host_read::of_templates,
     ),
-    post("transfer_host_to_idlemodule", "/hosts/modules/idle", host::to_idle),
-    post("transfer_host_to_faultmodule", "/hosts/modules/fault", host::to_fault),
+    read("list_hosts_without_biz", "/hosts/list_hosts_without_app", host_read::anywhere),
+    read("list_biz_hosts_topo", "/hosts/app/{bk_biz_id}/list_hosts_topo", host_read::with_topology),
+    read("find_host_biz_relations", "/hosts/modules/read", host_read::of_hosts),
+    put("update_host", "/hosts/batch", host_write::update).esb(Component::Hosts),
+    put("batch_update_host", "/hosts/property/batch", host_write::update_many),
+    post("transfer_host_module", "/hosts/modules", host::transfer).esb(TRANSFER),
+    post("transfer_host_to_idlemodule", "/hosts/modules/idle", host::to_idle).esb(MOVE),
+    post("transfer_host_to_faultmodule", "/hosts/modules/fault", host::to_fault).esb(MOVE),
     post("transfer_host_to_recyclemodule", "/hosts/modules/recycle", host::to_recycle),
-    post("transfer_host_to_resourcemodule", "/hosts/modules/resource", host::to_pool),
-    post("transfer_resourcehost_to_idlemodule", "/hosts/modules/resource/idle", host::from_pool),
+    post("transfer_host_to_resourcemodule", "/hosts/modules/resource", host::to_pool).esb(MOVE),
+    post("transfer_resourcehost_to_idlemodule", "/hosts/modules/resource/idle", host::from_pool).esb(MOVE),
     post("transfer_sethost_to_idle_module", "/hosts/modules/idle/set", host::of_set_to_idle),
-    read("find_host_topo_relation", "/host/topo/relation/read", topology::host_relations),
+    read("find_host_topo_relation", "/host/topo/relation/read", host_read::relations),
     read("list_service_instance", "/findmany/proc/service_instance", service_instance::list),
     read("list_service_instance_detail", "/findmany/proc/service_instance/details", service_instance::list_details),
     delete("delete_service_instance", "/deletemany/proc/service_instance", service_instance::delete_many),

@@ -68,6 +68,11 @@ impl Row {
         }
     }
 
+    /// Takes a cell away.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.cells.retain(|(key, _)| &**key != name);
+    }
+
     /// Sets a cell unless it is there.
     pub(super) fn fill(&mut self, name: &str, value: impl Into<Value>) {
         if self.get(name).is_none() {

@@ -19,6 +19,8 @@ pub(super) enum Engine {
     Filter,
     /// The older rule builder: association searches, business and set filters, and everything up to 3.13.
     Builder,
+    /// The rule builder as searches of hosts use it: lists have no limit.
+    Hosts,
 }
 
 /// Most elements of one list of values.
@@ -35,7 +37,7 @@ pub(super) fn parse(tree: &Value, engine: Engine, name: &str) -> Result<Filter, 
     let refuse = |at: String| match engine {
         // The new engine prints the whole tree, the old one the place.
         Engine::Filter => Refusal::invalid(&format!("{name}: {tree}")),
-        Engine::Builder => Refusal::invalid(&at),
+        Engine::Builder | Engine::Hosts => Refusal::invalid(&at),
     };
     node(tree, engine, name, 1, "").map_err(|wrong| match wrong {
         Wrong::Type => Refusal::decode(),
@@ -60,7 +62,7 @@ fn node(tree: &Value, engine: Engine, at: &str, level: usize, prefix: &str) -> R
         return Err(Wrong::Type);
     }
     if !object.contains_key("condition") && !object.contains_key("rules") {
-        if engine == Engine::Builder && level == 1 {
+        if engine != Engine::Filter && level == 1 {
             // The old builder wants a group at the top.
             return Err(Wrong::Place(format!("{at}.")));
         }
@@ -79,8 +81,8 @@ fn node(tree: &Value, engine: Engine, at: &str, level: usize, prefix: &str) -> R
     };
     let most = match (engine, all) {
         (Engine::Filter, _) => 50,
-        (Engine::Builder, false) => 20,
-        (Engine::Builder, true) => usize::MAX,
+        (Engine::Builder | Engine::Hosts, false) => 20,
+        (Engine::Builder | Engine::Hosts, true) => usize::MAX,
     };
     if rules.is_empty() || rules.len() > most {
         return Err(Wrong::Place(format!("{at}.rules")));
@@ -106,7 +108,7 @@ fn leaf(tree: &Value, engine: Engine, at: &str, level: usize, prefix: &str) -> R
     let value = tree.get("value").unwrap_or(&Value::Null);
     let fits = match engine {
         Engine::Filter => !field.is_empty(),
-        Engine::Builder => {
+        Engine::Builder | Engine::Hosts => {
             field.starts_with(|first: char| first.is_ascii_alphanumeric())
                 && field.chars().all(|each| each.is_ascii_alphanumeric() || matches!(each, '_' | '-' | '.'))
         }
@@ -153,7 +155,7 @@ fn test(operator: &str, value: &Value, engine: Engine) -> Result<(bool, Test), B
     };
     let new_only = |made: Result<Test, Bad>, negated| match engine {
         Engine::Filter => Ok((negated, made?)),
-        Engine::Builder => Err(Bad::Operator),
+        Engine::Builder | Engine::Hosts => Err(Bad::Operator),
     };
     match operator {
         "equal" | "not_equal" => {
@@ -175,7 +177,7 @@ fn test(operator: &str, value: &Value, engine: Engine) -> Result<(bool, Test), B
         "begins_with" | "not_begins_with" => Ok((operator.starts_with("not"), pattern(value, "^", "", false)?)),
         "ends_with" | "not_ends_with" => Ok((operator.starts_with("not"), pattern(value, "", "$", false)?)),
         "contains" => Ok((false, pattern(value, "", "", true)?)),
-        "not_contains" => Ok((true, pattern(value, "", "", engine == Engine::Builder)?)),
+        "not_contains" => Ok((true, pattern(value, "", "", engine != Engine::Filter)?)),
         "begins_with_i" | "not_begins_with_i" => new_only(pattern(value, "^", "", true), operator.starts_with("not")),
         "ends_with_i" | "not_ends_with_i" => new_only(pattern(value, "", "$", true), operator.starts_with("not")),
         "contains_s" => new_only(pattern(value, "", "", false), false),
@@ -201,7 +203,8 @@ fn list(value: &Value, engine: Engine) -> Result<Vec<Value>, Bad> {
     let empty = items.is_empty() && engine == Engine::Filter;
     let alike = items.windows(2).all(|pair| std::mem::discriminant(&pair[0]) == std::mem::discriminant(&pair[1]));
     let scalar = items.iter().all(|item| item.is_string() || item.is_number() || item.is_boolean());
-    if empty || items.len() > LIST || !alike || !scalar {
+    let too_long = items.len() > LIST && engine != Engine::Hosts;
+    if empty || too_long || !alike || !scalar {
         return Err(Bad::Value);
     }
     Ok(items.clone())

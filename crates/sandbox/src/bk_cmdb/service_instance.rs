@@ -198,8 +198,7 @@ pub(super) fn delete_many(world: &mut World, call: &Call) -> Outcome {
     if ids.is_empty() {
         return Err(Refusal::unassigned("service_instance_ids"));
     }
-    let rows: Vec<Arc<Row>> =
-        ids.iter().filter_map(|id| world.tables.service_instances.get(*id)).cloned().collect();
+    let rows: Vec<Arc<Row>> = ids.iter().filter_map(|id| world.tables.service_instances.get(*id)).cloned().collect();
     for row in rows.iter().filter(|row| row.int("bk_biz_id") == business) {
         remove(world, call, row);
     }

@@ -61,15 +61,7 @@ pub(super) fn states(_: &World, tables: &Tables, call: &Call) -> Outcome {
         let module = tables.modules.get(*id).filter(|row| row.int("bk_biz_id") == business);
         let task = task::newest(tables, Kind::ServiceTemplate, *id);
         let differs = module.is_some_and(|module| differs(tables, module, template));
-        let times = task.or(module.map(|row| &**row))?;
-        let mut state = Row::of([("bk_inst_id", (*id).into()), ("status", task::status(task, differs).into())]);
-        if let Some(task) = task {
-            state.set("creator", task.text("creator"));
-        }
-        for name in ["create_time", "last_time"] {
-            state.set(name, cell(times, name));
-        }
-        Some(state.to_value())
+        task::state(*id, task, differs, module.map(|row| &**row))
     };
     Ok(Reply::Json(ids.iter().filter_map(state).collect()))
 }

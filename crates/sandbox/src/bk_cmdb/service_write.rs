@@ -155,8 +155,7 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     if used || tables.service_templates.get(id).is_none() {
         return Err(Refusal::new(1_108_030, "delete service template failed"));
     }
-    let attributes: Vec<i64> =
-        matching(&tables.template_attributes, &uses).iter().map(|row| row.int("id")).collect();
+    let attributes: Vec<i64> = matching(&tables.template_attributes, &uses).iter().map(|row| row.int("id")).collect();
     for attribute in attributes {
         world.put(Place::TemplateAttributes, attribute, None);
     }

@@ -18,6 +18,7 @@ use super::{
     refusal::{Outcome, Refusal, Reply},
     row::{Row, list_text},
     rule::{self, Engine},
+    set_template::service_templates,
     table::Table,
     world::{MAIN_LINE, Place, Tables, Version, World},
 };
@@ -156,10 +157,10 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let subject = Subject { model: "set", id, name: row.text("bk_set_name"), business: Some(business) };
     world.note(Record::create(world, call, &subject, &row));
     world.put(Place::Sets, id, Some(row.clone()));
-    let members = matching(&world.tables.set_template_members, &Filter::equal("set_template_id", template));
-    let services: Vec<i64> = members.iter().map(|member| member.int("service_template_id")).collect();
+    // A service template that is gone has left its relation behind.
+    let services = if template == 0 { Vec::new() } else { service_templates(&world.tables, template) };
     for service in services {
-        insert_of_template(world, call, &row, service)?;
+        insert_of_template(world, call, &row, service.int("id"))?;
     }
     Ok(Reply::Json(row.to_value()))
 }

@@ -10,7 +10,9 @@ use super::{
     moment,
     refusal::Refusal,
     row::Row,
-    service_sync, set_sync,
+    service_sync,
+    service_write::cell,
+    set_sync,
     world::{Place, Tables, World},
 };
 
@@ -71,8 +73,21 @@ pub(super) fn newest(tables: &Tables, kind: Kind, target: i64) -> Option<&Row> {
     rows.find(|row| row.text("kind") == kind.text()).map(|row| &**row)
 }
 
+/// Returns the state of a module or set as the reads show it; `row` has the times where there is no task.
+pub(super) fn state(id: i64, task: Option<&Row>, differs: bool, row: Option<&Row>) -> Option<Value> {
+    let times = task.or(row)?;
+    let mut state = Row::of([("bk_inst_id", id.into()), ("status", status(task, differs).into())]);
+    if let Some(task) = task {
+        state.set("creator", task.text("creator"));
+    }
+    for name in ["create_time", "last_time"] {
+        state.set(name, cell(times, name));
+    }
+    Some(state.to_value())
+}
+
 /// Returns the status of a module or set: that of its newest task, mixed with a comparison made now.
-pub(super) fn status(task: Option<&Row>, differs: bool) -> &str {
+fn status(task: Option<&Row>, differs: bool) -> &str {
     match (task.map(|row| row.text("status")), differs) {
         (None | Some("finished"), true) => "need_sync",
         (Some(status), true) => status,
@@ -91,8 +106,10 @@ pub(super) fn start(
     let busy: Vec<&i64> =
         targets.iter().filter(|target| newest(&world.tables, kind, **target).is_some_and(is_open)).collect();
     if !busy.is_empty() {
-        let text = format!("The same task [{busy:?}] is being executed, please try again after the current task is \
-                            executed");
+        let text = format!(
+            "The same task [{busy:?}] is being executed, please try again after the current task is \
+                            executed"
+        );
         return Err(Refusal::new(1_117_008, text));
     }
     let due = world.now().as_millisecond().saturating_add(world.task_delay);

@@ -50,7 +50,7 @@ fn number(cursor: &str) -> Result<u64, Refusal> {
 fn read(world: &World, call: &Call) -> Result<Watch, Refusal> {
     let args: Args = call.args()?;
     let resource = call.var("bk_resource").to_owned();
-    let known = ["object_instance", "mainline_instance", "inst_asst", "host", "module", "set", "biz"];
+    let known = ["object_instance", "mainline_instance", "inst_asst", "host", "host_relation", "module", "set", "biz"];
     // Associations came with their tables per model (section 6).
     let too_old = resource == "inst_asst" && world.version < Version::V3_10;
     if too_old || !known.contains(&resource.as_str()) {
@@ -96,7 +96,10 @@ impl Watch {
             (Place::Associations, "inst_asst") => {
                 any_model || [row.text("bk_obj_id"), row.text("bk_asst_obj_id")].contains(&self.sub_resource.as_str())
             }
-            (Place::Modules, "module") | (Place::Sets, "set") | (Place::Businesses, "biz") => true,
+            (Place::Modules, "module")
+            | (Place::Sets, "set")
+            | (Place::Businesses, "biz")
+            | (Place::HostRelations, "host_relation") => true,
             _ => false,
         };
         let wanted = self.types.is_empty() || self.types.iter().any(|wanted| wanted == kind);

@@ -72,7 +72,9 @@ pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turn
         turned.operation = operation;
         turned
     };
-    let Some(user) = header(request, keys.offer.version, "x-bkcmdb-user", &["bk_user"]) else { return Err(missing("user")) };
+    let Some(user) = header(request, keys.offer.version, "x-bkcmdb-user", &["bk_user"]) else {
+        return Err(missing("user"));
+    };
     let legacy = ["http_bk_supplier_account", "http_blueking_supplier_id"];
     let Some(account) = header(request, keys.offer.version, "x-bkcmdb-supplier-account", &legacy) else {
         return Err(missing("owner_id"));

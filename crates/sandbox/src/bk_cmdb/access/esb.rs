@@ -138,10 +138,33 @@ pub(super) fn component(
             body.retain(|name, _| wanted.contains(&name.as_str()));
             Payload::Json(Value::Object(body))
         }
+        Component::Exactly(wanted) => {
+            if let Some(missing) = wanted.iter().find(|name| body.get(**name).is_none_or(Value::is_null)) {
+                let mut turned = refused(keys, 1_306_406, &format!("param {missing} is required"));
+                turned.operation = Some(operation);
+                return Err(turned);
+            }
+            body.retain(|name, _| wanted.contains(&name.as_str()));
+            Payload::Json(Value::Object(body))
+        }
+        Component::Hosts => Payload::Json(with_hosts(body)),
         Component::Get | Component::None => Payload::Empty,
     };
     let call = Call { vars, payload, user, app, rid: keys.rid.clone(), language: Language::default() };
     Ok(Admitted { operation, call, envelope: Envelope::Esb, foreign: account != "0", note })
+}
+
+/// Returns the `data` of a body with the ids of its hosts, which a list has joined by comma.
+fn with_hosts(mut body: Map<String, Value>) -> Value {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let ids = match body.remove("bk_host_id") {
+        Some(Value::Array(ids)) => ids.iter().map(text).collect::<Vec<_>>().join(","),
+        Some(id) => text(&id),
+        None => return body.remove("data").unwrap_or(Value::Null),
+    };
+    let mut data = body.remove("data").and_then(|data| data.as_object().cloned()).unwrap_or_default();
+    data.insert("bk_host_id".to_owned(), ids.into());
+    Value::Object(data)
 }
 
 /// Reads a query string as an object of texts.

@@ -77,7 +77,8 @@ pub(super) fn admit(request: &Request, keys: &Keys<'_>) -> Result<Admitted, Turn
     let payload = if operation.method == "GET" { Payload::Empty } else { Payload::of(&request.body) };
     let note = note(&payload);
     let app = Some(text("bk_app_code").to_owned()).filter(|app| !app.is_empty());
-    let call = Call { vars, payload, user, app, rid: rid(request, keys), language: language(request, keys.offer.version) };
+    let call =
+        Call { vars, payload, user, app, rid: rid(request, keys), language: language(request, keys.offer.version) };
     // Up to 3.13 the api-server does not know the gateway's header and keeps its own names.
     let envelope = if keys.offer.version >= Version::V3_14 { Envelope::Gateway } else { Envelope::Direct };
     Ok(Admitted { operation, call, envelope, foreign: false, note })
