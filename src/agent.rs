@@ -29,11 +29,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Mode,
     engine::connection::Connection,
-    journal::old::Journal,
+    journal::RunOrigin,
     manifest::{Targets, Variables},
     model::Desired,
-    plan::guard::Safety,
+    plan::{file::Setup, guard::Safety},
     provider::Platform,
+    run::Surroundings,
 };
 
 pub use debounce::Debounce;
@@ -94,8 +95,12 @@ pub struct Agent {
     pub status: Status,
     /// Where it counts.
     pub metrics: Metrics,
-    /// Where its writes are recorded; nowhere without it.
-    pub journal: Option<Journal>,
+    /// Where its writes are recorded and locked.
+    pub surroundings: Surroundings,
+    /// Where its targets lead to.
+    pub setups: Vec<Setup>,
+    /// The configuration.
+    pub config: Option<String>,
 }
 
 impl Agent {
@@ -121,7 +126,9 @@ impl Agent {
             poll: false,
             status: Status::default(),
             metrics: Metrics::default(),
-            journal: None,
+            surroundings: Surroundings::unrecorded(RunOrigin::here("watch", &[])),
+            setups: Vec::new(),
+            config: None,
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod observe;
 pub mod prune;
 mod redirect;
 mod retry;
+pub mod run_log;
 pub mod scope_reader;
 mod send_window;
 mod session;

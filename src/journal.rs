@@ -8,7 +8,6 @@ pub mod chain;
 pub mod directory;
 pub mod lease;
 pub mod memory;
-pub mod old;
 mod origin;
 pub mod record;
 pub mod secret;
@@ -37,6 +36,17 @@ pub fn target_record(setup: &Setup) -> TargetRecord {
     }
     let key = sum.finalize().iter().take(12).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     TargetRecord { name: setup.target.to_string(), platform: setup.platform.to_string(), key }
+}
+
+/// Returns the SHA-256 over manifests with their digests, whatever their order; `None` without any.
+pub fn manifests_digest(manifests: &[(String, String)]) -> Option<String> {
+    if manifests.is_empty() {
+        return None;
+    }
+    let mut lines: Vec<_> = manifests.iter().map(|(path, digest)| format!("{digest} {path}\n")).collect();
+    lines.sort_unstable();
+    let sum = Sha256::digest(lines.concat());
+    Some(sum.iter().fold(String::with_capacity(64), |text, byte| text + &format!("{byte:02x}")))
 }
 
 #[cfg(test)]
@@ -195,7 +205,7 @@ mod tests {
         fs::create_dir(root.path().join("runs/.half")).expect("made");
         let left = |keep: u64, runs: usize| {
             let retention = Retention { keep: Duration::from_hours(keep), runs };
-            store.clean(&retention, now).expect("cleaned");
+            store.clean_at(&retention, now).expect("cleaned");
             store
                 .runs()
                 .expect("read")
@@ -209,7 +219,7 @@ mod tests {
         assert_eq!(left(25, 3), ["9", "4"]);
         assert!(root.path().join("runs/.half").exists(), "somebody may be making it");
         let later = std::time::SystemTime::now() + Duration::from_hours(2);
-        store.clean(&Retention { keep: Duration::from_hours(1_000_000), runs: 9 }, later).expect("cleaned");
+        store.clean_at(&Retention { keep: Duration::from_hours(1_000_000), runs: 9 }, later).expect("cleaned");
         assert!(!root.path().join("runs/.half").exists());
     }
 

@@ -1,6 +1,7 @@
 //! The computed set of changes: what differs, in which order it is changed, by which calls. Pure.
 
 pub mod file;
+pub mod follow_up;
 pub mod guard;
 pub mod integrity;
 mod moved;

@@ -59,7 +59,7 @@ impl Cycle {
                 said: Mutex::default(),
                 looked: Mutex::default(),
                 platforms: agent.platforms,
-                record: Record::new(agent.journal, &agent.paths),
+                record: Record::new(agent.surroundings, (agent.setups, agent.config), &agent.paths, agent.platforms),
             }),
             location: Arc::new(Location {
                 paths: agent.paths,

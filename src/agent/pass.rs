@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Mode,
     engine::{
-        apply::{self, apply},
+        apply,
         author::{Trace, trace},
         connection::{Connection, Reader},
         impact::impact,
         observe::observe,
+        run_log::Unrecorded,
     },
     model::{Desired, Outcome, ResourceId},
     plan::{
@@ -25,6 +26,7 @@ use crate::{
         plan, select_some,
     },
     provider::Platform,
+    run::{self, Work},
 };
 
 use super::{
@@ -78,7 +80,7 @@ impl Shared {
     }
 
     /// Says that a plan exceeds limits, unless that was said of the same plan before.
-    fn refuse(&self, plan: &Plan, excesses: &[Excess]) {
+    fn refuse(&self, plan: &Plan, states: &[TargetState<'_>], manifests: &Manifests, excesses: &[Excess]) {
         let refusal = (!excesses.is_empty()).then(|| {
             let limits: Vec<_> = excesses.iter().map(ToString::to_string).collect();
             let acknowledgement = guard::acknowledgement(plan, excesses);
@@ -91,7 +93,7 @@ impl Shared {
         let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(refusal) = refusal.as_ref().filter(|refusal| last.as_ref() != Some(*refusal)) {
             tracing::error!("{refusal}");
-            self.record.refused(plan, excesses);
+            self.record.refused(plan, states, manifests, excesses);
         }
         *last = refusal;
     }
@@ -128,6 +130,12 @@ async fn pass_over(
 ) -> Option<Report> {
     let start = Timestamp::now();
     let end = |sum: Sum, drift: usize| Some(Report::of(trigger, start, sum, drift, part.is_none()));
+    if shared.mode == Mode::Enforce {
+        let readers: Vec<_> = shared.connections.iter().map(Connection::reader).collect();
+        let writers: Vec<_> = shared.connections.iter().map(Connection::writer).collect();
+        shared.record.settle(&readers, &writers, stop).await;
+    }
+    let newest = shared.record.newest();
     let is_wanted = |object: &Desired| shared.filter.as_ref().is_none_or(|filter| filter(object));
     let unselected = part.is_none() && !manifests.desired.is_empty() && !manifests.desired.iter().any(is_wanted);
     let is_part = |object: &Desired| part.is_none_or(|part| part.contains(&object.id)) && is_wanted(object);
@@ -166,7 +174,7 @@ async fn pass_over(
     if part.is_some() && !(excesses.is_empty() && plan.blocked.is_empty()) {
         return None;
     }
-    shared.refuse(&plan, &excesses);
+    shared.refuse(&plan, &states, manifests, &excesses);
     let differing = plan.reported.iter().chain(plan.changes.iter().filter(|_| !limited)).collect::<Vec<_>>();
     let declared: HashSet<&ResourceId> = desired.iter().map(|object| &object.id).collect();
     let is_known =
@@ -178,29 +186,53 @@ async fn pass_over(
         () = stop.cancelled() => return end(interrupted(), plan.differing()),
         trace = authors(&readers, &mut states, &plan, is_traced) => trace,
     };
-    let log = PassLog { sources, run: shared.record.run(), trace };
+    let log = PassLog { sources, run: None, trace };
     log.news(&news);
     // Nobody is there to acknowledge what exceeds a limit.
     let is_sent = limited && excesses.is_empty() && !plan.changes.is_empty();
-    let outcomes = if is_sent { enforce(shared, &plan, &states, read_at, stop, &log).await } else { Vec::new() };
+    let read = Read { states: &states, at: read_at, newest };
+    let enforced =
+        if is_sent { enforce(shared, manifests, &plan, read, stop, log).await } else { Ok((Vec::new(), None)) };
+    let (outcomes, problem) = enforced.unwrap_or_else(|problem| (Vec::new(), Some(problem)));
     let mut sum = sum(&plan, &outcomes, desired, &unserved, &mut shared.looked_at(&states, manifests, part.is_some()));
     correct(&mut sum, &excesses, manifests, unselected);
+    if let Some(problem) = problem {
+        sum = Sum { verdict: Verdict::Failed, error: Some(problem), retry: true, ..sum };
+    }
     end(sum, plan.differing())
 }
 
-/// Sends the changes of a plan, and records what became of each.
+/// What was read for a plan.
+struct Read<'a> {
+    states: &'a [TargetState<'a>],
+    /// When reading began.
+    at: Instant,
+    /// The newest run before that.
+    newest: Option<String>,
+}
+
+/// Sends the changes of a plan, and records what became of each. Returns the outcomes, and why it ended early if it did
+/// for a reason of its own. Where nothing could be sent, the reason is an error.
 async fn enforce(
     shared: &Shared,
+    manifests: &Manifests,
     plan: &Plan,
-    states: &[TargetState<'_>],
-    read_at: Instant,
+    read: Read<'_>,
     stop: &CancellationToken,
-    log: &PassLog<'_>,
-) -> Vec<(ResourceId, Outcome)> {
-    shared.record.started(plan);
+    log: PassLog<'_>,
+) -> Result<(Vec<(ResourceId, Outcome)>, Option<String>), String> {
+    let claim = shared.record.claim(plan).await.map_err(|error| {
+        // Runs of other agents may have been broken off meanwhile.
+        shared.record.doubt();
+        error.to_string()
+    })?;
+    // What another run wrote since the objects were read is not in the plan.
+    let is_alone = claim.newest() == read.newest.as_deref();
+    let fresh_until = if is_alone { read.at + apply::TRUST } else { read.at };
+    let run = claim.run().to_owned();
+    let log = PassLog { run: Some(&run), ..log };
     let listener = |event: &apply::Event<'_>| {
         if let apply::Event::Finished(change, outcome, _) = event {
-            shared.record.finished(change, outcome);
             log.outcome(change, outcome);
             shared.metrics.change(&change.id, change.action, outcome);
         }
@@ -208,14 +240,24 @@ async fn enforce(
     let writers: Vec<_> = shared.connections.iter().map(Connection::writer).collect();
     let options = apply::Options {
         verify: shared.verify,
-        fresh_until: read_at + apply::TRUST,
+        fresh_until,
         settled: Vec::new(),
         listener: &listener,
         stop: stop.clone(),
+        log: &Unrecorded,
     };
-    let outcomes = apply(plan, states, &writers, &options).await;
-    shared.record.ended(&outcomes);
-    outcomes
+    let document = shared.record.document(plan, read.states, &manifests.sources);
+    let digests = [(String::new(), manifests.digest.clone())];
+    let work = Work { plan, document: &document, manifests: &digests, excesses: &[], acknowledged: false, file: None };
+    // Unless it comes to its end, there is something to settle.
+    shared.record.doubt();
+    let surroundings = shared.record.surroundings();
+    let finished = run::carry_out(&surroundings, claim, &work, (read.states, &writers), options).await;
+    let finished = finished.map_err(|error| error.to_string())?;
+    if finished.problem.is_none() {
+        shared.record.trust();
+    }
+    Ok((finished.outcomes, finished.problem))
 }
 
 /// Corrects the sum of a pass: one over nothing, or one that was refused, is no success.

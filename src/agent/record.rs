@@ -1,62 +1,164 @@
-//! The agent's part of the journal.
+//! The agent's runs: where they are recorded, and what becomes of those that were broken off.
 
-use std::path::PathBuf;
-
-use crate::{
-    journal::{
-        self,
-        old::{Effects, Entry, Event, Journal},
-    },
-    model::{Change, Outcome, ResourceId},
-    plan::{Plan, guard::Excess},
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
-/// Records plans and their changes. Where that fails the agent goes on, and says so once: it sends nothing that exceeds a
-/// limit, so nobody is to be found who let such a plan pass.
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    engine::connection::{Reader, Writer},
+    journal::{self, RunOrigin, TargetRecord, target_record},
+    model::Desired,
+    plan::{
+        Plan, TargetState,
+        file::{self, Setup},
+        guard::Excess,
+        part,
+    },
+    provider::Platform,
+    run::{self, Claim, RunError, Surroundings, Work, resume, unfinished},
+    source::Sources,
+    version::VERSION,
+};
+
+use super::Manifests;
+
+/// How long a call of an agent that died may still be under way.
+const UNDER_WAY: Duration = Duration::from_secs(40);
+
+/// Records plans and their changes. What cannot be recorded is not sent.
 pub(super) struct Record {
-    journal: Option<Journal>,
+    surroundings: Surroundings,
+    setups: Vec<Setup>,
+    config: Option<String>,
     paths: Vec<PathBuf>,
+    platforms: &'static [&'static dyn Platform],
+    /// Runs of this or an earlier agent may have been broken off.
+    is_unsettled: AtomicBool,
 }
 
 impl Record {
-    /// Returns the record of a run on manifests below these paths.
-    pub(super) fn new(journal: Option<Journal>, paths: &[PathBuf]) -> Self {
-        Self { journal, paths: paths.to_vec() }
+    /// Returns the record of an agent on manifests below some paths.
+    pub(super) fn new(
+        surroundings: Surroundings,
+        (setups, config): (Vec<Setup>, Option<String>),
+        paths: &[PathBuf],
+        platforms: &'static [&'static dyn Platform],
+    ) -> Self {
+        let is_unsettled = AtomicBool::new(true);
+        Self { surroundings, setups, config, paths: paths.to_vec(), platforms, is_unsettled }
     }
 
-    /// Returns the id of the run in the journal; `None` if none is kept.
-    pub(super) fn run(&self) -> Option<&str> {
-        self.journal.as_ref().map(Journal::run)
+    /// Returns the surroundings, with the commit of this moment: the agent outlives many.
+    pub(super) fn surroundings(&self) -> Surroundings {
+        let origin = RunOrigin { commit: journal::commit(&self.paths), ..self.surroundings.origin.clone() };
+        Surroundings { origin, ..self.surroundings.clone() }
+    }
+
+    /// Returns the newest run that is recorded.
+    pub(super) fn newest(&self) -> Option<String> {
+        self.surroundings.store()?.runs().ok()?.pop()
+    }
+
+    /// Locks the targets of a plan.
+    pub(super) async fn claim(&self, plan: &Plan) -> Result<Claim, RunError> {
+        run::claim(&self.surroundings, self.targets(plan), &|sentence| tracing::warn!("{sentence}")).await
+    }
+
+    /// Returns the targets on which a plan changes something.
+    fn targets(&self, plan: &Plan) -> Vec<TargetRecord> {
+        let is_used = |setup: &&Setup| plan.changes.iter().any(|change| change.target == setup.target);
+        self.setups.iter().filter(is_used).map(target_record).collect()
+    }
+
+    /// Returns the document of a plan; nothing where none is kept.
+    pub(super) fn document(&self, plan: &Plan, states: &[TargetState<'_>], sources: &Sources) -> Vec<u8> {
+        if self.surroundings.store().is_none() {
+            return Vec::new();
+        }
+        let changed: std::collections::HashSet<_> = plan.changes.iter().map(|change| &change.id).collect();
+        let record = file::write::Record {
+            objects: part(states, &|object: &Desired| changed.contains(&object.id)),
+            manifests: Vec::new(),
+            setups: self.setups.clone(),
+            config: self.config.clone(),
+        };
+        let context = file::write::Context { version: VERSION, reads: 0, took: Duration::ZERO, diagnostics: &[] };
+        let mut document = file::write::document(plan, &context, sources);
+        file::write::add_record(&mut document, &record, sources);
+        file::add_digest(&mut document);
+        file::write::pretty(&document).into_bytes()
     }
 
     /// Notes that a plan exceeds limits.
-    pub(super) fn refused(&self, plan: &Plan, excesses: &[Excess]) {
-        self.note(|| Event::Refused(self.effects(plan, excesses)));
-    }
-
-    /// Notes that a plan is about to be carried out.
-    pub(super) fn started(&self, plan: &Plan) {
-        self.note(|| Event::Started(self.effects(plan, &[])));
-    }
-
-    /// Notes what became of a change.
-    pub(super) fn finished(&self, change: &Change, outcome: &Outcome) {
-        self.note(|| Event::Change(Entry::finished(change, outcome)));
-    }
-
-    /// Notes what became of a plan.
-    pub(super) fn ended(&self, outcomes: &[(ResourceId, Outcome)]) {
-        self.note(|| Event::ended(outcomes));
-    }
-
-    /// Returns the effects of a plan, with the commit of this moment: the agent outlives many.
-    fn effects(&self, plan: &Plan, excesses: &[Excess]) -> Effects {
-        Effects { commit: journal::commit(&self.paths), ..Effects::of(plan, excesses, false) }
-    }
-
-    fn note(&self, event: impl Fn() -> Event) {
-        if let Some(problem) = self.journal.as_ref().and_then(|journal| journal.note(&event())) {
+    pub(super) fn refused(&self, plan: &Plan, states: &[TargetState<'_>], manifests: &Manifests, excesses: &[Excess]) {
+        let document = self.document(plan, states, &manifests.sources);
+        let manifests = [(String::new(), manifests.digest.clone())];
+        let work = Work { plan, document: &document, manifests: &manifests, excesses, acknowledged: false, file: None };
+        let verdict = journal::Verdict::Refused;
+        if let Err(problem) = run::record_refusal(&self.surroundings(), self.targets(plan), &work, verdict) {
             tracing::warn!("{problem}");
+        }
+    }
+
+    /// Notes that a run may have been broken off.
+    pub(super) fn doubt(&self) {
+        self.is_unsettled.store(true, Ordering::Release);
+    }
+
+    /// Notes that the last run came to its end.
+    pub(super) fn trust(&self) {
+        self.is_unsettled.store(false, Ordering::Release);
+    }
+
+    /// Settles the runs of agents that were broken off, by reading. The next plan makes up for what they left undone.
+    /// Those of others are left to people.
+    pub(super) async fn settle(&self, readers: &[Reader], writers: &[Writer], stop: &CancellationToken) {
+        if !self.is_unsettled.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let Some(store) = self.surroundings.store() else { return };
+        let targets: Vec<_> = self.setups.iter().map(target_record).collect();
+        let runs = match unfinished::unfinished_on(store, &targets) {
+            Ok(runs) => runs,
+            Err(error) => {
+                tracing::warn!("the runs of the state directory cannot be read: {error}");
+                return;
+            }
+        };
+        let own = |run: &&unfinished::UnfinishedRun| run.command() == Some(self.surroundings.origin.command.as_str());
+        for run in runs.iter().filter(own) {
+            let mut sources = Sources::default();
+            let text = resume::plan_text(store, &run.id);
+            let saved = text.and_then(|text| {
+                file::read(&text, self.platforms, &mut sources)
+                    .map_err(|error| format!("its plan cannot be used: {error}"))
+            });
+            let options = resume::Options {
+                abandon: true,
+                verify: true,
+                timeout: UNDER_WAY,
+                listener: &|_| {},
+                stop: stop.clone(),
+            };
+            let saved = saved.as_ref().map_err(String::as_str);
+            let say = |sentence: &str| tracing::warn!("{sentence}");
+            match resume::resume(&self.surroundings(), run, saved, (readers, writers), &options, &say).await {
+                Ok(Some(resumed)) => {
+                    tracing::warn!("run {} was broken off and is settled by reading", run.id);
+                    for change in &resumed.settled {
+                        tracing::warn!(run = run.id, "{}: {}", change.address, change.verdict.name());
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!("{error}");
+                    self.doubt();
+                }
+            }
         }
     }
 }

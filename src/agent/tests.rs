@@ -1,15 +1,14 @@
 use std::{fs, sync::atomic::Ordering};
 
-use serde_json::Value;
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     fake::{PLATFORMS, Store, serve, targets, thing},
     *,
 };
-use crate::journal::{
-    RunOrigin,
-    old::{self as journal, Journal},
+use crate::{
+    journal::{Directory, Record, RunOrigin, Store as _},
+    run::{Recording, Surroundings},
 };
 
 /// More than a busy machine needs.
@@ -38,7 +37,11 @@ impl Running {
         let mut agent = Agent::new(vec![directory.path().to_owned()], &PLATFORMS);
         agent.targets = targets();
         agent.connections = vec![connection];
-        agent.journal = Some(Journal::new(state.path(), RunOrigin::here("watch", &[])));
+        agent.surroundings = Surroundings {
+            recording: Recording::In(Arc::new(Directory::new(state.path()))),
+            locks: Some(state.path().to_owned()),
+            ..Surroundings::unrecorded(RunOrigin::here("watch", &[]))
+        };
         agent.debounce.quiet = Duration::from_millis(30);
         set_up(&mut agent);
         let (status, stop) = (agent.status.clone(), CancellationToken::new());
@@ -68,17 +71,21 @@ impl Running {
         self.stop.cancel();
         let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("the agent ends");
         ended.expect("no panic").expect("no error");
-        let text = fs::read_to_string(self.state.path().join(journal::FILE)).unwrap_or_default();
-        let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
-        entries.filter_map(|entry| event(&entry)).collect()
+        let store = Directory::new(self.state.path());
+        let runs = store.runs().expect("runs");
+        let journals = runs.iter().map(|run| store.journal(run).expect("a journal"));
+        journals.flat_map(|journal| journal.entries).filter_map(|entry| event(&entry.record)).collect()
     }
 }
 
-/// Returns what an entry of the journal says of a plan or of a change.
-fn event(entry: &Value) -> Option<String> {
-    match entry["type"].as_str()? {
-        "started" => Some(format!("{} planned", entry["objects"].as_array()?.len())),
-        "change" => Some(format!("{} {}", entry["address"].as_str()?, entry["outcome"].as_str()?)),
+/// Returns what a record says of a plan or of a change.
+fn event(record: &Record) -> Option<String> {
+    match record {
+        Record::Run(run) => {
+            let counts = run.counts;
+            Some(format!("{} planned", counts.create + counts.update + counts.delete))
+        }
+        Record::Outcome(outcome) => Some(format!("{} {}", outcome.address, outcome.outcome)),
         _ => None,
     }
 }

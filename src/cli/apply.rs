@@ -5,11 +5,11 @@ use super::{
     error::CommandError,
     execute::{ApplyJob, execute},
     exit::ExitStatus,
-    plan_file, planning, saved,
+    journal, plan_file, planning, saved,
     signal::Stop,
     view::Ui,
 };
-use crate::engine::apply;
+use crate::{engine::apply, journal::target_record};
 
 /// Plans, asks, applies, verifies.
 pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
@@ -18,6 +18,12 @@ pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> Result<ExitStatus, Command
     }
     let stop = Stop::listen();
     let prepared = planning::prepare(&args.inputs, &args.network, args.prune, None, ui).await?;
+    let config = prepared.loaded.config.as_ref();
+    let surroundings = journal::of_apply(args, config);
+    let used = prepared.used();
+    let setups = config.map(|config| plan_file::setups(config, &used.iter().collect(), args.network.sandbox));
+    let targets: Vec<_> = setups.iter().flatten().map(target_record).collect();
+    let claim = journal::claim(args, &surroundings, &targets, ui).await?;
     let planned_run = tokio::select! {
         planned_run = planning::observe_and_plan(&prepared, &args.safety, ui) => planned_run,
         () = stop.token().cancelled() => return Err(planning::interrupted(&stop)),
@@ -29,6 +35,9 @@ pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> Result<ExitStatus, Command
         settled: Vec::new(),
         fresh_until: planned_run.start + apply::TRUST,
         file: None,
+        surroundings: &surroundings,
+        claim,
+        targets,
     };
     let status = execute(args, &prepared.connected, apply_job, &stop, ui).await;
     drop(planned_run);

@@ -389,9 +389,8 @@ pub(super) struct ApplyArgs {
     pub(super) prune: bool,
     #[command(flatten, next_help_heading = "Safety")]
     pub(super) safety: SafetyArgs,
-    /// Directory of the journal [default: `reconcile` in the user's directory for state]
-    #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
-    pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Safety")]
+    pub(super) state: StateArgs,
     /// Do not ask
     #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = truth)]
     pub(super) auto_approve: bool,
@@ -404,6 +403,17 @@ pub(super) struct ApplyArgs {
     /// Read each object back after its write
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, env = "RECONCILE_VERIFY")]
     pub(super) verify: bool,
+}
+
+/// Where runs are recorded and locked.
+#[derive(Debug, Args)]
+pub(super) struct StateArgs {
+    /// Directory of the journals of runs and of locks [default: `reconcile` in the user's directory for state]
+    #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// How long to wait for other runs on the same targets, such as 5m
+    #[arg(long, value_name = "DURATION", default_value = "0s", env = "RECONCILE_LOCK_TIMEOUT", value_parser = duration)]
+    pub(super) lock_timeout: std::time::Duration,
 }
 
 #[derive(Debug, Args)]
@@ -421,9 +431,8 @@ pub(super) struct WatchArgs {
     /// Address of /healthz, /readyz and /metrics [default: 127.0.0.1:8321, or `watch.listen`]
     #[arg(long, value_name = "ADDR", env = "RECONCILE_LISTEN")]
     pub(super) listen: Option<std::net::SocketAddr>,
-    /// Directory of the journal [default: `reconcile` in the user's directory for state]
-    #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
-    pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateArgs,
     /// Poll the files every few seconds instead of waiting for events of the file system
     #[arg(long, env = "RECONCILE_POLL", value_parser = truth)]
     pub(super) poll: bool,

@@ -12,7 +12,6 @@ use super::{
     args::{ApplyArgs, Format, PartialStale},
     error::CommandError,
     exit::ExitStatus,
-    journal::Journal,
     planning::{self, PlannedRun},
     setup::Connected,
     signal::Stop,
@@ -20,11 +19,14 @@ use super::{
 };
 use crate::{
     engine::{
-        apply::{self, Event, apply},
+        apply::{self, Event},
         connection::Connection,
+        run_log::Unrecorded,
     },
+    journal::{TargetRecord, Verdict},
     model::{Action, Outcome, ResourceId},
     plan::{Cause, Plan},
+    run::{self, Claim, Finished, RunError, Surroundings, Work},
     source::Sources,
 };
 
@@ -40,6 +42,12 @@ pub(super) struct ApplyJob<'a> {
     pub(super) fresh_until: Instant,
     /// The file that it was saved in.
     pub(super) file: Option<&'a Path>,
+    /// Where it is recorded.
+    pub(super) surroundings: &'a Surroundings,
+    /// The locks on its targets; `None` if nothing is to be sent.
+    pub(super) claim: Option<Claim>,
+    /// Its targets.
+    pub(super) targets: Vec<TargetRecord>,
 }
 
 /// Shows a plan, asks, and carries it out; returns how that ended.
@@ -50,7 +58,7 @@ pub(super) async fn execute(
     stop: &Stop,
     ui: &Ui,
 ) -> ExitStatus {
-    let ApplyJob { planned_run, report, settled, fresh_until, file } = apply_job;
+    let ApplyJob { planned_run, report, settled, fresh_until, file, surroundings, claim, targets } = apply_job;
     let as_text = args.output.forms.format == Format::Text;
     let asks = !args.auto_approve && !args.dry_run && settled.len() < planned_run.plan.changes.len();
     if as_text {
@@ -62,30 +70,48 @@ pub(super) async fn execute(
     }
     planning::blocked(&report, ui);
     let start = Instant::now();
-    let journal = Journal::of(args, file);
-    let consent = match confirm(args, planned_run, &settled, stop).await {
-        Ok(Consent::Given) => journal.start(planned_run, args, ui).map(|()| Consent::Given),
-        other => {
-            journal.close(status_of(&other), planned_run);
-            other
-        }
+    let consent = confirm(args, planned_run, &settled, stop).await;
+    let verdict = match status_of(&consent) {
+        ExitStatus::Refused => Some(Verdict::Refused),
+        ExitStatus::Stale => Some(Verdict::Stale),
+        _ => None,
     };
-    let error = consent.as_ref().err();
-    error.iter().for_each(|error| error.print(ui));
-    let errors = error.map(CommandError::for_reports).unwrap_or_default();
-    let (status, outcomes) = match &consent {
-        Ok(Consent::Given) => {
-            let outcomes =
-                send(args, connected, (planned_run, settled, fresh_until), report.sources, &journal, stop, ui).await;
-            journal.end(&outcomes);
-            (exit_status(&planned_run.plan, &outcomes, args.output.detailed_exitcode), Some(outcomes))
+    let is_recorded = surroundings.store().is_some() && (verdict.is_some() || matches!(consent, Ok(Consent::Given)));
+    let document = if is_recorded { report.form(Format::Json) } else { String::new() };
+    let work = Work {
+        plan: &planned_run.plan,
+        document: document.as_bytes(),
+        manifests: &planned_run.record.manifests,
+        excesses: &planned_run.excesses,
+        acknowledged: planned_run.acknowledged,
+        file: file.map(|file| file.display().to_string()),
+    };
+    if let Some(verdict) = verdict
+        && let Err(problem) = run::record_refusal(surroundings, targets, &work, verdict)
+    {
+        tracing::warn!("{problem}");
+    }
+    let (status, outcomes, error) = match (consent, claim) {
+        (Ok(Consent::Given), Some(claim)) => {
+            let sending = Sending { surroundings, claim, work, planned_run, settled, fresh_until };
+            match send(args.verify, connected, sending, report.sources, stop, ui).await {
+                Ok(finished) => {
+                    let status = exit_status(&planned_run.plan, &finished.outcomes, args.output.detailed_exitcode);
+                    let error = finished.problem.map(CommandError::failed);
+                    let status = if error.is_some() { status.unwritten() } else { status };
+                    (status, Some(finished.outcomes), error)
+                }
+                Err(error) => (ExitStatus::Failed, None, Some(CommandError::failed(error.to_string()))),
+            }
         }
         // The reasons why it was not sent are told object by object.
-        Ok(Consent::Needless(_)) | Err(_) => {
+        (consent, _) => {
             ui.events.settled(&planned_run.plan, &settled, report.sources);
-            (status_of(&consent), (!settled.is_empty()).then_some(settled))
+            (status_of(&consent), (!settled.is_empty()).then_some(settled), consent.err())
         }
     };
+    error.iter().for_each(|error| error.print(ui));
+    let errors = error.as_ref().map(CommandError::for_reports).unwrap_or_default();
     let report = Report { outcomes: outcomes.as_deref(), errors, ..report };
     if !as_text {
         ui.out(&report.form(args.output.forms.format));
@@ -98,29 +124,35 @@ pub(super) async fn execute(
     report.save(&args.output.forms, status, ui)
 }
 
+/// A plan that may be sent.
+struct Sending<'a> {
+    surroundings: &'a Surroundings,
+    claim: Claim,
+    work: Work<'a>,
+    planned_run: &'a PlannedRun<'a>,
+    settled: Vec<(ResourceId, Outcome)>,
+    fresh_until: Instant,
+}
+
 /// Carries a plan out and shows how that goes on.
-pub(super) async fn send(
-    args: &ApplyArgs,
+async fn send(
+    verify: bool,
     connected: &Connected,
-    (planned_run, settled, fresh_until): (&PlannedRun<'_>, Vec<(ResourceId, Outcome)>, Instant),
+    sending: Sending<'_>,
     sources: &Sources,
-    journal: &Journal,
     stop: &Stop,
     ui: &Ui,
-) -> Vec<(ResourceId, Outcome)> {
+) -> Result<Finished, RunError> {
+    let Sending { surroundings, claim, work, planned_run, settled, fresh_until } = sending;
     let writers: Vec<_> = connected.connections.iter().map(Connection::writer).collect();
     let progress = Progress::new(planned_run.plan.changes.len(), ui, sources);
-    let show = |event: &Event<'_>| {
-        if let Event::Finished(change, outcome, _) = event {
-            journal.change(change, outcome);
-        }
-        progress.show(event);
-    };
+    let show = |event: &Event<'_>| progress.show(event);
     let token = stop.token().clone();
-    let options = apply::Options { verify: args.verify, fresh_until, settled, listener: &show, stop: token };
-    let mut work = std::pin::pin!(apply(&planned_run.plan, &planned_run.states, &writers, &options));
+    let options = apply::Options { verify, fresh_until, settled, listener: &show, stop: token, log: &Unrecorded };
+    let work = run::carry_out(surroundings, claim, &work, (&planned_run.states, &writers), options);
+    let mut work = std::pin::pin!(work);
     tokio::select! {
-        outcomes = &mut work => outcomes,
+        finished = &mut work => finished,
         () = stop.token().cancelled() => {
             progress.interrupted();
             work.await

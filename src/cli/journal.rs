@@ -1,94 +1,67 @@
-//! The journal of `apply`, and where that of `watch` lies too.
+//! Where the runs of a command line are recorded.
 
-use std::path::{Path, PathBuf};
-
-use super::{args::ApplyArgs, error::CommandError, exit::ExitStatus, inputs, planning::PlannedRun, view::Ui};
-use crate::{
-    journal::{
-        RunOrigin,
-        old::{self as journal, Effects, Entry, Event},
-    },
-    model::{Change, Outcome, ResourceId},
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
-/// Returns the journal of a run in the directory that was named, else in the user's own; `None` if there is no such
-/// directory, and with the sandbox, whose writes are not worth one.
-pub(super) fn open(named: Option<&Path>, is_sandbox: bool, origin: RunOrigin) -> Option<journal::Journal> {
+use super::{args::ApplyArgs, error::CommandError, inputs, view::Ui};
+use crate::{
+    config::Config,
+    journal::{Directory, RunOrigin, TargetRecord},
+    run::{self, Claim, Recording, Surroundings},
+};
+
+/// Returns the surroundings of the runs of a command: they are recorded in the directory that was named, else in the
+/// user's own. Writes to a sandbox of the same process are not worth that.
+pub(super) fn surroundings(
+    origin: RunOrigin,
+    named: Option<&Path>,
+    is_sandbox: bool,
+    lock_timeout: Duration,
+    config: Option<&Config>,
+) -> Surroundings {
+    let directory = state_directory(named);
+    let unrecorded = Surroundings::unrecorded(origin);
+    match directory {
+        _ if is_sandbox && named.is_none() => unrecorded,
+        None => Surroundings { recording: Recording::Impossible, ..unrecorded },
+        Some(path) => Surroundings {
+            recording: Recording::In(Arc::new(Directory::new(&path))),
+            locks: Some(path),
+            lock_timeout,
+            secrets: config.map(Config::known_secrets).unwrap_or_default(),
+            ..unrecorded
+        },
+    }
+}
+
+/// Returns the surroundings of an apply.
+pub(super) fn of_apply(args: &ApplyArgs, config: Option<&Config>) -> Surroundings {
+    let origin = RunOrigin::here("apply", &inputs::paths(&args.inputs));
+    let (named, is_sandbox) = (args.state.state_dir.as_deref(), args.network.sandbox);
+    surroundings(origin, named, is_sandbox, args.state.lock_timeout, config)
+}
+
+/// Locks the targets of an apply, where it is to send something.
+pub(super) async fn claim(
+    args: &ApplyArgs,
+    surroundings: &Surroundings,
+    targets: &[TargetRecord],
+    ui: &Ui,
+) -> Result<Option<Claim>, CommandError> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let claimed = run::claim(surroundings, targets.to_vec(), &|sentence| ui.say(sentence)).await;
+    claimed.map(Some).map_err(|error| CommandError::failed(error.to_string()))
+}
+
+/// Returns the directory of the state: the one that was named, else the user's own; `None` if there is none.
+pub(super) fn state_directory(named: Option<&Path>) -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let named = named.map(Path::to_owned);
-    let directory = named.or_else(|| if is_sandbox { None } else { directory(&variable) })?;
-    Some(journal::Journal::new(&directory, origin))
-}
-
-/// The journal of an `apply`; without a directory it is kept nowhere.
-pub(super) struct Journal {
-    writer: Option<journal::Journal>,
-    file: Option<String>,
-    commit: Option<String>,
-}
-
-impl Journal {
-    /// Returns the journal of a run.
-    pub(super) fn of(args: &ApplyArgs, file: Option<&Path>) -> Self {
-        let origin = RunOrigin::here("apply", &inputs::paths(&args.inputs));
-        let commit = origin.commit.clone();
-        let writer = open(args.state_dir.as_deref(), args.network.sandbox, origin);
-        Self { writer, file: file.map(|file| file.display().to_string()), commit }
-    }
-
-    /// Notes that a plan is about to be carried out. One that exceeds limits is not sent where that cannot be noted:
-    /// whoever lets it pass is to be found.
-    pub(super) fn start(&self, planned_run: &PlannedRun<'_>, args: &ApplyArgs, ui: &Ui) -> Result<(), CommandError> {
-        let must = !planned_run.excesses.is_empty() && !args.network.sandbox;
-        let problem = match &self.writer {
-            Some(journal) => journal.note(&Event::Started(self.effects(planned_run))),
-            None if must => {
-                Some("there is no place for the journal: neither --state-dir nor a home directory".to_owned())
-            }
-            None => None,
-        };
-        match problem {
-            Some(problem) if must => {
-                Err(CommandError::failed(format!("{problem}; an acknowledged plan is not sent unrecorded")))
-            }
-            Some(problem) => {
-                ui.say(&format!("warning: {problem}"));
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Notes that nothing of a plan was sent, where the exit code says that it was refused or had become stale.
-    pub(super) fn close(&self, status: ExitStatus, planned_run: &PlannedRun<'_>) {
-        let event = match status {
-            ExitStatus::Refused => Event::Refused(self.effects(planned_run)),
-            ExitStatus::Stale => Event::Stale(self.effects(planned_run)),
-            _ => return,
-        };
-        self.note(&event);
-    }
-
-    /// Notes what became of a change.
-    pub(super) fn change(&self, change: &Change, outcome: &Outcome) {
-        self.note(&Event::Change(Entry::finished(change, outcome)));
-    }
-
-    /// Notes what became of a plan.
-    pub(super) fn end(&self, outcomes: &[(ResourceId, Outcome)]) {
-        self.note(&Event::ended(outcomes));
-    }
-
-    fn note(&self, event: &Event) {
-        if let Some(problem) = self.writer.as_ref().and_then(|journal| journal.note(event)) {
-            tracing::warn!("{problem}");
-        }
-    }
-
-    fn effects(&self, planned_run: &PlannedRun<'_>) -> Effects {
-        let (file, commit) = (self.file.clone(), self.commit.clone());
-        Effects { file, commit, ..Effects::of(&planned_run.plan, &planned_run.excesses, planned_run.acknowledged) }
-    }
+    named.map(Path::to_owned).or_else(|| directory(&variable))
 }
 
 /// The directory of the state where none is named.

@@ -106,11 +106,16 @@ pub(super) async fn prepare(
 }
 
 impl Prepared {
-    /// Shows that targets are read until `work` is done.
-    pub(super) async fn reading<T>(&self, ui: &Ui, work: impl Future<Output = T>) -> T {
+    /// Returns the targets of the run.
+    pub(super) fn used(&self) -> BTreeSet<Arc<str>> {
         let mut used = setup::used(&self.desired);
         used.extend(setup::used(&self.scopes));
-        progress::reading(used, self.connected.shared.counters(), ui, work).await
+        used
+    }
+
+    /// Shows that targets are read until `work` is done.
+    pub(super) async fn reading<T>(&self, ui: &Ui, work: impl Future<Output = T>) -> T {
+        progress::reading(self.used(), self.connected.shared.counters(), ui, work).await
     }
 }
 

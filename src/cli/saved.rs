@@ -10,7 +10,7 @@ use super::{
     error::CommandError,
     execute::{ApplyJob, execute},
     exit::ExitStatus,
-    inputs, plan_file,
+    inputs, journal, plan_file,
     planning::{self, PlannedRun},
     setup,
     signal::Stop,
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     config::Config,
     engine::{connection::Connection, impact::impact, observe::recall},
+    journal::target_record,
     plan::{
         file::Saved,
         guard, integrity, moved,
@@ -88,6 +89,9 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> Result<Exit
     if let Some(problem) = plan_file::elsewhere(&saved.setups, &here) {
         return Err(of_file(problem));
     }
+    let surroundings = journal::of_apply(args, config.as_ref());
+    let targets: Vec<_> = here.iter().map(target_record).collect();
+    let claim = journal::claim(args, &surroundings, &targets, ui).await?;
     let used = used.into_iter().cloned().collect();
     let connected = setup::connect(&args.network, config.as_ref(), &used).await.map_err(CommandError::failed)?;
     ui.events.reading(saved.setups.iter().map(|setup| &*setup.target), saved.objects.len());
@@ -127,7 +131,16 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> Result<Exit
         ..report("apply", &saved, &sources)
     };
     // Each object is read again right before its call.
-    let apply_job = ApplyJob { planned_run: &planned_run, report, settled, fresh_until: start, file: Some(path) };
+    let apply_job = ApplyJob {
+        planned_run: &planned_run,
+        report,
+        settled,
+        fresh_until: start,
+        file: Some(path),
+        surroundings: &surroundings,
+        claim,
+        targets,
+    };
     let status = execute(args, &connected, apply_job, &stop, ui).await;
     drop(planned_run);
     planning::end(connected).await;

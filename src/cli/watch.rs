@@ -10,7 +10,7 @@ use super::{
     configuration,
     error::CommandError,
     exit::ExitStatus,
-    inputs, journal, planning, selection, setup,
+    inputs, journal, plan_file, planning, selection, setup,
     signal::Stop,
     view::Ui,
 };
@@ -18,7 +18,7 @@ use crate::{
     agent::{self, Agent},
     config,
     diagnostic::Diagnostic,
-    journal::{RunOrigin, old::Journal},
+    journal::RunOrigin,
     manifest::{self, Retain},
     platform,
     source::Sources,
@@ -32,18 +32,6 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 pub(super) async fn run(args: &WatchArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let stop = Stop::listen();
     watch(args, &stop, ui).await.map(|()| ExitStatus::Success)
-}
-
-/// Returns the journal of the run. Without a place for it nothing is recorded, which is said.
-fn journal(args: &WatchArgs) -> Option<Journal> {
-    let origin = RunOrigin::here("watch", &inputs::paths(&args.inputs));
-    let journal = journal::open(args.state_dir.as_deref(), args.network.sandbox, origin);
-    if journal.is_none() && !args.network.sandbox {
-        tracing::warn!(
-            "this run is not recorded: neither --state-dir nor a home directory names a place for the journal"
-        );
-    }
-    journal
 }
 
 async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandError> {
@@ -74,7 +62,10 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
     }
     let filter = selection::filter(&args.inputs).map_err(CommandError::usage)?;
     // Manifests may come to name any target.
-    let all = config.iter().flat_map(|config| config.targets.iter().map(|target| target.name.clone())).collect();
+    let all: std::collections::BTreeSet<Arc<str>> =
+        config.iter().flat_map(|config| config.targets.iter().map(|target| target.name.clone())).collect();
+    let setups = config.as_ref().map(|config| plan_file::setups(config, &all.iter().collect(), args.network.sandbox));
+    let setups = setups.unwrap_or_default();
     let connected = setup::connect(&args.network, config.as_ref(), &all).await.map_err(CommandError::failed)?;
     if config.is_none() {
         return Err(CommandError::failed(configuration::missing(&inputs::paths(&args.inputs))));
@@ -97,7 +88,15 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
         filter: Some(filter),
         resync: args.resync.or(settings.resync).unwrap_or(agent::RESYNC),
         poll: args.poll,
-        journal: journal(args),
+        surroundings: journal::surroundings(
+            RunOrigin::here("watch", &inputs::paths(&args.inputs)),
+            args.state.state_dir.as_deref(),
+            args.network.sandbox,
+            args.state.lock_timeout,
+            config.as_ref(),
+        ),
+        setups,
+        config: config.as_ref().map(|config| config.path.display().to_string()),
         ..Agent::new(inputs::paths(&args.inputs), platform::ALL)
     };
     let address = args.listen.or(settings.listen).unwrap_or(LISTEN);

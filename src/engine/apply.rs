@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{SendResult, Writer},
+    run_log::{IntendedCall, RunLog},
     verify::judge,
 };
 use crate::{
@@ -66,6 +67,8 @@ pub struct Options<'a> {
     pub listener: &'a Listener<'a>,
     /// Once cancelled, no further call is sent; those on their way are waited for.
     pub stop: CancellationToken,
+    /// The record of calls before they leave, and of outcomes.
+    pub log: &'a dyn RunLog,
 }
 
 /// Carries out a plan and returns the outcome of each of its changes, in the plan's order.
@@ -86,6 +89,7 @@ pub async fn apply(
 
 /// The run on one target.
 struct Run<'a> {
+    plan: &'a Plan,
     state: &'a TargetState<'a>,
     writer: &'a Writer,
     options: &'a Options<'a>,
@@ -95,6 +99,8 @@ struct Run<'a> {
     handles: HashMap<String, Value>,
     outcomes: HashMap<ResourceId, Outcome>,
     started: HashSet<&'a ResourceId>,
+    /// How often each call was sent, by its number in the plan.
+    attempts: HashMap<usize, usize>,
     /// How often the answer about an object got lost.
     losses: HashMap<&'a ResourceId, usize>,
     /// The last refusals of what is to be sent again.
@@ -161,9 +167,11 @@ enum Answer {
 impl<'a> Run<'a> {
     fn new(plan: &'a Plan, state: &'a TargetState<'a>, writer: &'a Writer, options: &'a Options<'a>) -> Self {
         Self {
+            plan,
             state,
             writer,
             options,
+            attempts: HashMap::new(),
             changes: plan
                 .changes
                 .iter()
@@ -197,6 +205,7 @@ impl<'a> Run<'a> {
         for (at, call) in self.calls.iter().enumerate() {
             call.serves.iter().for_each(|id| serving.entry(id).or_default().push(at));
         }
+        self.options.log.sync();
         for level in order::levels(&edges).unwrap_or_default() {
             let open = level.iter().filter(|id| !self.outcomes.contains_key(*id));
             // In the order of the plan, each once.
@@ -212,6 +221,7 @@ impl<'a> Run<'a> {
             self.retry_conflicts().await;
         }
         self.give_up_conflicts();
+        self.options.log.sync();
         self.outcomes
     }
 
@@ -258,10 +268,16 @@ impl<'a> Run<'a> {
             ready.extend(self.still_as_planned(late).await);
             until = Instant::now() + window;
         }
+        self.options.log.sync();
     }
 
     /// Sends calls and returns each with its result.
     async fn transmit(&mut self, calls: Vec<(&'a Call, Request)>, until: Instant) -> Vec<Transmission<'a>> {
+        if !self.intend(&calls) {
+            let unsent =
+                |(call, request)| Transmission { call, request, result: SendResult::Stopped, took: Duration::ZERO };
+            return calls.into_iter().map(unsent).collect();
+        }
         let (writer, stop, listener) = (self.writer, &self.options.stop, self.options.listener);
         let (changes, started) = (&self.changes, &mut self.started);
         let calls = calls.into_iter().map(|(call, request)| {
@@ -279,6 +295,28 @@ impl<'a> Run<'a> {
             .buffer_unordered(BATCH)
             .collect()
             .await
+    }
+
+    /// Records calls that are about to leave. Returns false if they must not: then the run ends here.
+    fn intend(&mut self, calls: &[(&'a Call, Request)]) -> bool {
+        if self.options.stop.is_cancelled() {
+            return false;
+        }
+        let mut intended = Vec::with_capacity(calls.len());
+        for (call, request) in calls {
+            // The calls of a plan lie one behind the other.
+            let number = self.plan.calls.partition_point(|other| std::ptr::from_ref(other) < std::ptr::from_ref(*call));
+            let attempt = self.attempts.entry(number).or_default();
+            *attempt += 1;
+            intended.push(IntendedCall {
+                number,
+                attempt: *attempt,
+                target: &self.state.target,
+                request,
+                changes: call.serves.iter().filter_map(|id| self.changes.get(id).copied()).collect(),
+            });
+        }
+        self.options.log.intend(&intended).inspect_err(|why| tracing::debug!("no call is sent: {why}")).is_ok()
     }
 
     /// Sends calls and reads their objects back. Returns those calls that are to be sent again.
@@ -443,6 +481,8 @@ impl<'a> Run<'a> {
             }
         }
         if let Some(change) = self.changes.get(id) {
+            let handle = self.handles.get(&id.to_string()).filter(|_| change.action == Action::Create);
+            self.options.log.finish(change, &outcome, handle, took);
             (self.options.listener)(&Event::Finished(change, &outcome, took));
         }
         self.outcomes.insert(id.clone(), outcome);

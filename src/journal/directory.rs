@@ -72,7 +72,7 @@ impl Directory {
 
     /// Removes finished runs beyond a retention, and what is left of runs whose beginning was broken off. Unfinished runs
     /// are kept. `now` is the time by which runs are old.
-    pub fn clean(&self, retention: &Retention, now: SystemTime) -> io::Result<()> {
+    pub fn clean_at(&self, retention: &Retention, now: SystemTime) -> io::Result<()> {
         let runs = self.runs()?;
         let beyond = runs.len().saturating_sub(retention.runs);
         for (at, run) in runs.iter().enumerate() {
@@ -222,6 +222,10 @@ impl Store for Directory {
     fn is_marked_ended(&self, run: &str) -> bool {
         let marked = files::read(&self.file(run, "ended"), 128).ok();
         marked.is_some_and(|marked| stamp(&self.file(run, "journal")).is_ok_and(|stamp| stamp.as_bytes() == marked))
+    }
+
+    fn clean(&self, retention: &Retention, now: jiff::Timestamp) -> io::Result<()> {
+        self.clean_at(retention, now.into())
     }
 
     fn remove(&self, run: &str) -> io::Result<()> {

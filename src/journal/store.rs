@@ -52,6 +52,11 @@ pub trait Store: Send + Sync + fmt::Debug {
         false
     }
 
+    /// Removes finished runs beyond a retention.
+    fn clean(&self, _retention: &super::Retention, _now: Timestamp) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Removes a run.
     fn remove(&self, run: &str) -> io::Result<()>;
 

@@ -4,6 +4,7 @@
 //! is refused.
 
 mod document;
+pub mod write;
 
 use std::{
     borrow::Cow,

@@ -138,10 +138,30 @@ targets:
         }
     }
 
-    /// The lines of the journal.
+    /// The ids of the recorded runs, the oldest first.
+    pub(crate) fn runs(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path().join(".state/runs")).into_iter().flatten();
+        let names = entries.filter_map(|entry| entry.expect("an entry").file_name().into_string().ok());
+        let mut runs: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
+        runs.sort();
+        runs
+    }
+
+    /// The path of a file of a run.
+    pub(crate) fn run_file(&self, run: &str, name: &str) -> PathBuf {
+        self.path().join(".state/runs").join(run).join(name)
+    }
+
+    /// The records of a run.
+    pub(crate) fn journal_of(&self, run: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.run_file(run, "journal")).expect("a run has a journal");
+        let record = |line: &str| serde_json::from_str(line.split_once(' ').expect("a chain and a record").1);
+        text.lines().map(|line| record(line).expect("a record is JSON")).collect()
+    }
+
+    /// The records of all runs, the oldest run first.
     pub(crate) fn journal(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.path().join(".state/journal.ndjson")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+        self.runs().iter().flat_map(|run| self.journal_of(run)).collect()
     }
 
     /// Plans everything. A plan never writes.

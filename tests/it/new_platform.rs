@@ -79,6 +79,7 @@ async fn reconcile(connections: &[Arc<Connection>], desired: &[Desired]) -> (Pla
     note(&readers, &mut states, &mut plan).await;
     impact(&readers, &mut states, &mut plan).await;
     let options = apply::Options {
+        log: &reconcile::engine::run_log::Unrecorded,
         verify: true,
         fresh_until: Instant::now() + apply::TRUST,
         settled: Vec::new(),

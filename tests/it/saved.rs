@@ -428,7 +428,11 @@ fn files_with_live_values_are_for_their_owner_and_written_through_no_link() {
     assert_eq!(site.run(&["snapshot", "--out", "snapshot.out"]).code, Some(0));
     assert_eq!(site.run(&["plan", "--out", "plan.out", "--events", "events.out"]).code, Some(0));
     assert_eq!(site.run(&["apply", "plan.out", "-y", "--state-dir", "state"]).code, Some(0));
-    for name in ["plan.out", "snapshot.out", "events.out", "state/journal.ndjson"] {
+    let runs = std::fs::read_dir(site.path().join("state/runs")).expect("there is a run");
+    let run = runs.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).next();
+    let run = format!("state/runs/{}", run.expect("a run"));
+    let of_run = ["plan.json", "journal"].map(|name| format!("{run}/{name}"));
+    for name in ["plan.out", "snapshot.out", "events.out", "state/key", &*of_run[0], &*of_run[1]] {
         let metadata = std::fs::symlink_metadata(site.path().join(name)).expect("it is there");
         assert!(metadata.is_file() && metadata.permissions().mode() & 0o777 == 0o600, "{name}: {metadata:?}");
     }
@@ -474,22 +478,21 @@ fn limits_are_checked_again() {
     // The journal names the person who let it pass.
     let output = site.run(&[&pass[..], &["--state-dir", "app.yaml"]].concat());
     assert_eq!(output.code, Some(1), "{output}");
-    assert!(output.stderr.contains("an acknowledged plan is not sent unrecorded"), "{output}");
+    assert!(output.stderr.contains("app.yaml/locks"), "{output}");
     assert_eq!(operations(&site.writes()), json!({}));
     let output = site.run(&pass);
     assert_eq!(output.code, Some(0), "{output}");
-    let journal = site.journal();
-    let (runs, rest): (Vec<_>, Vec<_>) = journal.into_iter().partition(|line| line["type"] == "run");
-    let (changes, journal): (Vec<_>, Vec<_>) = rest.into_iter().partition(|line| line["type"] == "change");
-    assert_eq!((runs.len(), changes.len()), (2, 6));
-    let types: Vec<_> = journal.iter().map(|line| &line["type"]).collect();
-    assert_eq!(types, ["refused", "started", "ended"]);
-    assert_eq!((&journal[0]["acknowledged"], &journal[1]["acknowledged"]), (&json!(false), &json!(true)));
-    assert!(journal.iter().take(2).all(|line| line["acknowledgement"] == ack), "{journal:?}");
-    assert_eq!(journal[1]["file"], "plan.json");
-    assert_eq!(journal[1]["limits"].as_array().map(Vec::len), Some(5), "one for each kind that changes");
-    assert_eq!(journal[2]["outcomes"], json!({"applied": 6}));
-    assert_eq!(journal[1]["run"], journal[2]["run"]);
+    let runs = site.runs();
+    let [refused, passed] = [0, 1].map(|at| site.journal_of(&runs[at]));
+    assert_eq!((runs.len(), &refused[1]["verdict"]), (2, &json!("refused")));
+    let count = |kind: &str| passed.iter().filter(|record| record["type"] == kind).count();
+    assert_eq!((count("run"), count("outcome"), count("ended")), (1, 6, 1));
+    assert_eq!((&refused[0]["acknowledged"], &passed[0]["acknowledged"]), (&json!(false), &json!(true)));
+    assert!([&refused, &passed].iter().all(|journal| journal[0]["acknowledgement"] == ack), "{refused:?}");
+    assert_eq!(passed[0]["file"], "plan.json");
+    assert_eq!(passed[0]["limits"].as_array().map(Vec::len), Some(5), "one for each kind that changes");
+    let ended = passed.last().expect("it has an end");
+    assert_eq!((&ended["verdict"], &ended["outcomes"]), (&json!("converged"), &json!({"applied": 6})));
 }
 
 #[test]
@@ -583,7 +586,9 @@ fn the_first_of_several_exit_codes_is_that_of_the_table() {
         );
     }
     let types: Vec<_> = site.journal().iter().map(|line| line["type"].clone()).collect();
-    assert_eq!(types, ["run", "refused", "run", "stale", "run", "stale"]);
+    assert_eq!(types, ["run", "ended", "run", "ended", "run", "ended"]);
+    let verdicts: Vec<_> = site.journal().iter().filter_map(|line| line.get("verdict").cloned()).collect();
+    assert_eq!(verdicts, ["refused", "stale", "stale"]);
     // An object that is as planned already is no change.
     let site = saved();
     assert_eq!(site.run(&["apply", "plan.json", "-y"]).code, Some(0));

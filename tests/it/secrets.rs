@@ -90,15 +90,22 @@ fn secrets_are_in_no_file_that_is_written() {
     run(&["explain", "b.yaml:7"], "", 0);
     site.faults(&json!([{"operation": "update_inst", "fault": "status", "status": 500,
         "body": format!("no: {CANARY} is wrong")}]));
-    run(&["apply", "written/saved.json", "-y", "--state-dir", "written"], "apply", 5);
-    let mut seen = 0;
-    for entry in std::fs::read_dir(site.path().join("written")).expect("it is there") {
-        let path = entry.expect("an entry").path();
-        let text = std::fs::read_to_string(&path).expect("it is text");
-        assert!(!text.contains(CANARY), "{}", path.display());
-        seen += 1;
+    run(&["apply", "written/saved.json", "-y", "--state-dir", "written/state"], "apply", 5);
+    let (mut open, mut seen) = (vec![site.path().join("written")], Vec::new());
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).expect("it is there").map(|entry| entry.expect("an entry").path()));
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("it can be read");
+        assert!(!String::from_utf8_lossy(&bytes).contains(CANARY), "{}", path.display());
+        seen.push(path);
     }
-    assert_eq!(seen, 3 + 4 * (forms.len() + 1), "all were written");
+    for name in ["journal", "plan.json", "key"] {
+        assert!(seen.iter().any(|path| path.ends_with(name)), "{name}: {seen:?}");
+    }
+    seen.retain(|path| !path.starts_with(site.path().join("written/state")));
+    assert_eq!(seen.len(), 2 + 4 * (forms.len() + 1), "all were written");
 }
 
 #[test]
@@ -244,8 +251,9 @@ fn a_server_that_echoes_a_secret_does_not_spread_it() {
             assert_eq!(output.code, Some(5), "{what} {arguments:?}: {output}");
             assert!(!output.all().contains(CORE), "{what} {arguments:?}: {output}");
         }
-        for file in ["events.json", "report.sarif", ".state/journal.ndjson"] {
-            let text = std::fs::read_to_string(site.path().join(file)).unwrap_or_default();
+        let journals = site.runs().into_iter().map(|run| format!(".state/runs/{run}/journal"));
+        for file in ["events.json", "report.sarif"].map(str::to_owned).into_iter().chain(journals) {
+            let text = std::fs::read_to_string(site.path().join(&file)).unwrap_or_default();
             assert!(!text.contains(CORE), "{what} {file}: {text}");
         }
     }

@@ -31,11 +31,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("platform", &["provider"]),
     (PLATFORM, &["provider", "diff", "yaml", "model", "diagnostic", "source"]),
+    ("run", &["engine", "journal", "plan", "provider", "model", "diagnostic", "source", "clock"]),
     (
         "agent",
         &[
             "engine",
             "journal",
+            "run",
             "plain",
             "plan",
             "provider",

@@ -5,26 +5,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::origin::{self, Origins};
+pub(in crate::cli) use crate::plan::file::write::Record;
 use crate::{
     diagnostic::Diagnostic,
     engine::{author::Trace, connection::RequestCounters},
-    model::{Change, Desired, FieldChange, Outcome, ResourceId},
-    plan::{Plan, file::Setup, guard::Excess},
+    model::{Change, FieldChange, Outcome, ResourceId},
+    plan::{Plan, guard::Excess},
     source::Sources,
 };
-
-/// The inputs of a plan, as far as a saved plan has to know them.
-#[derive(Default)]
-pub(in crate::cli) struct Record {
-    /// The objects that are to be changed, and what has to be known of others for that.
-    pub(in crate::cli) objects: Vec<Desired>,
-    /// The files that were read, manifests and what decides about them, with the SHA-256 of each.
-    pub(in crate::cli) manifests: Vec<(String, String)>,
-    /// Where the targets lead to.
-    pub(in crate::cli) setups: Vec<Setup>,
-    /// The configuration.
-    pub(in crate::cli) config: Option<String>,
-}
 
 /// The result of a run. The forms of reports read nothing else.
 pub(in crate::cli) struct Report<'a> {

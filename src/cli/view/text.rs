@@ -19,7 +19,7 @@ use crate::{
     engine::connection::RequestCounters,
     model::{Action, Change, FieldChange, Outcome, ResourceId},
     plain::without_request,
-    plan::{Cause, Plan},
+    plan::{Cause, Plan, file::write::needed},
     source::{Origin, Sources},
 };
 
@@ -347,12 +347,6 @@ impl<'a> Writer<'a> {
     pub(super) fn styled(&self, text: &str, style: Style) -> String {
         if self.ui.colour && style != Style::new() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
-}
-
-/// Names an object that another one needs, and says where its policy is why it is not made.
-pub(super) fn needed(plan: &Plan, id: &ResourceId) -> String {
-    let is_reported = plan.reported.iter().any(|change| change.id == *id);
-    if is_reported { format!("{id}, which is only reported (policy: report)") } else { id.to_string() }
 }
 
 /// Returns one line about a finished object, as CI logs show it.

@@ -1,0 +1,203 @@
+//! Writes the document of a plan.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{FORMAT_VERSION, Setup, location, object};
+use crate::{
+    diagnostic::{Diagnostic, render},
+    model::{Action, Change, Desired, FieldChange, KnownField, ResourceId},
+    plan::{
+        Cause, Plan,
+        follow_up::{follow_ups, follow_ups_json},
+    },
+    source::Sources,
+};
+
+/// The inputs of a plan, as far as a saved plan has to know them.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// The objects that are to be changed, and what has to be known of others for that.
+    pub objects: Vec<Desired>,
+    /// The files that were read, manifests and what decides about them, with the SHA-256 of each.
+    pub manifests: Vec<(String, String)>,
+    /// Where the targets lead to.
+    pub setups: Vec<Setup>,
+    /// The configuration.
+    pub config: Option<String>,
+}
+
+/// The circumstances in which a plan was made.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The version of the program.
+    pub version: &'a str,
+    /// The number of requests that read.
+    pub reads: usize,
+    /// How long it took.
+    pub took: Duration,
+    /// Diagnostics of documents, beside those of the plan.
+    pub diagnostics: &'a [Diagnostic],
+}
+
+/// Returns the document of a plan, without its digest.
+pub fn document(plan: &Plan, context: &Context<'_>, sources: &Sources) -> Value {
+    json!({
+        "apiVersion": "reconcile/v1",
+        "kind": "Plan",
+        "format_version": FORMAT_VERSION,
+        "reconcile": context.version,
+        "summary": {
+            "create": plan.count(Action::Create),
+            "update": plan.count(Action::Update),
+            "delete": plan.count(Action::Delete),
+            "unchanged": plan.unchanged,
+            "blocked": plan.blocked.len(),
+            "reported": plan.reported.len(),
+        },
+        "impact": plan.impact.iter().map(|total| json!({
+            "target": *total.target,
+            "kind": total.kind,
+            "unit": total.unit,
+            "count": total.count,
+        })).collect::<Vec<_>>(),
+        "changes": plan.changes.iter().map(|change| change_document(change, sources)).collect::<Vec<_>>(),
+        "reported": plan.reported.iter().map(|change| change_document(change, sources)).collect::<Vec<_>>(),
+        "follow_ups": follow_ups_json(&follow_ups(plan, None)),
+        "calls": plan.calls.iter().map(|call| json!({
+            "operation": call.request.operation,
+            "target": *call.target,
+            "arguments": call.request.arguments,
+            "repeatable": call.request.repeatable,
+            "serves": call.serves.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "blocked": plan.blocked.iter().map(|blocked| json!({
+            "address": blocked.id.to_string(),
+            "target": *blocked.target,
+            "cause": match &blocked.cause {
+                Cause::Wrong(_) => "wrong",
+                Cause::Unread(_) => "unread",
+                Cause::Needs(_) => "needs",
+            },
+            "message": match &blocked.cause {
+                Cause::Wrong(problems) => problems.first().map(|problem| problem.message.clone()).unwrap_or_default(),
+                Cause::Unread(why) => why.clone(),
+                Cause::Needs(other) => format!("it needs {}", needed(plan, other)),
+            },
+            "needs": match &blocked.cause {
+                Cause::Needs(other) => Some(other.to_string()),
+                Cause::Wrong(_) | Cause::Unread(_) => None,
+            },
+            "at": location(&blocked.origin, sources),
+        })).collect::<Vec<_>>(),
+        "live": plan.live.iter().map(|((target, kind), count)| json!({
+            "target": **target, "kind": kind, "count": count,
+        })).collect::<Vec<_>>(),
+        "cost": {
+            "reads": context.reads,
+            "writes": plan.calls.len(),
+            "lower_bound": plan.changes.len(),
+            "seconds": context.took.as_secs_f64(),
+        },
+        "diagnostics": diagnostics(context.diagnostics, plan, sources),
+    })
+}
+
+/// Adds to a document what the calls of its plan rest on.
+pub fn add_record(document: &mut Value, record: &Record, sources: &Sources) {
+    let manifests = record.manifests.iter().map(|(path, digest)| json!({"file": path, "sha256": digest}));
+    document["manifests"] = manifests.collect();
+    document["config"] = json!(record.config);
+    let targets = record
+        .setups
+        .iter()
+        .map(|setup| json!({"name": *setup.target, "platform": *setup.platform, "settings": setup.settings}));
+    document["targets"] = targets.collect();
+    document["objects"] = record.objects.iter().map(|desired| object(desired, sources)).collect();
+}
+
+/// Returns a document over several lines, with what a run cost in one of them: less that line, the same plan has the
+/// same text.
+pub fn pretty(document: &Value) -> String {
+    let mut text = String::new();
+    let mut lines = format!("{document:#}").lines().map(str::to_owned).collect::<Vec<_>>().into_iter();
+    while let Some(mut line) = lines.next() {
+        if line == "  \"cost\": {" {
+            for part in lines.by_ref() {
+                let part = part.trim_start();
+                line.push_str(part);
+                if part.starts_with('}') {
+                    break;
+                }
+                line.push_str(if part.ends_with(',') { " " } else { "" });
+            }
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+/// Returns a change as documents hold it.
+pub fn change_document(change: &Change, sources: &Sources) -> Value {
+    json!({
+        "address": change.id.to_string(),
+        "target": *change.target,
+        "id": change.handle,
+        "label": change.label,
+        "action": change.action.name(),
+        "reason": match change.action {
+            Action::Create => "it does not exist",
+            Action::Update => "declared fields differ",
+            Action::Delete if change.implicit => "no document declares it",
+            Action::Delete => "it is not to be there",
+        },
+        "fields": change.fields.iter().map(|field_change| field(field_change, change, sources)).collect::<Vec<_>>(),
+        "before": change.before.iter().map(known).collect::<Vec<_>>(),
+        "implicit": change.implicit,
+        "impact": change.impact,
+        "notes": change.notes,
+        "after": change.after.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "precondition": *change.precondition,
+        "at": location(&change.origin, sources),
+    })
+}
+
+fn known(field: &KnownField) -> Value {
+    let mut known = json!({"path": field.path.as_str(), "value": field.value});
+    if let Some(display) = &field.display {
+        known["display"] = json!(display);
+    }
+    known
+}
+
+fn field(field: &FieldChange, change: &Change, sources: &Sources) -> Value {
+    let mut shown = values(field);
+    if let Some(note) = change.field_notes.get(&field.path) {
+        shown["note"] = json!(note);
+    }
+    shown["owner"] = json!("manifest");
+    shown["at"] = location(&field.because, sources);
+    shown
+}
+
+/// Returns the path and the two values of a field, with what people read in their place.
+pub fn values(field: &FieldChange) -> Value {
+    let mut values = json!({"path": field.path.as_str(), "before": field.from, "after": field.to});
+    if let Some(display) = &field.display {
+        values["display"] = json!({"kind": display.kind.name(), "before": display.from, "after": display.to});
+    }
+    values
+}
+
+fn diagnostics(diagnostics: &[Diagnostic], plan: &Plan, sources: &Sources) -> Vec<Value> {
+    let all: Vec<_> = diagnostics.iter().chain(plan.diagnostics()).cloned().collect();
+    render::sorted(&all).into_iter().map(|diagnostic| render::json(diagnostic, sources)).collect()
+}
+
+/// Returns an object that is needed, as messages name it.
+pub fn needed(plan: &Plan, id: &ResourceId) -> String {
+    let is_reported = plan.reported.iter().any(|change| change.id == *id);
+    if is_reported { format!("{id}, which is only reported (policy: report)") } else { id.to_string() }
+}
