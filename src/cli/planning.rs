@@ -42,6 +42,7 @@ use crate::{
         guard::{self, Excess, Safety},
         part, plan, select,
     },
+    platform,
 };
 
 /// Returns the error of a run that a signal ended before it had a plan.
@@ -84,7 +85,7 @@ pub(super) async fn prepare(
     }
     let mut desired = std::mem::take(&mut loaded.set.desired);
     let scopes = if prune { setup::scopes(loaded.config.as_ref()) } else { Vec::new() };
-    select(&mut desired, &scopes, &*is_selected);
+    select(&mut desired, &scopes, platform::ALL, &*is_selected);
     if prune && scopes.is_empty() {
         ui.say("nothing to prune in: the configuration has no scopes under `prune`");
     }

@@ -24,6 +24,7 @@ use crate::{
     files::write::{self, Readers},
     model::Desired,
     plan::{plan, select},
+    platform,
     snapshot::Snapshot,
 };
 
@@ -48,7 +49,7 @@ async fn write_snapshot(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, Comm
     let mut desired = std::mem::take(&mut loaded.set.desired);
     let config = loaded.config.as_ref();
     let scopes = if args.prune { setup::scopes(config) } else { Vec::new() };
-    select(&mut desired, &scopes, &*is_selected);
+    select(&mut desired, &scopes, platform::ALL, &*is_selected);
     let mut used = setup::used(&desired);
     used.extend(setup::used(&scopes));
     if config.is_none() && !used.is_empty() {

@@ -18,6 +18,7 @@ use crate::{
     engine::{check::check, connection::Connection},
     manifest::{self, Retain},
     plan::select,
+    platform,
 };
 
 /// Checks offline and, where it is asked to, what is right so far against the servers' definitions.
@@ -81,7 +82,7 @@ async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> Exit
         }
     };
     let desired = &mut loaded.set.desired;
-    select(desired, &[], &*is_selected);
+    select(desired, &[], platform::ALL, &*is_selected);
     let used = setup::used(desired);
     if loaded.config.is_none() && !used.is_empty() {
         loaded.unread.push(configuration::missing(&inputs::paths(&args.inputs)));

@@ -10,13 +10,25 @@ use crate::{
 
 /// Marks the objects that are part of a run, and leaves out those that nobody needs to know.
 ///
-/// What is ignored is no part. Objects that a part refers to stay, to be read. Where a part removes what no document
-/// declares, or one of the scopes to prune does, all documents of its kind stay: what they declare is not to be removed.
-pub fn select(desired: &mut Vec<Desired>, scopes: &[Desired], is_selected: &dyn Fn(&Desired) -> bool) {
+/// What is ignored is no part. Objects that a part refers to stay, to be read, and documents of the platforms that tell
+/// which objects a part means. Where a part removes what no document declares, or one of the scopes to prune does, all
+/// documents of its kind stay: what they declare is not to be removed.
+pub fn select(
+    desired: &mut Vec<Desired>,
+    scopes: &[Desired],
+    platforms: &[&dyn Platform],
+    is_selected: &dyn Fn(&Desired) -> bool,
+) {
     desired.iter_mut().for_each(|desired| desired.selected = !desired.policies.ignore_all() && is_selected(desired));
+    if desired.iter().all(|desired| desired.selected) {
+        return;
+    }
     let parts = || desired.iter().filter(|desired| desired.selected);
     let needs = Needs::of(parts(), parts().filter(|desired| desired.exclusive).chain(scopes));
-    desired.retain(|desired| desired.selected || needs.has(desired));
+    let (some, all): (Vec<_>, Vec<_>) = (parts().collect(), desired.iter().collect());
+    let telling = platforms.iter().flat_map(|platform| implicit_dependencies(*platform, &some, &all));
+    let telling: BTreeSet<ResourceId> = telling.map(|desired| desired.id.clone()).collect();
+    desired.retain(|desired| desired.selected || needs.has(desired) || telling.contains(&desired.id));
 }
 
 /// Returns copies of the objects that [`select`] would leave, so that a small part of many costs little, and beside them

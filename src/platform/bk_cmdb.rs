@@ -27,6 +27,7 @@ pub struct BkCmdb;
 
 static KINDS: &[&dyn Kind] = &[
     &kinds::instance::Instance,
+    &kinds::set::Set,
     &kinds::module::Module,
     &kinds::process_template::ProcessTemplate,
     &kinds::instance_association::InstanceAssociation,

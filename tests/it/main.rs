@@ -47,6 +47,7 @@ mod saved;
 mod saved_reports;
 mod second_writer;
 mod secrets;
+mod sets;
 mod slips;
 mod snapshot;
 mod snapshot_impact;

@@ -90,6 +90,8 @@ pub(super) const FORBIDDEN: i64 = 9_900_403;
 pub(super) const NO_PATH: i64 = 1_640_401;
 /// Code of a write whose unique value another object holds.
 const DUPLICATED: i64 = 1_199_014;
+/// Code of a write whose name another set below the same parent has (contract "topology", section 6).
+const SAME_SET_NAME: i64 = 1_101_108;
 /// Code for a rule tree that breaks a limit.
 const BROKEN_RULES: i64 = 1_199_006;
 /// Codes of the ESB and the gateway for bad arguments. The path variables are always there, so it is the application or
@@ -100,7 +102,7 @@ const NO_USER: &[i64] = &[1_306_401, 1_100_004];
 
 /// Returns true if a refusal says that another object holds a unique value.
 pub(super) fn is_duplicated(refusal: &Refusal) -> bool {
-    refusal.number() == Some(DUPLICATED)
+    matches!(refusal.number(), Some(DUPLICATED | SAME_SET_NAME))
 }
 
 /// Returns true if a refusal says that a rule tree breaks a limit.

@@ -4,9 +4,12 @@ pub(super) mod instance;
 pub(super) mod instance_association;
 pub(super) mod module;
 pub(super) mod process_template;
+pub(super) mod set;
 
 mod author;
 mod decode_common;
 mod impact;
+mod own;
 mod prune_common;
 mod select_instances;
+mod sets;

@@ -47,7 +47,7 @@ impl ScopeSchema for Scopes {
             "search_inst_by_object" => of("search_inst_by_object", MODEL),
             "search_instance_associations" => of("search_instance_associations", MODEL),
             "find_instance_association" => of("find_instance_association", MODEL),
-            "search_set" => of("search_set", BUSINESS),
+            "search_set" | "find_set_batch" => of("search_set", BUSINESS),
             "search_module" | "find_module_batch" => of("search_module", BUSINESS),
             "find_module_with_relation" => of("find_module_with_relation", BUSINESS),
             "find_host_topo_relation" => of("find_host_topo_relation", BUSINESS),
@@ -68,6 +68,10 @@ impl ScopeSchema for Scopes {
         let (model, business) = (&scope.arguments[MODEL], &scope.arguments[BUSINESS]);
         match scope.operation {
             "search_object_instances" | "search_inst_by_object" => vec![definition(model, None)],
+            "search_set" => {
+                let model = json!("set");
+                vec![definition(&model, None), definition(&model, Some(business))]
+            }
             "search_module" => {
                 let model = json!("module");
                 vec![definition(&model, None), definition(&model, Some(business))]
@@ -92,7 +96,12 @@ impl ScopeSchema for Scopes {
                 definitions(),
             ],
             "search_instance_associations" | "find_instance_association" => vec![definitions()],
-            "search_set" => vec![of(BUSINESS, "search_module")],
+            "search_set" => ["search_module"]
+                .iter()
+                .chain(BELOW)
+                .map(|operation| of(BUSINESS, operation))
+                .chain([definitions(), self::scope("search_business", json!({}))])
+                .collect(),
             "list_proc_template" => ["search_module", "list_service_instance_detail"]
                 .iter()
                 .chain(BELOW)
@@ -172,6 +181,7 @@ fn select(request: &Request, scope_rows: &ScopeRows) -> Option<Value> {
             counted(condition()?.rows(scope_rows))
         }
         "find_instance_association" | "find_object_association" => list(condition()?.rows(scope_rows)),
+        "find_set_batch" => list(among(&[("bk_ids", "bk_set_id")])?.rows(scope_rows)),
         "find_module_batch" => list(among(&[("bk_ids", "bk_module_id")])?.rows(scope_rows)),
         "find_module_with_relation" => {
             counted(among(&[("bk_service_template_ids", "service_template_id")])?.rows(scope_rows))

@@ -91,7 +91,8 @@ pub(super) fn trails<'f, 'a>(
 ) -> Option<BTreeMap<Subject<'a>, Trail<'f>>> {
     let nothing = || subjects.iter().map(|subject| (subject.clone(), None)).collect();
     let Some(first) = subjects.first() else { return Some(nothing()) };
-    let ways = if first.resource == "module" { [Way::List].as_slice() } else { &[Way::Instance, Way::List] };
+    let is_topology = ["module", "set"].contains(&first.resource);
+    let ways = if is_topology { [Way::List].as_slice() } else { &[Way::Instance, Way::List] };
     for way in ways {
         // The first goes alone: what refuses it would refuse the others too.
         match observation.read(way.request(first), facts) {

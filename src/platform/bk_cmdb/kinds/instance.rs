@@ -3,9 +3,9 @@
 mod author;
 mod check;
 mod impact;
-mod layer;
+pub(super) mod layer;
 mod observe;
-mod parent;
+pub(super) mod parent;
 mod prune;
 mod unique;
 mod unique_keys;
@@ -52,7 +52,7 @@ pub(super) const BUILT_IN: &[(&str, Option<&str>)] = &[
     ("module", Some("Module")),
     ("plat", None),
     ("process", Some("ProcessTemplate")),
-    ("set", None),
+    ("set", Some("Set")),
 ];
 
 /// Fields of a row that are no attributes of its model.

@@ -6,7 +6,6 @@ mod fixed;
 mod impact;
 mod names;
 mod observe;
-mod own;
 mod prune;
 mod removal;
 
@@ -19,24 +18,27 @@ use super::{
     decode_common::{self, business_id, fail_all},
     impact::{HOSTS, SERVICE_INSTANCES},
     instance::{attribute_changes, displays},
+    own, sets,
 };
 use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request,
-        policy::Policy,
+        placeholder_of, policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
         attribute::text,
         codes,
-        lookup::{self, Businesses},
+        lookup::{self, Businesses, LookupError},
     },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
     yaml::{Node, Section},
 };
 
+/// The kind's name.
+pub(super) const KIND: &str = "Module";
 /// The model of modules.
 const MODEL: &str = "module";
 /// The field that names a module; unique within its set.
@@ -58,7 +60,7 @@ pub(crate) struct Module;
 
 impl Kind for Module {
     fn name(&self) -> &'static str {
-        "Module"
+        KIND
     }
 
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
@@ -114,10 +116,11 @@ impl Kind for Module {
             }
         }
         for (business, group) in by_business {
-            let definition = own::definition(business, &group, &mut observation, facts);
-            observe::business(business, &group, facts, &mut observation);
+            let definition = own::definition(MODEL, business, &group, &mut observation, facts);
+            let declared = sets::declared(business, all, businesses, &mut observation, facts);
+            observe::business(business, &group, &declared, facts, &mut observation);
             if let Err(error) = definition {
-                own::withdraw(&error, &group, &mut observation, facts);
+                own::withdraw(MODEL, &error, &group, &mut observation, facts);
             }
         }
         observation.step()
@@ -169,7 +172,7 @@ impl Kind for Module {
     }
 
     fn displays(&self, desired: &Desired, live: &Live, facts: &Facts) -> BTreeMap<FieldPath, String> {
-        displays(live, &own::known(own::business(desired, Some(live), facts), facts), facts)
+        displays(live, &own::known(MODEL, own::business(desired, Some(live), facts), facts), facts)
     }
 
     fn compare(
@@ -178,7 +181,7 @@ impl Kind for Module {
         live: Option<&Live>,
         facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
-        let definition = own::known(own::business(desired, live, facts), facts);
+        let definition = own::known(MODEL, own::business(desired, live, facts), facts);
         let mut declared: Vec<(&str, &Located<Value>)> =
             desired.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
         if live.is_none() && desired.field(NAME).is_none() {
@@ -192,6 +195,10 @@ impl Kind for Module {
         let Some(live) = live else { return Ok(changes) };
         changes.extend(category_change(desired, live)?);
         refused(desired, live, &changes).map_or(Ok(changes), |problem| Err(vec![problem]))
+    }
+
+    fn implicit_dependencies<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
+        sets::implicit_dependencies(some, all)
     }
 
     fn unique_keys(
@@ -336,15 +343,33 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
 }
 
 fn claim(handle: &Value, name: &str) -> String {
-    format!("the name `{name}` in set #{}", handle["set"])
+    match placeholder_of(&handle["set"]) {
+        Some(made) => format!("the name `{name}` in {made}"),
+        None => format!("the name `{name}` in set #{}", handle["set"]),
+    }
 }
 
 fn live(desired: &Desired, row: &Value) -> Live {
     let fields = row.as_object().into_iter().flatten().map(|(name, value)| (FieldPath::field(name), value.clone()));
-    let place = |key: &str| desired.locate(key).and_then(Value::as_str).map(str::to_owned);
-    let path: Vec<_> = [place("business"), place("set")].into_iter().flatten().collect();
     let handle = json!({"business": row["bk_biz_id"], "set": row["bk_set_id"], "module": row["bk_module_id"]});
-    let label =
-        format!("{} #{}", if path.is_empty() { "module".to_owned() } else { path.join("/") }, row["bk_module_id"]);
-    Live::new(handle, label, fields.collect())
+    let depends_on = vec![sets::label(&row["bk_set_id"])];
+    Live { depends_on, ..Live::new(handle, label(desired, &row["bk_module_id"]), fields.collect()) }
+}
+
+/// Returns how people tell a module apart that a document means.
+pub(super) fn label(desired: &Desired, id: &Value) -> String {
+    let place = |key: &str| desired.locate(key).and_then(Value::as_str);
+    let path: Vec<_> = [place("business"), place("set")].into_iter().flatten().collect();
+    format!("{} #{id}", if path.is_empty() { "module".to_owned() } else { path.join("/") })
+}
+
+/// Reads all modules of sets.
+pub(super) fn in_sets<'f>(
+    business: i64,
+    ids: &BTreeSet<i64>,
+    fields: &BTreeSet<String>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Value>, LookupError> {
+    observe::modules(business, ids, None, fields, observation, facts)
 }

@@ -30,6 +30,8 @@ const ROUNDS: usize = 5;
 
 /// The columns of an instance that kinds read beside the attributes of its model.
 const INSTANCE: &[&str] = &["bk_inst_id", "bk_inst_name", "bk_biz_id", "bk_parent_id"];
+/// The columns of a set that kinds read beside its attributes.
+const SET: &[&str] = &["bk_set_id", "bk_set_name", "bk_biz_id", "bk_parent_id", "default", "set_template_id"];
 /// The columns of a module that kinds read beside its attributes.
 const MODULE: &[&str] = &[
     "bk_module_id",
@@ -61,7 +63,6 @@ fn keys(operation: &str) -> Option<&'static [&'static str]> {
         "search_instance_associations" | "find_instance_association" => ASSOCIATION,
         "find_object_association" => &["id", "bk_obj_asst_id", "bk_obj_id", "bk_asst_obj_id", "mapping"],
         "search_business" => &["bk_biz_id", "bk_biz_name"],
-        "search_set" => &["bk_set_id", "bk_set_name", "bk_parent_id", "default"],
         "list_service_template" => &["id", "name", "service_category_id"],
         "list_service_template_attribute" => &["service_template_id", "bk_attribute_id", "bk_property_value"],
         "list_service_category" => &["id", "name", "bk_parent_id"],
@@ -118,10 +119,7 @@ pub(super) fn rows(
                 "search_inst_by_object" => (json!({MODEL: model, "condition": {}}), "bk_inst_id", PAGE),
                 "search_instance_associations" => (json!({MODEL: model, "fields": ASSOCIATION}), "id", PAGE),
                 "search_business" => (json!({"condition": {}, "fields": keys(scope.operation)}), BUSINESS, BUSINESSES),
-                "search_set" => {
-                    let fields = keys(scope.operation);
-                    (json!({BUSINESS: business, "condition": {}, "fields": fields}), "bk_set_id", PAGE)
-                }
+                "search_set" => (json!({BUSINESS: business, "condition": {}, "fields": []}), "bk_set_id", PAGE),
                 "search_module" => {
                     let arguments = json!({BUSINESS: business, "bk_set_id": 0, "condition": {}, "fields": []});
                     (arguments, "bk_module_id", PAGE)
@@ -300,6 +298,7 @@ fn kept(operation: &str, rows: &[&Value], needs: &[Arc<ScopeRows>]) -> Vec<Value
     let attributes = || attributes.iter().map(String::as_str);
     let keys: BTreeSet<&str> = match keys(operation) {
         Some(keys) => keys.iter().copied().collect(),
+        None if operation == "search_set" => attributes().chain(SET.iter().copied()).collect(),
         None if operation == "search_module" => attributes().chain(MODULE.iter().copied()).collect(),
         None => attributes().chain(INSTANCE.iter().copied()).collect(),
     };

@@ -21,7 +21,7 @@ const DEPTH: usize = 16;
 /// Most layers, sets or modules of one question.
 const IDS: usize = 500;
 /// The key by which a document agrees to the removal of what lies below.
-pub(super) const CASCADE: &str = "cascade";
+pub(in crate::platform::bk_cmdb::kinds) const CASCADE: &str = "cascade";
 
 /// The objects below an instance of a layer.
 #[derive(Debug, Clone, Default)]

@@ -58,7 +58,11 @@ fn given(desired: &Desired) -> Option<&Origin> {
 }
 
 /// Returns the model that the instances of a layer lie below, such as `biz`; `None` for models that are no layer.
-pub(super) fn above(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Option<String>, LookupError> {
+pub(in crate::platform::bk_cmdb::kinds) fn above(
+    model: &str,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Option<String>, LookupError> {
     let arguments = json!({"condition": {"bk_obj_id": model}});
     let request = Request { operation: "find_object_association", arguments, repeatable: true };
     let rows = read_rows(request, "", observation, facts)?;

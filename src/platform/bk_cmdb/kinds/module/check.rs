@@ -2,13 +2,17 @@
 
 use serde_json::Value;
 
-use super::{MODEL, attribute_changes, observe, own};
+use super::{MODEL, attribute_changes, observe};
 use crate::{
     diagnostic::Diagnostic,
     model::Desired,
     platform::bk_cmdb::{
         attribute::Definition,
-        kinds::decode_common::{business_id, fail_all},
+        kinds::{
+            decode_common::{business_id, fail_all},
+            own,
+            sets::{self, set_of},
+        },
         lookup::{self, Businesses},
     },
     provider::{Facts, Observation},
@@ -40,13 +44,14 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         }
     }
     for (business, group) in by_business {
-        let definition = own::definition(business, &group, &mut observation, facts);
+        let definition = own::definition(MODEL, business, &group, &mut observation, facts);
         for desired in &group {
             observation.remarks.extend(problems(desired, definition.as_deref().ok(), &common, facts));
         }
-        places(business, &group, &mut observation, facts);
+        let declared = sets::declared(business, all, &businesses, &mut observation, facts);
+        places(business, &group, &declared, &mut observation, facts);
         if let Err(error) = definition {
-            own::withdraw(&error, &group, &mut observation, facts);
+            own::withdraw(MODEL, &error, &group, &mut observation, facts);
         }
     }
     observation
@@ -62,14 +67,14 @@ fn problems(desired: &Desired, definition: Option<&Definition>, common: &Definit
 }
 
 /// Checks the sets, service templates and categories that documents of a business name.
-fn places(business: i64, group: &[&Desired], observation: &mut Observation, facts: &Facts) {
-    let sets = observe::sets(business, group, observation, facts);
+fn places(business: i64, group: &[&Desired], declared: &[&Desired], observation: &mut Observation, facts: &Facts) {
+    let sets = sets::sets(business, group, observation, facts);
     let services = observe::Services::of(business, group, observation, facts);
     match (sets, services) {
         (Ok(sets), Ok(services)) => {
             for desired in group {
                 let problem = observe::resolve(desired, &services).err().map(|problem| *problem);
-                if observe::set_of(desired, &sets, observation).is_some() {
+                if set_of(desired, &sets, declared, observation, facts).is_some() {
                     observation.checked(&desired.id, problem.into_iter().collect());
                 } else {
                     observation.remarks.extend(problem);

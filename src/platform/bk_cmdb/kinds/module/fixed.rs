@@ -6,14 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    NAME, TEMPLATE, attribute_changes, is_sent, live,
+    MODEL, NAME, TEMPLATE, attribute_changes, is_sent, live,
     observe::{Services, resolve},
-    own,
 };
 use crate::{
     diagnostic::Diagnostic,
     model::{Desired, Ensure, FieldChange, Live, ObservedState, Request},
-    platform::bk_cmdb::attribute::Definition,
+    platform::bk_cmdb::{attribute::Definition, kinds::own},
     provider::{Facts, Observation},
     source::Located,
 };
@@ -27,7 +26,7 @@ pub(super) fn ask<'m>(
     observation: &mut Observation,
     facts: &Facts,
 ) {
-    let definition = own::known(Some(business), facts);
+    let definition = own::known(MODEL, Some(business), facts);
     let template = |desired: &Desired, row: Option<&Value>| match row {
         Some(row) => row[TEMPLATE].as_i64(),
         None => resolve(desired, services).ok()?.into_iter().find(|(key, _)| *key == TEMPLATE).map(|(_, id)| id),

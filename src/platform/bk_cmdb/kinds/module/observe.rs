@@ -6,17 +6,18 @@ use serde_json::{Value, json};
 
 use super::{
     CATEGORY, NAME, TEMPLATE, claim, fixed, live,
-    names::{Modules, Sets, is_built_in},
+    names::{Modules, is_built_in},
     removal, wanted_name, wanted_path,
 };
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request},
+    model::{CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request, Undeletable},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, nearest},
             select_instances,
+            sets::{self, SetRef, Sets, set_of, sets},
         },
         lookup::{LookupError, names, read_rows, service_categories, service_templates},
     },
@@ -39,7 +40,13 @@ pub(super) fn fields(group: &[&Desired]) -> BTreeSet<String> {
     declared.chain(shown).chain(GUARDS.iter().map(|name| (*name).to_owned())).collect()
 }
 
-pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {
+pub(super) fn business(
+    business: i64,
+    group: &[&Desired],
+    declared: &[&Desired],
+    facts: &Facts,
+    observation: &mut Observation,
+) {
     let sets = match sets(business, group, observation, facts) {
         Ok(sets) => sets,
         Err(error) => return fail_all(&error, group, observation),
@@ -49,7 +56,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     let by_id = by_ids(business, &ids, &fields, observation, facts);
     let mut business_id = Vec::new();
     for desired in group {
-        if let Some(set) = set_of(desired, &sets, observation) {
+        if let Some(set) = set_of(desired, &sets, declared, observation, facts) {
             business_id.push((*desired, set));
         }
     }
@@ -58,7 +65,7 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         .filter_map(|(desired, _)| desired.locate("module")?.as_str())
         .chain(business_id.iter().filter_map(|(desired, _)| wanted_name(desired)))
         .collect();
-    let in_sets: BTreeSet<i64> = business_id.iter().map(|(_, set)| *set).collect();
+    let in_sets: BTreeSet<i64> = business_id.iter().filter_map(|(_, set)| set.id()).collect();
     // The server searches for what is built in by the names that it stores, and shows others.
     let is_plain = names.iter().all(|name| !is_built_in(name));
     let searched = modules(business, &in_sets, Some(&names).filter(|_| is_plain), &fields, observation, facts);
@@ -73,15 +80,16 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
     };
     let modules_found = Modules::of(by_id.into_iter().chain(searched));
     let rows = &modules_found.rows;
-    let named = |set: i64, name: &str| modules_found.named(set, name);
+    // A set that is yet to be made has no modules.
+    let named = |set: &SetRef, name: &str| set.id().map(|set| modules_found.named(set, name)).unwrap_or_default();
     let candidates = business_id.iter().map(|(desired, set)| match desired.locate("module") {
         Some(Value::Number(id)) => {
-            let id = id.as_i64().filter(|id| rows.get(id).is_some_and(|row| row["bk_set_id"].as_i64() == Some(*set)));
+            let id = id.as_i64().filter(|id| rows.get(id).is_some_and(|row| row["bk_set_id"].as_i64() == set.id()));
             id.into_iter().collect()
         }
         Some(Value::String(name)) => {
-            let mut found = named(*set, name);
-            found.extend(wanted_name(desired).map(|name| named(*set, name)).unwrap_or_default());
+            let mut found = named(set, name);
+            found.extend(wanted_name(desired).map(|name| named(set, name)).unwrap_or_default());
             found
         }
         _ => Vec::new(),
@@ -107,9 +115,10 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         let observed = match assigned {
             Assigned::One(id) => {
                 let mut found = live(desired, rows[id]);
-                found.undeletable = removal::undeletable(rows[id], &hosts).filter(|_| desired.ensure == Ensure::Absent);
+                let undeletable = || removal::undeletable(rows[id], &hosts).or_else(|| of_set_template(set, &sets));
+                found.undeletable = if desired.ensure == Ensure::Absent { undeletable() } else { None };
                 if let Some(name) = wanted_name(desired) {
-                    let holders = named(*set, name).into_iter().filter(|holder| holder != id);
+                    let holders = named(set, name).into_iter().filter(|holder| holder != id);
                     found.key_conflicts = holders
                         .map(|holder| KeyConflict { claim: claim(&found.handle, name), holder: label(holder) })
                         .collect();
@@ -118,12 +127,12 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
             }
             Assigned::Nothing => {
                 // Only one that has to be there is told which names there are.
-                let near = names.get(set).filter(|_| desired.ensure == Ensure::Existing);
+                let near = set.id().and_then(|set| names.get(&set)).filter(|_| desired.ensure == Ensure::Existing);
                 let nearest = near.into_iter().flatten().map(|name| (*name).to_owned()).collect();
-                match origin(desired, business, *set, &services) {
+                match origin(desired, business, (set, &sets), &services) {
                     Ok(context) => {
                         let holders =
-                            wanted_name(desired).map(|name| (claim(context.handle(), name), named(*set, name)));
+                            wanted_name(desired).map(|name| (claim(context.handle(), name), named(set, name)));
                         let key_conflicts = holders.into_iter().flat_map(|(claim, holders)| {
                             holders.into_iter().map(move |id| KeyConflict { claim: claim.clone(), holder: label(id) })
                         });
@@ -136,6 +145,15 @@ pub(super) fn business(business: i64, group: &[&Desired], facts: &Facts, observa
         };
         observation.know(&desired.id, observed);
     }
+}
+
+/// Returns why no module of a set can be made or removed: its set template lists them (code 1101097). `None` if the set
+/// has none, or was named by its id and so not read.
+fn of_set_template(set: &SetRef, sets: &Sets<'_>) -> Option<Undeletable> {
+    let row = sets.rows.iter().find(|row| row["bk_set_id"].as_i64().is_some_and(|id| set.id() == Some(id)))?;
+    let template = row[sets::SET_TEMPLATE].as_i64().filter(|id| *id > 0)?;
+    let reason = format!("its set is made from set template #{template}, which alone says which modules it has");
+    Some(Undeletable { reason, hint: "change the set template and sync the set" })
 }
 
 /// Returns the names of all modules of sets, for hints: empty if they cannot be read, `None` while they are asked for.
@@ -168,62 +186,6 @@ pub(super) fn found(desired: &Desired, mut live: Live, services: &Services<'_>) 
         }
         Err(problem) => ObservedState::Impossible(problem),
     }
-}
-
-/// Reads the sets that documents name.
-pub(super) fn sets<'f>(
-    business: i64,
-    group: &[&Desired],
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Sets<'f>, LookupError> {
-    let names: BTreeSet<&str> = group.iter().filter_map(|desired| desired.locate("set")?.as_str()).collect();
-    if names.is_empty() {
-        return Ok(Sets::default());
-    }
-    let condition = json!({"bk_set_name": {"$in": names}});
-    let found = Sets::of(read_sets(business, &condition, observation, facts)?);
-    if names.iter().all(|name| found.by_name.contains_key(name)) {
-        return Ok(found);
-    }
-    // For the hint: the sets that there are.
-    read_sets(business, &json!({}), observation, facts).map(Sets::of)
-}
-
-fn read_sets<'f>(
-    business: i64,
-    condition: &Value,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
-    let arguments = json!({"bk_biz_id": business, "condition": condition, "fields": ["bk_set_id", "bk_set_name", "default"],
-        "page": {"start": 0, "limit": 0, "sort": "bk_set_id"}});
-    read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
-}
-
-pub(super) fn set_of(desired: &Desired, sets: &Sets<'_>, observation: &mut Observation) -> Option<i64> {
-    let given = desired.locator.get("set")?;
-    if let Some(id) = given.value.as_i64() {
-        return Some(id);
-    }
-    let wanted = given.value.as_str()?;
-    let found = sets.named(wanted);
-    let mut found = found.iter();
-    let said = |message: String| Diagnostic::error("P109", message, &given.origin);
-    match (found.next().and_then(|row| row["bk_set_id"].as_i64()), found.next()) {
-        (Some(id), None) => return Some(id),
-        (Some(_), Some(_)) => {
-            let diagnostic = said(format!("several sets are named `{wanted}`")).hint("give the set's id");
-            observation.know(&desired.id, ObservedState::Ambiguous(Box::new(diagnostic)));
-        }
-        (None, _) => {
-            let names: Vec<_> =
-                sets.rows.iter().filter_map(|row| row["bk_set_name"].as_str().map(str::to_owned)).collect();
-            let diagnostic = nearest(said(format!("no set is named `{wanted}`")), wanted, &names);
-            observation.know(&desired.id, ObservedState::Impossible(Box::new(diagnostic)));
-        }
-    }
-    None
 }
 
 /// Reads modules of sets, by name or all of them. Their number is bounded by sets × names.
@@ -332,10 +294,16 @@ pub(super) fn resolve(desired: &Desired, services: &Services<'_>) -> Result<Vec<
 fn origin(
     desired: &Desired,
     business: i64,
-    set: i64,
+    (set, sets): (&SetRef, &Sets<'_>),
     services: &Services<'_>,
 ) -> Result<CreateContext, Box<Diagnostic>> {
-    let mut context = CreateContext::new(json!({"business": business, "set": set}));
+    if let (Some(Undeletable { reason, hint }), Ensure::Present) = (of_set_template(set, sets), desired.ensure) {
+        let message = format!("{} cannot be created: {reason}", desired.id);
+        return Err(Box::new(Diagnostic::error("P125", message, &desired.origin).hint(hint)));
+    }
+    let mut context = CreateContext::new(json!({"business": business}));
+    set.put("set", &mut context);
+    context.depends_on.extend(set.id().map(|id| sets::label(&json!(id))));
     let resolved = resolve(desired, services)?;
     for (key, id) in &resolved {
         context.set(key, json!(id));

@@ -8,7 +8,10 @@ use super::{NAME, live, observe, removal};
 use crate::{
     model::{Desired, Live},
     platform::bk_cmdb::{
-        kinds::prune_common::{in_businesses, meant, pruned},
+        kinds::{
+            prune_common::{in_businesses, meant, pruned},
+            sets,
+        },
         lookup::LookupError,
     },
     provider::{Facts, Observation},
@@ -26,8 +29,8 @@ fn search(
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<(), LookupError> {
-    let sets = observe::sets(business, &[scope], observation, facts)?;
-    let Some(set) = observe::set_of(scope, &sets, observation) else { return Ok(()) };
+    let sets = sets::sets(business, &[scope], observation, facts)?;
+    let Some(set) = sets::set_of(scope, &sets, &[], observation, facts).and_then(|set| set.id()) else { return Ok(()) };
     let rows = observe::modules(business, &[set].into(), None, &observe::fields(&[scope]), observation, facts)?;
     let goes = |row: &&Value| {
         let is_there = row["bk_set_id"].as_i64() == Some(set) && row["bk_biz_id"].as_i64() == Some(business);

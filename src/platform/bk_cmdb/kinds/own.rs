@@ -1,0 +1,76 @@
+//! Attributes of sets and modules that belong to one business: the model's definition lists them only where that business
+//! is named (contract section 4.5).
+
+use std::sync::Arc;
+
+use super::decode_common::fail_all;
+use crate::{
+    model::{Desired, Live, ObservedState},
+    platform::bk_cmdb::{
+        attribute::Definition,
+        lookup::{self, LookupError},
+    },
+    provider::{Facts, Observation},
+};
+
+/// Returns true if a document declares an attribute that a definition does not have.
+pub(super) fn needs_more(desired: &Desired, definition: &Definition) -> bool {
+    desired.fields.keys().any(|path| !definition.contains_key(path.as_str()))
+}
+
+/// Returns the definition of a model in a business: the model's own, with that business's attributes where one of the
+/// documents declares more than the model has.
+pub(super) fn definition(
+    model: &str,
+    business: i64,
+    group: &[&Desired],
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Arc<Definition>, LookupError> {
+    let common = lookup::definition(model, observation, facts)?;
+    if !group.iter().any(|desired| needs_more(desired, &common)) {
+        return Ok(common);
+    }
+    let own = lookup::definition_in(model, Some(business), observation, facts)?;
+    Ok(both(model, business, &own, &common, facts))
+}
+
+fn both(model: &str, business: i64, own: &Definition, common: &Definition, facts: &Facts) -> Arc<Definition> {
+    facts.derive(&format!("{model} of {business} and all"), || {
+        let mut definition = own.clone();
+        definition.extend(common.clone());
+        definition
+    })
+}
+
+/// Takes back what is known of documents that need a definition which could not be read.
+pub(super) fn withdraw(
+    model: &str,
+    error: &LookupError,
+    group: &[&Desired],
+    observation: &mut Observation,
+    facts: &Facts,
+) {
+    let common = known(model, None, facts);
+    let open: Vec<_> = group.iter().copied().filter(|desired| needs_more(desired, &common)).collect();
+    observation.known.retain(|(id, _)| open.iter().all(|desired| desired.id != *id));
+    fail_all(error, &open, observation);
+}
+
+/// Returns the definition of a model in a business, as far as it was read.
+pub(super) fn known(model: &str, business: Option<i64>, facts: &Facts) -> Arc<Definition> {
+    let read = |business| lookup::definition_in(model, business, &mut Observation::default(), facts).ok();
+    match (business.and_then(|business| Some((business, read(Some(business))?))), read(None)) {
+        (Some((business, own)), Some(common)) => both(model, business, &own, &common, facts),
+        (own, common) => own.map(|(_, own)| own).or(common).unwrap_or_default(),
+    }
+}
+
+/// Returns the business of a set or a module: that of the live one, else that in which it would be made.
+pub(super) fn business(desired: &Desired, live: Option<&Live>, facts: &Facts) -> Option<i64> {
+    match (live, facts.observed(&desired.id)) {
+        (Some(live), _) => live.field("bk_biz_id").as_i64(),
+        (None, Some(ObservedState::Absent { context, .. })) => context["business"].as_i64(),
+        (None, _) => None,
+    }
+}

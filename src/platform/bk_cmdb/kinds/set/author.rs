@@ -1,0 +1,65 @@
+//! The last changes of sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{MODEL, observe, wanted_name};
+use crate::{
+    model::{Action, author::Changed},
+    platform::bk_cmdb::{
+        attribute::HISTORY,
+        kinds::author::{self, Namesakes, Subject},
+        lookup::PARENT,
+    },
+    provider::{Authors, Facts, Observation, Planned, Step},
+};
+
+/// Says who changed what differs, or asks for it.
+pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
+    let mut by_business: BTreeMap<i64, Vec<Planned<'_>>> = BTreeMap::new();
+    for item in planned {
+        let business = item.live.map_or(&item.context["business"], |live| live.field("bk_biz_id"));
+        by_business.entry(business.as_i64().unwrap_or_default()).or_default().push(*item);
+    }
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
+    for (business, group) in by_business {
+        let subject =
+            |planned: &Planned<'_>| Some(Subject { resource: MODEL, model: MODEL, id: planned.live?.handle.as_i64()? });
+        let columns = |ids: &BTreeSet<i64>, observation: &mut Observation| {
+            let fields = HISTORY.iter().copied().chain(["bk_set_id"]).map(str::to_owned).collect();
+            let rows = observe::by_ids(business, ids, &fields, observation, facts)?;
+            Ok(rows.into_iter().filter_map(|row| Some((row["bk_set_id"].as_i64()?, row))).collect())
+        };
+        let namesakes = Namesakes { condition: condition(business), container: Some(PARENT) };
+        authors.extend(author::of_live(&group, subject, &namesakes, columns, &mut observation, facts));
+        authors.extend(removed(business, &group, &mut observation, facts));
+    }
+    Step::new(observation.ask, authors)
+}
+
+/// Returns what the records of a business's sets have in common.
+fn condition(business: i64) -> Value {
+    json!({"resource_type": MODEL, "bk_biz_id": business})
+}
+
+/// Says who removed sets that are missing, which the list of records knows by their names.
+fn removed(business: i64, group: &[Planned<'_>], observation: &mut Observation, facts: &Facts) -> Authors {
+    let mut authors = Authors::default();
+    let missing: Vec<_> = group
+        .iter()
+        .filter(|planned| planned.change.action == Action::Create)
+        .filter_map(|planned| {
+            let name =
+                planned.desired.locate("set").and_then(Value::as_str).or_else(|| wanted_name(planned.desired))?;
+            Some((planned, name))
+        })
+        .collect();
+    let names: BTreeSet<&str> = missing.iter().map(|(_, name)| *name).collect();
+    let Some(records) = author::of_names(&condition(business), &names, observation, facts) else { return authors };
+    for (planned, name) in missing {
+        let told = author::removal(&records, |record| record["resource_name"] == *name, facts);
+        authors.known.push((planned.desired.id.clone(), None, told.unwrap_or_else(Changed::unknown)));
+    }
+    authors
+}

@@ -1,0 +1,44 @@
+//! Sets in scopes of `reconcile.yaml` that no document means.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{KIND, NAME, below, live, observe, sets};
+use crate::{
+    model::{Desired, Live},
+    platform::bk_cmdb::{
+        kinds::prune_common::{in_businesses, meant, pruned},
+        lookup::LookupError,
+    },
+    provider::{Facts, Observation},
+};
+
+pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
+    let kept = meant(KIND, all, facts, |_, handle| handle.as_i64());
+    in_businesses(scopes, all, facts, |scope, business, observation| {
+        search(scope, business, (&kept, all), observation, facts)
+    })
+}
+
+fn search(
+    scope: &Desired,
+    business: i64,
+    (kept, all): (&BTreeSet<i64>, &[&Desired]),
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<(), LookupError> {
+    let rows = sets::read(business, &json!({}), &observe::fields(&[scope]), observation, facts)?;
+    // Nobody may remove the built-in one.
+    let goes =
+        |row: &&Value| !sets::is_built_in(row) && row["bk_set_id"].as_i64().is_some_and(|id| !kept.contains(&id));
+    let rows: Vec<&Value> = rows.into_iter().filter(goes).collect();
+    let going = rows.iter().filter_map(|row| row["bk_set_id"].as_i64()).collect();
+    let below = below::of_going(business, &going, observation, facts)?;
+    for row in rows {
+        let Some(below) = row["bk_set_id"].as_i64().and_then(|id| below.get(&id)) else { continue };
+        let (undeletable, holds) = (below.undeletable(row), below.holds(scope, row, all));
+        observation.surplus.push(pruned(scope, NAME, Live { holds, undeletable, ..live(business, row) }));
+    }
+    Ok(())
+}
