@@ -4,6 +4,7 @@ mod against;
 mod apply;
 mod args;
 mod call_provenance;
+mod claim;
 mod configuration;
 mod drift;
 mod error;
@@ -15,6 +16,7 @@ mod journal;
 mod plan;
 mod plan_file;
 mod planning;
+mod resume;
 mod sandbox;
 mod saved;
 mod schema;
@@ -79,6 +81,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Plan(args) => plan::run(args, &ui).await,
             Command::Explain(args) => explain::run(args, &ui).await,
             Command::Apply(args) => apply::run(args, &ui).await,
+            Command::Resume(args) => resume::run(args, &ui).await,
             Command::Show(args) => saved::show(args, &ui),
             Command::Drift(args) => drift::run(args, &ui).await,
             Command::Watch(args) => watch::run(args, &ui).await,

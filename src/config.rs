@@ -49,10 +49,21 @@ pub struct Config {
     pub prune: Vec<Scope>,
     /// How `watch` runs.
     pub watch: Watch,
+    /// How long runs stay recorded.
+    pub state: StateLimits,
     /// The limits of one run.
     pub safety: Safety,
     /// Files that `--sandbox` starts from, relative ones resolved against the file's directory.
     pub sandbox: Vec<PathBuf>,
+}
+
+/// How long runs stay recorded. Unfinished ones always do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StateLimits {
+    /// The age at which they are removed.
+    pub keep: Option<Duration>,
+    /// The number of runs that are kept.
+    pub runs: Option<usize>,
 }
 
 /// How `watch` runs.
@@ -97,6 +108,7 @@ impl Config {
             targets: Vec::new(),
             prune: Vec::new(),
             watch: Watch::default(),
+            state: StateLimits::default(),
             safety: Safety::default(),
             sandbox: Vec::new(),
         }

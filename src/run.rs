@@ -339,16 +339,16 @@ fn close<'o>(
     let mut counts = std::collections::BTreeMap::new();
     outcomes.clone().for_each(|outcome| *counts.entry(outcome.name().to_owned()).or_default() += 1);
     let ended = Ended { verdict: Verdict::of(outcomes), outcomes: counts };
-    let problem = log.end(Record::Ended(ended));
-    mark(store, run);
+    let (problem, has_ended) = log.end(Record::Ended(ended));
+    if has_ended {
+        mark(store, run);
+    }
     problem
 }
 
-/// Notes that a run has ended, where it has.
+/// Notes that a run has ended.
 fn mark(store: &dyn Store, run: &str) {
-    if store.journal(run).is_ok_and(|journal| !journal.is_unfinished())
-        && let Err(error) = store.mark_ended(run)
-    {
+    if let Err(error) = store.mark_ended(run) {
         tracing::debug!("the end of run {run} is not marked: {error}");
     }
 }

@@ -79,6 +79,13 @@ impl Shared {
         looked
     }
 
+    /// Settles runs that were broken off.
+    async fn settle(&self, stop: &CancellationToken) {
+        let readers: Vec<_> = self.connections.iter().map(Connection::reader).collect();
+        let writers: Vec<_> = self.connections.iter().map(Connection::writer).collect();
+        self.record.settle(&readers, &writers, stop).await;
+    }
+
     /// Says that a plan exceeds limits, unless that was said of the same plan before.
     fn refuse(&self, plan: &Plan, states: &[TargetState<'_>], manifests: &Manifests, excesses: &[Excess]) {
         let refusal = (!excesses.is_empty()).then(|| {
@@ -103,6 +110,9 @@ impl Shared {
 /// the last pass found nothing in the way, else at all.
 pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigger, stop: &CancellationToken) -> Report {
     shared.connections.iter().for_each(|connection| connection.begin_pass());
+    if shared.mode == Mode::Enforce {
+        shared.settle(stop).await;
+    }
     let is_whole = shared.looked().is_whole();
     let part = manifests.changed.as_ref().filter(|_| trigger == Trigger::Change && is_whole);
     // Until it has come to an end, nothing is known to be well.
@@ -130,11 +140,6 @@ async fn pass_over(
 ) -> Option<Report> {
     let start = Timestamp::now();
     let end = |sum: Sum, drift: usize| Some(Report::of(trigger, start, sum, drift, part.is_none()));
-    if shared.mode == Mode::Enforce {
-        let readers: Vec<_> = shared.connections.iter().map(Connection::reader).collect();
-        let writers: Vec<_> = shared.connections.iter().map(Connection::writer).collect();
-        shared.record.settle(&readers, &writers, stop).await;
-    }
     let newest = shared.record.newest();
     let is_wanted = |object: &Desired| shared.filter.as_ref().is_none_or(|filter| filter(object));
     let unselected = part.is_none() && !manifests.desired.is_empty() && !manifests.desired.iter().any(is_wanted);

@@ -2,6 +2,7 @@
 
 use super::{
     args::ApplyArgs,
+    claim::claim,
     error::CommandError,
     execute::{ApplyJob, execute},
     exit::ExitStatus,
@@ -23,7 +24,7 @@ pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> Result<ExitStatus, Command
     let used = prepared.used();
     let setups = config.map(|config| plan_file::setups(config, &used.iter().collect(), args.network.sandbox));
     let targets: Vec<_> = setups.iter().flatten().map(target_record).collect();
-    let claim = journal::claim(args, &surroundings, &targets, ui).await?;
+    let claim = claim(args, config, &surroundings, &targets, (&stop, ui)).await?;
     let planned_run = tokio::select! {
         planned_run = planning::observe_and_plan(&prepared, &args.safety, ui) => planned_run,
         () = stop.token().cancelled() => return Err(planning::interrupted(&stop)),

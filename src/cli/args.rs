@@ -53,6 +53,11 @@ pub(super) enum Command {
     /// file that `plan --out` saved, it sends the calls of that plan and no others, and only as long as their objects
     /// are as they were when it was made.
     Apply(ApplyArgs),
+    /// Settle and finish runs that were broken off
+    ///
+    /// Reads what became of each call that was under way when the program was killed, and records it. Then sends what was
+    /// not sent, and no call a second time that was carried out. With --abandon one run is only settled.
+    Resume(ResumeArgs),
     /// Show a saved plan
     Show(ShowArgs),
     /// Show the differences, which side changed, and who changed it
@@ -88,6 +93,7 @@ impl Command {
             Self::Plan(_) => "plan",
             Self::Explain(_) => "explain",
             Self::Apply(_) => "apply",
+            Self::Resume(_) => "resume",
             Self::Show(_) => "show",
             Self::Drift(_) => "drift",
             Self::Watch(_) => "watch",
@@ -113,7 +119,12 @@ impl Command {
                 };
                 Some(Cow::Owned(Forms { format, output_files: Vec::new() }))
             }
-            Self::Snapshot(_) | Self::Watch(_) | Self::Sandbox(_) | Self::Schema(_) | Self::Version(_) => None,
+            Self::Resume(_)
+            | Self::Snapshot(_)
+            | Self::Watch(_)
+            | Self::Sandbox(_)
+            | Self::Schema(_)
+            | Self::Version(_) => None,
         }
     }
 
@@ -124,7 +135,8 @@ impl Command {
             Self::Plan(args) => Some((&args.output.stream, "plan")),
             Self::Apply(args) => Some((&args.output.stream, "apply")),
             Self::Drift(args) => Some((&args.output.stream, "drift")),
-            Self::Show(_)
+            Self::Resume(_)
+            | Self::Show(_)
             | Self::Explain(_)
             | Self::Snapshot(_)
             | Self::Watch(_)
@@ -339,6 +351,33 @@ pub(super) struct SnapshotArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// Settle this run by reading, close it, and send nothing; the beginning of its id is enough
+    #[arg(long, value_name = "RUN")]
+    pub(super) abandon: Option<String>,
+    /// Configuration [default: `reconcile.yaml` in the current directory or above it]
+    #[arg(long, value_name = "FILE", env = "RECONCILE_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateArgs,
+    #[command(flatten, next_help_heading = "Connection")]
+    pub(super) network: Network,
+    /// Form of the report
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "RECONCILE_RESUME_OUTPUT",
+        help_heading = "Output"
+    )]
+    pub(super) output: TextOrJson,
+    /// Read each object back after its write
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, env = "RECONCILE_VERIFY")]
+    pub(super) verify: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// A plan that `plan --out` saved
     #[arg(value_name = "FILE")]
@@ -391,6 +430,9 @@ pub(super) struct ApplyArgs {
     pub(super) safety: SafetyArgs,
     #[command(flatten, next_help_heading = "Safety")]
     pub(super) state: StateArgs,
+    /// First settle and finish runs on the same targets that were broken off, as `resume` does
+    #[arg(long, env = "RECONCILE_RESUME", value_parser = truth)]
+    pub(super) resume: bool,
     /// Do not ask
     #[arg(short = 'y', long, env = "RECONCILE_AUTO_APPROVE", value_parser = truth)]
     pub(super) auto_approve: bool,

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use super::{args::ApplyArgs, error::CommandError, inputs, view::Ui};
+use super::{args::ApplyArgs, inputs};
 use crate::{
     config::Config,
-    journal::{Directory, RunOrigin, TargetRecord},
-    run::{self, Claim, Recording, Surroundings},
+    journal::{Directory, Retention, RunOrigin},
+    run::{Recording, Surroundings},
 };
 
 /// Returns the surroundings of the runs of a command: they are recorded in the directory that was named, else in the
@@ -31,6 +31,7 @@ pub(super) fn surroundings(
             recording: Recording::In(Arc::new(Directory::new(&path))),
             locks: Some(path),
             lock_timeout,
+            retention: retention(config),
             secrets: config.map(Config::known_secrets).unwrap_or_default(),
             ..unrecorded
         },
@@ -44,18 +45,10 @@ pub(super) fn of_apply(args: &ApplyArgs, config: Option<&Config>) -> Surrounding
     surroundings(origin, named, is_sandbox, args.state.lock_timeout, config)
 }
 
-/// Locks the targets of an apply, where it is to send something.
-pub(super) async fn claim(
-    args: &ApplyArgs,
-    surroundings: &Surroundings,
-    targets: &[TargetRecord],
-    ui: &Ui,
-) -> Result<Option<Claim>, CommandError> {
-    if args.dry_run {
-        return Ok(None);
-    }
-    let claimed = run::claim(surroundings, targets.to_vec(), &|sentence| ui.say(sentence)).await;
-    claimed.map(Some).map_err(|error| CommandError::failed(error.to_string()))
+/// Returns how many runs are kept, as the configuration says or by default.
+fn retention(config: Option<&Config>) -> Retention {
+    let (limits, default) = (config.map(|config| config.state).unwrap_or_default(), Retention::default());
+    Retention { keep: limits.keep.unwrap_or(default.keep), runs: limits.runs.unwrap_or(default.runs) }
 }
 
 /// Returns the directory of the state: the one that was named, else the user's own; `None` if there is none.

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     args::{ApplyArgs, Format, ShowArgs},
+    claim::claim,
     configuration,
     error::CommandError,
     execute::{ApplyJob, execute},
@@ -91,7 +92,7 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> Result<Exit
     }
     let surroundings = journal::of_apply(args, config.as_ref());
     let targets: Vec<_> = here.iter().map(target_record).collect();
-    let claim = journal::claim(args, &surroundings, &targets, ui).await?;
+    let claim = claim(args, config.as_ref(), &surroundings, &targets, (&stop, ui)).await?;
     let used = used.into_iter().cloned().collect();
     let connected = setup::connect(&args.network, config.as_ref(), &used).await.map_err(CommandError::failed)?;
     ui.events.reading(saved.setups.iter().map(|setup| &*setup.target), saved.objects.len());

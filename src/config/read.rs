@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     config::{
-        Config, Mode, Watch, duration, prune, safety,
+        Config, Mode, StateLimits, Watch, duration, prune, safety,
         target::{self, Platforms, Target},
     },
     diagnostic::Diagnostic,
@@ -84,6 +84,9 @@ fn document(root: &Node<'_>, config: &mut Config, platforms: Platforms, diagnost
     if let Some(node) = section.get("watch") {
         config.watch = watch(node, diagnostics);
     }
+    if let Some(node) = section.get("state") {
+        config.state = state(node, diagnostics);
+    }
     if let Some(node) = section.get("sandbox") {
         config.sandbox = sandbox(node, &directory, diagnostics);
     }
@@ -107,6 +110,42 @@ fn targets(node: &Node<'_>, directory: &Path, platforms: Platforms, diagnostics:
     targets
 }
 
+/// Reads a duration that is not zero.
+fn duration_above_zero(
+    key: &str,
+    text: &str,
+    origin: &Origin,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<std::time::Duration> {
+    let duration = duration(text).filter(|duration| !duration.is_zero());
+    if duration.is_none() {
+        let message = format!("{key} cannot be `{text}`");
+        diagnostics.push(Diagnostic::error("C007", message, origin).hint("write a duration such as 5m or 30s"));
+    }
+    duration
+}
+
+fn state(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> StateLimits {
+    let mut state = StateLimits::default();
+    let Some(section) = Section::open(node, "state", diagnostics) else { return state };
+    if let Some(node) = section.get("keep")
+        && let Some(text) = yaml::text(node, "keep", diagnostics)
+    {
+        state.keep = duration_above_zero("keep", text, &node.origin, diagnostics);
+    }
+    if let Some(node) = section.get("runs")
+        && let Some(count) = yaml::integer(node, "runs", diagnostics)
+    {
+        state.runs = usize::try_from(count).ok().filter(|count| *count > 0);
+        if state.runs.is_none() {
+            let message = format!("runs cannot be {count}");
+            diagnostics.push(Diagnostic::error("C007", message, &node.origin).hint("write a number above 0"));
+        }
+    }
+    section.finish(diagnostics);
+    state
+}
+
 fn watch(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Watch {
     let mut watch = Watch::default();
     let Some(section) = Section::open(node, "watch", diagnostics) else { return watch };
@@ -118,12 +157,7 @@ fn watch(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Watch {
     if let Some(node) = section.get("resync")
         && let Some(text) = yaml::text(node, "resync", diagnostics)
     {
-        watch.resync = duration(text).filter(|duration| !duration.is_zero());
-        if watch.resync.is_none() {
-            let message = format!("resync cannot be `{text}`");
-            diagnostics
-                .push(Diagnostic::error("C007", message, &node.origin).hint("write a duration such as 5m or 30s"));
-        }
+        watch.resync = duration_above_zero("resync", text, &node.origin, diagnostics);
     }
     if let Some(node) = section.get("listen")
         && let Some(text) = yaml::text(node, "listen", diagnostics)

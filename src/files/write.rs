@@ -63,8 +63,11 @@ pub fn create_new(path: &Path, text: &[u8]) -> io::Result<()> {
         file.write_all(text)?;
         file.sync_all()
     });
-    // A link to it, unlike a new name, replaces nothing.
-    let made = written.and_then(|()| fs::hard_link(&part, path));
+    // A link to it, unlike a new name, replaces nothing. Not every file system has links.
+    let made = written.and_then(|()| match fs::hard_link(&part, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !path.exists() => fs::rename(&part, path),
+        made => made,
+    });
     let _ = fs::remove_file(&part);
     made?;
     sync_parent(path);

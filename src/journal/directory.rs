@@ -205,7 +205,9 @@ impl Store for Directory {
         match File::open(self.file(run, "journal")) {
             Ok(file) => read_run(run, BufReader::new(file)),
             // It was there together with its directory.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => read_run(run, io::empty()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.runs_path().join(run).exists() => {
+                read_run(run, io::empty())
+            }
             Err(error) => Err(error),
         }
     }

@@ -81,7 +81,11 @@ pub fn unfinished(store: &dyn Store) -> io::Result<Vec<(String, Journal)>> {
         if store.is_marked_ended(&run) {
             continue;
         }
-        let journal = store.journal(&run)?;
+        let journal = match store.journal(&run) {
+            // Another process has just removed it, so it had an end.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            journal => journal?,
+        };
         if journal.is_unfinished() {
             unfinished.push((run, journal));
         }

@@ -72,17 +72,17 @@ impl<'a> Recorded<'a> {
         written.map_err(|error| self.fail(&mut state, &error.to_string(), true))
     }
 
-    /// Adds the last record, unless an outcome is missing. Returns what went wrong in the run or here.
-    pub(super) fn end(self, record: Record) -> Option<String> {
+    /// Adds the last record, unless an outcome is missing. Returns what went wrong in the run or here, and true if the
+    /// run has its end.
+    pub(super) fn end(self, record: Record) -> (Option<String>, bool) {
         let mut state = self.state();
-        if state.is_incomplete {
-            return state.problem.clone();
+        if !state.is_incomplete {
+            let written = state.writer.append(vec![record]).and_then(|()| state.writer.sync());
+            if let Err(error) = written {
+                self.fail(&mut state, &error.to_string(), true);
+            }
         }
-        let written = state.writer.append(vec![record]).and_then(|()| state.writer.sync());
-        if let Err(error) = written {
-            self.fail(&mut state, &error.to_string(), true);
-        }
-        state.problem.clone()
+        (state.problem.clone(), !state.is_incomplete)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

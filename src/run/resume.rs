@@ -139,8 +139,10 @@ pub async fn resume(
     }
     let mut counts = std::collections::BTreeMap::new();
     decided.outcomes.iter().for_each(|(_, outcome)| *counts.entry(outcome.name().to_owned()).or_default() += 1);
-    let problem = log.end(Record::Ended(Ended { verdict: journal::Verdict::Abandoned, outcomes: counts }));
-    mark(store, &run.id);
+    let (problem, has_ended) = log.end(Record::Ended(Ended { verdict: journal::Verdict::Abandoned, outcomes: counts }));
+    if has_ended {
+        mark(store, &run.id);
+    }
     let finished = Finished { run: Some(run.id.clone()), outcomes: decided.outcomes, problem };
     Ok(Some(ResumedRun { finished, settled }))
 }

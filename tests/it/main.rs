@@ -41,6 +41,7 @@ mod reads;
 mod removals;
 mod renames;
 mod reports;
+mod resume;
 mod roma;
 mod safety;
 mod saved;

@@ -15,7 +15,12 @@ impl Command {
             Self::Drift(args) => (Some(&args.output.forms), None),
             Self::Show(args) => (Some(&args.forms), None),
             Self::Snapshot(args) => (None, args.out.as_ref()),
-            Self::Explain(_) | Self::Watch(_) | Self::Sandbox(_) | Self::Schema(_) | Self::Version(_) => (None, None),
+            Self::Resume(_)
+            | Self::Explain(_)
+            | Self::Watch(_)
+            | Self::Sandbox(_)
+            | Self::Schema(_)
+            | Self::Version(_) => (None, None),
         };
         let events = self.stream().and_then(|(stream, _)| stream.events.as_ref());
         let reports = forms.into_iter().flat_map(|forms| forms.output_files.iter().map(|(_, path)| path)).chain(events);

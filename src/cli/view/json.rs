@@ -21,18 +21,15 @@ pub(super) use write::{change_document as change, values};
 /// Returns the document of a run.
 pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
     let Some(plan) = report.plan else { return problems(report) };
-    let mut document = match report.document {
-        Some(saved) => saved.clone(),
-        None => {
-            let context = write::Context {
-                version: VERSION,
-                reads: report.counters.map_or(0, |counters| counters.total(false)),
-                took: report.took,
-                diagnostics: report.diagnostics,
-            };
-            write::document(plan, &context, report.sources)
-        }
-    };
+    let mut document = report.document.cloned().unwrap_or_else(|| {
+        let context = write::Context {
+            version: VERSION,
+            reads: report.counters.map_or(0, |counters| counters.total(false)),
+            took: report.took,
+            diagnostics: report.diagnostics,
+        };
+        write::document(plan, &context, report.sources)
+    });
     if report.document.is_some() && report.outcomes.is_none() && report.errors.is_empty() && report.excesses.is_empty()
     {
         return document;

@@ -20,6 +20,7 @@ use crate::{
     model::{Action, Change, FieldChange, Outcome, ResourceId},
     plain::without_request,
     plan::{Cause, Plan, file::write::needed},
+    run::resume::SettledChange,
     source::{Origin, Sources},
 };
 
@@ -266,6 +267,17 @@ impl<'a> Writer<'a> {
             let serves: Vec<_> = call.serves.iter().map(ToString::to_string).collect();
             let for_whom = self.styled(&format!("# {} on {}", line(&serves.join(", ")), call.target), QUIET);
             let _ = writeln!(self.out, "  {} {}  {for_whom}", call.request.operation, call.request.arguments);
+        }
+    }
+
+    /// Writes what reading told about changes of a run that was broken off.
+    pub(in crate::cli) fn settled(&mut self, run: &str, settled: &[SettledChange]) {
+        let head = self.styled("Settled:", STRONG);
+        self.plain(&format!("{head} run {run}, {} by reading", count(settled.len(), "change")));
+        for change in settled {
+            let detail = change.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            let verdict = change.verdict.name().replace('_', " ");
+            self.plain(&line(&format!("  {}: {verdict}{detail}", change.address)));
         }
     }
 

@@ -83,6 +83,7 @@ const TABLES: &[(&str, &str, &str)] = &[
     ),
     ("configuration.md", "safety", "apiVersion: reconcile/v1\nkind: Config\nsafety: {X: 1}\n"),
     ("configuration.md", "watch", "apiVersion: reconcile/v1\nkind: Config\nwatch: {X: 1}\n"),
+    ("configuration.md", "state", "apiVersion: reconcile/v1\nkind: Config\nstate: {X: 1}\n"),
     ("configuration.md", "sandbox", "apiVersion: reconcile/v1\nkind: Config\nsandbox: {X: 1}\n"),
 ];
 
