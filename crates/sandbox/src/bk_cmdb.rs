@@ -147,7 +147,8 @@ impl Simulator {
             Run::Read(read) if admitted.operation.secondary => self.read_secondary(read, call, misbehaviour),
             Run::Read(read) => {
                 let world = self.read();
-                read(&world, &world.tables, call)
+                let outcome = read(&world, &world.tables, call);
+                if misbehaviour == Some(&Misbehaviour::LostRow) { misbehaviour::lose_row(outcome) } else { outcome }
             }
             Run::Records(read) => read(&self.read(), call),
             Run::Watch => watch::poll(&self.read(), call, self.clock.now()),
@@ -313,7 +314,7 @@ impl Platform for Simulator {
         let rid = self.rid();
         let admitted = {
             let world = self.read();
-            let offer = Offer { hidden: true, ..world.offer() };
+            let offer = Offer { hidden: true, everything: true, ..world.offer() };
             operation::component(operation, offer)?;
             let keys = Keys { credentials: &world.credentials, offer, rid: rid.clone() };
             access::component(operation, body.as_object().cloned().unwrap_or_default(), user, &keys)

@@ -219,6 +219,7 @@ fn fault(map: &Map<String, Value>) -> Result<Fault, Mistake> {
             let skip = map.get("skip").and_then(Value::as_bool).unwrap_or(false);
             misbehaviour(Misbehaviour::PageShift { skip })
         }
+        "lost_row" => misbehaviour(Misbehaviour::LostRow),
         "task_fails" => misbehaviour(Misbehaviour::TaskFails { after: number(map, "after")?.unwrap_or(0) }),
         "task_hangs" => misbehaviour(Misbehaviour::TaskHangs { ms: number(map, "ms")?.unwrap_or(HANG) }),
         _ => Err(mistake("fault", &format!("there is no fault `{name}`"))),

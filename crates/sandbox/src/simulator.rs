@@ -80,6 +80,8 @@ pub enum Misbehaviour {
         /// True if a row is skipped.
         skip: bool,
     },
+    /// An answer lacks the last row of its list, if the operation reads no secondary.
+    LostRow,
     /// The tasks that a write starts fail.
     TaskFails {
         /// The number of hosts that each deals with before.

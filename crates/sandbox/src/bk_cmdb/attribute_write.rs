@@ -13,7 +13,7 @@ use super::{
     refusal::{Outcome, Refusal, Reply},
     row::Row,
     table::Table,
-    world::{Place, World},
+    world::{Place, World, name_field},
 };
 
 /// The types that an attribute can be given.
@@ -197,7 +197,9 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let mut row = (*old).clone();
     let own = OWN.iter().filter(|_| !built_in);
     for name in CHANGEABLE.iter().chain(own) {
-        if let Some(value) = args.get(name) {
+        // The columns of an inner table have operations of their own.
+        let columns = *name == "option" && kind == "innertable";
+        if let Some(value) = args.get(name).filter(|_| !columns) {
             row.set(*name, value.clone());
         }
     }
@@ -222,6 +224,10 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     let id = call.id("id", "id")?;
     let Some(old) = world.tables.attributes.get(id).cloned() else { return Ok(Reply::Nothing) };
     let (model, name) = (old.text("bk_obj_id"), old.text("bk_property_id"));
+    if name == name_field(model) {
+        // Nobody has seen what the server does with the name of a model; this code is invented.
+        return Err(Refusal::new(1_199_021, "Failed to delete data"));
+    }
     let business = old.int("bk_biz_id");
     let place = place(model);
     let with_value = |row: &Row| row.get(name).is_some() && (business == 0 || row.int("bk_biz_id") == business);
@@ -231,6 +237,11 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     for (id, mut row) in rows {
         row.remove(name);
         world.put(place.clone(), id, Some(row));
+    }
+    let rows = Place::Quoted(model.to_owned(), name.to_owned());
+    let inner: Vec<i64> = world.tables.at(&rows).into_iter().flat_map(Table::rows).map(|(id, _)| id).collect();
+    for id in inner {
+        world.put(rows.clone(), id, None);
     }
     let fixed = Filter::equal("bk_attribute_id", id);
     let fixed: Vec<i64> = matching(&world.tables.template_attributes, &fixed).iter().map(|row| row.int("id")).collect();

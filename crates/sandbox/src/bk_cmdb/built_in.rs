@@ -58,12 +58,43 @@ const BUSINESS: [Known; 13] = [
     TIMES[3],
 ];
 
+/// Those of hosts that no options belong to.
+const HOST: [Known; 26] = [
+    ("bk_host_innerip", "singlechar", false, false),
+    ("bk_host_outerip", "singlechar", false, true),
+    ("bk_host_innerip_v6", "singlechar", false, false),
+    ("bk_host_outerip_v6", "singlechar", false, true),
+    ("bk_cloud_id", "foreignkey", false, false),
+    ("bk_agent_id", "singlechar", false, false),
+    ("bk_asset_id", "singlechar", false, false),
+    ("operator", "objuser", false, true),
+    ("bk_bak_operator", "objuser", false, true),
+    ("bk_sn", "singlechar", false, true),
+    ("bk_comment", "longchar", false, true),
+    ("bk_service_term", "int", false, false),
+    ("bk_host_name", "singlechar", false, true),
+    ("bk_os_name", "singlechar", false, true),
+    ("bk_os_version", "singlechar", false, true),
+    ("bk_os_bit", "singlechar", false, true),
+    ("bk_cpu", "int", false, true),
+    ("bk_cpu_module", "singlechar", false, true),
+    ("bk_mem", "int", false, true),
+    ("bk_disk", "int", false, true),
+    ("bk_mac", "singlechar", false, true),
+    ("bk_outer_mac", "singlechar", false, true),
+    TIMES[0],
+    TIMES[1],
+    TIMES[2],
+    TIMES[3],
+];
+
 /// The attributes that a model has in any case.
 pub(super) fn attributes(model: &str) -> &'static [Known] {
     match model {
         "module" => &MODULE,
         "set" => &SET,
         "biz" => &BUSINESS,
+        "host" => &HOST,
         _ if INNER.contains(&model) => &[],
         _ => &COMMON,
     }

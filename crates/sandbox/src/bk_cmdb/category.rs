@@ -10,6 +10,7 @@ use super::{
     call::Call,
     filter::Filter,
     instance::counted,
+    module::default_category,
     page::{Page, matching, select},
     refusal::{Outcome, Refusal, Reply},
     row::{Projection, Row},
@@ -130,7 +131,9 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
         return Err(Refusal::new(1_199_055, "forbidden remove item with child node"));
     }
     let uses = Filter::equal("service_category_id", id);
-    if [&tables.service_templates, &tables.modules].iter().any(|table| !matching(table, &uses).is_empty()) {
+    // The built-in modules of every business are in the default category.
+    let default = default_category(tables) == id;
+    if default || [&tables.service_templates, &tables.modules].iter().any(|table| !matching(table, &uses).is_empty()) {
         return Err(Refusal::new(1_199_056, "remove referenced record forbidden"));
     }
     world.put(Place::ServiceCategories, id, None);

@@ -25,9 +25,8 @@ const ADDRESSES: [&str; 4] = ["bk_host_innerip", "bk_host_outerip", "bk_host_inn
 fn stored(row: &Row) -> Cow<'_, Row> {
     let mut row = Cow::Borrowed(row);
     for name in ADDRESSES {
-        let text = row.text(name).to_owned();
-        if text.contains(',') {
-            let list: Vec<&str> = text.split(',').collect();
+        if row.text(name).contains(',') {
+            let list: Vec<Value> = row.text(name).split(',').map(Value::from).collect();
             row.to_mut().set(name, list);
         }
     }
@@ -161,11 +160,19 @@ pub(super) fn anywhere(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let args = call.args()?;
     let filter = host_filter(&args)?.unwrap_or_else(Filter::everything);
     let page = Page::of(&args)?.default_sort("bk_host_id", false);
-    let all = tables.instances.get("host").into_iter().flat_map(Table::rows).map(|(_, row)| row);
+    let all = tables.instances.get("host").into_iter().flat_map(|table| among_ids(table, &filter));
     let mut rows: Vec<Arc<Row>> = all.filter(|row| filter.matches(&stored(row))).cloned().collect();
     let count = rows.len();
     rows.sort_by(|row, other| page.compare(row, other));
     answer(&Found { rows: page.cut(rows.into_iter()), count }, &args)
+}
+
+/// Returns the rows that may match a filter, by their ids where it names them.
+fn among_ids<'a>(table: &'a Table, filter: &Filter) -> Vec<&'a Arc<Row>> {
+    match filter.candidates(table) {
+        Some(ids) => ids.into_iter().filter_map(|id| table.get(id)).collect(),
+        None => table.rows().map(|(_, row)| row).collect(),
+    }
 }
 
 /// `list_biz_hosts_topo`: hosts with the sets and modules that they are in.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     call::{Call, Payload},
+    refusal::{Outcome, Reply},
     world::{Change, Place, Tables, World},
 };
 
@@ -27,6 +28,24 @@ pub(super) fn shift_page(call: &mut Call, skip: bool) {
     if let Some(number) = start.as_i64().filter(|number| *number > 0) {
         *start = json!(if skip { number + 1 } else { number - 1 });
     }
+}
+
+/// Takes the last row out of an answer's first list that has one.
+pub(super) fn lose_row(outcome: Outcome) -> Outcome {
+    fn pop(value: &mut Value) -> bool {
+        match value {
+            Value::Array(rows) => rows.pop().is_some(),
+            Value::Object(cells) => cells.values_mut().any(pop),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
+    }
+    let mut value = match outcome? {
+        Reply::Json(value) => value,
+        Reply::Text(text) => serde_json::from_str(&text).unwrap_or_default(),
+        reply @ (Reply::Nothing | Reply::Body(_)) => return Ok(reply),
+    };
+    pop(&mut value);
+    Ok(Reply::Json(value))
 }
 
 /// Stores equivalents of what a write changed: numbers as texts, texts with a blank behind, false locks as null.

@@ -396,7 +396,9 @@ fn insert(
 /// Removes a module: refused for built-in ones and over hosts; a missing one is a success.
 pub(super) fn remove(world: &mut World, call: &Call, row: &Arc<Row>) -> Result<(), Refusal> {
     let id = row.int("bk_module_id");
-    if !matching(&world.tables.host_relations, &Filter::equal("bk_module_id", id)).is_empty() {
+    let here = Filter::equal("bk_module_id", id);
+    let tables = [&world.tables.host_relations, &world.tables.service_instances];
+    if tables.into_iter().any(|table| !matching(table, &here).is_empty()) {
         return Err(Refusal::new(1_101_030, "Having hosts under the target, deleting forbidden"));
     }
     let (name, business) = (row.text("bk_module_name"), Some(row.int("bk_biz_id")));

@@ -47,6 +47,8 @@ pub(super) struct Offer {
     pub(super) version: Version,
     /// True if hidden operations are served.
     pub(super) hidden: bool,
+    /// True if everything counts as a component of the ESB, for calls that need none.
+    pub(super) everything: bool,
 }
 
 impl Offer {
@@ -445,11 +447,17 @@ pub(super) fn begins_known(segments: &[String]) -> bool {
 
 /// Finds the operation of an ESB component with the names of the variables in its target's path.
 pub(super) fn component(name: &str, offer: Offer) -> Option<(&'static Operation, Vec<&'static str>)> {
-    let pattern = DIRECT.iter().find(|pattern| {
-        let operation = pattern.operation;
-        let replaced = operation.path == "/delete/instassociation/{id}" && offer.version >= Version::V3_10;
-        let served = operation.esb != Component::None && operation.esb_since <= offer.version && offer.has(operation);
-        operation.name == name && served && !replaced
-    })?;
+    let named = || {
+        DIRECT.iter().filter(|pattern| {
+            let operation = pattern.operation;
+            let replaced = operation.path == "/delete/instassociation/{id}" && offer.version >= Version::V3_10;
+            operation.name == name && offer.has(operation) && !replaced
+        })
+    };
+    let is_component = |operation: &Operation| operation.esb != Component::None;
+    let served = named().find(|pattern| {
+        is_component(pattern.operation) && (offer.everything || pattern.operation.esb_since <= offer.version)
+    });
+    let pattern = served.or_else(|| named().next().filter(|_| offer.everything))?;
     Some((pattern.operation, pattern.segments.iter().filter_map(|segment| segment.err()).collect()))
 }

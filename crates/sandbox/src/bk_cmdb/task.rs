@@ -112,7 +112,7 @@ pub(super) fn start(
         );
         return Err(Refusal::new(1_117_008, text));
     }
-    let due = world.now().as_millisecond().saturating_add(world.task_delay);
+    let due = world.clock().as_millisecond().saturating_add(world.task_delay);
     let now = world.now_text();
     // A target that is named twice gets one task.
     for target in targets.iter().collect::<BTreeSet<_>>() {

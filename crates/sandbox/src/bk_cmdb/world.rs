@@ -308,6 +308,8 @@ pub(super) struct World {
     pending: Vec<Change>,
     pending_audit: Vec<Record>,
     now: Timestamp,
+    /// What the clock said when the write under way began.
+    clock: Timestamp,
 }
 
 /// How many changes are kept for watches.
@@ -336,18 +338,20 @@ impl World {
             pending: Vec::new(),
             pending_audit: Vec::new(),
             now: Timestamp::UNIX_EPOCH,
+            clock: Timestamp::UNIX_EPOCH,
         }
     }
 
     /// Returns what the server offers.
     pub(super) fn offer(&self) -> Offer {
-        Offer { version: self.version, hidden: self.hidden_operations }
+        Offer { version: self.version, hidden: self.hidden_operations, everything: false }
     }
 
     /// Starts a write at a time. Two writes never share a time, so that `last_time` always moves.
     pub(super) fn begin(&mut self, now: Timestamp) {
         let millis = now.as_millisecond().max(self.now.as_millisecond() + 1);
         self.now = Timestamp::from_millisecond(millis).unwrap_or(now);
+        self.clock = now;
         self.pending.clear();
         self.pending_audit.clear();
     }
@@ -363,6 +367,11 @@ impl World {
     /// The time of the write under way.
     pub(super) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The time of the clock, which a quick row of writes may be ahead of.
+    pub(super) fn clock(&self) -> Timestamp {
+        self.clock
     }
 
     /// The time of the write under way as rows show it.

@@ -70,9 +70,10 @@ pub(super) fn perform(
                 call.query.shift("offset", *skip);
                 service::perform(store, options, &call)
             }
-            // No call starts tasks here.
+            // No call starts tasks here, and no list has been seen to lose rows.
             Some(
-                Misbehaviour::Drop
+                Misbehaviour::LostRow
+                | Misbehaviour::Drop
                 | Misbehaviour::Normalise
                 | Misbehaviour::TaskFails { .. }
                 | Misbehaviour::TaskHangs { .. },

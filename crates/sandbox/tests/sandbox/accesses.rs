@@ -10,6 +10,8 @@ pub(crate) enum Esb {
     Flat,
     /// Below `data`.
     Data,
+    /// Below `data`, but for the ids of hosts.
+    Hosts,
     /// By GET, in the query.
     Get,
     /// There is no component.
@@ -50,7 +52,6 @@ pub(crate) fn equal(field: &str, value: impl Into<Value>) -> Value {
 pub(crate) fn operations() -> Vec<Operation> {
     use Esb::{Data, Flat, Get, None};
     let row = |name, method, gateway, direct, esb, vars, body| Operation { name, method, gateway, direct, esb, vars, body };
-    let same = |name, method, path, esb, vars, body| row(name, method, path, path, esb, vars, body);
     let account = |mut vars: Value| { vars["bk_supplier_account"] = json!("0"); vars };
     let page = || json!({"start": 0, "limit": 10});
     let rack = || json!({"bk_obj_id": "rack"});
@@ -63,7 +64,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         same("find_set_batch", "POST", "/findmany/set/bk_biz_id/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"bk_ids": [5], "fields": ["bk_set_name"]})),
         same("create_set", "POST", "/set/{bk_biz_id}", Data, json!({"bk_biz_id": 3}), json!({"bk_set_name": "b", "bk_parent_id": 3})),
         same("update_set", "PUT", "/set/{bk_biz_id}/{bk_set_id}", Data, json!({"bk_biz_id": 3, "bk_set_id": 5}), json!({"bk_set_desc": "x"})),
-        same("delete_set", "DELETE", "/set/{bk_biz_id}/{bk_set_id}", Flat, json!({"bk_biz_id": 3, "bk_set_id": 5}), json!({})),
+        same("delete_set", "DELETE", "/set/{bk_biz_id}/{bk_set_id}", Flat, json!({"bk_biz_id": 3, "bk_set_id": 6}), json!({})),
         row("search_module", "POST", "/module/search/{bk_supplier_account}/{bk_biz_id}/{bk_set_id}", "/module/search/{bk_supplier_account}/{bk_biz_id}/{bk_set_id}", Flat, account(json!({"bk_biz_id": 3, "bk_set_id": 5})), json!({"condition": {"bk_module_name": "m"}})),
         row("search_module", "POST", "", "/findmany/module/biz/{bk_biz_id}", None, json!({"bk_biz_id": 3}), json!({"condition": {"bk_module_name": "m"}, "bk_set_id": 5})),
         same("find_module_batch", "POST", "/findmany/module/bk_biz_id/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"bk_ids": [7], "fields": ["bk_module_name"]})),
@@ -103,12 +104,86 @@ pub(crate) fn operations() -> Vec<Operation> {
         same("list_service_template", "POST", "/findmany/proc/service_template", Flat, json!({}), json!({"bk_biz_id": 3, "page": page()})),
         same("get_service_template", "GET", "/find/proc/service_template/{service_template_id}", Get, json!({"service_template_id": 1}), json!({})),
         same("create_service_template", "POST", "/create/proc/service_template", Flat, json!({}), json!({"bk_biz_id": 3, "name": "db", "service_category_id": 2})),
-        row("list_service_template_attribute", "POST", "", "/findmany/proc/service_template/attribute", None, json!({}), json!({"bk_biz_id": 3, "id": 1})),
-        same("list_service_category", "POST", "/findmany/proc/service_category", Flat, json!({}), json!({"bk_biz_id": 3})),
         same("list_quoted_inst", "POST", "/findmany/quoted/instance", Flat, json!({}), json!({"bk_obj_id": "rack", "bk_property_id": "disks", "filter": equal("bk_inst_id", 1), "page": page()})),
         same("batch_update_quoted_inst", "PUT", "/updatemany/quoted/instance", Flat, json!({}), json!({"bk_obj_id": "rack", "bk_property_id": "disks", "ids": [1], "data": {"size": 20}})),
         same("search_cloud_area", "POST", "/findmany/cloudarea", Flat, json!({}), json!({"page": page()})),
         same("resource_watch", "POST", "/event/watch/resource/{bk_resource}", Flat, json!({"bk_resource": "object_instance"}), json!({})),
+    ]
+    .into_iter()
+    .chain(templates())
+    .chain(hosts())
+    .collect()
+}
+
+/// An operation with one path at the gateway and the api-server.
+fn same(name: &'static str, method: &'static str, path: &'static str, esb: Esb, vars: Value, body: Value) -> Operation {
+    Operation { name, method, gateway: path, direct: path, esb, vars, body }
+}
+
+/// Service templates, categories, set templates and their roll-out.
+#[rustfmt::skip]
+fn templates() -> Vec<Operation> {
+    use Esb::{Flat, Get, None};
+    let page = || json!({"start": 0, "limit": 10});
+    let process = || json!({"bk_process_name": {"value": "p2"}, "bk_func_name": {"value": "p2"}});
+    vec![
+        same("update_service_template", "PUT", "/update/proc/service_template", Flat, json!({}), json!({"id": 1, "name": "web2"})),
+        same("delete_service_template", "DELETE", "/delete/proc/service_template", Flat, json!({}), json!({"bk_biz_id": 3, "service_template_id": 2})),
+        same("get_service_template_detail", "GET", "/find/proc/service_template/{service_template_id}/detail", None, json!({"service_template_id": 1}), json!({})),
+        same("count_service_template_info", "POST", "/findmany/proc/service_template/count_info/biz/{bk_biz_id}", None, json!({"bk_biz_id": 3}), json!({"service_template_ids": [1]})),
+        same("list_service_template_attribute", "POST", "/findmany/proc/service_template/attribute", None, json!({}), json!({"bk_biz_id": 3, "id": 1})),
+        same("update_service_template_attribute", "PUT", "/update/proc/service_template/attribute", None, json!({}), json!({"bk_biz_id": 3, "id": 1, "attributes": [{"bk_attribute_id": 810, "bk_property_value": "z-2"}]})),
+        same("delete_service_template_attribute", "DELETE", "/delete/proc/service_template/attribute", None, json!({}), json!({"bk_biz_id": 3, "id": 1, "bk_attribute_ids": [810]})),
+        same("get_service_template_all_info", "POST", "/find/proc/service_template/all_info", None, json!({}), json!({"bk_biz_id": 3, "id": 1})),
+        same("create_service_template_all_info", "POST", "/create/proc/service_template/all_info", None, json!({}), json!({"bk_biz_id": 3, "name": "all", "service_category_id": 2, "attributes": [{"bk_attribute_id": 810, "bk_property_value": "z"}], "processes": [{"spec": process()}]})),
+        same("update_service_template_all_info", "PUT", "/update/proc/service_template/all_info", None, json!({}), json!({"bk_biz_id": 3, "id": 1, "name": "web", "service_category_id": 2, "processes": [{"id": 1, "spec": {"proc_num": {"value": 3}}}, {"spec": process()}]})),
+        same("sync_service_template_to_service_instance", "PUT", "/update/proc/service_instance/sync", Flat, json!({}), json!({"bk_biz_id": 3, "service_template_id": 1, "bk_module_ids": [8]})),
+        same("list_service_template_sync_status", "POST", "/findmany/proc/service_template_sync_status/bk_biz_id/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"service_template_id": 1, "bk_module_ids": [8]})),
+        same("list_service_template_difference", "POST", "/findmany/proc/service_template/sync_status/biz/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"bk_module_ids": [8]})),
+        same("get_service_template_general_difference", "POST", "/find/proc/service_template/general_difference", None, json!({}), json!({"bk_biz_id": 3, "service_template_id": 1, "bk_module_id": 8})),
+        same("list_service_category", "POST", "/findmany/proc/service_category", Flat, json!({}), json!({"bk_biz_id": 3})),
+        same("create_service_category", "POST", "/create/proc/service_category", Flat, json!({}), json!({"bk_biz_id": 3, "name": "Web"})),
+        same("update_service_category", "PUT", "/update/proc/service_category", Flat, json!({}), json!({"bk_biz_id": 3, "id": 30, "name": "Net"})),
+        same("delete_service_category", "DELETE", "/delete/proc/service_category", Flat, json!({}), json!({"bk_biz_id": 3, "id": 30})),
+        same("create_set_template", "POST", "/create/topo/set_template/bk_biz_id/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"name": "small", "service_template_ids": [1]})),
+        same("update_set_template", "PUT", "/update/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}", Flat, json!({"bk_biz_id": 3, "set_template_id": 1}), json!({"name": "large", "service_template_ids": [1]})),
+        same("delete_set_template", "DELETE", "/deletemany/topo/set_template/bk_biz_id/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"set_template_ids": [2]})),
+        same("list_set_template", "POST", "/findmany/topo/set_template/bk_biz_id/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"page": page()})),
+        same("list_set_template_related_service_template", "GET", "/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/service_templates", Get, json!({"bk_biz_id": 3, "set_template_id": 1}), json!({})),
+        same("sync_set_template_to_set", "POST", "/updatemany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/sync_to_instances", Flat, json!({"bk_biz_id": 3, "set_template_id": 1}), json!({"bk_set_ids": [6]})),
+        same("list_set_template_sync_status", "POST", "/findmany/topo/set_template_sync_status/bk_biz_id/{bk_biz_id}", None, json!({"bk_biz_id": 3}), json!({"set_template_id": 1, "bk_set_ids": [6], "page": page()})),
+    ]
+}
+
+/// Hosts, service instances, attributes.
+#[rustfmt::skip]
+fn hosts() -> Vec<Operation> {
+    use Esb::{Flat, Hosts};
+    let page = || json!({"start": 0, "limit": 10});
+    vec![
+        same("list_service_instance", "POST", "/findmany/proc/service_instance", Flat, json!({}), json!({"bk_biz_id": 3, "bk_module_id": 9})),
+        same("list_service_instance_detail", "POST", "/findmany/proc/service_instance/details", Flat, json!({}), json!({"bk_biz_id": 3, "page": page()})),
+        same("delete_service_instance", "DELETE", "/deletemany/proc/service_instance", Flat, json!({}), json!({"bk_biz_id": 3, "service_instance_ids": [1]})),
+        same("list_process_instance", "POST", "/findmany/proc/process_instance", Flat, json!({}), json!({"bk_biz_id": 3, "service_instance_id": 1})),
+        same("update_process_instance", "PUT", "/update/proc/process_instance", Flat, json!({}), json!({"bk_biz_id": 3, "processes": [{"bk_process_id": 1, "description": "own"}]})),
+        same("list_biz_hosts", "POST", "/hosts/app/{bk_biz_id}/list_hosts", Flat, json!({"bk_biz_id": 3}), json!({"fields": ["bk_host_id"], "page": page()})),
+        same("list_hosts_without_biz", "POST", "/hosts/list_hosts_without_app", Flat, json!({}), json!({"host_property_filter": equal("bk_host_innerip", "10.0.0.1"), "page": page()})),
+        same("list_biz_hosts_topo", "POST", "/hosts/app/{bk_biz_id}/list_hosts_topo", Flat, json!({"bk_biz_id": 3}), json!({"fields": ["bk_host_id"], "page": page()})),
+        same("find_host_by_service_template", "POST", "/findmany/hosts/by_service_templates/biz/{bk_biz_id}", Flat, json!({"bk_biz_id": 3}), json!({"bk_service_template_ids": [1], "fields": ["bk_host_id"], "page": page()})),
+        same("find_host_topo_relation", "POST", "/host/topo/relation/read", Flat, json!({}), json!({"bk_biz_id": 3, "page": page()})),
+        same("find_host_biz_relations", "POST", "/hosts/modules/read", Flat, json!({}), json!({"bk_host_id": [1]})),
+        same("update_host", "PUT", "/hosts/batch", Hosts, json!({}), json!({"bk_host_id": "1,2", "operator": "amy"})),
+        same("batch_update_host", "PUT", "/hosts/property/batch", Flat, json!({}), json!({"update": [{"bk_host_id": 1, "properties": {"operator": "amy"}}]})),
+        same("transfer_host_module", "POST", "/hosts/modules", Flat, json!({}), json!({"bk_biz_id": 3, "bk_host_id": [1], "bk_module_id": [7], "is_increment": false})),
+        same("transfer_host_to_idlemodule", "POST", "/hosts/modules/idle", Flat, json!({}), json!({"bk_biz_id": 3, "bk_host_id": [1]})),
+        same("transfer_host_to_faultmodule", "POST", "/hosts/modules/fault", Flat, json!({}), json!({"bk_biz_id": 3, "bk_host_id": [1]})),
+        same("transfer_host_to_recyclemodule", "POST", "/hosts/modules/recycle", Flat, json!({}), json!({"bk_biz_id": 3, "bk_host_id": [1]})),
+        same("transfer_host_to_resourcemodule", "POST", "/hosts/modules/resource", Flat, json!({}), json!({"bk_biz_id": 3, "bk_host_id": [3]})),
+        same("transfer_resourcehost_to_idlemodule", "POST", "/hosts/modules/resource/idle", Flat, json!({}), json!({"bk_biz_id": 3, "bk_host_id": [4]})),
+        same("transfer_sethost_to_idle_module", "POST", "/hosts/modules/idle/set", Flat, json!({}), json!({"bk_biz_id": 3, "bk_set_id": 5, "bk_module_id": 0})),
+        same("update_object_attribute", "PUT", "/update/objectattr/{id}", Flat, json!({"id": 800}), json!({"placeholder": "where"})),
+        same("delete_object_attribute", "DELETE", "/delete/objectattr/{id}", Flat, json!({"id": 800}), json!({})),
+        same("batch_delete_set", "DELETE", "/set/{bk_biz_id}/batch", Flat, json!({"bk_biz_id": 3}), json!({"delete": {"inst_ids": [6]}})),
     ]
 }
 
@@ -131,7 +206,11 @@ impl Operation {
                 let path = format!("/api/c/compapi/v2/cc/{}/", self.name);
                 let pairs = vars.iter().map(|(name, value)| format!("{name}={}", text(value)));
                 let query = pairs.collect::<Vec<_>>().join("&");
-                let mut whole = if self.esb == Esb::Data { json!({ "data": body }) } else { body.clone() };
+                let mut whole = match self.esb {
+                    Esb::Data => json!({ "data": body }),
+                    Esb::Hosts => json!({ "data": body, "bk_host_id": body["bk_host_id"] }),
+                    Esb::Flat | Esb::Get | Esb::None => body.clone(),
+                };
                 if let Some(whole) = whole.as_object_mut() {
                     // A value in the body wins, so that it can be anything.
                     for (name, value) in vars {

@@ -7,6 +7,7 @@ mod contract;
 mod in_process;
 mod interop;
 mod operations;
+mod rollout;
 mod roma;
 mod rules;
 mod sandbox;

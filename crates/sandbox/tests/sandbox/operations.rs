@@ -17,15 +17,20 @@ fn state() -> Value {
         "sets": [
             {"bk_set_id": 1, "bk_set_name": "idle pool", "bk_biz_id": 3, "default": 1},
             {"bk_set_id": 5, "bk_set_name": "a", "bk_biz_id": 3},
+            {"bk_set_id": 6, "bk_set_name": "made", "bk_biz_id": 3, "set_template_id": 1},
         ],
         "modules": [
             {"bk_module_id": 1, "bk_module_name": "idle host", "bk_set_id": 1, "default": 1},
+            {"bk_module_id": 2, "bk_module_name": "fault host", "bk_set_id": 1, "default": 2},
+            {"bk_module_id": 3, "bk_module_name": "recycle host", "bk_set_id": 1, "default": 3},
             {"bk_module_id": 7, "bk_module_name": "m", "bk_set_id": 5},
             {"bk_module_id": 8, "bk_module_name": "web", "bk_set_id": 5, "service_template_id": 1},
+            {"bk_module_id": 9, "bk_module_name": "other", "bk_set_id": 5},
         ],
         "objects": [{"bk_obj_id": "rack"}, {"bk_obj_id": "server"}],
         "attributes": [
             {"bk_obj_id": "rack", "bk_property_id": "room", "bk_property_type": "singlechar", "id": 800},
+            {"bk_obj_id": "module", "bk_property_id": "zone", "bk_property_type": "singlechar", "id": 810},
             {"bk_obj_id": "rack", "bk_property_id": "disks", "bk_property_type": "innertable",
                 "option": {"header": [
                     {"bk_property_id": "name", "bk_property_name": "Name", "bk_property_type": "singlechar"},
@@ -39,10 +44,33 @@ fn state() -> Value {
         "instances": {
             "rack": [{"bk_inst_id": 1, "bk_inst_name": "r1", "room": "a"}, {"bk_inst_id": 2, "bk_inst_name": "r2"}],
             "server": [{"bk_inst_id": 3, "bk_inst_name": "s3"}],
+            "host": [
+                {"bk_host_id": 1, "bk_host_innerip": "10.0.0.1"},
+                {"bk_host_id": 2, "bk_host_innerip": "10.0.0.2,10.1.0.2"},
+                {"bk_host_id": 3, "bk_host_innerip": "10.0.0.3"},
+                {"bk_host_id": 4, "bk_host_innerip": "10.0.0.4"},
+            ],
         },
+        "host_relations": [
+            {"bk_host_id": 1, "bk_module_id": 8, "bk_set_id": 5, "bk_biz_id": 3},
+            {"bk_host_id": 2, "bk_module_id": 9, "bk_set_id": 5, "bk_biz_id": 3},
+            {"bk_host_id": 3, "bk_module_id": 1, "bk_set_id": 1, "bk_biz_id": 3},
+            {"bk_host_id": 4, "bk_module_id": 1, "bk_set_id": 1, "bk_biz_id": 1},
+        ],
+        "service_instances": [{"id": 1, "bk_biz_id": 3, "name": "own", "labels": null, "service_template_id": 0,
+            "bk_host_id": 2, "bk_module_id": 9, "bk_supplier_account": "0",
+            "process_instances": [{"process": {"bk_process_id": 1, "bk_process_name": "p"},
+                "relation": {"bk_process_id": 1, "process_template_id": 0}}]}],
+        "service_categories": [{"id": 30, "name": "Own", "bk_biz_id": 3}],
+        "set_templates": [{"id": 1, "name": "standard", "bk_biz_id": 3}, {"id": 2, "name": "unused", "bk_biz_id": 3}],
+        "set_template_service_templates": [{"set_template_id": 1, "service_template_id": 1}],
+        "service_template_attributes": [{"service_template_id": 1, "bk_attribute_id": 810, "bk_property_value": "z-1"}],
         "quoted_instances": {"rack": {"disks": [{"id": 1, "bk_inst_id": 1, "name": "sda", "size": 10}]}},
         "instance_associations": [{"id": 4, "bk_obj_asst_id": "server_in_rack", "bk_inst_id": 3, "bk_asst_inst_id": 1}],
-        "service_templates": [{"id": 1, "name": "web", "bk_biz_id": 3, "service_category_id": 2}],
+        "service_templates": [
+            {"id": 1, "name": "web", "bk_biz_id": 3, "service_category_id": 2},
+            {"id": 2, "name": "spare", "bk_biz_id": 3, "service_category_id": 2},
+        ],
         "process_templates": [{"id": 1, "service_template_id": 1, "bk_process_name": "nginx"}],
     })
 }
@@ -50,6 +78,7 @@ fn state() -> Value {
 fn simulator() -> Simulator {
     let simulator = Simulator::new();
     simulator.set_option("clock", &json!({"frozen": "2026-01-02T03:04:05Z"})).expect("an option");
+    simulator.set_option("task_delay", &json!(0)).expect("an option");
     simulator.load(&state()).expect("the state is fine");
     simulator
 }
@@ -119,6 +148,21 @@ fn operations_by_version() {
         "list_quoted_inst",
         "batch_update_quoted_inst",
         "list_service_template_attribute",
+        "update_service_template_attribute",
+        "delete_service_template_attribute",
+        "get_service_template_all_info",
+        "create_service_template_all_info",
+        "update_service_template_all_info",
+        "list_service_template_sync_status",
+        "list_service_template_difference",
+        "get_service_template_general_difference",
+    ]
+    .into();
+    // Their ESB components came later.
+    let components: BTreeSet<&str> = [
+        "sync_service_template_to_service_instance",
+        "list_service_template_sync_status",
+        "list_service_template_difference",
     ]
     .into();
     for version in ["3.9", "3.10", "3.14"] {
@@ -136,6 +180,8 @@ fn operations_by_version() {
             for access in ACCESSES {
                 let Some(request) = operation.request(access, &vars, &operation.body) else { continue };
                 let answer = send(&simulator, &request).1;
+                let late = access == Access::Esb && version != "3.14" && components.contains(operation.name);
+                let has = has && !late;
                 assert_eq!(answer["result"] == json!(true), has, "{version} {} {access:?}: {answer}", operation.name);
                 // Before 3.14 the api-server does not rename for the gateway.
                 let names = if access == Access::Direct || (access == Access::Gateway && version != "3.14") {
@@ -240,6 +286,12 @@ fn rows_of_inner_tables() {
 fn layered() -> Simulator {
     let mut state = state();
     let add = |state: &mut Value, list: &str, row: Value| state[list].as_array_mut().expect("a list").push(row);
+    for list in ["sets", "modules"] {
+        state[list].as_array_mut().expect("a list").retain(|row| {
+            ![2, 3, 9].contains(&row["bk_module_id"].as_i64().unwrap_or(0)) && row["bk_set_id"] != json!(6)
+        });
+    }
+    state["service_instances"] = json!([]);
     add(&mut state, "objects", json!({"bk_obj_id": "floor"}));
     state["object_associations"][1] =
         json!({"bk_obj_id": "set", "bk_asst_id": "bk_mainline", "bk_asst_obj_id": "floor", "mapping": "1:1"});

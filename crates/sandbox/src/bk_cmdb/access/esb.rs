@@ -132,7 +132,8 @@ pub(super) fn component(
         vars.push((name, value));
     }
     let payload = match operation.esb {
-        Component::Flat => Payload::Json(Value::Object(body)),
+        // Without a component only calls come that need none.
+        Component::Flat | Component::None => Payload::Json(Value::Object(body)),
         Component::Data => Payload::Json(body.remove("data").unwrap_or(Value::Null)),
         Component::Only(wanted) => {
             body.retain(|name, _| wanted.contains(&name.as_str()));
@@ -148,7 +149,7 @@ pub(super) fn component(
             Payload::Json(Value::Object(body))
         }
         Component::Hosts => Payload::Json(with_hosts(body)),
-        Component::Get | Component::None => Payload::Empty,
+        Component::Get => Payload::Empty,
     };
     let call = Call { vars, payload, user, app, rid: keys.rid.clone(), language: Language::default() };
     Ok(Admitted { operation, call, envelope: Envelope::Esb, foreign: account != "0", note })

@@ -1,6 +1,6 @@
 //! Models, attributes, unique rules and model associations of a state.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -93,9 +93,11 @@ impl Loader<'_> {
         }
         let models: Vec<String> =
             self.world.tables.objects.rows().map(|(_, row)| row.text("bk_obj_id").to_owned()).collect();
+        let whole = self.whole_models();
         for model in models {
             for (id, kind, required, editable) in built_in::attributes(&model) {
-                if self.world.tables.schema(&model).get(id, 0).is_none() {
+                // What a server lists is all that it has: a built-in attribute that is missing was deleted.
+                if !whole.contains(&model) && self.world.tables.schema(&model).get(id, 0).is_none() {
                     let row = Row::of([
                         ("bk_obj_id", model.as_str().into()),
                         ("bk_property_id", (*id).into()),
@@ -112,6 +114,13 @@ impl Loader<'_> {
                 self.world.tables.learn(&row);
             }
         }
+    }
+
+    /// The models of which the state has built-in attributes as a server lists them.
+    fn whole_models(&self) -> BTreeSet<String> {
+        let listed = |row: &&Arc<Row>| row.get("ispre") == Some(&Value::Bool(true)) && row.get("last_time").is_some();
+        let rows = self.world.tables.attributes.rows().map(|(_, row)| row);
+        rows.filter(listed).map(|row| row.text("bk_obj_id").to_owned()).collect()
     }
 
     fn add_attribute(&mut self, pointer: &str, mut row: Row) {

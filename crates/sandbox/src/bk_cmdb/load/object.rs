@@ -133,6 +133,9 @@ impl Loader<'_> {
             let inner = INNER.contains(&model.as_str());
             for (pointer, map) in self.rows(&pointer, rows) {
                 let mut row = self.row(map);
+                if model == "host" {
+                    row.fill("bk_cloud_id", 0);
+                }
                 if !inner && !self.text(&pointer, &row, name_field(model)) {
                     continue;
                 }
