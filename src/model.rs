@@ -3,6 +3,8 @@
 pub mod author;
 mod context;
 mod id;
+mod json;
+mod live_fields;
 mod path;
 pub mod policy;
 mod request;
@@ -13,9 +15,10 @@ use std::{
     sync::Arc,
 };
 
-pub use context::{CreateContext, has_placeholder, placeholder, placeholder_of};
+pub use context::{CreateContext, has_placeholder, placeholder, placeholder_in, placeholder_of};
 pub use id::{ARROW, ResourceId};
-use litemap::LiteMap;
+pub use json::{Json, KeyPool, Layout, Object, View};
+pub use live_fields::LiveFields;
 pub use path::{FieldPath, PathError, Row};
 pub use request::{Call, Refusal, Request, Retry};
 use serde_json::Value;
@@ -50,13 +53,10 @@ pub struct Reference {
 
 /// Declared values and the places that they were written at. Objects have few fields, and there are many objects: a
 /// sorted list takes a fraction of the memory of a tree.
-pub type Fields = SharedMap<FieldPath, Located<Value>>;
-
-/// The values of a live object's fields.
-pub type LiveFields = LiteMap<FieldPath, Value>;
+pub type Fields = SharedMap<FieldPath, Located<Json>>;
 
 /// The fields that find an object and the places that they were written at, by names that its kind chooses.
-pub type Locator = SharedMap<Arc<str>, Located<Value>>;
+pub type Locator = SharedMap<Arc<str>, Located<Json>>;
 
 /// Labels by their keys. Objects with the same ones share them.
 pub type Labels = Arc<BTreeMap<Arc<str>, Arc<str>>>;
@@ -105,12 +105,12 @@ impl Desired {
     }
 
     /// Returns a value of the locator.
-    pub fn locate(&self, name: &str) -> Option<&Value> {
+    pub fn locate(&self, name: &str) -> Option<&Json> {
         self.locator.get(name).map(|located| &located.value)
     }
 
     /// Returns a declared field.
-    pub fn field(&self, path: &str) -> Option<&Value> {
+    pub fn field(&self, path: &str) -> Option<&Json> {
         self.fields.get(path).map(|located| &located.value)
     }
 }
@@ -127,7 +127,7 @@ pub struct Common {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Live {
     /// The ids that calls about it need; the kind chooses the shape.
-    pub handle: Value,
+    pub handle: Json,
     /// How people tell it apart, such as `bk_switch #42`.
     pub label: String,
     /// The fields that were read.
@@ -164,9 +164,9 @@ pub struct KeyConflict {
 
 impl Live {
     /// Returns a live object with nothing known about its relations to others.
-    pub fn new(handle: Value, label: String, fields: LiveFields) -> Self {
+    pub fn new(handle: impl Into<Json>, label: String, fields: LiveFields) -> Self {
         Self {
-            handle,
+            handle: handle.into(),
             label,
             fields,
             key_conflicts: Vec::new(),
@@ -178,8 +178,8 @@ impl Live {
     }
 
     /// Returns a field that was read, null where it was not.
-    pub fn field(&self, path: &str) -> &Value {
-        self.fields.get(path).unwrap_or(&Value::Null)
+    pub fn field(&self, path: &str) -> &Json {
+        self.fields.get(path).unwrap_or(const { &Json::NULL })
     }
 }
 

@@ -435,7 +435,7 @@ fn finish_level(
                     id: candidate.desired.id.clone(),
                     target: state.target.clone(),
                     label: candidate.live.map(|live| live.label.clone()).unwrap_or_default(),
-                    handle: candidate.live.map(|live| live.handle.clone()).unwrap_or_default(),
+                    handle: candidate.live.map(|live| live.handle.to_value()).unwrap_or_default(),
                     action: candidate.action,
                     implicit: surplus.contains(&candidate.desired.id),
                     fields: std::mem::take(&mut candidate.fields),

@@ -28,7 +28,7 @@ pub use wire::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, KnownField, Labels, Live,
+        Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, KnownField, Labels, Live,
         Locator, ObservedState, Refusal, Request, ResourceId, policy::Policies,
     },
     source::Origin,
@@ -124,7 +124,7 @@ pub enum Read<'f> {
     /// Asked in vain: what depends on it is unknown.
     Failed(&'f Refusal),
     /// The answer.
-    Value(&'f Value),
+    Value(&'f Json),
 }
 
 /// An object that changes, with all that its calls may rest on.
@@ -210,7 +210,7 @@ pub trait Kind: Sync {
     /// Returns a live value by its path, in the form that a change of it has; `None` if it is not known, or is compared
     /// by its parts.
     fn live_value(&self, live: &Live, path: &FieldPath) -> Option<Value> {
-        live.fields.get(path).cloned()
+        live.fields.get(path.as_str()).map(Json::to_value)
     }
 
     /// Returns the calls that make the changes; each serves at least one of them.
@@ -246,9 +246,9 @@ pub trait Kind: Sync {
         let essentials = self.essentials();
         let rank = |name: &str| essentials.iter().position(|essential| *essential == name).unwrap_or(essentials.len());
         let mut displays = self.displays(desired, live, facts);
-        let known = |(path, value): (&FieldPath, &Value)| KnownField {
+        let known = |(path, value): (&FieldPath, &Json)| KnownField {
             display: displays.remove(path),
-            ..KnownField::new(path.clone(), value.clone())
+            ..KnownField::new(path.clone(), value.to_value())
         };
         let mut fields: Vec<_> = live.fields.iter().map(known).collect();
         fields.sort_by_key(|field| rank(&field.path.root()));
@@ -272,7 +272,7 @@ pub trait Kind: Sync {
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
     fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
-        planned.live.map(|live| live.handle.clone())
+        planned.live.map(|live| live.handle.to_value())
     }
 
     /// Returns true if a refusal says that another object holds a unique value. Its call is sent again once another

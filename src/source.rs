@@ -81,8 +81,8 @@ impl<T> Located<T> {
     }
 
     /// Returns the value with its place.
-    pub fn new(value: T, origin: Origin) -> Self {
-        Self { value, origin, key: None }
+    pub fn new(value: impl Into<T>, origin: Origin) -> Self {
+        Self { value: value.into(), origin, key: None }
     }
 }
 

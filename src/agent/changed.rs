@@ -6,10 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
-
 use crate::{
-    model::{Desired, ResourceId, SharedMap},
+    model::{Desired, Json, ResourceId, SharedMap},
     source::{Located, Sources},
 };
 
@@ -46,7 +44,7 @@ pub(super) fn changed(before: Version<'_>, now: Version<'_>) -> Option<HashSet<R
 
 /// Returns true if two documents declare the same, wherever they stand.
 fn is_same(one: &Desired, other: &Desired) -> bool {
-    fn values<K>(map: &SharedMap<K, Located<Value>>) -> impl Iterator<Item = (&K, &Value)> {
+    fn values<K>(map: &SharedMap<K, Located<Json>>) -> impl Iterator<Item = (&K, &Json)> {
         map.iter().map(|(key, located)| (key, &located.value))
     }
     one.target == other.target

@@ -54,7 +54,7 @@ impl Kind for Thing {
         if let Some(node) = section.require("value", diagnostics)
             && let Some(value) = yaml::integer(node, "value", diagnostics)
         {
-            desired.fields.insert(FieldPath::field("value"), Located::new(value.into(), node.origin.clone()));
+            desired.fields.insert(FieldPath::field("value"), Located::new(value, node.origin.clone()));
         }
         if section.get("create").is_some() {
             desired.ensure = Ensure::Present;
@@ -77,7 +77,7 @@ impl Kind for Thing {
             match observation.read(request, facts) {
                 Read::Pending => {}
                 Read::Failed(refusal) => observation.know(&object.id, ObservedState::Unknown(refusal.to_string())),
-                Read::Value(Value::Null) => observation.know(&object.id, ObservedState::absent()),
+                Read::Value(value) if value.is_null() => observation.know(&object.id, ObservedState::absent()),
                 Read::Value(value) => {
                     let fields = [(FieldPath::field("value"), value.clone())].into_iter().collect();
                     let live = Live::new(Value::Null, object.id.to_string(), fields);
@@ -97,8 +97,8 @@ impl Kind for Thing {
         assert!(wanted.value != json!(666), "the number of the beast");
         let change = FieldChange {
             path: FieldPath::field("value"),
-            from: found.cloned(),
-            to: Some(wanted.value.clone()),
+            from: found.map(crate::model::Json::to_value),
+            to: Some(wanted.value.to_value()),
             display: None,
             because: wanted.origin.clone(),
         };

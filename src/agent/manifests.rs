@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     diagnostic::{Diagnostic, render},
     manifest::{self, DiscoverError, Discovery, Set, Targets, Variables},
-    model::{Desired, ResourceId},
+    model::{Desired, Json, ResourceId},
     provider::Platform,
     source::{FileId, Located, Origin, Sources},
 };
@@ -225,7 +225,7 @@ fn hold(previous: &Manifests, set: &Set, doubt: &Doubt, sources: &mut Sources) -
 struct Meaning<'a> {
     kind: &'static str,
     target: &'a str,
-    locator: Vec<(&'a str, &'a Value)>,
+    locator: Vec<(&'a str, &'a Json)>,
 }
 
 fn meaning(object: &Desired) -> Meaning<'_> {

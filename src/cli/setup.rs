@@ -26,7 +26,7 @@ use crate::{
     model::{Desired, Ensure, Fields, ResourceId, policy::Policies},
     platform,
     provider::Endpoint,
-    source::Sources,
+    source::{Located, Sources},
     transport::{Options, Proxies, Transport, TransportError},
 };
 
@@ -113,7 +113,11 @@ pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
         id: ResourceId::new(scope.kind, format!("scope {} of prune", number + 1)),
         target: scope.target.clone(),
         ensure: Ensure::Absent,
-        locator: scope.values.iter().map(|(key, value)| ((*key).into(), value.clone())).collect(),
+        locator: scope
+            .values
+            .iter()
+            .map(|(key, value)| ((*key).into(), Located::new(&value.value, value.origin.clone())))
+            .collect(),
         references: Vec::new(),
         fields: Fields::new(),
         labels: Arc::default(),

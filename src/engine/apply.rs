@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             if let Some(live) = self.live(id) {
-                self.handles.insert(id.to_string(), live.handle.clone());
+                self.handles.insert(id.to_string(), live.handle.to_value());
             }
             self.finish(id, outcome.clone(), Duration::ZERO);
         }
@@ -433,7 +433,7 @@ impl<'a> Run<'a> {
             decide_deletion(observed, lost.as_ref(), again.is_some())
         } else {
             if let (Some(ObservedState::Found(live)), Some(_)) = (observed, &lost) {
-                self.handles.insert(id.to_string(), live.handle.clone());
+                self.handles.insert(id.to_string(), live.handle.to_value());
             }
             decide_write(observed, lost.as_ref(), again.is_some(), |live| self.judged(id, live))
         };
@@ -448,7 +448,7 @@ impl<'a> Run<'a> {
 
     /// Returns an object to read by the handle that it had before the run.
     fn before(&self, id: &'a ResourceId) -> ReadBack<'a> {
-        ReadBack { id, handle: self.live(id).map(|live| live.handle.clone()) }
+        ReadBack { id, handle: self.live(id).map(|live| live.handle.to_value()) }
     }
 
     fn kind(&self, id: &ResourceId) -> Option<&'static dyn Kind> {

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     fmt::{self, Display},
+    pin::pin,
 };
 
 use futures_util::{StreamExt, stream};
@@ -111,14 +112,13 @@ async fn run<T, S: AsMut<Facts>>(
 async fn round(reader: &Reader, mut requests: Vec<Request>, facts: &mut Facts) {
     let mut distinct = HashSet::new();
     requests.retain(|request| facts.answer(request).is_none() && distinct.insert(request.clone()));
-    let answers = stream::iter(requests)
-        .map(|request| async move {
-            let answer = reader.read(&request).await;
-            (request, answer)
-        })
-        .buffer_unordered(AT_ONCE);
-    let answers: Vec<_> = answers.collect().await;
-    for (request, answer) in answers {
+    let answers = stream::iter(requests).map(|request| async move {
+        let answer = reader.read(&request).await;
+        (request, answer)
+    });
+    // Each is taken in as it comes: facts hold it in less memory.
+    let mut answers = pin!(answers.buffer_unordered(AT_ONCE));
+    while let Some((request, answer)) = answers.next().await {
         facts.learn(request, answer);
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
             .iter()
             .filter_map(|field| {
                 let (sent, stored) = (field.to.as_ref()?, kind.live_value(live, &field.path)?);
-                let differs = !same(sent, &stored);
+                let differs = !same(&sent.into(), &(&stored).into());
                 differs.then(|| FieldChange {
                     from: Some(sent.clone()),
                     to: Some(stored),

@@ -9,8 +9,6 @@ use std::{
     },
 };
 
-use serde_json::Value;
-
 use crate::{
     diagnostic::Diagnostic,
     manifest::{
@@ -21,7 +19,7 @@ use crate::{
         parallel, policy,
         provenance::Settings,
     },
-    model::{Common, Desired, Fields, Labels, Locator, ResourceId, policy::Policies},
+    model::{Common, Desired, Fields, Json, Labels, Locator, ResourceId, policy::Policies},
     provider::{Envelope, Platform},
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Document, Node},
@@ -348,7 +346,7 @@ impl<'a> Reader<'a> {
 
 /// Returns a locator as JSON. Its names are in order.
 fn locator_text(locator: &Locator) -> String {
-    let locator: BTreeMap<&str, &Value> = locator.iter().map(|(path, located)| (&**path, &located.value)).collect();
+    let locator: BTreeMap<&str, &Json> = locator.iter().map(|(path, located)| (&**path, &located.value)).collect();
     serde_json::to_string(&locator).unwrap_or_default()
 }
 

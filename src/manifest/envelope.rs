@@ -140,7 +140,7 @@ fn metadata(
     if let Some(node) = section.require("name", diagnostics)
         && let Some(name) = name(node, diagnostics)
     {
-        head.name = Some(Located::new(name.into(), node.origin.clone()));
+        head.name = Some(Located::new(name, node.origin.clone()));
     }
     if let Some(node) = section.get("target") {
         head.target = target(node, platform, targets, diagnostics);

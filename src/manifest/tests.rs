@@ -25,7 +25,7 @@ impl Kind for Switch {
         if let Some(node) = section.require("serial", diagnostics)
             && let Some(serial) = yaml::text(node, "serial", diagnostics)
         {
-            desired.locator.insert("serial".into(), Located::new(serial.into(), node.origin.clone()));
+            desired.locator.insert("serial".into(), Located::new(serial, node.origin.clone()));
         }
         if let Some(node) = section.get("port") {
             yaml::integer(node, "port", diagnostics);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Index};
 
 use serde_json::{Value, json};
 
-use super::ResourceId;
+use super::{Json, ResourceId};
 
 /// The key of a placeholder in the arguments of a call.
 const PLACEHOLDER: &str = "$handle";
@@ -14,17 +14,17 @@ const PLACEHOLDER: &str = "$handle";
 pub struct CreateContext {
     /// Labels of the live objects that the new one will hang on.
     pub depends_on: Vec<String>,
-    handle: Value,
+    handle: Json,
     made: BTreeMap<String, ResourceId>,
 }
 
 /// The context of an object that is there.
-static NONE: CreateContext = CreateContext { depends_on: Vec::new(), handle: Value::Null, made: BTreeMap::new() };
+static NONE: CreateContext = CreateContext { depends_on: Vec::new(), handle: Json::NULL, made: BTreeMap::new() };
 
 impl CreateContext {
     /// Returns a context of ids and names by their keys. The kind chooses these, as in its handles.
-    pub fn new(handle: Value) -> Self {
-        Self { handle, ..Self::default() }
+    pub fn new(handle: impl Into<Json>) -> Self {
+        Self { handle: handle.into(), ..Self::default() }
     }
 
     /// Returns the context of an object that is there: nothing.
@@ -35,17 +35,23 @@ impl CreateContext {
     /// Sets an id that is known.
     pub fn set(&mut self, key: &str, id: Value) {
         self.made.remove(key);
-        self.handle[key] = id;
+        self.put(key, id);
     }
 
     /// Sets the id of an object that the run is yet to make.
     pub fn set_made(&mut self, key: &str, id: &ResourceId) {
-        self.handle[key] = placeholder(id);
+        self.put(key, placeholder(id));
         self.made.insert(key.to_owned(), id.clone());
     }
 
+    fn put(&mut self, key: &str, id: Value) {
+        let mut handle = self.handle.to_value();
+        handle[key] = id;
+        self.handle = handle.into();
+    }
+
     /// Returns all ids and names, as a handle has them. Placeholders stand for those that are not known yet.
-    pub fn handle(&self) -> &Value {
+    pub fn handle(&self) -> &Json {
         &self.handle
     }
 
@@ -58,10 +64,10 @@ impl CreateContext {
     pub fn continues(&self, before: &Self) -> bool {
         match (before.handle.as_object(), self.handle.as_object()) {
             (Some(was), Some(is)) => {
-                let fits = |(key, was): (&String, &Value)| {
+                let fits = |(key, was): (&str, &Json)| {
                     is.get(key).is_some_and(|is| before.made.contains_key(key) || was == is)
                 };
-                was.len() == is.len() && was.iter().all(fits)
+                was.len() == is.len() && was.into_iter().all(fits)
             }
             _ => false,
         }
@@ -69,9 +75,9 @@ impl CreateContext {
 }
 
 impl Index<&str> for CreateContext {
-    type Output = Value;
+    type Output = Json;
 
-    fn index(&self, key: &str) -> &Value {
+    fn index(&self, key: &str) -> &Json {
         &self.handle[key]
     }
 }
@@ -83,6 +89,12 @@ pub fn placeholder(id: &ResourceId) -> Value {
 
 /// Returns the address of the object for whose id a value stands; `None` if it is no placeholder.
 pub fn placeholder_of(value: &Value) -> Option<&str> {
+    let entries = value.as_object().filter(|entries| entries.len() == 1)?;
+    entries.get(PLACEHOLDER)?.as_str()
+}
+
+/// Returns the address of the object for whose id a value of a context stands; `None` if it is no placeholder.
+pub fn placeholder_in(value: &Json) -> Option<&str> {
     let entries = value.as_object().filter(|entries| entries.len() == 1)?;
     entries.get(PLACEHOLDER)?.as_str()
 }
@@ -122,7 +134,7 @@ mod tests {
         check(&CreateContext::new(json!({"target": 2})), &with(None, 2), false);
         check(CreateContext::none(), CreateContext::none(), false);
         assert_eq!(with(None, 2).made().collect::<Vec<_>>(), [&id]);
-        assert_eq!(placeholder_of(&with(None, 2)["source"]), Some("Instance/a"));
+        assert_eq!(placeholder_in(&with(None, 2)["source"]), Some("Instance/a"));
     }
 
     #[test]

@@ -49,6 +49,19 @@ impl FieldPath {
         Self(name_text(name).into())
     }
 
+    /// Returns the path of a whole field whose name is shared.
+    pub(super) fn of_name(name: &Arc<str>) -> Self {
+        match name_text(name) {
+            Cow::Borrowed(_) => Self(name.clone()),
+            Cow::Owned(text) => Self(text.into()),
+        }
+    }
+
+    /// Returns true if a text is the path of a field that is spelled as its name.
+    pub(super) fn is_name(text: &str) -> bool {
+        matches!(name_text(text), Cow::Borrowed(_))
+    }
+
     /// Returns the path of a row of this field by its id.
     #[must_use]
     pub fn row_id(&self, id: impl fmt::Display) -> Self {

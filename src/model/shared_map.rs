@@ -140,12 +140,12 @@ impl<K: Clone + Eq + Hash> SharedKeys<K> {
             return;
         }
         // Other lists may have some of these keys.
-        let own = keys.iter().map(|key| match self.keys.get(key) {
-            Some(known) => known.clone(),
-            None => {
-                self.keys.insert(key.clone());
-                key.clone()
+        let own = keys.iter().map(|key| {
+            if let Some(known) = self.keys.get(key) {
+                return known.clone();
             }
+            self.keys.insert(key.clone());
+            key.clone()
         });
         *keys = Arc::new(own.collect());
         self.lists.insert(keys.clone());

@@ -18,8 +18,8 @@ use super::{Blocked, Cause, ImpactTotal, Plan, precondition::digest};
 use crate::{
     diagnostic::{Diagnostic, Severity},
     model::{
-        Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, KnownField, PathError,
-        Reference, Request, ResourceId, policy::Policies,
+        Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, Json, KnownField,
+        PathError, Reference, Request, ResourceId, policy::Policies,
     },
     provider::Platform,
     source::{FileId, Located, Origin, Sources},
@@ -103,7 +103,7 @@ fn digest_of(document: &Value) -> String {
 
 /// Returns an object as a document holds it.
 pub fn object(desired: &Desired, sources: &Sources) -> Value {
-    let value = |located: &Located<Value>| json!({"value": located.value, "at": location(&located.origin, sources)});
+    let value = |located: &Located<Json>| json!({"value": located.value, "at": location(&located.origin, sources)});
     json!({
         "address": desired.id.to_string(),
         "target": *desired.target,
@@ -394,7 +394,7 @@ impl Reading<'_> {
         })
     }
 
-    fn located(&mut self, field: document::Field) -> Located<Value> {
+    fn located(&mut self, field: document::Field) -> Located<Json> {
         Located::new(field.value, self.origin(&field.at))
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn reported(
         id: desired.id.clone(),
         target: state.target.clone(),
         label: live.map(|live| live.label.clone()).unwrap_or_default(),
-        handle: live.map(|live| live.handle.clone()).unwrap_or_default(),
+        handle: live.map(|live| live.handle.to_value()).unwrap_or_default(),
         action,
         implicit,
         before: match (action, live) {

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use super::{Plan, TargetState};
 use crate::{
     model::{
-        Action, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, ObservedState, Outcome, ResourceId,
-        policy::Policy,
+        Action, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, ObservedState, Outcome,
+        ResourceId, policy::Policy,
     },
     provider::Kind,
 };
@@ -34,7 +34,7 @@ pub fn precondition(kind: &dyn Kind, desired: &Desired, observed: &ObservedState
                 .fields
                 .iter()
                 .filter(|(path, _)| matters(path))
-                .map(|(path, value)| (path.to_string(), value.clone()))
+                .map(|(path, value)| (path.to_string(), value.to_value()))
                 .collect();
             json!({"found": live.handle, "fields": fields})
         }
@@ -127,7 +127,7 @@ pub fn saved_change_states(plan: &Plan, states: &[TargetState<'_>]) -> Vec<(Reso
         let is_made = is_true(state.kind(&change.id)?, desired, change, state.facts.observed(&change.id)?, state);
         is_made.then_some((&change.id, &live.handle))
     });
-    let made: HashMap<&ResourceId, &Value> = made.collect();
+    let made: HashMap<&ResourceId, &Json> = made.collect();
     let saved_change_state = |change: &Change| match objects.get(&change.id) {
         Some((state, desired)) => saved_change_state(change, state, desired, &made),
         None => SavedChangeState::Unknown("it was not read".to_owned()),
@@ -139,7 +139,7 @@ fn saved_change_state(
     change: &Change,
     state: &TargetState<'_>,
     desired: &Desired,
-    made: &HashMap<&ResourceId, &Value>,
+    made: &HashMap<&ResourceId, &Json>,
 ) -> SavedChangeState {
     let unknown = || SavedChangeState::Unknown("it was not read".to_owned());
     let (Some(kind), Some(observed)) = (state.kind(&change.id), state.facts.observed(&change.id)) else {
@@ -160,12 +160,12 @@ fn saved_change_state(
 }
 
 /// Returns true if a change makes its object in this context, where placeholders stood for what has been made since.
-fn is_context_of(change: &Change, context: CreateContext, made: &HashMap<&ResourceId, &Value>) -> bool {
+fn is_context_of(change: &Change, context: CreateContext, made: &HashMap<&ResourceId, &Json>) -> bool {
     if change.action != Action::Create {
         return false;
     }
     let ids: Vec<_> =
-        context.handle().as_object().into_iter().flatten().map(|(key, id)| (key.clone(), id.clone())).collect();
+        context.handle().as_object().into_iter().flatten().map(|(key, id)| (key.to_owned(), id.clone())).collect();
     let mut contexts = vec![context];
     for id in &change.after {
         let Some(handle) = made.get(id) else { continue };
@@ -187,7 +187,7 @@ fn is_context_of(change: &Change, context: CreateContext, made: &HashMap<&Resour
 }
 
 /// Returns true if a value is a handle or an id in it.
-fn is_part(value: &Value, handle: &Value) -> bool {
+fn is_part(value: &Json, handle: &Json) -> bool {
     value == handle || handle.as_object().is_some_and(|parts| parts.values().any(|part| part == value))
 }
 

@@ -9,7 +9,7 @@ use std::{
 use foldhash::fast::RandomState;
 use serde_json::Value;
 
-use crate::model::{ObservedState, Refusal, Request, ResourceId};
+use crate::model::{Json, KeyPool, ObservedState, Refusal, Request, ResourceId};
 
 /// How fresh the answers of a read have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,7 +31,8 @@ pub struct Facts {
     /// Changes that the platform accepted earlier and did not store, by [`crate::model::FieldChange::fingerprint`]: they are not
     /// tried again.
     pub suppressed: HashSet<String>,
-    answers: HashMap<Request, Result<Value, Refusal>>,
+    answers: HashMap<Request, Result<Json, Refusal>>,
+    keys: KeyPool,
     absent: HashSet<&'static str>,
     observed_states: HashMap<ResourceId, Box<ObservedState>, RandomState>,
     derived: Mutex<Derived>,
@@ -47,7 +48,7 @@ impl Facts {
     }
 
     /// Returns the answer to a request; `None` if it was not asked yet.
-    pub fn answer(&self, request: &Request) -> Option<&Result<Value, Refusal>> {
+    pub fn answer(&self, request: &Request) -> Option<&Result<Json, Refusal>> {
         self.answers.get(request)
     }
 
@@ -84,6 +85,7 @@ impl Facts {
         if answer.as_ref().is_err_and(Refusal::is_absent) {
             self.absent.insert(request.operation);
         }
+        let answer = answer.map(|answer| self.keys.json(answer));
         self.answers.insert(request, answer);
     }
 

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Facts, Step};
-use crate::model::{Refusal, Request};
+use crate::model::{Json, Refusal, Request};
 
 /// How a platform's reads are answered from whole scopes: all instances of a model, all modules of a business. A scope
 /// is named by a request without conditions, fields and pages; it is never sent as it is.
@@ -115,6 +115,16 @@ pub fn only(row: &Value, keys: &[&str]) -> Value {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
         _ => row.clone(),
+    }
+}
+
+/// Returns a row of an answer with some of its keys; with none given, all.
+pub fn only_read(row: &Json, keys: &[&str]) -> Value {
+    match row.as_object() {
+        Some(object) if !keys.is_empty() => {
+            keys.iter().filter_map(|key| Some(((*key).to_owned(), object.get(key)?.to_value()))).collect()
+        }
+        _ => row.to_value(),
     }
 }
 

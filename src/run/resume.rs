@@ -244,7 +244,7 @@ fn settle(state: &SavedChangeState) -> (SettledVerdict, Option<String>, Option<O
 fn created(change: &Change, states: &[TargetState<'_>]) -> Option<serde_json::Value> {
     let state = states.iter().find(|state| state.target == change.target)?;
     match state.facts.observed(&change.id).filter(|_| change.action == Action::Create)? {
-        ObservedState::Found(live) => Some(live.handle.clone()),
+        ObservedState::Found(live) => Some(live.handle.to_value()),
         _ => None,
     }
 }

@@ -197,7 +197,7 @@ impl Object {
     }
 
     fn live(&self) -> Live {
-        let fields = (0..3).map(|field| (FieldPath::field(FIELDS[field]), json!(self.live[field]))).collect();
+        let fields = (0..3).map(|field| (FieldPath::field(FIELDS[field]), json!(self.live[field]).into())).collect();
         Live::new(json!(self.id), format!("{} #{}", MODELS[self.model], self.id), fields)
     }
 

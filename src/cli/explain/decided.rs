@@ -1,10 +1,8 @@
 //! The objects, fields and calls that the values at a place decide.
 
-use serde_json::Value;
-
 use crate::{
     manifest::Provenance,
-    model::{Call, Change, Desired, FieldChange, FieldPath, Live, ObservedState, ResourceId, policy::Policy},
+    model::{Call, Change, Desired, FieldChange, FieldPath, Json, Live, ObservedState, ResourceId, policy::Policy},
     plan::{Cause, Plan, TargetState},
     provider::Kind,
     source::{Located, Origin},
@@ -34,7 +32,7 @@ pub(in crate::cli) struct Part<'a> {
     /// The path of a field or a key, or the name of a setting.
     pub(in crate::cli) path: &'a str,
     /// The value and where it was written; `None` if the value is not one of the object itself.
-    pub(in crate::cli) value: Option<&'a Located<Value>>,
+    pub(in crate::cli) value: Option<&'a Located<Json>>,
 }
 
 /// The role of a value for an object.
@@ -102,7 +100,7 @@ fn in_force(value: &Origin, provenance: &Provenance) -> Vec<Origin> {
 fn parts_at<'a>(leaf: &Origin, object: &'a Desired, all: &'a [Desired], provenance: &'a Provenance) -> Vec<Part<'a>> {
     let fields = object.fields.iter().map(|(path, value)| (Role::Field(path), path.as_str(), value));
     let finders = object.locator.iter().map(|(name, value)| (Role::Finder, &**name, value));
-    let holds = |located: &Located<Value>| {
+    let holds = |located: &Located<Json>| {
         let places = provenance.places(&located.origin);
         (located.origin == *leaf || places.contains(leaf)).then_some(places.len())
     };
@@ -181,7 +179,7 @@ impl<'a> Explained<'a> {
     }
 
     /// Returns the live value of a field, as far as it is known.
-    pub(in crate::cli) fn live_value(&self, path: &FieldPath) -> Option<Value> {
+    pub(in crate::cli) fn live_value(&self, path: &FieldPath) -> Option<serde_json::Value> {
         self.kind?.live_value(self.live?, path)
     }
 

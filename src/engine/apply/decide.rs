@@ -69,7 +69,7 @@ mod tests {
 
     fn found() -> ObservedState {
         ObservedState::Found(Live {
-            handle: json!(1),
+            handle: json!(1).into(),
             label: "bk_switch #1".to_owned(),
             fields: crate::model::LiveFields::new(),
             key_conflicts: Vec::new(),

@@ -37,7 +37,7 @@ impl<'a> Run<'a> {
         for one in refused {
             if let Some(outcome) = self.already(one.id, observed_states.get(one.id)) {
                 if let Some(ObservedState::Found(live)) = observed_states.get(one.id) {
-                    self.handles.insert(one.id.to_string(), live.handle.clone());
+                    self.handles.insert(one.id.to_string(), live.handle.to_value());
                 }
                 // After a lost answer, or one that came from somewhere on the way, it may have been our own doing.
                 let is_own = self.losses.contains_key(one.id) || is_doubtful(&one.refusal);

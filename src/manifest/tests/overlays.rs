@@ -273,12 +273,12 @@ proptest! {
         let told = render::text(&diagnostics, &sources, false, 120);
         prop_assert!(diagnostics.iter().all(|found| !found.is_error()), "{}", told);
         let fields = &set.desired[0].fields;
-        let found = fields.iter().map(|(key, value)| (key.to_string(), value.value.clone())).collect();
+        let found = fields.iter().map(|(key, value)| (key.to_string(), value.value.to_value())).collect();
         prop_assert_eq!(object(found), overlays.iter().fold(base, |below, over| merged(&below, over)));
         for located in fields.values() {
             // Each scalar in force has one place, and none of them was replaced.
             let places = set.provenance.places(&located.origin);
-            prop_assert_eq!(places.len(), count(&located.value).max(1));
+            prop_assert_eq!(places.len(), count(&located.value.to_value()).max(1));
             for place in &places {
                 let replaced = set.provenance.replaced_by(place);
                 prop_assert!(replaced.is_empty(), "{} is replaced", sources.position(place));

@@ -4,14 +4,17 @@
 mod pattern;
 mod time;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use serde_json::{Value, json};
 
 use self::{pattern::Pattern, time::Moment};
 use crate::{
     diff::values::{same, same_number, same_set},
-    model::{Display, DisplayKind, FieldPath},
+    model::{Display, DisplayKind, Json, Layout, View},
 };
 
 /// Longest `singlechar`, in bytes of UTF-8.
@@ -26,12 +29,13 @@ const FAR: f64 = 9_223_372_036_854_775_808.0;
 const PLAIN: &str = "$plain";
 
 /// Returns the value of a scalar that was written without quotes and looks like a number or truth value.
-pub(super) fn plain(text: &str) -> Value {
-    json!({ PLAIN: text })
+pub(super) fn plain(text: &str) -> Json {
+    static LAYOUT: LazyLock<Layout> = LazyLock::new(|| Layout::new(&[PLAIN]));
+    LAYOUT.object([text.into()])
 }
 
 /// Returns the text of a scalar as it was written; `None` for lists, mappings and null.
-pub(super) fn text(value: &Value) -> Option<&str> {
+pub(super) fn text(value: &Json) -> Option<&str> {
     value.as_str().or_else(|| value.get(PLAIN)?.as_str())
 }
 
@@ -49,7 +53,7 @@ pub(super) const HISTORY: &[&str] = &[
 
 /// Returns true for the row of an attribute that the server keeps the history in. A model may have an editable
 /// attribute of such a name, which is its own.
-pub(super) fn is_history(row: &Value) -> bool {
+pub(super) fn is_history(row: &Json) -> bool {
     row["editable"] == json!(false) && row["bk_property_id"].as_str().is_some_and(|name| HISTORY.contains(&name))
 }
 
@@ -59,32 +63,30 @@ pub(super) type Definition = BTreeMap<Arc<str>, Attribute>;
 /// One attribute of a model: a row of `search_object_attribute`.
 #[derive(Debug, Clone)]
 pub(super) struct Attribute {
-    row: Value,
+    row: Json,
     kind: Box<str>,
-    path: FieldPath,
     /// The pattern of a text, where it has one.
     pattern: Option<Pattern>,
 }
 
 /// Returns the attributes of a model by their ids.
-pub(super) fn attributes(rows: &Value) -> Definition {
+pub(super) fn attributes(rows: &Json) -> Definition {
     let rows = rows.as_array().into_iter().flatten();
     rows.filter_map(|row| Some((row["bk_property_id"].as_str()?.into(), Attribute::of(row)))).collect()
 }
 
 impl Attribute {
-    fn of(row: &Value) -> Self {
+    fn of(row: &Json) -> Self {
         let text = |key: &str| row[key].as_str().filter(|text| !text.is_empty());
         Self {
             kind: text("bk_property_type").unwrap_or("singlechar").into(),
-            path: FieldPath::field(text("bk_property_id").unwrap_or_default()),
             pattern: text("option").map(Pattern::new),
             row: row.clone(),
         }
     }
 
     /// Returns the value to be sent for a declared one, or what is wrong with it.
-    pub(super) fn wire(&self, declared: &Value, time_zone: Option<&str>) -> Result<Value, String> {
+    pub(super) fn wire(&self, declared: &Json, time_zone: Option<&str>) -> Result<Json, String> {
         if self.row["editable"] == json!(false) {
             return Err("is not editable: the server would drop it without a word".to_owned());
         }
@@ -92,18 +94,18 @@ impl Attribute {
             return match &*self.kind {
                 _ if self.is_required() => Err("is required: it cannot be cleared".to_owned()),
                 "enumquote" => Err("cannot be `null`, which the server refuses; use []".to_owned()),
-                _ => Ok(Value::Null),
+                _ => Ok(Json::NULL),
             };
         }
-        let value = self.converted(declared, time_zone)?;
-        let is_empty = value.as_str().is_some_and(str::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+        let value: Json = self.converted(declared, time_zone)?.into();
+        let is_empty = value.as_str().is_some_and(str::is_empty) || value.as_array().is_some_and(<[Json]>::is_empty);
         if self.is_required() && is_empty {
             return Err("is required: it cannot be empty".to_owned());
         }
         Ok(value)
     }
 
-    fn converted(&self, declared: &Value, time_zone: Option<&str>) -> Result<Value, String> {
+    fn converted(&self, declared: &Json, time_zone: Option<&str>) -> Result<Value, String> {
         match &*self.kind {
             "int" => self.integer(declared),
             "float" => self.float(declared),
@@ -125,8 +127,8 @@ impl Attribute {
     }
 
     /// Returns the value that a key is matched with: as [`Attribute::wire`], but the attribute need not be editable.
-    pub(super) fn key(&self, declared: &Value, time_zone: Option<&str>) -> Result<Value, String> {
-        self.converted(declared, time_zone)
+    pub(super) fn key(&self, declared: &Json, time_zone: Option<&str>) -> Result<Json, String> {
+        self.converted(declared, time_zone).map(Json::from)
     }
 
     /// Returns why no instance can be found by its value; `None` if one can.
@@ -141,7 +143,7 @@ impl Attribute {
     }
 
     /// Returns a live and a desired value as people read them; `None` if both are read as they are stored.
-    pub(super) fn display(&self, live: Option<&Value>, wire: &Value, time_zone: Option<&str>) -> Option<Display> {
+    pub(super) fn display(&self, live: Option<&Json>, wire: &Json, time_zone: Option<&str>) -> Option<Display> {
         let kind = if &*self.kind == "time" { DisplayKind::Time } else { DisplayKind::Option };
         let from = live.and_then(|live| self.shown(live, time_zone));
         let to = self.shown(wire, time_zone);
@@ -149,7 +151,7 @@ impl Attribute {
     }
 
     /// Returns an option by its display name, a time in the target's zone; `None` for a value that is read as it is.
-    fn shown(&self, value: &Value, time_zone: Option<&str>) -> Option<String> {
+    fn shown(&self, value: &Json, time_zone: Option<&str>) -> Option<String> {
         match &*self.kind {
             "enum" => self.option_name(value.as_str()?).filter(|name| value != name).map(str::to_owned),
             "enummulti" => {
@@ -165,11 +167,6 @@ impl Attribute {
     fn option_name(&self, id: &str) -> Option<&str> {
         let options = self.row["option"].as_array()?;
         options.iter().find(|option| option["id"].as_str() == Some(id))?["name"].as_str()
-    }
-
-    /// Returns the path of its field.
-    pub(super) fn path(&self) -> &FieldPath {
-        &self.path
     }
 
     /// Returns its type, such as `singlechar`.
@@ -198,7 +195,7 @@ impl Attribute {
     }
 
     /// Returns true if the server's value means the same as the one to be sent.
-    pub(super) fn same(&self, wire: &Value, live: &Value, time_zone: Option<&str>) -> bool {
+    pub(super) fn same(&self, wire: &Json, live: &Json, time_zone: Option<&str>) -> bool {
         match &*self.kind {
             "int" | "float" if !wire.is_null() && !live.is_null() => same_number(wire, live),
             "enummulti" | "enumquote" | "organization" => same_set(wire, live),
@@ -208,14 +205,14 @@ impl Attribute {
                 _ => wire == live,
             },
             // Blanks at the ends are cut off by the server, and mean nothing where one keeps them.
-            _ => match (wire, live) {
-                (Value::String(wire), Value::String(live)) => wire.trim() == live.trim(),
+            _ => match (wire.as_str(), live.as_str()) {
+                (Some(wire), Some(live)) => wire.trim() == live.trim(),
                 _ => same(wire, live),
             },
         }
     }
 
-    fn integer(&self, declared: &Value) -> Result<Value, String> {
+    fn integer(&self, declared: &Json) -> Result<Value, String> {
         let number: i64 = scalar(declared, "a whole number")?.trim().parse().map_err(|_| match text(declared) {
             Some(text) if is_whole(text) => format!("takes whole numbers of 64 bits: `{text}` is too large"),
             _ => format!("takes a whole number, not {}", shown(declared)),
@@ -224,7 +221,7 @@ impl Attribute {
         self.within(number as f64).map(|()| json!(number))
     }
 
-    fn float(&self, declared: &Value) -> Result<Value, String> {
+    fn float(&self, declared: &Json) -> Result<Value, String> {
         let number: f64 = scalar(declared, "a number")?
             .trim()
             .parse()
@@ -256,8 +253,8 @@ impl Attribute {
 
     /// The id of an option, which may be named by its id or by its display name.
     fn option(&self, named: &str) -> Result<String, String> {
-        let options = self.row["option"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let word = |option: &Value, key: &str| option[key].as_str().map(str::to_owned);
+        let options = self.row["option"].items();
+        let word = |option: &Json, key: &str| option[key].as_str().map(str::to_owned);
         if options.iter().any(|option| option["id"].as_str() == Some(named)) {
             return Ok(named.to_owned());
         }
@@ -275,19 +272,19 @@ impl Attribute {
         }
     }
 
-    fn options(&self, declared: &Value) -> Result<Value, String> {
+    fn options(&self, declared: &Json) -> Result<Value, String> {
         let ids: Vec<_> = items(declared, "options")?.map(|named| self.option(named)).collect::<Result<_, _>>()?;
         self.single(ids.len()).map(|()| json!(ids))
     }
 
-    fn ids(&self, declared: &Value) -> Result<Value, String> {
+    fn ids(&self, declared: &Json) -> Result<Value, String> {
         let ids: Vec<i64> = items(declared, "ids")?
             .map(|id| id.parse().map_err(|_| format!("takes ids, which are whole numbers, not `{id}`")))
             .collect::<Result<_, _>>()?;
         self.single(ids.len()).map(|()| json!(ids))
     }
 
-    fn users(&self, declared: &Value) -> Result<Value, String> {
+    fn users(&self, declared: &Json) -> Result<Value, String> {
         let joined = match text(declared) {
             Some(text) => text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect::<Vec<_>>(),
             None => items(declared, "user names")?.map(str::trim).collect(),
@@ -304,7 +301,7 @@ impl Attribute {
     }
 
     fn member(&self, named: &str) -> Result<Value, String> {
-        let options: Vec<_> = self.row["option"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let options: Vec<_> = self.row["option"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
         if options.contains(&named) {
             return Ok(json!(named));
         }
@@ -330,15 +327,12 @@ impl Attribute {
     }
 }
 
-fn scalar<'v>(declared: &'v Value, wanted: &str) -> Result<&'v str, String> {
+fn scalar<'v>(declared: &'v Json, wanted: &str) -> Result<&'v str, String> {
     text(declared).ok_or_else(|| format!("takes {wanted}, not {}", shown(declared)))
 }
 
-fn items<'v>(declared: &'v Value, wanted: &str) -> Result<impl Iterator<Item = &'v str>, String> {
-    let list = match declared {
-        Value::Array(list) => list.as_slice(),
-        _ => std::slice::from_ref(declared),
-    };
+fn items<'v>(declared: &'v Json, wanted: &str) -> Result<impl Iterator<Item = &'v str>, String> {
+    let list = declared.as_array().unwrap_or(std::slice::from_ref(declared));
     if list.iter().any(|item| text(item).is_none()) {
         return Err(format!("takes a list of {wanted}, not {}", shown(declared)));
     }
@@ -352,7 +346,7 @@ fn bounded(text: &str, most: usize) -> Result<&str, String> {
     Ok(text)
 }
 
-fn truth(declared: &Value) -> Result<Value, String> {
+fn truth(declared: &Json) -> Result<Value, String> {
     match text(declared).map(str::to_ascii_lowercase).as_deref() {
         Some("true") => Ok(json!(true)),
         Some("false") => Ok(json!(false)),
@@ -373,20 +367,19 @@ fn time_zone_name(text: &str) -> Result<Value, String> {
     if known { Ok(json!(name)) } else { Err(format!("takes a time zone such as Asia/Shanghai, not `{name}`")) }
 }
 
-fn names(value: &Value) -> Value {
+fn names(value: &Json) -> Json {
     let names = value.as_str().unwrap_or_default().split(',').map(str::trim);
-    names.filter(|name| !name.is_empty()).collect::<Vec<_>>().into()
+    json!(names.filter(|name| !name.is_empty()).collect::<Vec<_>>()).into()
 }
 
-fn unwrap_plain(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(unwrap_plain).collect(),
-        Value::Object(_) if text(value).is_some() => {
-            let text = text(value).unwrap_or_default();
-            serde_json::from_str(text).unwrap_or_else(|_| json!(text))
+fn unwrap_plain(value: &Json) -> Value {
+    match (value.view(), text(value)) {
+        (View::List(items), _) => items.iter().map(unwrap_plain).collect(),
+        (View::Object(_), Some(text)) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+        (View::Object(entries), None) => {
+            entries.into_iter().map(|(key, value)| (key.to_owned(), unwrap_plain(value))).collect()
         }
-        Value::Object(entries) => entries.iter().map(|(key, value)| (key.clone(), unwrap_plain(value))).collect(),
-        other => other.clone(),
+        _ => value.to_value(),
     }
 }
 
@@ -396,7 +389,7 @@ fn is_whole(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-fn shown(value: &Value) -> String {
+fn shown(value: &Json) -> String {
     match text(value) {
         Some(text) => format!("`{text}`"),
         None if value.is_array() => "a list".to_owned(),

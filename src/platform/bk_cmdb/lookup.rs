@@ -23,7 +23,7 @@ use super::{
     version::Version,
 };
 use crate::{
-    model::{Refusal, Request},
+    model::{Json, Refusal, Request},
     provider::{Facts, Freshness, Observation, Read},
 };
 
@@ -81,7 +81,7 @@ pub(super) fn definition_in(
     match observation.read(request, facts) {
         Read::Pending => Err(LookupError::Pending),
         Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
-        Read::Value(rows) if rows.as_array().is_none_or(Vec::is_empty) => Err(LookupError::NoModel),
+        Read::Value(rows) if rows.items().is_empty() => Err(LookupError::NoModel),
         Read::Value(rows) => Ok(facts.derive(&name, || attributes(rows))),
     }
 }
@@ -89,7 +89,7 @@ pub(super) fn definition_in(
 /// The rows of one model that fit what was looked for.
 #[derive(Default)]
 pub(super) struct Rows<'f> {
-    rows: HashMap<i64, &'f Value, RandomState>,
+    rows: HashMap<i64, &'f Json, RandomState>,
     by_field: BTreeMap<Arc<str>, HashMap<KeyRef<'f>, Ids, RandomState>>,
 }
 
@@ -118,7 +118,7 @@ impl<'f> Rows<'f> {
     }
 
     /// Returns a row.
-    pub(super) fn row(&self, id: i64) -> Option<&'f Value> {
+    pub(super) fn row(&self, id: i64) -> Option<&'f Json> {
         self.rows.get(&id).copied()
     }
 
@@ -130,7 +130,7 @@ impl<'f> Rows<'f> {
         }
     }
 
-    fn add(&mut self, row: &'f Value) {
+    fn add(&mut self, row: &'f Json) {
         let Some(id) = row["bk_inst_id"].as_i64() else { return };
         if self.rows.insert(id, row).is_some() {
             return;
@@ -178,7 +178,7 @@ pub(super) fn instances<'f, 's>(
                 Read::Failed(refusal) if is_too_wide(refusal) && query.is_wide() => queries.extend(query.narrowed()),
                 Read::Failed(refusal) => error = Some(LookupError::Failed(refusal.to_string())),
                 Read::Value(data) => {
-                    let page: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+                    let page: Vec<&Json> = data["info"].as_array().into_iter().flatten().collect();
                     check_page(&seen, &page)?;
                     page.iter().for_each(|row| rows.add(row));
                     seen.extend(&page);
@@ -202,7 +202,7 @@ pub(super) fn instances<'f, 's>(
 /// The query of one read of instances.
 enum Query<'s> {
     /// Any of some values of a field.
-    In(&'s str, Vec<&'s Value>),
+    In(&'s str, Vec<&'s Json>),
     /// Any of some ids.
     Ids(Vec<i64>),
     /// Any of some groups of fields.
@@ -251,7 +251,7 @@ impl<'s> Query<'s> {
             Self::Ids(ids) => json!({"bk_inst_id": {"$in": ids}}),
             Self::Groups(groups) => {
                 let group = |fields: &&[(Arc<str>, Key)]| -> Value {
-                    fields.iter().map(|(field, key)| (field.to_string(), key.value().clone())).collect()
+                    fields.iter().map(|(field, key)| (field.to_string(), key.value().to_value())).collect()
                 };
                 json!({"$or": groups.iter().map(group).collect::<Vec<_>>()})
             }
@@ -319,7 +319,7 @@ fn queries<'s>(
     most_groups: usize,
 ) -> VecDeque<Query<'s>> {
     let mut ids = Vec::new();
-    let mut single: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    let mut single: BTreeMap<&str, Vec<&Json>> = BTreeMap::new();
     let mut groups = Vec::new();
     for selector in selectors {
         match selector {
@@ -346,7 +346,7 @@ fn queries<'s>(
 }
 
 /// Returns true if an instance with this parent is one of a layer of the topology.
-pub(super) fn is_layer(parent: &Value) -> bool {
+pub(super) fn is_layer(parent: &Json) -> bool {
     parent.as_i64().is_some_and(|parent| parent != 0)
 }
 
@@ -376,7 +376,7 @@ pub(super) fn some_names(model: &str, observation: &mut Observation, facts: &Fac
 }
 
 /// The texts of one field of rows.
-pub(super) fn names(rows: &Value, field: &str) -> Vec<String> {
+pub(super) fn names(rows: &Json, field: &str) -> Vec<String> {
     rows.as_array().into_iter().flatten().filter_map(|row| row[field].as_str().map(str::to_owned)).collect()
 }
 
@@ -386,7 +386,7 @@ pub(super) fn read_rows<'f>(
     list: &str,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     match observation.read(request, facts) {
         Read::Pending => Err(LookupError::Pending),
         Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
@@ -411,9 +411,11 @@ mod tests {
             assert_eq!(matches!(outcome, Err(LookupError::Pending)), expected > 0);
             assert_eq!(observation.ask.len(), expected);
         };
-        let by = |field: &str, value: i64| Selector::fields([(field.into(), Key::of(&json!(value.to_string())))]);
-        let two =
-            |value: i64| Selector::fields([("a".into(), Key::of(&json!(value))), ("b".into(), Key::of(&json!(1)))]);
+        let by =
+            |field: &str, value: i64| Selector::fields([(field.into(), Key::of(&json!(value.to_string()).into()))]);
+        let two = |value: i64| {
+            Selector::fields([("a".into(), Key::of(&json!(value).into())), ("b".into(), Key::of(&1.into()))])
+        };
         check(Vec::new(), 0);
         check((0..500).map(Selector::Id).collect(), 1);
         check((0..501).map(Selector::Id).collect(), 2);
@@ -430,7 +432,7 @@ mod tests {
             let mut facts = Facts::new(Freshness::Replica, settings.into_iter().collect());
             let pair = |value: i64| {
                 let fields = [("a", value), ("b", 1)];
-                Selector::fields(fields.map(|(field, value)| (field.into(), Key::of(&json!(value)))))
+                Selector::fields(fields.map(|(field, value)| (field.into(), Key::of(&json!(value).into()))))
             };
             let selectors: BTreeSet<_> = (0..101).map(pair).collect();
             let mut asked: BTreeMap<&str, usize> = BTreeMap::new();

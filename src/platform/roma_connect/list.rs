@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    model::{Refusal, Request},
+    model::{Json, Refusal, Request},
     provider::{Facts, Observation, Read},
 };
 
@@ -20,7 +20,7 @@ const MOST: usize = 100_000;
 const TOGETHER: usize = 40;
 
 /// Applications by their ids.
-pub(super) type Apps<'f> = BTreeMap<&'f str, &'f Value>;
+pub(super) type Apps<'f> = BTreeMap<&'f str, &'f Json>;
 
 /// Reads all applications of an instance by the request that lists them, without its page; `None` while answers are
 /// missing. `list` names it in errors.
@@ -43,7 +43,7 @@ pub(super) fn apps<'f>(
                 Read::Failed(refusal) => return Err(refusal.clone()),
                 Read::Value(answer) => answer,
             };
-            let rows = answer["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let rows = answer["apps"].items();
             let total = number(&answer["total"]);
             for offset in offsets_behind(walk.offset, rows, total) {
                 observation.read(page(request, round, offset), facts);
@@ -77,13 +77,13 @@ fn page(request: &Request, round: usize, offset: usize) -> Request {
 }
 
 /// Returns a count of an answer; 0 for one that is none.
-pub(super) fn number(value: &Value) -> usize {
+pub(super) fn number(value: &Json) -> usize {
     value.as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0)
 }
 
 /// Returns where the pages behind a full one begin that are asked for together with it: one after another, each would
 /// cost a way to the server and back.
-fn offsets_behind(offset: usize, page: &[Value], total: usize) -> impl Iterator<Item = usize> + use<> {
+fn offsets_behind(offset: usize, page: &[Json], total: usize) -> impl Iterator<Item = usize> + use<> {
     let is_first = offset.is_multiple_of(TOGETHER * PAGE) && page.len() == PAGE && total <= MOST;
     let end = if is_first { total.min(offset + (TOGETHER + 1) * PAGE) } else { 0 };
     (offset + PAGE..end).step_by(PAGE)
@@ -100,7 +100,7 @@ struct Walk<'f> {
 impl<'f> Walk<'f> {
     /// Takes a page and returns true if another may bring more. None follows behind the server's own total, or behind a
     /// page that brought nothing new, as that of a server that ignores the offset.
-    fn goes_on(&mut self, rows: &'f [Value], total: usize) -> Result<bool, Refusal> {
+    fn goes_on(&mut self, rows: &'f [Json], total: usize) -> Result<bool, Refusal> {
         self.offset += rows.len();
         let before = self.seen.len();
         self.seen.extend(rows.iter().filter_map(|app| app["id"].as_str()));
@@ -157,7 +157,7 @@ mod tests {
             let asked: HashSet<Request> = observation.ask.into_iter().collect();
             rounds.push(asked.len());
             for request in asked {
-                let offset = number(&request.arguments["offset"]);
+                let offset = number(&(&request.arguments["offset"]).into());
                 let ids = offset..(offset + PAGE).min(1_700);
                 let rows: Vec<_> = ids.map(|id| json!({"id": id.to_string()})).collect();
                 facts.learn(request, Ok(json!({"total": 1_700, "apps": rows})));

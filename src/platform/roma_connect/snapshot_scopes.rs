@@ -10,10 +10,10 @@ use super::{
     list::{self, number},
 };
 use crate::{
-    model::{Refusal, Request, Retry},
+    model::{Json, Refusal, Request, Retry},
     provider::{
         Facts, Observation, Read, Step,
-        scope::{ScopeRows, ScopeSchema, only},
+        scope::{ScopeRows, ScopeSchema, only_read},
     },
 };
 
@@ -67,7 +67,7 @@ impl ScopeSchema for Scopes {
                 let app = &scope.arguments["app_id"];
                 single_answer(scope.clone(), &mut observation, facts)?.map(|answer| vec![members(app, answer)])
             }
-            _ => single_answer(scope.clone(), &mut observation, facts)?.map(|app| vec![only(app, APP)]),
+            _ => single_answer(scope.clone(), &mut observation, facts)?.map(|app| vec![only_read(app, APP)]),
         };
         Ok(rows.map_or(Step::Ask(observation.ask), Step::Done))
     }
@@ -109,7 +109,7 @@ fn single_answer<'f>(
     request: Request,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Option<&'f Value>, Refusal> {
+) -> Result<Option<&'f Json>, Refusal> {
     match observation.read(request, facts) {
         Read::Pending => Ok(None),
         Read::Failed(refusal) => Err(refusal.clone()),
@@ -130,8 +130,8 @@ fn instances(scope: &Request, observation: &mut Observation, facts: &Facts) -> R
         let Some(page) = single_answer(Request { arguments, ..scope.clone() }, observation, facts)? else {
             return Ok(None);
         };
-        let rows = page["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
-        all.extend(rows.iter().map(|row| only(row, &["id", "status"])));
+        let rows = page["instances"].items();
+        all.extend(rows.iter().map(|row| only_read(row, &["id", "status"])));
         let is_whole = rows.is_empty() || all.len() >= number(&page["total"]);
         if is_whole || all.len() > INSTANCES {
             all.sort_by(|row, other| row["id"].as_str().cmp(&other["id"].as_str()));
@@ -145,7 +145,7 @@ fn instances(scope: &Request, observation: &mut Observation, facts: &Facts) -> R
 /// Reads the apps of an instance.
 fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result<Option<Vec<Value>>, Refusal> {
     let apps = list::apps("the list of apps", scope, observation, facts)?;
-    Ok(apps.map(|apps| apps.into_values().map(|app| only(app, APP)).collect()))
+    Ok(apps.map(|apps| apps.into_values().map(|app| only_read(app, APP)).collect()))
 }
 
 /// Reads with whom all apps of an instance are shared.
@@ -170,8 +170,9 @@ fn all_members(
 }
 
 /// Returns the members of an app without their names.
-fn members(app: &Value, answer: &Value) -> Value {
-    let users = answer["users"].as_array().map(|rows| rows.iter().map(|row| only(row, &["id", "roles"])).collect());
+fn members(app: &Value, answer: &Json) -> Value {
+    let users =
+        answer["users"].as_array().map(|rows| rows.iter().map(|row| only_read(row, &["id", "roles"])).collect());
     let users: Option<Vec<Value>> = users;
     json!({"app": app, "users": users})
 }

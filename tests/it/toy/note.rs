@@ -2,7 +2,7 @@
 
 use reconcile::{
     diagnostic::Diagnostic,
-    model::{Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request},
+    model::{Call, Desired, Ensure, FieldChange, FieldPath, Json, Live, ObservedState, Refusal, Request},
     provider::{Envelope, Facts, Kind, Observation, Planned, Read, ScopeKey, Step},
     source::Located,
     yaml::{self, Node, Section},
@@ -35,7 +35,7 @@ impl Kind for Note {
             match observation.read(Request { operation: "show", arguments, repeatable: true }, facts) {
                 Read::Pending => {}
                 Read::Failed(refusal) => observation.know(&object.id, ObservedState::Unknown(refusal.to_string())),
-                Read::Value(Value::Null) => observation.know(&object.id, ObservedState::absent()),
+                Read::Value(text) if text.is_null() => observation.know(&object.id, ObservedState::absent()),
                 Read::Value(text) => {
                     let fields = [(FieldPath::field("text"), text.clone())].into_iter().collect();
                     let live = Live::new(json!(&*object.id.key), format!("note {}", object.id.key), fields);
@@ -54,8 +54,8 @@ impl Kind for Note {
         let (wanted, found) = (&desired.fields[&FieldPath::field("text")], live.map(|live| live.field("text")));
         let change = || FieldChange {
             path: FieldPath::field("text"),
-            from: found.cloned(),
-            to: Some(wanted.value.clone()),
+            from: found.map(Json::to_value),
+            to: Some(wanted.value.to_value()),
             display: None,
             because: wanted.origin.clone(),
         };

@@ -1,12 +1,13 @@
 use super::*;
 
 fn attribute(kind: &str, option: &Value) -> Attribute {
-    Attribute::of(&json!({"bk_property_id": "f", "bk_property_type": kind, "option": option}))
+    Attribute::of(&json!({"bk_property_id": "f", "bk_property_type": kind, "option": option}).into())
 }
 
 #[test]
 fn what_is_sent() {
     let check = |kind: &'static str, option: Value, declared: Value, expected: &str| {
+        let declared = Json::from(declared);
         let attribute = attribute(kind, &option);
         let told = match attribute.wire(&declared, Some("Asia/Shanghai")) {
             Ok(value) => value.to_string(),
@@ -15,12 +16,12 @@ fn what_is_sent() {
         assert_eq!(told, expected, "{kind} {declared}");
     };
     let options = json!([{"id": "1", "name": "normal"}, {"id": "2", "name": "database"}]);
-    check("singlechar", json!(""), plain("0042"), r#""0042""#);
+    check("singlechar", json!(""), plain("0042").to_value(), r#""0042""#);
     check("singlechar", json!(""), json!("  x "), r#""x""#);
     check("singlechar", json!("^a+$"), json!("b"), "has to match `^a+$`; `b` does not");
     check("singlechar", json!(""), json!("字".repeat(86)), "takes at most 256 bytes, not 258");
-    check("int", json!({"min": "1", "max": 9}), plain("7"), "7");
-    check("int", json!({"min": "1", "max": 9}), plain("10"), "is at most 9, not 10");
+    check("int", json!({"min": "1", "max": 9}), plain("7").to_value(), "7");
+    check("int", json!({"min": "1", "max": 9}), plain("10").to_value(), "is at most 9, not 10");
     check("int", json!(""), json!("x"), "takes a whole number, not `x`");
     check("int", json!(""), json!("1e400"), "takes a whole number, not `1e400`");
     let huge = "99999999999999999999";
@@ -30,28 +31,28 @@ fn what_is_sent() {
     check(
         "float",
         json!(""),
-        plain("1e21"),
+        plain("1e21").to_value(),
         "is between -9223372036854775808 and 9223372036854775808, not 1000000000000000000000",
     );
     check(
         "float",
         json!({"min": "1"}),
-        plain("9.3e18"),
+        plain("9.3e18").to_value(),
         "is between -9223372036854775808 and 9223372036854775808, not 9300000000000000000",
     );
-    check("float", json!({"min": "", "max": ""}), plain("-9223372036854775808"), "-9.223372036854776e+18");
+    check("float", json!({"min": "", "max": ""}), plain("-9223372036854775808").to_value(), "-9.223372036854776e+18");
     check(
         "float",
         json!({"max": 5}),
-        plain("-1e19"),
+        plain("-1e19").to_value(),
         "is between -9223372036854775808 and 9223372036854775808, not -10000000000000000000",
     );
-    check("float", json!({"max": 1e22}), plain("1e21"), "1e+21");
-    check("bool", json!(""), plain("true"), "true");
+    check("float", json!({"max": 1e22}), plain("1e21").to_value(), "1e+21");
+    check("bool", json!(""), plain("true").to_value(), "true");
     check("enum", options.clone(), json!("database"), r#""2""#);
-    check("enum", options.clone(), plain("2"), r#""2""#);
+    check("enum", options.clone(), plain("2").to_value(), r#""2""#);
     check("enum", options.clone(), json!("x"), "has no option `x`; it has 1 (normal), 2 (database)");
-    check("enummulti", options, json!(["normal", plain("2")]), r#"["1","2"]"#);
+    check("enummulti", options, json!(["normal", plain("2").to_value()]), r#"["1","2"]"#);
     check("enumquote", json!([]), json!(null), "cannot be `null`, which the server refuses; use []");
     check("enumquote", json!([]), json!([]), "[]");
     check("enummulti", json!([]), json!(null), "null");
@@ -67,14 +68,18 @@ fn what_is_sent() {
     );
     check("objuser", json!(""), json!(["alice", "bob"]), r#""alice,bob""#);
     check("objuser", json!(""), json!("alice, bob"), r#""alice,bob""#);
-    check("organization", json!(""), json!([plain("3")]), "[3]");
+    check("organization", json!(""), json!([plain("3").to_value()]), "[3]");
 }
 
 #[test]
 fn what_is_the_same() {
     let check = |kind: &'static str, wire: Value, live: Value, expected: bool| {
         let attribute = attribute(kind, &json!(""));
-        assert_eq!(attribute.same(&wire, &live, Some("Asia/Shanghai")), expected, "{kind} {wire} {live}");
+        assert_eq!(
+            attribute.same(&(&wire).into(), &(&live).into(), Some("Asia/Shanghai")),
+            expected,
+            "{kind} {wire} {live}"
+        );
     };
     check("float", json!(3.5), json!("3.5"), true);
     check("int", json!(9), json!(9.0), true);
@@ -93,8 +98,8 @@ fn what_is_the_same() {
 fn what_is_required_is_not_emptied() {
     let check = |kind: &'static str, declared: Value, expected: Result<Value, &str>| {
         let row = json!({"bk_property_type": kind, "isrequired": true, "option": [{"id": "1", "name": "one"}]});
-        let told = Attribute::of(&row).wire(&declared, None);
-        assert_eq!(told, expected.map_err(str::to_owned), "{kind} {declared}");
+        let told = Attribute::of(&row.into()).wire(&(&declared).into(), None);
+        assert_eq!(told.map(|told| told.to_value()), expected.map_err(str::to_owned), "{kind} {declared}");
     };
     check("singlechar", json!(" "), Err("is required: it cannot be empty"));
     check("enumquote", json!(null), Err("is required: it cannot be cleared"));
@@ -109,7 +114,8 @@ fn values_are_shown_by_their_names() {
     let check =
         |kind: &'static str, live: Option<Value>, wire: Value, expected: Option<(Option<&str>, Option<&str>)>| {
             let attribute = attribute(kind, &options);
-            let display = attribute.display(live.as_ref(), &wire, Some("Asia/Shanghai"));
+            let display =
+                attribute.display(live.as_ref().map(Json::from).as_ref(), &(&wire).into(), Some("Asia/Shanghai"));
             let told = display.as_ref().map(|display| (display.from.as_deref(), display.to.as_deref()));
             assert_eq!(told, expected, "{kind} {live:?} {wire}");
         };
@@ -144,7 +150,7 @@ fn lists_and_times_find_nothing() {
 fn history_is_what_the_server_notes_by_itself() {
     let check = |name: &str, editable: bool, expected: bool| {
         let row = json!({"bk_property_id": name, "editable": editable});
-        assert_eq!(is_history(&row), expected, "{name}");
+        assert_eq!(is_history(&row.into()), expected, "{name}");
     };
     check("bk_updated_at", false, true);
     check("modifier", false, true);

@@ -10,6 +10,8 @@ use jiff::{
 };
 use serde_json::{Value, json};
 
+use crate::model::Json;
+
 /// Nanoseconds of a millisecond; the server cuts off what is finer.
 const MILLISECOND: i32 = 1_000_000;
 
@@ -50,7 +52,7 @@ impl Moment {
     }
 
     /// Reads a live time. One that was stored as text has no offset: it is of the target's zone.
-    pub(super) fn live(value: &Value, zone: Option<&str>) -> Option<Self> {
+    pub(super) fn live(value: &Json, zone: Option<&str>) -> Option<Self> {
         parse(value.as_str()?.trim(), zone, true).ok()
     }
 
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn times_are_shown_in_the_zone_of_the_target() {
         let check = |text: &str, zone: Option<&str>, expected: &str| {
-            let shown = Moment::live(&json!(text), zone).map(|moment| moment.shown(zone));
+            let shown = Moment::live(&text.into(), zone).map(|moment| moment.shown(zone));
             assert_eq!(shown.as_deref(), Some(expected), "{text}");
         };
         check("2026-11-01T00:00:00Z", SHANGHAI, "2026-11-01 08:00:00 +08:00");
@@ -221,7 +223,7 @@ mod tests {
         fn what_is_sent_reads_back(seconds in -62_167_219_200_i64..253_402_207_200, nanosecond in 0..1_000_000_000_i32) {
             let timestamp = Timestamp::new(seconds, nanosecond).expect("it is in range");
             let moment = Moment::declared(&timestamp.to_string(), None).expect("it is a time");
-            prop_assert_eq!(Moment::live(&moment.wire(), SHANGHAI), Some(moment));
+            prop_assert_eq!(Moment::live(&moment.wire().into(), SHANGHAI), Some(moment));
             let shown = moment.shown(SHANGHAI);
             let shown = shown.replacen(' ', "T", 1).replace(" UTC", "Z").replace(' ', "");
             prop_assert_eq!(Moment::declared(&shown, None), Ok(moment));

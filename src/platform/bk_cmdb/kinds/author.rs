@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub(super) use self::remade::Namesakes;
 use crate::{
     model::{
-        Action, FieldPath, Live, Request,
+        Action, FieldPath, Json, Live, Request,
         author::{Changed, Deed, Source, moment},
     },
     platform::bk_cmdb::lookup::{self, LookupError},
@@ -44,7 +44,7 @@ pub(super) struct Subject<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Records<'f> {
     /// The latest first.
-    pub(super) latest: Vec<&'f Value>,
+    pub(super) latest: Vec<&'f Json>,
     /// There are no earlier ones.
     pub(super) whole: bool,
 }
@@ -140,9 +140,9 @@ fn detailed<'f, 'a>(
 
 /// Puts records with details in the place of those without. One without would hide what it changed, so then there are
 /// none.
-pub(super) fn with_details<'f>(trail: Trail<'f>, details: &HashMap<i64, &'f Value>) -> Trail<'f> {
+pub(super) fn with_details<'f>(trail: Trail<'f>, details: &HashMap<i64, &'f Json>) -> Trail<'f> {
     let records = trail?;
-    let detail = |row: &&Value| details.get(&row["id"].as_i64()?).copied();
+    let detail = |row: &&Json| details.get(&row["id"].as_i64()?).copied();
     let latest: Option<Vec<_>> = records.latest.iter().map(detail).collect();
     Some(Records { latest: latest?, ..records })
 }
@@ -152,7 +152,7 @@ pub(super) fn by_ids<'f>(
     ids: &[i64],
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Option<HashMap<i64, &'f Value>> {
+) -> Option<HashMap<i64, &'f Json>> {
     let mut rows = HashMap::new();
     for chunk in ids.chunks(IDS) {
         let request = Request { operation: "find_audit_by_id", arguments: json!({"id": chunk}), repeatable: true };
@@ -192,15 +192,15 @@ pub(super) fn of_names<'f>(
 }
 
 /// Reads an answer with the latest records and the number of all.
-fn rows(data: &Value) -> Records<'_> {
-    let mut latest: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+fn rows(data: &Json) -> Records<'_> {
+    let mut latest: Vec<&Json> = data["info"].as_array().into_iter().flatten().collect();
     latest.sort_by_key(|row| std::cmp::Reverse(row["id"].as_i64()));
     let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     Records { whole: latest.len() >= count, latest }
 }
 
 /// Says who removed an object: the record, or that none knows it; `None` if that cannot be said.
-pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Value) -> bool, facts: &Facts) -> Option<Changed> {
+pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Json) -> bool, facts: &Facts) -> Option<Changed> {
     let records = trail.as_ref()?;
     match records.latest.iter().find(|record| is_about(record)) {
         Some(record) if record["action"] == "delete" => Some(change_of(record, Deed::Removed, facts)),
@@ -211,7 +211,7 @@ pub(super) fn removal(trail: &Trail<'_>, is_about: impl Fn(&Value) -> bool, fact
 }
 
 /// Returns the change of a record: who did it, and when.
-pub(super) fn change_of(record: &Value, deed: Deed, facts: &Facts) -> Changed {
+pub(super) fn change_of(record: &Json, deed: Deed, facts: &Facts) -> Changed {
     let by = record["user"].as_str().map(str::to_owned);
     Changed {
         deed,
@@ -234,7 +234,7 @@ fn ours(by: Option<&str>, facts: &Facts) -> Option<bool> {
 }
 
 /// Returns who gave a field its live value, as far as records tell.
-pub(super) fn last_change(trail: &Trail<'_>, field: &str, live: &Value, facts: &Facts) -> Option<Changed> {
+pub(super) fn last_change(trail: &Trail<'_>, field: &str, live: &Json, facts: &Facts) -> Option<Changed> {
     let records = trail.as_ref()?;
     let mut after = live;
     for record in &records.latest {
@@ -243,7 +243,7 @@ pub(super) fn last_change(trail: &Trail<'_>, field: &str, live: &Value, facts: &
             Some("update") => {
                 let before = &details["pre_data"][field];
                 if details["update_fields"].get(field).is_some() && before != after {
-                    return Some(Changed { was: Some(before.clone()), ..change_of(record, Deed::Changed, facts) });
+                    return Some(Changed { was: Some(before.to_value()), ..change_of(record, Deed::Changed, facts) });
                 }
                 if details["pre_data"].is_object() {
                     after = before;
@@ -265,8 +265,9 @@ fn with_display(changed: Changed, model: &str, live: &Live, field: &str, facts: 
     let definitions = [read(None).ok(), own];
     let attribute = definitions.iter().flatten().find_map(|definition| definition.get(field));
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let was_display =
-        attribute.zip(changed.was.as_ref()).and_then(|(attribute, was)| attribute.display(None, was, time_zone));
+    let was_display = attribute
+        .zip(changed.was.as_ref())
+        .and_then(|(attribute, was)| attribute.display(None, &was.into(), time_zone));
     Changed { was_display, ..changed }
 }
 
@@ -278,7 +279,7 @@ pub(super) fn creation(trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
 
 /// Returns what a row says of itself: who made it, where that is asked for or nobody changed it since, else who changed
 /// it last, whatever of it.
-pub(super) fn of_row(row: &Value, action: Action, facts: &Facts) -> Changed {
+pub(super) fn of_row(row: &Json, action: Action, facts: &Facts) -> Changed {
     let text = |names: [&str; 2]| names.iter().find_map(|name| row[name].as_str().filter(|text| !text.is_empty()));
     let made_at = text(["bk_created_at", "create_time"]);
     let changed_at = text(["bk_updated_at", "last_time"]);
@@ -301,7 +302,7 @@ pub(super) fn of_row(row: &Value, action: Action, facts: &Facts) -> Changed {
 }
 
 /// The rows of objects by their ids, as they were read for their columns.
-pub(super) type Columns<'f> = Result<HashMap<i64, &'f Value>, LookupError>;
+pub(super) type Columns<'f> = Result<HashMap<i64, &'f Json>, LookupError>;
 
 /// Says of live objects who changed what differs: their records, else their rows, which are read only for those of which
 /// the records do not tell enough.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, FieldPath, Fields, ObservedState},
+    model::{Desired, Ensure, FieldPath, Fields, Json, ObservedState},
     platform::bk_cmdb::{
         attribute::{plain, text},
         lookup::{LookupError, Place},
@@ -86,7 +86,7 @@ pub(super) fn fields<'a, 's>(
 }
 
 /// Reads an id: a whole number above 0.
-pub(super) fn id(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Value>> {
+pub(super) fn id(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Json>> {
     let id = yaml::integer(node, what, diagnostics)?;
     if id > 0 {
         return Some(Located::new(json!(id), node.origin.clone()));
@@ -96,7 +96,7 @@ pub(super) fn id(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>)
 }
 
 /// Reads a name, or an id written as a plain number.
-pub(super) fn name_or_id(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Value>> {
+pub(super) fn name_or_id(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Json>> {
     if matches!(node.typed(), Some(Typed::Int(_))) {
         return id(node, what, diagnostics);
     }
@@ -109,16 +109,17 @@ pub(super) fn name_or_id(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diag
 }
 
 /// Returns a value whose meaning is up to the attribute's type.
-fn declared(node: &Node<'_>) -> Value {
+fn declared(node: &Node<'_>) -> Json {
     match &node.content {
         Content::Scalar(scalar) => match scalar.typed() {
-            Typed::Null => Value::Null,
-            Typed::Text(text) => json!(text),
+            Typed::Null => Json::NULL,
+            Typed::Text(text) => text.into(),
             Typed::Bool(_) | Typed::Int(_) | Typed::BigInt(_) | Typed::Float(_) => plain(&scalar.text),
         },
         Content::Sequence(items) => items.iter().map(declared).collect(),
         Content::Mapping(entries) => {
-            entries.iter().map(|(key, value)| (key.key().to_owned(), declared(value))).collect()
+            let entries = entries.iter().map(|(key, value)| (key.key().to_owned(), declared(value).to_value()));
+            entries.collect::<Value>().into()
         }
     }
 }
@@ -154,13 +155,13 @@ const MATCH: &str = "match.";
 pub(super) fn matched<'d>(
     desired: &'d Desired,
     prefix: &'d str,
-) -> impl Iterator<Item = (&'d str, &'d Located<Value>)> + use<'d> {
+) -> impl Iterator<Item = (&'d str, &'d Located<Json>)> + use<'d> {
     let name = move |key: &'d str| key.strip_prefix(prefix)?.strip_prefix(MATCH);
     desired.locator.iter().filter_map(move |(key, value)| Some((name(key)?, value)))
 }
 
 /// Returns the value of one field among those of [`matched`].
-pub(super) fn matched_field<'d>(desired: &'d Desired, prefix: &str, field: &str) -> Option<&'d Located<Value>> {
+pub(super) fn matched_field<'d>(desired: &'d Desired, prefix: &str, field: &str) -> Option<&'d Located<Json>> {
     let is_it = |key: &str| key.strip_prefix(prefix).and_then(|key| key.strip_prefix(MATCH)) == Some(field);
     desired.locator.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value)
 }
@@ -170,7 +171,7 @@ pub(super) fn matching(
     node: &Node<'_>,
     prefix: &str,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<(Arc<str>, Located<Value>)> {
+) -> Vec<(Arc<str>, Located<Json>)> {
     let Some(section) = Section::open(node, "`match`", diagnostics) else { return Vec::new() };
     if section.node().entries().is_empty() {
         diagnostics.push(Diagnostic::error("M305", "`match` is empty", &node.origin));
@@ -190,7 +191,7 @@ pub(super) fn matching(
 
 /// Returns what the server would refuse in the name of a module or of an instance of a custom layer (contract section
 /// 4.2). Its pattern knows the white space of ASCII alone.
-pub(super) fn name_problem(value: &Value) -> Option<&'static str> {
+pub(super) fn name_problem(value: &Json) -> Option<&'static str> {
     match text(value).map(str::trim) {
         None => Some("has to be a text"),
         Some("") => Some("is empty"),

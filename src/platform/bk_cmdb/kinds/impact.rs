@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::{
-    model::Request,
+    model::{Json, Request},
     platform::bk_cmdb::lookup::{LookupError, check_page, read_rows},
     provider::{Facts, ImpactSet, Observation, Read},
 };
@@ -37,7 +37,7 @@ pub(super) fn modules<'f>(
     facts: &'f Facts,
 ) -> Result<ByTemplate<'f>, LookupError> {
     let mut modules = ByTemplate::new();
-    let mut seen: Vec<&Value> = Vec::new();
+    let mut seen: Vec<&Json> = Vec::new();
     // No templates at all would mean every module of the business.
     while !templates.is_empty() {
         let arguments = json!({"bk_biz_id": business, "bk_service_template_ids": templates,
@@ -121,7 +121,7 @@ struct Count<'a> {
     /// Where the rows lie in an answer.
     list: &'static str,
     /// Returns the name of a row's thing, which differs from that of others.
-    name: &'a dyn Fn(&Value) -> Option<String>,
+    name: &'a dyn Fn(&Json) -> Option<String>,
 }
 
 impl Count<'_> {
@@ -194,7 +194,7 @@ impl Count<'_> {
         limit: usize,
         observation: &mut Observation,
         facts: &'f Facts,
-    ) -> Result<(Vec<&'f Value>, usize), LookupError> {
+    ) -> Result<(Vec<&'f Json>, usize), LookupError> {
         match observation.read((self.request)(modules, json!({"start": start, "limit": limit})), facts) {
             Read::Pending => Err(LookupError::Pending),
             Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),

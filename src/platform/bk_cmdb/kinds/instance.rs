@@ -10,10 +10,7 @@ mod prune;
 mod unique;
 mod unique_keys;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -26,8 +23,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, DisplayKind, Ensure, FieldChange, FieldPath, Live, ObservedState,
-        Refusal, Request, placeholder_of,
+        Action, Call, CreateContext, Desired, DisplayKind, Ensure, FieldChange, FieldPath, Json, Live, LiveFields,
+        ObservedState, Refusal, Request, placeholder_in,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -54,10 +51,6 @@ pub(super) const BUILT_IN: &[(&str, Option<&str>)] = &[
     ("process", Some("ProcessTemplate")),
     ("set", Some("Set")),
 ];
-
-/// Fields of a row that are no attributes of its model.
-static COMMON: LazyLock<[FieldPath; 4]> =
-    LazyLock::new(|| ["bk_inst_id", "bk_obj_id", PARENT, "bk_supplier_account"].map(FieldPath::field));
 
 /// The kind.
 pub(crate) struct Instance;
@@ -131,7 +124,7 @@ impl Kind for Instance {
         let mut by_model: BTreeMap<(&str, Option<String>), Vec<&Desired>> = BTreeMap::new();
         for document in desired {
             by_model
-                .entry((model_of(document), document.locate("business").map(Value::to_string)))
+                .entry((model_of(document), document.locate("business").map(Json::to_string)))
                 .or_default()
                 .push(document);
         }
@@ -168,7 +161,7 @@ impl Kind for Instance {
                     for (desired, id) in group {
                         let observed = rows
                             .row(id)
-                            .map_or_else(ObservedState::absent, |row| ObservedState::Found(live(desired, row, None)));
+                            .map_or_else(ObservedState::absent, |row| ObservedState::Found(live(desired, row)));
                         observation.know(&desired.id, observed);
                     }
                 }
@@ -196,7 +189,7 @@ impl Kind for Instance {
         facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
         let definition = lookup::definition(model_of(desired), &mut Observation::default(), facts).unwrap_or_default();
-        let mut declared: Vec<(&str, &Located<Value>)> =
+        let mut declared: Vec<(&str, &Located<Json>)> =
             desired.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
         if live.is_none() {
             declared.extend(decode_common::matched(desired, "").filter(|(name, _)| desired.field(name).is_none()));
@@ -295,7 +288,7 @@ impl Kind for Instance {
     /// `create_inst` returns the full row; `update_inst` returns nothing.
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
         let made = || answer.get("bk_inst_id").filter(|id| id.is_i64()).cloned();
-        planned.live.map_or_else(made, |live| Some(live.handle.clone()))
+        planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
 }
 
@@ -325,15 +318,14 @@ fn refuse_built_in(model: &str, origin: &Origin, diagnostics: &mut Vec<Diagnosti
 
 /// Returns the live values that people read otherwise than they are stored, by a definition that is read once.
 pub(super) fn displays(live: &Live, definition: &Definition, facts: &Facts) -> BTreeMap<FieldPath, String> {
-    let display = |(path, value): (&FieldPath, &Value)| {
-        Some((path.clone(), shown(definition.get(path.as_str())?, value, facts)?))
-    };
+    let display =
+        |(path, value): (&FieldPath, &Json)| Some((path.clone(), shown(definition.get(path.as_str())?, value, facts)?));
     live.fields.iter().filter_map(display).collect()
 }
 
 /// Returns a live value of an attribute as people read it: an option by its name with the id, a time in the target's
 /// zone; `None` if it is read as it is stored.
-fn shown(attribute: &Attribute, value: &Value, facts: &Facts) -> Option<String> {
+fn shown(attribute: &Attribute, value: &Json, facts: &Facts) -> Option<String> {
     let display = attribute.display(None, value, facts.settings.get("timeZone").map(String::as_str))?;
     let ids = value.as_str().map_or_else(|| value.to_string().replace('"', ""), str::to_owned);
     let is_option = display.kind == DisplayKind::Option;
@@ -342,7 +334,7 @@ fn shown(attribute: &Attribute, value: &Value, facts: &Facts) -> Option<String> 
 
 /// Returns what differs in attributes of a model, in the order of the manifest.
 pub(super) fn attribute_changes(
-    declared: &[(&str, &Located<Value>)],
+    declared: &[(&str, &Located<Json>)],
     live: Option<&Live>,
     definition: &Definition,
     facts: &Facts,
@@ -368,8 +360,8 @@ pub(super) fn attribute_changes(
             Ok(wire) => changes.push(FieldChange {
                 path: FieldPath::field(name),
                 display: attribute.display(live.map(|live| live.field(name)), &wire, time_zone),
-                from: live.map(|live| live.field(name).clone()),
-                to: Some(wire),
+                from: live.map(|live| live.field(name).to_value()),
+                to: Some(wire.to_value()),
                 because: value.origin.clone(),
             }),
         }
@@ -382,7 +374,7 @@ pub(super) fn attribute_changes(
 }
 
 pub(super) fn model_of(desired: &Desired) -> &str {
-    desired.locate("model").and_then(Value::as_str).unwrap_or_default()
+    desired.locate("model").and_then(Json::as_str).unwrap_or_default()
 }
 
 fn wanted_name(desired: &Desired) -> Option<&str> {
@@ -391,9 +383,9 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
 }
 
 /// Returns the key by which a name is unique: in its model, for an instance of a layer below its parent.
-fn claim(desired: &Desired, name: &str, parent: &Value) -> String {
+fn claim(desired: &Desired, name: &str, parent: &Json) -> String {
     let model = model_of(desired);
-    match placeholder_of(parent) {
+    match placeholder_in(parent) {
         Some(made) => format!("the name `{name}` in {model} below {made}"),
         None if lookup::is_layer(parent) => format!("the name `{name}` in {model} below #{parent}"),
         None => format!("the name `{name}` in {model}"),
@@ -403,7 +395,7 @@ fn claim(desired: &Desired, name: &str, parent: &Value) -> String {
 /// Returns what a create sends beside the attributes: the business and the parent.
 fn placed_in(planned: &Planned<'_>) -> impl Iterator<Item = (String, Value)> {
     let context = planned.context.handle().as_object().filter(|_| planned.live.is_none());
-    context.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()))
+    context.into_iter().flatten().map(|(key, value)| (key.to_owned(), value.to_value()))
 }
 
 /// Reads `parent`: the instance that one of a custom layer lies below.
@@ -415,13 +407,8 @@ fn decode_parent(node: &Node<'_>, desired: &mut Desired, diagnostics: &mut Vec<D
     }
 }
 
-/// Returns an instance as a row tells of it. The paths of its fields are shared by all instances of a definition.
-fn live(desired: &Desired, row: &Value, definition: Option<&Definition>) -> Live {
-    let path = |name: &str| match definition.and_then(|definition| definition.get(name)) {
-        Some(attribute) => attribute.path().clone(),
-        None => COMMON.iter().find(|path| **path == *name).cloned().unwrap_or_else(|| FieldPath::field(name)),
-    };
-    let fields = row.as_object().into_iter().flatten().map(|(name, value)| (path(name), value.clone()));
+/// Returns an instance as a row tells of it. It shares the row.
+fn live(desired: &Desired, row: &Json) -> Live {
     let label = format!("{} #{}", model_of(desired), row["bk_inst_id"]);
-    Live::new(row["bk_inst_id"].clone(), label, fields.collect())
+    Live::new(row["bk_inst_id"].clone(), label, LiveFields::of_row(row.clone()))
 }

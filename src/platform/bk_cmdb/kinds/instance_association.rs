@@ -23,7 +23,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, KnownField, Live, ObservedState, Reference,
+        Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live, ObservedState, Reference,
         Request, ResourceId,
     },
     platform::bk_cmdb::lookup::read_rows,
@@ -108,7 +108,7 @@ impl Kind for InstanceAssociation {
                 return observation.step();
             }
         };
-        let definitions: HashMap<&str, &Value> =
+        let definitions: HashMap<&str, &Json> =
             definitions.into_iter().filter_map(|row| Some((row["bk_obj_asst_id"].as_str()?, row))).collect();
         let ends = Ends::of(desired, all, &mut observation, facts);
         let mut groups: BTreeMap<&str, Vec<Wanted<'_>>> = BTreeMap::new();
@@ -116,7 +116,7 @@ impl Kind for InstanceAssociation {
         for document in desired {
             match wanted(document, &definitions, &ends, &mut observation) {
                 Ok(Some(wanted)) => groups.entry(wanted.association).or_default().push(wanted),
-                Ok(None) => open.extend(document.locate("association").and_then(Value::as_str)),
+                Ok(None) => open.extend(document.locate("association").and_then(Json::as_str)),
                 Err(observed) => observation.know(&document.id, observed),
             }
         }
@@ -155,8 +155,11 @@ impl Kind for InstanceAssociation {
                     Ok(rows) => {
                         for (desired, handle) in chunk {
                             let found = rows.iter().any(|row| row["id"] == handle["id"]);
-                            let observed =
-                                if found { ObservedState::Found(links::live(handle)) } else { ObservedState::absent() };
+                            let observed = if found {
+                                ObservedState::Found(links::live((*handle).into()))
+                            } else {
+                                ObservedState::absent()
+                            };
                             observation.know(&desired.id, observed);
                         }
                     }
@@ -189,7 +192,7 @@ impl Kind for InstanceAssociation {
         // Found or to be made, the ends are the same ones: a row never changes.
         let ends = live.map_or(context.handle(), |live| &live.handle);
         let unique_keys =
-            links::unique_keys(desired.locate("association").and_then(Value::as_str).unwrap_or_default(), ends);
+            links::unique_keys(desired.locate("association").and_then(Json::as_str).unwrap_or_default(), ends);
         UniqueKeys { current: if live.is_some() { unique_keys.clone() } else { Vec::new() }, desired: unique_keys }
     }
 
@@ -239,9 +242,9 @@ impl Kind for InstanceAssociation {
     /// `add_instance_association` returns the id of the row and nothing else.
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
         if let Some(live) = planned.live {
-            return Some(live.handle.clone());
+            return Some(live.handle.to_value());
         }
-        let mut handle = planned.context.handle().clone();
+        let mut handle = planned.context.handle().to_value();
         handle["id"] = json!(answer["id"].as_i64()?);
         Some(handle)
     }
@@ -322,7 +325,7 @@ impl Wanted<'_> {
 /// Returns a row with its ends; nothing while an end is not known yet.
 fn wanted<'d>(
     desired: &'d Desired,
-    definitions: &HashMap<&str, &Value>,
+    definitions: &HashMap<&str, &Json>,
     ends: &Ends<'_, 'd>,
     observation: &mut Observation,
 ) -> Result<Option<Wanted<'d>>, ObservedState> {
@@ -352,7 +355,7 @@ fn wanted<'d>(
 }
 
 /// Returns what is wrong with a row whose ends are instances of other models than its association goes between.
-fn direction(desired: &Desired, association: &str, definition: &Value, models: (&str, &str)) -> Option<Diagnostic> {
+fn direction(desired: &Desired, association: &str, definition: &Json, models: (&str, &str)) -> Option<Diagnostic> {
     let text = |key: &str| definition[key].as_str().unwrap_or_default();
     let (from, to) = (text("bk_obj_id"), text("bk_asst_obj_id"));
     if models == (from, to) {

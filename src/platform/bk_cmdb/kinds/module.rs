@@ -9,7 +9,10 @@ mod observe;
 mod prune;
 mod removal;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::LazyLock,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -23,8 +26,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request,
-        placeholder_of, policy::Policy,
+        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Layout, Live, LiveFields,
+        ObservedState, Refusal, Request, placeholder_in, policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -54,6 +57,9 @@ const WANTED: &str = "wanted";
 fn wanted_path(key: &str) -> FieldPath {
     FieldPath::field(WANTED).part(key)
 }
+
+/// The keys of a handle.
+static HANDLE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["business", "module", "set"]));
 
 /// The kind.
 pub(crate) struct Module;
@@ -159,7 +165,7 @@ impl Kind for Module {
                     continue;
                 }
             };
-            let rows: HashMap<i64, &Value> =
+            let rows: HashMap<i64, &Json> =
                 rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
             for (desired, handle) in group {
                 let row = handle["module"].as_i64().and_then(|id| rows.get(&id));
@@ -182,7 +188,7 @@ impl Kind for Module {
         facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
         let definition = own::known(MODEL, own::business(desired, live, facts), facts);
-        let mut declared: Vec<(&str, &Located<Value>)> =
+        let mut declared: Vec<(&str, &Located<Json>)> =
             desired.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
         if live.is_none() && desired.field(NAME).is_none() {
             declared.extend(desired.locator.get("module").map(|name| (NAME, name)));
@@ -210,7 +216,7 @@ impl Kind for Module {
     ) -> UniqueKeys {
         let at = live.map_or(context.handle(), |live| &live.handle);
         let held = live.and_then(|live| live.field(NAME).as_str());
-        let given = desired.locate("module").and_then(Value::as_str);
+        let given = desired.locate("module").and_then(Json::as_str);
         let wanted = wanted_name(desired).or(held).or(given);
         let unique_keys = |name: Option<&str>| name.map(|name| claim(at, name)).into_iter().collect();
         UniqueKeys { current: unique_keys(held), desired: unique_keys(wanted) }
@@ -252,8 +258,8 @@ impl Kind for Module {
 
     /// `create_module` returns the full row; `update_module` returns nothing.
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
-        let made = || answer["bk_module_id"].is_i64().then(|| live(planned.desired, answer).handle);
-        planned.live.map_or_else(made, |live| Some(live.handle.clone()))
+        let made = || answer["bk_module_id"].is_i64().then(|| live(planned.desired, &answer.into()).handle.to_value());
+        planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
 }
 
@@ -263,9 +269,9 @@ fn request(planned: &Planned<'_>) -> Request {
     let mut data: Map<String, Value> = changed.collect();
     let Some(live) = planned.live else {
         // The parent is demanded although the set says it already (contract section 4.2).
-        data.insert("bk_parent_id".to_owned(), planned.context["set"].clone());
+        data.insert("bk_parent_id".to_owned(), planned.context["set"].to_value());
         for key in [TEMPLATE, CATEGORY] {
-            data.extend(planned.context.handle().get(key).map(|id| (key.to_owned(), id.clone())));
+            data.extend(planned.context.handle().get(key).map(|id| (key.to_owned(), id.to_value())));
         }
         let arguments =
             json!({"bk_biz_id": planned.context["business"], "bk_set_id": planned.context["set"], DATA: data});
@@ -322,8 +328,8 @@ fn category_change(desired: &Desired, live: &Live) -> Result<Option<FieldChange>
     }
     Ok(Some(FieldChange {
         path: FieldPath::field(CATEGORY),
-        from: Some(live.field(CATEGORY).clone()),
-        to: Some(wanted.clone()),
+        from: Some(live.field(CATEGORY).to_value()),
+        to: Some(wanted.to_value()),
         display: None,
         because: given.origin.clone(),
     }))
@@ -342,23 +348,22 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
     desired.field(NAME).and_then(text).map(str::trim)
 }
 
-fn claim(handle: &Value, name: &str) -> String {
-    match placeholder_of(&handle["set"]) {
+fn claim(handle: &Json, name: &str) -> String {
+    match placeholder_in(&handle["set"]) {
         Some(made) => format!("the name `{name}` in {made}"),
         None => format!("the name `{name}` in set #{}", handle["set"]),
     }
 }
 
-fn live(desired: &Desired, row: &Value) -> Live {
-    let fields = row.as_object().into_iter().flatten().map(|(name, value)| (FieldPath::field(name), value.clone()));
-    let handle = json!({"business": row["bk_biz_id"], "set": row["bk_set_id"], "module": row["bk_module_id"]});
+fn live(desired: &Desired, row: &Json) -> Live {
+    let handle = HANDLE.object([row["bk_biz_id"].clone(), row["bk_module_id"].clone(), row["bk_set_id"].clone()]);
     let depends_on = vec![sets::label(&row["bk_set_id"])];
-    Live { depends_on, ..Live::new(handle, label(desired, &row["bk_module_id"]), fields.collect()) }
+    Live { depends_on, ..Live::new(handle, label(desired, &row["bk_module_id"]), LiveFields::of_row(row.clone())) }
 }
 
 /// Returns how people tell a module apart that a document means.
-pub(super) fn label(desired: &Desired, id: &Value) -> String {
-    let place = |key: &str| desired.locate(key).and_then(Value::as_str);
+pub(super) fn label(desired: &Desired, id: &Json) -> String {
+    let place = |key: &str| desired.locate(key).and_then(Json::as_str);
     let path: Vec<_> = [place("business"), place("set")].into_iter().flatten().collect();
     format!("{} #{id}", if path.is_empty() { "module".to_owned() } else { path.join("/") })
 }
@@ -370,6 +375,6 @@ pub(super) fn in_sets<'f>(
     fields: &BTreeSet<String>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     observe::modules(business, ids, None, fields, observation, facts)
 }

@@ -32,7 +32,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, KnownField, Live, ObservedState, Request,
+        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live, ObservedState,
+        Request,
     },
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ScopeKey, Step, UniqueKeys},
@@ -153,7 +154,7 @@ impl Kind for ProcessTemplate {
             let ids = group.iter().map(|(_, id)| *id).collect();
             match read::by_ids(business, &ids, &mut observation, facts) {
                 Ok(rows) => {
-                    let rows: HashMap<i64, &Value> =
+                    let rows: HashMap<i64, &Json> =
                         rows.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect();
                     for (desired, id) in group {
                         let observed = rows
@@ -288,10 +289,10 @@ impl Kind for ProcessTemplate {
 
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
         if let Some(live) = planned.live {
-            return Some(live.handle.clone());
+            return Some(live.handle.to_value());
         }
         // `batch_create_proc_template` returns the ids alone.
-        let mut handle = planned.context.handle().clone();
+        let mut handle = planned.context.handle().to_value();
         handle["process"] = json!(answer.get(0)?.as_i64()?);
         Some(handle)
     }
@@ -309,12 +310,12 @@ fn deletion(planned: &Planned<'_>, live: &Live) -> Call {
 
 /// The name that a document gives to its process.
 fn rename(desired: &Desired) -> Option<&str> {
-    desired.field(NAME).and_then(Value::as_str)
+    desired.field(NAME).and_then(Json::as_str)
 }
 
 /// The name that a process has once it is as declared.
 fn wanted_name(desired: &Desired) -> Option<&str> {
-    rename(desired).or_else(|| desired.locate("process").and_then(Value::as_str))
+    rename(desired).or_else(|| desired.locate("process").and_then(Json::as_str))
 }
 
 /// The properties that a document declares anything of.
@@ -326,6 +327,6 @@ fn template_label(id: i64) -> String {
     format!("process template #{id}")
 }
 
-fn claim(handle: &Value, name: &str) -> String {
+fn claim(handle: &Json, name: &str) -> String {
     format!("the name `{name}` in service template #{}", handle["serviceTemplate"])
 }

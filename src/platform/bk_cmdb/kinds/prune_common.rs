@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::decode_common::{business_id, fail_all};
 use crate::{
-    model::{Desired, Live, ObservedState, ResourceId},
+    model::{Desired, Json, Live, ObservedState, ResourceId},
     platform::bk_cmdb::lookup::{Businesses, LookupError},
     provider::{Facts, Observation},
 };
@@ -46,7 +44,7 @@ pub(super) fn meant(
     kind: &str,
     all: &[&Desired],
     facts: &Facts,
-    id: impl Fn(&Desired, &Value) -> Option<i64>,
+    id: impl Fn(&Desired, &Json) -> Option<i64>,
 ) -> BTreeSet<i64> {
     let found = |desired: &&Desired| match facts.observed(&desired.id)? {
         ObservedState::Found(live) => id(desired, &live.handle),

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::Value;
 use smallvec::SmallVec;
 
 use super::{decode_common, instance::NAME};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
-    model::{Desired, Ensure, FieldPath, ObservedState},
+    model::{Desired, Ensure, FieldPath, Json, ObservedState},
     platform::bk_cmdb::{
         attribute::{Definition, text},
         lookup::{Key, Selector},
@@ -34,7 +33,7 @@ impl<'d> ByModel<'d> {
         let mut by_model: HashMap<&str, Vec<_>> = HashMap::new();
         for desired in all.iter().filter(|desired| desired.locate("business").is_none()) {
             for (prefix, path) in PREFIXES {
-                if let Some(model) = desired.locate(path).and_then(Value::as_str) {
+                if let Some(model) = desired.locate(path).and_then(Json::as_str) {
                     by_model.entry(model).or_default().push((*prefix, *desired));
                 }
             }
@@ -73,14 +72,14 @@ impl<'a> Gathered<'a> {
     pub(super) fn before_definition(model: &str, all: &ByModel<'a>) -> Option<Self> {
         let mut gathered = Self::default();
         for (prefix, desired) in all.0.get(model).into_iter().flatten() {
-            if let Some(id) = desired.locate(&format!("{prefix}id")).and_then(Value::as_i64) {
+            if let Some(id) = desired.locate(&format!("{prefix}id")).and_then(Json::as_i64) {
                 gathered.selectors.push(Selector::Id(id));
             } else {
                 let mut matched = decode_common::matched(desired, prefix);
                 let (Some((NAME, name)), None) = (matched.next(), matched.next()) else { return None };
                 let wanted = desired.fields.get(NAME).filter(|_| prefix.is_empty());
                 for name in [Some(name), wanted].into_iter().flatten() {
-                    let name = Value::from(text(&name.value)?.trim());
+                    let name = Json::from(text(&name.value)?.trim());
                     gathered.selectors.push(Selector::fields([(NAME.into(), Key::of(&name))]));
                 }
             }
@@ -147,7 +146,7 @@ pub(super) fn selectors(
     definition: &Definition,
     facts: &Facts,
 ) -> Result<Selectors, Box<Diagnostic>> {
-    if let Some(id) = desired.locate(&format!("{prefix}id")).and_then(Value::as_i64) {
+    if let Some(id) = desired.locate(&format!("{prefix}id")).and_then(Json::as_i64) {
         return Ok([Selector::Id(id)].into_iter().collect());
     }
     let time_zone = facts.settings.get("timeZone").map(String::as_str);

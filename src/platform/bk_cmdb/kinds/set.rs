@@ -20,8 +20,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Refusal, Request,
-        policy::Policy,
+        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Live, LiveFields, ObservedState,
+        Refusal, Request, policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -150,7 +150,7 @@ impl Kind for Set {
             let ids: BTreeSet<_> = group.iter().filter_map(|(_, handle)| handle.as_i64()).collect();
             match observe::by_ids(business, &ids, &observe::fields(&documents), &mut observation, facts) {
                 Ok(rows) => {
-                    let rows: HashMap<i64, &Value> =
+                    let rows: HashMap<i64, &Json> =
                         rows.into_iter().filter_map(|row| Some((row["bk_set_id"].as_i64()?, row))).collect();
                     for (desired, handle) in group {
                         let row = handle.as_i64().and_then(|id| rows.get(&id));
@@ -176,7 +176,7 @@ impl Kind for Set {
         facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
         let definition = own::known(MODEL, own::business(desired, live, facts), facts);
-        let mut declared: Vec<(&str, &Located<Value>)> =
+        let mut declared: Vec<(&str, &Located<Json>)> =
             desired.fields.iter().map(|(path, value)| (path.as_str(), value)).collect();
         if live.is_none() && desired.field(NAME).is_none() {
             declared.extend(desired.locator.get("set").map(|name| (NAME, name)));
@@ -201,7 +201,7 @@ impl Kind for Set {
     ) -> UniqueKeys {
         let parent = live.map_or(&context["parent"], |live| live.field(PARENT));
         let held = live.and_then(|live| live.field(NAME).as_str());
-        let given = desired.locate("set").and_then(Value::as_str);
+        let given = desired.locate("set").and_then(Json::as_str);
         let wanted = wanted_name(desired).or(held).or(given);
         let unique_keys = |name: Option<&str>| name.map(|name| claim(parent, name)).into_iter().collect();
         UniqueKeys { current: unique_keys(held), desired: unique_keys(wanted) }
@@ -243,7 +243,7 @@ impl Kind for Set {
     /// `create_set` returns the full row; `update_set` returns nothing.
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
         let made = || answer.get("bk_set_id").filter(|id| id.is_i64()).cloned();
-        planned.live.map_or_else(made, |live| Some(live.handle.clone()))
+        planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
 }
 
@@ -253,7 +253,7 @@ fn request(planned: &Planned<'_>) -> Request {
     let mut data: Map<String, Value> = changed.collect();
     let Some(live) = planned.live else {
         // Without a custom layer the server checks no parent, and loses a set below a wrong one.
-        data.insert(PARENT.to_owned(), planned.context["parent"].clone());
+        data.insert(PARENT.to_owned(), planned.context["parent"].to_value());
         let arguments = json!({"bk_biz_id": planned.context["business"], DATA: data});
         return Request { operation: "create_set", arguments, repeatable: false };
     };
@@ -282,13 +282,15 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
     desired.field(NAME).and_then(text).map(str::trim)
 }
 
-fn claim(parent: &Value, name: &str) -> String {
+fn claim(parent: &Json, name: &str) -> String {
     format!("the name `{name}` below #{parent}")
 }
 
 /// Returns a set as it is read. Lists of rows leave the business out where it is asked for by the path.
-fn live(business: i64, row: &Value) -> Live {
-    let fields = row.as_object().into_iter().flatten().map(|(name, value)| (FieldPath::field(name), value.clone()));
-    let place = (FieldPath::field("bk_biz_id"), json!(business));
-    Live::new(row["bk_set_id"].clone(), sets::label(&row["bk_set_id"]), fields.chain([place]).collect())
+fn live(business: i64, row: &Json) -> Live {
+    let mut fields = LiveFields::of_row(row.clone());
+    if row["bk_biz_id"] != business {
+        fields.insert(FieldPath::field("bk_biz_id"), business.into());
+    }
+    Live::new(row["bk_set_id"].clone(), sets::label(&row["bk_set_id"]), fields)
 }

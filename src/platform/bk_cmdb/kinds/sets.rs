@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::decode_common::nearest;
 use crate::{
     diagnostic::Diagnostic,
-    model::{CreateContext, Desired, Ensure, ObservedState, Request, ResourceId},
+    model::{CreateContext, Desired, Ensure, Json, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         attribute::text,
         lookup::{Businesses, LookupError, Place, read_rows},
@@ -29,13 +29,13 @@ const BUILT_IN: &[(&str, i64)] = &[("idle pool", 1), ("空闲机池", 1)];
 /// Sets of a business, as they were listed and by name.
 #[derive(Default)]
 pub(super) struct Sets<'f> {
-    pub(super) rows: Vec<&'f Value>,
-    pub(super) by_name: HashMap<&'f str, Vec<&'f Value>>,
+    pub(super) rows: Vec<&'f Json>,
+    pub(super) by_name: HashMap<&'f str, Vec<&'f Json>>,
 }
 
 impl<'f> Sets<'f> {
     /// Returns sets by their names.
-    pub(super) fn of(rows: Vec<&'f Value>) -> Self {
+    pub(super) fn of(rows: Vec<&'f Json>) -> Self {
         let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
         for row in &rows {
             if let Some(name) = row[NAME].as_str() {
@@ -46,7 +46,7 @@ impl<'f> Sets<'f> {
     }
 
     /// Returns the sets of a name: those that are shown by it, else the built-in one that some language calls so.
-    pub(super) fn named(&self, name: &str) -> Vec<&'f Value> {
+    pub(super) fn named(&self, name: &str) -> Vec<&'f Json> {
         if let Some(found) = self.by_name.get(name) {
             return found.clone();
         }
@@ -61,7 +61,7 @@ pub(super) fn built_in(names: &[(&str, i64)], name: &str) -> Option<i64> {
 }
 
 /// Returns true if the server would not change or remove a set: it is built in (code 1101098).
-pub(super) fn is_built_in(row: &Value) -> bool {
+pub(super) fn is_built_in(row: &Json) -> bool {
     row["default"].as_i64().unwrap_or(0) != 0
 }
 
@@ -93,7 +93,7 @@ pub(super) fn read<'f>(
     fields: &BTreeSet<String>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     let arguments = json!({"bk_biz_id": business, "condition": condition, "fields": fields,
         "page": {"start": 0, "limit": 0, "sort": "bk_set_id"}});
     read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
@@ -128,7 +128,7 @@ impl SetRef {
 
 /// Returns the names that a document gives to a set: the one it has, and the one it is to get.
 fn names(desired: &Desired) -> impl Iterator<Item = &str> {
-    let given = desired.locate("set").and_then(Value::as_str);
+    let given = desired.locate("set").and_then(Json::as_str);
     given.into_iter().chain(desired.field(NAME).and_then(text).map(str::trim))
 }
 
@@ -207,6 +207,6 @@ pub(super) fn implicit_dependencies<'d>(some: &[&Desired], all: &[&'d Desired]) 
 }
 
 /// Returns how people tell a set apart. Documents of modules call it the same.
-pub(super) fn label(id: &Value) -> String {
+pub(super) fn label(id: &Json) -> String {
     format!("set #{id}")
 }

@@ -1,6 +1,6 @@
 //! How far lists are read.
 
-use serde_json::Value;
+use crate::model::Json;
 
 use super::LookupError;
 
@@ -16,7 +16,7 @@ pub(in crate::platform::bk_cmdb) fn check_count(count: usize) -> Result<(), Stri
 }
 
 /// Returns an error for a page that shows that a list never ends: it ends like the one before, or is one too many.
-pub(in crate::platform::bk_cmdb) fn check_page(before: &[&Value], page: &[&Value]) -> Result<(), LookupError> {
+pub(in crate::platform::bk_cmdb) fn check_page(before: &[&Json], page: &[&Json]) -> Result<(), LookupError> {
     let repeats = page.last().is_some_and(|last| before.last() == Some(last));
     if repeats || before.len() + page.len() > MOST {
         let why = if repeats { "the server sends the same rows again" } else { "there are more than a million rows" };

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{LookupError, names};
 use crate::{
-    model::{Desired, Request},
+    model::{Desired, Json, Request},
     provider::{Facts, Observation, Read},
 };
 
@@ -37,7 +37,7 @@ impl Businesses {
         facts: &Facts,
     ) -> Result<Self, LookupError> {
         let named: BTreeSet<&str> =
-            all.iter().filter_map(|desired| desired.locate("business").and_then(Value::as_str)).collect();
+            all.iter().filter_map(|desired| desired.locate("business").and_then(Json::as_str)).collect();
         let named: Vec<_> = named.into_iter().collect();
         let mut found = Self::default();
         let mut error = None;
@@ -67,7 +67,7 @@ impl Businesses {
     /// Returns the business that a document points at, by name or id. Asks for the names that exist where none fits.
     pub(in crate::platform::bk_cmdb) fn find(
         &self,
-        given: &Value,
+        given: &Json,
         observation: &mut Observation,
         facts: &Facts,
     ) -> Option<Place> {

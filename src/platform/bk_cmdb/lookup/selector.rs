@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
+use crate::model::{Json, View};
 
 /// The selectors of an instance of a model.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,15 +28,15 @@ impl Selector {
 
 /// A value that finds instances: equal to another where the server takes them for the same.
 #[derive(Debug, Clone)]
-pub(in crate::platform::bk_cmdb) struct Key(Value);
+pub(in crate::platform::bk_cmdb) struct Key(Json);
 
 impl Key {
-    pub(in crate::platform::bk_cmdb) fn of(value: &Value) -> Self {
+    pub(in crate::platform::bk_cmdb) fn of(value: &Json) -> Self {
         Self(value.clone())
     }
 
     /// Returns the value itself.
-    pub(in crate::platform::bk_cmdb) fn value(&self) -> &Value {
+    pub(in crate::platform::bk_cmdb) fn value(&self) -> &Json {
         &self.0
     }
 
@@ -67,32 +67,33 @@ impl Ord for Key {
 
 /// A value of a row, as a [`Key`] that is not copied.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct KeyRef<'v>(pub(super) &'v Value);
+pub(super) struct KeyRef<'v>(pub(super) &'v Json);
 
 impl KeyRef<'_> {
     /// Values of different types differ.
     fn rank(self) -> u8 {
-        match self.0 {
-            Value::Null => 0,
-            Value::Bool(_) => 1,
-            Value::Number(number) if number.is_i64() => 2,
-            Value::Number(_) => 3,
-            Value::String(_) => 4,
-            Value::Array(_) => 5,
-            Value::Object(_) => 6,
+        match self.0.view() {
+            View::Null => 0,
+            View::Bool(_) => 1,
+            View::Number(number) if number.is_i64() => 2,
+            View::Number(_) => 3,
+            View::Text(_) => 4,
+            View::List(_) => 5,
+            View::Object(_) => 6,
         }
     }
 }
 
 impl Ord for KeyRef<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        match (self.0, other.0) {
-            (Value::String(text), Value::String(other)) => text.cmp(other),
-            (Value::Number(number), Value::Number(other)) if number.is_i64() && other.is_i64() => {
+        match (self.0.view(), other.0.view()) {
+            (View::Text(text), View::Text(other)) => text.cmp(other),
+            (View::Number(number), View::Number(other)) if number.is_i64() && other.is_i64() => {
                 number.as_i64().cmp(&other.as_i64())
             }
-            (value, other_value) => {
-                self.rank().cmp(&other.rank()).then_with(|| value.to_string().cmp(&other_value.to_string()))
+            _ => {
+                let by_text = || self.0.to_string().cmp(&other.0.to_string());
+                self.rank().cmp(&other.rank()).then_with(by_text)
             }
         }
     }
@@ -114,24 +115,24 @@ impl Eq for KeyRef<'_> {}
 
 impl Hash for KeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match self.0 {
-            Value::String(text) => text.hash(state),
-            Value::Number(number) if number.is_i64() => number.as_i64().hash(state),
-            other => other.to_string().hash(state),
+        match self.0.view() {
+            View::Text(text) => text.hash(state),
+            View::Number(number) if number.is_i64() => number.as_i64().hash(state),
+            _ => self.0.to_string().hash(state),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn keys_are_equal_where_their_values_are() {
         let check = |value: Value, other: Value, expected: Ordering| {
-            assert_eq!(Key::of(&value).cmp(&Key::of(&other)), expected, "{value} {other}");
+            assert_eq!(Key::of(&(&value).into()).cmp(&Key::of(&(&other).into())), expected, "{value} {other}");
         };
         check(json!("a"), json!("a"), Ordering::Equal);
         check(json!("a"), json!("b"), Ordering::Less);

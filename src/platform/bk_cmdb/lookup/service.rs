@@ -1,10 +1,10 @@
 //! Service templates and categories of a business.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{LookupError, check_page, read_rows};
 use crate::{
-    model::Request,
+    model::{Json, Request},
     provider::{Facts, Observation},
 };
 
@@ -16,7 +16,7 @@ pub(in crate::platform::bk_cmdb) fn service_templates<'f>(
     business: i64,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     let mut all = Vec::new();
     loop {
         let page = json!({"start": all.len(), "limit": TEMPLATES, "sort": "id"});
@@ -37,7 +37,7 @@ pub(in crate::platform::bk_cmdb) fn service_categories<'f>(
     business: i64,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     let arguments = json!({"bk_biz_id": business});
     let request = Request { operation: "list_service_category", arguments, repeatable: true };
     read_rows(request, "info", observation, facts)
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_server_that_repeats_its_page_is_not_asked_for_ever() {
-        let rows: Vec<Value> = (0..TEMPLATES).map(|id| json!({"id": id})).collect();
+        let rows: Vec<_> = (0..TEMPLATES).map(|id| json!({"id": id})).collect();
         let mut facts = Facts::new(Freshness::Replica, HashMap::new());
         let mut asked = 0;
         let error = loop {

@@ -1,10 +1,10 @@
 //! All instances of a model.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{LookupError, PAGE, check_page};
 use crate::{
-    model::Request,
+    model::{Json, Request},
     provider::{Facts, Observation, Read},
 };
 
@@ -15,7 +15,7 @@ pub(in crate::platform::bk_cmdb) fn all_instances<'f>(
     fields: &[&str],
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     let mut all = Vec::new();
     loop {
         let page = json!({"start": all.len(), "limit": PAGE, "sort": "bk_inst_id"});
@@ -38,7 +38,7 @@ pub(in crate::platform::bk_cmdb) fn all_instances<'f>(
             Read::Pending => return Err(LookupError::Pending),
             Read::Failed(refusal) => return Err(LookupError::Failed(refusal.to_string())),
             Read::Value(data) => {
-                let rows: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+                let rows: Vec<&Json> = data["info"].as_array().into_iter().flatten().collect();
                 check_page(&all, &rows)?;
                 all.extend(&rows);
                 // What has no count ends with a short page.

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::{BUSINESS, MODEL};
 use crate::{
-    model::{Refusal, Request},
+    model::{Json, Refusal, Request},
     platform::bk_cmdb::{api::AGAIN, attribute::is_history, lookup::check_count},
     provider::{
         Facts, Observation, Read,
-        scope::{ScopeRows, only},
+        scope::{ScopeRows, only_read},
     },
 };
 
@@ -143,7 +143,7 @@ fn list_of<'f>(
     arguments: Value,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Option<Vec<&'f Value>>, Refusal> {
+) -> Result<Option<Vec<&'f Json>>, Refusal> {
     match observation.read(Request { arguments, ..scope.clone() }, facts) {
         Read::Pending => Ok(None),
         Read::Failed(refusal) => Err(refusal.clone()),
@@ -163,7 +163,7 @@ enum Reading<'f> {
     /// Answers are missing.
     Pending,
     /// All rows.
-    ScopeRows(Vec<&'f Value>),
+    ScopeRows(Vec<&'f Json>),
     /// Rows came or went meanwhile, so that some may lie on no page.
     Moved,
 }
@@ -172,7 +172,7 @@ enum Reading<'f> {
 /// of the others.
 fn steady<'f>(
     mut read: impl FnMut(&dyn Fn(Value) -> Value) -> Result<Reading<'f>, Refusal>,
-) -> Result<Option<Vec<&'f Value>>, Refusal> {
+) -> Result<Option<Vec<&'f Json>>, Refusal> {
     for round in 0..ROUNDS {
         let marked = |mut arguments: Value| {
             if round > 0 {
@@ -200,16 +200,16 @@ fn pages<'f>(
     most: usize,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Option<Vec<&'f Value>>, Refusal> {
+) -> Result<Option<Vec<&'f Json>>, Refusal> {
     steady(|marked| {
-        let mut all: Vec<&Value> = Vec::new();
+        let mut all: Vec<&Json> = Vec::new();
         loop {
             let mut arguments = marked(arguments.clone());
             arguments["page"] = json!({"start": all.len().saturating_sub(1), "limit": most, "sort": key});
             let (rows, count) = match observation.read(Request { arguments, ..scope.clone() }, facts) {
                 Read::Pending => return Ok(Reading::Pending),
                 Read::Failed(refusal) => return Err(refusal.clone()),
-                Read::Value(data) => (data["info"].as_array().map(Vec::as_slice).unwrap_or_default(), &data["count"]),
+                Read::Value(data) => (data["info"].items(), &data["count"]),
             };
             let is_full = rows.len() == most;
             let added = match all.last() {
@@ -240,7 +240,7 @@ fn things<'f>(
     scope: &Request,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Option<Vec<&'f Value>>, Refusal> {
+) -> Result<Option<Vec<&'f Json>>, Refusal> {
     let list = if scope.operation == "find_host_topo_relation" { "data" } else { "info" };
     let keys = keys(scope.operation).unwrap_or_default();
     steady(|marked| {
@@ -266,7 +266,7 @@ fn things<'f>(
             return Ok(Reading::Pending);
         }
         // No order is promised, so rows may lie on two pages, and others on none.
-        let distinct: HashSet<String> = all.iter().map(|row| only(row, keys).to_string()).collect();
+        let distinct: HashSet<String> = all.iter().map(|row| only_read(row, keys).to_string()).collect();
         Ok(if distinct.len() == count { Reading::ScopeRows(all) } else { Reading::Moved })
     })
 }
@@ -279,7 +279,7 @@ fn of_templates<'f>(
     needs: &[Arc<ScopeRows>],
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Option<Vec<&'f Value>>, Refusal> {
+) -> Result<Option<Vec<&'f Json>>, Refusal> {
     let mut all = Some(Vec::new());
     for template in needs.iter().flat_map(|templates| templates.rows()) {
         let arguments = json!({BUSINESS: scope.arguments[BUSINESS], key: template["id"]});
@@ -292,8 +292,8 @@ fn of_templates<'f>(
 }
 
 /// Returns rows with what kinds read of them: their history and what else there is stay behind.
-fn kept(operation: &str, rows: &[&Value], needs: &[Arc<ScopeRows>]) -> Vec<Value> {
-    let declared = |row: &'_ Value| row["bk_property_id"].as_str().filter(|_| !is_history(row)).map(str::to_owned);
+fn kept(operation: &str, rows: &[&Json], needs: &[Arc<ScopeRows>]) -> Vec<Value> {
+    let declared = |row: &Value| row["bk_property_id"].as_str().filter(|_| !is_history(&row.into())).map(str::to_owned);
     let attributes: Vec<String> = needs.iter().flat_map(|definition| definition.rows()).filter_map(declared).collect();
     let attributes = || attributes.iter().map(String::as_str);
     let keys: BTreeSet<&str> = match keys(operation) {
@@ -303,6 +303,6 @@ fn kept(operation: &str, rows: &[&Value], needs: &[Arc<ScopeRows>]) -> Vec<Value
         None => attributes().chain(INSTANCE.iter().copied()).collect(),
     };
     let keys: Vec<&str> = keys.into_iter().collect();
-    let rows = rows.iter().map(|row| only(row, &keys));
+    let rows = rows.iter().map(|row| only_read(row, &keys));
     if operation == "list_service_instance_detail" { rows.map(row_ids).collect() } else { rows.collect() }
 }

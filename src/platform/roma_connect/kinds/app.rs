@@ -10,7 +10,10 @@ mod observed;
 mod prune;
 mod read;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::LazyLock,
+};
 
 use serde_json::{Value, json};
 
@@ -18,8 +21,8 @@ use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Live, Locator, ObservedState,
-        Request, ResourceId,
+        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, Layout, Live, LiveFields,
+        Locator, ObservedState, Request, ResourceId,
     },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
@@ -32,6 +35,11 @@ const NAME: usize = 256;
 const REMARK: usize = 255;
 /// The fields that an update sends.
 const FIELDS: &[&str] = &["name", "remark", "favorite"];
+
+/// The keys of a handle.
+static HANDLE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["app", "instance"]));
+/// The fields of a live app.
+static LIVE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["favorite", "name", "remark"]));
 
 /// The kind.
 pub(crate) struct App;
@@ -138,7 +146,7 @@ impl Kind for App {
         for (desired, handle) in objects {
             let text = |key: &str| handle[key].as_str().unwrap_or_default();
             let observed = if member::is_members(desired) {
-                member::read(handle, &mut observation, facts)
+                member::read(&(*handle).into(), &mut observation, facts)
             } else {
                 match read::show(text("instance"), text("app"), &mut observation, facts) {
                     Ok(None) => None,
@@ -178,8 +186,8 @@ impl Kind for App {
             .filter(|(name, value)| live.is_none_or(|live| !same(&value.value, live.field(name))))
             .map(|(name, value)| FieldChange {
                 path: FieldPath::field(name),
-                from: live.map(|live| live.field(name).clone()),
-                to: Some(value.value.clone()),
+                from: live.map(|live| live.field(name).to_value()),
+                to: Some(value.value.to_value()),
                 display: None,
                 because: value.origin.clone(),
             })
@@ -232,16 +240,16 @@ impl Kind for App {
             let change = |name: &str| planned.change.fields.iter().find(|field| field.path == name)?.to.clone();
             let mut arguments = json!({});
             for name in FIELDS {
-                if let Some(value) = change(name).or_else(|| Some(planned.live?.field(name).clone())) {
+                if let Some(value) = change(name).or_else(|| Some(planned.live?.field(name).to_value())) {
                     arguments[name] = value;
                 }
             }
             let request = if let Some(live) = planned.live {
-                arguments["instance_id"] = live.handle["instance"].clone();
-                arguments["app_id"] = live.handle["app"].clone();
+                arguments["instance_id"] = live.handle["instance"].to_value();
+                arguments["app_id"] = live.handle["app"].to_value();
                 Request { operation: "UpdateRomaApp", arguments, repeatable: true }
             } else {
-                arguments["instance_id"] = planned.context["instance"].clone();
+                arguments["instance_id"] = planned.context["instance"].to_value();
                 Request { operation: "CreateRomaApp", arguments, repeatable: false }
             };
             Call { request, target: planned.desired.target.clone(), serves: vec![planned.desired.id.clone()] }
@@ -263,7 +271,7 @@ impl Kind for App {
 
     fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
         if let Some(live) = planned.live {
-            return Some(live.handle.clone());
+            return Some(live.handle.to_value());
         }
         answer["id"].as_str().map(|id| json!({"instance": planned.context["instance"], "app": id}))
     }
@@ -272,10 +280,10 @@ impl Kind for App {
     fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
         answer["id"].as_str()?;
         if member::is_members(desired) {
-            return member::live(json!({"app": answer["id"]}), answer);
+            return member::live(json!({"app": answer["id"]}).into(), &answer.into());
         }
         let is_whole = answer["name"].is_string() && answer["favorite"].is_boolean();
-        is_whole.then(|| live("", answer))
+        is_whole.then(|| live("", &answer.into()))
     }
 
     fn suppressed(&self, field: &FieldChange) -> Option<&'static str> {
@@ -285,7 +293,7 @@ impl Kind for App {
 }
 
 /// A blank at the end of a text means nothing where the server keeps one.
-fn same(declared: &Value, live: &Value) -> bool {
+fn same(declared: &Json, live: &Json) -> bool {
     match (declared.as_str(), live.as_str()) {
         (Some(declared), Some(live)) => declared.trim_end() == live.trim_end(),
         _ => declared == live,
@@ -362,15 +370,15 @@ fn is_chinese(letter: char) -> bool {
 }
 
 fn instance_of<'a>(desired: &'a Desired, facts: &'a Facts) -> Option<&'a str> {
-    desired.locate("instance").and_then(Value::as_str).or_else(|| facts.settings.get("instanceId").map(String::as_str))
+    desired.locate("instance").and_then(Json::as_str).or_else(|| facts.settings.get("instanceId").map(String::as_str))
 }
 
 /// The name that an app is to have: the declared one, else the one it has.
 fn wanted_name<'a>(desired: &'a Desired, live: Option<&'a Live>) -> Option<&'a str> {
-    let declared = desired.field("name").and_then(Value::as_str);
+    let declared = desired.field("name").and_then(Json::as_str);
     declared.or_else(|| match live {
         Some(live) => live.field("name").as_str(),
-        None => desired.locate("app").and_then(Value::as_str),
+        None => desired.locate("app").and_then(Json::as_str),
     })
 }
 
@@ -378,13 +386,10 @@ fn claim(instance: Option<&str>, name: &str) -> String {
     format!("the name `{name}` in the instance {}", instance.unwrap_or_default())
 }
 
-fn live(instance: &str, app: &Value) -> Live {
+fn live(instance: &str, app: &Json) -> Live {
     let remark = app["remark"].as_str().unwrap_or_default();
-    let fields = [
-        (FieldPath::field("name"), app["name"].clone()),
-        (FieldPath::field("remark"), json!(remark)),
-        (FieldPath::field("favorite"), json!(app["favorite"].as_bool().unwrap_or(false))),
-    ];
+    let favorite = app["favorite"].as_bool().unwrap_or(false);
+    let fields = LIVE.object([favorite.into(), app["name"].clone(), remark.into()]);
     let label = format!("app {}", app["id"].as_str().unwrap_or_default());
-    Live::new(json!({"instance": instance, "app": app["id"]}), label, fields.into_iter().collect())
+    Live::new(HANDLE.object([app["id"].clone(), instance.into()]), label, LiveFields::of_row(fields))
 }

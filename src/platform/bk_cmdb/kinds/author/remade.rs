@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
+use crate::model::Json;
+
 use super::{Subject, Trail, by_ids, of_names, ours};
 use crate::provider::{Facts, Observation};
 
@@ -38,14 +40,14 @@ pub(super) fn remade(
     let Some(container) = namesakes.container else { return Some(pairs.iter().map(|(id, ..)| *id).collect()) };
     let ids: BTreeSet<i64> = pairs.iter().filter_map(|(_, _, removal)| removal["id"].as_i64()).collect();
     let details = by_ids(&ids.into_iter().collect::<Vec<_>>(), observation, facts)?;
-    let is_there = |record: &Value, removal: &Value| shares(container, record, removal, &details);
+    let is_there = |record: &Json, removal: &Json| shares(container, record, removal, &details);
     Some(pairs.iter().filter(|(_, record, removal)| is_there(record, removal)).map(|(id, ..)| *id).collect())
 }
 
 /// Returns the record of the creation of an object that nobody changed in the name of the target's own account.
-fn foreign<'f>(trail: &Trail<'f>, facts: &Facts) -> Option<&'f Value> {
+fn foreign<'f>(trail: &Trail<'f>, facts: &Facts) -> Option<&'f Json> {
     let records = &trail.as_ref()?.latest;
-    let is_ours = |record: &&Value| ours(record["user"].as_str(), facts) == Some(true);
+    let is_ours = |record: &&Json| ours(record["user"].as_str(), facts) == Some(true);
     if records.iter().any(is_ours) {
         return None;
     }
@@ -53,7 +55,7 @@ fn foreign<'f>(trail: &Trail<'f>, facts: &Facts) -> Option<&'f Value> {
 }
 
 /// Returns true if a record tells that another object of the name was removed before one was made.
-fn is_before(removal: &Value, id: i64, creation: &Value) -> bool {
+fn is_before(removal: &Json, id: i64, creation: &Json) -> bool {
     removal["action"] == "delete"
         && removal["resource_name"] == creation["resource_name"]
         && removal["resource_id"].as_i64().is_some_and(|removed| removed != id)
@@ -61,7 +63,7 @@ fn is_before(removal: &Value, id: i64, creation: &Value) -> bool {
 }
 
 /// Returns true if an object was made in the container that the removed one was in.
-fn shares(container: &str, creation: &Value, removal: &Value, details: &HashMap<i64, &Value>) -> bool {
+fn shares(container: &str, creation: &Json, removal: &Json, details: &HashMap<i64, &Json>) -> bool {
     let removal = removal["id"].as_i64().and_then(|id| details.get(&id));
     let was = removal.map(|removal| &removal["operation_detail"]["details"]["pre_data"][container]);
     was.is_some_and(|was| *was == creation["operation_detail"]["details"]["cur_data"][container])
@@ -73,11 +75,11 @@ mod tests {
 
     #[test]
     fn a_removal_before_the_creation_of_another_of_the_name() {
-        let creation = json!({"id": 5, "action": "create", "resource_id": 2, "resource_name": "a"});
+        let creation = json!({"id": 5, "action": "create", "resource_id": 2, "resource_name": "a"}).into();
         let check = |change: Value, expected: bool| {
             let mut removal = json!({"id": 4, "action": "delete", "resource_id": 1, "resource_name": "a"});
             removal.as_object_mut().expect("an object").extend(change.as_object().cloned().unwrap_or_default());
-            assert_eq!(is_before(&removal, 2, &creation), expected, "{removal}");
+            assert_eq!(is_before(&(&removal).into(), 2, &creation), expected, "{removal}");
         };
         check(json!({}), true);
         check(json!({"id": 6}), false);
@@ -89,13 +91,13 @@ mod tests {
 
     #[test]
     fn of_namesakes_those_in_the_same_container_count() {
-        let creation = json!({"operation_detail": {"details": {"cur_data": {"bk_set_id": 11}}}});
+        let creation = json!({"operation_detail": {"details": {"cur_data": {"bk_set_id": 11}}}}).into();
         let check = |set: Value, expected: bool| {
-            let removal = json!({"id": 4, "operation_detail": {"details": {"pre_data": {"bk_set_id": set}}}});
+            let removal = json!({"id": 4, "operation_detail": {"details": {"pre_data": {"bk_set_id": set}}}}).into();
             assert_eq!(shares("bk_set_id", &creation, &removal, &HashMap::from([(4, &removal)])), expected, "{set}");
         };
         check(json!(11), true);
         check(json!(12), false);
-        assert!(!shares("bk_set_id", &creation, &json!({"id": 4}), &HashMap::new()));
+        assert!(!shares("bk_set_id", &creation, &json!({"id": 4}).into(), &HashMap::new()));
     }
 }

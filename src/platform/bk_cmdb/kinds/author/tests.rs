@@ -14,16 +14,17 @@ fn told_in_short(told: Option<Changed>) -> Value {
 }
 
 /// A record of the user `by`: what was stored before, and what was sent.
-fn update(by: &str, before: &Value, sent: &Value) -> Value {
+fn update(by: &str, before: &Value, sent: &Value) -> Json {
     json!({"action": "update", "user": by, "operation_time": "2026-11-20 14:02:03",
         "operation_detail": {"details": {"pre_data": before, "cur_data": null, "update_fields": sent}}})
+    .into()
 }
 
 #[test]
 fn the_last_record_that_changed_a_field() {
-    let check = |records: &[Value], whole: bool, live: Value, expected: Value| {
+    let check = |records: &[Json], whole: bool, live: Value, expected: Value| {
         let records = Records { latest: records.iter().collect(), whole };
-        let told = told_in_short(last_change(&Some(records), "a", &live, &facts()));
+        let told = told_in_short(last_change(&Some(records), "a", &live.into(), &facts()));
         assert_eq!(told, expected);
     };
     let zoe = update("zoe", &json!({"a": 1, "b": 1}), &json!({"a": 2}));
@@ -35,19 +36,21 @@ fn the_last_record_that_changed_a_field() {
     // Away and back again: the last one counts.
     let back = update("admin", &json!({"a": 2}), &json!({"a": 1}));
     check(&[back, zoe.clone()], true, json!(1), json!(["changed", "admin", "audit", true, 2]));
-    let made = json!({"action": "create", "user": "zoe", "operation_time": "2026-11-19 00:00:00"});
+    let made = json!({"action": "create", "user": "zoe", "operation_time": "2026-11-19 00:00:00"}).into();
     let of_b = update("admin", &json!({"a": 1, "b": 1}), &json!({"b": 2}));
     check(&[of_b.clone(), made], true, json!(1), json!(["made", "zoe", "audit", false, null]));
     check(std::slice::from_ref(&of_b), true, json!(1), json!(["kept", null, "audit", null, null]));
     check(&[of_b], false, json!(1), json!(["earlier", null, "audit", null, null]));
     check(&[], true, json!(1), Value::Null);
-    assert_eq!(last_change(&None, "a", &json!(1), &facts()), None);
+    assert_eq!(last_change(&None, "a", &1.into(), &facts()), None);
 }
 
 #[test]
 fn a_removal_is_the_last_that_is_known_of_a_name() {
-    let record = |action: &str, by: &str, name: &str| json!({"action": action, "user": by, "resource_name": name});
-    let check = |records: &[Value], whole: bool, expected: Value| {
+    let record = |action: &str, by: &str, name: &str| -> Json {
+        json!({"action": action, "user": by, "resource_name": name}).into()
+    };
+    let check = |records: &[Json], whole: bool, expected: Value| {
         let trail = Some(Records { latest: records.iter().collect(), whole });
         let told = removal(&trail, |record| record["resource_name"] == "a", &facts());
         assert_eq!(told_in_short(told), expected, "{records:?}");
@@ -65,7 +68,7 @@ fn a_removal_is_the_last_that_is_known_of_a_name() {
 #[test]
 fn a_row_tells_what_it_can() {
     let check = |row: Value, action: Action, expected: Value| {
-        assert_eq!(told_in_short(Some(of_row(&row, action, &facts()))), expected, "{row}");
+        assert_eq!(told_in_short(Some(of_row(&(&row).into(), action, &facts()))), expected, "{row}");
     };
     let (early, late) = ("2026-11-19T00:00:00Z", "2026-11-20T00:00:00.5Z");
     let row = json!({"bk_created_by": "admin", "bk_created_at": early, "bk_updated_by": "zoe", "bk_updated_at": late});

@@ -1,10 +1,8 @@
 //! Instances against the definition of their model.
 
-use serde_json::Value;
-
 use super::{attribute_changes, model_of, observe, parent};
 use crate::{
-    model::Desired,
+    model::{Desired, Json},
     platform::bk_cmdb::{
         kinds::{decode_common::observed_after, select_instances},
         lookup,
@@ -15,7 +13,7 @@ use crate::{
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
     let mut observation = Observation::default();
     for document in desired {
-        let business = if document.locate("business").is_some_and(Value::is_string) {
+        let business = if document.locate("business").is_some_and(Json::is_string) {
             observe::business_of(&[document], all, facts, &mut observation).map(|_| ())
         } else {
             Ok(())

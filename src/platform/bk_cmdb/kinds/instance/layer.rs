@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    model::{Desired, Request, Undeletable},
+    model::{Desired, Json, Request, Undeletable},
     platform::bk_cmdb::{
         kinds::impact,
         lookup::{self, LookupError, PARENT, Selector, read_rows},
@@ -130,14 +130,14 @@ fn child(model: &str, observation: &mut Observation, facts: &Facts) -> Result<Op
 }
 
 /// Returns true if an association between models is one of the topology.
-pub(super) fn is_main_line(row: &Value) -> bool {
+pub(super) fn is_main_line(row: &Json) -> bool {
     row["bk_asst_id"] == "bk_mainline"
         || row["bk_obj_asst_id"].as_str().is_some_and(|name| name.contains("_bk_mainline_"))
 }
 
 /// Returns why an instance of a layer is not removed; `None` if it can be. `below` is `None` if it is unknown.
 pub(super) fn undeletable(desired: &Desired, below: Option<&Below>) -> Option<Undeletable> {
-    let agreed = desired.locate(CASCADE) == Some(&json!(true));
+    let agreed = desired.locate(CASCADE).is_some_and(|cascade| *cascade == true);
     let Some(below) = below else {
         let reason = "what lies below it goes with it, and could not be counted".to_owned();
         return (!agreed)

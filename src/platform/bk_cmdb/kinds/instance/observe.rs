@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     NAME, claim, layer, live,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     diff::identity::{self, Assigned},
-    model::{CreateContext, Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request, ResourceId},
+    model::{CreateContext, Desired, Ensure, FieldPath, Json, KeyConflict, Live, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{business_id, matched_field, observed_after},
@@ -171,14 +171,16 @@ fn assign(
                 Some(row) => match &holds {
                     Ok(holds) => {
                         let holds = holds.get(id).cloned().unwrap_or_default();
-                        let mut live = Live { key_conflicts, holds, ..live(desired, row, Some(group.definition)) };
+                        let mut live = Live { key_conflicts, holds, ..live(desired, row) };
                         if desired.ensure == Ensure::Absent && is_layer(&row[PARENT]) {
                             live.undeletable =
                                 layer::undeletable(desired, below.as_ref().ok().and_then(|all| all.get(id)));
                         }
                         let keys = taken.as_ref().ok().and_then(|(_, conflicts)| conflicts.fields.get(id));
                         for (field, value) in keys.into_iter().flatten() {
-                            live.fields.entry(FieldPath::field(field)).or_insert_with(|| value.clone());
+                            if live.fields.get(field).is_none() {
+                                live.fields.insert(FieldPath::field(field), value.clone());
+                            }
                         }
                         parent::refused_name(desired, row).unwrap_or(ObservedState::Found(live))
                     }
@@ -205,7 +207,7 @@ pub(super) fn associations(
     let mut holds: HashMap<i64, Vec<String>> = HashMap::new();
     let mut pending = false;
     for chunk in ids.chunks(PAGE) {
-        let mut seen: Vec<&Value> = Vec::new();
+        let mut seen: Vec<&Json> = Vec::new();
         loop {
             // Both ends in one question; it has no count, so a full page may have another behind it.
             let end = |object: &str, instance: &str| {
@@ -238,7 +240,7 @@ pub(super) fn associations(
                 }
                 Read::Failed(refusal) => return Err(LookupError::Failed(refusal.to_string())),
                 Read::Value(data) => {
-                    let rows: Vec<&Value> = data["info"].as_array().into_iter().flatten().collect();
+                    let rows: Vec<&Json> = data["info"].as_array().into_iter().flatten().collect();
                     let full = rows.len() == PAGE;
                     (rows, full)
                 }
@@ -280,7 +282,7 @@ fn taken_names<'d>(
             renamed.push((*desired, own, name));
         }
     }
-    let by_name = |name: &str| Selector::fields([(NAME.into(), Key::of(&json!(name)))]);
+    let by_name = |name: &str| Selector::fields([(NAME.into(), Key::of(&name.into()))]);
     // Only names that the first reads did not look for need another read.
     let asked: BTreeSet<Selector> = renamed
         .iter()
@@ -295,7 +297,7 @@ fn taken_names<'d>(
             Some(id) => rows.row(id).map(|row| &row[PARENT]),
             None => contexts.get(&desired.id).and_then(|context| context.as_ref().ok()).map(|context| &context[PARENT]),
         };
-        let parent = parent.unwrap_or(&Value::Null);
+        let parent = parent.unwrap_or(&Json::NULL);
         let holders: BTreeSet<_> = rows.find(&pick).into_iter().chain(more.find(&pick)).collect();
         let key_conflicts = holders.into_iter().filter(|id| Some(*id) != own);
         let key_conflicts = key_conflicts.filter(|id| parent::shares_names(parent, *id, &[rows, &more]));

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{layer, model_of, wanted_name};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::Assigned,
-    model::{CreateContext, Desired, Ensure, ObservedState, Request, ResourceId, placeholder_of},
+    model::{CreateContext, Desired, Ensure, Json, ObservedState, Request, ResourceId, placeholder_in},
     platform::bk_cmdb::{
         kinds::{decode_common, select_instances},
         lookup::{self, LookupError, PARENT, Rows, Selector, is_layer, read_rows},
@@ -39,7 +39,7 @@ pub(super) struct Parents<'d> {
 
 impl Parents<'_> {
     /// Returns true if an instance may be the one of a document: it lies below the parent that the document names.
-    pub(super) fn fit(&self, desired: &Desired, row: Option<&Value>) -> bool {
+    pub(super) fn fit(&self, desired: &Desired, row: Option<&Json>) -> bool {
         match self.known.get(&desired.id) {
             None => true,
             Some(Parent::Id(id)) => row.is_some_and(|row| row[PARENT] == json!(id)),
@@ -94,7 +94,7 @@ pub(super) fn problem(desired: &Desired, above: Option<&str>, all: &[&Desired]) 
                     .find(|other| other.id.kind == desired.id.kind && &*other.id.key == key)
                     .map(|other| model_of(other))
             };
-            let parent = desired.locate("parent.model").and_then(Value::as_str).or_else(referred)?;
+            let parent = desired.locate("parent.model").and_then(Json::as_str).or_else(referred)?;
             let message = format!("the parent of a `{model}` is an instance of `{above}`, not of `{parent}`");
             if parent == above { None } else { said("P156", message, origin) }
         }
@@ -198,7 +198,7 @@ fn resolve(
     let origin = given(desired).unwrap_or(&desired.origin);
     let wrong = |code, message: String| Diagnostic::error(code, message, origin);
     let impossible = |problem: Diagnostic| Some(ObservedState::Impossible(Box::new(problem)));
-    let selectors = if let Some(name) = desired.locate("parent.ref").and_then(Value::as_str) {
+    let selectors = if let Some(name) = desired.locate("parent.ref").and_then(Json::as_str) {
         let Some(document) = all.iter().find(|other| other.id.kind == desired.id.kind && &*other.id.key == name) else {
             let message = format!("Instance/{name} lies on another target, or its document cannot be used");
             return Err(impossible(wrong("P120", message)));
@@ -297,13 +297,13 @@ pub(super) fn contexts<'d>(
 }
 
 /// Returns true if two instances of a model may not have one name: those of a layer only where they share a parent.
-pub(super) fn shares_names(parent: &Value, holder: i64, rows: &[&Rows<'_>]) -> bool {
-    let of_holder = rows.iter().find_map(|rows| rows.row(holder)).map_or(&Value::Null, |row| &row[PARENT]);
-    (placeholder_of(parent).is_none() && !is_layer(parent)) || parent == of_holder
+pub(super) fn shares_names(parent: &Json, holder: i64, rows: &[&Rows<'_>]) -> bool {
+    let of_holder = rows.iter().find_map(|rows| rows.row(holder)).map_or(&Json::NULL, |row| &row[PARENT]);
+    (placeholder_in(parent).is_none() && !is_layer(parent)) || parent == of_holder
 }
 
 /// Returns why an instance that is there cannot get its declared name; `None` if it can.
-pub(super) fn refused_name(desired: &Desired, row: &Value) -> Option<ObservedState> {
+pub(super) fn refused_name(desired: &Desired, row: &Json) -> Option<ObservedState> {
     let is_new = wanted_name(desired).is_some_and(|name| row[super::NAME] != name);
     let problem = misnamed(desired).filter(|_| is_new && desired.ensure != Ensure::Absent && is_layer(&row[PARENT]))?;
     Some(ObservedState::Impossible(Box::new(problem)))

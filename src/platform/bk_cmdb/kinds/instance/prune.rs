@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{NAME, live, model_of, observe};
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, Live, ObservedState},
+    model::{Desired, Ensure, Json, Live, ObservedState},
     platform::bk_cmdb::{
         kinds::{
             decode_common::observed_after,
@@ -50,7 +50,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
 fn surplus(
     scope: &Desired,
     all: &[&Desired],
-    ends: &[(&Value, &Value)],
+    ends: &[(&Json, &Json)],
     facts: &Facts,
     observation: &mut Observation,
 ) -> Result<Vec<(Desired, Live)>, Option<ObservedState>> {
@@ -83,14 +83,10 @@ fn surplus(
     let going: BTreeSet<i64> = rows.iter().filter_map(|row| row["bk_inst_id"].as_i64()).collect();
     let going: BTreeSet<i64> = going.difference(&kept).copied().collect();
     let holds = observe::associations(model, &going, observation, facts).map_err(in_trouble)?;
-    let goes = |row: &&&Value| row["bk_inst_id"].as_i64().is_some_and(|id| going.contains(&id));
+    let goes = |row: &&&Json| row["bk_inst_id"].as_i64().is_some_and(|id| going.contains(&id));
     let surplus = rows.iter().filter(goes).map(|row| {
         let id = row["bk_inst_id"].as_i64().unwrap_or_default();
-        pruned(
-            scope,
-            NAME,
-            Live { holds: holds.get(&id).cloned().unwrap_or_default(), ..live(scope, row, Some(&definition)) },
-        )
+        pruned(scope, NAME, Live { holds: holds.get(&id).cloned().unwrap_or_default(), ..live(scope, row) })
     });
     Ok(surplus.collect())
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::NAME;
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, Request},
+    model::{Desired, Ensure, Json, Request},
     platform::bk_cmdb::{attribute::Definition, kinds::decode_common, lookup::LookupError},
     provider::{Facts, Observation, Read},
     source::Origin,
@@ -96,8 +96,8 @@ fn matched(desired: &Desired) -> BTreeSet<&str> {
 }
 
 /// The fields of each rule. A rule with something else among its keys does not help here.
-fn keys<'f>(rules: &Value, definition: &'f Definition) -> Vec<BTreeSet<&'f str>> {
-    let field = |key: &Value| {
+fn keys<'f>(rules: &Json, definition: &'f Definition) -> Vec<BTreeSet<&'f str>> {
+    let field = |key: &Json| {
         let id = key["key_id"].as_i64().filter(|_| key["key_kind"] == "property")?;
         definition.iter().find(|(_, attribute)| attribute.id() == Some(id)).map(|(name, _)| &**name)
     };

@@ -8,12 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
-
 use super::{NAME, unique};
 use crate::{
     diff::identity::Assigned,
-    model::{Desired, Ensure, FieldPath, KeyConflict, Live, ResourceId},
+    model::{Desired, Ensure, FieldPath, Json, KeyConflict, Live, ResourceId},
     platform::bk_cmdb::{
         attribute::Definition,
         kinds::decode_common::matched_field,
@@ -37,7 +35,7 @@ pub(super) struct Conflicts<'d> {
     /// Keys that documents want and that other instances hold.
     pub(super) key_conflicts: HashMap<&'d ResourceId, Vec<KeyConflict>>,
     /// Fields of unique keys, by instance.
-    pub(super) fields: HashMap<i64, BTreeMap<String, Value>>,
+    pub(super) fields: HashMap<i64, BTreeMap<String, Json>>,
 }
 
 /// The instances of one model that documents were assigned to.
@@ -107,8 +105,8 @@ pub(super) fn conflicts<'d>(
 /// Returns the documents whose instances change, with those instances and the fields that differ.
 fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desired, Option<i64>, Vec<&'d str>)> {
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let differs = |desired: &'d Desired, row: &Value| -> Vec<&'d str> {
-        let differs = |(path, value): &(&'d FieldPath, &crate::source::Located<Value>)| {
+    let differs = |desired: &'d Desired, row: &Json| -> Vec<&'d str> {
+        let differs = |(path, value): &(&'d FieldPath, &crate::source::Located<Json>)| {
             let name = path.as_str();
             let attribute = group.definition.get(name);
             attribute.is_some_and(|attribute| {
@@ -140,13 +138,7 @@ fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desire
 }
 
 /// Returns the value that a field of an instance will have; `None` if it is not known.
-fn value(
-    desired: &Desired,
-    field: &str,
-    live: Option<&Value>,
-    definition: &Definition,
-    facts: &Facts,
-) -> Option<Value> {
+fn value(desired: &Desired, field: &str, live: Option<&Json>, definition: &Definition, facts: &Facts) -> Option<Json> {
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
     let given = desired.fields.get(field).or_else(|| {
         let matched = matched_field(desired, "", field);
@@ -160,7 +152,7 @@ fn value(
 }
 
 /// Returns a key of a rule; `None` if one of its fields holds neither text nor a number.
-fn key(rule: &BTreeSet<&str>, value: impl Fn(&str) -> Option<Value>) -> Option<Fields> {
+fn key(rule: &BTreeSet<&str>, value: impl Fn(&str) -> Option<Json>) -> Option<Fields> {
     // The name alone is everybody's key.
     if rule.iter().eq([&NAME]) {
         return None;
@@ -175,9 +167,9 @@ fn key(rule: &BTreeSet<&str>, value: impl Fn(&str) -> Option<Value>) -> Option<F
 
 /// Says a key in words.
 fn claim(model: &str, key: &[(Arc<str>, Key)]) -> String {
-    let parts = key.iter().map(|(field, key)| match key.value() {
-        Value::String(text) => format!("{field} `{text}`"),
-        other => format!("{field} `{other}`"),
+    let parts = key.iter().map(|(field, key)| match key.value().as_str() {
+        Some(text) => format!("{field} `{text}`"),
+        None => format!("{field} `{}`", key.value()),
     });
     format!("the {} in {model}", parts.collect::<Vec<_>>().join(" with "))
 }

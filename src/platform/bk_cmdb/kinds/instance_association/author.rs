@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     model::{
-        Action,
+        Action, Json,
         author::{Changed, Deed, Source},
     },
     platform::bk_cmdb::kinds::author::{self, Subject, Trail},
@@ -41,14 +41,14 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     Step::Done(authors)
 }
 
-fn ends<'p>(planned: &Planned<'p>) -> &'p Value {
+fn ends<'p>(planned: &Planned<'p>) -> &'p Json {
     planned.live.map_or(planned.context.handle(), |live| &live.handle)
 }
 
 fn last_change(planned: &Planned<'_>, trail: &Trail<'_>, facts: &Facts) -> Option<Changed> {
     let ends = ends(planned);
     let association = planned.desired.locate("association")?;
-    let is_about = |record: &&&Value| {
+    let is_about = |record: &&&Json| {
         let detail = &record["operation_detail"];
         detail["asst_id"] == *association
             && detail["src_obj_id"] == ends["model"]

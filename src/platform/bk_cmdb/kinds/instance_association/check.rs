@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::direction;
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Request},
+    model::{Desired, Json, Request},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, no_model},
@@ -25,7 +25,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     let arguments = json!({"condition": {"bk_obj_asst_id": {"$in": names}}});
     let request = Request { operation: "find_object_association", arguments, repeatable: true };
     let rows = read_rows(request, "", &mut observation, facts);
-    let definitions: Result<HashMap<&str, &Value>, _> =
+    let definitions: Result<HashMap<&str, &Json>, _> =
         rows.map(|rows| rows.into_iter().filter_map(|row| Some((row["bk_obj_asst_id"].as_str()?, row))).collect());
     let instances: HashMap<&str, &Desired> = all
         .iter()
@@ -84,7 +84,7 @@ fn end<'d>(
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<Option<&'d str>, Fault> {
-    if let Some(name) = desired.locate(&format!("{prefix}ref")).and_then(Value::as_str) {
+    if let Some(name) = desired.locate(&format!("{prefix}ref")).and_then(Json::as_str) {
         return Ok(instances.get(name).map(|document| model_of(document)));
     }
     let Some(given) = desired.locator.get(&*format!("{prefix}model")) else { return Ok(None) };

@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{CreateContext, Desired, Ensure, ObservedState, ResourceId},
+    model::{CreateContext, Desired, Ensure, Json, ObservedState, ResourceId},
     platform::bk_cmdb::{
         attribute::Definition,
         kinds::{
@@ -128,7 +128,7 @@ impl<'f, 'd> Ends<'f, 'd> {
         let models: BTreeSet<&str> = desired
             .iter()
             .flat_map(|desired| {
-                ["source.model", "target.model"].map(|path| desired.locate(path).and_then(Value::as_str))
+                ["source.model", "target.model"].map(|path| desired.locate(path).and_then(Json::as_str))
             })
             .flatten()
             .filter(|model| BUILT_IN.iter().all(|(name, _)| name != model))
@@ -174,9 +174,9 @@ impl<'f, 'd> Ends<'f, 'd> {
             };
             return self.of_document(document);
         }
-        let model = desired.locate(&path("model")).and_then(Value::as_str).unwrap_or_default();
+        let model = desired.locate(&path("model")).and_then(Json::as_str).unwrap_or_default();
         let Some(known) = self.models.get(model) else {
-            let id = desired.locate(&path("id")).and_then(Value::as_i64).unwrap_or_default();
+            let id = desired.locate(&path("id")).and_then(Json::as_i64).unwrap_or_default();
             return Ok(Some((model, End::Id(id))));
         };
         let place = desired.locator.iter().find(|(path, _)| path.starts_with(prefix));

@@ -1,16 +1,25 @@
 //! The rows that are there, and what the mapping of an association (1:1, 1:n, n:n) allows beside them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::LazyLock,
+};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Wanted, ends::End};
 use crate::{
     diagnostic::Diagnostic,
-    model::{ARROW, CreateContext, Desired, Ensure, KeyConflict, Live, LiveFields, ObservedState, Request},
+    model::{
+        ARROW, CreateContext, Desired, Ensure, Json, KeyConflict, Layout, Live, LiveFields, ObservedState, Request,
+    },
     platform::bk_cmdb::lookup::{LookupError, Selector, check_page, instances, read_rows},
     provider::{Facts, Observation, Read},
 };
+
+/// The keys of a handle.
+static HANDLE: LazyLock<Layout> =
+    LazyLock::new(|| Layout::new(&["id", "mapping", "model", "source", "target", "targetModel"]));
 
 /// Most values of one `in`, and most rows of one page.
 pub(super) const PAGE: usize = 500;
@@ -22,7 +31,7 @@ pub(super) fn rows<'f>(
     among: Option<(&str, &[i64])>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     let mut found = Vec::new();
     loop {
         let request = search(model, association, among, found.len());
@@ -88,7 +97,7 @@ struct Association<'a> {
 }
 
 impl<'a> Association<'a> {
-    fn of(definition: &'a Value) -> Self {
+    fn of(definition: &'a Json) -> Self {
         let text = |key: &str| definition[key].as_str().unwrap_or_default();
         let mapping = definition["mapping"].as_str().unwrap_or("n:n");
         Self {
@@ -134,7 +143,7 @@ impl<'a> Association<'a> {
         if let (End::Id(source), End::Id(target)) = (&wanted.source, &wanted.target)
             && let Some(id) = links.ids.get(&(*source, *target))
         {
-            return ObservedState::Found(live(&self.handle(*source, *target, *id)));
+            return ObservedState::Found(live(self.handle(*source, *target, *id)));
         }
         let labels = [(&wanted.source, self.source_model), (&wanted.target, self.target_model)];
         let mut context = CreateContext::new(json!({"model": self.source_model, "targetModel": self.target_model,
@@ -150,9 +159,9 @@ impl<'a> Association<'a> {
         ObservedState::Absent { nearest: Vec::new(), key_conflicts, context }
     }
 
-    fn handle(&self, source: i64, target: i64, id: i64) -> Value {
-        json!({"id": id, "source": source, "target": target, "model": self.source_model,
-            "targetModel": self.target_model, "mapping": self.mapping})
+    fn handle(&self, source: i64, target: i64, id: i64) -> Json {
+        let [mapping, model, target_model] = [self.mapping, self.source_model, self.target_model].map(Json::from);
+        HANDLE.object([id.into(), mapping, model, source.into(), target.into(), target_model])
     }
 
     /// Returns the live rows that documents with `mode: exact` ask to remove: other rows of their sources, and rows by
@@ -182,14 +191,14 @@ impl<'a> Association<'a> {
                 origin: mode.map_or(&wanted.desired.origin, |mode| &mode.origin).clone(),
                 ..wanted.desired.clone()
             };
-            surplus.push((desired, live(&self.handle(*source, *target, *id))));
+            surplus.push((desired, live(self.handle(*source, *target, *id))));
         }
         surplus
     }
 }
 
 /// Returns what a row alone can have, in words, by the mapping in its handle or context.
-pub(super) fn unique_keys(association: &str, ends: &Value) -> Vec<String> {
+pub(super) fn unique_keys(association: &str, ends: &Json) -> Vec<String> {
     let target = || format!("the target {} #{} of `{association}`", text(&ends["targetModel"]), text(&ends["target"]));
     let source = || format!("the source {} #{} of `{association}`", text(&ends["model"]), text(&ends["source"]));
     match ends["mapping"].as_str() {
@@ -199,7 +208,7 @@ pub(super) fn unique_keys(association: &str, ends: &Value) -> Vec<String> {
     }
 }
 
-fn text(value: &Value) -> String {
+fn text(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
@@ -208,12 +217,12 @@ fn label(id: i64) -> String {
 }
 
 /// Returns a live row of a handle.
-pub(super) fn live(handle: &Value) -> Live {
+pub(super) fn live(handle: Json) -> Live {
     let end = |model: &str, id: &str| format!("{} #{}", text(&handle[model]), handle[id]);
     let label = label(handle["id"].as_i64().unwrap_or_default());
     Live {
         depends_on: vec![end("model", "source"), end("targetModel", "target")],
-        ..Live::new(handle.clone(), label, LiveFields::new())
+        ..Live::new(handle, label, LiveFields::new())
     }
 }
 
@@ -253,22 +262,22 @@ pub(super) fn name_ends<'l>(
 }
 
 /// Returns model, id and name of both ends of a row.
-fn ends_with_ids(handle: &Value) -> Vec<(String, i64, &'static str)> {
+fn ends_with_ids(handle: &Json) -> Vec<(String, i64, &'static str)> {
     let ends = [("model", "source"), ("targetModel", "target")];
     ends.into_iter().filter_map(|(model, end)| Some((text(&handle[model]), handle[end].as_i64()?, end))).collect()
 }
 
 /// Reads all rows of an association.
-pub(super) fn all(definition: &Value, observation: &mut Observation, facts: &Facts) -> Result<Vec<Live>, LookupError> {
+pub(super) fn all(definition: &Json, observation: &mut Observation, facts: &Facts) -> Result<Vec<Live>, LookupError> {
     let association = Association::of(definition);
     let rows = rows(association.source_model, Some(association.name), None, observation, facts)?;
-    let row = |row: &&Value| ends_of(row).map(|(id, (source, target))| live(&association.handle(source, target, id)));
+    let row = |row: &&Json| ends_of(row).map(|(id, (source, target))| live(association.handle(source, target, id)));
     Ok(rows.iter().filter_map(row).collect())
 }
 
 /// Says of the rows of one association which are there and which can be made.
 pub(super) fn observe_links(
-    definition: &Value,
+    definition: &Json,
     group: &[Wanted<'_>],
     observation: &mut Observation,
     facts: &Facts,
@@ -343,6 +352,6 @@ fn known<'a>(ends: impl Iterator<Item = &'a End>) -> Vec<i64> {
     ids.into_iter().collect()
 }
 
-fn ends_of(row: &Value) -> Option<(i64, (i64, i64))> {
+fn ends_of(row: &Json) -> Option<(i64, (i64, i64))> {
     Some((row["id"].as_i64()?, (row["bk_inst_id"].as_i64()?, row["bk_asst_inst_id"].as_i64()?)))
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::links;
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Live, ObservedState, Request},
+    model::{Desired, Json, Live, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
             decode_common::fail_all,
@@ -23,7 +23,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
     let names: BTreeSet<&str> = scopes.iter().filter_map(|scope| scope.locate("association")?.as_str()).collect();
     let arguments = json!({"condition": {"bk_obj_asst_id": {"$in": names}}});
     let request = Request { operation: "find_object_association", arguments, repeatable: true };
-    let definitions: HashMap<&str, &Value> = match read_rows(request, "", &mut observation, facts) {
+    let definitions: HashMap<&str, &Json> = match read_rows(request, "", &mut observation, facts) {
         Ok(rows) => rows.into_iter().filter_map(|row| Some((row["bk_obj_asst_id"].as_str()?, row))).collect(),
         Err(error) => {
             fail_all(&error, scopes, &mut observation);
@@ -32,7 +32,7 @@ pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Obs
     };
     let kept = meant("InstanceAssociation", all, facts, |_, handle| handle["id"].as_i64());
     for scope in scopes {
-        let name = scope.locate("association").and_then(Value::as_str).unwrap_or_default();
+        let name = scope.locate("association").and_then(Json::as_str).unwrap_or_default();
         let refused = |code: &'static str, message: String| {
             ObservedState::Impossible(Box::new(Diagnostic::error(code, message, &scope.origin)))
         };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{observe, wanted_name};
 use crate::{
-    model::{Action, author::Changed},
+    model::{Action, Json, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
         kinds::author::{self, Namesakes, Subject},
@@ -54,7 +54,7 @@ fn removed(business: i64, group: &[Planned<'_>], observation: &mut Observation, 
         .filter(|planned| planned.change.action == Action::Create)
         .filter_map(|planned| {
             let name =
-                planned.desired.locate("module").and_then(Value::as_str).or_else(|| wanted_name(planned.desired))?;
+                planned.desired.locate("module").and_then(Json::as_str).or_else(|| wanted_name(planned.desired))?;
             Some((planned, name))
         })
         .collect();
@@ -65,7 +65,7 @@ fn removed(business: i64, group: &[Planned<'_>], observation: &mut Observation, 
     let Some(details) = author::by_ids(&ids, observation, facts) else { return authors };
     let records = author::with_details(records, &details);
     for (planned, name) in missing {
-        let is_about = |record: &Value| {
+        let is_about = |record: &Json| {
             let details = &record["operation_detail"]["details"];
             // What was just made has no row before.
             let row = if details["pre_data"].is_object() { &details["pre_data"] } else { &details["cur_data"] };

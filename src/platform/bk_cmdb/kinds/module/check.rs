@@ -1,11 +1,9 @@
 //! Modules against the definition of their model, their business, set, service template and category.
 
-use serde_json::Value;
-
 use super::{MODEL, attribute_changes, observe};
 use crate::{
     diagnostic::Diagnostic,
-    model::Desired,
+    model::{Desired, Json},
     platform::bk_cmdb::{
         attribute::Definition,
         kinds::{
@@ -61,7 +59,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
 /// those that the model lacks: they may be that business's own.
 fn problems(desired: &Desired, definition: Option<&Definition>, common: &Definition, facts: &Facts) -> Vec<Diagnostic> {
     let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
-    let declared: Vec<(&str, &Located<Value>)> =
+    let declared: Vec<(&str, &Located<Json>)> =
         declared.filter(|(name, _)| definition.is_some() || common.contains_key(*name)).collect();
     attribute_changes(&declared, None, definition.unwrap_or(common), facts).err().unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     MODEL, NAME, TEMPLATE, attribute_changes, is_sent, live,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, FieldChange, Live, ObservedState, Request},
+    model::{Desired, Ensure, FieldChange, Json, Live, ObservedState, Request},
     platform::bk_cmdb::{attribute::Definition, kinds::own},
     provider::{Facts, Observation},
     source::Located,
@@ -21,13 +21,13 @@ use crate::{
 /// tell refuses the change itself.
 pub(super) fn ask<'m>(
     business: i64,
-    modules: impl Iterator<Item = (&'m Desired, Option<&'m Value>)>,
+    modules: impl Iterator<Item = (&'m Desired, Option<&'m Json>)>,
     services: &Services<'_>,
     observation: &mut Observation,
     facts: &Facts,
 ) {
     let definition = own::known(MODEL, Some(business), facts);
-    let template = |desired: &Desired, row: Option<&Value>| match row {
+    let template = |desired: &Desired, row: Option<&Json>| match row {
         Some(row) => row[TEMPLATE].as_i64(),
         None => resolve(desired, services).ok()?.into_iter().find(|(key, _)| *key == TEMPLATE).map(|(_, id)| id),
     };
@@ -44,9 +44,9 @@ pub(super) fn ask<'m>(
 }
 
 /// Returns true if a document changes an attribute beside the name.
-fn changes_more(desired: &Desired, row: Option<&Value>, definition: &Definition, facts: &Facts) -> bool {
+fn changes_more(desired: &Desired, row: Option<&Json>, definition: &Definition, facts: &Facts) -> bool {
     let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
-    let declared: Vec<(&str, &Located<Value>)> = declared.filter(|(name, _)| *name != NAME).collect();
+    let declared: Vec<(&str, &Located<Json>)> = declared.filter(|(name, _)| *name != NAME).collect();
     let live = row.map(|row| live(desired, row));
     attribute_changes(&declared, live.as_ref(), definition, facts)
         .is_ok_and(|changes| changes.iter().any(|change| row.is_none() || is_sent(desired, change)))
@@ -78,7 +78,7 @@ pub(super) fn problems(
     let problem = |change: &FieldChange| {
         let attribute = definition.get(change.path.as_str())?;
         let value = fixed.get(&attribute.id()?)?;
-        let is_same = change.to.as_ref().is_some_and(|to| attribute.same(to, value, time_zone));
+        let is_same = change.to.as_ref().is_some_and(|to| attribute.same(&to.into(), value, time_zone));
         let path = &change.path;
         let (message, hint) = match live {
             None if is_same => return None,
@@ -107,7 +107,7 @@ pub(super) fn problems(
 }
 
 /// Returns the values that a service template fixes by the ids of their attributes, as far as they were read.
-fn values(business: i64, template: i64, facts: &Facts) -> BTreeMap<i64, &Value> {
+fn values(business: i64, template: i64, facts: &Facts) -> BTreeMap<i64, &Json> {
     let answer = facts.answer(&request(business, template)).and_then(|answer| answer.as_ref().ok());
     let rows = answer.and_then(|answer| answer["attributes"].as_array()).into_iter().flatten();
     rows.filter_map(|row| Some((row["bk_attribute_id"].as_i64()?, &row["bk_property_value"]))).collect()

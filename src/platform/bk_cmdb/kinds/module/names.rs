@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::Value;
+use crate::model::Json;
 
 use super::NAME;
 use crate::platform::bk_cmdb::kinds::sets::built_in;
@@ -18,14 +18,14 @@ pub(super) fn is_built_in(name: &str) -> bool {
 
 /// Modules of a business that were found, by id, and by set and name.
 pub(super) struct Modules<'f> {
-    pub(super) rows: BTreeMap<i64, &'f Value>,
+    pub(super) rows: BTreeMap<i64, &'f Json>,
     by_name: HashMap<(i64, &'f str), Vec<i64>>,
 }
 
 impl<'f> Modules<'f> {
     /// Returns modules by their ids and names.
-    pub(super) fn of(found: impl Iterator<Item = &'f Value>) -> Self {
-        let rows: BTreeMap<i64, &Value> = found.filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
+    pub(super) fn of(found: impl Iterator<Item = &'f Json>) -> Self {
+        let rows: BTreeMap<i64, &Json> = found.filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
         let mut by_name: HashMap<(i64, &str), Vec<i64>> = HashMap::new();
         for (id, row) in &rows {
             if let Some(key) = row["bk_set_id"].as_i64().zip(row[NAME].as_str()) {
@@ -42,7 +42,7 @@ impl<'f> Modules<'f> {
             return found.clone();
         }
         let Some(flag) = built_in(BUILT_IN_MODULES, name) else { return Vec::new() };
-        let is_meant = |row: &Value| row["bk_set_id"] == set && row["default"] == flag;
+        let is_meant = |row: &Json| row["bk_set_id"] == set && row["default"] == flag;
         self.rows.iter().filter(|(_, row)| is_meant(row)).map(|(id, _)| *id).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     CATEGORY, NAME, TEMPLATE, claim, fixed, live,
@@ -12,14 +12,14 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState, Request, Undeletable},
+    model::{CreateContext, Desired, Ensure, Json, KeyConflict, Live, ObservedState, Request, Undeletable, View},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, nearest},
             select_instances,
             sets::{self, SetRef, Sets, set_of, sets},
         },
-        lookup::{LookupError, names, read_rows, service_categories, service_templates},
+        lookup::{LookupError, read_rows, service_categories, service_templates},
     },
     provider::{Facts, Observation},
 };
@@ -82,12 +82,12 @@ pub(super) fn business(
     let rows = &modules_found.rows;
     // A set that is yet to be made has no modules.
     let named = |set: &SetRef, name: &str| set.id().map(|set| modules_found.named(set, name)).unwrap_or_default();
-    let candidates = business_id.iter().map(|(desired, set)| match desired.locate("module") {
-        Some(Value::Number(id)) => {
+    let candidates = business_id.iter().map(|(desired, set)| match desired.locate("module").map(Json::view) {
+        Some(View::Number(id)) => {
             let id = id.as_i64().filter(|id| rows.get(id).is_some_and(|row| row["bk_set_id"].as_i64() == set.id()));
             id.into_iter().collect()
         }
-        Some(Value::String(name)) => {
+        Some(View::Text(name)) => {
             let mut found = named(set, name);
             found.extend(wanted_name(desired).map(|name| named(set, name)).unwrap_or_default());
             found
@@ -181,7 +181,7 @@ fn names_by_set<'f>(
 pub(super) fn found(desired: &Desired, mut live: Live, services: &Services<'_>) -> ObservedState {
     match resolve(desired, services) {
         Ok(wanted) => {
-            live.fields.extend(wanted.into_iter().map(|(key, id)| (wanted_path(key), json!(id))));
+            live.fields.extend(wanted.into_iter().map(|(key, id)| (wanted_path(key), id.into())));
             ObservedState::Found(live)
         }
         Err(problem) => ObservedState::Impossible(problem),
@@ -196,7 +196,7 @@ pub(super) fn modules<'f>(
     fields: &BTreeSet<String>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     if sets.is_empty() || names.is_some_and(BTreeSet::is_empty) {
         return Ok(Vec::new());
     }
@@ -215,7 +215,7 @@ pub(super) fn by_ids<'f>(
     fields: &BTreeSet<String>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut rows = Ok(Vec::new());
     for chunk in ids.chunks(IDS) {
@@ -237,8 +237,8 @@ fn label(id: i64) -> String {
 /// The service templates and categories of a business, as far as documents name them.
 #[derive(Default)]
 pub(super) struct Services<'f> {
-    templates: Vec<&'f Value>,
-    categories: Vec<&'f Value>,
+    templates: Vec<&'f Json>,
+    categories: Vec<&'f Json>,
 }
 
 impl<'f> Services<'f> {
@@ -269,9 +269,9 @@ pub(super) fn resolve(desired: &Desired, services: &Services<'_>) -> Result<Vec<
     let mut found = Vec::new();
     for (key, field, what, rows) in kinds {
         let Some(given) = desired.locator.get(key) else { continue };
-        let fits = |row: &&&Value| match &given.value {
-            Value::String(name) => row["name"].as_str() == Some(name),
-            id => row["id"] == *id,
+        let fits = |row: &&&Json| match given.value.as_str() {
+            Some(name) => row["name"] == name,
+            None => row["id"] == given.value,
         };
         let mut fitting = rows.iter().filter(fits);
         let said = |message: String| Box::new(Diagnostic::error("P111", message, &given.origin));
@@ -279,10 +279,10 @@ pub(super) fn resolve(desired: &Desired, services: &Services<'_>) -> Result<Vec<
             (Some(id), None) => found.push((field, id)),
             (Some(_), Some(_)) => return Err(said(format!("several fit the {what} {}; give the id", given.value))),
             (None, _) => {
-                let all = Value::Array(rows.iter().map(|row| (*row).clone()).collect());
+                let names: Vec<_> = rows.iter().filter_map(|row| row["name"].as_str().map(str::to_owned)).collect();
                 let wanted = given.value.as_str().unwrap_or_default();
                 let diagnostic = *said(format!("there is no {what} {}", given.value));
-                return Err(Box::new(nearest(diagnostic, wanted, &names(&all, "name"))));
+                return Err(Box::new(nearest(diagnostic, wanted, &names)));
             }
         }
     }
@@ -303,7 +303,7 @@ fn origin(
     }
     let mut context = CreateContext::new(json!({"business": business}));
     set.put("set", &mut context);
-    context.depends_on.extend(set.id().map(|id| sets::label(&json!(id))));
+    context.depends_on.extend(set.id().map(|id| sets::label(&id.into())));
     let resolved = resolve(desired, services)?;
     for (key, id) in &resolved {
         context.set(key, json!(id));

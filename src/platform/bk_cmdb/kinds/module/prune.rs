@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::{NAME, live, observe, removal};
 use crate::{
-    model::{Desired, Live},
+    model::{Desired, Json, Live},
     platform::bk_cmdb::{
         kinds::{
             prune_common::{in_businesses, meant, pruned},
@@ -32,13 +30,13 @@ fn search(
     let sets = sets::sets(business, &[scope], observation, facts)?;
     let Some(set) = sets::set_of(scope, &sets, &[], observation, facts).and_then(|set| set.id()) else { return Ok(()) };
     let rows = observe::modules(business, &[set].into(), None, &observe::fields(&[scope]), observation, facts)?;
-    let goes = |row: &&Value| {
+    let goes = |row: &&Json| {
         let is_there = row["bk_set_id"].as_i64() == Some(set) && row["bk_biz_id"].as_i64() == Some(business);
         // Nobody may remove a built-in one.
         let is_ours = row["default"].as_i64() == Some(0);
         is_there && is_ours && row["bk_module_id"].as_i64().is_some_and(|id| !kept.contains(&id))
     };
-    let rows: Vec<&Value> = rows.into_iter().filter(goes).collect();
+    let rows: Vec<&Json> = rows.into_iter().filter(goes).collect();
     let going = rows.iter().filter_map(|row| row["bk_module_id"].as_i64()).collect();
     let hosts = removal::hosts(business, &going, observation, facts)?;
     for row in rows {

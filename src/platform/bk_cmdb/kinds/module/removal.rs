@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use crate::{
     diff::identity::Assigned,
-    model::{Desired, Ensure, Undeletable},
+    model::{Desired, Ensure, Json, Undeletable},
     platform::bk_cmdb::{kinds::impact, lookup::LookupError},
     provider::{Facts, ImpactSet, Observation},
 };
@@ -37,7 +35,7 @@ pub(super) fn hosts(
 }
 
 /// Returns why a module is not removed; `None` if it can be.
-pub(super) fn undeletable(row: &Value, hosts: &BTreeMap<i64, ImpactSet>) -> Option<Undeletable> {
+pub(super) fn undeletable(row: &Json, hosts: &BTreeMap<i64, ImpactSet>) -> Option<Undeletable> {
     if !matches!(row["default"].as_i64(), None | Some(0 | 4)) {
         let reason = "it is a built-in module, which the server never removes".to_owned();
         return Some(Undeletable { reason, hint: "leave it out" });

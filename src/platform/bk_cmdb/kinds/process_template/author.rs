@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::read::by_ids;
 use crate::{
-    model::{Action, Request, author::Changed},
+    model::{Action, Json, Request, author::Changed},
     platform::bk_cmdb::kinds::author,
     provider::{Authors, Facts, Observation, Planned, Step},
 };
@@ -20,7 +20,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     for (_, place) in live().filter(|(_, place)| row_of(place, facts).is_none()) {
         unread.entry(place.business).or_default().insert(place.process);
     }
-    let mut rows: BTreeMap<i64, &Value> = BTreeMap::new();
+    let mut rows: BTreeMap<i64, &Json> = BTreeMap::new();
     for (business, ids) in &unread {
         let found = by_ids(*business, ids, &mut observation, facts).unwrap_or_default();
         rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))));
@@ -50,7 +50,7 @@ fn location(planned: &Planned<'_>) -> Option<Location> {
 }
 
 /// The row as the list of its service template had it, which was read where the process is named.
-fn row_of<'f>(place: &Location, facts: &'f Facts) -> Option<&'f Value> {
+fn row_of<'f>(place: &Location, facts: &'f Facts) -> Option<&'f Json> {
     let arguments = json!({"bk_biz_id": place.business, "service_template_id": place.template});
     let request = Request { operation: "list_proc_template", arguments, repeatable: true };
     let rows = facts.answer(&request)?.as_ref().ok()?;

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::{find::template_of, rows};
 use crate::{
-    model::Desired,
+    model::{Desired, Json},
     platform::bk_cmdb::{
         kinds::decode_common::{business_id, fail_all},
         lookup::{Businesses, service_templates},
@@ -35,7 +33,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         }
     }
     for (business, group) in by_business {
-        let by_name = group.iter().any(|desired| desired.locate("serviceTemplate").is_some_and(Value::is_string));
+        let by_name = group.iter().any(|desired| desired.locate("serviceTemplate").is_some_and(Json::is_string));
         let templates = if by_name { service_templates(business, &mut observation, facts) } else { Ok(Vec::new()) };
         match templates {
             Ok(templates) => {

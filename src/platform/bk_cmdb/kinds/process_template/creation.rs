@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Call, Desired, FieldChange, FieldPath, Live, LiveFields, Request},
+    model::{Call, Desired, FieldChange, FieldPath, Json, Live, LiveFields, Request},
     provider::Planned,
     source::Located,
 };
@@ -31,10 +31,10 @@ pub(super) fn changes(desired: &Desired) -> Result<Vec<FieldChange>, Vec<Diagnos
         let hint = format!("add `{FUNCTION}: NAME` to `properties`: the name of the program that runs");
         problems.push(Diagnostic::error("P115", message, &desired.origin).hint(hint));
     }
-    let added = |path: FieldPath, value: &Located<Value>| FieldChange {
+    let added = |path: FieldPath, value: &Located<Json>| FieldChange {
         path,
         from: None,
-        to: Some(value.value.clone()),
+        to: Some(value.value.to_value()),
         display: None,
         because: value.origin.clone(),
     };
@@ -74,7 +74,7 @@ pub(super) fn call(planned: &Planned<'_>) -> Call {
         };
         spec.insert(name.into_owned(), envelope);
     }
-    for (name, value) in [(NAME, wanted_name(desired)), (FUNCTION, desired.field(FUNCTION).and_then(Value::as_str))] {
+    for (name, value) in [(NAME, wanted_name(desired)), (FUNCTION, desired.field(FUNCTION).and_then(Json::as_str))] {
         spec.insert(name.to_owned(), json!({"value": value, "as_default_value": true}));
     }
     let arguments = json!({"bk_biz_id": planned.context["business"], "service_template_id": planned.context["serviceTemplate"],

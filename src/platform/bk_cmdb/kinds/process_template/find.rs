@@ -1,14 +1,17 @@
 //! Finding the live process templates that documents mean.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::LazyLock,
+};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{NAME, claim, held, lock, pair, read, rename, template_label};
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{CreateContext, Desired, Ensure, FieldPath, KeyConflict, Live, ObservedState, Request},
+    model::{CreateContext, Desired, Ensure, Json, KeyConflict, Layout, Live, LiveFields, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, nearest},
@@ -19,9 +22,12 @@ use crate::{
     provider::{Facts, Observation},
 };
 
+/// The keys of a handle.
+static HANDLE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["business", "process", "serviceTemplate"]));
+
 /// Says what is known of the documents of a business, or what to ask.
 pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {
-    let by_name = group.iter().any(|desired| desired.locate("serviceTemplate").is_some_and(Value::is_string));
+    let by_name = group.iter().any(|desired| desired.locate("serviceTemplate").is_some_and(Json::is_string));
     let templates = if by_name { service_templates(business, observation, facts) } else { Ok(Vec::new()) };
     let ids = group.iter().filter_map(|desired| desired.locate("id")?.as_i64()).collect();
     let by_id = read::by_ids(business, &ids, observation, facts);
@@ -36,7 +42,7 @@ pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts,
             Err(observed) => observation.know(&desired.id, observed),
         }
     }
-    let mut rows: BTreeMap<i64, &Value> = BTreeMap::new();
+    let mut rows: BTreeMap<i64, &Json> = BTreeMap::new();
     match by_id {
         Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
         Err(error) => {
@@ -69,8 +75,8 @@ fn keep(kept: bool, desired: &Desired, error: &LookupError, observation: &mut Ob
 
 /// The service templates whose processes have to be known: those in which a process is named, or gets another name or
 /// start parameter regex.
-fn to_list(business_id: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>) -> BTreeSet<i64> {
-    let template = |(desired, template): &(&Desired, Option<i64>)| match desired.locate("id").and_then(Value::as_i64) {
+fn to_list(business_id: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Json>) -> BTreeSet<i64> {
+    let template = |(desired, template): &(&Desired, Option<i64>)| match desired.locate("id").and_then(Json::as_i64) {
         None => *template,
         Some(id) => {
             let row = rows.get(&id)?;
@@ -85,11 +91,11 @@ fn to_list(business_id: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Value>
 fn assign(
     business: i64,
     business_id: &[(&Desired, Option<i64>)],
-    rows: &BTreeMap<i64, &Value>,
+    rows: &BTreeMap<i64, &Json>,
     facts: &Facts,
     observation: &mut Observation,
 ) {
-    let template_of = |row: &Value| row["service_template_id"].as_i64();
+    let template_of = |row: &Json| row["service_template_id"].as_i64();
     let mut by_name: HashMap<(Option<i64>, &str), Vec<i64>> = HashMap::new();
     let mut names: HashMap<Option<i64>, Vec<&str>> = HashMap::new();
     for (id, row) in rows {
@@ -100,13 +106,12 @@ fn assign(
     let named = |template: Option<i64>, name: &str| by_name.get(&(template, name)).cloned().unwrap_or_default();
     let pairs = pair::Holders::of(rows);
     let candidates = business_id.iter().map(|(desired, template)| {
-        if let Some(id) = desired.locate("id").and_then(Value::as_i64) {
+        if let Some(id) = desired.locate("id").and_then(Json::as_i64) {
             let fits = rows.get(&id).is_some_and(|row| template.is_none() || template_of(row) == *template);
             return fits.then_some(id).into_iter().collect();
         }
-        let mut found = named(*template, desired.locate("process").and_then(Value::as_str).unwrap_or_default());
-        found
-            .extend(desired.field(NAME).and_then(Value::as_str).map(|name| named(*template, name)).unwrap_or_default());
+        let mut found = named(*template, desired.locate("process").and_then(Json::as_str).unwrap_or_default());
+        found.extend(desired.field(NAME).and_then(Json::as_str).map(|name| named(*template, name)).unwrap_or_default());
         found
     });
     let assigned = identity::assign(&candidates.collect::<Vec<_>>());
@@ -115,7 +120,7 @@ fn assign(
         let observed = match assigned {
             Assigned::One(id) => {
                 let mut found = live(desired, rows[id]);
-                if let Some(name) = desired.field(NAME).and_then(Value::as_str) {
+                if let Some(name) = desired.field(NAME).and_then(Json::as_str) {
                     let holders = named(template_of(rows[id]), name).into_iter().filter(|holder| holder != id);
                     let claim = claim(&found.handle, name);
                     found.key_conflicts = holders
@@ -135,7 +140,7 @@ fn assign(
                 // Only one that has to be there is told which names there are.
                 let near = names.get(template).filter(|_| desired.ensure == Ensure::Existing);
                 let nearest = near.into_iter().flatten().map(|name| (*name).to_owned()).collect();
-                let place = json!({"business": business, "serviceTemplate": template});
+                let place: Json = json!({"business": business, "serviceTemplate": template}).into();
                 // Its own name is free, or it would have been found by it; the one it is to get may not be.
                 let holders = rename(desired).map(|name| (claim(&place, name), named(*template, name)));
                 let key_conflicts = holders.into_iter().flat_map(|(claim, holders)| {
@@ -151,7 +156,7 @@ fn assign(
 }
 
 /// Returns the service template that a document names, or why there is none.
-pub(super) fn template_of(desired: &Desired, templates: &[&Value]) -> Result<Option<i64>, ObservedState> {
+pub(super) fn template_of(desired: &Desired, templates: &[&Json]) -> Result<Option<i64>, ObservedState> {
     let Some(given) = desired.locator.get("serviceTemplate") else { return Ok(None) };
     let Some(wanted) = given.value.as_str() else { return Ok(given.value.as_i64()) };
     let mut found = templates.iter().filter(|row| row["name"].as_str() == Some(wanted));
@@ -171,13 +176,11 @@ pub(super) fn template_of(desired: &Desired, templates: &[&Value]) -> Result<Opt
 }
 
 /// Returns a live process template from its row.
-pub(super) fn live(desired: &Desired, row: &Value) -> Live {
-    let fields = row["property"].as_object().into_iter().flatten();
-    let place = |key: &str| desired.locate(key).and_then(Value::as_str).map(str::to_owned);
+pub(super) fn live(desired: &Desired, row: &Json) -> Live {
+    let place = |key: &str| desired.locate(key).and_then(Json::as_str).map(str::to_owned);
     let path: Vec<_> = [place("business"), place("serviceTemplate")].into_iter().flatten().collect();
     let path = if path.is_empty() { "process template".to_owned() } else { path.join("/") };
-    let handle = json!({"business": row["bk_biz_id"], "serviceTemplate": row["service_template_id"],
-            "process": row["id"]});
+    let handle = HANDLE.object([row["bk_biz_id"].clone(), row["id"].clone(), row["service_template_id"].clone()]);
     let label = format!("{path} #{}", row["id"]);
-    Live::new(handle, label, fields.map(|(name, value)| (FieldPath::field(name), value.clone())).collect())
+    Live::new(handle, label, LiveFields::of_row(row["property"].clone()))
 }

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::rows;
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Live, Request},
+    model::{Desired, Json, Live, Request},
     platform::bk_cmdb::{
         kinds::impact,
         lookup::{LookupError, check_count},
@@ -41,7 +41,7 @@ fn read(live: &Live, observation: &mut Observation, facts: &Facts) -> Result<i64
     let (business, template, process) = (id("business"), id("serviceTemplate"), id("process"));
     let modules = impact::modules(business, &BTreeSet::from([template]), observation, facts)?;
     let modules: Vec<i64> = modules.values().flatten().map(|(id, _)| *id).collect();
-    let top = |rows: BTreeMap<i64, &Value>| {
+    let top = |rows: BTreeMap<i64, &Json>| {
         let processes = rows.into_values().flat_map(|row| row["process_instances"].as_array().into_iter().flatten());
         let own = processes.filter(|row| row["relation"]["process_template_id"] == json!(process));
         let rows = own.flat_map(|row| row["process"]["bind_info"].as_array().into_iter().flatten());
@@ -69,7 +69,7 @@ fn instances<'f>(
     module: Option<i64>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<BTreeMap<i64, &'f Value>, LookupError> {
+) -> Result<BTreeMap<i64, &'f Json>, LookupError> {
     let (mut found, count) = page(business, module, 0, observation, facts)?;
     // All pages are asked for at once.
     check_count(count).map_err(LookupError::Failed)?;
@@ -78,7 +78,7 @@ fn instances<'f>(
     for page in more {
         found.extend(page?.0);
     }
-    let found: BTreeMap<i64, &Value> = found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect();
+    let found: BTreeMap<i64, &Json> = found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect();
     if found.len() == count { Ok(found) } else { Err(LookupError::Failed("the rows moved meanwhile".to_owned())) }
 }
 
@@ -89,7 +89,7 @@ fn page<'f>(
     start: usize,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<(Vec<&'f Value>, usize), LookupError> {
+) -> Result<(Vec<&'f Json>, usize), LookupError> {
     let mut arguments = json!({"bk_biz_id": business, "page": {"start": start, "limit": PAGE, "sort": "id"}});
     if let Some(module) = module {
         arguments["bk_module_id"] = json!(module);

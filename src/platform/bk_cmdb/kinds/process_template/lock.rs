@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     NAME, declared,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Action, Desired, FieldChange, FieldPath, Live, Row},
+    model::{Action, Desired, FieldChange, FieldPath, Json, Live, Row},
     provider::Planned,
 };
 
@@ -53,8 +53,9 @@ pub(super) fn reach(field: &FieldChange, desired: &Desired, live: &Live) -> Reac
         return if property == NAME || is_locked(&property) { Reach::Sync } else { Reach::New };
     }
     let is_cell_locked = |id: &str, cell: &str| {
-        let rows = rows::merge(desired, live, 0).map(|merged| merged.envelope["value"].clone()).unwrap_or_default();
-        let row = rows.as_array().into_iter().flatten().find(|row| rows::has_id(row, id));
+        let rows: Json =
+            rows::merge(desired, live, 0).map(|merged| merged.envelope["value"].clone()).unwrap_or_default().into();
+        let row = rows.items().iter().find(|row| rows::has_id(row, id));
         row.is_some_and(|row| row[cell]["as_default_value"] == json!(true))
     };
     match (field.path.row(), field.path.parts().next()) {
@@ -90,7 +91,7 @@ pub(super) fn remark(field: &FieldChange, planned: &Planned<'_>) -> Option<Strin
 /// Returns a warning about a live template that has no lock at all, or a `bind_info` without one around locked rows: no
 /// page of the vendor's makes such templates, older versions of this program did.
 pub(super) fn unlocked(desired: &Desired, live: &Live) -> Option<Diagnostic> {
-    let is_set = |envelope: &Value| {
+    let is_set = |envelope: &Json| {
         !envelope["value"].is_null() && envelope["value"].as_array().is_none_or(|rows| !rows.is_empty())
     };
     let is_open = |name: &str| is_set(live.field(name)) && live.field(name)["as_default_value"] != json!(true);

@@ -6,10 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::Value;
-
 use super::template_label;
-use crate::model::{Desired, KeyConflict, Live};
+use crate::model::{Desired, Json, KeyConflict, Live};
 
 /// The function; settable at creation alone.
 const FUNCTION: &str = "bk_func_name";
@@ -19,16 +17,16 @@ pub(super) const REGEX: &str = "bk_start_param_regex";
 /// A pair of a function and a regex.
 struct Pair<'a> {
     function: &'a str,
-    regex: &'a Value,
+    regex: &'a Json,
 }
 
 impl<'a> Pair<'a> {
-    fn of(function: &'a Value, regex: &'a Value) -> Option<Self> {
+    fn of(function: &'a Json, regex: &'a Json) -> Option<Self> {
         Some(Self { function: function.as_str()?, regex })
     }
 
     /// Of a row of `list_proc_template`.
-    fn of_row(row: &'a Value) -> Option<Self> {
+    fn of_row(row: &'a Json) -> Option<Self> {
         let property = |name: &str| &row["property"][name]["value"];
         Self::of(property(FUNCTION), property(REGEX))
     }
@@ -39,7 +37,7 @@ impl<'a> Pair<'a> {
 
     /// Returns the value that a template will have once it is as declared.
     fn wanted(desired: &'a Desired, live: Option<&'a Live>) -> Option<Self> {
-        let live = |name: &str| live.map_or(&Value::Null, |live| &live.field(name)["value"]);
+        let live = |name: &str| live.map_or(&Json::NULL, |live| &live.field(name)["value"]);
         let function = if live(FUNCTION).is_null() { desired.field(FUNCTION)? } else { live(FUNCTION) };
         Self::of(function, desired.field(REGEX).unwrap_or_else(|| live(REGEX)))
     }
@@ -49,7 +47,7 @@ impl<'a> Pair<'a> {
         self.regex.is_string()
     }
 
-    fn claim(&self, template: &Value) -> String {
+    fn claim(&self, template: &Json) -> String {
         let (function, regex) = (self.function, self.regex.as_str().unwrap_or_default());
         let note = if regex.is_empty() { " (none counts as empty)" } else { "" };
         format!(
@@ -65,31 +63,33 @@ pub(super) fn held(live: &Live) -> Option<String> {
 }
 
 /// Returns the claim that a template will hold once it is as declared.
-pub(super) fn wanted(desired: &Desired, live: Option<&Live>, place: &Value) -> Option<String> {
+pub(super) fn wanted(desired: &Desired, live: Option<&Live>, place: &Json) -> Option<String> {
     Pair::wanted(desired, live).filter(Pair::is_held).map(|pair| pair.claim(&place["serviceTemplate"]))
 }
 
 /// The live templates that hold a pair: their ids by service template, function and regex.
-pub(super) struct Holders<'a>(HashMap<(&'a Value, &'a str, &'a str), Vec<i64>>);
+pub(super) struct Holders<'a>(HashMap<(Option<i64>, &'a str, &'a str), Vec<i64>>);
 
 impl<'a> Holders<'a> {
     /// Of rows of `list_proc_template` by their ids.
-    pub(super) fn of(rows: &BTreeMap<i64, &'a Value>) -> Self {
+    pub(super) fn of(rows: &BTreeMap<i64, &'a Json>) -> Self {
         let mut holders: HashMap<_, Vec<i64>> = HashMap::new();
         for (id, row) in rows {
-            let row: &'a Value = row;
-            if let Some(Pair { function, regex: Value::String(regex) }) = Pair::of_row(row) {
-                holders.entry((&row["service_template_id"], function, regex.as_str())).or_default().push(*id);
+            let row: &'a Json = row;
+            if let Some(pair) = Pair::of_row(row)
+                && let Some(regex) = pair.regex.as_str()
+            {
+                holders.entry((row["service_template_id"].as_i64(), pair.function, regex)).or_default().push(*id);
             }
         }
         Self(holders)
     }
 
     /// Returns the other templates that have the pair which a document will have; its place names the service template.
-    pub(super) fn key_conflicts(&self, desired: &Desired, live: Option<&Live>, place: &Value) -> Vec<KeyConflict> {
+    pub(super) fn key_conflicts(&self, desired: &Desired, live: Option<&Live>, place: &Json) -> Vec<KeyConflict> {
         let template = &place["serviceTemplate"];
         let Some(wanted) = Pair::wanted(desired, live) else { return Vec::new() };
-        let key = (template, wanted.function, wanted.regex.as_str().unwrap_or_default());
+        let key = (template.as_i64(), wanted.function, wanted.regex.as_str().unwrap_or_default());
         let others = self.0.get(&key).into_iter().flatten();
         let others = others.filter(|id| live.is_none_or(|live| live.handle["process"] != **id));
         others.map(|id| KeyConflict { claim: wanted.claim(template), holder: template_label(*id) }).collect()

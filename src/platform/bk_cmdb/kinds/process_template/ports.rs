@@ -1,7 +1,5 @@
 //! Ports of the rows of `bind_info`: how they are written, and which cannot be bound beside each other.
 
-use serde_json::json;
-
 use super::{rows::list_path, wording::words};
 use crate::{diagnostic::Diagnostic, model::Fields, yaml::Node};
 
@@ -40,7 +38,7 @@ pub(super) fn warn_of_clashes(items: &[Node<'_>], fields: &Fields, diagnostics: 
             other.is_some_and(|other| ranges(port).any(|(from, to)| ranges(other).any(|(a, z)| a <= to && from <= z)))
         };
         if let Some(first) = (0..at).find(clash) {
-            let (ip, protocol) = (words("ip", &json!(own.0)), words("protocol", &json!(own.1)));
+            let (ip, protocol) = (words("ip", &own.0.into()), words("protocol", &own.1.into()));
             let (ip, protocol) = (ip.as_str().unwrap_or_default(), protocol.as_str().unwrap_or_default());
             let message =
                 format!("two rows bind {ip} {protocol} to the same port: a process can bind only one of them");

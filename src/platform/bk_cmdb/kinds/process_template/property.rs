@@ -6,7 +6,7 @@ use super::{rows, wording};
 use crate::{
     diagnostic::Diagnostic,
     diff::values::same,
-    model::{Desired, FieldChange, FieldPath, Fields, KnownField, Live, Row},
+    model::{Desired, FieldChange, FieldPath, Fields, Json, KnownField, Live, Row},
     source::{Located, Origin},
     yaml::{self, Content, Node, Section},
 };
@@ -185,8 +185,8 @@ pub(super) fn changes(name: &str, desired: &Desired, live: &Live) -> Vec<FieldCh
     if let Some(value) = desired.fields.get(name).filter(|value| !same(&value.value, &envelope["value"])) {
         changes.push(FieldChange {
             path: FieldPath::field(name),
-            from: Some(envelope["value"].clone()),
-            to: Some(value.value.clone()),
+            from: Some(envelope["value"].to_value()),
+            to: Some(value.value.to_value()),
             display: None,
             because: value.origin.clone(),
         });
@@ -199,7 +199,7 @@ pub(super) fn changes(name: &str, desired: &Desired, live: &Live) -> Vec<FieldCh
 
 /// Returns the change of a lock that nobody set or declared, beside a change of its value. Of a value that was never set
 /// the lock is no news.
-pub(super) fn implied_lock(path: &FieldPath, desired: &Desired, live: &Value, because: &Origin) -> Option<FieldChange> {
+pub(super) fn implied_lock(path: &FieldPath, desired: &Desired, live: &Json, because: &Origin) -> Option<FieldChange> {
     let is_open = live[LOCK].is_null() && !desired.fields.contains_key(path);
     let is_set = !live["value"].is_null() && live["value"].as_array().is_none_or(|rows| !rows.is_empty());
     (is_open && is_set).then(|| FieldChange {
@@ -212,12 +212,12 @@ pub(super) fn implied_lock(path: &FieldPath, desired: &Desired, live: &Value, be
 }
 
 /// Returns the change of a lock that is declared under its path; `live` is the lock that was read.
-pub(super) fn lock_change(path: &FieldPath, desired: &Desired, live: &Value) -> Option<FieldChange> {
+pub(super) fn lock_change(path: &FieldPath, desired: &Desired, live: &Json) -> Option<FieldChange> {
     let lock = desired.fields.get(path).filter(|lock| lock.value != locked(live))?;
     Some(FieldChange {
         path: path.clone(),
         from: Some(locked(live)),
-        to: Some(lock.value.clone()),
+        to: Some(lock.value.to_value()),
         display: None,
         because: lock.origin.clone(),
     })
@@ -233,7 +233,7 @@ pub(super) fn envelope(name: &str, desired: &Desired, live: &Live) -> Value {
 /// Returns the lock to be sent with a property: the declared one, else the live one, else true. Only locked values reach
 /// processes that exist, so the vendor's page too locks all that it sets (measured page, "Locks").
 pub(super) fn lock(name: &str, desired: &Desired, live: &Live) -> Value {
-    let declared = desired.fields.get(&lock_of(&FieldPath::field(name))).map(|lock| lock.value.clone());
+    let declared = desired.fields.get(&lock_of(&FieldPath::field(name))).map(|lock| lock.value.to_value());
     declared.unwrap_or_else(|| json!(live.field(name)["as_default_value"].as_bool().unwrap_or(true)))
 }
 
@@ -243,22 +243,22 @@ pub(super) fn live_value(live: &Live, path: &FieldPath) -> Option<Value> {
     let cell = || path.parts().next().filter(|_| !path.is_row());
     let envelope = match path.row() {
         None => property,
-        Some(Row::Id(id)) => rows::by_id(property, &id)?.get(&*cell()?)?,
+        Some(Row::Id(id)) => rows::by_id(property, &id)?.get(&cell()?)?,
         Some(Row::Position(_)) => return None,
     };
     match path.parts().last() {
         Some(part) if part == LOCK => Some(locked(&envelope[LOCK])),
         Some(_) if path.row().is_none() => None,
-        _ => envelope.get("value").cloned(),
+        _ => envelope.get("value").map(Json::to_value),
     }
 }
 
 /// Returns the properties of a live process template that is to be removed, the essential ones first, then their locks.
 pub(super) fn before(live: &Live, essentials: &[&str]) -> Vec<KnownField> {
     let rank = |path: &FieldPath| essentials.iter().position(|name| path == name).unwrap_or(essentials.len());
-    let value = |(path, envelope): (&FieldPath, &Value)| KnownField {
+    let value = |(path, envelope): (&FieldPath, &Json)| KnownField {
         path: path.clone(),
-        value: envelope["value"].clone(),
+        value: envelope["value"].to_value(),
         display: (path == BIND_INFO).then(|| {
             let rows = envelope["value"].as_array().into_iter().flatten();
             rows.map(wording::in_one_line).collect::<Vec<_>>().join(", ")
@@ -266,13 +266,13 @@ pub(super) fn before(live: &Live, essentials: &[&str]) -> Vec<KnownField> {
     };
     let mut fields: Vec<_> = live.fields.iter().map(value).collect();
     fields.sort_by_key(|field| rank(&field.path));
-    let locks = live.fields.iter().map(|(path, envelope)| KnownField::new(lock_of(path), envelope[LOCK].clone()));
+    let locks = live.fields.iter().map(|(path, envelope)| KnownField::new(lock_of(path), envelope[LOCK].to_value()));
     fields.extend(locks);
     fields
 }
 
 /// Gives the same lock to all that is declared without one.
-pub(super) fn lock_all(lock: &Located<Value>, fields: &mut Fields) {
+pub(super) fn lock_all(lock: &Located<Json>, fields: &mut Fields) {
     let is_name = |path: &FieldPath| {
         PROPERTIES.iter().any(|(name, kind)| path == name && matches!(kind, Type::Name)) && lock.value == json!(false)
     };
@@ -283,7 +283,7 @@ pub(super) fn lock_all(lock: &Located<Value>, fields: &mut Fields) {
     fields.extend(open.into_iter().map(|path| (path, lock.clone())));
 }
 
-fn locked(lock: &Value) -> Value {
+fn locked(lock: &Json) -> Value {
     json!(lock.as_bool().unwrap_or(false))
 }
 
@@ -300,7 +300,7 @@ mod tests {
             ("user", json!({"value": "root", "as_default_value": true})),
             (BIND_INFO, json!({"value": [row], "as_default_value": true})),
         ];
-        let fields = fields.map(|(name, value)| (FieldPath::field(name), value));
+        let fields = fields.map(|(name, value)| (FieldPath::field(name), value.into()));
         let live = Live::new(Value::Null, String::new(), fields.into_iter().collect());
         let check = |path: &str, expected: Option<Value>| {
             assert_eq!(live_value(&live, &path.parse().expect("it is a path")), expected, "{path}");

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     NAME,
     find::{live, template_of},
 };
 use crate::{
-    model::{Desired, Request},
+    model::{Desired, Json, Request},
     platform::bk_cmdb::{
         kinds::prune_common::{in_businesses, meant, pruned},
         lookup::{LookupError, read_rows, service_templates},
@@ -29,7 +29,7 @@ fn search(
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<(), LookupError> {
-    let by_name = scope.locate("serviceTemplate").is_some_and(Value::is_string);
+    let by_name = scope.locate("serviceTemplate").is_some_and(Json::is_string);
     let templates = if by_name { service_templates(business, observation, facts)? } else { Vec::new() };
     let template = match template_of(scope, &templates) {
         Ok(Some(template)) => template,

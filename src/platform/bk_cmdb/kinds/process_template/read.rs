@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    model::Request,
+    model::{Json, Request},
     platform::bk_cmdb::lookup::{LookupError, read_rows},
     provider::{Facts, Observation},
 };
@@ -19,7 +19,7 @@ pub(super) fn by_ids<'f>(
     ids: &BTreeSet<i64>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut rows = Ok(Vec::new());
     for chunk in ids.chunks(IDS) {

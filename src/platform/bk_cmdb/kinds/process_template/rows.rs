@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::rows::{Fit, pair},
-    model::{Desired, Display, DisplayKind, FieldChange, FieldPath, Fields, Live},
+    model::{Desired, Display, DisplayKind, FieldChange, FieldPath, Fields, Json, Live},
     platform::bk_cmdb::version::Version,
     source::{Located, Origin},
     yaml::{self, Content, Node, Section, Typed},
@@ -79,7 +79,7 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
         section.finish(diagnostics);
         let cell = |name: &str| fields.get(&row.part(name));
         if let (Some(ip), Some(protocol)) = (cell("ip"), cell("protocol"))
-            && !fit_together(&ip.value, &protocol.value)
+            && !fit_together(ip.value.as_str(), protocol.value.as_str())
         {
             let message = "an IPv4 address goes with tcp or udp, an IPv6 one with tcp6 or udp6";
             diagnostics.push(Diagnostic::error("M332", message, &protocol.origin).also(&ip.origin, "the address"));
@@ -88,7 +88,7 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
     ports::warn_of_clashes(items, fields, diagnostics);
 }
 
-fn row_id(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Value>> {
+fn row_id(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Json>> {
     let id = match node.typed() {
         Some(Typed::Text("new")) => json!("new"),
         Some(Typed::Int(id)) if id > 0 => json!(id),
@@ -161,8 +161,8 @@ fn read(cell: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Optio
 }
 
 /// Addresses 1 to 4 are IPv4 and go with protocols 1 and 2; 5 to 8 are IPv6 and go with 3 and 4.
-fn fit_together(ip: &Value, protocol: &Value) -> bool {
-    let code = |value: &Value| value.as_str().and_then(|code| code.parse::<u8>().ok());
+fn fit_together(ip: Option<&str>, protocol: Option<&str>) -> bool {
+    let code = |value: Option<&str>| value.and_then(|code| code.parse::<u8>().ok());
     match (code(ip), code(protocol)) {
         (Some(ip), Some(protocol)) => (ip > 4) == (protocol > 2),
         _ => true,
@@ -174,7 +174,7 @@ pub(super) fn too_new(desired: &Desired, version: Option<Version>) -> Vec<Diagno
     if version.is_none_or(|version| version >= Version::V3_11) {
         return Vec::new();
     }
-    let is_new = |path: &FieldPath, value: &Value| match path.rest() {
+    let is_new = |path: &FieldPath, value: &Json| match path.rest() {
         "ip" => matches!(value.as_str(), Some("5" | "6" | "7" | "8")),
         "protocol" => matches!(value.as_str(), Some("3" | "4")),
         _ => false,
@@ -184,12 +184,12 @@ pub(super) fn too_new(desired: &Desired, version: Option<Version>) -> Vec<Diagno
 }
 
 /// Returns the row of a live list that has an id.
-pub(super) fn by_id<'l>(list: &'l Value, id: &str) -> Option<&'l Value> {
+pub(super) fn by_id<'l>(list: &'l Json, id: &str) -> Option<&'l Json> {
     list["value"].as_array()?.iter().find(|row| has_id(row, id))
 }
 
 /// Returns true if a row has an id, as paths hold it.
-pub(super) fn has_id(row: &Value, id: &str) -> bool {
+pub(super) fn has_id(row: &Json, id: &str) -> bool {
     row[ROW_ID].as_i64().is_some_and(|own| id.parse() == Ok(own))
 }
 
@@ -205,7 +205,7 @@ pub(super) struct Merged {
 /// processes still hold.
 pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged, Vec<Diagnostic>> {
     let current = live.field(BIND_INFO);
-    let rows: Vec<&Value> = current["value"].as_array().into_iter().flatten().collect();
+    let rows: Vec<&Json> = current["value"].as_array().into_iter().flatten().collect();
     let lock = property::lock(BIND_INFO, desired, live);
     let lock_change = property::lock_change(&lock_of(&list_path()), desired, &current["as_default_value"]);
     let Some(list) = desired.fields.get(BIND_INFO) else {
@@ -227,7 +227,7 @@ pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged,
             next += 1;
             declared.added(at, next, &mut changes, &mut problems)
         };
-        if !fit_together(&row["ip"]["value"], &row["protocol"]["value"]) {
+        if !fit_together(row["ip"]["value"].as_str(), row["protocol"]["value"].as_str()) {
             let message = "an IPv4 address goes with tcp or udp, an IPv6 one with tcp6 or udp6";
             problems.push(Diagnostic::error("P112", message, declared.origin(at)));
         }
@@ -240,7 +240,7 @@ pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged,
         if !pairs.contains(&Some(at)) {
             changes.push(FieldChange {
                 path: list_path().row_id(&row[ROW_ID]),
-                from: Some((*row).clone()),
+                from: Some(row.to_value()),
                 to: None,
                 display: Some(Display { kind: DisplayKind::Row, from: Some(in_one_line(row)), to: None }),
                 because: list.origin.clone(),
@@ -253,11 +253,11 @@ pub(super) fn merge(desired: &Desired, live: &Live, held: i64) -> Result<Merged,
     Ok(Merged { envelope: json!({"value": merged, "as_default_value": lock}), changes })
 }
 
-fn order_change(pairs: &[Option<usize>], rows: &[&Value], list: &Located<Value>) -> Option<FieldChange> {
+fn order_change(pairs: &[Option<usize>], rows: &[&Json], list: &Located<Json>) -> Option<FieldChange> {
     let kept: Vec<usize> = pairs.iter().flatten().copied().collect();
     let mut before = kept.clone();
     before.sort_unstable();
-    let ids = |order: &[usize]| order.iter().map(|at| rows[*at]["row_id"].clone()).collect::<Value>();
+    let ids = |order: &[usize]| order.iter().map(|at| rows[*at]["row_id"].to_value()).collect::<Value>();
     (kept != before).then(|| FieldChange {
         path: list_path().part(ORDER),
         from: Some(ids(&before)),
@@ -274,15 +274,15 @@ struct Declared<'a> {
 }
 
 impl Declared<'_> {
-    fn cell(&self, at: usize, name: &str) -> Option<&Located<Value>> {
+    fn cell(&self, at: usize, name: &str) -> Option<&Located<Json>> {
         self.desired.fields.get(&list_path().row_at(at).part(name))
     }
 
-    fn lock(&self, at: usize, name: &str) -> Option<&Value> {
+    fn lock(&self, at: usize, name: &str) -> Option<&Json> {
         self.desired.fields.get(&lock_of(&list_path().row_at(at).part(name))).map(|lock| &lock.value)
     }
 
-    fn value(&self, at: usize, name: &str) -> Option<&Value> {
+    fn value(&self, at: usize, name: &str) -> Option<&Json> {
         self.cell(at, name).map(|cell| &cell.value)
     }
 
@@ -291,7 +291,7 @@ impl Declared<'_> {
     }
 
     /// Returns for each declared row its live one: by `row_id` first, then by content.
-    fn pairs(&self, rows: &[&Value]) -> Result<Vec<Option<usize>>, Vec<Diagnostic>> {
+    fn pairs(&self, rows: &[&Json]) -> Result<Vec<Option<usize>>, Vec<Diagnostic>> {
         let mut pairs = vec![None; self.count];
         let mut problems = Vec::new();
         for (at, pair) in pairs.iter_mut().enumerate() {
@@ -320,12 +320,12 @@ impl Declared<'_> {
         Ok(pairs)
     }
 
-    fn fit(&self, at: usize, row: &Value) -> Fit {
+    fn fit(&self, at: usize, row: &Json) -> Fit {
         let written =
             KEY.iter().filter_map(|name| Some(same_meaning(name, self.value(at, name)?, &row[name]["value"])));
         let written: Vec<_> = written.collect();
         let changes = written.iter().filter(|equal| !**equal).count();
-        let is_new = self.value(at, ROW_ID) == Some(&json!("new"));
+        let is_new = self.value(at, ROW_ID).is_some_and(|id| *id == "new");
         match changes {
             0 => Fit::Equal,
             _ if is_new || changes == written.len() => Fit::Never,
@@ -334,8 +334,8 @@ impl Declared<'_> {
     }
 
     /// A live row with the declared cells laid over it; all else goes back as it was read.
-    fn edited(&self, at: usize, row: &Value, changes: &mut Vec<FieldChange>) -> Value {
-        let mut edited = row.clone();
+    fn edited(&self, at: usize, row: &Json, changes: &mut Vec<FieldChange>) -> Value {
+        let mut edited = row.to_value();
         for name in CELLS {
             let live = &row[name];
             let path = list_path().row_id(&row[ROW_ID]).part(name);
@@ -348,13 +348,13 @@ impl Declared<'_> {
             }
             let locked = lock.as_ref().and_then(|lock| lock.to.clone());
             let kept = value.map_or(&live["value"], |cell| &cell.value);
-            let open = || self.lock(at, name).cloned().unwrap_or_else(|| unset(name, kept));
+            let open = || self.lock(at, name).map_or_else(|| unset(name, kept), Json::to_value);
             let locked = locked.unwrap_or_else(|| live["as_default_value"].as_bool().map_or_else(open, Value::from));
             edited[name] = json!({"value": kept, "as_default_value": locked});
             changes.extend(value.map(|cell| FieldChange {
                 path: path.clone(),
-                from: Some(live["value"].clone()),
-                to: Some(cell.value.clone()),
+                from: Some(live["value"].to_value()),
+                to: Some(cell.value.to_value()),
                 display: display(name, &live["value"], &cell.value),
                 because: cell.origin.clone(),
             }));
@@ -369,7 +369,7 @@ impl Declared<'_> {
         for name in CELLS {
             let lock = self.lock(at, name);
             if let Some(cell) = self.cell(at, name) {
-                let lock = lock.cloned().unwrap_or_else(|| unset(name, &cell.value));
+                let lock = lock.map_or_else(|| unset(name, &cell.value), Json::to_value);
                 row.insert((*name).to_owned(), json!({"value": cell.value, "as_default_value": lock}));
             } else if matches!(*name, "port" | "protocol") {
                 let message = format!("this row is like no live one, and as a new row it needs `{name}`");
@@ -381,7 +381,7 @@ impl Declared<'_> {
             path: list_path().row_id(id),
             from: None,
             to: Some(row.clone()),
-            display: Some(Display { kind: DisplayKind::Row, from: None, to: Some(in_one_line(&row)) }),
+            display: Some(Display { kind: DisplayKind::Row, from: None, to: Some(in_one_line(&(&row).into())) }),
             because: self.origin(at).clone(),
         });
         row
@@ -390,17 +390,17 @@ impl Declared<'_> {
 
 /// Returns the lock of a cell that has none: set, but for an `enable` of null, which the server would hold against each
 /// process for ever (measured page, "Locks").
-fn unset(cell: &str, value: &Value) -> Value {
+fn unset(cell: &str, value: &Json) -> Value {
     json!(cell != "enable" || !value.is_null())
 }
 
 /// A cell that is null and one that is empty mean the same.
-fn same_cell(declared: &Value, live: &Value) -> bool {
-    let blank = |value: &Value| value.is_null() || value.as_str() == Some("");
+fn same_cell(declared: &Json, live: &Json) -> bool {
+    let blank = |value: &Json| value.is_null() || value.as_str() == Some("");
     declared == live || (blank(declared) && blank(live))
 }
 
 /// Returns true if two cells are the same or one holds as text what the other holds as an option.
-fn same_meaning(cell: &str, declared: &Value, live: &Value) -> bool {
+fn same_meaning(cell: &str, declared: &Json, live: &Json) -> bool {
     same_cell(declared, live) || words(cell, declared) == words(cell, live)
 }

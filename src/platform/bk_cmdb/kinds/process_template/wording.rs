@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rows::CELLS;
-use crate::model::{Display, DisplayKind};
+use crate::model::{Display, DisplayKind, Json};
 
 /// Words for the codes of addresses.
 const IPS: &[(&str, &str)] = &[
@@ -21,14 +21,14 @@ const IPS: &[(&str, &str)] = &[
 const PROTOCOLS: &[(&str, &str)] = &[("1", "tcp"), ("2", "udp"), ("3", "tcp6"), ("4", "udp6")];
 
 /// Returns the two values of a changed cell as people write them; `None` if these are the stored ones.
-pub(super) fn display(cell: &str, live: &Value, sent: &Value) -> Option<Display> {
+pub(super) fn display(cell: &str, live: &Json, sent: &Json) -> Option<Display> {
     let display = Display { kind: DisplayKind::Word, from: word(cell, live, sent), to: word(cell, sent, live) };
     (display.from.is_some() || display.to.is_some()).then_some(display)
 }
 
 /// Returns the word that people write for a cell, with how it is stored where the other side differs in nothing else;
 /// `None` if the word is the stored one.
-fn word(cell: &str, value: &Value, other: &Value) -> Option<String> {
+fn word(cell: &str, value: &Json, other: &Json) -> Option<String> {
     let word = words(cell, value);
     let (text, code) = (word.as_str()?, value.as_str()?);
     match (word == words(cell, other), text == code) {
@@ -40,7 +40,7 @@ fn word(cell: &str, value: &Value, other: &Value) -> Option<String> {
 }
 
 /// Returns a row in one line, as `[::]:8443 tcp6`; one without a port as its cells.
-pub(super) fn in_one_line(row: &Value) -> String {
+pub(super) fn in_one_line(row: &Json) -> String {
     let cells = summary(row);
     let text = |name: &str| cells[name].as_str().unwrap_or_default();
     if text("port").is_empty() {
@@ -56,11 +56,11 @@ pub(super) fn in_one_line(row: &Value) -> String {
 }
 
 /// The cells of a row without their locks, for people.
-fn summary(row: &Value) -> Value {
+fn summary(row: &Json) -> Value {
     CELLS
         .iter()
         .filter(|name| !row[**name]["value"].is_null())
-        .map(|name| ((*name).to_owned(), words(name, &row[*name]["value"])))
+        .map(|name| ((*name).to_owned(), words(name, &row[*name]["value"]).to_value()))
         .collect()
 }
 
@@ -74,9 +74,9 @@ pub(super) fn table(cell: &str) -> &'static [(&'static str, &'static str)] {
 }
 
 /// A code as the word that people write for it.
-pub(super) fn words(cell: &str, value: &Value) -> Value {
+pub(super) fn words(cell: &str, value: &Json) -> Json {
     table(cell)
         .iter()
         .find(|(code, _)| value.as_str() == Some(code))
-        .map_or_else(|| value.clone(), |(_, word)| json!(word))
+        .map_or_else(|| value.clone(), |(_, word)| (*word).into())
 }

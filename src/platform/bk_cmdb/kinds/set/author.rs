@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{MODEL, observe, wanted_name};
 use crate::{
-    model::{Action, author::Changed},
+    model::{Action, Json, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
         kinds::author::{self, Namesakes, Subject},
@@ -50,8 +50,7 @@ fn removed(business: i64, group: &[Planned<'_>], observation: &mut Observation, 
         .iter()
         .filter(|planned| planned.change.action == Action::Create)
         .filter_map(|planned| {
-            let name =
-                planned.desired.locate("set").and_then(Value::as_str).or_else(|| wanted_name(planned.desired))?;
+            let name = planned.desired.locate("set").and_then(Json::as_str).or_else(|| wanted_name(planned.desired))?;
             Some((planned, name))
         })
         .collect();

@@ -6,10 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Value, json};
-
 use crate::{
-    model::{Desired, Ensure, Undeletable},
+    model::{Desired, Ensure, Json, Undeletable},
     platform::bk_cmdb::{
         kinds::{
             impact::{self, HOSTS, MODULES, SERVICE_INSTANCES},
@@ -78,7 +76,7 @@ pub(super) fn of_going<'f>(
 
 impl Below<'_> {
     /// Returns why a set is not removed; `None` if it can be.
-    pub(super) fn undeletable(&self, row: &Value) -> Option<Undeletable> {
+    pub(super) fn undeletable(&self, row: &Json) -> Option<Undeletable> {
         if sets::is_built_in(row) {
             let reason = "it is the built-in set, which the server never removes".to_owned();
             return Some(Undeletable { reason, hint: "leave it out" });
@@ -93,9 +91,9 @@ impl Below<'_> {
 
     /// Returns the labels of the modules that would go with a set although nothing asks for it: with `cascade` only those
     /// that a document wants to be there.
-    pub(super) fn holds(&self, desired: &Desired, row: &Value, all: &[&Desired]) -> Vec<String> {
-        let agreed = desired.locate(CASCADE) == Some(&json!(true));
-        let is_named = |given: Option<&Value>, id: i64, name: Option<&str>| {
+    pub(super) fn holds(&self, desired: &Desired, row: &Json, all: &[&Desired]) -> Vec<String> {
+        let agreed = desired.locate(CASCADE).is_some_and(|cascade| *cascade == true);
+        let is_named = |given: Option<&Json>, id: i64, name: Option<&str>| {
             given.is_some_and(|given| given.as_i64() == Some(id) || (name.is_some() && given.as_str() == name))
         };
         let set = row["bk_set_id"].as_i64().unwrap_or_default();
@@ -109,9 +107,8 @@ impl Below<'_> {
         let held = |(id, name): &(i64, &str)| {
             let document = documents.iter().find(|document| is_named(document.locate("module"), *id, Some(name)));
             match document {
-                Some(document) => {
-                    Some(module::label(document, &json!(id))).filter(|_| !agreed || document.ensure != Ensure::Absent)
-                }
+                Some(document) => Some(module::label(document, &(*id).into()))
+                    .filter(|_| !agreed || document.ensure != Ensure::Absent),
                 None => (!agreed).then(|| format!("module `{name}` #{id}")),
             }
         };

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::{MODEL, attribute_changes, observe, own};
 use crate::{
     diagnostic::Diagnostic,
-    model::Desired,
+    model::{Desired, Json},
     platform::bk_cmdb::{
         attribute::Definition,
         kinds::decode_common::{business_id, fail_all},
@@ -69,7 +67,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
 /// those that the model lacks: they may be that business's own.
 fn problems(desired: &Desired, definition: Option<&Definition>, common: &Definition, facts: &Facts) -> Vec<Diagnostic> {
     let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
-    let declared: Vec<(&str, &Located<Value>)> =
+    let declared: Vec<(&str, &Located<Json>)> =
         declared.filter(|(name, _)| definition.is_some() || common.contains_key(*name)).collect();
     attribute_changes(&declared, None, definition.unwrap_or(common), facts).err().unwrap_or_default()
 }

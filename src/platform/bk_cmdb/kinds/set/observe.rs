@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     MODEL, NAME, below, claim, live,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{CreateContext, Desired, Ensure, KeyConflict, ObservedState, Request, ResourceId},
+    model::{CreateContext, Desired, Ensure, Json, KeyConflict, ObservedState, Request, ResourceId, View},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, nearest},
@@ -48,7 +48,7 @@ pub(super) fn by_ids<'f>(
     fields: &BTreeSet<String>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<Vec<&'f Value>, LookupError> {
+) -> Result<Vec<&'f Json>, LookupError> {
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut rows = Ok(Vec::new());
     for chunk in ids.chunks(IDS) {
@@ -106,7 +106,7 @@ pub(super) fn business(
             Err(LookupError::Failed(_) | LookupError::NoModel) => {}
         }
     }
-    let rows: BTreeMap<i64, &Value> =
+    let rows: BTreeMap<i64, &Json> =
         found.rows.iter().filter_map(|row| Some((row["bk_set_id"].as_i64()?, *row))).collect();
     let assigned =
         identity::assign(&group.iter().map(|desired| candidates(desired, &found, &parents)).collect::<Vec<_>>());
@@ -131,7 +131,7 @@ pub(super) fn business(
                 parents.moved(desired, row).unwrap_or(ObservedState::Found(live))
             }
             Assigned::Nothing => absent(desired, business, &parents, &found),
-            open => select_instances::open(desired, open, &group, |id| sets::label(&json!(id))),
+            open => select_instances::open(desired, open, &group, |id| sets::label(&id.into())),
         };
         observation.know(&desired.id, observed);
     }
@@ -140,15 +140,15 @@ pub(super) fn business(
 
 /// Returns the ids of the sets that a document may mean.
 fn candidates(desired: &Desired, found: &Sets<'_>, parents: &Parents<'_>) -> Vec<i64> {
-    match desired.locate("set") {
-        Some(Value::Number(id)) => {
+    match desired.locate("set").map(Json::view) {
+        Some(View::Number(id)) => {
             let is_there = |id: &i64| found.rows.iter().any(|row| row["bk_set_id"].as_i64() == Some(*id));
             id.as_i64().filter(is_there).into_iter().collect()
         }
-        Some(Value::String(name)) => {
-            let names = std::iter::once(name.as_str()).chain(wanted_name(desired));
-            let rows: Vec<&Value> = names.flat_map(|name| found.named(name)).collect();
-            let fits = |row: &&Value| parents.of(desired).is_none_or(|parent| row[PARENT].as_i64() == Some(parent));
+        Some(View::Text(name)) => {
+            let names = std::iter::once(name).chain(wanted_name(desired));
+            let rows: Vec<&Json> = names.flat_map(|name| found.named(name)).collect();
+            let fits = |row: &&Json| parents.of(desired).is_none_or(|parent| row[PARENT].as_i64() == Some(parent));
             let ids: BTreeSet<i64> =
                 rows.into_iter().filter(fits).filter_map(|row| row["bk_set_id"].as_i64()).collect();
             ids.into_iter().collect()
@@ -157,7 +157,7 @@ fn candidates(desired: &Desired, found: &Sets<'_>, parents: &Parents<'_>) -> Vec
     }
 }
 
-fn key_conflicts(desired: &Desired, parent: &Value, own: Option<i64>, found: &Sets<'_>) -> Vec<KeyConflict> {
+fn key_conflicts(desired: &Desired, parent: &Json, own: Option<i64>, found: &Sets<'_>) -> Vec<KeyConflict> {
     let Some(name) = wanted_name(desired) else { return Vec::new() };
     let holders = found.by_name.get(name).into_iter().flatten();
     holders
@@ -182,7 +182,7 @@ fn absent(desired: &Desired, business: i64, parents: &Parents<'_>, found: &Sets<
     // Only one that has to be there is told which names there are.
     let is_told = desired.ensure == Ensure::Existing;
     let names = found.rows.iter().filter(|_| is_told).filter_map(|row| row[NAME].as_str().map(str::to_owned));
-    let key_conflicts = key_conflicts(desired, &json!(parent), None, found);
+    let key_conflicts = key_conflicts(desired, &parent.into(), None, found);
     ObservedState::Absent { nearest: names.collect(), key_conflicts, context }
 }
 
@@ -202,7 +202,7 @@ impl Parents<'_> {
     }
 
     /// Returns the sight of a set that lies below another parent than its document says: it cannot be moved.
-    fn moved(&self, desired: &Desired, row: &Value) -> Option<ObservedState> {
+    fn moved(&self, desired: &Desired, row: &Json) -> Option<ObservedState> {
         let (wanted, given) = (self.of(desired)?, desired.locator.get("parent")?);
         if row[PARENT].as_i64() == Some(wanted) {
             return None;
@@ -237,7 +237,7 @@ pub(super) fn parents<'d>(
         }
         return Ok(Parents { layer: Some(layer), ..parents });
     }
-    let selector = |value: &Value| match value.as_i64() {
+    let selector = |value: &Json| match value.as_i64() {
         Some(id) => Selector::Id(id),
         None => Selector::fields([("bk_inst_name".into(), Key::of(value))]),
     };

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{KIND, NAME, below, live, observe, sets};
 use crate::{
-    model::{Desired, Live},
+    model::{Desired, Json, Live},
     platform::bk_cmdb::{
         kinds::prune_common::{in_businesses, meant, pruned},
         lookup::LookupError,
@@ -30,9 +30,8 @@ fn search(
 ) -> Result<(), LookupError> {
     let rows = sets::read(business, &json!({}), &observe::fields(&[scope]), observation, facts)?;
     // Nobody may remove the built-in one.
-    let goes =
-        |row: &&Value| !sets::is_built_in(row) && row["bk_set_id"].as_i64().is_some_and(|id| !kept.contains(&id));
-    let rows: Vec<&Value> = rows.into_iter().filter(goes).collect();
+    let goes = |row: &&Json| !sets::is_built_in(row) && row["bk_set_id"].as_i64().is_some_and(|id| !kept.contains(&id));
+    let rows: Vec<&Json> = rows.into_iter().filter(goes).collect();
     let going = rows.iter().filter_map(|row| row["bk_set_id"].as_i64()).collect();
     let below = below::of_going(business, &going, observation, facts)?;
     for row in rows {

@@ -3,15 +3,13 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
 use super::{
     member,
     read::{self, Apps},
 };
 use crate::{
     model::{
-        Action,
+        Action, Json,
         author::{Changed, Deed, Source, moment},
     },
     provider::{Authors, Facts, Observation, Planned, Step},
@@ -49,7 +47,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
 
 /// Returns the last change by an app's own fields. `own` is the maker of an app that belongs to the caller, if there is
 /// one: the caller.
-fn of_row(row: &Value, action: Action, own: Option<&Value>, facts: &Facts) -> Changed {
+fn of_row(row: &Json, action: Action, own: Option<&Json>, facts: &Facts) -> Changed {
     let text = |key: &str| row[key].as_str().filter(|text| !text.is_empty());
     let (made, changed) = (text("create_time"), text("update_time"));
     let is_untouched = made.is_some() && made == changed;
@@ -59,7 +57,7 @@ fn of_row(row: &Value, action: Action, own: Option<&Value>, facts: &Facts) -> Ch
         (Deed::Changed, &row["last_updated_user"], changed)
     };
     let Some(at) = at else { return Changed::unknown() };
-    let name = |user: &Value| {
+    let name = |user: &Json| {
         ["user_name", "user_id"]
             .iter()
             .find_map(|key| user[*key].as_str().filter(|name| !name.is_empty()))
@@ -79,13 +77,13 @@ fn of_row(row: &Value, action: Action, own: Option<&Value>, facts: &Facts) -> Ch
 
 /// Returns true if a user is the one that the target's requests are made as. A key and a ready token do not tell who
 /// that is; a login says it, and so does an app that belongs to the caller.
-fn is_own(user: &Value, own: Option<&Value>, facts: &Facts) -> Option<bool> {
+fn is_own(user: &Json, own: Option<&Json>, facts: &Facts) -> Option<bool> {
     let is = |key: &str, setting: &str| {
         let (is, wanted) = (user[key].as_str().filter(|text| !text.is_empty())?, facts.settings.get(setting)?);
         Some(is == wanted)
     };
     let same = |key: &str| {
-        let filled = |user: &Value| user[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let filled = |user: &Json| user[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         Some(filled(user)? == filled(own?)?)
     };
     is("user_id", "userId")
@@ -102,18 +100,18 @@ mod tests {
 
     #[test]
     fn who_we_are_is_told_by_the_login_or_by_an_app_of_ours() {
-        let check = |settings: &[(&str, &str)], own: Option<Value>, expected: Option<bool>| {
+        let check = |settings: &[(&str, &str)], own: Option<Json>, expected: Option<bool>| {
             let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
             let facts = Facts::new(crate::provider::Freshness::Replica, settings);
-            let user = json!({"user_id": "u1", "user_name": "ops"});
+            let user = json!({"user_id": "u1", "user_name": "ops"}).into();
             assert_eq!(is_own(&user, own.as_ref(), &facts), expected);
         };
         check(&[], None, None);
         check(&[("user", "ops")], None, Some(true));
         check(&[("user", "other")], None, Some(false));
         check(&[("userId", "u1"), ("user", "other")], None, Some(true));
-        check(&[], Some(json!({"user_id": "u1"})), Some(true));
-        check(&[], Some(json!({"user_name": "zoe"})), Some(false));
-        check(&[], Some(Value::Null), None);
+        check(&[], Some(json!({"user_id": "u1"}).into()), Some(true));
+        check(&[], Some(json!({"user_name": "zoe"}).into()), Some(false));
+        check(&[], Some(Json::NULL), None);
     }
 }

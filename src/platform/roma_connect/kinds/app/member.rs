@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, Desired, Ensure, FieldChange, FieldPath, Fields, Live, LiveFields, ObservedState, Reference,
-        Request, ResourceId, Row,
+        Action, Call, Desired, Ensure, FieldChange, FieldPath, Fields, Json, Live, LiveFields, ObservedState,
+        Reference, Request, ResourceId, Row,
     },
     provider::{Facts, Impact, ImpactSet, Observation, Planned, Read, Step},
     source::Located,
@@ -127,7 +127,7 @@ pub(super) fn observe(
 }
 
 /// Reads the members of an app; none while the answer is missing.
-pub(super) fn read(handle: &Value, observation: &mut Observation, facts: &Facts) -> Option<ObservedState> {
+pub(super) fn read(handle: &Json, observation: &mut Observation, facts: &Facts) -> Option<ObservedState> {
     let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
     let request = Request { operation: "CheckAuthUsersOfApp", arguments, repeatable: true };
     match observation.read(request, facts) {
@@ -141,14 +141,14 @@ pub(super) fn read(handle: &Value, observation: &mut Observation, facts: &Facts)
 }
 
 /// Reads the members from an answer.
-pub(super) fn live(handle: Value, answer: &Value) -> Option<Live> {
+pub(super) fn live(handle: Json, answer: &Json) -> Option<Live> {
     let mut fields = LiveFields::new();
     for row in answer["users"].as_array()? {
         // A proper list, or one text with commas.
-        let names = row["roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let names = row["roles"].as_array().into_iter().flatten().filter_map(Json::as_str);
         let names = names.flat_map(|names| names.split(',')).map(|name| name.trim().to_owned());
         let roles = expanded(names.filter(|name| !name.is_empty()).collect());
-        fields.insert(path(row["id"].as_str()?), roles);
+        fields.insert(path(row["id"].as_str()?), roles.into());
     }
     let label = format!("members of app {}", handle["app"].as_str().unwrap_or_default());
     Some(Live::new(handle, label, fields))
@@ -164,17 +164,17 @@ pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange
         .filter(|(_, is, wanted)| *is != Some(&wanted.value))
         .map(|(path, is, wanted)| FieldChange {
             path: path.clone(),
-            from: is.cloned(),
-            to: Some(wanted.value.clone()),
+            from: is.map(Json::to_value),
+            to: Some(wanted.value.to_value()),
             display: None,
             because: wanted.origin.clone(),
         })
         .collect();
     changes.sort_by_key(|change| change.because.order());
-    let gone = live.iter().flat_map(|live| &live.fields).filter(|(path, _)| !desired.fields.contains_key(*path));
+    let gone = live.iter().flat_map(|live| live.fields.iter()).filter(|(path, _)| !desired.fields.contains_key(*path));
     changes.extend(gone.map(|(path, roles)| FieldChange {
         path: path.clone(),
-        from: Some(roles.clone()),
+        from: Some(roles.to_value()),
         to: None,
         display: None,
         because: list.clone(),
@@ -187,7 +187,7 @@ pub(super) fn call(planned: &Planned<'_>) -> Call {
     let handle = planned.live.map_or(planned.context.handle(), |live| &live.handle);
     let mut rows: Vec<_> = planned.desired.fields.iter().collect();
     rows.sort_by_key(|(_, roles)| roles.origin.bytes.start);
-    let user = |(path, roles): &(&FieldPath, &Located<Value>)| match path.row() {
+    let user = |(path, roles): &(&FieldPath, &Located<Json>)| match path.row() {
         Some(Row::Id(id)) => Some(json!({"id": id, "roles": roles.value})),
         _ => None,
     };
@@ -238,7 +238,7 @@ mod tests {
         check(&["modify"], &["modify", "read"]);
         check(&["admin"], &["access", "admin", "delete", "modify", "read"]);
         let answer = json!({"users": [{"id": "u1", "roles": ["read, modify"]}, {"id": "u2", "roles": ["admin"]}]});
-        let live = live(json!({"app": "a1"}), &answer).expect("understood");
+        let live = live(json!({"app": "a1"}).into(), &answer.into()).expect("understood");
         assert_eq!(live.field("members[u1]"), &json!(["modify", "read"]));
         assert_eq!(live.field("members[u2]"), &json!(["access", "admin", "delete", "modify", "read"]));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     claim, live,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{CreateContext, Desired, Ensure, KeyConflict, Live, ObservedState},
+    model::{CreateContext, Desired, Ensure, Json, KeyConflict, Live, ObservedState},
     provider::{Facts, Observation},
 };
 
@@ -56,7 +56,7 @@ impl<'f> Listed<'f> {
     fn of(apps: Apps<'f>) -> Self {
         let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (id, app) in &apps {
-            let app: &'f Value = app;
+            let app: &'f Json = app;
             if let Some(name) = app["name"].as_str() {
                 by_name.entry(name).or_default().push(*id);
             }
@@ -73,11 +73,11 @@ impl<'f> Listed<'f> {
 fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: &mut Observation, facts: &Facts) {
     let apps = &listed.apps;
     let candidates = group.iter().map(|desired| {
-        if let Some(id) = desired.locate("id").and_then(Value::as_str) {
+        if let Some(id) = desired.locate("id").and_then(Json::as_str) {
             return apps.get_key_value(id).map(|(id, _)| *id).into_iter().collect();
         }
-        let old = desired.locate("app").and_then(Value::as_str).map(|name| listed.named(name)).unwrap_or_default();
-        let new = desired.field("name").and_then(Value::as_str).map(|name| listed.named(name)).unwrap_or_default();
+        let old = desired.locate("app").and_then(Json::as_str).map(|name| listed.named(name)).unwrap_or_default();
+        let new = desired.field("name").and_then(Json::as_str).map(|name| listed.named(name)).unwrap_or_default();
         old.into_iter().chain(new).collect()
     });
     let assigned = identity::assign(&candidates.collect::<Vec<Vec<&str>>>());
@@ -158,7 +158,7 @@ fn absent(
     let keys = [("id", desired.locate("id")), ("name", desired.field("name")), ("name", desired.locate("app"))];
     let mut pending = false;
     for (key, value) in keys {
-        let Some(value) = value.and_then(Value::as_str) else { continue };
+        let Some(value) = value.and_then(Json::as_str) else { continue };
         // An app that is picked by its id is not found by the name that it is to get.
         if key == "name" && desired.locate("id").is_some() {
             continue;

@@ -1,9 +1,9 @@
 //! The reads of an instance: its state, its applications, and whether a name is taken by an app of somebody else.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    model::{Refusal, Request},
+    model::{Json, Refusal, Request},
     platform::roma_connect::{
         codes,
         list::{self, number},
@@ -39,7 +39,7 @@ pub(super) fn status<'f>(instance: &str, observation: &mut Observation, facts: &
             Read::Failed(refusal) => return Err(refusal.clone()),
             Read::Value(page) => page,
         };
-        let rows = page["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let rows = page["instances"].items();
         if let Some(row) = rows.iter().find(|row| row["id"] == instance) {
             return Ok(Some(Some(row["status"].as_str().unwrap_or("without a status"))));
         }
@@ -62,7 +62,7 @@ pub(super) fn validate<'f>(
     value: &str,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Reading<Option<&'f Value>> {
+) -> Reading<Option<&'f Json>> {
     let arguments = json!({"instance_id": instance, key: value});
     match observation.read(Request { operation: "ValidateRomaApp", arguments, repeatable: true }, facts) {
         Read::Pending => Ok(None),
@@ -81,7 +81,7 @@ pub(super) fn show<'f>(
     app: &str,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Reading<Result<&'f Value, Missing>> {
+) -> Reading<Result<&'f Json, Missing>> {
     let arguments = json!({"instance_id": instance, "app_id": app});
     match observation.read(Request { operation: "CheckRomaAppDetails", arguments, repeatable: true }, facts) {
         Read::Pending => Ok(None),
