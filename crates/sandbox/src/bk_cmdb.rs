@@ -76,7 +76,7 @@ use access::{Admitted, Envelope, Keys, Turned};
 use operation::{Offer, Operation, Run};
 use refusal::{Outcome, Refusal};
 use replica::Replica;
-use task::Fault;
+use task::TaskFault;
 use world::World;
 
 /// The longest wait of a watch.
@@ -184,9 +184,9 @@ impl Simulator {
                 let outcome = write(world, call);
                 match misbehaviour.filter(|_| outcome.is_ok()) {
                     Some(Misbehaviour::Normalise) => misbehaviour::normalise(world),
-                    Some(Misbehaviour::TaskFails { after }) => task::spoil(world, Fault::Fails { after: *after }),
+                    Some(Misbehaviour::TaskFails { after }) => task::inject(world, TaskFault::Fails { after: *after }),
                     Some(Misbehaviour::TaskHangs { ms }) => {
-                        task::spoil(world, Fault::Hangs { ms: i64::try_from(*ms).unwrap_or(i64::MAX) });
+                        task::inject(world, TaskFault::Hangs { ms: i64::try_from(*ms).unwrap_or(i64::MAX) });
                     }
                     _ => {}
                 }

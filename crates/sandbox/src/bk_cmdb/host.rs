@@ -59,7 +59,9 @@ fn check_owner(world: &World, business: i64, hosts: &[i64]) -> Result<(), Refusa
         return Err(Refusal::wrapped_name("bk_host_id"));
     }
     if hosts.iter().any(|host| !is_in(world, *host, |pair| pair.int("bk_biz_id") == business)) {
-        let text = format!("hostID [{hosts:?}] does not belong of  businessID [[{business}]]");
+        let hosts: Vec<String> = hosts.iter().map(i64::to_string).collect();
+        let hosts = hosts.join(", ");
+        let text = format!("hostID [[]int64{{{hosts}}}] does not belong of  businessID [[{business}]]");
         return Err(Refusal::new(1_113_002, text));
     }
     Ok(())

@@ -99,13 +99,13 @@ fn nodes(
 }
 
 /// The hosts of a page and how many there are in all.
-struct Found {
+struct HostPage {
     rows: Vec<Arc<Row>>,
     count: usize,
 }
 
 /// Searches the hosts of a business.
-fn search(tables: &Tables, args: &Args, business: i64) -> Result<Found, Refusal> {
+fn search(tables: &Tables, args: &Args, business: i64) -> Result<HostPage, Refusal> {
     let modules = nodes(&tables.modules, args, business, ("bk_module_ids", "module_cond"), 500)?;
     let sets = nodes(&tables.sets, args, business, ("bk_set_ids", "set_cond"), 200)?;
     let page = bounded_page(args)?;
@@ -123,7 +123,7 @@ fn bounded_page(args: &Args) -> Result<Page, Refusal> {
 }
 
 /// Cuts a page. Without a filter on hosts a page by id is cut before it is sorted.
-fn cut(mut rows: Vec<Arc<Row>>, page: &Page, unfiltered: bool) -> Found {
+fn cut(mut rows: Vec<Arc<Row>>, page: &Page, unfiltered: bool) -> HostPage {
     let mut count = rows.len();
     let by_id = matches!(page.sort.as_slice(), []) || page.sort == [("bk_host_id".to_owned(), false)];
     let page = page.clone().default_sort("bk_host_id", false);
@@ -139,10 +139,10 @@ fn cut(mut rows: Vec<Arc<Row>>, page: &Page, unfiltered: bool) -> Found {
     if usize::try_from(page.start).is_ok_and(|start| start > count) {
         count = 0;
     }
-    Found { rows, count }
+    HostPage { rows, count }
 }
 
-fn answer(found: &Found, args: &Args) -> Outcome {
+fn answer(found: &HostPage, args: &Args) -> Outcome {
     let projection = Projection::on(args.texts("fields")?);
     let shown: Vec<Value> = found.rows.iter().map(|row| json!(Shown(row, &projection))).collect();
     Ok(Reply::Json(json!({"count": found.count, "info": shown})))
@@ -164,7 +164,7 @@ pub(super) fn anywhere(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let mut rows: Vec<Arc<Row>> = all.filter(|row| filter.matches(&stored(row))).cloned().collect();
     let count = rows.len();
     rows.sort_by(|row, other| page.compare(row, other));
-    answer(&Found { rows: page.cut(rows.into_iter()), count }, &args)
+    answer(&HostPage { rows: page.cut(rows.into_iter()), count }, &args)
 }
 
 /// Returns the rows that may match a filter, by their ids where it names them.

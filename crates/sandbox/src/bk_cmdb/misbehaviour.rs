@@ -52,7 +52,7 @@ pub(super) fn lose_row(outcome: Outcome) -> Outcome {
 pub(super) fn normalise(world: &mut World) {
     let changes: Vec<Change> = world.pending().to_vec();
     for change in changes {
-        let Some(after) = change.after else { continue };
+        let Some(after) = change.after.filter(|_| has_attributes(&change.place)) else { continue };
         let mut row = (*after).clone();
         let before = change.before.as_deref();
         let old = |name: &str| before.and_then(|row| row.get(name));
@@ -75,6 +75,28 @@ pub(super) fn normalise(world: &mut World) {
             }
         }
         world.replace(&change.place, change.id, Arc::new(row));
+    }
+}
+
+/// Returns true if a table's rows hold values that somebody declares, and not only keys or the server's own.
+fn has_attributes(place: &Place) -> bool {
+    match place {
+        Place::Businesses
+        | Place::Sets
+        | Place::Modules
+        | Place::Instances(_)
+        | Place::Quoted(..)
+        | Place::Associations
+        | Place::Attributes
+        | Place::ProcessTemplates => true,
+        Place::ServiceCategories
+        | Place::ServiceTemplates
+        | Place::TemplateAttributes
+        | Place::SetTemplates
+        | Place::SetTemplateMembers
+        | Place::HostRelations
+        | Place::ServiceInstances
+        | Place::Tasks => false,
     }
 }
 

@@ -17,8 +17,8 @@ use super::{
 const HIDDEN: [(&str, &str); 4] =
     [("bk_created_at", "create_time"), ("bk_created_by", ""), ("bk_updated_at", "last_time"), ("bk_updated_by", "")];
 
-/// The place of a new process.
-pub(super) struct Home<'a> {
+/// The service instance that a new process belongs to.
+pub(super) struct Owner<'a> {
     pub(super) business: i64,
     /// The id of the service instance.
     pub(super) instance: i64,
@@ -43,22 +43,31 @@ fn scalars(template: &Row) -> impl Iterator<Item = (&'static str, &Value, bool)>
 }
 
 /// Returns a new process with all values of its template.
-pub(super) fn fresh(template: &Row, home: &Home<'_>, id: i64, time: &str, user: &str) -> Value {
+pub(super) fn fresh(template: &Row, owner: &Owner<'_>, id: i64, time: &str, user: &str) -> Value {
     let mut process: Map<String, Value> =
         scalars(template).map(|(name, value, _)| (name.to_owned(), value.clone())).collect();
     let own = json!({
-        "bk_process_id": id, "bk_biz_id": home.business, "service_instance_id": home.instance,
+        "bk_process_id": id, "bk_biz_id": owner.business, "service_instance_id": owner.instance,
         "bk_supplier_account": "0", "create_time": time, "last_time": time, "bk_created_by": user,
-        "bind_info": binding::fresh(template, home.host),
+        "bind_info": binding::fresh(template, owner.host),
     });
     process.extend(own.as_object().cloned().unwrap_or_default());
     json!({
         "process": process,
         "relation": {
-            "bk_biz_id": home.business, "bk_process_id": id, "service_instance_id": home.instance,
-            "process_template_id": template.int("id"), "bk_host_id": home.host_id, "bk_supplier_account": "0",
+            "bk_biz_id": owner.business, "bk_process_id": id, "service_instance_id": owner.instance,
+            "process_template_id": template.int("id"), "bk_host_id": owner.host_id, "bk_supplier_account": "0",
         },
     })
+}
+
+/// Gives a process of a state what it leaves out.
+pub(super) fn complete(template: &Row, host: Option<&Row>, entry: &mut Value) {
+    let Some(process) = entry.get_mut("process").and_then(Value::as_object_mut) else { return };
+    for (name, value, _) in scalars(template) {
+        process.entry(name).or_insert_with(|| value.clone());
+    }
+    process.entry("bind_info").or_insert_with(|| binding::fresh(template, host));
 }
 
 fn own_rows(process: &Value) -> &[Value] {
@@ -77,7 +86,9 @@ pub(super) fn differs(template: &Row, host: Option<&Row>, process: &Value) -> bo
 pub(super) fn synced(template: &Row, host: Option<&Row>, process: &Value) -> Option<Value> {
     let mut after = process.clone();
     for (name, value, _) in scalars(template).filter(|(_, _, locked)| *locked) {
-        after[name] = value.clone();
+        if process.get(name).unwrap_or(&Value::Null) != value {
+            after[name] = value.clone();
+        }
     }
     let rows = binding::merged(template, host, &[own_rows(process)]);
     // No rows and none at all are no difference.

@@ -75,7 +75,9 @@ impl Refusal {
             ("current field type status is single choice", 1_199_092),
         ];
         let found = CODES.into_iter().find(|(text, _)| self.text.contains(text));
-        Self { code: found.map_or(self.code, |(_, code)| code), ..self }
+        let text = self.text.strip_prefix('\'').unwrap_or(&self.text);
+        let text = text.strip_suffix("' the parameter is invalid or does not exist").unwrap_or(text);
+        Self::new(found.map_or(self.code, |(_, code)| code), text)
     }
 
     /// 1199014: a unique key is taken.

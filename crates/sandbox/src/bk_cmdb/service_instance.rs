@@ -10,7 +10,7 @@ use super::{
     call::Call,
     filter::Filter,
     page::{Page, matching, select},
-    process_instance::{self, Home},
+    process_instance::{self, Owner},
     refusal::{Outcome, Refusal, Reply},
     row::Row,
     world::{Place, Tables, World},
@@ -49,10 +49,10 @@ impl Maker<'_> {
         let business = module.int("bk_biz_id");
         let instance = world.next_id("service_instance");
         let host = host(&world.tables, host_id).cloned();
-        let home = Home { business, instance, host_id, host: host.as_deref() };
+        let owner = Owner { business, instance, host_id, host: host.as_deref() };
         let processes: Vec<Value> = templates
             .iter()
-            .map(|row| process_instance::fresh(row, &home, world.next_id("process"), self.time, self.user))
+            .map(|row| process_instance::fresh(row, &owner, world.next_id("process"), self.time, self.user))
             .collect();
         let row = Row::of([
             ("bk_biz_id", business.into()),

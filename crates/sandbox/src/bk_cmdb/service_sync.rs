@@ -11,12 +11,12 @@ use super::{
     filter::Filter,
     module::updated,
     page::matching,
-    process_instance::{self, Home},
+    process_instance::{self, Owner},
     refusal::{Outcome, Refusal, Reply},
     row::Row,
     service_instance::{self, Order, PROCESSES, process_templates, processes},
     service_write::{cell, required_id, required_ids},
-    task::{self, Kind, Task},
+    task::{self, Task, TaskKind},
     template_attribute::of_template,
     world::{Place, Tables, Version, World},
 };
@@ -35,7 +35,7 @@ pub(super) fn start(world: &mut World, call: &Call) -> Outcome {
     required_ids(&args, "bk_module_ids")?;
     if world.version >= Version::V3_10 {
         required_id(&args, "service_template_id")?;
-        task::start(world, call, Kind::ServiceTemplate, (business, template), &modules)?;
+        task::start(world, call, TaskKind::ServiceTemplate, (business, template), &modules)?;
         return Ok(Reply::Nothing);
     }
     // Up to 3.9.35 the call itself does it, for the template that each module has.
@@ -59,7 +59,7 @@ pub(super) fn states(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let ids = required_ids(&args, "bk_module_ids")?;
     let state = |id: &i64| {
         let module = tables.modules.get(*id).filter(|row| row.int("bk_biz_id") == business);
-        let task = task::newest(tables, Kind::ServiceTemplate, *id);
+        let task = task::newest(tables, TaskKind::ServiceTemplate, *id);
         let differs = module.is_some_and(|module| differs(tables, module, template));
         task::state(*id, task, differs, module.map(|row| &**row))
     };
@@ -172,7 +172,7 @@ impl<'a> Rollout<'a> {
             process_instance::touch(&mut after, &time, &self.call.user);
             entries[position]["process"] = after;
         }
-        let home = Home {
+        let owner = Owner {
             business: row.int("bk_biz_id"),
             instance: row.int("id"),
             host_id: row.int("bk_host_id"),
@@ -183,7 +183,7 @@ impl<'a> Rollout<'a> {
             let is_own = |entry: &Value| entry.pointer("/relation/process_template_id").and_then(Value::as_i64) == id;
             if !entries.iter().any(is_own) {
                 let process = world.next_id("process");
-                let entry = process_instance::fresh(template, &home, process, &time, &self.call.user);
+                let entry = process_instance::fresh(template, &owner, process, &time, &self.call.user);
                 check(&entries, entries.len(), &entry["process"])?;
                 entries.push(entry);
             }

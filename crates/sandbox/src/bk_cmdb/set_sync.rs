@@ -14,7 +14,7 @@ use super::{
     row::Row,
     service_write::{required_id, required_ids},
     set_template::service_templates,
-    task::{self, Kind, Task},
+    task::{self, Task, TaskKind},
     world::{Tables, World},
 };
 
@@ -33,19 +33,19 @@ pub(super) fn start(world: &mut World, call: &Call) -> Outcome {
     if sets.iter().any(|set| of_template(&world.tables, business, template, *set).is_none()) {
         return Err(Refusal::new(1_101_011, "Failed to query set information"));
     }
-    task::start(world, call, Kind::SetTemplate, (business, template), &sets)?;
+    task::start(world, call, TaskKind::SetTemplate, (business, template), &sets)?;
     Ok(Reply::Nothing)
 }
 
 /// What a set has to get and to lose.
-struct Difference {
+struct ModuleChanges {
     /// Service templates of which the set has no module.
     added: Vec<i64>,
     /// Modules whose service templates the set template has not any more.
     removed: Vec<Arc<Row>>,
 }
 
-impl Difference {
+impl ModuleChanges {
     fn of(tables: &Tables, set: &Row) -> Self {
         let services = service_templates(tables, set.int("set_template_id"));
         let wanted: BTreeSet<i64> = services.iter().map(|row| row.int("id")).collect();
@@ -77,8 +77,8 @@ pub(super) fn states(_: &World, tables: &Tables, call: &Call) -> Outcome {
     let sets = matching(&tables.sets, &made);
     let states = sets.iter().filter(|row| named.is_empty() || named.contains(&row.int("bk_set_id"))).map(|set| {
         let id = set.int("bk_set_id");
-        let task = task::newest(tables, Kind::SetTemplate, id);
-        task::state(id, task, Difference::of(tables, set).is_any(), Some(set))
+        let task = task::newest(tables, TaskKind::SetTemplate, id);
+        task::state(id, task, ModuleChanges::of(tables, set).is_any(), Some(set))
     });
     let states: Vec<Value> = states.flatten().collect();
     let count = states.len();
@@ -89,7 +89,7 @@ pub(super) fn states(_: &World, tables: &Tables, call: &Call) -> Outcome {
 pub(super) fn run(world: &mut World, task: &Task, time: Timestamp) -> bool {
     let set = of_template(&world.tables, task.business, task.template, task.target).cloned();
     let Some(set) = set else { return task.fails_after.is_none() };
-    let difference = Difference::of(&world.tables, &set);
+    let changes = ModuleChanges::of(&world.tables, &set);
     let mut steps = task.fails_after.unwrap_or(usize::MAX);
     let mut step = |world: &mut World, make: &dyn Fn(&mut World) -> Result<(), Refusal>| {
         let Some(left) = steps.checked_sub(1) else { return false };
@@ -103,7 +103,7 @@ pub(super) fn run(world: &mut World, task: &Task, time: Timestamp) -> bool {
         }
         done
     };
-    difference.added.iter().all(|service| step(world, &|world| insert_of_template(world, &task.call, &set, *service)))
-        && difference.removed.iter().all(|module| step(world, &|world| remove(world, &task.call, module)))
+    changes.added.iter().all(|service| step(world, &|world| insert_of_template(world, &task.call, &set, *service)))
+        && changes.removed.iter().all(|module| step(world, &|world| remove(world, &task.call, module)))
         && task.fails_after.is_none()
 }

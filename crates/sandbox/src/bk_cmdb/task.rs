@@ -24,14 +24,14 @@ const FAULT: &str = "fault";
 
 /// What a task brings into line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TaskKind {
     /// Modules with their service template.
     ServiceTemplate,
     /// Sets with their set template.
     SetTemplate,
 }
 
-impl Kind {
+impl TaskKind {
     fn text(self) -> &'static str {
         match self {
             Self::ServiceTemplate => "service_template",
@@ -55,7 +55,7 @@ pub(super) struct Task {
 
 /// How a task goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum TaskFault {
     /// It fails once it has dealt with some hosts.
     Fails { after: u64 },
     /// It hangs for some milliseconds and is then put back.
@@ -67,7 +67,7 @@ fn is_open(row: &Row) -> bool {
 }
 
 /// Returns the newest task of a module or set.
-pub(super) fn newest(tables: &Tables, kind: Kind, target: i64) -> Option<&Row> {
+pub(super) fn newest(tables: &Tables, kind: TaskKind, target: i64) -> Option<&Row> {
     let ids = tables.tasks.ids("bk_inst_id", &[target.into()])?;
     let mut rows = ids.iter().rev().filter_map(|id| tables.tasks.get(*id));
     rows.find(|row| row.text("kind") == kind.text()).map(|row| &**row)
@@ -99,7 +99,7 @@ fn status(task: Option<&Row>, differs: bool) -> &str {
 pub(super) fn start(
     world: &mut World,
     call: &Call,
-    kind: Kind,
+    kind: TaskKind,
     (business, template): (i64, i64),
     targets: &[i64],
 ) -> Result<(), Refusal> {
@@ -135,7 +135,7 @@ pub(super) fn start(
 }
 
 /// Makes the tasks of the write under way go wrong.
-pub(super) fn spoil(world: &mut World, fault: Fault) {
+pub(super) fn inject(world: &mut World, fault: TaskFault) {
     let tasks: Vec<(i64, Row)> = world
         .pending()
         .iter()
@@ -143,8 +143,8 @@ pub(super) fn spoil(world: &mut World, fault: Fault) {
         .filter_map(|change| Some((change.id, (**change.after.as_ref()?).clone())))
         .collect();
     let (name, value) = match fault {
-        Fault::Fails { after } => ("fails_after", Value::from(after)),
-        Fault::Hangs { ms } => ("hangs", Value::from(ms)),
+        TaskFault::Fails { after } => ("fails_after", Value::from(after)),
+        TaskFault::Hangs { ms } => ("hangs", Value::from(ms)),
     };
     for (id, mut row) in tasks {
         row.set(FAULT, name);
@@ -199,7 +199,7 @@ fn step(world: &mut World, row: &Row, time: Timestamp) -> (&'static str, Option<
         call: Call::of_user(row.text("creator")),
         fails_after,
     };
-    let done = if row.text("kind") == Kind::ServiceTemplate.text() {
+    let done = if row.text("kind") == TaskKind::ServiceTemplate.text() {
         service_sync::run(world, &task, time)
     } else {
         set_sync::run(world, &task, time)

@@ -1,5 +1,10 @@
 //! `resource_watch`: events of changed rows, by a long poll (section 4.6).
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -7,7 +12,8 @@ use super::{
     args::Args,
     call::Call,
     refusal::{Outcome, Refusal, Reply},
-    row::{Projection, Row, Shown},
+    row::{Names, Projection, Row, Shown},
+    service_instance::processes,
     world::{Change, INNER, Place, Version, World},
 };
 
@@ -50,7 +56,18 @@ fn number(cursor: &str) -> Result<u64, Refusal> {
 fn read(world: &World, call: &Call) -> Result<Watch, Refusal> {
     let args: Args = call.args()?;
     let resource = call.var("bk_resource").to_owned();
-    let known = ["object_instance", "mainline_instance", "inst_asst", "host", "host_relation", "module", "set", "biz"];
+    let known = [
+        "object_instance",
+        "mainline_instance",
+        "inst_asst",
+        "host",
+        "host_relation",
+        "module",
+        "set",
+        "biz",
+        "process",
+        "process_instance_relation",
+    ];
     // Associations came with their tables per model (section 6).
     let too_old = resource == "inst_asst" && world.version < Version::V3_10;
     if too_old || !known.contains(&resource.as_str()) {
@@ -106,6 +123,34 @@ impl Watch {
         (fits && wanted).then_some((kind, row))
     }
 
+    /// Returns the events of processes, or of their relations, in a changed service instance.
+    fn processes(&self, change: &Change) -> Vec<(&'static str, Row)> {
+        let part = match (&change.place, self.resource.as_str()) {
+            (Place::ServiceInstances, "process") => "process",
+            (Place::ServiceInstances, "process_instance_relation") => "relation",
+            _ => return Vec::new(),
+        };
+        let rows = |row: &Option<Arc<Row>>| -> BTreeMap<i64, Value> {
+            let entries = row.as_deref().map(processes).unwrap_or_default().iter();
+            let id = |entry: &Value| entry.pointer("/process/bk_process_id").and_then(Value::as_i64);
+            entries.filter_map(|entry| Some((id(entry)?, entry[part].clone()))).collect()
+        };
+        let (before, after) = (rows(&change.before), rows(&change.after));
+        let kind = |id: &i64| match (before.get(id), after.get(id)) {
+            (None, Some(row)) => Some(("create", row)),
+            (Some(row), None) => Some(("delete", row)),
+            (Some(old), Some(row)) if old != row => Some(("update", row)),
+            _ => None,
+        };
+        let ids: BTreeSet<&i64> = before.keys().chain(after.keys()).collect();
+        let events = ids.into_iter().filter_map(kind);
+        let wanted = |kind: &str| self.types.is_empty() || self.types.iter().any(|wanted| wanted == kind);
+        events
+            .filter(|(kind, _)| wanted(kind))
+            .filter_map(|(kind, row)| Some((kind, Row::from_map(row.as_object()?, &mut Names::default()))))
+            .collect()
+    }
+
     fn event(&self, number: u64, kind: &str, detail: &Value) -> Value {
         json!({"bk_cursor": cursor(number), "bk_resource": self.resource, "bk_event_type": kind, "bk_detail": detail})
     }
@@ -125,9 +170,10 @@ impl Watch {
             From::Event(number) => change.number > number,
             From::Time(time) => change.time >= time,
         };
-        let seen = world.changes.iter().filter(after).filter_map(|change| {
-            self.sees(world, change)
-                .map(|(kind, row)| self.event(change.number, kind, &json!(Shown(row, &self.projection))))
+        let seen = world.changes.iter().filter(after).flat_map(|change| {
+            let row = self.sees(world, change).map(|(kind, row)| (kind, row.clone()));
+            let rows = row.into_iter().chain(self.processes(change));
+            rows.map(|(kind, row)| self.event(change.number, kind, &json!(Shown(&row, &self.projection))))
         });
         Ok(seen.take(EVENTS).collect())
     }

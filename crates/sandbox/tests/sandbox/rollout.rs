@@ -106,6 +106,23 @@ fn a_state_without_service_instances_gets_those_of_its_hosts() {
 }
 
 #[test]
+fn processes_of_a_state_may_leave_out_what_their_templates_have() {
+    let mut state = state();
+    let process = json!({"process": {"bk_process_id": 1, "proc_num": 7}, "relation": {"bk_process_id": 1, "process_template_id": 1}});
+    state["host_relations"] = json!([{"bk_host_id": 1, "bk_module_id": 7, "bk_set_id": 5, "bk_biz_id": 3}]);
+    state["service_instances"] = json!([{"id": 1, "bk_biz_id": 3, "bk_module_id": 7, "bk_host_id": 1, "name": "own",
+        "service_template_id": 1, "process_instances": [process]}]);
+    let simulator = Simulator::new();
+    simulator.load(&state).expect("the state is fine");
+    assert_eq!(processes(&simulator, "proc_num"), [(1, json!(7))]);
+    assert_eq!(processes(&simulator, "bk_process_name"), [(1, json!("nginx"))]);
+    assert_eq!(processes(&simulator, "bind_info")[0].1[0]["port"], "80");
+    assert_eq!(needs_sync(&simulator), true, "the number is locked");
+    change(&simulator, "proc_num", 7);
+    assert_eq!(needs_sync(&simulator), false);
+}
+
+#[test]
 fn a_task_waits_for_the_clock() {
     let simulator = simulator();
     change(&simulator, "proc_num", 2);
@@ -152,6 +169,26 @@ fn a_task_that_fails_leaves_what_it_has_done() {
     data(&simulator, SYNC, &sync_body());
     seconds(&simulator, 2);
     assert_eq!((status(&simulator).as_str(), needs_sync(&simulator)), ("finished", json!(false)));
+}
+
+#[test]
+fn processes_that_change_are_events() {
+    let simulator = simulator();
+    simulator.set_option("task_delay", &json!(0)).expect("an option");
+    let events = |resource: &str, field: &str| -> Vec<String> {
+        let found = data(&simulator, "resource_watch", &json!({"bk_resource": resource, "bk_start_from": 1}));
+        let rows = found["bk_events"].as_array().expect("events").clone();
+        rows.iter().map(|event| format!("{} {}", event["bk_event_type"], event["bk_detail"][field])).collect()
+    };
+    change(&simulator, "proc_num", 2);
+    data(&simulator, SYNC, &sync_body());
+    assert_eq!(events("process", "proc_num"), ["\"update\" 2", "\"update\" 2"]);
+    assert_eq!(events("process_instance_relation", "bk_host_id"), ["\"\" null"], "nothing but a cursor");
+    data(&simulator, "transfer_host_to_idlemodule", &json!({"bk_biz_id": 3, "bk_host_id": [1]}));
+    assert_eq!(events("process_instance_relation", "bk_host_id"), ["\"delete\" 1"]);
+    let body = json!({"bk_resource": "host_relation", "bk_start_from": 1, "bk_event_types": ["create"]});
+    let moved = data(&simulator, "resource_watch", &body)["bk_events"][0]["bk_detail"].clone();
+    assert_eq!(moved["bk_module_id"], 6, "{moved}");
 }
 
 #[test]

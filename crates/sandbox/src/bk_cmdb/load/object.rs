@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::super::service_instance::{Maker, Order};
+use super::super::{
+    process_instance,
+    service_instance::{Maker, Order, PROCESSES, host, processes},
+};
 use super::{INNER, Loader, Row, id_field, name_field};
 
 impl Loader<'_> {
@@ -213,7 +216,8 @@ impl Loader<'_> {
             return self.derived_service_instances();
         }
         for (pointer, map) in self.section("service_instances") {
-            let row = self.row(map);
+            let mut row = self.row(map);
+            self.complete_processes(&mut row);
             let known = self.world.tables.modules.get(row.int("bk_module_id")).is_some();
             if !known {
                 let message = format!("there is no module {}", row.int("bk_module_id"));
@@ -222,6 +226,22 @@ impl Loader<'_> {
             if self.id(&pointer, &row, "bk_host_id").is_some() {
                 self.store(&pointer, row, |tables| Some(&mut tables.service_instances));
             }
+        }
+    }
+
+    /// Gives the processes of a service instance what they leave out, from their templates.
+    fn complete_processes(&self, row: &mut Row) {
+        let tables = &self.world.tables;
+        let host = host(tables, row.int("bk_host_id"));
+        let mut entries = processes(row).to_vec();
+        for entry in &mut entries {
+            let template = entry.pointer("/relation/process_template_id").and_then(Value::as_i64).unwrap_or(0);
+            if let Some(template) = tables.process_templates.get(template) {
+                process_instance::complete(template, host.map(|row| &**row), entry);
+            }
+        }
+        if entries != processes(row) {
+            row.set(PROCESSES, entries);
         }
     }
 
