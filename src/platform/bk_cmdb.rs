@@ -27,6 +27,7 @@ pub struct BkCmdb;
 
 static KINDS: &[&dyn Kind] = &[
     &kinds::instance::Instance,
+    &kinds::service_template::ServiceTemplate,
     &kinds::set::Set,
     &kinds::module::Module,
     &kinds::process_template::ProcessTemplate,

@@ -48,6 +48,7 @@ mod saved;
 mod saved_reports;
 mod second_writer;
 mod secrets;
+mod service_templates;
 mod sets;
 mod slips;
 mod snapshot;

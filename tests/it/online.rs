@@ -108,7 +108,7 @@ fn every_mistake_is_told_at_its_line_although_nothing_exists() {
     20:15 P102 the model `no_such` does not exist
     25:29 P109 no set is named `publik`
     25:57 P103 the model has no attribute `no_such`
-    30:82 P111 there is no service template `ngin`
+    30:82 P111 no service template is named `ngin`
     35:18 P101 no business is named `dem`
     40:41 P111 no service template is named `redis`
     46:16 P122 no association between models is named `no_such`

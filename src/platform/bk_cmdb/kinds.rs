@@ -4,6 +4,7 @@ pub(super) mod instance;
 pub(super) mod instance_association;
 pub(super) mod module;
 pub(super) mod process_template;
+pub(super) mod service_template;
 pub(super) mod set;
 
 mod author;
@@ -11,5 +12,7 @@ mod decode_common;
 mod impact;
 mod own;
 mod prune_common;
+mod refs;
 mod select_instances;
 mod sets;
+mod templates;

@@ -102,6 +102,11 @@ impl ScopeSchema for Scopes {
                 .map(|operation| of(BUSINESS, operation))
                 .chain([definitions(), self::scope("search_business", json!({}))])
                 .collect(),
+            "list_service_template" => ["list_service_category", "list_proc_template"]
+                .iter()
+                .chain(BELOW)
+                .map(|operation| of(BUSINESS, operation))
+                .collect(),
             "list_proc_template" => ["search_module", "list_service_instance_detail"]
                 .iter()
                 .chain(BELOW)

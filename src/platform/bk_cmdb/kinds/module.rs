@@ -16,12 +16,12 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use self::observe::Services;
+use self::observe::{Declared, Services};
 use super::{
     decode_common::{self, business_id, fail_all},
     impact::{HOSTS, SERVICE_INSTANCES},
     instance::{attribute_changes, displays},
-    own, sets,
+    own, refs, sets, templates,
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -123,7 +123,7 @@ impl Kind for Module {
         }
         for (business, group) in by_business {
             let definition = own::definition(MODEL, business, &group, &mut observation, facts);
-            let declared = sets::declared(business, all, businesses, &mut observation, facts);
+            let declared = declared(business, all, businesses, &mut observation, facts);
             observe::business(business, &group, &declared, facts, &mut observation);
             if let Err(error) = definition {
                 own::withdraw(MODEL, &error, &group, &mut observation, facts);
@@ -155,7 +155,7 @@ impl Kind for Module {
             let ids: BTreeSet<_> = group.iter().filter_map(|(_, handle)| handle["module"].as_i64()).collect();
             let rows = observe::by_ids(business, &ids, &observe::fields(&documents), &mut observation, facts);
             // What a document names has an id that the row alone does not tell: without it, nothing would differ.
-            let services = Services::of(business, &documents, &mut observation, facts);
+            let services = Services::of(business, &documents, &[], &mut observation, facts);
             let (rows, services) = match (rows, services) {
                 (Ok(rows), Ok(services)) => (rows, services),
                 (rows, services) => {
@@ -169,9 +169,11 @@ impl Kind for Module {
                 rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
             for (desired, handle) in group {
                 let row = handle["module"].as_i64().and_then(|id| rows.get(&id));
-                let observed = row
-                    .map_or_else(ObservedState::absent, |row| observe::found(desired, live(desired, row), &services));
-                observation.know(&desired.id, observed);
+                let observed = match row {
+                    Some(row) => observe::found(desired, live(desired, row), &services, facts),
+                    None => Some(ObservedState::absent()),
+                };
+                observation.know_if(&desired.id, observed);
             }
         }
         observation.step()
@@ -204,7 +206,8 @@ impl Kind for Module {
     }
 
     fn implicit_dependencies<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
-        sets::implicit_dependencies(some, all)
+        let (sets, templates) = (sets::implicit_dependencies(some, all), templates::implicit_dependencies(some, all));
+        sets.into_iter().chain(templates).collect()
     }
 
     fn unique_keys(
@@ -357,7 +360,8 @@ fn claim(handle: &Json, name: &str) -> String {
 
 fn live(desired: &Desired, row: &Json) -> Live {
     let handle = HANDLE.object([row["bk_biz_id"].clone(), row["bk_module_id"].clone(), row["bk_set_id"].clone()]);
-    let depends_on = vec![sets::label(&row["bk_set_id"])];
+    let template = Some(&row[TEMPLATE]).filter(|id| id.as_i64().is_some_and(|id| id > 0));
+    let depends_on = [sets::label(&row["bk_set_id"])].into_iter().chain(template.map(templates::label)).collect();
     Live { depends_on, ..Live::new(handle, label(desired, &row["bk_module_id"]), LiveFields::of_row(row.clone())) }
 }
 
@@ -377,4 +381,18 @@ pub(super) fn in_sets<'f>(
     facts: &'f Facts,
 ) -> Result<Vec<&'f Json>, LookupError> {
     observe::modules(business, ids, None, fields, observation, facts)
+}
+
+/// Returns the documents that declare what modules of a business rest on.
+fn declared<'d>(
+    business: i64,
+    all: &[&'d Desired],
+    businesses: &Businesses,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Declared<'d> {
+    Declared {
+        sets: refs::declared(sets::KIND, business, all, businesses, observation, facts),
+        templates: refs::declared(templates::KIND, business, all, businesses, observation, facts),
+    }
 }

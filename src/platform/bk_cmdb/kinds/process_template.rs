@@ -18,6 +18,8 @@ mod rows;
 mod sync;
 mod wording;
 
+pub(super) use sync::Below;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -28,12 +30,13 @@ use serde_json::{Map, Value, json};
 use super::{
     decode_common::{self, business_id, fail_all},
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
+    refs, templates,
 };
 use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live, ObservedState,
-        Request,
+        Request, placeholder_in,
     },
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ScopeKey, Step, UniqueKeys},
@@ -41,6 +44,8 @@ use crate::{
     yaml::{self, Node, Section},
 };
 
+/// The kind's name.
+pub(super) const KIND: &str = "ProcessTemplate";
 /// The property that names a process; unique within its service template.
 const NAME: &str = "bk_process_name";
 
@@ -49,7 +54,7 @@ pub(crate) struct ProcessTemplate;
 
 impl Kind for ProcessTemplate {
     fn name(&self) -> &'static str {
-        "ProcessTemplate"
+        KIND
     }
 
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
@@ -124,9 +129,14 @@ impl Kind for ProcessTemplate {
             }
         }
         for (business, group) in by_business {
-            find::observe_business(business, &group, facts, &mut observation);
+            let declared = refs::declared(templates::KIND, business, all, &businesses, &mut observation, facts);
+            find::observe_business(business, &group, &declared, facts, &mut observation);
         }
         observation.step()
+    }
+
+    fn implicit_dependencies<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
+        templates::implicit_dependencies(some, all)
     }
 
     fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
@@ -328,5 +338,8 @@ fn template_label(id: i64) -> String {
 }
 
 fn claim(handle: &Json, name: &str) -> String {
-    format!("the name `{name}` in service template #{}", handle["serviceTemplate"])
+    match placeholder_in(&handle["serviceTemplate"]) {
+        Some(made) => format!("the name `{name}` in {made}"),
+        None => format!("the name `{name}` in service template #{}", handle["serviceTemplate"]),
+    }
 }

@@ -4,13 +4,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use super::decode_common::nearest;
+use super::{
+    decode_common::nearest,
+    refs::{self, Ref, Told},
+};
 use crate::{
     diagnostic::Diagnostic,
-    model::{CreateContext, Desired, Ensure, Json, ObservedState, Request, ResourceId},
+    model::{Desired, Ensure, Json, ObservedState, Request},
     platform::bk_cmdb::{
         attribute::text,
-        lookup::{Businesses, LookupError, Place, read_rows},
+        lookup::{LookupError, read_rows},
     },
     provider::{Facts, Observation},
 };
@@ -99,53 +102,10 @@ pub(super) fn read<'f>(
     read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
 }
 
-/// The set that a document names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SetRef {
-    /// One that is there.
-    Id(i64),
-    /// One that the run is yet to make.
-    Made(ResourceId),
-}
-
-impl SetRef {
-    /// Returns the id of a set that is there.
-    pub(super) fn id(&self) -> Option<i64> {
-        match self {
-            Self::Id(id) => Some(*id),
-            Self::Made(_) => None,
-        }
-    }
-
-    /// Puts the id into the context of what is made in the set, or what stands for it.
-    pub(super) fn put(&self, key: &str, context: &mut CreateContext) {
-        match self {
-            Self::Id(id) => context.set(key, json!(id)),
-            Self::Made(id) => context.set_made(key, id),
-        }
-    }
-}
-
 /// Returns the names that a document gives to a set: the one it has, and the one it is to get.
 fn names(desired: &Desired) -> impl Iterator<Item = &str> {
     let given = desired.locate("set").and_then(Json::as_str);
     given.into_iter().chain(desired.field(NAME).and_then(text).map(str::trim))
-}
-
-/// Returns the documents that declare sets of a business.
-pub(super) fn declared<'d>(
-    business: i64,
-    all: &[&'d Desired],
-    businesses: &Businesses,
-    observation: &mut Observation,
-    facts: &Facts,
-) -> Vec<&'d Desired> {
-    let mut is_there = |desired: &Desired| {
-        let given = desired.locate("business")?;
-        Some(matches!(businesses.find(given, observation, facts)?, Place::Id(id) if id == business))
-    };
-    let sets = all.iter().copied().filter(|desired| desired.id.kind == KIND);
-    sets.filter(|desired| is_there(desired) == Some(true)).collect()
 }
 
 /// Returns the set that a document names; `None` if there is no telling, or not yet.
@@ -155,17 +115,17 @@ pub(super) fn set_of(
     declared: &[&Desired],
     observation: &mut Observation,
     facts: &Facts,
-) -> Option<SetRef> {
+) -> Option<Ref> {
     let given = desired.locator.get("set")?;
     if let Some(id) = given.value.as_i64() {
-        return Some(SetRef::Id(id));
+        return Some(Ref::Id(id));
     }
     let wanted = given.value.as_str()?;
     let found = sets.named(wanted);
     let mut found = found.iter();
     let said = |message: String| Diagnostic::error("P109", message, &given.origin);
     match (found.next().and_then(|row| row["bk_set_id"].as_i64()), found.next()) {
-        (Some(id), None) => return Some(SetRef::Id(id)),
+        (Some(id), None) => return Some(Ref::Id(id)),
         (Some(_), Some(_)) => {
             let diagnostic = said(format!("several sets are named `{wanted}`")).hint("give the set's id");
             observation.know(&desired.id, ObservedState::Ambiguous(Box::new(diagnostic)));
@@ -174,24 +134,19 @@ pub(super) fn set_of(
         (None, _) => {}
     }
     // A document of the set may give it this name, or make it.
-    if let Some(set) = declared.iter().find(|set| names(set).any(|name| name == wanted)) {
-        match facts.observed(&set.id) {
-            None => return None,
-            Some(ObservedState::Found(live)) => return live.handle.as_i64().map(SetRef::Id),
-            Some(ObservedState::Absent { .. }) if set.ensure == Ensure::Present => {
-                return Some(SetRef::Made(set.id.clone()));
-            }
-            // It went with the set.
-            Some(ObservedState::Absent { .. }) if desired.ensure == Ensure::Absent => {
-                observation.know(&desired.id, ObservedState::absent());
-                return None;
-            }
-            Some(ObservedState::Absent { .. }) => {}
-            Some(_) => {
-                observation.know(&desired.id, ObservedState::Needs(set.id.clone()));
-                return None;
-            }
+    match refs::told(wanted, declared, names, facts) {
+        Told::Is(set) => return Some(set),
+        Told::Pending => return None,
+        Told::Needs(other) => {
+            observation.know(&desired.id, ObservedState::Needs(other));
+            return None;
         }
+        // It went with the set.
+        Told::Gone if desired.ensure == Ensure::Absent => {
+            observation.know(&desired.id, ObservedState::absent());
+            return None;
+        }
+        Told::Gone | Told::Nothing => {}
     }
     let names: Vec<_> = sets.rows.iter().filter_map(|row| row[NAME].as_str().map(str::to_owned)).collect();
     let diagnostic = nearest(said(format!("no set is named `{wanted}`")), wanted, &names);

@@ -63,7 +63,7 @@ fn keys(operation: &str) -> Option<&'static [&'static str]> {
         "search_instance_associations" | "find_instance_association" => ASSOCIATION,
         "find_object_association" => &["id", "bk_obj_asst_id", "bk_obj_id", "bk_asst_obj_id", "mapping"],
         "search_business" => &["bk_biz_id", "bk_biz_name"],
-        "list_service_template" => &["id", "name", "service_category_id"],
+        "list_service_template" => &["id", "name", "bk_biz_id", "service_category_id"],
         "list_service_template_attribute" => &["service_template_id", "bk_attribute_id", "bk_property_value"],
         "list_service_category" => &["id", "name", "bk_parent_id"],
         "find_module_with_relation" => TEMPLATED,

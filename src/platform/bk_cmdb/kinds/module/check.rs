@@ -1,9 +1,12 @@
 //! Modules against the definition of their model, their business, set, service template and category.
 
-use super::{MODEL, attribute_changes, observe};
+use super::{
+    MODEL, attribute_changes, declared,
+    observe::{self, Declared},
+};
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Json},
+    model::{Desired, Json, ObservedState},
     platform::bk_cmdb::{
         attribute::Definition,
         kinds::{
@@ -46,7 +49,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         for desired in &group {
             observation.remarks.extend(problems(desired, definition.as_deref().ok(), &common, facts));
         }
-        let declared = sets::declared(business, all, &businesses, &mut observation, facts);
+        let declared = declared(business, all, &businesses, &mut observation, facts);
         places(business, &group, &declared, &mut observation, facts);
         if let Err(error) = definition {
             own::withdraw(MODEL, &error, &group, &mut observation, facts);
@@ -65,14 +68,22 @@ fn problems(desired: &Desired, definition: Option<&Definition>, common: &Definit
 }
 
 /// Checks the sets, service templates and categories that documents of a business name.
-fn places(business: i64, group: &[&Desired], declared: &[&Desired], observation: &mut Observation, facts: &Facts) {
+fn places(business: i64, group: &[&Desired], declared: &Declared<'_>, observation: &mut Observation, facts: &Facts) {
     let sets = sets::sets(business, group, observation, facts);
-    let services = observe::Services::of(business, group, observation, facts);
+    let services = observe::Services::of(business, group, &declared.templates, observation, facts);
     match (sets, services) {
         (Ok(sets), Ok(services)) => {
             for desired in group {
-                let problem = observe::resolve(desired, &services).err().map(|problem| *problem);
-                if set_of(desired, &sets, declared, observation, facts).is_some() {
+                let problem = match observe::resolve(desired, &services, facts) {
+                    Ok(_) => None,
+                    Err(None) => continue,
+                    Err(Some(ObservedState::Impossible(problem) | ObservedState::Ambiguous(problem))) => Some(*problem),
+                    Err(Some(other)) => {
+                        observation.know(&desired.id, other);
+                        continue;
+                    }
+                };
+                if set_of(desired, &sets, &declared.sets, observation, facts).is_some() {
                     observation.checked(&desired.id, problem.into_iter().collect());
                 } else {
                     observation.remarks.extend(problem);

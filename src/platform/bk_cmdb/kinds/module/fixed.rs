@@ -27,9 +27,12 @@ pub(super) fn ask<'m>(
     facts: &Facts,
 ) {
     let definition = own::known(MODEL, Some(business), facts);
-    let template = |desired: &Desired, row: Option<&Json>| match row {
-        Some(row) => row[TEMPLATE].as_i64(),
-        None => resolve(desired, services).ok()?.into_iter().find(|(key, _)| *key == TEMPLATE).map(|(_, id)| id),
+    let template = |desired: &Desired, row: Option<&Json>| {
+        if let Some(row) = row {
+            return row[TEMPLATE].as_i64();
+        }
+        let resolved = resolve(desired, services, facts).ok()?;
+        resolved.into_iter().find(|(key, _)| *key == TEMPLATE).and_then(|(_, at)| at.id())
     };
     let templates: BTreeSet<i64> = modules
         .filter(|(desired, row)| {

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{find::template_of, rows};
+use super::rows;
 use crate::{
     model::{Desired, Json},
     platform::bk_cmdb::{
-        kinds::decode_common::{business_id, fail_all},
+        kinds::{
+            decode_common::{business_id, fail_all},
+            refs,
+            templates::{self, template_of},
+        },
         lookup::{Businesses, service_templates},
         version::Version,
     },
@@ -35,12 +39,13 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
     for (business, group) in by_business {
         let by_name = group.iter().any(|desired| desired.locate("serviceTemplate").is_some_and(Json::is_string));
         let templates = if by_name { service_templates(business, &mut observation, facts) } else { Ok(Vec::new()) };
+        let declared = refs::declared(templates::KIND, business, all, &businesses, &mut observation, facts);
         match templates {
             Ok(templates) => {
                 for desired in group {
-                    match template_of(desired, &templates) {
+                    match template_of(desired, &templates, &declared, facts) {
                         Ok(_) => observation.checked(&desired.id, Vec::new()),
-                        Err(observed) => observation.know(&desired.id, observed),
+                        Err(unknown) => observation.know_if(&desired.id, unknown),
                     }
                 }
             }

@@ -9,13 +9,14 @@ use serde_json::json;
 
 use super::{NAME, claim, held, lock, pair, read, rename, template_label};
 use crate::{
-    diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
     model::{CreateContext, Desired, Ensure, Json, KeyConflict, Layout, Live, LiveFields, ObservedState, Request},
     platform::bk_cmdb::{
         kinds::{
-            decode_common::{fail_all, nearest},
+            decode_common::fail_all,
+            refs::Ref,
             select_instances,
+            templates::{self, template_of},
         },
         lookup::{LookupError, read_rows, service_templates},
     },
@@ -26,7 +27,13 @@ use crate::{
 static HANDLE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["business", "process", "serviceTemplate"]));
 
 /// Says what is known of the documents of a business, or what to ask.
-pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts, observation: &mut Observation) {
+pub(super) fn observe_business(
+    business: i64,
+    group: &[&Desired],
+    declared: &[&Desired],
+    facts: &Facts,
+    observation: &mut Observation,
+) {
     let by_name = group.iter().any(|desired| desired.locate("serviceTemplate").is_some_and(Json::is_string));
     let templates = if by_name { service_templates(business, observation, facts) } else { Ok(Vec::new()) };
     let ids = group.iter().filter_map(|desired| desired.locate("id")?.as_i64()).collect();
@@ -37,9 +44,9 @@ pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts,
     };
     let mut business_id = Vec::new();
     for desired in group {
-        match template_of(desired, &templates) {
+        match template_of(desired, &templates, declared, facts) {
             Ok(template) => business_id.push((*desired, template)),
-            Err(observed) => observation.know(&desired.id, observed),
+            Err(unknown) => observation.know_if(&desired.id, unknown),
         }
     }
     let mut rows: BTreeMap<i64, &Json> = BTreeMap::new();
@@ -56,7 +63,7 @@ pub(super) fn observe_business(business: i64, group: &[&Desired], facts: &Facts,
             Ok(found) => rows.extend(found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row)))),
             Err(error) => {
                 business_id.retain(|(desired, of)| {
-                    let is_other = *of != Some(template) || desired.locate("id").is_some();
+                    let is_other = *of != Some(Ref::Id(template)) || desired.locate("id").is_some();
                     keep(is_other, desired, &error, observation)
                 });
             }
@@ -75,9 +82,9 @@ fn keep(kept: bool, desired: &Desired, error: &LookupError, observation: &mut Ob
 
 /// The service templates whose processes have to be known: those in which a process is named, or gets another name or
 /// start parameter regex.
-fn to_list(business_id: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Json>) -> BTreeSet<i64> {
-    let template = |(desired, template): &(&Desired, Option<i64>)| match desired.locate("id").and_then(Json::as_i64) {
-        None => *template,
+fn to_list(business_id: &[(&Desired, Option<Ref>)], rows: &BTreeMap<i64, &Json>) -> BTreeSet<i64> {
+    let template = |(desired, template): &(&Desired, Option<Ref>)| match desired.locate("id").and_then(Json::as_i64) {
+        None => template.as_ref()?.id(),
         Some(id) => {
             let row = rows.get(&id)?;
             let changes = |name| desired.field(name).is_some_and(|value| *value != row["property"][name]["value"]);
@@ -90,7 +97,7 @@ fn to_list(business_id: &[(&Desired, Option<i64>)], rows: &BTreeMap<i64, &Json>)
 /// Gives each document its live process. All documents of a business at once: what one means, no other can mean.
 fn assign(
     business: i64,
-    business_id: &[(&Desired, Option<i64>)],
+    business_id: &[(&Desired, Option<Ref>)],
     rows: &BTreeMap<i64, &Json>,
     facts: &Facts,
     observation: &mut Observation,
@@ -104,14 +111,23 @@ fn assign(
         names.entry(template_of(row)).or_default().push(name);
     }
     let named = |template: Option<i64>, name: &str| by_name.get(&(template, name)).cloned().unwrap_or_default();
+    // A template that is yet to be made has no processes.
+    let named_in = |template: &Option<Ref>, name: &str| match template {
+        Some(Ref::Made(_)) => Vec::new(),
+        Some(Ref::Id(id)) => named(Some(*id), name),
+        None => named(None, name),
+    };
     let pairs = pair::Holders::of(rows);
     let candidates = business_id.iter().map(|(desired, template)| {
         if let Some(id) = desired.locate("id").and_then(Json::as_i64) {
-            let fits = rows.get(&id).is_some_and(|row| template.is_none() || template_of(row) == *template);
+            let fits = |template: &Ref, row: &Json| template.id().is_some() && template_of(row) == template.id();
+            let fits = rows.get(&id).is_some_and(|row| template.as_ref().is_none_or(|template| fits(template, row)));
             return fits.then_some(id).into_iter().collect();
         }
-        let mut found = named(*template, desired.locate("process").and_then(Json::as_str).unwrap_or_default());
-        found.extend(desired.field(NAME).and_then(Json::as_str).map(|name| named(*template, name)).unwrap_or_default());
+        let mut found = named_in(template, desired.locate("process").and_then(Json::as_str).unwrap_or_default());
+        found.extend(
+            desired.field(NAME).and_then(Json::as_str).map(|name| named_in(template, name)).unwrap_or_default(),
+        );
         found
     });
     let assigned = identity::assign(&candidates.collect::<Vec<_>>());
@@ -138,16 +154,21 @@ fn assign(
             }
             Assigned::Nothing => {
                 // Only one that has to be there is told which names there are.
-                let near = names.get(template).filter(|_| desired.ensure == Ensure::Existing);
+                let near = names.get(&template.as_ref().and_then(Ref::id));
+                let near = near.filter(|_| desired.ensure == Ensure::Existing);
                 let nearest = near.into_iter().flatten().map(|name| (*name).to_owned()).collect();
-                let place: Json = json!({"business": business, "serviceTemplate": template}).into();
+                let mut context = CreateContext::new(json!({"business": business, "serviceTemplate": null}));
+                template.iter().for_each(|template| template.put("serviceTemplate", &mut context));
+                let of_template = template.as_ref().and_then(Ref::id);
+                context.depends_on.extend(of_template.map(|id| templates::label(&id.into())));
+                let place = context.handle();
                 // Its own name is free, or it would have been found by it; the one it is to get may not be.
-                let holders = rename(desired).map(|name| (claim(&place, name), named(*template, name)));
+                let holders = rename(desired).map(|name| (claim(place, name), named_in(template, name)));
                 let key_conflicts = holders.into_iter().flat_map(|(claim, holders)| {
                     holders.into_iter().map(move |id| KeyConflict { claim: claim.clone(), holder: template_label(id) })
                 });
-                let key_conflicts = key_conflicts.chain(pairs.key_conflicts(desired, None, &place)).collect();
-                ObservedState::Absent { nearest, key_conflicts, context: CreateContext::new(place) }
+                let key_conflicts = key_conflicts.chain(pairs.key_conflicts(desired, None, place)).collect();
+                ObservedState::Absent { nearest, key_conflicts, context }
             }
             open => select_instances::open(desired, open, &documents, template_label),
         };
@@ -155,32 +176,18 @@ fn assign(
     }
 }
 
-/// Returns the service template that a document names, or why there is none.
-pub(super) fn template_of(desired: &Desired, templates: &[&Json]) -> Result<Option<i64>, ObservedState> {
-    let Some(given) = desired.locator.get("serviceTemplate") else { return Ok(None) };
-    let Some(wanted) = given.value.as_str() else { return Ok(given.value.as_i64()) };
-    let mut found = templates.iter().filter(|row| row["name"].as_str() == Some(wanted));
-    let said = |message: String| Diagnostic::error("P111", message, &given.origin);
-    match (found.next().and_then(|row| row["id"].as_i64()), found.next()) {
-        (Some(id), None) => Ok(Some(id)),
-        (Some(_), Some(_)) => {
-            let diagnostic = said(format!("several service templates are named `{wanted}`")).hint("give the id");
-            Err(ObservedState::Ambiguous(Box::new(diagnostic)))
-        }
-        (None, _) => {
-            let known: Vec<_> = templates.iter().filter_map(|row| row["name"].as_str().map(str::to_owned)).collect();
-            let diagnostic = nearest(said(format!("no service template is named `{wanted}`")), wanted, &known);
-            Err(ObservedState::Impossible(Box::new(diagnostic)))
-        }
-    }
-}
-
 /// Returns a live process template from its row.
 pub(super) fn live(desired: &Desired, row: &Json) -> Live {
-    let place = |key: &str| desired.locate(key).and_then(Json::as_str).map(str::to_owned);
+    let handle = HANDLE.object([row["bk_biz_id"].clone(), row["id"].clone(), row["service_template_id"].clone()]);
+    let depends_on = vec![templates::label(&row["service_template_id"])];
+    let fields = LiveFields::of_row(row["property"].clone());
+    Live { depends_on, ..Live::new(handle, label(desired, &row["id"]), fields) }
+}
+
+/// Returns how people tell a process template apart that a document means.
+fn label(desired: &Desired, id: &Json) -> String {
+    let place = |key: &str| desired.locate(key).and_then(Json::as_str);
     let path: Vec<_> = [place("business"), place("serviceTemplate")].into_iter().flatten().collect();
     let path = if path.is_empty() { "process template".to_owned() } else { path.join("/") };
-    let handle = HANDLE.object([row["bk_biz_id"].clone(), row["id"].clone(), row["service_template_id"].clone()]);
-    let label = format!("{path} #{}", row["id"]);
-    Live::new(handle, label, LiveFields::of_row(row["property"].clone()))
+    format!("{path} #{id}")
 }

@@ -4,21 +4,22 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{
-    NAME,
-    find::{live, template_of},
-};
+use super::{KIND, NAME, find::live};
 use crate::{
     model::{Desired, Json, Request},
     platform::bk_cmdb::{
-        kinds::prune_common::{in_businesses, meant, pruned},
+        kinds::{
+            prune_common::{in_businesses, meant, pruned},
+            refs::Ref,
+            templates::template_of,
+        },
         lookup::{LookupError, read_rows, service_templates},
     },
     provider::{Facts, Observation},
 };
 
 pub(super) fn prune(scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
-    let kept = meant("ProcessTemplate", all, facts, |_, handle| handle["process"].as_i64());
+    let kept = meant(KIND, all, facts, |_, handle| handle["process"].as_i64());
     in_businesses(scopes, all, facts, |scope, business, observation| search(scope, business, &kept, observation, facts))
 }
 
@@ -31,11 +32,11 @@ fn search(
 ) -> Result<(), LookupError> {
     let by_name = scope.locate("serviceTemplate").is_some_and(Json::is_string);
     let templates = if by_name { service_templates(business, observation, facts)? } else { Vec::new() };
-    let template = match template_of(scope, &templates) {
-        Ok(Some(template)) => template,
-        Ok(None) => return Ok(()),
-        Err(observed) => {
-            observation.know(&scope.id, observed);
+    let template = match template_of(scope, &templates, &[], facts) {
+        Ok(Some(Ref::Id(template))) => template,
+        Ok(_) => return Ok(()),
+        Err(unknown) => {
+            observation.know_if(&scope.id, unknown);
             return Ok(());
         }
     };

@@ -76,27 +76,36 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     for (business, templates) in templates(planned) {
         let below = Below::read(business, &templates, &mut observation, facts);
         for item in planned.iter().filter(|planned| location(planned).0 == Some(business)) {
-            let things = |found: &BTreeMap<i64, Arc<ImpactSet>>| {
-                let template = location(item).1?;
-                Some(found.get(&template).cloned().unwrap_or_default())
-            };
-            impact.note(&item.desired.id, MODULES, below.modules.as_ref().and_then(things));
-            impact.note(&item.desired.id, HOSTS, below.hosts.as_ref().and_then(things));
-            impact.note(&item.desired.id, SERVICE_INSTANCES, below.service_instances.as_ref().and_then(things));
+            let [modules, hosts, service_instances] = location(item).1.map(|id| below.of(id)).unwrap_or_default();
+            impact.note(&item.desired.id, MODULES, modules);
+            impact.note(&item.desired.id, HOSTS, hosts);
+            impact.note(&item.desired.id, SERVICE_INSTANCES, service_instances);
         }
     }
     Step::new(observation.ask, impact)
 }
 
 /// The impact of service templates of a business, by template; `None` if it is not known.
-struct Below {
+pub(in crate::platform::bk_cmdb::kinds) struct Below {
     modules: Option<BTreeMap<i64, Arc<ImpactSet>>>,
     hosts: Option<BTreeMap<i64, Arc<ImpactSet>>>,
     service_instances: Option<BTreeMap<i64, Arc<ImpactSet>>>,
 }
 
 impl Below {
-    fn read(business: i64, templates: &BTreeSet<i64>, observation: &mut Observation, facts: &Facts) -> Self {
+    /// Returns the modules, hosts and service instances of a template, each `None` if it is not known.
+    pub(in crate::platform::bk_cmdb::kinds) fn of(&self, template: i64) -> [Option<Arc<ImpactSet>>; 3] {
+        let things = |found: &BTreeMap<i64, Arc<ImpactSet>>| found.get(&template).cloned().unwrap_or_default();
+        [&self.modules, &self.hosts, &self.service_instances].map(|found| found.as_ref().map(things))
+    }
+
+    /// Reads it, or asks for it.
+    pub(in crate::platform::bk_cmdb::kinds) fn read(
+        business: i64,
+        templates: &BTreeSet<i64>,
+        observation: &mut Observation,
+        facts: &Facts,
+    ) -> Self {
         let Ok(modules) = impact::modules(business, templates, observation, facts) else {
             return Self { modules: None, hosts: None, service_instances: None };
         };

@@ -1,0 +1,328 @@
+//! `ServiceTemplate`: a service template of a business, by `update_service_template` (contract "topology", section 2).
+
+mod below;
+mod category;
+mod observe;
+mod prune;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use self::category::Categories;
+use super::{
+    decode_common::{self, business_id, fail_all},
+    impact::{HOSTS, MODULES, SERVICE_INSTANCES},
+    templates::{self, KIND, NAME},
+};
+use crate::{
+    diagnostic::Diagnostic,
+    model::{
+        Action, Call, CreateContext, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, Json, Live,
+        ObservedState, Refusal, Request,
+    },
+    platform::bk_cmdb::{codes, lookup::Businesses},
+    provider::{Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
+    source::Located,
+    yaml::{self, Content, Node, Section},
+};
+
+/// The field that names the category.
+const CATEGORY: &str = "category";
+/// The server's name of the category.
+const CATEGORY_ID: &str = "service_category_id";
+/// The path under which a live template keeps the id of the category that its document asks for.
+const WANTED: &str = "wanted";
+
+/// The kind.
+pub(crate) struct ServiceTemplate;
+
+impl Kind for ServiceTemplate {
+    fn name(&self) -> &'static str {
+        KIND
+    }
+
+    fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
+        let before = diagnostics.len();
+        let Some(section) = Section::open(spec, "the spec of a ServiceTemplate", diagnostics) else {
+            return Vec::new();
+        };
+        let ensure = decode_common::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
+        let mut desired = envelope.desired(self.name(), ensure);
+        for (key, what) in [("business", "`business`"), ("template", "`template`")] {
+            if let Some(node) = section.require(key, diagnostics)
+                && let Some(value) = decode_common::name_or_id(node, what, diagnostics)
+            {
+                desired.locator.insert(key.into(), value);
+            }
+        }
+        if let Some(template) =
+            desired.locator.get("template").filter(|template| ensure == Ensure::Present && template.value.is_i64())
+        {
+            let message = "`ensure: present` needs the template's name: an id cannot be chosen";
+            diagnostics.push(Diagnostic::error("M306", message, &template.origin));
+        }
+        if let Some(node) = decode_common::fields(&section, ensure, diagnostics) {
+            decode_fields(node, &mut desired, diagnostics);
+        }
+        let named = desired.fields.get(NAME).or(desired.locator.get("template").filter(|_| ensure == Ensure::Present));
+        if let Some(name) = named.filter(|name| name.value.is_string())
+            && let Some(problem) = name_problem(&name.value)
+        {
+            diagnostics.push(Diagnostic::error("M310", format!("`{NAME}` {problem}"), &name.origin));
+        }
+        if ensure == Ensure::Present && desired.field(CATEGORY).is_none() {
+            let message = "a new service template needs `fields.category`";
+            let hint = "name a leaf of the categories, such as `category: [Web, Nginx]`";
+            diagnostics.push(Diagnostic::error("M311", message, &envelope.origin).hint(hint));
+        }
+        section.finish(diagnostics);
+        if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
+    }
+
+    fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        let mut observation = Observation::default();
+        let businesses = match Businesses::of(all, &mut observation, facts) {
+            Ok(businesses) => businesses,
+            Err(error) => {
+                fail_all(&error, desired, &mut observation);
+                return observation.step();
+            }
+        };
+        for (business, group) in by_business(desired, &businesses, &mut observation, facts) {
+            observe::business(business, &group, all, &mut observation, facts);
+        }
+        observation.step()
+    }
+
+    fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        let mut observation = Observation::default();
+        let businesses = match Businesses::of(all, &mut observation, facts) {
+            Ok(businesses) => businesses,
+            Err(error) => {
+                fail_all(&error, desired, &mut observation);
+                return observation.step();
+            }
+        };
+        for (business, group) in by_business(desired, &businesses, &mut observation, facts) {
+            match Categories::of(business, &group, &mut observation, facts) {
+                Ok(categories) => {
+                    for desired in group {
+                        let problem = categories.wanted(desired).err().map(|problem| *problem);
+                        observation.checked(&desired.id, problem.into_iter().collect());
+                    }
+                }
+                Err(error) => fail_all(&error, &group, &mut observation),
+            }
+        }
+        observation.step()
+    }
+
+    fn scope_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name_or_id("business").required()] })
+    }
+
+    fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
+        prune::prune(scopes, all, facts).step()
+    }
+
+    fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
+        let mut observation = Observation::default();
+        let documents: Vec<&Desired> = objects.iter().map(|(desired, _)| *desired).collect();
+        let businesses = match Businesses::of(&documents, &mut observation, facts) {
+            Ok(businesses) => businesses,
+            Err(error) => {
+                fail_all(&error, &documents, &mut observation);
+                return observation.step();
+            }
+        };
+        for (business, group) in by_business(&documents, &businesses, &mut observation, facts) {
+            observe::again(business, &group, objects, &mut observation, facts);
+        }
+        observation.step()
+    }
+
+    fn compare(
+        &self,
+        desired: &Desired,
+        live: Option<&Live>,
+        facts: &Facts,
+    ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
+        let context = match (live, facts.observed(&desired.id)) {
+            (None, Some(ObservedState::Absent { context, .. })) => context,
+            _ => CreateContext::none(),
+        };
+        let business = live.map_or(&context["business"], |live| live.field("bk_biz_id")).as_i64();
+        let mut changes = Vec::new();
+        let name = desired.fields.get(NAME).or(desired.locator.get("template").filter(|_| live.is_none()));
+        if let Some(name) = name {
+            let wanted = Json::from(name.value.as_str().unwrap_or_default().trim());
+            let from = live.map(|live| live.field(NAME).clone());
+            if from.as_ref() != Some(&wanted) {
+                changes.push(change(NAME, from.as_ref(), &wanted, None, name));
+            }
+        }
+        if let Some(category) = desired.fields.get(CATEGORY) {
+            let wanted = live.map_or(&context[CATEGORY], |live| live.field(WANTED)).clone();
+            let from = live.map(|live| live.field(CATEGORY).clone());
+            if from.as_ref() != Some(&wanted) {
+                let shown = |id: &Json| category::shown(business?, id.as_i64()?, facts);
+                let display =
+                    Display { kind: DisplayKind::Option, from: from.as_ref().and_then(shown), to: shown(&wanted) };
+                changes.push(change(CATEGORY, from.as_ref(), &wanted, Some(display), category));
+            }
+        }
+        changes.sort_by_key(|change| change.because.order());
+        Ok(changes)
+    }
+
+    fn unique_keys(
+        &self,
+        desired: &Desired,
+        live: Option<&Live>,
+        context: &CreateContext,
+        _facts: &Facts,
+    ) -> UniqueKeys {
+        let business = live.map_or(&context["business"], |live| live.field("bk_biz_id"));
+        let held = live.and_then(|live| live.field(NAME).as_str());
+        let wanted = wanted_name(desired).or(held).or_else(|| desired.locate("template").and_then(Json::as_str));
+        let unique_keys = |name: Option<&str>| name.map(|name| claim(business, name)).into_iter().collect();
+        UniqueKeys { current: unique_keys(held), desired: unique_keys(wanted) }
+    }
+
+    fn precondition_fields<'d>(&self, _desired: &'d Desired) -> Option<Vec<&'d str>> {
+        Some(vec![NAME, CATEGORY, "bk_biz_id"])
+    }
+
+    fn essentials(&self) -> &'static [&'static str] {
+        &[NAME, CATEGORY]
+    }
+
+    fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
+        let call = |planned: &Planned<'_>| Call {
+            request: request(planned),
+            target: planned.desired.target.clone(),
+            serves: vec![planned.desired.id.clone()],
+        };
+        planned.iter().map(call).collect()
+    }
+
+    fn impact_units(&self) -> &'static [&'static str] {
+        &[MODULES, HOSTS, SERVICE_INSTANCES]
+    }
+
+    fn impact(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
+        below::impact(planned, facts)
+    }
+
+    fn is_conflict(&self, refusal: &Refusal) -> bool {
+        codes::is_duplicated(refusal)
+    }
+
+    /// `create_service_template` and `update_service_template` return the full row.
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        let made = || answer.get("id").filter(|id| id.is_i64()).cloned();
+        planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
+    }
+}
+
+/// Sorts documents by their businesses, and says of those whose business cannot be found why.
+fn by_business<'d>(
+    documents: &[&'d Desired],
+    businesses: &Businesses,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> BTreeMap<i64, Vec<&'d Desired>> {
+    let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
+    for document in documents {
+        let Some(given) = document.locate("business") else { continue };
+        match business_id(businesses.find(given, observation, facts), document) {
+            Ok(id) => by_business.entry(id).or_default().push(document),
+            Err(observed) => observation.know_if(&document.id, observed),
+        }
+    }
+    by_business
+}
+
+/// Reads `fields`.
+fn decode_fields(node: &Node<'_>, desired: &mut Desired, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(section) = Section::open(node, "`fields`", diagnostics) else { return };
+    if let Some(node) = section.get(NAME)
+        && let Some(name) = yaml::text(node, "`name`", diagnostics)
+    {
+        desired.fields.insert(FieldPath::field(NAME), Located::new(json!(name), node.origin.clone()));
+    }
+    if let Some(node) = section.get(CATEGORY) {
+        let value = if let Content::Sequence(items) = &node.content {
+            let names = items.iter().filter_map(|item| yaml::text(item, "a category", diagnostics));
+            Some(Located::new(names.map(Json::from).collect::<Json>(), node.origin.clone()))
+        } else {
+            decode_common::name_or_id(node, "`category`", diagnostics)
+        };
+        if value.as_ref().is_some_and(|value| value.value.as_array().is_some_and(<[_]>::is_empty)) {
+            diagnostics.push(Diagnostic::error("M303", "`category` is empty", &node.origin));
+        }
+        desired.fields.extend(value.map(|value| (FieldPath::field(CATEGORY), value)));
+    }
+    section.finish(diagnostics);
+}
+
+fn change(
+    name: &str,
+    from: Option<&Json>,
+    to: &Json,
+    display: Option<Display>,
+    declared: &Located<Json>,
+) -> FieldChange {
+    let (from, to) = (from.map(Json::to_value), Some(to.to_value()));
+    FieldChange { path: FieldPath::field(name), from, to, display, because: declared.origin.clone() }
+}
+
+/// Returns what the server would refuse in the name of a service template: up to 256 characters (contract "topology",
+/// section 2).
+fn name_problem(value: &Json) -> Option<&'static str> {
+    let name = value.as_str().unwrap_or_default().trim();
+    match decode_common::name_problem(value) {
+        Some(_) if name.len() > 256 && name.chars().count() <= 256 => None,
+        Some(_) if name.chars().count() > 256 => Some("takes at most 256 characters"),
+        problem => problem,
+    }
+}
+
+fn request(planned: &Planned<'_>) -> Request {
+    let to = |name: &str| planned.change.fields.iter().find(|field| field.path == name)?.to.clone();
+    let Some(live) = planned.live else {
+        let arguments = json!({"bk_biz_id": planned.context["business"], NAME: to(NAME),
+            CATEGORY_ID: planned.context[CATEGORY]});
+        return Request { operation: "create_service_template", arguments, repeatable: false };
+    };
+    let business = live.field("bk_biz_id");
+    if planned.change.action == Action::Delete {
+        let arguments = json!({"bk_biz_id": business, "service_template_id": live.handle});
+        // Of one that is gone the server says what it says of one that is in use (code 1108030).
+        return Request { operation: "delete_service_template", arguments, repeatable: false };
+    }
+    // A category that has become a parent refuses updates that merely repeat it.
+    let mut arguments = json!({"bk_biz_id": business, "id": live.handle});
+    for (key, name) in [(NAME, NAME), (CATEGORY_ID, CATEGORY)] {
+        if let Some(value) = to(name) {
+            arguments[key] = value;
+        }
+    }
+    Request { operation: "update_service_template", arguments, repeatable: true }
+}
+
+fn wanted_name(desired: &Desired) -> Option<&str> {
+    desired.field(NAME).and_then(Json::as_str).map(str::trim)
+}
+
+fn claim(business: &Json, name: &str) -> String {
+    format!("the name `{name}` among service templates of business #{business}")
+}
+
+/// Returns a service template as it is read.
+fn live(business: i64, row: &Json) -> Live {
+    let fields = [(NAME, row[NAME].clone()), (CATEGORY, row[CATEGORY_ID].clone()), ("bk_biz_id", business.into())];
+    let fields = fields.into_iter().map(|(name, value)| (FieldPath::field(name), value));
+    Live::new(row["id"].clone(), templates::label(&row["id"]), fields.collect())
+}
