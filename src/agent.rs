@@ -97,6 +97,8 @@ pub struct Agent {
     pub metrics: Metrics,
     /// Where its writes are recorded and locked.
     pub surroundings: Surroundings,
+    /// The longest time for one request.
+    pub timeout: Duration,
     /// Where its targets lead to.
     pub setups: Vec<Setup>,
     /// The configuration.
@@ -127,6 +129,7 @@ impl Agent {
             status: Status::default(),
             metrics: Metrics::default(),
             surroundings: Surroundings::unrecorded(RunOrigin::here("watch", &[])),
+            timeout: Duration::from_secs(40),
             setups: Vec::new(),
             config: None,
         }

@@ -59,7 +59,13 @@ impl Cycle {
                 said: Mutex::default(),
                 looked: Mutex::default(),
                 platforms: agent.platforms,
-                record: Record::new(agent.surroundings, (agent.setups, agent.config), &agent.paths, agent.platforms),
+                record: Record::new(
+                    agent.surroundings,
+                    (agent.setups, agent.config),
+                    &agent.paths,
+                    agent.platforms,
+                    agent.timeout,
+                ),
             }),
             location: Arc::new(Location {
                 paths: agent.paths,

@@ -226,11 +226,11 @@ async fn enforce(
     stop: &CancellationToken,
     log: PassLog<'_>,
 ) -> Result<(Vec<(ResourceId, Outcome)>, Option<String>), String> {
-    let claim = shared.record.claim(plan).await.map_err(|error| {
-        // Runs of other agents may have been broken off meanwhile.
-        shared.record.doubt();
-        error.to_string()
-    })?;
+    let (claim, taken) = shared.record.claim(plan).await?;
+    let settled = plan.changes.iter().filter_map(|change| {
+        let why = taken.get(&*change.target)?;
+        Some((change.id.clone(), Outcome::Unsent(why.clone())))
+    });
     // What another run wrote since the objects were read is not in the plan.
     let is_alone = claim.newest() == read.newest.as_deref();
     let fresh_until = if is_alone { read.at + apply::TRUST } else { read.at };
@@ -246,7 +246,7 @@ async fn enforce(
     let options = apply::Options {
         verify: shared.verify,
         fresh_until,
-        settled: Vec::new(),
+        settled: settled.collect(),
         listener: &listener,
         stop: stop.clone(),
         log: &Unrecorded,
@@ -262,7 +262,7 @@ async fn enforce(
     if finished.problem.is_none() {
         shared.record.trust();
     }
-    Ok((finished.outcomes, finished.problem))
+    Ok((finished.outcomes, finished.problem.or_else(|| taken.into_values().next())))
 }
 
 /// Corrects the sum of a pass: one over nothing, or one that was refused, is no success.

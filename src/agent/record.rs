@@ -1,6 +1,7 @@
 //! The agent's runs: where they are recorded, and what becomes of those that were broken off.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::connection::{Reader, Writer},
-    journal::{self, RunOrigin, TargetRecord, target_record},
+    journal::{self, RunOrigin, TargetRecord, lease::LockError, target_record},
     model::Desired,
     plan::{
         Plan, TargetState,
@@ -26,9 +27,6 @@ use crate::{
 
 use super::Manifests;
 
-/// How long a call of an agent that died may still be under way.
-const UNDER_WAY: Duration = Duration::from_secs(40);
-
 /// Records plans and their changes. What cannot be recorded is not sent.
 pub(super) struct Record {
     surroundings: Surroundings,
@@ -36,6 +34,8 @@ pub(super) struct Record {
     config: Option<String>,
     paths: Vec<PathBuf>,
     platforms: &'static [&'static dyn Platform],
+    /// How long a call of an agent that died may still be under way.
+    timeout: Duration,
     /// Runs of this or an earlier agent may have been broken off.
     is_unsettled: AtomicBool,
 }
@@ -47,9 +47,10 @@ impl Record {
         (setups, config): (Vec<Setup>, Option<String>),
         paths: &[PathBuf],
         platforms: &'static [&'static dyn Platform],
+        timeout: Duration,
     ) -> Self {
         let is_unsettled = AtomicBool::new(true);
-        Self { surroundings, setups, config, paths: paths.to_vec(), platforms, is_unsettled }
+        Self { surroundings, setups, config, paths: paths.to_vec(), platforms, timeout, is_unsettled }
     }
 
     /// Returns the surroundings, with the commit of this moment: the agent outlives many.
@@ -63,9 +64,34 @@ impl Record {
         self.surroundings.store()?.runs().ok()?.pop()
     }
 
-    /// Locks the targets of a plan.
-    pub(super) async fn claim(&self, plan: &Plan) -> Result<Claim, RunError> {
-        run::claim(&self.surroundings, self.targets(plan), &|sentence| tracing::warn!("{sentence}")).await
+    /// Locks the targets of a plan. Returns with the locks those targets that are not free, each with the reason.
+    pub(super) async fn claim(&self, plan: &Plan) -> Result<(Claim, BTreeMap<String, String>), String> {
+        let (mut targets, mut taken) = (self.targets(plan), BTreeMap::new());
+        loop {
+            let claimed =
+                run::claim(&self.surroundings, targets.clone(), &|sentence| tracing::warn!("{sentence}")).await;
+            let error = match claimed {
+                Ok(claim) => return Ok((claim, taken)),
+                Err(error) => error,
+            };
+            let count = targets.len();
+            match &error {
+                RunError::Unfinished(runs) => {
+                    // Those of agents are settled in the next pass.
+                    self.doubt();
+                    targets.retain(|target| !runs.iter().any(|run| run.concerns(std::slice::from_ref(target))));
+                }
+                RunError::Locked(LockError::Held { target: held, .. }) => targets.retain(|target| target.name != *held),
+                _ => {}
+            }
+            if targets.is_empty() || targets.len() == count {
+                return Err(error.to_string());
+            }
+            let is_left = |setup: &&Setup| targets.iter().any(|target| *target.name == *setup.target);
+            for setup in self.setups.iter().filter(|setup| !is_left(setup)) {
+                taken.entry(setup.target.to_string()).or_insert_with(|| error.to_string());
+            }
+        }
     }
 
     /// Returns the targets on which a plan changes something.
@@ -140,7 +166,7 @@ impl Record {
             let options = resume::Options {
                 abandon: true,
                 verify: true,
-                timeout: UNDER_WAY,
+                timeout: self.timeout,
                 listener: &|_| {},
                 stop: stop.clone(),
             };

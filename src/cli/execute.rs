@@ -91,6 +91,10 @@ pub(super) async fn execute(
     {
         tracing::warn!("{problem}");
     }
+    // Before what is told object by object.
+    if let Err(error) = &consent {
+        error.print(ui);
+    }
     let (status, outcomes, error) = match (consent, claim) {
         (Ok(Consent::Given), Some(claim)) => {
             let sending = Sending { surroundings, claim, work, planned_run, settled, fresh_until };
@@ -98,10 +102,15 @@ pub(super) async fn execute(
                 Ok(finished) => {
                     let status = exit_status(&planned_run.plan, &finished.outcomes, args.output.detailed_exitcode);
                     let error = finished.problem.map(CommandError::failed);
+                    error.iter().for_each(|error| error.print(ui));
                     let status = if error.is_some() { status.unwritten() } else { status };
                     (status, Some(finished.outcomes), error)
                 }
-                Err(error) => (ExitStatus::Failed, None, Some(CommandError::failed(error.to_string()))),
+                Err(error) => {
+                    let error = CommandError::failed(error.to_string());
+                    error.print(ui);
+                    (error.status(), None, Some(error))
+                }
             }
         }
         // The reasons why it was not sent are told object by object.
@@ -110,7 +119,6 @@ pub(super) async fn execute(
             (status_of(&consent), (!settled.is_empty()).then_some(settled), consent.err())
         }
     };
-    error.iter().for_each(|error| error.print(ui));
     let errors = error.as_ref().map(CommandError::for_reports).unwrap_or_default();
     let report = Report { outcomes: outcomes.as_deref(), errors, ..report };
     if !as_text {

@@ -14,6 +14,7 @@ pub(super) fn run(args: &SchemaArgs, ui: &Ui) -> ExitStatus {
         Document::Explanation => include_str!("../../docs/schema/explanation.json"),
         Document::Validation => include_str!("../../docs/schema/validation.json"),
         Document::Events => include_str!("../../docs/schema/events.json"),
+        Document::Resumption => include_str!("../../docs/schema/resumption.json"),
         Document::Version => include_str!("../../docs/schema/version.json"),
     });
     ExitStatus::Success

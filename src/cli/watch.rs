@@ -95,6 +95,7 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
             args.state.lock_timeout,
             config.as_ref(),
         ),
+        timeout: args.network.timeout,
         setups,
         config: config.as_ref().map(|config| config.path.display().to_string()),
         ..Agent::new(inputs::paths(&args.inputs), platform::ALL)

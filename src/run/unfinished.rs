@@ -23,7 +23,7 @@ pub struct UnfinishedRun {
 
 impl UnfinishedRun {
     /// Returns true if it may have written to one of these targets.
-    fn concerns(&self, targets: &[TargetRecord]) -> bool {
+    pub fn concerns(&self, targets: &[TargetRecord]) -> bool {
         let Some(own) = &self.targets else { return true };
         own.iter().any(|target| targets.iter().any(|other| other.key == target.key))
     }

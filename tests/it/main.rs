@@ -19,6 +19,7 @@ mod forms;
 mod harness;
 mod impact;
 mod inputs;
+mod journal;
 mod language;
 mod layers;
 mod life_cycle;

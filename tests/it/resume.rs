@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Output, Site, operations, state, wait_until};
+use crate::{
+    harness::{Output, Site, operations, state, wait_until},
+    watch::Watch,
+};
 
 /// Apps that are created.
 const APPS: usize = 6;
@@ -111,6 +114,7 @@ fn an_abandoned_run_is_settled_and_sends_nothing() {
     let output = resume(&site, &["--abandon", &run[..18], "-o", "json"]);
     assert_eq!(output.code, Some(0), "{output}");
     let document = output.json();
+    crate::forms::check_document(&document);
     assert_eq!(document["runs"][0]["run"], run, "{document:#}");
     assert!(document["runs"][0]["settled"].as_array().is_some_and(|settled| !settled.is_empty()), "{document:#}");
     assert_eq!(operations(&site.writes()), before);
@@ -265,13 +269,36 @@ fn nothing_is_sent_that_cannot_be_recorded() {
 }
 
 #[test]
-fn watch_leaves_the_unfinished_run_of_a_person_alone_and_settles_its_own() {
+fn watch_leaves_the_target_of_an_unfinished_apply_alone_and_no_other() {
     let site = killed(2);
-    let watch = crate::watch::Watch::start(&site, &["apps.yaml", "--resync", "1s"]);
+    site.write("core.yaml", &crate::watch::ports(48));
+    let watch = Watch::start(&site, &["apps.yaml", "core.yaml", "--resync", "1s"]);
     wait_until("the refusal is said", || !watch.lines("`reconcile resume`").is_empty());
+    wait_until("the other target is written to", || operations(&site.writes())["update_inst"] == 1);
     let before = creates(&site);
     assert_eq!(watch.end(), Some(0));
     assert_eq!(creates(&site), before);
     assert_eq!(resume(&site, &[]).code, Some(0));
     assert_made_once(&site);
+}
+
+#[test]
+fn watch_settles_its_own_run_that_was_broken_off() {
+    let site = Site::with(&state(), &[("apps.yaml", &manifests())]);
+    site.faults(&json!([{"operation": "CreateRomaApp", "fault": "delay", "ms": 150}]));
+    let mut command = site.command(&["watch", "apps.yaml", "--listen", "127.0.0.1:0", "--parallelism", "1"]);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    wait_until("calls are sent", || creates(&site) >= 2);
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    site.faults(&json!([]));
+    let run = site.runs().pop().expect("a run");
+    let watch = Watch::start(&site, &["apps.yaml", "--resync", "1s", "--timeout", "1s"]);
+    wait_until("the rest is made", || creates(&site) >= APPS);
+    assert_eq!(watch.lines("was broken off and is settled by reading").len(), 1, "{:?}", watch.lines(""));
+    assert_eq!(watch.end(), Some(0));
+    assert_eq!(verdict(&site, &run), "abandoned");
+    assert_made_once(&site);
+    assert_eq!(site.run(&["apply", "-y"]).code, Some(0));
 }

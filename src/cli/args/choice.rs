@@ -14,6 +14,8 @@ pub(in crate::cli) enum Document {
     Validation,
     /// One line of the stream of events
     Events,
+    /// What became of runs that were broken off
+    Resumption,
     /// The version of the program
     Version,
 }
