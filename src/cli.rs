@@ -11,6 +11,7 @@ mod error;
 mod execute;
 pub mod exit;
 mod explain;
+mod history;
 mod inputs;
 mod journal;
 mod plan;
@@ -85,6 +86,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Show(args) => saved::show(args, &ui),
             Command::Drift(args) => drift::run(args, &ui).await,
             Command::Watch(args) => watch::run(args, &ui).await,
+            Command::History(args) => history::run(args, &ui),
             Command::Snapshot(args) => snapshot::run(args, &ui).await,
             Command::Sandbox(args) => sandbox::run(args, &ui).await,
             Command::Schema(args) => Ok(schema::run(args, &ui)),

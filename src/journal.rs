@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod directory;
+pub mod history;
 pub mod lease;
 pub mod memory;
 mod origin;

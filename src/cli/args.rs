@@ -9,7 +9,7 @@ use std::{borrow::Cow, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-pub(super) use choice::{Color, Document, Format, LogFormat, Mode, PartialStale, TextOrJson};
+pub(super) use choice::{Color, DataFormat, Document, Format, LogFormat, Mode, PartialStale, TextOrJson};
 pub(super) use forms::{Forms, Stream};
 pub(super) use place::Place;
 
@@ -70,6 +70,11 @@ pub(super) enum Command {
     /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
     /// document holds back only itself: its last good version stays in force. Ends with 0 on SIGTERM and SIGINT.
     Watch(WatchArgs),
+    /// List the runs of `apply` and `watch`, or show one
+    ///
+    /// Reads the journals of the state directory, and nothing else. Without RUN it lists the runs, the newest first; with
+    /// it, each change of that run: its fields before and after, the calls that were sent for it, and its outcome.
+    History(HistoryArgs),
     /// Save the live state that the manifests touch to a file, for plans without credentials
     ///
     /// Reads whole scopes: models, sets, service templates, associations, app instances. `plan --against FILE` plans from
@@ -97,6 +102,7 @@ impl Command {
             Self::Show(_) => "show",
             Self::Drift(_) => "drift",
             Self::Watch(_) => "watch",
+            Self::History(_) => "history",
             Self::Snapshot(_) => "snapshot",
             Self::Sandbox(_) => "sandbox",
             Self::Schema(_) => "schema",
@@ -120,6 +126,7 @@ impl Command {
                 Some(Cow::Owned(Forms { format, output_files: Vec::new() }))
             }
             Self::Resume(_)
+            | Self::History(_)
             | Self::Snapshot(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
@@ -138,6 +145,7 @@ impl Command {
             Self::Resume(_)
             | Self::Show(_)
             | Self::Explain(_)
+            | Self::History(_)
             | Self::Snapshot(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
@@ -478,6 +486,25 @@ pub(super) struct WatchArgs {
     /// Poll the files every few seconds instead of waiting for events of the file system
     #[arg(long, env = "RECONCILE_POLL", value_parser = truth)]
     pub(super) poll: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// The run to show: its id, the beginning of that, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(super) run: Option<String>,
+    /// Directory of the journals [default: `reconcile` in the user's directory for state]
+    #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Only runs on this target; repeats
+    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    pub(super) target: Vec<String>,
+    /// Maximum number of runs to list
+    #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "run", value_parser = at_least_one)]
+    pub(super) limit: usize,
+    /// Format of the result on stdout
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_HISTORY_OUTPUT")]
+    pub(super) output: DataFormat,
 }
 
 #[derive(Debug, Args)]

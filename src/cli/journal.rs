@@ -13,6 +13,9 @@ use crate::{
     run::{Recording, Surroundings},
 };
 
+/// The message about a state directory that has no place.
+pub(super) const NO_STATE: &str = "there is no state directory: neither --state-dir nor a home directory names one";
+
 /// Returns the surroundings of the runs of a command: they are recorded in the directory that was named, else in the
 /// user's own. Writes to a sandbox of the same process are not worth that.
 pub(super) fn surroundings(

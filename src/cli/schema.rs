@@ -12,6 +12,7 @@ pub(super) fn run(args: &SchemaArgs, ui: &Ui) -> ExitStatus {
         Document::Plan => include_str!("../../docs/schema/plan.json"),
         Document::Drift => include_str!("../../docs/schema/drift.json"),
         Document::Explanation => include_str!("../../docs/schema/explanation.json"),
+        Document::History => include_str!("../../docs/schema/history.json"),
         Document::Validation => include_str!("../../docs/schema/validation.json"),
         Document::Events => include_str!("../../docs/schema/events.json"),
         Document::Resumption => include_str!("../../docs/schema/resumption.json"),

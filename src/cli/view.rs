@@ -8,6 +8,7 @@ pub(super) mod follow_up;
 mod form;
 mod github;
 mod gitlab;
+pub(super) mod history;
 pub(super) mod json;
 mod junit;
 mod layout;

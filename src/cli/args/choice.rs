@@ -10,6 +10,8 @@ pub(in crate::cli) enum Document {
     Drift,
     /// The explanation of a line of a manifest
     Explanation,
+    /// Runs of the past
+    History,
     /// The diagnostics of a run without a plan
     Validation,
     /// One line of the stream of events
@@ -49,6 +51,17 @@ pub(in crate::cli) enum TextOrJson {
     Text,
     /// One JSON document
     Json,
+}
+
+/// The forms of data that people read and programs too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum DataFormat {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// The same document as YAML
+    Yaml,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

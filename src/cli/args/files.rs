@@ -17,6 +17,7 @@ impl Command {
             Self::Snapshot(args) => (None, args.out.as_ref()),
             Self::Resume(_)
             | Self::Explain(_)
+            | Self::History(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
