@@ -26,6 +26,7 @@ mod setup;
 mod signal;
 mod snapshot;
 mod state;
+mod undo;
 mod validate;
 mod version;
 mod view;
@@ -87,6 +88,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Drift(args) => drift::run(args, &ui).await,
             Command::Watch(args) => watch::run(args, &ui).await,
             Command::History(args) => history::run(args, &ui),
+            Command::Undo(args) => undo::run(args, &ui).await,
             Command::Snapshot(args) => snapshot::run(args, &ui).await,
             Command::Sandbox(args) => sandbox::run(args, &ui).await,
             Command::Schema(args) => Ok(schema::run(args, &ui)),

@@ -10,6 +10,7 @@ mod policy;
 pub mod precondition;
 mod select;
 mod settle;
+pub mod undo;
 
 pub use moved::moved;
 pub use select::{implicit_dependencies, part, select, select_some};

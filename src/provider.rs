@@ -5,6 +5,7 @@ pub mod codes;
 mod facts;
 mod impact;
 mod platform;
+pub mod reversal;
 pub mod scope;
 pub mod settings;
 mod step;
@@ -18,6 +19,7 @@ pub use author::Authors;
 pub use facts::{Facts, Freshness};
 pub use impact::{Impact, ImpactSet};
 pub use platform::Platform;
+pub use reversal::Reversal;
 pub use settings::{Environment, GivenSettings, ScopeKey, SettingSpec, SettingValues, SettingsProblem};
 pub use step::Step;
 pub use wire::{
@@ -285,6 +287,30 @@ pub trait Kind: Sync {
     /// same; `None` if it is.
     fn suppressed(&self, _field: &FieldChange) -> Option<&'static str> {
         None
+    }
+
+    /// Returns a stored value of a field as a document declares it.
+    fn declared(&self, _desired: &Desired, _path: &FieldPath, stored: &Value, _facts: &Facts) -> Value {
+        stored.clone()
+    }
+
+    /// Returns the document that puts back the fields of a live object that a run changed, where they still have the
+    /// values that the run wrote. `changes` hold the values as they were stored before and behind the run.
+    fn reversal(&self, desired: &Desired, live: &Live, changes: &[FieldChange], facts: &Facts) -> Reversal {
+        reversal::fields(self, desired, live, changes, facts)
+    }
+
+    /// Returns the document that removes an object that a run created; `None` if it goes with another object.
+    fn removal(&self, desired: &Desired) -> Option<Desired> {
+        let fields = Fields::new();
+        let removal = Desired { ensure: Ensure::Absent, fields, policies: Policies::default(), ..desired.clone() };
+        Some(Desired { exclusive: false, ..removal })
+    }
+
+    /// Returns the document that makes an object again which a run removed, from what was known of it. The error says
+    /// why there is none. Asked before anything was read too: values that need facts are left out then.
+    fn recreation(&self, _desired: &Desired, _removed: &Change, _facts: &Facts) -> Result<Desired, String> {
+        Err(format!("objects of the kind {} are not made again", self.name()))
     }
 
     /// Reads the object back from the answer of a write, where the platform's answer is what it stored. Without it the

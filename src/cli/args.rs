@@ -75,6 +75,12 @@ pub(super) enum Command {
     /// Reads the journals of the state directory, and nothing else. Without RUN it lists the runs, the newest first; with
     /// it, each change of that run: its fields before and after, the calls that were sent for it, and its outcome.
     History(HistoryArgs),
+    /// Plan how to put back what a run changed
+    ///
+    /// Reads the live state and writes a saved plan for `show` and `apply`. It puts back each field that still has the
+    /// value that the run wrote. Objects that the run created are deleted, those that it deleted are made again, with
+    /// other ids. What was changed since is named and left as it is. Like `plan`, it cannot write to a platform.
+    Undo(UndoArgs),
     /// Save the live state that the manifests touch to a file, for plans without credentials
     ///
     /// Reads whole scopes: models, sets, service templates, associations, app instances. `plan --against FILE` plans from
@@ -103,6 +109,7 @@ impl Command {
             Self::Drift(_) => "drift",
             Self::Watch(_) => "watch",
             Self::History(_) => "history",
+            Self::Undo(_) => "undo",
             Self::Snapshot(_) => "snapshot",
             Self::Sandbox(_) => "sandbox",
             Self::Schema(_) => "schema",
@@ -117,6 +124,7 @@ impl Command {
             Self::Plan(args) => Some(Cow::Borrowed(&args.output.forms)),
             Self::Apply(args) => Some(Cow::Borrowed(&args.output.forms)),
             Self::Show(args) => Some(Cow::Borrowed(&args.forms)),
+            Self::Undo(args) => Some(Cow::Borrowed(&args.forms)),
             Self::Drift(args) => Some(Cow::Borrowed(&args.output.forms)),
             Self::Explain(args) => {
                 let format = match args.output {
@@ -146,6 +154,7 @@ impl Command {
             | Self::Show(_)
             | Self::Explain(_)
             | Self::History(_)
+            | Self::Undo(_)
             | Self::Snapshot(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
@@ -505,6 +514,31 @@ pub(super) struct HistoryArgs {
     /// Format of the result on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_HISTORY_OUTPUT")]
     pub(super) output: DataFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UndoArgs {
+    /// The run to put back: its id, the beginning of that, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(super) run: String,
+    /// Save the plan in this file, for `show` and `apply`
+    #[arg(long, value_name = "FILE", env = "RECONCILE_OUT")]
+    pub(super) out: PathBuf,
+    /// Configuration [default: reconcile.yaml in the current directory or above]
+    #[arg(long, value_name = "FILE", env = "RECONCILE_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Directory of the journals [default: `reconcile` in the user's directory for state]
+    #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Connection")]
+    pub(super) network: Network,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(super) forms: Forms,
+    /// Show the calls too
+    #[arg(long, env = "RECONCILE_CALLS", value_parser = truth)]
+    pub(super) calls: bool,
+    #[command(flatten, next_help_heading = "Safety")]
+    pub(super) safety: SafetyArgs,
 }
 
 #[derive(Debug, Args)]

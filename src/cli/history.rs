@@ -62,7 +62,7 @@ fn list(store: &Directory, args: &HistoryArgs, ui: &Ui) -> Result<Shown, Command
             }
         }
     }
-    Ok((view::document(&found, None), view::table(&found), unread))
+    Ok((view::list(&found), view::table(&found), unread))
 }
 
 fn one(store: &Directory, name: &str, ui: &Ui) -> Result<Shown, CommandError> {
@@ -75,9 +75,8 @@ fn one(store: &Directory, name: &str, ui: &Ui) -> Result<Shown, CommandError> {
         ui.say(&format!("warning: {problem}: only what the journal holds is shown"));
     }
     let saved = saved.ok();
-    let runs = [history];
     let shown = saved.as_ref().map(|saved| &saved.plan);
-    Ok((view::document(&runs, Some(shown)), view::run(&runs[0], shown, ui), false))
+    Ok((view::detail(&history, shown), view::run(&history, shown, ui), false))
 }
 
 /// Reads the plan of a run. One that is not the plan that the journal names is an error.

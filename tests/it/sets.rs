@@ -20,7 +20,7 @@ fn module(name: &str, spec: &str) -> String {
 }
 
 /// Adds the model of sets with some attributes to a state, and a second set.
-fn with_sets(mut state: Value) -> Value {
+pub(crate) fn with_sets(mut state: Value) -> Value {
     let cmdb = &mut state["bk-cmdb"];
     let push = |list: &mut Value, row: Value| list.as_array_mut().expect("a list").push(row);
     push(&mut cmdb["objects"], json!({"bk_obj_id": "set", "bk_obj_name": "Set"}));
@@ -277,6 +277,6 @@ fn who_changed_a_set_is_told() {
     let site = site(&demo(), &[set("s", "business: demo, set: public, fields: {bk_capacity: 9}")]);
     site.edit("update_set", &json!({"bk_biz_id": 3, "bk_set_id": 11, "data": {"bk_capacity": 4}}));
     let output = site.run(&["drift"]);
-    assert!(output.stdout.contains("bk_capacity") && output.stdout.contains("4"), "{output}");
+    assert!(output.stdout.contains("bk_capacity") && output.stdout.contains('4'), "{output}");
     assert!(output.stdout.contains("changed"), "{output}");
 }

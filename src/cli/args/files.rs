@@ -14,6 +14,7 @@ impl Command {
             Self::Apply(args) => (Some(&args.output.forms), None),
             Self::Drift(args) => (Some(&args.output.forms), None),
             Self::Show(args) => (Some(&args.forms), None),
+            Self::Undo(args) => (Some(&args.forms), Some(&args.out)),
             Self::Snapshot(args) => (None, args.out.as_ref()),
             Self::Resume(_)
             | Self::Explain(_)

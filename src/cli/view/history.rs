@@ -32,21 +32,25 @@ pub(in crate::cli) fn yaml(document: &Value) -> String {
     super::yaml::text(document)
 }
 
-/// Returns the document about runs. With a plan, or where it is known that there is none, each change is named.
-pub(in crate::cli) fn document(runs: &[RunHistory], plan: Option<Option<&Plan>>) -> Value {
-    let runs = runs.iter().map(|history| {
-        let mut run = self::summary(history);
-        if let Some(plan) = plan {
-            run["changes"] = changes(history, plan).iter().map(Seen::document).collect();
-        }
-        run
-    });
+/// Returns the document about several runs.
+pub(in crate::cli) fn list(runs: &[RunHistory]) -> Value {
+    document(&runs.iter().map(summary).collect::<Vec<_>>())
+}
+
+/// Returns the document about one run, with each of its changes.
+pub(in crate::cli) fn detail(history: &RunHistory, plan: Option<&Plan>) -> Value {
+    let mut run = summary(history);
+    run["changes"] = changes(history, plan).iter().map(Seen::document).collect();
+    document(&[run])
+}
+
+fn document(runs: &[Value]) -> Value {
     json!({
         "apiVersion": "reconcile/v1",
         "kind": "History",
         "format_version": FORMAT_VERSION,
         "reconcile": VERSION,
-        "runs": runs.collect::<Vec<_>>(),
+        "runs": runs,
     })
 }
 
@@ -325,7 +329,9 @@ fn fields_for_people(seen: &Seen<'_>) -> Vec<String> {
         .flat_map(|change| &change.fields)
         .map(|field| (field.path.as_str(), Sides::of(field)))
         .collect();
-    let fields = seen.fields();
+    let mut fields = seen.fields();
+    // Of a removed object they had no value.
+    fields.retain(|field| !(field.from.is_null() && field.to.is_null()));
     if fields.len() > MOST_FIELDS {
         let rest = fields.len() - MOST_FIELDS;
         let mut lines: Vec<String> = fields.iter().take(MOST_FIELDS).map(|field| arrow(field, &shown)).collect();
@@ -340,19 +346,16 @@ const MOST_FIELDS: usize = 40;
 
 fn arrow(field: &Field, shown: &HashMap<&str, Sides>) -> String {
     let is_redacted = |value: &Value| value.get("keyed_digest").is_some();
-    match shown.get(field.path.as_str()).filter(|_| !is_redacted(&field.from) && !is_redacted(&field.to)) {
-        Some(sides) => format!("{}: {}", field.path, sides.arrow()),
-        None => {
-            let value = |value: &Value| {
-                if is_redacted(value) {
-                    "(secret)".to_owned()
-                } else {
-                    short(Some(value).filter(|value| !value.is_null()))
-                }
-            };
-            format!("{}: {} → {}", field.path, value(&field.from), value(&field.to))
-        }
+    let sides = shown.get(field.path.as_str()).filter(|_| !is_redacted(&field.from) && !is_redacted(&field.to));
+    if let Some(sides) = sides {
+        return format!("{}: {}", field.path, sides.arrow());
     }
+    let value = |value: &Value| match value {
+        value if is_redacted(value) => "(secret)".to_owned(),
+        Value::Null => short(None),
+        value => short(Some(value)),
+    };
+    format!("{}: {} → {}", field.path, value(&field.from), value(&field.to))
 }
 
 fn by(history: &RunHistory) -> String {

@@ -126,6 +126,25 @@ impl Attribute {
         }
     }
 
+    /// Returns a stored value as a document declares it.
+    pub(super) fn declared(&self, stored: &Value, time_zone: Option<&str>) -> Value {
+        let is_text = matches!(&*self.kind, "singlechar" | "longchar" | "objuser");
+        match stored {
+            Value::String(text) if text.is_empty() && !is_text => Value::Null,
+            Value::String(_) if &*self.kind == "time" => {
+                Moment::live(&stored.into(), time_zone).map_or_else(|| stored.clone(), Moment::wire)
+            }
+            Value::Array(items) => items.iter().map(|item| self.declared(item, time_zone)).collect(),
+            Value::Number(_) | Value::Bool(_) => plain(&stored.to_string()).to_value(),
+            Value::Null | Value::String(_) | Value::Object(_) => stored.clone(),
+        }
+    }
+
+    /// Returns true if a write can set it.
+    pub(super) fn is_editable(&self) -> bool {
+        self.row["editable"] != json!(false) && &*self.kind != "innertable"
+    }
+
     /// Returns the value that a key is matched with: as [`Attribute::wire`], but the attribute need not be editable.
     pub(super) fn key(&self, declared: &Json, time_zone: Option<&str>) -> Result<Json, String> {
         self.converted(declared, time_zone).map(Json::from)

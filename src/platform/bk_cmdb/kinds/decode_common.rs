@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, FieldPath, Fields, Json, ObservedState},
+    model::{Change, Desired, Ensure, FieldPath, Fields, Json, ObservedState, policy::Policies},
     platform::bk_cmdb::{
-        attribute::{plain, text},
+        attribute::{Definition, plain, text},
         lookup::{LookupError, Place},
     },
-    provider::Observation,
+    provider::{Facts, Observation},
     source::{Located, Origin},
     yaml::{self, Content, Node, Section, Typed},
 };
@@ -145,6 +145,34 @@ pub(super) fn attributes(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> 
         fields.insert(FieldPath::field(name), declared.with_key(key.origin.clone()));
     }
     fields
+}
+
+/// Returns the declared form of the known attributes of a removed object, as far as a write can set them: those without a
+/// value, and what the server keeps itself, are left out.
+pub(super) fn known_attributes(removed: &Change, definition: &Definition, facts: &Facts) -> Fields {
+    let time_zone = facts.settings.get("timeZone").map(String::as_str);
+    let is_empty = |value: &Value| value.is_null() || value.as_str() == Some("") || value.as_array() == Some(&vec![]);
+    let known = removed.before.iter().filter(|field| !is_empty(&field.value) && !SYSTEM.contains(&field.path.as_str()));
+    let attributes = known.filter_map(|field| {
+        let attribute = definition.get(field.path.as_str()).filter(|attribute| attribute.is_editable())?;
+        let value = Located::new(attribute.declared(&field.value, time_zone), removed.origin.clone());
+        (!attribute.is_history()).then(|| (field.path.clone(), value))
+    });
+    attributes.collect()
+}
+
+/// Returns the document that is to make a removed object again, without fields.
+pub(super) fn present(desired: &Desired) -> Desired {
+    let mut made = Desired { ensure: Ensure::Present, fields: Fields::new(), ..desired.clone() };
+    made.policies = Policies::default();
+    made.exclusive = false;
+    ["id", "cascade", "mode"].iter().for_each(|key| drop(made.locator.remove(*key)));
+    made
+}
+
+/// Returns a known value of a removed object.
+pub(super) fn known<'c>(removed: &'c Change, path: &str) -> Option<&'c Value> {
+    removed.before.iter().find(|field| field.path == *path).map(|field| &field.value)
 }
 
 /// The prefix of names of the values of `match` in a locator.

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, DisplayKind, Ensure, FieldChange, FieldPath, Json, Live, LiveFields,
-        ObservedState, Refusal, Request, placeholder_in,
+        Action, Call, Change, CreateContext, Desired, DisplayKind, Ensure, FieldChange, FieldPath, Json, Live,
+        LiveFields, ObservedState, Refusal, Request, placeholder_in,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -283,6 +283,29 @@ impl Kind for Instance {
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {
         codes::is_duplicated(refusal)
+    }
+
+    fn declared(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {
+        let definition = lookup::definition(model_of(desired), &mut Observation::default(), facts).unwrap_or_default();
+        let time_zone = facts.settings.get("timeZone").map(String::as_str);
+        definition.get(path.as_str()).map_or_else(|| stored.clone(), |attribute| attribute.declared(stored, time_zone))
+    }
+
+    fn recreation(&self, desired: &Desired, removed: &Change, facts: &Facts) -> Result<Desired, String> {
+        let mut made = decode_common::present(desired);
+        let name = decode_common::known(removed, NAME).ok_or("its name is not known")?;
+        let parent = decode_common::known(removed, PARENT).unwrap_or(&Value::Null);
+        let has_parent = made.locator.keys().any(|key| key.starts_with(parent::PREFIX));
+        if lookup::is_layer(&parent.into()) && !has_parent {
+            return Err("its document does not say below which instance it lay".to_owned());
+        }
+        if decode_common::matched(&made, "").next().is_none() {
+            let name = Located::new(name.clone(), desired.origin.clone());
+            made.locator.insert(format!("match.{NAME}").into(), name);
+        }
+        let definition = lookup::definition(model_of(desired), &mut Observation::default(), facts).unwrap_or_default();
+        made.fields = decode_common::known_attributes(removed, &definition, facts);
+        Ok(made)
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live, ObservedState, Reference,
-        Request, ResourceId,
+        Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live, ObservedState,
+        Reference, Request, ResourceId,
     },
     platform::bk_cmdb::lookup::read_rows,
     provider::{Authors, Envelope, Facts, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
@@ -233,6 +233,25 @@ impl Kind for InstanceAssociation {
             serves: vec![planned.desired.id.clone()],
         };
         planned.iter().map(call).collect()
+    }
+
+    /// A row that goes says nothing of the others.
+    fn removal(&self, desired: &Desired) -> Option<Desired> {
+        Some(Desired { ensure: Ensure::Absent, ..decode_common::present(desired) })
+    }
+
+    fn recreation(&self, desired: &Desired, removed: &Change, _facts: &Facts) -> Result<Desired, String> {
+        let mut made = decode_common::present(desired);
+        let handle = &removed.handle;
+        // What no document declared has no ends but those that were read.
+        for (end, model, id) in [("source", "model", "source"), ("target", "targetModel", "target")] {
+            let is_given = made.locator.keys().any(|key| key.starts_with(&format!("{end}.")));
+            for (key, value) in [("model", &handle[model]), ("id", &handle[id])].into_iter().filter(|_| !is_given) {
+                let value = Located::new(value.clone(), desired.origin.clone());
+                made.locator.insert(format!("{end}.{key}").into(), value);
+            }
+        }
+        Ok(made)
     }
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {

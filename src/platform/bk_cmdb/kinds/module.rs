@@ -26,7 +26,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Layout, Live, LiveFields,
+        Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Layout, Live, LiveFields,
         ObservedState, Refusal, Request, placeholder_in, policy::Policy,
     },
     platform::bk_cmdb::{
@@ -35,7 +35,9 @@ use crate::{
         codes,
         lookup::{self, Businesses, LookupError},
     },
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
+    provider::{
+        Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Reversal, ScopeKey, Step, UniqueKeys, reversal,
+    },
     source::Located,
     yaml::{Node, Section},
 };
@@ -257,6 +259,57 @@ impl Kind for Module {
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {
         codes::is_duplicated(refusal)
+    }
+
+    fn declared(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {
+        let live = match facts.observed(&desired.id) {
+            Some(ObservedState::Found(live)) => Some(live),
+            _ => None,
+        };
+        let definition = own::known(MODEL, own::business(desired, live, facts), facts);
+        let time_zone = facts.settings.get("timeZone").map(String::as_str);
+        definition.get(path.as_str()).map_or_else(|| stored.clone(), |attribute| attribute.declared(stored, time_zone))
+    }
+
+    /// The category is declared with the place.
+    fn reversal(&self, desired: &Desired, live: &Live, changes: &[FieldChange], facts: &Facts) -> Reversal {
+        let (category, others): (Vec<&FieldChange>, Vec<&FieldChange>) =
+            changes.iter().partition(|change| change.path == CATEGORY);
+        let mut base = desired.clone();
+        ["serviceTemplate", "serviceCategory"].iter().for_each(|key| drop(base.locator.remove(*key)));
+        let mut reversal = reversal::fields(self, &base, live, others, facts);
+        for change in category {
+            let (now, before) = (live.field(CATEGORY).to_value(), change.from.clone().unwrap_or_default());
+            if now == before {
+                continue;
+            }
+            if change.to.as_ref() != Some(&now) {
+                reversal.leave_overtaken(change, Some(&now));
+                continue;
+            }
+            let before = Located::new(before, change.because.clone());
+            reversal.desired.locator.insert("serviceCategory".into(), before);
+        }
+        reversal
+    }
+
+    fn recreation(&self, desired: &Desired, removed: &Change, facts: &Facts) -> Result<Desired, String> {
+        let mut made = decode_common::present(desired);
+        let located = |value: &Value| Located::new(value.clone(), desired.origin.clone());
+        let name = decode_common::known(removed, NAME).ok_or("its name is not known")?;
+        made.locator.insert("module".into(), located(name));
+        let known = |key: &str| decode_common::known(removed, key).filter(|id| id.as_i64().is_some_and(|id| id > 0));
+        ["serviceTemplate", "serviceCategory"].iter().for_each(|key| drop(made.locator.remove(*key)));
+        // A service template gives its category too.
+        if let Some(template) = known(TEMPLATE) {
+            made.locator.insert("serviceTemplate".into(), located(template));
+        } else if let Some(category) = known(CATEGORY) {
+            made.locator.insert("serviceCategory".into(), located(category));
+        }
+        let definition = own::known(MODEL, own::business(&made, None, facts), facts);
+        made.fields = decode_common::known_attributes(removed, &definition, facts);
+        [NAME, CATEGORY].iter().for_each(|name| drop(made.fields.remove(*name)));
+        Ok(made)
     }
 
     /// `create_module` returns the full row; `update_module` returns nothing.

@@ -14,6 +14,7 @@ mod ports;
 mod property;
 mod prune;
 mod read;
+mod reversal;
 mod rows;
 mod sync;
 mod wording;
@@ -35,11 +36,13 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live, ObservedState,
-        Request, placeholder_in,
+        Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live,
+        ObservedState, Request, placeholder_in,
     },
     platform::bk_cmdb::{lookup::Businesses, version::Version},
-    provider::{Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ScopeKey, Step, UniqueKeys},
+    provider::{
+        Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, Reversal, ScopeKey, Step, UniqueKeys,
+    },
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -280,6 +283,19 @@ impl Kind for ProcessTemplate {
             })
         };
         planned.iter().filter_map(call).collect()
+    }
+
+    fn reversal(&self, desired: &Desired, live: &Live, changes: &[FieldChange], facts: &Facts) -> Reversal {
+        reversal::reversal(self, desired, live, changes, facts)
+    }
+
+    fn recreation(&self, desired: &Desired, removed: &Change, _facts: &Facts) -> Result<Desired, String> {
+        reversal::recreation(desired, removed)
+    }
+
+    fn declared(&self, _: &Desired, path: &FieldPath, stored: &Value, _: &Facts) -> Value {
+        // A lock that is null counts as false.
+        if property::is_lock(path) && stored.is_null() { json!(false) } else { stored.clone() }
     }
 
     fn notes(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {

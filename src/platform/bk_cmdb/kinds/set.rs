@@ -20,8 +20,8 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Live, LiveFields, ObservedState,
-        Refusal, Request, policy::Policy,
+        Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Live, LiveFields,
+        ObservedState, Refusal, Request, policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -238,6 +238,34 @@ impl Kind for Set {
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {
         codes::is_duplicated(refusal)
+    }
+
+    fn declared(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {
+        let live = match facts.observed(&desired.id) {
+            Some(ObservedState::Found(live)) => Some(live),
+            _ => None,
+        };
+        let definition = own::known(MODEL, own::business(desired, live, facts), facts);
+        let time_zone = facts.settings.get("timeZone").map(String::as_str);
+        definition.get(path.as_str()).map_or_else(|| stored.clone(), |attribute| attribute.declared(stored, time_zone))
+    }
+
+    fn recreation(&self, desired: &Desired, removed: &Change, facts: &Facts) -> Result<Desired, String> {
+        let mut made = decode_common::present(desired);
+        let located = |value: &Value| Located::new(value.clone(), desired.origin.clone());
+        let name = decode_common::known(removed, NAME).ok_or("its name is not known")?;
+        made.locator.insert("set".into(), located(name));
+        if decode_common::known(removed, SET_TEMPLATE).and_then(Value::as_i64).is_some_and(|template| template > 0) {
+            return Err("it was made from a set template".to_owned());
+        }
+        let (parent, business) = (decode_common::known(removed, PARENT), decode_common::known(removed, "bk_biz_id"));
+        if made.locate("parent").is_none() && parent != business {
+            made.locator.extend(parent.map(|parent| ("parent".into(), located(parent))));
+        }
+        let definition = own::known(MODEL, own::business(&made, None, facts), facts);
+        made.fields = decode_common::known_attributes(removed, &definition, facts);
+        made.fields.remove(NAME);
+        Ok(made)
     }
 
     /// `create_set` returns the full row; `update_set` returns nothing.

@@ -21,10 +21,12 @@ use self::{observed::observe_instance, read::Missing};
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, Layout, Live, LiveFields,
-        Locator, ObservedState, Request, ResourceId,
+        Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, KnownField, Layout,
+        Live, LiveFields, Locator, ObservedState, Request, ResourceId, policy::Policies,
     },
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
+    provider::{
+        Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Reversal, ScopeKey, Step, UniqueKeys, reversal,
+    },
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -284,6 +286,32 @@ impl Kind for App {
         }
         let is_whole = answer["name"].is_string() && answer["favorite"].is_boolean();
         is_whole.then(|| live("", &answer.into()))
+    }
+
+    fn reversal(&self, desired: &Desired, live: &Live, changes: &[FieldChange], facts: &Facts) -> Reversal {
+        if member::is_members(desired) {
+            return member::reversal(desired, live, changes);
+        }
+        reversal::fields(self, desired, live, changes, facts)
+    }
+
+    /// The members of an app that a run created go with it.
+    fn removal(&self, desired: &Desired) -> Option<Desired> {
+        let fields = Fields::new();
+        let removal = Desired { ensure: Ensure::Absent, fields, policies: Policies::default(), ..desired.clone() };
+        (!member::is_members(desired)).then_some(removal)
+    }
+
+    fn recreation(&self, desired: &Desired, removed: &Change, _facts: &Facts) -> Result<Desired, String> {
+        let mut made = Desired { ensure: Ensure::Present, policies: Policies::default(), ..desired.clone() };
+        made.locator.remove("id");
+        let known = removed.before.iter().filter(|field| FIELDS.contains(&field.path.as_str()));
+        let value =
+            |field: &KnownField| (field.path.clone(), Located::new(field.value.clone(), desired.origin.clone()));
+        made.fields = known.map(value).collect();
+        let name = made.fields.get("name").cloned().ok_or("its name is not known")?;
+        made.locator.insert("app".into(), name);
+        Ok(made)
     }
 
     fn suppressed(&self, field: &FieldChange) -> Option<&'static str> {

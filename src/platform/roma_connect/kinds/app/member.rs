@@ -12,7 +12,7 @@ use crate::{
         Action, Call, Desired, Ensure, FieldChange, FieldPath, Fields, Json, Live, LiveFields, ObservedState,
         Reference, Request, ResourceId, Row,
     },
-    provider::{Facts, Impact, ImpactSet, Observation, Planned, Read, Step},
+    provider::{Facts, Impact, ImpactSet, Observation, Planned, Read, Reversal, Step},
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -180,6 +180,32 @@ pub(super) fn compare(desired: &Desired, live: Option<&Live>) -> Vec<FieldChange
         because: list.clone(),
     }));
     changes
+}
+
+/// Returns the reversal of a list: the members that it has now, but for those whose roles are put back.
+pub(super) fn reversal(desired: &Desired, live: &Live, changes: &[FieldChange]) -> Reversal {
+    let mut reversal = Reversal::none(desired);
+    let kept =
+        |(path, roles): (&FieldPath, &Json)| (path.clone(), Located::new(roles.to_value(), desired.origin.clone()));
+    reversal.desired.fields = live.fields.iter().map(kept).collect();
+    for change in changes {
+        let now = live.fields.get(&change.path).map(Json::to_value);
+        if now == change.from {
+            continue;
+        }
+        if now != change.to {
+            reversal.leave_overtaken(change, now.as_ref());
+            continue;
+        }
+        match &change.from {
+            Some(roles) => {
+                let roles = Located::new(roles.clone(), change.because.clone());
+                reversal.desired.fields.insert(change.path.clone(), roles);
+            }
+            None => drop(reversal.desired.fields.remove(&change.path)),
+        }
+    }
+    reversal
 }
 
 /// Returns the call that makes the list as declared, whatever it is.
