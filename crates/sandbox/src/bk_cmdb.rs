@@ -5,6 +5,7 @@
 //! this module are those of the project's contract for the CMDB.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +18,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     clock::Clock,
-    simulator::{Answer, GuestAccess, Misbehaviour, Record, Request, Simulator as Platform, StateError},
+    simulator::{
+        Answer, Cells, GuestAccess, Listing, Misbehaviour, Record, Request, Simulator as Platform, StateError,
+    },
 };
 
 mod access;
@@ -31,6 +34,7 @@ mod binding;
 mod built_in;
 mod call;
 mod category;
+mod cells;
 mod definition;
 mod difference;
 mod filter;
@@ -41,6 +45,7 @@ mod host_write;
 mod instance;
 mod instance_write;
 mod lenient;
+mod listed;
 mod load;
 mod misbehaviour;
 mod module;
@@ -269,6 +274,23 @@ impl Platform for Simulator {
             fresh.replica = world.replica.as_ref().map(|replica| Replica::new(&fresh.tables, replica.lag));
             *world = fresh;
         }))
+    }
+
+    fn fork(&self) -> Box<dyn Platform> {
+        Box::new(Self::fork(self))
+    }
+
+    fn cells(&self, since: &Value) -> Cells {
+        cells::cells(&self.read(), since)
+    }
+
+    fn disturb(&self, pick: &mut fastrand::Rng) -> bool {
+        let edit = cells::disturbance(&self.read(), pick);
+        edit.and_then(|body| self.edit("somebody_else", "update_inst", &body)).is_some()
+    }
+
+    fn listed(&self, listings: &[Listing], settings: &BTreeMap<String, String>) -> Value {
+        listed::state(listings, settings)
     }
 
     fn state(&self) -> Value {

@@ -11,7 +11,7 @@ use super::{
     fault::Fault,
     lock,
     server::plain,
-    simulator::{Answer, Request, Simulator},
+    simulator::{Answer, Record, Request, Simulator},
 };
 
 /// How often a waiting answer is tried again.
@@ -33,18 +33,32 @@ impl Sandbox {
     ///
     /// Time is that of tokio, which may be paused. Header names have to be in small letters.
     pub async fn deliver(&self, request: &Request) -> Delivery {
+        self.deliver_with(request, &[]).await
+    }
+
+    /// Does the same with faults that strike this request besides those that are set.
+    pub async fn deliver_with(&self, request: &Request, faults: &[Fault]) -> Delivery {
         // Every request is a connection of its own here.
-        if lock(&self.shared.faults).refuses() {
+        if lock(&self.shared.faults).refuses() || faults.contains(&Fault::Refuse) {
             return Delivery::Refused;
         }
-        let simulator = self.shared.simulators.iter().find(|simulator| simulator.serves(&request.path));
-        let Some(simulator) = simulator else {
+        let Some(simulator) = self.serving(request) else {
             return Delivery::Answered(plain(404, "404: no platform serves this path"));
         };
-        match answer(self, simulator.as_ref(), request, &CancellationToken::new()).await {
+        match answer(self, simulator, request, faults, &CancellationToken::new()).await {
             (answer, Ending::Whole) => Delivery::Answered(answer),
             (_, Ending::Cut | Ending::Reset) => Delivery::Lost,
         }
+    }
+
+    /// Says what a request is without answering it.
+    pub fn peek(&self, request: &Request) -> Record {
+        self.serving(request).map(|simulator| simulator.peek(request)).unwrap_or_default()
+    }
+
+    fn serving(&self, request: &Request) -> Option<&dyn Simulator> {
+        let found = self.shared.simulators.iter().find(|simulator| simulator.serves(&request.path));
+        found.map(AsRef::as_ref)
     }
 }
 
@@ -53,6 +67,7 @@ pub(super) async fn answer(
     sandbox: &Sandbox,
     simulator: &dyn Simulator,
     request: &Request,
+    more: &[Fault],
     stop: &CancellationToken,
 ) -> (Answer, Ending) {
     let shared = &sandbox.shared;
@@ -61,10 +76,11 @@ pub(super) async fn answer(
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let faults = {
+    let mut faults = {
         let mut faults = lock(&shared.faults);
         if faults.is_empty() { Vec::new() } else { faults.strike(&simulator.peek(request)) }
     };
+    faults.extend_from_slice(more);
     for fault in &faults {
         if let Fault::Delay { ms } = fault {
             tokio::time::sleep(Duration::from_millis(*ms)).await;

@@ -4,6 +4,7 @@
 //! serves it; without that it can be used in a process without any network.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -29,7 +30,7 @@ pub use server::Running;
 
 use calls::Calls;
 use fault::Faults;
-use simulator::{GuestAccess, Simulator, StateError};
+use simulator::{Cells, GuestAccess, Listing, Simulator, StateError};
 
 /// Both platforms, embedded. Clones share one state.
 #[derive(Clone)]
@@ -101,6 +102,43 @@ impl Sandbox {
         Value::Object(sections.map(|simulator| (simulator.platform().to_owned(), simulator.state())).collect())
     }
 
+    /// Returns another sandbox with the same state, and nothing else of this one: no faults, options and calls.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self::of(self.shared.simulators.iter().map(|simulator| simulator.fork()).collect())
+    }
+
+    /// Returns what clients can change, cell by cell, for comparisons: without times and authors, and with a name in
+    /// place of each id that was given out after the state `since`.
+    pub fn cells(&self, since: &Value) -> Cells {
+        let of = |simulator: &Box<dyn Simulator>| {
+            let platform = simulator.platform();
+            let cells = simulator.cells(&since[platform]).into_iter();
+            cells.map(move |(name, value)| (format!("{platform}/{name}"), value))
+        };
+        self.shared.simulators.iter().flat_map(of).collect()
+    }
+
+    /// Changes a field of an object as somebody else would; `pick` picks which. Returns false if there is none.
+    pub fn disturb(&self, pick: &mut fastrand::Rng) -> bool {
+        let count = self.shared.simulators.len();
+        let first = pick.usize(..count.max(1));
+        (0..count).any(|at| self.shared.simulators[(first + at) % count].disturb(pick))
+    }
+
+    /// Returns a state with one platform's section that answers reads as listings say.
+    ///
+    /// `settings` are those of a client that are not secret. What was not listed is not in it.
+    pub fn listed(
+        &self,
+        platform: &str,
+        listings: &[Listing],
+        settings: &BTreeMap<String, String>,
+    ) -> Result<Value, Vec<StateError>> {
+        let section = self.platform(platform)?.listed(listings, settings);
+        Ok(Value::Object(Map::from_iter([(platform.to_owned(), section)])))
+    }
+
     /// Adds a guest to a state where it asks for credentials, and returns true if it does.
     pub fn admit(&self, state: &mut Value, guest: &str) -> bool {
         let before = state.clone();
@@ -131,7 +169,7 @@ impl Sandbox {
     }
 
     /// Returns how often each operation was called.
-    pub fn call_counts(&self) -> std::collections::BTreeMap<String, u64> {
+    pub fn call_counts(&self) -> BTreeMap<String, u64> {
         lock(&self.shared.calls).counts()
     }
 

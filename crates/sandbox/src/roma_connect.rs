@@ -25,6 +25,7 @@
 
 mod access;
 mod app;
+mod cells;
 mod clock;
 mod derive;
 mod dump;
@@ -32,6 +33,7 @@ mod guest;
 mod identity;
 mod instance;
 mod list;
+mod listed;
 mod load;
 mod member;
 mod misbehaviour;
@@ -49,7 +51,10 @@ mod tests;
 mod token;
 mod view;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use serde_json::{Map, Value};
 
@@ -64,7 +69,7 @@ use self::{
     service::Call,
     store::Store,
 };
-use crate::simulator::{self, Answer, GuestAccess, Misbehaviour, Record, Request, StateError};
+use crate::simulator::{self, Answer, Cells, GuestAccess, Listing, Misbehaviour, Record, Request, StateError};
 
 /// The largest body of a signed request, in bytes (contract, section 6).
 const LARGEST_BODY: usize = 12 * 1024 * 1024;
@@ -197,6 +202,30 @@ impl simulator::Simulator for Simulator {
             world.lockouts = Lockouts::default();
             world.history = History::default();
         }))
+    }
+
+    fn fork(&self) -> Box<dyn simulator::Simulator> {
+        let other = Self::new();
+        other.world().store = self.world().store.clone();
+        Box::new(other)
+    }
+
+    fn cells(&self, since: &Value) -> Cells {
+        cells::cells(&dump::state(&self.world().store), since)
+    }
+
+    fn disturb(&self, pick: &mut fastrand::Rng) -> bool {
+        let state = dump::state(&self.world().store);
+        let apps = state["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let Some(app) = pick.choice(apps) else { return false };
+        let body = serde_json::json!({"instance_id": app["instance_id"], "app_id": app["id"], "name": app["name"],
+            "remark": format!("theirs {}", pick.u16(..))});
+        Self::edit(self, "somebody_else", "UpdateRomaApp", &body);
+        true
+    }
+
+    fn listed(&self, listings: &[Listing], settings: &BTreeMap<String, String>) -> Value {
+        listed::state(listings, settings)
     }
 
     fn state(&self) -> Value {

@@ -124,7 +124,7 @@ async fn serve(
     request: &Request,
     connection: &ConnectionControl,
 ) -> Response {
-    let (answer, ending) = exchange::answer(&context.sandbox, simulator, request, &context.stop).await;
+    let (answer, ending) = exchange::answer(&context.sandbox, simulator, request, &[], &context.stop).await;
     match ending {
         Ending::Whole => respond(answer),
         Ending::Reset => {

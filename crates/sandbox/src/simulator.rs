@@ -1,6 +1,6 @@
 //! The interface between a platform's simulator and the sandbox: synchronous, in memory, free of any network.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -94,6 +94,20 @@ pub enum Misbehaviour {
     },
 }
 
+/// Values by the names of their cells, such as `instances/bk_switch/1/ports`.
+pub type Cells = BTreeMap<String, Value>;
+
+/// All rows that one read listed, such as all instances of a model: what a snapshot holds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listing {
+    /// The operation as the platform's pages spell it.
+    pub operation: String,
+    /// The arguments that say which rows there are, such as a model.
+    pub arguments: Value,
+    /// The rows, or what is known of them.
+    pub rows: Vec<Value>,
+}
+
 /// How a program that embeds the sandbox reaches a simulator, in place of the server that it is configured for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GuestAccess {
@@ -125,6 +139,20 @@ pub trait Simulator: Send + Sync {
     /// Returns the whole state, such that loading it again changes nothing.
     fn state(&self) -> Value;
 
+    /// Returns another simulator with the same state, and with options and clock as they are at first.
+    fn fork(&self) -> Box<dyn Simulator>;
+
+    /// Returns what clients can change, cell by cell, for comparisons: without times and authors, and with a name in
+    /// place of each id that was given out after the state `since`.
+    fn cells(&self, _since: &Value) -> Cells {
+        Cells::new()
+    }
+
+    /// Changes a field of an object as somebody else would; `pick` picks which. Returns false if there is none.
+    fn disturb(&self, _pick: &mut fastrand::Rng) -> bool {
+        false
+    }
+
     /// Adds a guest to the section of a state that asks for credentials.
     fn admit(&self, _state: &mut Value, _guest: &str) {}
 
@@ -132,6 +160,12 @@ pub trait Simulator: Send + Sync {
     /// section that was loaded.
     fn guest_access(&self, _state: &Value, _given: &dyn Fn(&str) -> Option<String>, _guest: &str) -> GuestAccess {
         GuestAccess::default()
+    }
+
+    /// Returns a section of a state file that answers reads as listings say; `settings` are those of a client that are
+    /// not secret. What was not listed is not in it.
+    fn listed(&self, _listings: &[Listing], _settings: &BTreeMap<String, String>) -> Value {
+        Value::Object(Map::new())
     }
 
     /// Says what a request is without answering it: its access, operation and whether it writes. Faults select by that.

@@ -1,0 +1,115 @@
+//! The state cell by cell, for comparisons, and changes that somebody else makes.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{save, world::World};
+use crate::simulator::Cells;
+
+/// Cells that the server sets by itself.
+const OWN: &[&str] = &[
+    "create_time",
+    "last_time",
+    "bk_created_at",
+    "bk_created_by",
+    "bk_updated_at",
+    "bk_updated_by",
+    "creator",
+    "modifier",
+    "op_time",
+];
+
+/// Sections that no client of the program can change, or that are no rows.
+const FIXED: &[&str] = &["version", "time_zone", "next_ids", "credentials"];
+
+/// The names of rows that are new, by model and id.
+type Names = BTreeMap<(String, i64), String>;
+
+/// Returns the cells of a state; ids from the counters of the state `since` on are new.
+pub(super) fn cells(world: &World, since: &Value) -> Cells {
+    let state = save::save(world);
+    let (mut cells, mut names) = (Cells::new(), Names::new());
+    let sections = state.as_object().into_iter().flatten().filter(|(name, _)| !FIXED.contains(&name.as_str()));
+    // Instances come first: associations name them.
+    for (model, rows) in state["instances"].as_object().into_iter().flatten() {
+        for row in rows.as_array().into_iter().flatten() {
+            let name = name(model, "bk_inst_id", row, since, &Names::new());
+            if let (true, Some(id)) = (name.contains(' '), row["bk_inst_id"].as_i64()) {
+                names.insert((model.clone(), id), name.clone());
+            }
+            add(&mut cells, &format!("instances/{model}/{name}"), "bk_inst_id", row);
+        }
+    }
+    for (section, rows) in sections.filter(|(name, _)| *name != "instances") {
+        let key = match section.as_str() {
+            "businesses" => "bk_biz_id",
+            "sets" => "bk_set_id",
+            "modules" => "bk_module_id",
+            _ => "id",
+        };
+        for row in rows.as_array().into_iter().flatten() {
+            let name = name(section, key, row, since, &names);
+            add(&mut cells, &format!("{section}/{name}"), key, row);
+        }
+    }
+    cells
+}
+
+fn add(cells: &mut Cells, row_name: &str, key: &str, row: &Value) {
+    // Whatever is there once has one cell for itself, and what is there twice shows.
+    let count = cells.entry(row_name.to_owned()).or_insert_with(|| json!(0));
+    *count = json!(count.as_i64().unwrap_or_default() + 1);
+    for (cell, value) in row.as_object().into_iter().flatten() {
+        if cell != key && !OWN.contains(&cell.as_str()) {
+            cells.insert(format!("{row_name}/{cell}"), value.clone());
+        }
+    }
+}
+
+/// Returns the id of a row, or a name where it is new.
+fn name(section: &str, key: &str, row: &Value, since: &Value, names: &Names) -> String {
+    let Some(id) = row[key].as_i64() else {
+        return ["bk_host_id", "bk_module_id", "service_template_id"].map(|key| row[key].to_string()).join("-");
+    };
+    let sequence = match section {
+        "modules" => "module",
+        "instance_associations" => "instance_association",
+        "process_templates" => "process_template",
+        other => other,
+    };
+    let is_new = since["next_ids"][sequence].as_i64().is_some_and(|next| id >= next);
+    if !is_new {
+        return id.to_string();
+    }
+    let text = |key: &str| row[key].as_str().map_or_else(|| row[key].to_string(), str::to_owned);
+    let end = |model: &str, id: &str| {
+        let (model, id) = (text(model), row[id].as_i64().unwrap_or_default());
+        names.get(&(model, id)).cloned().unwrap_or_else(|| id.to_string())
+    };
+    match section {
+        "modules" => format!("new {} {}", text("bk_set_id"), text("bk_module_name")),
+        "process_templates" => format!("new {} {}", text("service_template_id"), text("bk_process_name")),
+        "instance_associations" => {
+            let ends = (end("bk_obj_id", "bk_inst_id"), end("bk_asst_obj_id", "bk_asst_inst_id"));
+            format!("new {} {} {}", text("bk_obj_asst_id"), ends.0, ends.1)
+        }
+        _ => format!("new {}", text("bk_inst_name")),
+    }
+}
+
+/// Returns the body of an `update_inst` that changes a text of some instance.
+pub(super) fn disturbance(world: &World, pick: &mut fastrand::Rng) -> Option<Value> {
+    let tables = &world.tables;
+    let instances = tables.instances.iter().flat_map(|(model, table)| table.rows().map(move |(id, _)| (model, id)));
+    let instances: Vec<_> = instances.collect();
+    let (model, id) = pick.choice(&instances)?;
+    let table = tables.instances.get(*model)?;
+    let schema = tables.schema(model);
+    let is_text = |kind: &str| matches!(kind, "singlechar" | "longchar" | "int");
+    let texts = schema.of_business(0).filter(|attribute| attribute.editable && is_text(&attribute.kind));
+    let texts: Vec<_> = texts.filter(|attribute| !table.is_key(&attribute.id)).collect();
+    let attribute = pick.choice(&texts)?;
+    let value = if attribute.kind == "int" { json!(pick.u8(1..40)) } else { json!(format!("theirs{}", pick.u16(..))) };
+    Some(json!({"bk_obj_id": model, "bk_inst_id": id, &*attribute.id: value}))
+}
