@@ -17,6 +17,7 @@ mod journal;
 mod plan;
 mod plan_file;
 mod planning;
+mod rehearse;
 mod resume;
 mod sandbox;
 mod saved;
@@ -90,6 +91,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::History(args) => history::run(args, &ui),
             Command::Undo(args) => undo::run(args, &ui).await,
             Command::Snapshot(args) => snapshot::run(args, &ui).await,
+            Command::Rehearse(args) => rehearse::run(args, &ui).await,
             Command::Sandbox(args) => sandbox::run(args, &ui).await,
             Command::Schema(args) => Ok(schema::run(args, &ui)),
             Command::Version(args) => Ok(version::run(args, &ui)),

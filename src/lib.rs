@@ -18,6 +18,7 @@ pub mod plain;
 pub mod plan;
 pub mod platform;
 pub mod provider;
+pub mod rehearse;
 pub mod run;
 pub mod snapshot;
 pub mod source;

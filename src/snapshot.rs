@@ -36,6 +36,16 @@ impl ScopeName {
     pub fn of(scope: &Request) -> Self {
         Self { operation: scope.operation.to_owned(), arguments: scope.arguments.to_string() }
     }
+
+    /// Returns the operation that lists its rows.
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// Returns the arguments that tell its rows from those of other scopes of the operation.
+    pub fn arguments(&self) -> Value {
+        serde_json::from_str(&self.arguments).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for ScopeName {

@@ -86,6 +86,12 @@ pub(super) enum Command {
     /// Reads whole scopes: models, sets, service templates, associations, app instances. `plan --against FILE` plans from
     /// it as a live plan would have at that moment, also for documents that are added later.
     Snapshot(SnapshotArgs),
+    /// Run a saved plan against simulated servers that fail, and show how it ends
+    ///
+    /// Loads simulated servers with a snapshot and applies the plan to them once for each seed: requests and answers get
+    /// lost, servers are slow or refuse, somebody else writes, the run is killed and resumed. Nothing leaves this process
+    /// and no credentials are needed. Ends with 1 if a schedule ended badly.
+    Rehearse(RehearseArgs),
     /// Serve both platforms, simulated in memory, on a loopback port
     ///
     /// The first line on stdout is `sandbox listening on http://ADDR`. Ends with 0 on SIGTERM and SIGINT.
@@ -111,6 +117,7 @@ impl Command {
             Self::History(_) => "history",
             Self::Undo(_) => "undo",
             Self::Snapshot(_) => "snapshot",
+            Self::Rehearse(_) => "rehearse",
             Self::Sandbox(_) => "sandbox",
             Self::Schema(_) => "schema",
             Self::Version(_) => "version",
@@ -136,6 +143,7 @@ impl Command {
             Self::Resume(_)
             | Self::History(_)
             | Self::Snapshot(_)
+            | Self::Rehearse(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
@@ -156,6 +164,7 @@ impl Command {
             | Self::History(_)
             | Self::Undo(_)
             | Self::Snapshot(_)
+            | Self::Rehearse(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
@@ -392,6 +401,28 @@ pub(super) struct ResumeArgs {
     /// Read each object back after its write
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, env = "RECONCILE_VERIFY")]
     pub(super) verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RehearseArgs {
+    /// A plan that `plan --out` saved
+    #[arg(value_name = "PLAN")]
+    pub(super) plan: PathBuf,
+    /// A snapshot of the state that the plan was made for
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub(super) against: PathBuf,
+    /// Number of fault schedules, one for each seed from 1
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(super) seeds: u64,
+    /// Replay the schedule of one seed and print its history
+    #[arg(long, value_name = "S", conflicts_with = "seeds")]
+    pub(super) seed: Option<u64>,
+    /// Configuration [default: reconcile.yaml beside PLAN or in a parent directory]
+    #[arg(long, value_name = "FILE", env = "RECONCILE_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Format of the result on stdout
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_REHEARSE_OUTPUT")]
+    pub(super) output: TextOrJson,
 }
 
 #[derive(Debug, Args)]

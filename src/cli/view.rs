@@ -17,6 +17,7 @@ mod markdown;
 pub(super) mod origin;
 pub(super) mod plain;
 pub(super) mod progress;
+pub(super) mod rehearsal;
 mod removal;
 pub(super) mod report;
 mod sarif;

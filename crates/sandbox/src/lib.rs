@@ -38,6 +38,12 @@ pub struct Sandbox {
     shared: Arc<Shared>,
 }
 
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").finish_non_exhaustive()
+    }
+}
+
 struct Shared {
     simulators: Vec<Box<dyn Simulator>>,
     calls: Mutex<Calls>,

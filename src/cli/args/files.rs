@@ -20,6 +20,7 @@ impl Command {
             | Self::Explain(_)
             | Self::History(_)
             | Self::Watch(_)
+            | Self::Rehearse(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
             | Self::Version(_) => (None, None),

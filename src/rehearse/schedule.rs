@@ -1,0 +1,283 @@
+//! Fault schedules: which request goes wrong and how, drawn from a seed.
+
+use std::time::Duration;
+
+use reconcile_sandbox::{fault::Fault, simulator::Record};
+use serde_json::{Value, json};
+
+/// The calls of an uninterrupted run, by which kills are placed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Requests in all.
+    pub requests: u64,
+    /// Those of them that write.
+    pub writes: u64,
+}
+
+/// Where a kill strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KillPoint {
+    /// Before the n-th request of the run reaches its server, from 1.
+    BeforeRequest(u64),
+    /// After the n-th request was answered and before the answer arrived.
+    AfterRequest(u64),
+    /// Before the n-th write reaches its server.
+    BeforeWrite(u64),
+    /// After the n-th write was made and before its answer arrived.
+    AfterWrite(u64),
+}
+
+/// A sort of faults that a schedule can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FaultKind {
+    /// The request never arrives.
+    LostBefore,
+    /// The request is carried out, the answer gets lost.
+    LostAfter,
+    /// The answer comes late, perhaps after the client has given up.
+    Slow,
+    /// A gateway answers with 502 or 503 and nothing is done.
+    Unavailable,
+    /// A gateway answers with 504 although the request is carried out.
+    AppliedTimeout,
+    /// The request is carried out, the answer is no JSON.
+    Garbage,
+    /// No connection.
+    Refused,
+    /// The limiter of the access refuses a burst of requests.
+    RateLimit,
+    /// Somebody else changes an object right before a request.
+    SecondWriter,
+    /// No server answers for some time.
+    Outage,
+}
+
+impl FaultKind {
+    /// All sorts.
+    pub const ALL: [Self; 10] = [
+        Self::LostBefore,
+        Self::LostAfter,
+        Self::Slow,
+        Self::Unavailable,
+        Self::AppliedTimeout,
+        Self::Garbage,
+        Self::Refused,
+        Self::RateLimit,
+        Self::SecondWriter,
+        Self::Outage,
+    ];
+
+    /// Returns its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LostBefore => "lost request",
+            Self::LostAfter => "lost answer",
+            Self::Slow => "slow answer",
+            Self::Unavailable => "unavailable",
+            Self::AppliedTimeout => "gateway timeout",
+            Self::Garbage => "garbage",
+            Self::Refused => "no connection",
+            Self::RateLimit => "rate limit",
+            Self::SecondWriter => "second writer",
+            Self::Outage => "outage",
+        }
+    }
+}
+
+/// What is to happen to a request.
+#[derive(Debug, Default)]
+pub struct Strike {
+    /// The sort of fault, if any.
+    pub kind: Option<FaultKind>,
+    /// The faults as the server knows them.
+    pub faults: Vec<Fault>,
+    /// The run is killed before the request arrives.
+    pub kill_before: bool,
+    /// The run is killed once the request is answered.
+    pub kill_after: bool,
+}
+
+/// The faults of one run.
+#[derive(Debug)]
+pub struct Schedule {
+    random: fastrand::Rng,
+    rates: Vec<(FaultKind, f64)>,
+    kills: Vec<KillPoint>,
+    requests: u64,
+    writes: u64,
+    /// Requests that are left to refuse of a burst.
+    burst: u64,
+    /// Until when no server answers, since the run began.
+    outage: Duration,
+    is_calm: bool,
+}
+
+/// How often a sort of faults strikes where a schedule has it.
+const RATES: [f64; 4] = [0.005, 0.02, 0.08, 0.25];
+/// One kind in so many is in a schedule.
+const KINDS: u8 = 4;
+
+impl Schedule {
+    /// Returns the schedule of a seed: some sorts of faults, each at a rate of its own, and up to two kills.
+    pub fn of(seed: u64, extent: Extent) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut rates = Vec::new();
+        for kind in FaultKind::ALL {
+            let rate = RATES[random.usize(..RATES.len())];
+            // One outage lasts long, and one edit is enough to be noticed.
+            let rate = if kind == FaultKind::Outage { rate / 20.0 } else { rate };
+            if random.u8(..KINDS) == 0 {
+                rates.push((kind, rate));
+            }
+        }
+        let count = if random.bool() { 0 } else { random.u8(1..=2) };
+        let kills = (0..count).map(|_| {
+            let (request, write) = (random.u64(1..=extent.requests.max(1)), random.u64(1..=extent.writes.max(1)));
+            match random.u8(..6) {
+                0 => KillPoint::BeforeRequest(request),
+                1 => KillPoint::AfterRequest(request),
+                2 | 3 => KillPoint::BeforeWrite(write),
+                _ => KillPoint::AfterWrite(write),
+            }
+        });
+        let kills = kills.collect();
+        Self { rates, ..Self::with_kills(kills, random) }
+    }
+
+    /// Returns a schedule without faults but for kills at these points.
+    pub fn of_kills(kills: Vec<KillPoint>) -> Self {
+        Self::with_kills(kills, fastrand::Rng::with_seed(0))
+    }
+
+    fn with_kills(kills: Vec<KillPoint>, random: fastrand::Rng) -> Self {
+        Self {
+            random,
+            rates: Vec::new(),
+            kills,
+            requests: 0,
+            writes: 0,
+            burst: 0,
+            outage: Duration::ZERO,
+            is_calm: false,
+        }
+    }
+
+    /// Ends all faults.
+    pub fn end(&mut self) {
+        self.is_calm = true;
+    }
+
+    /// Returns random numbers of this schedule.
+    pub fn random(&mut self) -> &mut fastrand::Rng {
+        &mut self.random
+    }
+
+    /// Returns true if somebody else writes while the run is down.
+    pub fn has_second_writer(&self) -> bool {
+        self.rates.iter().any(|(kind, _)| *kind == FaultKind::SecondWriter)
+    }
+
+    /// Counts a request that leaves at a time since the run began, and returns what is to happen to it.
+    pub fn strike(&mut self, record: &Record, now: Duration) -> Strike {
+        if self.is_calm {
+            return Strike::default();
+        }
+        self.requests += 1;
+        self.writes += u64::from(record.write);
+        let mut strike = Strike::default();
+        let (requests, writes) = (self.requests, self.writes);
+        self.kills.retain(|kill| {
+            let (is_due, before) = match *kill {
+                KillPoint::BeforeRequest(at) => (at == requests, true),
+                KillPoint::AfterRequest(at) => (at == requests, false),
+                KillPoint::BeforeWrite(at) => (record.write && at == writes, true),
+                KillPoint::AfterWrite(at) => (record.write && at == writes, false),
+            };
+            strike.kill_before |= is_due && before;
+            strike.kill_after |= is_due && !before;
+            !is_due
+        });
+        if now < self.outage {
+            strike.kind = Some(FaultKind::Outage);
+            strike.faults.push(Fault::Refuse);
+            return strike;
+        }
+        if self.burst > 0 {
+            self.burst -= 1;
+            strike.kind = Some(FaultKind::RateLimit);
+            strike.faults.push(Fault::RateLimit { retry_after: None, inside: false });
+            return strike;
+        }
+        // Each draws, so that one that strikes moves no other.
+        let draws: Vec<_> = self.rates.iter().map(|(kind, rate)| (*kind, self.random.f64() < *rate)).collect();
+        strike.kind = draws.into_iter().find_map(|(kind, strikes)| strikes.then_some(kind));
+        if let Some(kind) = strike.kind {
+            strike.faults = self.faults(kind, now);
+        }
+        strike
+    }
+
+    /// Returns the faults of a request that a sort of faults strikes.
+    fn faults(&mut self, kind: FaultKind, now: Duration) -> Vec<Fault> {
+        let random = &mut self.random;
+        let status = |status| Fault::Status { status, body: Value::Null, headers: Vec::new() };
+        match kind {
+            FaultKind::LostBefore => vec![Fault::ResetBefore],
+            FaultKind::LostAfter => vec![if random.bool() { Fault::ResetAfter } else { Fault::Cut }],
+            FaultKind::Slow => {
+                let most = [100, 3_000, 20_000, 60_000][random.usize(..4)];
+                vec![Fault::Delay { ms: random.u64(1..=most) }]
+            }
+            FaultKind::Unavailable if random.bool() => vec![status(503)],
+            FaultKind::Unavailable => {
+                vec![Fault::Status { status: 502, body: json!("<html>Bad Gateway</html>"), headers: Vec::new() }]
+            }
+            FaultKind::AppliedTimeout => vec![Fault::Applied { status: 504 }],
+            FaultKind::Garbage => vec![Fault::Garbage],
+            FaultKind::Refused => vec![Fault::Refuse],
+            FaultKind::RateLimit => {
+                self.burst = random.u64(1..20);
+                let retry_after = random.bool().then(|| random.u64(1..10));
+                vec![Fault::RateLimit { retry_after, inside: random.bool() }]
+            }
+            FaultKind::SecondWriter => Vec::new(),
+            FaultKind::Outage => {
+                self.outage = now + Duration::from_secs(random.u64(1..90));
+                vec![Fault::Refuse]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strikes(seed: u64) -> Vec<String> {
+        let extent = Extent { requests: 100, writes: 20 };
+        let mut schedule = Schedule::of(seed, extent);
+        let record = |number: u64| Record { write: number.is_multiple_of(5), ..Record::default() };
+        let strike = |number| format!("{:?}", schedule.strike(&record(number), Duration::from_secs(number)));
+        (0..100).map(strike).collect()
+    }
+
+    #[test]
+    fn a_seed_has_one_schedule() {
+        assert_eq!(strikes(7), strikes(7));
+        assert_ne!(strikes(7), strikes(8));
+    }
+
+    #[test]
+    fn each_kill_strikes_once() {
+        let kills = vec![KillPoint::BeforeRequest(2), KillPoint::AfterWrite(1)];
+        let mut schedule = Schedule::of_kills(kills);
+        let mut strike = |write| {
+            let strike = schedule.strike(&Record { write, ..Record::default() }, Duration::ZERO);
+            (strike.kill_before, strike.kill_after)
+        };
+        assert_eq!(
+            [strike(false), strike(false), strike(true), strike(true)],
+            [(false, false), (true, false), (false, true), (false, false)]
+        );
+    }
+}
