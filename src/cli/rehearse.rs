@@ -104,7 +104,7 @@ fn targets(saved: &Saved, snapshot: &Snapshot, config: Option<&Config>) -> Resul
             concurrency: target.limits.concurrency,
             rate: target.limits.requests_per_second,
         });
-        targets.push(SimulatedTarget::new(Arc::clone(name), platform, kept, configured)?);
+        targets.push(SimulatedTarget::new(Arc::clone(name), platform, kept, snapshot.taken, configured)?);
     }
     Ok(targets)
 }

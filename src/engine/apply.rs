@@ -94,7 +94,8 @@ struct Run<'a> {
     writer: &'a Writer,
     options: &'a Options<'a>,
     changes: BTreeMap<&'a ResourceId, &'a Change>,
-    desired: HashMap<&'a ResourceId, &'a Desired>,
+    /// In an order, since requests follow it.
+    desired: BTreeMap<&'a ResourceId, &'a Desired>,
     calls: Vec<&'a Call>,
     handles: HashMap<String, Value>,
     outcomes: HashMap<ResourceId, Outcome>,

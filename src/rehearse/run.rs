@@ -32,6 +32,8 @@ const PARALLELISM: usize = 32;
 const UNDER_WAY: Duration = Duration::from_secs(40);
 /// After that no request of before is under way any more.
 const QUIET: Duration = Duration::from_mins(3);
+/// The longest time that an attempt may take by the clock of the simulation.
+const LONGEST: Duration = Duration::from_hours(24);
 /// Plans that are made, each from what the one before left, before the objects count as not to be mended.
 const PLANS: usize = 3;
 
@@ -98,7 +100,12 @@ fn effects(rehearsal: &Rehearsal, world: &World, order: &[ResourceId]) -> BTreeM
 
 fn world(rehearsal: &Rehearsal, schedule: Schedule, records: bool, traces: bool) -> Arc<World> {
     let prototypes: Vec<_> = rehearsal.targets.iter().map(|target| &target.sandbox).collect();
-    World::new(&prototypes, rehearsal.since.clone(), schedule, records, traces)
+    let mut keep = BTreeSet::new();
+    for desired in &rehearsal.objects {
+        // Such as `match.bk_asset_id`.
+        keep.extend(desired.locator.keys().filter_map(|name| name.rsplit('.').next()).map(str::to_owned));
+    }
+    World::new(&prototypes, rehearsal.since.clone(), keep, schedule, records, traces)
 }
 
 /// Returns new connections, as a new process has them.
@@ -166,10 +173,13 @@ pub(super) async fn history(rehearsal: &Rehearsal, schedule: Schedule, records: 
                 world.note(|| format!("outcome {id}: {} after {took:.3} s", describe(outcome)));
             }
         };
+        world.begin();
         let ended = tokio::select! {
             biased;
             () = world.killed() => None,
             outcomes = attempt(rehearsal, &connections, &finished) => Some(outcomes),
+            () = world.overrun() => Some(Vec::new()),
+            () = tokio::time::sleep(LONGEST) => Some(Vec::new()),
         };
         if let Some(outcomes) = ended {
             break outcomes;
@@ -182,7 +192,11 @@ pub(super) async fn history(rehearsal: &Rehearsal, schedule: Schedule, records: 
     };
     let took = world.elapsed();
     let mut violations = judge::truth(rehearsal, &world, &outcomes);
+    if outcomes.is_empty() {
+        violations.push("the run came to no end".to_owned());
+    }
     world.schedule().end();
+    violations.extend(std::mem::take(&mut world.events().violations));
     world.note(|| "faults are over".to_owned());
     tokio::time::sleep(QUIET).await;
     violations.extend(judge::untouched(rehearsal, &world));

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use reconcile_sandbox::{fault::Fault, simulator::Record};
+use reconcile_sandbox::{
+    fault::Fault,
+    simulator::{Misbehaviour, Record},
+};
 use serde_json::{Value, json};
 
 /// The calls of an uninterrupted run, by which kills are placed.
@@ -50,11 +53,13 @@ pub enum FaultKind {
     SecondWriter,
     /// No server answers for some time.
     Outage,
+    /// A write is accepted and not carried out.
+    Dropped,
 }
 
 impl FaultKind {
     /// All sorts.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LostBefore,
         Self::LostAfter,
         Self::Slow,
@@ -65,6 +70,7 @@ impl FaultKind {
         Self::RateLimit,
         Self::SecondWriter,
         Self::Outage,
+        Self::Dropped,
     ];
 
     /// Returns its name in reports.
@@ -80,6 +86,7 @@ impl FaultKind {
             Self::RateLimit => "rate limit",
             Self::SecondWriter => "second writer",
             Self::Outage => "outage",
+            Self::Dropped => "dropped write",
         }
     }
 }
@@ -241,6 +248,7 @@ impl Schedule {
                 vec![Fault::RateLimit { retry_after, inside: random.bool() }]
             }
             FaultKind::SecondWriter => Vec::new(),
+            FaultKind::Dropped => vec![Fault::Misbehaviour(Misbehaviour::Drop)],
             FaultKind::Outage => {
                 self.outage = now + Duration::from_secs(random.u64(1..90));
                 vec![Fault::Refuse]

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use jiff::Timestamp;
 use reconcile_sandbox::{Sandbox, simulator::Listing};
+
+use serde_json::json;
 
 use crate::{
     provider::{Endpoint, Platform},
@@ -40,11 +43,12 @@ pub struct Configured {
 }
 
 impl SimulatedTarget {
-    /// Returns a target whose simulator holds what a snapshot does. An error says what the simulator does not take.
+    /// Returns a target whose simulator holds what a snapshot does that was taken at a time. An error says what the simulator does not take.
     pub fn new(
         name: Arc<str>,
         platform: &'static dyn Platform,
         snapshot: &TargetSnapshot,
+        taken: Timestamp,
         configured: Configured,
     ) -> Result<Self, String> {
         let sandbox = Sandbox::new();
@@ -61,6 +65,9 @@ impl SimulatedTarget {
             format!("the snapshot of target `{name}` cannot be simulated: {}", first.unwrap_or_default())
         };
         let state = sandbox.listed(platform.name(), &listings, &snapshot.settings).map_err(refused)?;
+        // What rows do not say of themselves, such as when they were made, is the same each time.
+        let frozen = json!({"frozen": taken.to_string()});
+        sandbox.set_option("clock", &frozen).map_err(|why| format!("the time {taken} cannot be simulated: {why}"))?;
         sandbox.load(&state).map_err(refused)?;
         let Configured { mut settings, concurrency, rate } = configured;
         let known = platform.settings().iter().map(|setting| setting.name);

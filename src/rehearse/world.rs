@@ -1,7 +1,7 @@
 //! The servers of one run, in this process: they answer as the schedule lets them, and take note of it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,11 +15,14 @@ use reconcile_sandbox::{
 use serde_json::Value;
 use tokio::{sync::Notify, time::Instant};
 
-use super::schedule::{FaultKind, Schedule};
+use super::schedule::{FaultKind, Schedule, Strike};
 use crate::{
     provider::{Method, Prepared},
     transport::{Answer, Loss, Service},
 };
+
+/// More requests than any run makes.
+const MOST: u64 = 100_000;
 
 /// The end of the host of each simulated server; its number stands before it.
 const HOST: &str = ".rehearsal.invalid";
@@ -38,6 +41,12 @@ pub(super) struct ForeignEdit {
     pub(super) from: Option<Value>,
     /// The value that was written.
     pub(super) to: Option<Value>,
+    /// The text of the value, where it is one that is nowhere else.
+    token: Option<String>,
+    /// An answer that the run got showed it.
+    seen: bool,
+    /// It was written over, by whomever.
+    is_over: bool,
 }
 
 /// What happened so far.
@@ -49,6 +58,10 @@ pub(super) struct Events {
     pub(super) writes: u64,
     pub(super) strikes: BTreeMap<FaultKind, u64>,
     pub(super) edits: Vec<ForeignEdit>,
+    /// What the run must not do and did.
+    pub(super) violations: Vec<String>,
+    /// Writes whose success was answered in this attempt: they are not made again.
+    succeeded: BTreeSet<u64>,
     /// The cells that each write changed, where writes are traced.
     pub(super) traced: Vec<(usize, BTreeMap<String, (Option<Value>, Option<Value>)>)>,
 }
@@ -59,10 +72,13 @@ pub(super) struct World {
     sandboxes: Vec<Sandbox>,
     /// The states in which they were, by which new rows are known.
     since: Arc<Vec<Value>>,
+    /// Fields by which objects are found: nobody changes them.
+    keep: BTreeSet<String>,
     schedule: Mutex<Schedule>,
     events: Mutex<Events>,
     start: Instant,
     killed: Notify,
+    overrun: Notify,
     records: bool,
     traces: bool,
 }
@@ -77,6 +93,7 @@ impl World {
     pub(super) fn new(
         prototypes: &[&Sandbox],
         since: Arc<Vec<Value>>,
+        keep: BTreeSet<String>,
         schedule: Schedule,
         records: bool,
         traces: bool,
@@ -84,13 +101,20 @@ impl World {
         Arc::new(Self {
             sandboxes: prototypes.iter().map(|prototype| prototype.fork()).collect(),
             since,
+            keep,
             schedule: Mutex::new(schedule),
             events: Mutex::default(),
             start: Instant::now(),
             killed: Notify::new(),
+            overrun: Notify::new(),
             records,
             traces,
         })
+    }
+
+    /// Waits until there were far more requests than any run makes.
+    pub(super) async fn overrun(&self) {
+        self.overrun.notified().await;
     }
 
     /// Waits for the next kill.
@@ -134,14 +158,59 @@ impl World {
     /// Has somebody else change something on a server.
     pub(super) fn disturb(&self, number: usize) {
         let before: Cells = self.cells_of(number).collect();
-        if !self.sandboxes[number].disturb(self.schedule().random()) {
+        if !self.sandboxes[number].disturb(self.schedule().random(), &self.keep) {
             return;
         }
         for (cell, (from, to)) in difference(&before, &self.cells_of(number).collect()) {
             let shown = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), Value::to_string);
             self.note(|| format!("somebody else   {cell}: {} → {}", shown(&from), shown(&to)));
-            self.events().edits.push(ForeignEdit { cell, from, to });
+            let token = to.as_ref().and_then(Value::as_str).map(str::to_owned);
+            let mut events = self.events();
+            events.edits.iter_mut().filter(|edit| edit.cell == cell).for_each(|edit| edit.is_over = true);
+            events.edits.push(ForeignEdit { cell, from, to, token, seen: false, is_over: false });
         }
+    }
+
+    /// Takes note of an answer that arrives: it may show what somebody else wrote.
+    fn arrived(&self, record: &Record, call: u64, answer: &Answer) {
+        let mut events = self.events();
+        if record.write {
+            if answer.status < 300 && record.code.is_null() {
+                events.succeeded.insert(call);
+            }
+            return;
+        }
+        for edit in events.edits.iter_mut().filter(|edit| !edit.seen && !edit.is_over) {
+            let token = edit.token.as_deref().unwrap_or_default().as_bytes();
+            edit.seen = !token.is_empty() && answer.body.windows(token.len()).any(|part| part == token);
+        }
+    }
+
+    /// Takes note of a write: what somebody else wrote is gone where it was written over, which must not happen once
+    /// the run saw it.
+    fn wrote(&self, number: usize, id: u64) {
+        if self.events().edits.iter().all(|edit| edit.is_over) {
+            return;
+        }
+        let cells: Cells = self.cells_of(number).collect();
+        let prefix = format!("{number}/");
+        let mut events = self.events();
+        let mut lost = Vec::new();
+        for edit in events.edits.iter_mut().filter(|edit| !edit.is_over && edit.cell.starts_with(&prefix)) {
+            if cells.get(&edit.cell) != edit.to.as_ref() {
+                edit.is_over = true;
+                // What goes as a whole goes with all that is in it.
+                if edit.seen && cells.contains_key(&edit.cell) {
+                    lost.push(format!("request #{id} wrote over {}, although the run had read it", edit.cell));
+                }
+            }
+        }
+        events.violations.extend(lost);
+    }
+
+    /// Begins an attempt: a new process knows nothing of the calls of the one before.
+    pub(super) fn begin(&self) {
+        self.events().succeeded.clear();
     }
 
     /// Carries a request out, whether or not the client still waits.
@@ -151,6 +220,9 @@ impl World {
         }
         let before: Option<Cells> = (self.traces && record.write).then(|| self.cells_of(number).collect());
         let delivery = self.sandboxes[number].deliver_with(request, &strike.faults).await;
+        if record.write {
+            self.wrote(number, id);
+        }
         if let Some(before) = before {
             let changed = difference(&before, &self.cells_of(number).collect());
             self.events().traced.push((number, changed));
@@ -195,6 +267,13 @@ fn digest(bytes: &[u8]) -> String {
     format!("{:08x}", hasher.finish() >> 32)
 }
 
+/// Returns a number that is the same for the same call.
+fn call_digest(server: usize, request: &Request) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (server, &request.method, &request.path, &request.query, &request.body).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Reads a prepared request as a server gets it; returns the number of the server, too.
 fn arrival(prepared: Prepared) -> Option<(usize, Request)> {
     let rest = prepared.url.strip_prefix("http://")?;
@@ -229,7 +308,13 @@ impl Service for Way {
             let (number, request) =
                 arrival(prepared).filter(|(number, _)| *number < world.sandboxes.len()).ok_or(Loss::Unconnected)?;
             let record = world.sandboxes[number].peek(&request);
-            let strike = world.schedule().strike(&record, world.elapsed());
+            let mut strike = world.schedule().strike(&record, world.elapsed());
+            // Nobody looks behind an answer that shows what was stored.
+            if strike.kind == Some(FaultKind::Dropped)
+                && (!record.write || world.sandboxes[number].shows_writes(&request))
+            {
+                strike = Strike { kind: None, faults: Vec::new(), ..strike };
+            }
             let id = {
                 let mut events = world.events();
                 events.requests += 1;
@@ -248,10 +333,20 @@ impl Service for Way {
                 world.killed.notify_one();
                 return pending().await;
             }
+            if id > MOST {
+                world.overrun.notify_one();
+                return pending().await;
+            }
+            let call = call_digest(number, &request);
+            if record.write && world.events().succeeded.contains(&call) {
+                let again =
+                    format!("request #{id} made a call again that was answered with success: {}", record.operation);
+                world.events().violations.push(again);
+            }
             let struck = Struck { kind: strike.kind, faults: strike.faults };
             // The server goes on where the client does not wait any more.
-            let server = world.clone();
-            let served = tokio::spawn(async move { server.serve(number, id, &request, &record, struck).await });
+            let (server, sent) = (world.clone(), record.clone());
+            let served = tokio::spawn(async move { server.serve(number, id, &request, &sent, struck).await });
             let delivery = served.await.unwrap_or(Delivery::Lost);
             if strike.kill_after {
                 world.note(|| format!("killed  #{id:<5} before its answer arrives"));
@@ -261,7 +356,10 @@ impl Service for Way {
             match delivery {
                 Delivery::Answered(answer) => {
                     let headers = answer.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-                    Ok(Answer { status: answer.status, headers: headers.collect(), body: answer.body })
+                    let record = Record { code: answer.record.code, ..record };
+                    let answer = Answer { status: answer.status, headers: headers.collect(), body: answer.body };
+                    world.arrived(&record, call, &answer);
+                    Ok(answer)
                 }
                 Delivery::Lost => Err(Loss::BrokenOff),
                 Delivery::Refused => Err(Loss::Unconnected),

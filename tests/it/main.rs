@@ -40,6 +40,7 @@ mod process_templates;
 mod property;
 mod prune;
 mod reads;
+mod rehearse;
 mod removals;
 mod renames;
 mod reports;

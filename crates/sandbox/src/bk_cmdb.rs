@@ -5,7 +5,7 @@
 //! this module are those of the project's contract for the CMDB.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
@@ -284,8 +284,8 @@ impl Platform for Simulator {
         cells::cells(&self.read(), since)
     }
 
-    fn disturb(&self, pick: &mut fastrand::Rng) -> bool {
-        let edit = cells::disturbance(&self.read(), pick);
+    fn disturb(&self, pick: &mut fastrand::Rng, keep: &BTreeSet<String>) -> bool {
+        let edit = cells::disturbance(&self.read(), pick, keep);
         edit.and_then(|body| self.edit("somebody_else", "update_inst", &body)).is_some()
     }
 

@@ -56,6 +56,11 @@ impl Sandbox {
         self.serving(request).map(|simulator| simulator.peek(request)).unwrap_or_default()
     }
 
+    /// Returns true if the answer to a request, where it writes, shows the object as it is afterwards.
+    pub fn shows_writes(&self, request: &Request) -> bool {
+        self.serving(request).is_some_and(Simulator::shows_writes)
+    }
+
     fn serving(&self, request: &Request) -> Option<&dyn Simulator> {
         let found = self.shared.simulators.iter().find(|simulator| simulator.serves(&request.path));
         found.map(AsRef::as_ref)

@@ -4,7 +4,7 @@
 //! serves it; without that it can be used in a process without any network.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -125,11 +125,12 @@ impl Sandbox {
         self.shared.simulators.iter().flat_map(of).collect()
     }
 
-    /// Changes a field of an object as somebody else would; `pick` picks which. Returns false if there is none.
-    pub fn disturb(&self, pick: &mut fastrand::Rng) -> bool {
+    /// Changes a field of an object as somebody else would; `pick` picks which, and `keep` names fields that are not to
+    /// be changed. Returns false if there is none.
+    pub fn disturb(&self, pick: &mut fastrand::Rng, keep: &BTreeSet<String>) -> bool {
         let count = self.shared.simulators.len();
         let first = pick.usize(..count.max(1));
-        (0..count).any(|at| self.shared.simulators[(first + at) % count].disturb(pick))
+        (0..count).any(|at| self.shared.simulators[(first + at) % count].disturb(pick, keep))
     }
 
     /// Returns a state with one platform's section that answers reads as listings say.

@@ -52,7 +52,7 @@ mod token;
 mod view;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -210,11 +210,15 @@ impl simulator::Simulator for Simulator {
         Box::new(other)
     }
 
+    fn shows_writes(&self) -> bool {
+        true
+    }
+
     fn cells(&self, since: &Value) -> Cells {
         cells::cells(&dump::state(&self.world().store), since)
     }
 
-    fn disturb(&self, pick: &mut fastrand::Rng) -> bool {
+    fn disturb(&self, pick: &mut fastrand::Rng, _keep: &BTreeSet<String>) -> bool {
         let state = dump::state(&self.world().store);
         let apps = state["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
         let Some(app) = pick.choice(apps) else { return false };

@@ -1,6 +1,9 @@
 //! The interface between a platform's simulator and the sandbox: synchronous, in memory, free of any network.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 
@@ -148,8 +151,9 @@ pub trait Simulator: Send + Sync {
         Cells::new()
     }
 
-    /// Changes a field of an object as somebody else would; `pick` picks which. Returns false if there is none.
-    fn disturb(&self, _pick: &mut fastrand::Rng) -> bool {
+    /// Changes a field of an object as somebody else would; `pick` picks which, and `keep` names fields that are not to
+    /// be changed. Returns false if there is none.
+    fn disturb(&self, _pick: &mut fastrand::Rng, _keep: &BTreeSet<String>) -> bool {
         false
     }
 
@@ -170,6 +174,11 @@ pub trait Simulator: Send + Sync {
 
     /// Says what a request is without answering it: its access, operation and whether it writes. Faults select by that.
     fn peek(&self, request: &Request) -> Record;
+
+    /// Returns true if the answer to a write shows the object as it is afterwards, so that clients need not read it.
+    fn shows_writes(&self) -> bool {
+        false
+    }
 
     /// Answers a request otherwise than it should.
     fn answer_twisted(&self, request: &Request, misbehaviour: &Misbehaviour) -> Answer;

@@ -18,6 +18,8 @@ pub(in crate::cli) enum Document {
     Events,
     /// What became of runs that were broken off
     Resumption,
+    /// How fault schedules ended
+    Rehearsal,
     /// The version of the program
     Version,
 }

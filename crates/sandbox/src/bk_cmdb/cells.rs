@@ -1,6 +1,6 @@
 //! The state cell by cell, for comparisons, and changes that somebody else makes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,15 @@ pub(super) fn cells(world: &World, since: &Value) -> Cells {
         };
         for row in rows.as_array().into_iter().flatten() {
             let name = name(section, key, row, since, &names);
-            add(&mut cells, &format!("{section}/{name}"), key, row);
+            let row_name = format!("{section}/{name}");
+            add(&mut cells, &row_name, key, row);
+            if section == "instance_associations" {
+                for (model, end) in [("bk_obj_id", "bk_inst_id"), ("bk_asst_obj_id", "bk_asst_inst_id")] {
+                    let model = row[model].as_str().unwrap_or_default().to_owned();
+                    let name = row[end].as_i64().and_then(|id| names.get(&(model, id)));
+                    cells.extend(name.map(|name| (format!("{row_name}/{end}"), json!(name))));
+                }
+            }
         }
     }
     cells
@@ -99,7 +107,7 @@ fn name(section: &str, key: &str, row: &Value, since: &Value, names: &Names) -> 
 }
 
 /// Returns the body of an `update_inst` that changes a text of some instance.
-pub(super) fn disturbance(world: &World, pick: &mut fastrand::Rng) -> Option<Value> {
+pub(super) fn disturbance(world: &World, pick: &mut fastrand::Rng, keep: &BTreeSet<String>) -> Option<Value> {
     let tables = &world.tables;
     let instances = tables.instances.iter().flat_map(|(model, table)| table.rows().map(move |(id, _)| (model, id)));
     let instances: Vec<_> = instances.collect();
@@ -108,7 +116,8 @@ pub(super) fn disturbance(world: &World, pick: &mut fastrand::Rng) -> Option<Val
     let schema = tables.schema(model);
     let is_text = |kind: &str| matches!(kind, "singlechar" | "longchar" | "int");
     let texts = schema.of_business(0).filter(|attribute| attribute.editable && is_text(&attribute.kind));
-    let texts: Vec<_> = texts.filter(|attribute| !table.is_key(&attribute.id)).collect();
+    let is_free = |id: &str| !table.is_key(id) && !keep.contains(id);
+    let texts: Vec<_> = texts.filter(|attribute| is_free(&attribute.id)).collect();
     let attribute = pick.choice(&texts)?;
     let value = if attribute.kind == "int" { json!(pick.u8(1..40)) } else { json!(format!("theirs{}", pick.u16(..))) };
     Some(json!({"bk_obj_id": model, "bk_inst_id": id, &*attribute.id: value}))
