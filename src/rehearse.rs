@@ -21,17 +21,17 @@ use jiff::Timestamp;
 use reconcile_sandbox::simulator::Cells;
 use serde_json::Value;
 
-use self::schedule::{Extent, FaultKind, KillPoint, Schedule};
+use self::schedule::{Extent, FaultKind, Schedule};
 pub use self::target::{Configured, SimulatedTarget};
 use crate::{
-    model::{Desired, Outcome, ResourceId},
-    plan::Plan,
+    model::{Outcome, ResourceId},
+    plan::file::Saved,
 };
 
 /// A plan that is rehearsed.
 pub struct Rehearsal {
-    plan: Plan,
-    objects: Vec<Desired>,
+    saved: Saved,
+    document: Vec<u8>,
     targets: Vec<SimulatedTarget>,
     start: Timestamp,
     since: Arc<Vec<Value>>,
@@ -105,6 +105,8 @@ pub struct Ending {
     pub outcomes: BTreeMap<&'static str, usize>,
     /// What must not happen and did, in words.
     pub violations: Vec<String>,
+    /// The bytes of the journals, one behind the other.
+    pub journals: Vec<u8>,
     /// A line for each event, where that was asked for.
     pub history: Vec<String>,
 }
@@ -119,30 +121,26 @@ impl Ending {
 impl Rehearsal {
     /// Prepares a rehearsal: runs the plan once without faults. An error says why the simulated servers are not what
     /// the plan was made for.
-    pub fn new(
-        plan: Plan,
-        objects: Vec<Desired>,
-        targets: Vec<SimulatedTarget>,
-        start: Timestamp,
-    ) -> Result<Self, String> {
+    pub fn new(saved: Saved, targets: Vec<SimulatedTarget>, start: Timestamp) -> Result<Self, String> {
         let since = Arc::new(targets.iter().map(|target| target.sandbox.state()).collect());
-        let mut rehearsal = Self { plan, objects, targets, start, since, baseline: Baseline::default() };
+        let document = serde_json::to_vec(&saved.document).map_err(|error| error.to_string())?;
+        let mut rehearsal = Self { document, saved, targets, start, since, baseline: Baseline::default() };
         rehearsal.baseline = rehearsal.simulate(0, run::baseline)?;
         Ok(rehearsal)
     }
 
-    /// Returns how many requests the uninterrupted run makes.
-    pub fn extent(&self) -> Extent {
-        self.baseline.extent
+    /// Returns what the uninterrupted run does.
+    pub fn extent(&self) -> &Extent {
+        &self.baseline.extent
     }
 
     /// Runs the schedule of a seed. `records` keeps the history.
     pub fn run(&self, seed: u64, records: bool) -> Ending {
-        self.run_schedule(seed, Schedule::of(seed, self.baseline.extent), records)
+        self.run_schedule(seed, Schedule::of(seed, &self.baseline.extent), records)
     }
 
-    /// Runs without faults but for kills at these points.
-    pub fn run_kills(&self, kills: Vec<KillPoint>, records: bool) -> Ending {
+    /// Runs without faults but for kills at the kill points of these numbers, see [`Extent`].
+    pub fn run_kills(&self, kills: Vec<usize>, records: bool) -> Ending {
         self.run_schedule(0, Schedule::of_kills(kills), records)
     }
 

@@ -36,7 +36,7 @@ pub(super) async fn run(args: &RehearseArgs, ui: &Ui) -> Result<ExitStatus, Comm
     let (seeds, seed, start) = (args.seeds, args.seed, snapshot.taken);
     // It takes all processors, and waits for nothing.
     let work = tokio::task::spawn_blocking(move || {
-        let rehearsal = Rehearsal::new(saved.plan, saved.objects, targets, start)?;
+        let rehearsal = Rehearsal::new(saved, targets, start)?;
         let endings = match seed {
             Some(seed) => vec![rehearsal.run(seed, true)],
             None => rehearsal.run_all(seeds),

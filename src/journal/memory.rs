@@ -178,6 +178,11 @@ impl Memory {
         self.process.is_dead()
     }
 
+    /// Returns the bytes of the journals of all runs, the oldest first.
+    pub fn journals(&self) -> Vec<u8> {
+        self.disk().values().flat_map(|files| files.journal.clone()).collect()
+    }
+
     /// Returns the bytes of the journal of a run.
     pub fn bytes(&self, run: &str) -> Vec<u8> {
         self.disk().get(run).map(|files| files.journal.clone()).unwrap_or_default()

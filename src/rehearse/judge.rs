@@ -32,7 +32,7 @@ pub(super) fn truth(rehearsal: &Rehearsal, world: &World, outcomes: &[(ResourceI
     let outcomes: HashMap<&ResourceId, &Outcome> = outcomes.iter().map(|(id, outcome)| (id, outcome)).collect();
     let mut untrue = Vec::new();
     for (at, effect) in &rehearsal.baseline.effects {
-        let call = &rehearsal.plan.calls[*at];
+        let call = &rehearsal.saved.plan.calls[*at];
         let of_call: Vec<&Outcome> = call.serves.iter().filter_map(|id| outcomes.get(id).copied()).collect();
         let claimed = if of_call.iter().all(|outcome| outcome.converged()) {
             true

@@ -19,16 +19,19 @@ use crate::{
         apply::{self, Event, apply},
         connection::{Connection, Shared, Target},
         observe::{observe, recall},
+        run_log::Unrecorded,
     },
+    journal::{RunOrigin, memory::Memory, target_record},
     model::{Desired, Outcome, ResourceId},
     plan::{plan, precondition::saved_change_states},
     provider::Endpoint,
+    run::{self, Recording, Surroundings, Work, resume, unfinished::unfinished_on},
     transport::Transport,
 };
 
 /// Requests at once in a run, as many as the program makes by default.
 const PARALLELISM: usize = 32;
-/// How long after a kill a request may still be under way: as long as a client waits.
+/// How long a request may be under way: as long as a client waits.
 const UNDER_WAY: Duration = Duration::from_secs(40);
 /// After that no request of before is under way any more.
 const QUIET: Duration = Duration::from_mins(3);
@@ -47,8 +50,7 @@ pub(super) async fn baseline(rehearsal: &Rehearsal) -> Result<Baseline, String> 
             order.lock().unwrap_or_else(PoisonError::into_inner).push(change.id.clone());
         }
     };
-    let connections = connections(rehearsal, &world, 1);
-    let outcomes = attempt(rehearsal, &connections, &listener).await;
+    let outcomes = attempt(rehearsal, &world, 1, &listener).await?;
     if let Some((id, outcome)) = outcomes.iter().find(|(_, outcome)| !outcome.converged()) {
         return Err(format!("{id} is {} in a run without any fault", describe(outcome)));
     }
@@ -58,10 +60,10 @@ pub(super) async fn baseline(rehearsal: &Rehearsal) -> Result<Baseline, String> 
     }
     // Only counted: a run of its own makes as many at once as the program.
     let counted = self::world(rehearsal, Schedule::of_kills(Vec::new()), false, false);
-    attempt(rehearsal, &self::connections(rehearsal, &counted, PARALLELISM), &|_| {}).await;
+    attempt(rehearsal, &counted, PARALLELISM, &|_| {}).await?;
     let extent = {
         let events = counted.events();
-        Extent { requests: events.requests, writes: events.writes }
+        Extent { requests: events.requests, writes: events.writes, kill_points: events.kill_points.clone() }
     };
     let order = order.into_inner().unwrap_or_else(PoisonError::into_inner);
     let effects = effects(rehearsal, &world, &order);
@@ -85,7 +87,7 @@ fn effects(rehearsal: &Rehearsal, world: &World, order: &[ResourceId]) -> BTreeM
         let mut left: Vec<usize> = Vec::new();
         for id in order {
             let of = |(_, call): &(usize, &crate::model::Call)| call.target == target.name && call.serves.contains(id);
-            let calls = rehearsal.plan.calls.iter().enumerate().filter(of).map(|(at, _)| at);
+            let calls = rehearsal.saved.plan.calls.iter().enumerate().filter(of).map(|(at, _)| at);
             let new: Vec<_> = calls.filter(|at| !left.contains(at)).collect();
             left.extend(new);
         }
@@ -101,7 +103,7 @@ fn effects(rehearsal: &Rehearsal, world: &World, order: &[ResourceId]) -> BTreeM
 fn world(rehearsal: &Rehearsal, schedule: Schedule, records: bool, traces: bool) -> Arc<World> {
     let prototypes: Vec<_> = rehearsal.targets.iter().map(|target| &target.sandbox).collect();
     let mut keep = BTreeSet::new();
-    for desired in &rehearsal.objects {
+    for desired in &rehearsal.saved.objects {
         // Such as `match.bk_asset_id`.
         keep.extend(desired.locator.keys().filter_map(|name| name.rsplit('.').next()).map(str::to_owned));
     }
@@ -125,27 +127,62 @@ fn connections(rehearsal: &Rehearsal, world: &Arc<World>, parallelism: usize) ->
     rehearsal.targets.iter().enumerate().map(connection).collect()
 }
 
-/// Carries the saved plan out as far as it is still to be done.
+/// Returns the surroundings of a run that is recorded on the simulated disk.
+fn surroundings(process: Memory) -> Surroundings {
+    let origin =
+        RunOrigin { command: "rehearse".to_owned(), version: String::new(), user: None, host: None, commit: None };
+    Surroundings { recording: Recording::In(Arc::new(process)), ..Surroundings::unrecorded(origin) }
+}
+
+/// Starts a process that takes up an unfinished run, or else carries the saved plan out as far as it is still to be
+/// done. An error says why that was refused.
 async fn attempt(
     rehearsal: &Rehearsal,
-    connections: &[Arc<Connection>],
+    world: &Arc<World>,
+    parallelism: usize,
     listener: &apply::Listener<'_>,
-) -> Vec<(ResourceId, Outcome)> {
-    let fresh_until = Instant::now();
+) -> Result<Vec<(ResourceId, Outcome)>, String> {
+    let surroundings = surroundings(world.start_process());
+    let connections = connections(rehearsal, world, parallelism);
     let readers: Vec<_> = connections.iter().map(Connection::reader).collect();
     let writers: Vec<_> = connections.iter().map(Connection::writer).collect();
-    let states = recall(&readers, &rehearsal.objects, &rehearsal.plan).await;
-    let standings = saved_change_states(&rehearsal.plan, &states);
+    let saved = &rehearsal.saved;
+    let targets: Vec<_> = saved.setups.iter().map(target_record).collect();
+    let stop = CancellationToken::new();
+    let say = |_: &str| {};
+    let unfinished = surroundings.store().map(|store| unfinished_on(store, &targets)).transpose();
+    let unfinished = unfinished.map_err(|error| error.to_string())?.unwrap_or_default();
+    if let Some(run) = unfinished.first() {
+        world.note(|| format!("resume  {}", run.describe()));
+        let options = resume::Options { abandon: false, verify: true, timeout: UNDER_WAY, listener, stop };
+        let resumed = resume::resume(&surroundings, run, Ok(saved), (&readers, &writers), &options, &say).await;
+        let resumed = resumed.map_err(|error| error.to_string())?.ok_or("the run is not there any more")?;
+        return resumed.finished.problem.map_or(Ok(resumed.finished.outcomes), Err);
+    }
+    let claim = run::claim(&surroundings, targets, &say).await.map_err(|error| error.to_string())?;
+    let fresh_until = Instant::now();
+    let states = recall(&readers, &saved.objects, &saved.plan).await;
+    let standings = saved_change_states(&saved.plan, &states);
     let settled = standings.into_iter().filter_map(|(id, standing)| Some((id, standing.outcome()?))).collect();
-    let options = apply::Options { verify: true, fresh_until, settled, listener, stop: CancellationToken::new() };
-    apply(&rehearsal.plan, &states, &writers, &options).await
+    let options = apply::Options { verify: true, fresh_until, settled, listener, stop, log: &Unrecorded };
+    let work = Work {
+        plan: &saved.plan,
+        document: &rehearsal.document,
+        manifests: &[],
+        excesses: &[],
+        acknowledged: false,
+        file: None,
+    };
+    let finished = run::carry_out(&surroundings, claim, &work, (&states, &writers), options).await;
+    let finished = finished.map_err(|error| error.to_string())?;
+    finished.problem.map_or(Ok(finished.outcomes), Err)
 }
 
 /// Plans anew from the objects of the plan and carries that out. Returns true if nothing was left to do.
 async fn plan_anew(rehearsal: &Rehearsal, connections: &[Arc<Connection>]) -> bool {
     let implicit: HashSet<&ResourceId> =
-        rehearsal.plan.changes.iter().filter(|change| change.implicit).map(|change| &change.id).collect();
-    let declared = rehearsal.objects.iter().filter(|desired| !implicit.contains(&desired.id));
+        rehearsal.saved.plan.changes.iter().filter(|change| change.implicit).map(|change| &change.id).collect();
+    let declared = rehearsal.saved.objects.iter().filter(|desired| !implicit.contains(&desired.id));
     let declared: Vec<Desired> = declared.cloned().collect();
     let readers: Vec<_> = connections.iter().map(Connection::reader).collect();
     let writers: Vec<_> = connections.iter().map(Connection::writer).collect();
@@ -156,7 +193,8 @@ async fn plan_anew(rehearsal: &Rehearsal, connections: &[Arc<Connection>]) -> bo
     }
     let fresh_until = Instant::now() + apply::TRUST;
     let stop = CancellationToken::new();
-    let options = apply::Options { verify: true, fresh_until, settled: Vec::new(), listener: &|_| {}, stop };
+    let options =
+        apply::Options { verify: true, fresh_until, settled: Vec::new(), listener: &|_| {}, stop, log: &Unrecorded };
     apply(&plan, &states, &writers, &options).await;
     false
 }
@@ -165,36 +203,38 @@ async fn plan_anew(rehearsal: &Rehearsal, connections: &[Arc<Connection>]) -> bo
 pub(super) async fn history(rehearsal: &Rehearsal, schedule: Schedule, records: bool) -> Ending {
     let world = world(rehearsal, schedule, records, false);
     let (mut kills, mut half_done) = (0, None);
+    let mut problem = None;
     let outcomes = loop {
-        let connections = connections(rehearsal, &world, PARALLELISM);
         let finished = |event: &Event<'_>| {
             if let Event::Finished(change, outcome, took) = event {
                 let (id, took) = (&change.id, took.as_secs_f64());
                 world.note(|| format!("outcome {id}: {} after {took:.3} s", describe(outcome)));
             }
         };
-        world.begin();
+        let endless = || Some(Err("the run came to no end".to_owned()));
         let ended = tokio::select! {
             biased;
             () = world.killed() => None,
-            outcomes = attempt(rehearsal, &connections, &finished) => Some(outcomes),
-            () = world.overrun() => Some(Vec::new()),
-            () = tokio::time::sleep(LONGEST) => Some(Vec::new()),
+            ended = attempt(rehearsal, &world, PARALLELISM, &finished) => Some(ended),
+            () = world.overrun() => endless(),
+            () = tokio::time::sleep(LONGEST) => endless(),
         };
-        if let Some(outcomes) = ended {
-            break outcomes;
+        // Who dies says nothing any more.
+        match ended.filter(|_| !world.process().is_dead()) {
+            Some(Ok(outcomes)) => break outcomes,
+            Some(Err(why)) => {
+                problem = Some(why);
+                break Vec::new();
+            }
+            None => {}
         }
         kills += 1;
-        // The requests that are under way are seen to first: people look later.
-        tokio::time::sleep(UNDER_WAY).await;
-        half_done.get_or_insert_with(|| found(rehearsal, &world));
         interval(rehearsal, &world).await;
+        half_done.get_or_insert_with(|| found(rehearsal, &world));
     };
     let took = world.elapsed();
     let mut violations = judge::truth(rehearsal, &world, &outcomes);
-    if outcomes.is_empty() {
-        violations.push("the run came to no end".to_owned());
-    }
+    violations.extend(problem);
     world.schedule().end();
     violations.extend(std::mem::take(&mut world.events().violations));
     world.note(|| "faults are over".to_owned());
@@ -212,6 +252,7 @@ pub(super) async fn history(rehearsal: &Rehearsal, schedule: Schedule, records: 
         requests: events.requests,
         took,
         strikes: std::mem::take(&mut events.strikes),
+        journals: world.process().journals(),
         kills,
         half_done,
         outcomes: counts(&outcomes),
@@ -225,7 +266,8 @@ async fn interval(rehearsal: &Rehearsal, world: &World) {
     let (pause, edits) = {
         let mut schedule = world.schedule();
         let is_disturbed = schedule.has_second_writer();
-        let pause = schedule.random().u64(1..300);
+        let most = [2, 60, 300][schedule.random().usize(..3)];
+        let pause = schedule.random().u64(0..most);
         (pause, if is_disturbed { schedule.random().usize(..3) } else { 0 })
     };
     tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -240,12 +282,12 @@ fn found(rehearsal: &Rehearsal, world: &World) -> HalfDone {
     let mut states: HashMap<&ResourceId, bool> = HashMap::new();
     for (call, effect) in &rehearsal.baseline.effects {
         let is_done = effect.iter().all(|(cell, (_, to))| cells.get(cell) == to.as_ref());
-        for id in &rehearsal.plan.calls[*call].serves {
+        for id in &rehearsal.saved.plan.calls[*call].serves {
             states.entry(id).and_modify(|done| *done &= is_done).or_insert(is_done);
         }
     }
     let done: BTreeSet<&ResourceId> = states.iter().filter(|(_, done)| **done).map(|(id, _)| *id).collect();
-    let open = rehearsal.plan.changes.len() - done.len();
+    let open = rehearsal.saved.plan.changes.len() - done.len();
     HalfDone { done: done.into_iter().cloned().collect(), open, mended_by: None }
 }
 
@@ -254,8 +296,8 @@ async fn mend(rehearsal: &Rehearsal, world: &Arc<World>) -> Option<Mended> {
     if judge::is_complete(rehearsal, world) {
         return Some(Mended::Resume);
     }
-    let outcomes = attempt(rehearsal, &connections(rehearsal, world, PARALLELISM), &|_| {}).await;
-    if outcomes.iter().all(|(_, outcome)| outcome.converged()) {
+    let outcomes = attempt(rehearsal, world, PARALLELISM, &|_| {}).await.unwrap_or_default();
+    if !outcomes.is_empty() && outcomes.iter().all(|(_, outcome)| outcome.converged()) {
         return Some(Mended::SecondResume);
     }
     for _ in 0..PLANS {

@@ -2,32 +2,20 @@
 
 use std::time::Duration;
 
-use reconcile_sandbox::{
-    fault::Fault,
-    simulator::{Misbehaviour, Record},
-};
+use reconcile_sandbox::{fault::Fault, simulator::Misbehaviour};
 use serde_json::{Value, json};
 
-/// The calls of an uninterrupted run, by which kills are placed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+use crate::journal::memory::KillPoint;
+
+/// What an uninterrupted run does, by which kills are placed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extent {
     /// Requests in all.
     pub requests: u64,
     /// Those of them that write.
     pub writes: u64,
-}
-
-/// Where a kill strikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KillPoint {
-    /// Before the n-th request of the run reaches its server, from 1.
-    BeforeRequest(u64),
-    /// After the n-th request was answered and before the answer arrived.
-    AfterRequest(u64),
-    /// Before the n-th write reaches its server.
-    BeforeWrite(u64),
-    /// After the n-th write was made and before its answer arrived.
-    AfterWrite(u64),
+    /// The moments at which it can be killed, in order.
+    pub kill_points: Vec<KillPoint>,
 }
 
 /// A sort of faults that a schedule can have.
@@ -98,10 +86,6 @@ pub struct Strike {
     pub kind: Option<FaultKind>,
     /// The faults as the server knows them.
     pub faults: Vec<Fault>,
-    /// The run is killed before the request arrives.
-    pub kill_before: bool,
-    /// The run is killed once the request is answered.
-    pub kill_after: bool,
 }
 
 /// The faults of one run.
@@ -109,9 +93,9 @@ pub struct Strike {
 pub struct Schedule {
     random: fastrand::Rng,
     rates: Vec<(FaultKind, f64)>,
-    kills: Vec<KillPoint>,
-    requests: u64,
-    writes: u64,
+    /// The numbers of the kill points at which the run is killed, from 0; those of all attempts count on.
+    kills: Vec<usize>,
+    passed: usize,
     /// Requests that are left to refuse of a burst.
     burst: u64,
     /// Until when no server answers, since the run began.
@@ -126,7 +110,7 @@ const KINDS: u8 = 4;
 
 impl Schedule {
     /// Returns the schedule of a seed: some sorts of faults, each at a rate of its own, and up to two kills.
-    pub fn of(seed: u64, extent: Extent) -> Self {
+    pub fn of(seed: u64, extent: &Extent) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut rates = Vec::new();
         for kind in FaultKind::ALL {
@@ -138,35 +122,25 @@ impl Schedule {
             }
         }
         let count = if random.bool() { 0 } else { random.u8(1..=2) };
-        let kills = (0..count).map(|_| {
-            let (request, write) = (random.u64(1..=extent.requests.max(1)), random.u64(1..=extent.writes.max(1)));
-            match random.u8(..6) {
-                0 => KillPoint::BeforeRequest(request),
-                1 => KillPoint::AfterRequest(request),
-                2 | 3 => KillPoint::BeforeWrite(write),
-                _ => KillPoint::AfterWrite(write),
-            }
-        });
-        let kills = kills.collect();
+        let mut kills = Vec::new();
+        for _ in 0..count {
+            // Each sort of moment is as likely, however many there are of it.
+            let sort = KillPoint::ALL[random.usize(..KillPoint::ALL.len())];
+            let points = extent.kill_points.iter().enumerate().filter(|(_, point)| **point == sort);
+            let points: Vec<usize> = points.map(|(at, _)| at).collect();
+            let first = kills.last().map_or(0, |first| first + 1);
+            kills.extend(random.choice(&points).map(|at| first + at));
+        }
         Self { rates, ..Self::with_kills(kills, random) }
     }
 
-    /// Returns a schedule without faults but for kills at these points.
-    pub fn of_kills(kills: Vec<KillPoint>) -> Self {
+    /// Returns a schedule without faults but for kills at the kill points of these numbers.
+    pub fn of_kills(kills: Vec<usize>) -> Self {
         Self::with_kills(kills, fastrand::Rng::with_seed(0))
     }
 
-    fn with_kills(kills: Vec<KillPoint>, random: fastrand::Rng) -> Self {
-        Self {
-            random,
-            rates: Vec::new(),
-            kills,
-            requests: 0,
-            writes: 0,
-            burst: 0,
-            outage: Duration::ZERO,
-            is_calm: false,
-        }
+    fn with_kills(kills: Vec<usize>, random: fastrand::Rng) -> Self {
+        Self { random, rates: Vec::new(), kills, passed: 0, burst: 0, outage: Duration::ZERO, is_calm: false }
     }
 
     /// Ends all faults.
@@ -184,26 +158,19 @@ impl Schedule {
         self.rates.iter().any(|(kind, _)| *kind == FaultKind::SecondWriter)
     }
 
-    /// Counts a request that leaves at a time since the run began, and returns what is to happen to it.
-    pub fn strike(&mut self, record: &Record, now: Duration) -> Strike {
+    /// Counts a kill point; returns true if the run is killed there.
+    pub fn dies(&mut self) -> bool {
+        let number = self.passed;
+        self.passed += 1;
+        !self.is_calm && self.kills.contains(&number)
+    }
+
+    /// Returns what is to happen to a request that leaves at a time since the run began.
+    pub fn strike(&mut self, now: Duration) -> Strike {
         if self.is_calm {
             return Strike::default();
         }
-        self.requests += 1;
-        self.writes += u64::from(record.write);
         let mut strike = Strike::default();
-        let (requests, writes) = (self.requests, self.writes);
-        self.kills.retain(|kill| {
-            let (is_due, before) = match *kill {
-                KillPoint::BeforeRequest(at) => (at == requests, true),
-                KillPoint::AfterRequest(at) => (at == requests, false),
-                KillPoint::BeforeWrite(at) => (record.write && at == writes, true),
-                KillPoint::AfterWrite(at) => (record.write && at == writes, false),
-            };
-            strike.kill_before |= is_due && before;
-            strike.kill_after |= is_due && !before;
-            !is_due
-        });
         if now < self.outage {
             strike.kind = Some(FaultKind::Outage);
             strike.faults.push(Fault::Refuse);
@@ -262,11 +229,11 @@ mod tests {
     use super::*;
 
     fn strikes(seed: u64) -> Vec<String> {
-        let extent = Extent { requests: 100, writes: 20 };
-        let mut schedule = Schedule::of(seed, extent);
-        let record = |number: u64| Record { write: number.is_multiple_of(5), ..Record::default() };
-        let strike = |number| format!("{:?}", schedule.strike(&record(number), Duration::from_secs(number)));
-        (0..100).map(strike).collect()
+        let extent = Extent { requests: 100, writes: 20, kill_points: KillPoint::ALL.to_vec() };
+        let mut schedule = Schedule::of(seed, &extent);
+        (0..100)
+            .map(|number| format!("{} {:?}", schedule.dies(), schedule.strike(Duration::from_secs(number))))
+            .collect()
     }
 
     #[test]
@@ -277,15 +244,11 @@ mod tests {
 
     #[test]
     fn each_kill_strikes_once() {
-        let kills = vec![KillPoint::BeforeRequest(2), KillPoint::AfterWrite(1)];
-        let mut schedule = Schedule::of_kills(kills);
-        let mut strike = |write| {
-            let strike = schedule.strike(&Record { write, ..Record::default() }, Duration::ZERO);
-            (strike.kill_before, strike.kill_after)
-        };
-        assert_eq!(
-            [strike(false), strike(false), strike(true), strike(true)],
-            [(false, false), (true, false), (false, true), (false, false)]
-        );
+        let mut schedule = Schedule::of_kills(vec![1, 3]);
+        let deaths: Vec<bool> = (0..5).map(|_| schedule.dies()).collect();
+        assert_eq!(deaths, [false, true, false, true, false]);
+        let mut calm = Schedule::of_kills(vec![0]);
+        calm.end();
+        assert!(!calm.dies());
     }
 }

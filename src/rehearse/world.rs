@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::schedule::{FaultKind, Schedule, Strike};
 use crate::{
+    journal::memory::{KillPoint, Killer, Memory},
     provider::{Method, Prepared},
     transport::{Answer, Loss, Service},
 };
@@ -43,8 +44,8 @@ pub(super) struct ForeignEdit {
     pub(super) to: Option<Value>,
     /// The text of the value, where it is one that is nowhere else.
     token: Option<String>,
-    /// An answer that the run got showed it.
-    seen: bool,
+    /// How many requests there were when an answer showed it to the run.
+    seen: Option<u64>,
     /// It was written over, by whomever.
     is_over: bool,
 }
@@ -62,6 +63,8 @@ pub(super) struct Events {
     pub(super) violations: Vec<String>,
     /// Writes whose success was answered in this attempt: they are not made again.
     succeeded: BTreeSet<u64>,
+    /// The moments at which the run could be killed.
+    pub(super) kill_points: Vec<KillPoint>,
     /// The cells that each write changed, where writes are traced.
     pub(super) traced: Vec<(usize, BTreeMap<String, (Option<Value>, Option<Value>)>)>,
 }
@@ -75,6 +78,8 @@ pub(super) struct World {
     /// Fields by which objects are found: nobody changes them.
     keep: BTreeSet<String>,
     schedule: Mutex<Schedule>,
+    /// The disk with the journals, as the running process sees it.
+    process: Mutex<Memory>,
     events: Mutex<Events>,
     start: Instant,
     killed: Notify,
@@ -103,6 +108,7 @@ impl World {
             since,
             keep,
             schedule: Mutex::new(schedule),
+            process: Mutex::default(),
             events: Mutex::default(),
             start: Instant::now(),
             killed: Notify::new(),
@@ -167,7 +173,7 @@ impl World {
             let token = to.as_ref().and_then(Value::as_str).map(str::to_owned);
             let mut events = self.events();
             events.edits.iter_mut().filter(|edit| edit.cell == cell).for_each(|edit| edit.is_over = true);
-            events.edits.push(ForeignEdit { cell, from, to, token, seen: false, is_over: false });
+            events.edits.push(ForeignEdit { cell, from, to, token, seen: None, is_over: false });
         }
     }
 
@@ -180,9 +186,11 @@ impl World {
             }
             return;
         }
-        for edit in events.edits.iter_mut().filter(|edit| !edit.seen && !edit.is_over) {
+        let requests = events.requests;
+        for edit in events.edits.iter_mut().filter(|edit| edit.seen.is_none() && !edit.is_over) {
             let token = edit.token.as_deref().unwrap_or_default().as_bytes();
-            edit.seen = !token.is_empty() && answer.body.windows(token.len()).any(|part| part == token);
+            let is_shown = !token.is_empty() && answer.body.windows(token.len()).any(|part| part == token);
+            edit.seen = is_shown.then_some(requests);
         }
     }
 
@@ -199,8 +207,8 @@ impl World {
         for edit in events.edits.iter_mut().filter(|edit| !edit.is_over && edit.cell.starts_with(&prefix)) {
             if cells.get(&edit.cell) != edit.to.as_ref() {
                 edit.is_over = true;
-                // What goes as a whole goes with all that is in it.
-                if edit.seen && cells.contains_key(&edit.cell) {
+                // What goes as a whole goes with all that is in it, and what left before is only late.
+                if edit.seen.is_some_and(|seen| id > seen) && cells.contains_key(&edit.cell) {
                     lost.push(format!("request #{id} wrote over {}, although the run had read it", edit.cell));
                 }
             }
@@ -208,9 +216,17 @@ impl World {
         events.violations.extend(lost);
     }
 
-    /// Begins an attempt: a new process knows nothing of the calls of the one before.
-    pub(super) fn begin(&self) {
+    /// Starts a process: it knows nothing of the calls of the one before, and finds on the disk what that one synced.
+    pub(super) fn start_process(self: &Arc<Self>) -> Memory {
         self.events().succeeded.clear();
+        let mut process = lock(&self.process);
+        *process = process.restarted(Some(Arc::new(Executioner(Arc::downgrade(self)))));
+        process.clone()
+    }
+
+    /// Returns the disk as the running process sees it.
+    pub(super) fn process(&self) -> Memory {
+        lock(&self.process).clone()
     }
 
     /// Carries a request out, whether or not the client still waits.
@@ -237,6 +253,22 @@ impl World {
             format!("answer  #{id:<5} {how}{fault}")
         });
         delivery
+    }
+}
+
+/// Kills the process at the moments of the schedule.
+struct Executioner(Weak<World>);
+
+impl Killer for Executioner {
+    fn dies_at(&self, point: KillPoint) -> bool {
+        let Some(world) = self.0.upgrade() else { return false };
+        world.events().kill_points.push(point);
+        let dies = world.schedule().dies();
+        if dies {
+            world.note(|| format!("killed  {}", point.name()));
+            world.killed.notify_one();
+        }
+        dies
     }
 }
 
@@ -308,12 +340,13 @@ impl Service for Way {
             let (number, request) =
                 arrival(prepared).filter(|(number, _)| *number < world.sandboxes.len()).ok_or(Loss::Unconnected)?;
             let record = world.sandboxes[number].peek(&request);
-            let mut strike = world.schedule().strike(&record, world.elapsed());
+            let process = world.process();
+            let mut strike = world.schedule().strike(world.elapsed());
             // Nobody looks behind an answer that shows what was stored.
             if strike.kind == Some(FaultKind::Dropped)
                 && (!record.write || world.sandboxes[number].shows_writes(&request))
             {
-                strike = Strike { kind: None, faults: Vec::new(), ..strike };
+                strike = Strike::default();
             }
             let id = {
                 let mut events = world.events();
@@ -328,9 +361,7 @@ impl Service for Way {
                 let sort = if record.write { "write" } else { "read" };
                 format!("{sort:<7} #{id:<5} {} ({})", record.operation, digest(&request.body))
             });
-            if strike.kill_before {
-                world.note(|| format!("killed  #{id:<5} before it arrives"));
-                world.killed.notify_one();
+            if process.dies_at(KillPoint::BeforeRequest) {
                 return pending().await;
             }
             if id > MOST {
@@ -348,11 +379,11 @@ impl Service for Way {
             let (server, sent) = (world.clone(), record.clone());
             let served = tokio::spawn(async move { server.serve(number, id, &request, &sent, struck).await });
             let delivery = served.await.unwrap_or(Delivery::Lost);
-            if strike.kill_after {
-                world.note(|| format!("killed  #{id:<5} before its answer arrives"));
-                world.killed.notify_one();
+            if process.dies_at(KillPoint::BeforeAnswer) {
                 return pending().await;
             }
+            // What is done with an answer before anything else is waited for is done all the same.
+            process.dies_at(KillPoint::Answered);
             match delivery {
                 Delivery::Answered(answer) => {
                     let headers = answer.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));

@@ -1,14 +1,18 @@
 //! Rehearsals: one seed is one history, all schedules end well, and a kill at each boundary is mended.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use reconcile::{
+    journal::memory::KillPoint,
     plan::file,
     platform,
-    rehearse::{Configured, Ending, Mended, Rehearsal, SimulatedTarget, schedule::KillPoint},
+    rehearse::{Configured, Ending, Mended, Rehearsal, SimulatedTarget},
     snapshot::Snapshot,
     source::Sources,
 };
@@ -113,7 +117,7 @@ fn rehearsal(site: &Site) -> Rehearsal {
         SimulatedTarget::new(setup.target.clone(), platform, kept, snapshot.taken, Configured::default())
     };
     let targets = saved.setups.iter().map(target).collect::<Result<_, _>>().expect("they can be simulated");
-    Rehearsal::new(saved.plan, saved.objects, targets, snapshot.taken).expect("it can be rehearsed")
+    Rehearsal::new(saved, targets, snapshot.taken).expect("it can be rehearsed")
 }
 
 /// Returns the number in an environment variable.
@@ -150,11 +154,15 @@ fn a_kill_at_each_boundary_is_mended_by_resuming() {
     let rehearsal = rehearsal(&site);
     let extent = rehearsal.extent();
     assert!(extent.writes >= 40, "{extent:?}");
-    // All boundaries of requests take minutes: those of writes always, of reads a sample.
-    let step = usize::try_from(number("RECONCILE_KILL_STEP", 9)).expect("a step");
-    let writes = (1..=extent.writes).flat_map(|at| [KillPoint::BeforeWrite(at), KillPoint::AfterWrite(at)]);
-    let reads = (1..=extent.requests).flat_map(|at| [KillPoint::BeforeRequest(at), KillPoint::AfterRequest(at)]);
-    let points: Vec<KillPoint> = writes.chain(reads.step_by(step)).collect();
+    let sorts: BTreeSet<_> = extent.kill_points.iter().collect();
+    assert_eq!(sorts.len(), KillPoint::ALL.len(), "{sorts:?}");
+    // All of them take minutes: those of the journal always, of requests a sample.
+    let step = usize::try_from(number("RECONCILE_KILL_STEP", 12)).expect("a step");
+    let is_taken = |(at, point): &(usize, &KillPoint)| {
+        let of_request = [KillPoint::BeforeRequest, KillPoint::BeforeAnswer, KillPoint::Answered].contains(point);
+        !of_request || at % step == 0
+    };
+    let points: Vec<usize> = extent.kill_points.iter().enumerate().filter(is_taken).map(|(at, _)| at).collect();
     let (next, bad) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -169,7 +177,7 @@ fn a_kill_at_each_boundary_is_mended_by_resuming() {
             });
         }
     });
-    let bad: Vec<(KillPoint, Ending)> = bad.into_inner().expect("no panic");
+    let bad: Vec<(usize, Ending)> = bad.into_inner().expect("no panic");
     assert!(bad.is_empty(), "{} of {}: {:#?}", bad.len(), points.len(), bad.first());
 }
 
