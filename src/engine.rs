@@ -15,6 +15,7 @@ mod limit;
 mod mask;
 mod notice;
 pub mod observe;
+pub mod planted;
 pub mod prune;
 mod redirect;
 mod retry;

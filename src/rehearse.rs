@@ -21,8 +21,11 @@ use jiff::Timestamp;
 use reconcile_sandbox::simulator::Cells;
 use serde_json::Value;
 
-use self::schedule::{Extent, FaultKind, Schedule};
 pub use self::target::{Configured, SimulatedTarget};
+use self::{
+    schedule::{Extent, FaultKind, Schedule},
+    world::Difference,
+};
 use crate::{
     model::{Outcome, ResourceId},
     plan::file::Saved,
@@ -45,11 +48,8 @@ struct Baseline {
     before: Cells,
     after: Cells,
     /// The cells that each call changes, by the number of the call; none where that could not be told.
-    effects: BTreeMap<usize, Effect>,
+    effects: BTreeMap<usize, Difference>,
 }
-
-/// The cells that a call changes, with the values before and after.
-type Effect = BTreeMap<String, (Option<Value>, Option<Value>)>;
 
 /// The state that a kill left behind, as a person would find it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{SendResult, Writer},
+    planted::{self, Mistake},
     run_log::{IntendedCall, RunLog},
     verify::judge,
 };
@@ -207,7 +208,11 @@ impl<'a> Run<'a> {
             call.serves.iter().for_each(|id| serving.entry(id).or_default().push(at));
         }
         self.options.log.sync();
-        for level in order::levels(&edges).unwrap_or_default() {
+        let mut levels = order::levels(&edges).unwrap_or_default();
+        if planted::has(Mistake::NoOrder) {
+            levels.reverse();
+        }
+        for level in levels {
             let open = level.iter().filter(|id| !self.outcomes.contains_key(*id));
             // In the order of the plan, each once.
             let open: BTreeSet<usize> = open.filter_map(|id| serving.get(id)).flatten().copied().collect();
@@ -290,7 +295,10 @@ impl<'a> Run<'a> {
             .map(|(call, request, new)| async move {
                 new.into_iter().filter_map(|id| changes.get(id)).for_each(|change| listener(&Event::Started(change)));
                 let start = Instant::now();
-                let result = writer.write(&request, stop, until).await;
+                let mut result = writer.write(&request, stop, until).await;
+                if planted::has(Mistake::SentTwice) {
+                    result = writer.write(&request, stop, until).await;
+                }
                 Transmission { call, request, result, took: start.elapsed() }
             })
             .buffer_unordered(BATCH)
@@ -317,6 +325,13 @@ impl<'a> Run<'a> {
                 changes: call.serves.iter().filter_map(|id| self.changes.get(id).copied()).collect(),
             });
         }
+        if planted::has(Mistake::EarlyOutcome) {
+            let changes = intended.iter().flat_map(|call| &call.changes);
+            changes.for_each(|change| self.options.log.finish(change, &Outcome::Applied, None, Duration::ZERO));
+        }
+        if planted::has(Mistake::NoIntent) {
+            return true;
+        }
         self.options.log.intend(&intended).inspect_err(|why| tracing::debug!("no call is sent: {why}")).is_ok()
     }
 
@@ -339,12 +354,18 @@ impl<'a> Run<'a> {
                 SendResult::Down(refusal) => {
                     for id in &call.serves {
                         let outcome = self.unsent(id, &refusal);
+                        let is_mistaken = planted::has(Mistake::UnsentIsApplied);
+                        let outcome = if is_mistaken { Outcome::Applied } else { outcome };
                         self.finish(id, outcome, took);
                     }
                     continue;
                 }
                 // A refusal says more than that it was not sent once more.
                 SendResult::Stopped => call.serves.iter().find_map(|id| self.refused.remove(id)).map(Err),
+                SendResult::Late(_) if planted::has(Mistake::LateIsApplied) => {
+                    call.serves.iter().for_each(|id| self.finish(id, Outcome::Applied, took));
+                    continue;
+                }
                 SendResult::Late(refusal) => {
                     self.refused.extend(call.serves.iter().filter_map(|id| Some((id, refusal.clone()?))));
                     classified.late.push((call, request));
@@ -357,6 +378,9 @@ impl<'a> Run<'a> {
                     continue;
                 };
                 match self.answer(id, answer) {
+                    Answer::Refused(_) if planted::has(Mistake::RefusedIsApplied) => {
+                        self.finish(id, Outcome::Applied, took);
+                    }
                     Answer::Refused(refusal) => {
                         classified.refused.push(Refused { id, call, request: request.clone(), refusal, took });
                     }
@@ -375,7 +399,7 @@ impl<'a> Run<'a> {
     /// Returns what an answer says about an object.
     fn answer(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Answer {
         match answer {
-            Err(refusal) if refusal.lost => Answer::Lost(refusal.clone()),
+            Err(refusal) if refusal.lost && !planted::has(Mistake::LostIsRefused) => Answer::Lost(refusal.clone()),
             Err(refusal) => Answer::Refused(refusal.clone()),
             Ok(value) => {
                 let known = self.kind(id).zip(self.planned(id));
@@ -394,13 +418,14 @@ impl<'a> Run<'a> {
         took: Duration,
     ) -> Option<Attempt<'a>> {
         if let Some(handle) = &handle {
-            self.handles.insert(id.to_string(), handle.clone());
+            let other = self.handles.values().next().filter(|_| planted::has(Mistake::MixedIds)).cloned();
+            self.handles.insert(id.to_string(), other.unwrap_or_else(|| handle.clone()));
         }
         // An object that came with the answer costs nothing to look at.
         if let Some(live) = live {
             let outcome = self.judged(id, &live);
             self.finish(id, outcome, took);
-        } else if !self.options.verify {
+        } else if !self.options.verify || planted::has(Mistake::AcceptedIsApplied) {
             self.finish(id, Outcome::Applied, took);
         } else {
             return Some(Attempt { object: ReadBack { id, handle }, lost: None, took, again: None });
@@ -430,6 +455,13 @@ impl<'a> Run<'a> {
     ) -> Option<(&'a Call, Request)> {
         let Attempt { object: ReadBack { id, .. }, lost, took, again } = attempt;
         let observed = observed.get(id);
+        let is_unread = matches!(observed, None | Some(ObservedState::Unknown(_)));
+        let is_mistaken = lost.is_some() && planted::has(Mistake::LostIsApplied)
+            || is_unread && planted::has(Mistake::UnreadIsApplied);
+        if is_mistaken {
+            self.finish(id, Outcome::Applied, took);
+            return None;
+        }
         let decision = if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
             decide_deletion(observed, lost.as_ref(), again.is_some())
         } else {
@@ -469,7 +501,12 @@ impl<'a> Run<'a> {
 
     fn judged(&self, id: &ResourceId, live: &Live) -> Outcome {
         match (self.kind(id), self.planned(id)) {
-            (Some(kind), Some(planned)) => judge(kind, planned.desired, planned.change, live, &self.state.facts),
+            (Some(kind), Some(planned)) => {
+                match judge(kind, planned.desired, planned.change, live, &self.state.facts) {
+                    Outcome::Dropped(_) if planted::has(Mistake::DroppedIsApplied) => Outcome::Applied,
+                    outcome => outcome,
+                }
+            }
             _ => Outcome::Unknown("it is not part of the plan".to_owned()),
         }
     }

@@ -27,6 +27,7 @@ use super::{
     limit::{AdaptiveLimiter, ConcurrencyLimiter, IntervalLimiter},
     mask::Mask,
     notice::{NOTICEABLE, Notice, bounded, until},
+    planted::{self, Mistake},
     redirect,
     retry::{Patience, wait, waits},
     send_window::SendWindow,
@@ -312,7 +313,9 @@ impl Connection {
                     format!("{}; check {others}{last} of target `{}`", refusal.message, self.target.name)
                 }
             };
-            harmless(&Refusal { message, retry, ..refusal }, &request_id, endpoint)
+            let mistake = if answered { Mistake::GarbageIsUnsent } else { Mistake::TimeoutIsUnsent };
+            let lost = refusal.lost && !planted::has(mistake);
+            harmless(&Refusal { message, retry, lost, ..refusal }, &request_id, endpoint)
         });
         let attempted = match &outcome {
             Ok(_) => Attempted::Answered,
@@ -397,7 +400,7 @@ impl Connection {
                 SendResult::Late(_) => return SendResult::Late(last),
                 answered @ (SendResult::Answered(Ok(_)) | SendResult::Down(_)) => return answered,
             };
-            let is_repeatable = window.is_none() || !refusal.lost;
+            let is_repeatable = window.is_none() || !refusal.lost || planted::has(Mistake::BlindRepeat);
             if patience.lasts(&refusal) || is_repeatable && is_outage(&refusal) && self.breaker.is_open() {
                 // It goes back into the line, which knows when.
                 self.shared.counters.retry(&self.target.name);

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{limit::PATIENCE, notice::LONGEST_WAIT};
+use super::{
+    limit::PATIENCE,
+    notice::LONGEST_WAIT,
+    planted::{self, Mistake},
+};
 use crate::model::{Refusal, Retry};
 
 /// Most attempts at one request.
@@ -47,7 +51,7 @@ impl Iterator for Waits {
 
 /// Returns how long to wait before a refused request is sent again; `None` if it is not to be.
 pub(super) fn wait(refusal: &Refusal, waits: &mut Waits, read: bool) -> Option<Duration> {
-    if refusal.lost && !read {
+    if refusal.lost && !read && !planted::has(Mistake::BlindRepeat) {
         return None;
     }
     let next = waits.next()?;

@@ -183,6 +183,17 @@ impl Memory {
         self.disk().values().flat_map(|files| files.journal.clone()).collect()
     }
 
+    /// Returns how often some bytes are in what is on the disk for good of all journals.
+    pub fn count(&self, needle: &[u8]) -> usize {
+        let first = needle.first().copied().unwrap_or_default();
+        let of = |files: &Files| {
+            let text = &files.journal[..files.synced];
+            let starts = text.iter().enumerate().filter(|(_, byte)| **byte == first).map(|(at, _)| at);
+            starts.filter(|at| text[*at..].starts_with(needle)).count()
+        };
+        self.disk().values().map(of).sum()
+    }
+
     /// Returns the bytes of the journal of a run.
     pub fn bytes(&self, run: &str) -> Vec<u8> {
         self.disk().get(run).map(|files| files.journal.clone()).unwrap_or_default()

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Baseline, Ending, HalfDone, Mended, Rehearsal, counts, judge,
     schedule::{Extent, Schedule},
-    world::{Way, World, url},
+    world::{Difference, Way, World, url},
 };
 use crate::{
     engine::{
@@ -80,7 +80,7 @@ fn describe(outcome: &Outcome) -> String {
 }
 
 /// Returns the cells that each call changed: the calls of a target leave in the order in which their changes start.
-fn effects(rehearsal: &Rehearsal, world: &World, order: &[ResourceId]) -> BTreeMap<usize, super::Effect> {
+fn effects(rehearsal: &Rehearsal, world: &World, order: &[ResourceId]) -> BTreeMap<usize, Difference> {
     let events = world.events();
     let mut effects = BTreeMap::new();
     for (number, target) in rehearsal.targets.iter().enumerate() {
@@ -235,6 +235,10 @@ pub(super) async fn history(rehearsal: &Rehearsal, schedule: Schedule, records: 
     let took = world.elapsed();
     let mut violations = judge::truth(rehearsal, &world, &outcomes);
     violations.extend(problem);
+    let is_calm = kills == 0 && world.events().strikes.is_empty();
+    if is_calm && !outcomes.iter().all(|(_, outcome)| outcome.converged()) {
+        violations.push("nothing went wrong, and not all changes were made".to_owned());
+    }
     world.schedule().end();
     violations.extend(std::mem::take(&mut world.events().violations));
     world.note(|| "faults are over".to_owned());

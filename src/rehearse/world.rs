@@ -25,6 +25,10 @@ use crate::{
 /// More requests than any run makes.
 const MOST: u64 = 100_000;
 
+/// How long after somebody else's write one has to have read the object again before writing to it. It is far longer
+/// than the time that the engine takes for a batch.
+const LONG_AGO: Duration = Duration::from_secs(90);
+
 /// The end of the host of each simulated server; its number stands before it.
 const HOST: &str = ".rehearsal.invalid";
 
@@ -32,6 +36,9 @@ const HOST: &str = ".rehearsal.invalid";
 pub(super) fn url(number: usize) -> String {
     format!("http://{number}{HOST}")
 }
+
+/// Cells that differ, with the values before and after.
+pub(super) type Difference = BTreeMap<String, (Option<Value>, Option<Value>)>;
 
 /// A value that somebody else wrote.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +49,8 @@ pub(super) struct ForeignEdit {
     pub(super) from: Option<Value>,
     /// The value that was written.
     pub(super) to: Option<Value>,
+    /// When it was written, since the run began.
+    time: Duration,
     /// The text of the value, where it is one that is nowhere else.
     token: Option<String>,
     /// How many requests there were when an answer showed it to the run.
@@ -63,10 +72,16 @@ pub(super) struct Events {
     pub(super) violations: Vec<String>,
     /// Writes whose success was answered in this attempt: they are not made again.
     succeeded: BTreeSet<u64>,
+    /// Writes whose answers got lost, and how many reads of their server there were by then.
+    lost: BTreeMap<u64, u64>,
+    /// Reads that were answered, by server.
+    reads: BTreeMap<usize, u64>,
+    /// Calls that were made, by operation.
+    calls: BTreeMap<String, BTreeSet<u64>>,
     /// The moments at which the run could be killed.
     pub(super) kill_points: Vec<KillPoint>,
     /// The cells that each write changed, where writes are traced.
-    pub(super) traced: Vec<(usize, BTreeMap<String, (Option<Value>, Option<Value>)>)>,
+    pub(super) traced: Vec<(usize, Difference)>,
 }
 
 /// The servers of one run.
@@ -125,7 +140,13 @@ impl World {
 
     /// Waits for the next kill.
     pub(super) async fn killed(&self) {
-        self.killed.notified().await;
+        loop {
+            self.killed.notified().await;
+            // One that was seen to otherwise leaves its notice behind.
+            if self.process().is_dead() {
+                return;
+            }
+        }
     }
 
     /// Returns the time since the run began.
@@ -170,10 +191,11 @@ impl World {
         for (cell, (from, to)) in difference(&before, &self.cells_of(number).collect()) {
             let shown = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), Value::to_string);
             self.note(|| format!("somebody else   {cell}: {} → {}", shown(&from), shown(&to)));
+            let time = self.elapsed();
             let token = to.as_ref().and_then(Value::as_str).map(str::to_owned);
             let mut events = self.events();
             events.edits.iter_mut().filter(|edit| edit.cell == cell).for_each(|edit| edit.is_over = true);
-            events.edits.push(ForeignEdit { cell, from, to, token, seen: None, is_over: false });
+            events.edits.push(ForeignEdit { cell, from, to, time, token, seen: None, is_over: false });
         }
     }
 
@@ -194,9 +216,40 @@ impl World {
         }
     }
 
+    /// Checks a write that leaves: its call is recorded, and no call is repeated without a look whose answer got lost.
+    fn check_write(&self, number: usize, id: u64, call: u64, record: &Record) {
+        let operation = &record.operation;
+        let needle = format!("\"operation\":\"{operation}\"");
+        let recorded = self.process().count(needle.as_bytes());
+        let mut events = self.events();
+        let reads = events.reads.get(&number).copied().unwrap_or_default();
+        let is_blind = events.lost.get(&call).is_some_and(|then| *then == reads);
+        let calls = events.calls.entry(operation.clone()).or_default();
+        calls.insert(call);
+        let is_recorded = recorded >= calls.len();
+        if is_blind {
+            let what = "was made again after its answer got lost, without a look at the object";
+            events.violations.push(format!("request #{id}: {operation} {what}"));
+        }
+        if !is_recorded {
+            events.violations.push(format!("request #{id}: {operation} left before it was recorded"));
+        }
+    }
+
+    /// Takes note of the answer to a request, or that none came.
+    fn answered(&self, number: usize, call: u64, record: &Record, is_told: bool) {
+        let mut events = self.events();
+        if !record.write {
+            *events.reads.entry(number).or_default() += 1;
+        } else if !is_told {
+            let reads = events.reads.get(&number).copied().unwrap_or_default();
+            events.lost.insert(call, reads);
+        }
+    }
+
     /// Takes note of a write: what somebody else wrote is gone where it was written over, which must not happen once
     /// the run saw it.
-    fn wrote(&self, number: usize, id: u64) {
+    fn wrote(&self, number: usize, id: u64, arrived: Duration) {
         if self.events().edits.iter().all(|edit| edit.is_over) {
             return;
         }
@@ -208,8 +261,12 @@ impl World {
             if cells.get(&edit.cell) != edit.to.as_ref() {
                 edit.is_over = true;
                 // What goes as a whole goes with all that is in it, and what left before is only late.
-                if edit.seen.is_some_and(|seen| id > seen) && cells.contains_key(&edit.cell) {
+                let is_there = cells.contains_key(&edit.cell);
+                if edit.seen.is_some_and(|seen| id > seen) && is_there {
                     lost.push(format!("request #{id} wrote over {}, although the run had read it", edit.cell));
+                } else if edit.time + LONG_AGO < arrived && is_there {
+                    let age = arrived.saturating_sub(edit.time).as_secs();
+                    lost.push(format!("request #{id} wrote over {}, which was not read again for {age} s", edit.cell));
                 }
             }
         }
@@ -218,7 +275,11 @@ impl World {
 
     /// Starts a process: it knows nothing of the calls of the one before, and finds on the disk what that one synced.
     pub(super) fn start_process(self: &Arc<Self>) -> Memory {
-        self.events().succeeded.clear();
+        {
+            let mut events = self.events();
+            events.succeeded.clear();
+            events.lost.clear();
+        }
         let mut process = lock(&self.process);
         *process = process.restarted(Some(Arc::new(Executioner(Arc::downgrade(self)))));
         process.clone()
@@ -234,10 +295,11 @@ impl World {
         if strike.kind == Some(FaultKind::SecondWriter) {
             self.disturb(number);
         }
+        let arrived = self.elapsed();
         let before: Option<Cells> = (self.traces && record.write).then(|| self.cells_of(number).collect());
         let delivery = self.sandboxes[number].deliver_with(request, &strike.faults).await;
         if record.write {
-            self.wrote(number, id);
+            self.wrote(number, id, arrived);
         }
         if let Some(before) = before {
             let changed = difference(&before, &self.cells_of(number).collect());
@@ -279,7 +341,7 @@ struct Struck {
 }
 
 /// Returns the cells that differ between two states, with both values.
-pub(super) fn difference(before: &Cells, after: &Cells) -> BTreeMap<String, (Option<Value>, Option<Value>)> {
+pub(super) fn difference(before: &Cells, after: &Cells) -> Difference {
     let mut changed = BTreeMap::new();
     for (cell, value) in before {
         if after.get(cell) != Some(value) {
@@ -297,6 +359,11 @@ fn digest(bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     format!("{:08x}", hasher.finish() >> 32)
+}
+
+/// Returns true unless the answer got lost on its way.
+fn delivery_is_answer(delivery: &Delivery) -> bool {
+    matches!(delivery, Delivery::Answered(_) | Delivery::Refused)
 }
 
 /// Returns a number that is the same for the same call.
@@ -374,6 +441,10 @@ impl Service for Way {
                     format!("request #{id} made a call again that was answered with success: {}", record.operation);
                 world.events().violations.push(again);
             }
+            if record.write {
+                world.check_write(number, id, call, &record);
+            }
+            let is_told = !matches!(strike.kind, Some(FaultKind::AppliedTimeout | FaultKind::Garbage));
             let struck = Struck { kind: strike.kind, faults: strike.faults };
             // The server goes on where the client does not wait any more.
             let (server, sent) = (world.clone(), record.clone());
@@ -382,6 +453,7 @@ impl Service for Way {
             if process.dies_at(KillPoint::BeforeAnswer) {
                 return pending().await;
             }
+            world.answered(number, call, &record, is_told && delivery_is_answer(&delivery));
             // What is done with an answer before anything else is waited for is done all the same.
             process.dies_at(KillPoint::Answered);
             match delivery {

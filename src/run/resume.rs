@@ -19,6 +19,7 @@ use crate::{
         apply,
         connection::{Reader, Writer},
         observe::recall,
+        planted::{self, Mistake},
     },
     journal::{
         self, Record, RunOrigin, RunRecord, Store,
@@ -196,6 +197,12 @@ fn decide(plan: &Plan, states: &[TargetState<'_>], progress: &Progress, abandon:
             ChangeProgress::Done(outcome) => {
                 decided.outcomes.push((id.clone(), outcome_of(outcome, plan)));
                 decided.known.insert(id.clone());
+            }
+            ChangeProgress::Open if planted::has(Mistake::IntentIsApplied) => {
+                decided.outcomes.push((id.clone(), Outcome::Applied));
+            }
+            ChangeProgress::Untouched if planted::has(Mistake::UntouchedIsApplied) => {
+                decided.outcomes.push((id.clone(), Outcome::Applied));
             }
             ChangeProgress::Open => {
                 let (verdict, detail, outcome) = settle(state);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use reconcile::{
+    engine::planted::{self, Mistake},
     journal::memory::KillPoint,
     plan::file,
     platform,
@@ -171,6 +172,7 @@ fn a_kill_at_each_boundary_is_mended_by_resuming() {
                     let ending = rehearsal.run_kills(vec![*point], false);
                     let mended = ending.half_done.as_ref().and_then(|half| half.mended_by);
                     if !ending.is_good() || ending.kills != 1 || mended != Some(Mended::Resume) {
+                        let ending = Ending { journals: Vec::new(), ..ending };
                         bad.lock().expect("no panic").push((*point, ending));
                     }
                 }
@@ -207,6 +209,36 @@ fn a_snapshot_of_what_a_snapshot_is_simulated_by_is_the_same() {
             assert_eq!(rows(content), rows(&other.scopes[scope]), "{scope}");
         }
     }
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn each_planted_mistake_is_found() {
+    let site = site();
+    let rehearsal = rehearsal(&site);
+    let most = number("RECONCILE_PLANTED_SEEDS", 1_000);
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(mistake) = Mistake::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    planted::plant(Some(*mistake));
+                    let seed = (1..=most).find(|seed| !rehearsal.run(*seed, false).is_good());
+                    planted::plant(None);
+                    let why = seed.map(|seed| {
+                        planted::plant(Some(*mistake));
+                        let why = rehearsal.run(seed, false).violations;
+                        planted::plant(None);
+                        why
+                    });
+                    eprintln!("{mistake:?}: seed {seed:?}: {:?}", why.and_then(|why| why.into_iter().next()));
+                    found.lock().expect("no panic").push((*mistake, seed));
+                }
+            });
+        }
+    });
+    let missed: Vec<_> = found.into_inner().expect("no panic").into_iter().filter(|(_, seed)| seed.is_none()).collect();
+    assert!(missed.is_empty(), "{missed:?}");
 }
 
 #[test]

@@ -54,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("journal", &["clock", "files", "plan", "model", "version"]),
     ("version", &[]),
+    ("rehearse", &["run", "engine", "journal", "plan", "provider", "snapshot", "transport", "model", "clock"]),
     ("web", &["agent", "config", "model"]),
     ("main", &["cli"]),
     ("lib", &[]),

@@ -117,12 +117,12 @@ impl Sandbox {
     /// Returns what clients can change, cell by cell, for comparisons: without times and authors, and with a name in
     /// place of each id that was given out after the state `since`.
     pub fn cells(&self, since: &Value) -> Cells {
-        let of = |simulator: &Box<dyn Simulator>| {
+        let of = |simulator: &dyn Simulator| {
             let platform = simulator.platform();
             let cells = simulator.cells(&since[platform]).into_iter();
             cells.map(move |(name, value)| (format!("{platform}/{name}"), value))
         };
-        self.shared.simulators.iter().flat_map(of).collect()
+        self.shared.simulators.iter().map(AsRef::as_ref).flat_map(of).collect()
     }
 
     /// Changes a field of an object as somebody else would; `pick` picks which, and `keep` names fields that are not to

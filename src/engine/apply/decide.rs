@@ -1,6 +1,9 @@
 //! Decides what became of a call once its object was read back. Pure: the tables of the tests are the rules.
 
-use crate::model::{Live, ObservedState, Outcome, Refusal};
+use crate::{
+    engine::planted::{self, Mistake},
+    model::{Live, ObservedState, Outcome, Refusal},
+};
 
 /// The result of a call, or that it has none yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,7 @@ pub(super) fn decide_deletion(
 ) -> Decision {
     let outcome = match (observed, lost) {
         (Some(ObservedState::Absent { .. }), _) => Outcome::Applied,
+        (Some(ObservedState::Unknown(_)), _) if planted::has(Mistake::UnreadIsRemoved) => Outcome::Applied,
         (Some(ObservedState::Found(_)), Some(_)) if may_send_again => return Decision::SendAgain,
         (Some(ObservedState::Found(_)), None) => {
             Outcome::NotApplied("its removal was accepted, but it is still there".to_owned())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Run;
 use crate::{
+    engine::planted::{self, Mistake},
     model::{Action, Call, ObservedState, Outcome, Refusal, Request, ResourceId},
     plan::precondition::precondition_holds,
 };
@@ -11,6 +12,9 @@ use crate::{
 impl<'a> Run<'a> {
     /// Reads the objects of calls again, and returns those calls whose objects are still what was planned on.
     pub(super) async fn still_as_planned(&mut self, calls: Vec<(&'a Call, Request)>) -> Vec<(&'a Call, Request)> {
+        if planted::has(Mistake::NoRecheck) {
+            return calls;
+        }
         self.recheck(calls, Self::moved).await
     }
 
@@ -65,6 +69,9 @@ impl<'a> Run<'a> {
     /// Returns the outcome of a change that is not to be sent, because its object is not as it was when planned.
     fn moved(&self, id: &ResourceId, now: Option<&ObservedState>) -> Option<Outcome> {
         let (kind, desired) = (self.kind(id)?, self.desired.get(id)?);
+        if planted::has(Mistake::StaleIsSent) {
+            return None;
+        }
         match (self.state.facts.observed(id), now) {
             (Some(before), Some(now)) if precondition_holds(kind, desired, before, now) => None,
             (_, Some(ObservedState::Unknown(_))) if let Some(refusal) = self.writer.down() => {
