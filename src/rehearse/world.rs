@@ -76,6 +76,8 @@ pub(super) struct Events {
     lost: BTreeMap<u64, u64>,
     /// Reads that were answered, by server.
     reads: BTreeMap<usize, u64>,
+    /// Calls that are recorded, by operation, as far as that was looked up.
+    recorded: BTreeMap<String, usize>,
     /// Calls that were made, by operation.
     calls: BTreeMap<String, BTreeSet<u64>>,
     /// The moments at which the run could be killed.
@@ -220,8 +222,14 @@ impl World {
     fn check_write(&self, number: usize, id: u64, call: u64, record: &Record) {
         let operation = &record.operation;
         let needle = format!("\"operation\":\"{operation}\"");
-        let recorded = self.process().count(needle.as_bytes());
         let mut events = self.events();
+        let made = events.calls.get(operation).map_or(0, BTreeSet::len) + 1;
+        let mut recorded = events.recorded.get(operation).copied().unwrap_or_default();
+        if recorded < made {
+            // Calls are recorded together, so that this is seldom looked up.
+            recorded = self.process().count(needle.as_bytes());
+            events.recorded.insert(operation.clone(), recorded);
+        }
         let reads = events.reads.get(&number).copied().unwrap_or_default();
         let is_blind = events.lost.get(&call).is_some_and(|then| *then == reads);
         let calls = events.calls.entry(operation.clone()).or_default();
@@ -253,15 +261,16 @@ impl World {
         if self.events().edits.iter().all(|edit| edit.is_over) {
             return;
         }
-        let cells: Cells = self.cells_of(number).collect();
         let prefix = format!("{number}/");
+        let now = |cell: &str| self.sandboxes[number].cell(cell.strip_prefix(&prefix)?, &self.since[number]);
         let mut events = self.events();
         let mut lost = Vec::new();
         for edit in events.edits.iter_mut().filter(|edit| !edit.is_over && edit.cell.starts_with(&prefix)) {
-            if cells.get(&edit.cell) != edit.to.as_ref() {
+            let value = now(&edit.cell);
+            if value != edit.to {
                 edit.is_over = true;
                 // What goes as a whole goes with all that is in it, and what left before is only late.
-                let is_there = cells.contains_key(&edit.cell);
+                let is_there = value.is_some();
                 if edit.seen.is_some_and(|seen| id > seen) && is_there {
                     lost.push(format!("request #{id} wrote over {}, although the run had read it", edit.cell));
                 } else if edit.time + LONG_AGO < arrived && is_there {

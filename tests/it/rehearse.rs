@@ -9,7 +9,6 @@ use std::{
 };
 
 use reconcile::{
-    engine::planted::{self, Mistake},
     journal::memory::KillPoint,
     plan::file,
     platform,
@@ -214,6 +213,8 @@ fn a_snapshot_of_what_a_snapshot_is_simulated_by_is_the_same() {
 #[test]
 #[cfg(debug_assertions)]
 fn each_planted_mistake_is_found() {
+    use reconcile::engine::planted::{self, Mistake};
+
     let site = site();
     let rehearsal = rehearsal(&site);
     let most = number("RECONCILE_PLANTED_SEEDS", 1_000);

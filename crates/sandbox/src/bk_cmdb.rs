@@ -284,6 +284,13 @@ impl Platform for Simulator {
         cells::cells(&self.read(), since)
     }
 
+    fn cell(&self, name: &str, since: &Value) -> Option<Value> {
+        match cells::known(&self.read(), name) {
+            Some(value) => value,
+            None => self.cells(since).remove(name),
+        }
+    }
+
     fn disturb(&self, pick: &mut fastrand::Rng, keep: &BTreeSet<String>) -> bool {
         let edit = cells::disturbance(&self.read(), pick, keep);
         edit.and_then(|body| self.edit("somebody_else", "update_inst", &body)).is_some()

@@ -125,6 +125,12 @@ impl Sandbox {
         self.shared.simulators.iter().map(AsRef::as_ref).flat_map(of).collect()
     }
 
+    /// Returns one of these cells.
+    pub fn cell(&self, name: &str, since: &Value) -> Option<Value> {
+        let (platform, name) = name.split_once('/')?;
+        self.platform(platform).ok()?.cell(name, &since[platform])
+    }
+
     /// Changes a field of an object as somebody else would; `pick` picks which, and `keep` names fields that are not to
     /// be changed. Returns false if there is none.
     pub fn disturb(&self, pick: &mut fastrand::Rng, keep: &BTreeSet<String>) -> bool {

@@ -151,6 +151,11 @@ pub trait Simulator: Send + Sync {
         Cells::new()
     }
 
+    /// Returns one of these cells.
+    fn cell(&self, name: &str, since: &Value) -> Option<Value> {
+        self.cells(since).remove(name)
+    }
+
     /// Changes a field of an object as somebody else would; `pick` picks which, and `keep` names fields that are not to
     /// be changed. Returns false if there is none.
     fn disturb(&self, _pick: &mut fastrand::Rng, _keep: &BTreeSet<String>) -> bool {

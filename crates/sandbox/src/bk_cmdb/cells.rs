@@ -64,6 +64,18 @@ pub(super) fn cells(world: &World, since: &Value) -> Cells {
     cells
 }
 
+/// Returns a cell of an instance that has an id for a name, and `None` for all other cells.
+pub(super) fn known(world: &World, name: &str) -> Option<Option<Value>> {
+    let mut parts = name.split('/');
+    let (Some("instances"), Some(model), Some(id), Some(field), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    let row = world.tables.instances.get(model)?.get(id.parse().ok()?);
+    Some(row.and_then(|row| row.get(field).cloned()))
+}
+
 fn add(cells: &mut Cells, row_name: &str, key: &str, row: &Value) {
     // Whatever is there once has one cell for itself, and what is there twice shows.
     let count = cells.entry(row_name.to_owned()).or_insert_with(|| json!(0));
