@@ -229,6 +229,8 @@ pub(super) async fn history(rehearsal: &Rehearsal, schedule: Schedule, records: 
             None => {}
         }
         kills += 1;
+        // A notice of this death that is left must not be taken for that of the next process.
+        world.start_process();
         interval(rehearsal, &world).await;
         half_done.get_or_insert_with(|| found(rehearsal, &world));
     };
