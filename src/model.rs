@@ -17,6 +17,7 @@ use std::{
 
 pub use context::{CreateContext, has_placeholder, placeholder, placeholder_in, placeholder_of};
 pub use id::{ARROW, ResourceId};
+use json::Recent;
 pub use json::{Json, KeyPool, Layout, Object, View};
 pub use live_fields::LiveFields;
 pub use path::{FieldPath, PathError, Row};
@@ -97,6 +98,7 @@ impl Desired {
     pub fn share(&mut self, common: &mut Common) {
         self.locator.share(&mut common.locators);
         self.fields.share(&mut common.fields);
+        self.fields.iter_mut().for_each(|(_, located)| common.values.share(&mut located.value));
         match common.labels.get(&self.labels) {
             Some(known) => self.labels = known.clone(),
             None => _ = common.labels.insert(self.labels.clone()),
@@ -121,6 +123,7 @@ pub struct Common {
     fields: SharedKeys<FieldPath>,
     locators: SharedKeys<Arc<str>>,
     labels: HashSet<Labels>,
+    values: Recent,
 }
 
 /// The state of one object as the platform returned it.
@@ -141,7 +144,7 @@ pub struct Live {
     /// Labels of live objects that hang on it, where its removal was asked for.
     pub holds: Vec<String>,
     /// Why its removal is refused, where it was asked for.
-    pub undeletable: Option<Undeletable>,
+    pub undeletable: Option<Box<Undeletable>>,
 }
 
 /// A reason why a live object is not removed.

@@ -365,7 +365,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
             let message = format!("{} is protected: it is not removed", desired.id);
             return Err(Cause::Wrong(vec![Diagnostic::error("P140", message, &desired.origin)]));
         }
-        if let Some(Undeletable { reason, hint }) = live.and_then(|live| live.undeletable.as_ref()) {
+        if let Some(Undeletable { reason, hint }) = live.and_then(|live| live.undeletable.as_deref()) {
             let message = format!("{} cannot be removed: {reason}", desired.id);
             return Err(Cause::Wrong(vec![Diagnostic::error("P143", message, &desired.origin).hint(*hint)]));
         }

@@ -85,13 +85,19 @@ pub fn assign<T: Ord + Hash + Clone, C: AsRef<[T]>>(candidates: &[C]) -> Vec<Ass
 /// Returns the result where each document has at most one candidate and no two have the same, as where nothing is renamed.
 fn without_choice<T: Hash + Eq + Clone, C: AsRef<[T]>>(candidates: &[C]) -> Option<Vec<Assigned<T>>> {
     let mut taken = HashSet::with_capacity(candidates.len());
-    let only = |list: &C| {
+    let mut assigned = Vec::with_capacity(candidates.len());
+    for list in candidates {
         let list = list.as_ref();
-        let Some(first) = list.first() else { return Some(Assigned::Nothing) };
-        let is_only = list.iter().all(|other| other == first) && taken.insert(first.clone());
-        is_only.then(|| Assigned::One(first.clone()))
-    };
-    candidates.iter().map(only).collect()
+        let Some(first) = list.first() else {
+            assigned.push(Assigned::Nothing);
+            continue;
+        };
+        if list.iter().any(|other| other != first) || !taken.insert(first.clone()) {
+            return None;
+        }
+        assigned.push(Assigned::One(first.clone()));
+    }
+    Some(assigned)
 }
 
 #[cfg(test)]

@@ -306,9 +306,60 @@ impl Layout {
     }
 }
 
+/// Values that were met lately. Rows of a list repeat many: a time, a user, a switch with its lock.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    /// By their hashes; another value of the same place takes it over. Empty until there is a value.
+    values: Vec<Json>,
+    hashes: RandomState,
+}
+
+impl Recent {
+    /// Number of values that are kept.
+    const KEPT: usize = 1024;
+    /// Largest list or object that is looked at: larger ones are rarely the same.
+    const LARGEST: usize = 8;
+    /// Longest text that takes no memory beside the value itself.
+    const INLINE: usize = 23;
+
+    /// Returns false for what may equal a value that is written in another way: `-0.0` is `0.0`.
+    fn is_exact(value: &Json) -> bool {
+        match value.view() {
+            View::Number(number) => !number.is_f64(),
+            View::List(items) => items.iter().all(Self::is_exact),
+            View::Object(object) => object.values().all(Self::is_exact),
+            View::Null | View::Bool(_) | View::Text(_) => true,
+        }
+    }
+
+    /// Puts an equal value in place of one, if it takes memory of its own and was met lately.
+    pub(super) fn share(&mut self, value: &mut Json) {
+        let is_worth = match value.view() {
+            View::Text(text) => text.len() > Self::INLINE,
+            View::List(items) => items.len() <= Self::LARGEST && items.iter().all(Self::is_exact),
+            View::Object(object) => object.len() <= Self::LARGEST && object.values().all(Self::is_exact),
+            View::Null | View::Bool(_) | View::Number(_) => false,
+        };
+        if !is_worth {
+            return;
+        }
+        if self.values.is_empty() {
+            self.values = vec![Json::NULL; Self::KEPT];
+        }
+        let place = usize::try_from(self.hashes.hash_one(&*value)).unwrap_or(usize::MAX) % Self::KEPT;
+        let known = &mut self.values[place];
+        if known == value {
+            *value = known.clone();
+        } else {
+            *known = value.clone();
+        }
+    }
+}
+
 /// Lists of keys that objects have in common.
 #[derive(Debug, Default)]
 pub struct KeyPool {
+    recent: Recent,
     /// By the hashes of the keys.
     lists: HashMap<u64, SmallVec<[Arc<Keys>; 1]>, RandomState>,
     names: HashSet<Arc<str>, RandomState>,
@@ -317,6 +368,12 @@ pub struct KeyPool {
 impl KeyPool {
     /// Returns a value whose objects share their keys with others that were made of the same pool.
     pub fn json(&mut self, value: Value) -> Json {
+        let mut json = self.fresh(value);
+        self.recent.share(&mut json);
+        json
+    }
+
+    fn fresh(&mut self, value: Value) -> Json {
         Json(match value {
             Value::Null => Repr::Null,
             Value::Bool(truth) => Repr::Bool(truth),
@@ -560,6 +617,24 @@ mod tests {
         let (one, other) = (layout.object([1.into(), "x".into()]), layout.object([Json::NULL, true.into()]));
         assert_eq!((&one, &other), (&json!({"a": 1, "b": "x"}).into(), &json!({"a": null, "b": true}).into()));
         assert_eq!([one, other].into_iter().collect::<Json>(), json!([{"a": 1, "b": "x"}, {"a": null, "b": true}]));
+    }
+
+    #[test]
+    fn a_zero_keeps_its_sign() {
+        let rows = KeyPool::default().json(json!([[0.0], [-0.0], {"a": [0.0]}, {"a": [-0.0]}]));
+        assert_eq!(rows.to_string(), r#"[[0.0],[-0.0],{"a":[0.0]},{"a":[-0.0]}]"#);
+    }
+
+    #[test]
+    fn equal_values_of_rows_are_held_once() {
+        let mut pool = KeyPool::default();
+        let user = |name: &str| json!({"user": {"id": name}, "note": "a text that does not lie in the value itself"});
+        let rows = pool.json(json!([user("a"), user("b"), user("a")]));
+        let note = |at: usize| rows[at]["note"].as_str().map(str::as_ptr);
+        let users = |at: usize| rows[at]["user"].as_object().map(|user| user.values.as_ptr());
+        assert_eq!((note(0), users(0)), (note(2), users(2)));
+        assert_ne!(users(0), users(1));
+        assert_eq!(rows, json!([user("a"), user("b"), user("a")]));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::{FieldPath, Json, Object, SharedMap};
 pub struct LiveFields {
     /// An object, or null.
     row: Json,
-    own: SharedMap<FieldPath, Json>,
+    /// Most objects have none.
+    own: Option<Box<SharedMap<FieldPath, Json>>>,
 }
 
 impl LiveFields {
@@ -19,13 +20,13 @@ impl LiveFields {
 
     /// Returns the fields of a row.
     pub fn of_row(row: Json) -> Self {
-        Self { row, own: SharedMap::new() }
+        Self { row, own: None }
     }
 
     /// Returns the value of a field.
     pub fn get(&self, path: &(impl AsRef<str> + ?Sized)) -> Option<&Json> {
         let path = path.as_ref();
-        self.own.get(path).or_else(|| {
+        self.own.as_ref().and_then(|own| own.get(path)).or_else(|| {
             let object = self.row.as_object()?;
             if FieldPath::is_name(path) {
                 return object.get(path);
@@ -37,7 +38,9 @@ impl LiveFields {
     /// Returns all fields in the order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&FieldPath, &Json)> {
         let of_row = self.row.as_object().into_iter().flat_map(Object::fields);
-        let mut fields: Vec<_> = of_row.filter(|(path, _)| !self.own.contains_key(*path)).chain(&self.own).collect();
+        let own = || self.own.iter().flat_map(|own| own.iter());
+        let is_own = |path: &FieldPath| self.own.as_ref().is_some_and(|own| own.contains_key(path));
+        let mut fields: Vec<_> = of_row.filter(|(path, _)| !is_own(path)).chain(own()).collect();
         // A quoted name may lie elsewhere than the name.
         fields.sort_by_key(|(path, _)| *path);
         fields.into_iter()
@@ -50,12 +53,12 @@ impl LiveFields {
 
     /// Returns true if there is no field.
     pub fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.row.as_object().is_none_or(Object::is_empty)
+        self.own.as_ref().is_none_or(|own| own.is_empty()) && self.row.as_object().is_none_or(Object::is_empty)
     }
 
     /// Sets the value of a field.
     pub fn insert(&mut self, path: FieldPath, value: Json) {
-        self.own.insert(path, value);
+        self.own.get_or_insert_default().insert(path, value);
     }
 }
 
@@ -65,21 +68,17 @@ impl PartialEq for LiveFields {
     }
 }
 
-impl From<SharedMap<FieldPath, Json>> for LiveFields {
-    fn from(own: SharedMap<FieldPath, Json>) -> Self {
-        Self { row: Json::NULL, own }
-    }
-}
-
 impl Extend<(FieldPath, Json)> for LiveFields {
     fn extend<I: IntoIterator<Item = (FieldPath, Json)>>(&mut self, fields: I) {
-        self.own.extend(fields);
+        self.own.get_or_insert_default().extend(fields);
     }
 }
 
 impl FromIterator<(FieldPath, Json)> for LiveFields {
     fn from_iter<I: IntoIterator<Item = (FieldPath, Json)>>(fields: I) -> Self {
-        SharedMap::from_iter(fields).into()
+        let mut all = Self::new();
+        all.extend(fields);
+        all
     }
 }
 

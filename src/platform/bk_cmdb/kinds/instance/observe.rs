@@ -75,17 +75,18 @@ pub(super) fn model(
         Ok((definition.clone(), picks, rows))
     });
     match known {
-        Ok((definition, picks, rows)) => {
-            let mut documents: Vec<&Desired> = picks.iter().map(|(desired, _)| *desired).collect();
+        Ok((definition, of_documents, rows)) => {
+            let mut documents: Vec<&Desired> = of_documents.iter().map(|(desired, _)| *desired).collect();
             let parents = parent::find(model, business, &mut documents, all, observation, facts);
             // Some documents may have been left out, but the others lie in the same order.
-            let mut picks = picks.iter();
+            let mut picks = of_documents.iter();
             let candidates = documents.iter().map(|desired| {
                 let picks = picks.find(|(other, _)| std::ptr::eq(*other, *desired)).map(|(_, picks)| picks);
                 let found = picks.into_iter().flatten().flat_map(|pick| rows.find(pick));
                 found.filter(|id| parents.fit(desired, rows.row(*id))).collect::<Ids>()
             });
             let assigned = identity::assign(&candidates.collect::<Vec<_>>());
+            drop(of_documents);
             let group = Group {
                 model,
                 business,
@@ -173,8 +174,8 @@ fn assign(
                         let holds = holds.get(id).cloned().unwrap_or_default();
                         let mut live = Live { key_conflicts, holds, ..live(desired, row) };
                         if desired.ensure == Ensure::Absent && is_layer(&row[PARENT]) {
-                            live.undeletable =
-                                layer::undeletable(desired, below.as_ref().ok().and_then(|all| all.get(id)));
+                            let below = below.as_ref().ok().and_then(|all| all.get(id));
+                            live.undeletable = layer::undeletable(desired, below).map(Box::new);
                         }
                         let keys = taken.as_ref().ok().and_then(|(_, conflicts)| conflicts.fields.get(id));
                         for (field, value) in keys.into_iter().flatten() {

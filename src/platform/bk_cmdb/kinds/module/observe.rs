@@ -102,7 +102,7 @@ pub(super) fn business(
             Assigned::One(id) => {
                 let mut found = live(desired, rows[id]);
                 let undeletable = || removal::undeletable(rows[id], &hosts).or_else(|| of_set_template(set, &sets));
-                found.undeletable = if desired.ensure == Ensure::Absent { undeletable() } else { None };
+                found.undeletable = if desired.ensure == Ensure::Absent { undeletable().map(Box::new) } else { None };
                 if let Some(name) = wanted_name(desired) {
                     let holders = named(set, name).into_iter().filter(|holder| holder != id);
                     found.key_conflicts = holders

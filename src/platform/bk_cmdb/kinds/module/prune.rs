@@ -40,7 +40,7 @@ fn search(
     let going = rows.iter().filter_map(|row| row["bk_module_id"].as_i64()).collect();
     let hosts = removal::hosts(business, &going, observation, facts)?;
     for row in rows {
-        let undeletable = removal::undeletable(row, &hosts);
+        let undeletable = removal::undeletable(row, &hosts).map(Box::new);
         observation.surplus.push(pruned(scope, NAME, Live { undeletable, ..live(scope, row) }));
     }
     Ok(())

@@ -124,7 +124,7 @@ pub(super) fn business(
                 let row = rows[id];
                 let mut live = live(business, row);
                 if let Some(below) = below.get(id) {
-                    live.undeletable = below.undeletable(row);
+                    live.undeletable = below.undeletable(row).map(Box::new);
                     live.holds = below.holds(desired, row, all);
                 }
                 live.key_conflicts = key_conflicts(desired, &row[PARENT], Some(*id), &found);

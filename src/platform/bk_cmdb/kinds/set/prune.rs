@@ -36,7 +36,7 @@ fn search(
     let below = below::of_going(business, &going, observation, facts)?;
     for row in rows {
         let Some(below) = row["bk_set_id"].as_i64().and_then(|id| below.get(&id)) else { continue };
-        let (undeletable, holds) = (below.undeletable(row), below.holds(scope, row, all));
+        let (undeletable, holds) = (below.undeletable(row).map(Box::new), below.holds(scope, row, all));
         observation.surplus.push(pruned(scope, NAME, Live { holds, undeletable, ..live(business, row) }));
     }
     Ok(())
