@@ -17,11 +17,13 @@ use reconcile::{
         impact::impact,
         observe::{note, observe},
     },
+    journal::{Record, RunOrigin, Store as _, memory::Memory, target_record},
     manifest::{self, Search, Targets, Variables},
     model::{Action, Desired, Outcome},
-    plan::{Plan, plan},
+    plan::{Plan, file::Setup, plan},
     platform::{self, bk_cmdb::BkCmdb, roma_connect::RomaConnect},
     provider::{Endpoint, Platform},
+    run::{self, Recording, RunError, Surroundings, Work},
     source::Sources,
     transport::{self, Transport},
 };
@@ -170,4 +172,47 @@ fn settings_are_told_apart_and_lie_in_sections_that_there_are() {
             assert!(twin.clone().all(|setting_spec| setting_spec.path == spec.path), "{told}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_panic_in_the_middle_of_a_run_leaves_a_run_to_resume() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (address, _notes) = toy::serve().await;
+    std::fs::write(directory.path().join("key"), "s3cret\n").expect("written");
+    let target = format!(
+        "targets:\n  toys: {{platform: toy, endpoint: {address}, mode: locked, auth: {{key: {{file: key}}}}}}\n"
+    );
+    let (config, _) = configure(directory.path(), &target);
+    let manifest = "apiVersion: toy/v1\nkind: Note\nmetadata: {name: milk}\nspec: {text: buy it}\n";
+    std::fs::write(directory.path().join("notes.yaml"), manifest).expect("written");
+    let desired = declare(directory.path(), &config);
+    let connections = connect(&config);
+    let readers: Vec<_> = connections.iter().map(Connection::reader).collect();
+    let writers: Vec<_> = connections.iter().map(Connection::writer).collect();
+    let states = observe(&readers, &desired).await;
+    let plan = plan(&states);
+    let memory = Memory::default();
+    let surroundings = Surroundings {
+        recording: Recording::In(Arc::new(memory.clone())),
+        ..Surroundings::unrecorded(RunOrigin::here("apply", &[]))
+    };
+    let setup = Setup { target: "toys".into(), platform: "toy".into(), settings: BTreeMap::new() };
+    let targets = vec![target_record(&setup)];
+    let claim = run::claim(&surroundings, targets.clone(), &|_| {}).await.expect("nobody else is there");
+    let work = Work { plan: &plan, document: b"{}", manifests: &[], excesses: &[], acknowledged: false, file: None };
+    let options = apply::Options {
+        log: &reconcile::engine::run_log::Unrecorded,
+        verify: true,
+        fresh_until: Instant::now() + apply::TRUST,
+        settled: Vec::new(),
+        listener: &|event| assert!(!matches!(event, apply::Event::Finished(..)), "a mistake of ours"),
+        stop: tokio_util::sync::CancellationToken::new(),
+    };
+    let error = run::carry_out(&surroundings, claim, &work, (&states, &writers), options).await.expect_err("it panics");
+    let message = error.to_string();
+    assert!(message.contains("a mistake of ours") && message.contains("`reconcile resume`"), "{message}");
+    let error = run::claim(&surroundings, targets, &|_| {}).await.err().expect("the run is unfinished");
+    assert!(matches!(error, RunError::Unfinished(_)), "{error}");
+    let journal = memory.journal(&memory.runs().expect("runs")[0]).expect("a journal");
+    assert!(journal.entries.iter().any(|entry| matches!(entry.record, Record::Intent(_))), "{journal:?}");
 }
