@@ -259,6 +259,7 @@ mod tests {
         let mut writer = Writer::over(Box::new(Full(tempfile::tempfile().expect("a file"), 1000)), clock());
         writer.append(vec![outcome("A/a")]).and_then(|()| writer.sync()).expect("it fits");
         assert!(writer.append((0..20).map(|_| outcome("A/a")).collect()).is_err());
+        writer.append(vec![]).expect("nothing takes no room");
         assert!(writer.sync().is_err(), "nothing is known of a disk that fails to sync");
         assert!(writer.append(vec![]).is_err());
     }

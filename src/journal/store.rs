@@ -98,6 +98,8 @@ pub struct Writer {
     storage: Box<dyn Storage>,
     chain: Chain,
     clock: std::sync::Arc<Clock>,
+    /// Records were added since the last sync.
+    is_unsynced: bool,
     /// Why nothing can be added any more.
     broken: Option<String>,
 }
@@ -120,18 +122,18 @@ impl Writer {
         let mut chain = Chain::default();
         let lines = lines(&mut chain, records, &*clock)?;
         let storage = store.create(run, plan, lines.as_bytes())?;
-        Ok(Self { storage, chain, clock, broken: None })
+        Ok(Self { storage, chain, clock, is_unsynced: false, broken: None })
     }
 
     /// Opens the journal of an unfinished run that was read before.
     pub fn reopen(store: &dyn Store, run: &str, journal: &Journal, clock: std::sync::Arc<Clock>) -> io::Result<Self> {
         let storage = store.reopen(run, journal)?;
-        Ok(Self { storage, chain: journal.chain.clone(), clock, broken: None })
+        Ok(Self { storage, chain: journal.chain.clone(), clock, is_unsynced: false, broken: None })
     }
 
     /// Returns a writer over an empty journal.
     pub fn over(storage: Box<dyn Storage>, clock: std::sync::Arc<Clock>) -> Self {
-        Self { storage, chain: Chain::default(), clock, broken: None }
+        Self { storage, chain: Chain::default(), clock, is_unsynced: false, broken: None }
     }
 
     /// Adds records in one write. They are on the disk once [`Self::sync`] returns.
@@ -141,13 +143,18 @@ impl Writer {
         let lines = lines(&mut chain, records, &*self.clock)?;
         self.storage.append(lines.as_bytes())?;
         self.chain = chain;
+        self.is_unsynced = true;
         Ok(())
     }
 
     /// Brings the records to the disk. After a failure nothing is known about what is there: no more can be added.
     pub fn sync(&mut self) -> io::Result<()> {
         self.check()?;
-        self.storage.sync().inspect_err(|error| self.broken = Some(error.to_string()))
+        if self.is_unsynced {
+            self.storage.sync().inspect_err(|error| self.broken = Some(error.to_string()))?;
+            self.is_unsynced = false;
+        }
+        Ok(())
     }
 
     fn check(&self) -> io::Result<()> {
