@@ -171,10 +171,13 @@ fn update(
             None => field.clone(),
         })
         .collect();
-    let Reversal { desired: reversed, left } = kind.reversal(desired, live, &changes, &state.facts);
+    let Reversal { desired: reversed, is_needed, left } = kind.reversal(desired, live, &changes, &state.facts);
     left.iter().for_each(|(path, why)| documents.leave(desired, Some(path), why));
+    if !is_needed {
+        return;
+    }
     match kind.compare(&reversed, Some(live), &state.facts) {
-        Ok(changes) if changes.is_empty() => {}
+        // Some of what differs is known only when it is read for this document.
         Ok(_) => documents.push(reversed, made),
         Err(problems) => {
             let why = problems.first().map(|problem| problem.message.clone()).unwrap_or_default();

@@ -13,6 +13,8 @@ use crate::{
 pub struct Reversal {
     /// The document: it declares the fields that are put back.
     pub desired: Desired,
+    /// True if it puts anything back.
+    pub is_needed: bool,
     /// The fields that are left as they are, each with the reason.
     pub left: Vec<(FieldPath, String)>,
 }
@@ -22,7 +24,7 @@ impl Reversal {
     pub fn none(desired: &Desired) -> Self {
         let policies = Policies::default();
         let desired = Desired { ensure: Ensure::Existing, fields: Fields::new(), policies, ..desired.clone() };
-        Self { desired, left: Vec::new() }
+        Self { desired, is_needed: false, left: Vec::new() }
     }
 
     /// Notes that a field is left, because it has another value than the run wrote.
@@ -30,6 +32,21 @@ impl Reversal {
         let shown = now.map_or_else(|| "gone".to_owned(), Value::to_string);
         self.left.push((change.path.clone(), format!("it was changed since: it is {shown}")));
     }
+}
+
+/// Returns the id to declare again for a field that holds one, compared as it is stored: what documents call it by is
+/// known to no comparison. `None` where nothing is to be put back.
+pub fn id(reversal: &mut Reversal, change: &FieldChange, now: &Value) -> Option<Value> {
+    let before = change.from.clone().unwrap_or_default();
+    if *now == before {
+        return None;
+    }
+    if change.to.as_ref() != Some(now) {
+        reversal.leave_overtaken(change, Some(now));
+        return None;
+    }
+    reversal.is_needed = true;
+    Some(before)
 }
 
 /// Returns the reversal of fields that are compared one by one, each by its path.
@@ -67,7 +84,10 @@ pub fn fields<'c, K: Kind + ?Sized>(
             continue;
         }
         match differs(&change.from) {
-            Ok(_) => drop(reversal.desired.fields.insert(change.path.clone(), declared(&change.from))),
+            Ok(_) => {
+                reversal.desired.fields.insert(change.path.clone(), declared(&change.from));
+                reversal.is_needed = true;
+            }
             Err(why) => reversal.left.push((change.path.clone(), format!("it cannot be put back: {why}"))),
         }
     }

@@ -57,7 +57,12 @@ spec: {business: demo, set: spare, ensure: absent}
 apiVersion: bk-cmdb/v1
 kind: Module
 metadata: {name: web}
-spec: {business: demo, set: public, module: web, fields: {bk_module_name: front, operator: [erin]}}
+spec: {business: demo, set: public, module: web, serviceCategory: Web, fields: {bk_module_name: front, operator: [erin]}}
+---
+apiVersion: bk-cmdb/v1
+kind: ServiceTemplate
+metadata: {name: nginx}
+spec: {business: demo, template: nginx, fields: {category: Web}}
 ---
 apiVersion: bk-cmdb/v1
 kind: Module
@@ -118,6 +123,9 @@ fn site() -> Site {
     let spare = json!({"bk_set_id": 12, "bk_set_name": "spare", "bk_biz_id": 3, "bk_parent_id": 3, "bk_capacity": 5,
         "bk_set_env": "1", "description": "for the night"});
     state["bk-cmdb"]["sets"].as_array_mut().expect("a list").push(spare);
+    let web = json!({"id": 3, "name": "Web", "bk_biz_id": 0, "bk_parent_id": 1, "bk_root_id": 1, "is_built_in": true});
+    state["bk-cmdb"]["service_categories"].as_array_mut().expect("a list").push(web);
+    state["bk-cmdb"]["modules"][0]["service_category_id"] = json!(2);
     let rows = json!([row(1, "80"), row(2, "443")]);
     state["bk-cmdb"]["process_templates"][0]["property"]["bind_info"]["value"] = rows;
     let mut helper = state["bk-cmdb"]["process_templates"][0].clone();
@@ -202,6 +210,7 @@ fn essence(site: &Site) -> Value {
         "associations": pick("/bk-cmdb/instance_associations"),
         "sets": pick("/bk-cmdb/sets"),
         "modules": pick("/bk-cmdb/modules"),
+        "templates": pick("/bk-cmdb/service_templates"),
         "processes": pick("/bk-cmdb/process_templates"),
         "apps": pick("/roma-connect/apps"),
     });
@@ -248,7 +257,7 @@ fn all_kinds_come_back() {
         }
     }
     let now = essence(&site);
-    for part in ["switches", "associations", "sets", "modules", "processes", "apps"] {
+    for part in ["switches", "associations", "sets", "modules", "templates", "processes", "apps"] {
         assert_eq!(now[part], expected[part], "{part}");
     }
 }

@@ -279,16 +279,10 @@ impl Kind for Module {
         ["serviceTemplate", "serviceCategory"].iter().for_each(|key| drop(base.locator.remove(*key)));
         let mut reversal = reversal::fields(self, &base, live, others, facts);
         for change in category {
-            let (now, before) = (live.field(CATEGORY).to_value(), change.from.clone().unwrap_or_default());
-            if now == before {
-                continue;
+            if let Some(before) = reversal::id(&mut reversal, change, &live.field(CATEGORY).to_value()) {
+                let before = Located::new(before, change.because.clone());
+                reversal.desired.locator.insert("serviceCategory".into(), before);
             }
-            if change.to.as_ref() != Some(&now) {
-                reversal.leave_overtaken(change, Some(&now));
-                continue;
-            }
-            let before = Located::new(before, change.because.clone());
-            reversal.desired.locator.insert("serviceCategory".into(), before);
         }
         reversal
     }

@@ -22,7 +22,7 @@ use crate::{
         ObservedState, Refusal, Request,
     },
     platform::bk_cmdb::{codes, lookup::Businesses},
-    provider::{Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
+    provider::{Envelope, Facts, Impact, Kind, Observation, Planned, Reversal, ScopeKey, Step, UniqueKeys, reversal},
     source::Located,
     yaml::{self, Content, Node, Section},
 };
@@ -196,6 +196,20 @@ impl Kind for ServiceTemplate {
 
     fn essentials(&self) -> &'static [&'static str] {
         &[NAME, CATEGORY]
+    }
+
+    /// A category is declared by its id.
+    fn reversal(&self, desired: &Desired, live: &Live, changes: &[FieldChange], facts: &Facts) -> Reversal {
+        let (category, others): (Vec<&FieldChange>, Vec<&FieldChange>) =
+            changes.iter().partition(|change| change.path == CATEGORY);
+        let mut reversal = reversal::fields(self, desired, live, others, facts);
+        for change in category {
+            if let Some(before) = reversal::id(&mut reversal, change, &live.field(CATEGORY).to_value()) {
+                let before = Located::new(before, change.because.clone());
+                reversal.desired.fields.insert(change.path.clone(), before);
+            }
+        }
+        reversal
     }
 
     fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {

@@ -53,6 +53,7 @@ pub(super) fn reversal(
     }
     if list.is_changed {
         list.declare(&mut reversal.desired.fields, &desired.origin);
+        reversal.is_needed = true;
     }
     reversal
 }

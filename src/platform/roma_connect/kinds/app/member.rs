@@ -204,6 +204,7 @@ pub(super) fn reversal(desired: &Desired, live: &Live, changes: &[FieldChange]) 
             }
             None => drop(reversal.desired.fields.remove(&change.path)),
         }
+        reversal.is_needed = true;
     }
     reversal
 }
