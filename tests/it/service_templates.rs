@@ -125,7 +125,7 @@ fn a_template_goes_behind_what_rests_on_it() {
         document("Module", "c", "ensure: absent, business: demo, set: public, module: cache"),
         document("ProcessTemplate", "p", "ensure: absent, business: demo, serviceTemplate: nginx, process: nginx"),
     ];
-    let refused = site(&state, &[absent.clone()]).run(&["plan"]);
+    let refused = site(&state, std::slice::from_ref(&absent)).run(&["plan"]);
     assert_eq!(refused.code, Some(1), "{refused}");
     for text in ["P141", "module `web` #31", "module `cache` #32", "process template `nginx` #50"] {
         assert!(refused.stderr.contains(text), "`{text}` is not told\n{refused}");
