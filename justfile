@@ -47,7 +47,7 @@ plans:
 # Rehearsals in full: many schedules, a kill at each moment, each planted mistake (test builds alone have those).
 rehearsals:
     RECONCILE_SEEDS=10000 RECONCILE_KILL_STEP=1 cargo test --release --locked --test it rehearse -- --nocapture
-    RECONCILE_PLANTED_SEEDS=1000 cargo test --locked --test it rehearse::each_planted -- --nocapture
+    RECONCILE_PLANTED_STEP=1 cargo test --locked --test it rehearse::each_planted -- --nocapture
 
 # The program against the floor, the same work with the fewest calls: by hand, on a machine that does nothing else.
 bench *flags:

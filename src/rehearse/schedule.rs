@@ -43,11 +43,13 @@ pub enum FaultKind {
     Outage,
     /// A write is accepted and not carried out.
     Dropped,
+    /// The platform refuses a write with a code of its own.
+    Refusal,
 }
 
 impl FaultKind {
     /// All sorts.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LostBefore,
         Self::LostAfter,
         Self::Slow,
@@ -59,6 +61,7 @@ impl FaultKind {
         Self::SecondWriter,
         Self::Outage,
         Self::Dropped,
+        Self::Refusal,
     ];
 
     /// Returns its name in reports.
@@ -75,6 +78,7 @@ impl FaultKind {
             Self::SecondWriter => "second writer",
             Self::Outage => "outage",
             Self::Dropped => "dropped write",
+            Self::Refusal => "refused write",
         }
     }
 }
@@ -215,6 +219,10 @@ impl Schedule {
                 vec![Fault::RateLimit { retry_after, inside: random.bool() }]
             }
             FaultKind::SecondWriter => Vec::new(),
+            FaultKind::Refusal => {
+                // No code of a platform: what is unknown is a refusal for good.
+                vec![Fault::Code { code: json!(14_999), message: "refused by the rehearsal".to_owned() }]
+            }
             FaultKind::Dropped => vec![Fault::Misbehaviour(Misbehaviour::Drop)],
             FaultKind::Outage => {
                 self.outage = now + Duration::from_secs(random.u64(1..90));

@@ -419,10 +419,11 @@ impl Service for Way {
             let process = world.process();
             let mut strike = world.schedule().strike(world.elapsed());
             // Nobody looks behind an answer that shows what was stored.
-            if strike.kind == Some(FaultKind::Dropped)
-                && (!record.write || world.sandboxes[number].shows_writes(&request))
-            {
-                strike = Strike::default();
+            let is_shown = world.sandboxes[number].shows_writes(&request);
+            match strike.kind {
+                Some(FaultKind::Dropped) if !record.write || is_shown => strike = Strike::default(),
+                Some(FaultKind::Refusal) if !record.write => strike = Strike::default(),
+                _ => {}
             }
             let id = {
                 let mut events = world.events();

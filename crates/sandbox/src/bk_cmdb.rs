@@ -285,8 +285,8 @@ impl Platform for Simulator {
     }
 
     fn cell(&self, name: &str, since: &Value) -> Option<Value> {
-        match cells::known(&self.read(), name) {
-            Some(value) => value,
+        match cells::InstanceCell::named(name) {
+            Some(cell) => cell.value(&self.read()),
             None => self.cells(since).remove(name),
         }
     }

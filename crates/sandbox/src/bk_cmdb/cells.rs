@@ -64,16 +64,25 @@ pub(super) fn cells(world: &World, since: &Value) -> Cells {
     cells
 }
 
-/// Returns a cell of an instance that has an id for a name, and `None` for all other cells.
-pub(super) fn known(world: &World, name: &str) -> Option<Option<Value>> {
-    let mut parts = name.split('/');
-    let (Some("instances"), Some(model), Some(id), Some(field), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    let row = world.tables.instances.get(model)?.get(id.parse().ok()?);
-    Some(row.and_then(|row| row.get(field).cloned()))
+/// A cell of an instance that has an id for a name.
+pub(super) struct InstanceCell<'n> {
+    model: &'n str,
+    id: i64,
+    field: &'n str,
+}
+
+impl<'n> InstanceCell<'n> {
+    /// Reads the name of a cell; `None` for all other cells.
+    pub(super) fn named(name: &'n str) -> Option<Self> {
+        let mut parts = name.strip_prefix("instances/")?.splitn(3, '/');
+        let (model, id, field) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self { model, id: id.parse().ok()?, field })
+    }
+
+    /// Returns its value.
+    pub(super) fn value(&self, world: &World) -> Option<Value> {
+        world.tables.instances.get(self.model)?.get(self.id)?.get(self.field).cloned()
+    }
 }
 
 fn add(cells: &mut Cells, row_name: &str, key: &str, row: &Value) {
