@@ -27,10 +27,10 @@ fn worst(endings: &[Ending]) -> Vec<(&'static str, &Ending)> {
         Some(half.done.len().min(half.open) as u128)
     };
     let all: [(&str, Option<(u128, &Ending)>); 4] = [
-        ("most calls", most(&|ending| Some(u128::from(ending.writes)))),
-        ("most requests", most(&|ending| Some(u128::from(ending.requests)))),
-        ("longest", most(&|ending| Some(ending.took.as_nanos()))),
-        ("most half done", most(&half)),
+        ("by calls", most(&|ending| Some(u128::from(ending.writes)))),
+        ("by requests", most(&|ending| Some(u128::from(ending.requests)))),
+        ("by time", most(&|ending| Some(ending.took.as_nanos()))),
+        ("by half done", most(&half)),
     ];
     all.into_iter().filter_map(|(name, found)| Some((name, found?.1))).collect()
 }
@@ -164,7 +164,7 @@ pub(in crate::cli) fn json(rehearsal: &Rehearsal, endings: &[Ending], is_replay:
     let bad = endings.iter().filter(|ending| !ending.is_good());
     let worst: Vec<Value> = worst(endings)
         .into_iter()
-        .map(|(name, ending)| json!({"by": name.replace(' ', "_"), "schedule": schedule(ending, is_replay)}))
+        .map(|(name, ending)| json!({"by": name.trim_start_matches("by ").replace(' ', "_"), "schedule": schedule(ending, is_replay)}))
         .collect();
     let faults: serde_json::Map<String, Value> =
         strikes(endings).into_iter().map(|(kind, count)| (kind.name().replace(' ', "_"), json!(count))).collect();
