@@ -10,13 +10,12 @@ use crate::{
     diagnostic::Diagnostic,
     source::{FileId, Origin},
     yaml::{
-        Content, Document, Node, Scalar, mapping, report, slip,
+        Content, Document, Node, Scalar, mapping,
+        report::{self, DEPTH},
+        slip,
         tag::{self, Refused},
     },
 };
-
-/// How deep lists and mappings may nest. Nobody writes this, and every reader of the tree is recursive.
-const DEPTH: usize = 100;
 
 /// How many nodes aliases and merges may add to a text, plus one for each of its bytes.
 const EXPANSION: usize = 100_000;
@@ -186,8 +185,7 @@ impl<'s> Loader<'s, '_> {
     }
 
     fn too_deep(&mut self, range: Range<usize>) -> Abandoned {
-        let message = format!("lists and mappings are nested more than {DEPTH} deep");
-        self.error(Diagnostic::error("Y005", message, &self.at(range)));
+        self.error(report::too_deep(&self.at(range)));
         Abandoned
     }
 

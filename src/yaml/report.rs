@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// How deep lists and mappings may nest. Nobody writes this, and every reader of the tree is recursive.
+pub(super) const DEPTH: usize = 100;
+
 /// Returns the message about an error of syntax in a text that was parsed from a byte on.
 pub(super) fn syntax(error: &ScanError, from: usize, file: FileId, text: &str) -> Diagnostic {
     let start = (from + error.marker().byte_offset().unwrap_or_default()).min(text.len());
@@ -19,11 +22,20 @@ pub(super) fn syntax(error: &ScanError, from: usize, file: FileId, text: &str) -
     }
     let (before, rest) = text.split_at_checked(start).unwrap_or((text, ""));
     let length = rest.chars().next().filter(|next| !matches!(next, '\n' | '\r')).map_or(0, char::len_utf8);
-    let diagnostic = Diagnostic::error("Y001", error.info(), &Origin::new(file, before.len()..before.len() + length));
+    let origin = Origin::new(file, before.len()..before.len() + length);
+    if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
+        return too_deep(&origin);
+    }
+    let diagnostic = Diagnostic::error("Y001", error.info(), &origin);
     match hint(error.kind(), before, rest) {
         Some(hint) => diagnostic.hint(hint),
         None => diagnostic,
     }
+}
+
+/// Returns the message about lists and mappings that are nested too deeply.
+pub(super) fn too_deep(origin: &Origin) -> Diagnostic {
+    Diagnostic::error("Y005", format!("lists and mappings are nested more than {DEPTH} deep"), origin)
 }
 
 /// Says what is most likely meant, for the mistakes that people make most.

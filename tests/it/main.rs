@@ -60,6 +60,7 @@ mod snapshot_moved;
 mod snapshot_property;
 mod state_files;
 mod strangers;
+mod surroundings;
 mod terminal;
 mod tidy;
 mod toy;

@@ -226,7 +226,7 @@ fn bombs_are_refused() {
     "#);
     insta::assert_snapshot!(show(&("[".repeat(10_000) + "\n---\nok: 1\n")), @r#"
     a.yaml:3:1 {"ok":1}
-    Y001 recursion limit exceeded | a.yaml:1:101 "["
+    Y005 lists and mappings are nested more than 100 deep | a.yaml:1:101 "["
     "#);
     let nested = format!("a: &a {}{}\nb: {}*a{}\n", "[".repeat(60), "]".repeat(60), "[".repeat(60), "]".repeat(60));
     insta::assert_snapshot!(show(&nested), @r#"Y005 lists and mappings are nested more than 100 deep | a.yaml:2:64 "*a""#);
