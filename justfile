@@ -67,5 +67,9 @@ performance:
 bench-sandbox:
     cargo bench --locked
 
+# `kill -9` at 300 moments of an apply, with the resume behind it.
+killed seeds="300":
+    KILLED_SEEDS={{seeds}} cargo test --release --locked --test it killed
+
 deny:
     cargo deny check

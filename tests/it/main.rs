@@ -21,6 +21,7 @@ mod history;
 mod impact;
 mod inputs;
 mod journal;
+mod killed;
 mod language;
 mod layers;
 mod life_cycle;
