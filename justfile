@@ -71,5 +71,9 @@ bench-sandbox:
 killed seeds="300":
     KILLED_SEEDS={{seeds}} cargo test --release --locked --test it killed
 
+# The readers of what others wrote, with so many inputs each: `just fuzz`, `just fuzz 50000000 yaml plan`.
+fuzz runs="1000000" *targets:
+    fuzz/run.sh --runs {{runs}} {{targets}}
+
 deny:
     cargo deny check

@@ -57,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rehearse", &["run", "engine", "journal", "plan", "provider", "snapshot", "transport", "model", "clock"]),
     ("web", &["agent", "config", "model"]),
     ("main", &["cli"]),
+    ("fuzzed", &[]),
     ("lib", &[]),
 ];
 

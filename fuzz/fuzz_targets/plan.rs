@@ -1,0 +1,20 @@
+//! The reader of saved plans: any JSON with a fitting digest is a plan, or is refused.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use reconcile_fuzz::{
+    plan::file::{add_digest, read},
+    platform,
+    source::Sources,
+};
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let _ = read(text, platform::ALL, &mut Sources::default());
+    // What the digest keeps out is tried, too: whoever can write the file can compute it.
+    let Ok(mut document) = serde_json::from_str::<serde_json::Value>(text) else { return };
+    if document.is_object() {
+        add_digest(&mut document);
+        let _ = read(&document.to_string(), platform::ALL, &mut Sources::default());
+    }
+});
