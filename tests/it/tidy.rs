@@ -500,3 +500,32 @@ fn nothing_of_a_machine_is_in_the_repository() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn the_fuzz_targets_have_the_crates_of_the_modules_that_they_build() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it can be read");
+    let names = |manifest: &str| -> BTreeSet<String> {
+        let (_, rest) = manifest.split_once("\n[dependencies]\n").expect("it has dependencies");
+        let lines = rest.lines().take_while(|line| !line.starts_with('[')).filter(|line| !line.starts_with('#'));
+        let name = |line: &str| Some(line.split(['=', '.', ' ']).next()?.replace('-', "_"));
+        lines.filter_map(name).filter(|name| !name.is_empty()).collect()
+    };
+    let (own, theirs) = (names(&read("Cargo.toml")), names(&read("fuzz/Cargo.toml")));
+    let modules = read("src/fuzzed.rs");
+    let built: Vec<Source> = sources("src")
+        .into_iter()
+        .filter(|source| !source.is_test())
+        .filter(|source| {
+            modules.contains(&format!("pub mod {};", source.module().split('/').next().unwrap_or_default()))
+        })
+        .collect();
+    assert!(built.len() > 50, "{} files", built.len());
+    let mut missing = BTreeSet::new();
+    for name in own.difference(&theirs) {
+        let used = Regex::new(&format!(r"\b{name}::")).expect("the expression is right");
+        if built.iter().any(|source| used.is_match(&source.code())) {
+            missing.insert(name);
+        }
+    }
+    assert!(missing.is_empty(), "fuzz/Cargo.toml lacks {missing:?}");
+}
