@@ -312,6 +312,8 @@ pub(super) struct Recent {
     /// By their hashes; another value of the same place takes it over. Empty until there is a value.
     values: Vec<Json>,
     hashes: RandomState,
+    /// True if nothing is kept: there is too little to share.
+    is_off: bool,
 }
 
 impl Recent {
@@ -334,6 +336,9 @@ impl Recent {
 
     /// Puts an equal value in place of one, if it takes memory of its own and was met lately.
     pub(super) fn share(&mut self, value: &mut Json) {
+        if self.is_off {
+            return;
+        }
         let is_worth = match value.view() {
             View::Text(text) => text.len() > Self::INLINE,
             View::List(items) => items.len() <= Self::LARGEST && items.iter().all(Self::is_exact),
@@ -415,7 +420,17 @@ impl KeyPool {
 
 impl From<Value> for Json {
     fn from(value: Value) -> Self {
-        KeyPool::default().json(value)
+        match value {
+            Value::Null => Self::NULL,
+            Value::Bool(truth) => Self(Repr::Bool(truth)),
+            Value::Number(number) => Self(Repr::Number(number)),
+            Value::String(text) => Self(Repr::Text(SmolStr::new(text))),
+            // One value has little to share, and what was met lately takes memory of its own.
+            Value::Array(_) | Value::Object(_) => {
+                let recent = Recent { is_off: true, ..Recent::default() };
+                KeyPool { recent, ..KeyPool::default() }.fresh(value)
+            }
+        }
     }
 }
 
