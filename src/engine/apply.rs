@@ -512,6 +512,13 @@ impl<'a> Run<'a> {
     }
 
     fn finish(&mut self, id: &ResourceId, outcome: Outcome, took: Duration) {
+        let outcome = match outcome {
+            // An attempt without an answer may have been under way all the time, and come about behind the refusal.
+            Outcome::Refused(refusal) if self.losses.contains_key(id) => {
+                Outcome::Unknown(format!("{refusal}; an earlier attempt got no answer, and may still be carried out"))
+            }
+            outcome => outcome,
+        };
         if let (Outcome::Dropped(fields), Some(kind)) = (&outcome, self.kind(id)) {
             for (field, why) in fields.iter().filter_map(|field| Some((field, kind.suppressed(field)?))) {
                 tracing::warn!("{id}: {why}: it is not sent again before something else changes");

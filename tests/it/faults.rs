@@ -100,6 +100,20 @@ fn an_update_that_did_not_arrive_is_sent_again_and_a_create_is_not() {
 }
 
 #[test]
+fn a_refusal_behind_a_lost_attempt_leaves_open_what_became_of_that() {
+    let site = Site::with(&state(), &[("one.yaml", MODULE)]);
+    site.faults(&json!([
+        {"operation": "update_module", "nth": 1, "fault": "reset_before"},
+        {"operation": "update_module", "nth": 2, "fault": "code", "code": 1_199_045, "message": "no"},
+    ]));
+    let output = site.run(&["apply", "-y", "-o", "json"]);
+    assert_eq!(output.code, Some(5), "{output}");
+    let outcome = &output.json()["outcomes"][0];
+    assert_eq!(outcome["outcome"], "unknown", "{output}");
+    assert!(output.stdout.contains("may still be carried out"), "{output}");
+}
+
+#[test]
 fn a_write_that_a_limiter_refused_is_sent_again() {
     for (operation, manifest) in each_write() {
         let site = Site::with(&state(), &[("one.yaml", &manifest)]);
