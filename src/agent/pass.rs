@@ -231,7 +231,7 @@ async fn enforce(
         let why = taken.get(&*change.target)?;
         Some((change.id.clone(), Outcome::Unsent(why.clone())))
     });
-    // What another run wrote since the objects were read is not in the plan.
+    // Another run may have written since the objects were read; the plan does not know of that.
     let is_alone = claim.newest() == read.newest.as_deref();
     let fresh_until = if is_alone { read.at + apply::TRUST } else { read.at };
     let run = claim.run().to_owned();

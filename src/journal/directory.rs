@@ -80,7 +80,7 @@ impl Directory {
             if !is_old && at >= beyond {
                 continue;
             }
-            // What cannot be read may be unfinished.
+            // A run whose journal cannot be read may be unfinished.
             if self.is_marked_ended(run) || self.journal(run).is_ok_and(|journal| !journal.is_unfinished()) {
                 self.remove(run)?;
             }

@@ -41,7 +41,7 @@ pub(super) fn truth(rehearsal: &Rehearsal, world: &World, outcomes: &[(ResourceI
         } else {
             continue;
         };
-        // What else was written to, and when, is not known here.
+        // A cell that somebody else edited too does not show what the run wrote to it.
         let own = effect.iter().filter(|(cell, _)| !edits.contains_key(*cell));
         for (cell, (from, to)) in own {
             let expected = if claimed { to } else { from };

@@ -269,7 +269,7 @@ impl World {
             let value = now(&edit.cell);
             if value != edit.to {
                 edit.is_over = true;
-                // What goes as a whole goes with all that is in it, and what left before is only late.
+                // A deleted object takes its edited cells with it, and a request that left before the edit was read is only late.
                 let is_there = value.is_some();
                 if edit.seen.is_some_and(|seen| id > seen) && is_there {
                     lost.push(format!("request #{id} wrote over {}, although the run had read it", edit.cell));

@@ -158,7 +158,7 @@ fn an_apply_ends_early_where_its_target_goes_away_and_finishes_the_others() {
     let count = |name: &str| outcomes.iter().filter(|outcome| outcome["outcome"] == name).count();
     let app = outcomes.iter().find(|outcome| outcome["address"] == "App/orders").expect("an app");
     assert_eq!(app["outcome"], "applied", "{output}");
-    // What had been sent when the target went is unknown, for it was not read back; nothing else is.
+    // Calls that had been sent when the target went are unknown, for they were not read back; no others are.
     let (unsent, unknown) = (count("unsent"), count("unknown"));
     assert!(unsent > 200 && (40..60).contains(&unknown), "{unsent} unsent, {unknown} unknown: {output}");
     assert_eq!(unsent + unknown + 1, outcomes.len(), "{output}");

@@ -26,7 +26,7 @@ struct Listed {
 /// Returns the state that answers the same. What was not listed is not in it.
 pub(super) fn state(listings: &[Listing], settings: &BTreeMap<String, String>) -> Value {
     let mut listed = Listed::default();
-    // What belongs to a business only shows beside what belongs to all.
+    // Attributes of one business are listed together with those that all businesses have.
     let is_special = |listing: &&Listing| {
         listing.operation == "search_object_attribute" && listing.arguments.get("bk_biz_id").is_some()
     };

@@ -1,6 +1,6 @@
 //! Pieces of `spec` that several kinds share.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     model::{Change, Desired, Ensure, FieldPath, Fields, Json, ObservedState, policy::Policies},
     platform::bk_cmdb::{
         attribute::{Definition, plain, text},
-        lookup::{LookupError, Place},
+        lookup::{Businesses, LookupError, Place},
     },
     provider::{Facts, Observation},
     source::{Located, Origin},
@@ -247,6 +247,24 @@ pub(super) fn business_id(place: Option<Place>, desired: &Desired) -> Result<i64
             Err(Some(ObservedState::Impossible(Box::new(nearest(diagnostic, wanted, &names)))))
         }
     }
+}
+
+/// Sorts documents by their businesses, and says of those whose business cannot be found why.
+pub(super) fn by_business<'d>(
+    documents: &[&'d Desired],
+    businesses: &Businesses,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> BTreeMap<i64, Vec<&'d Desired>> {
+    let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
+    for document in documents {
+        let Some(given) = document.locate("business") else { continue };
+        match business_id(businesses.find(given, observation, facts), document) {
+            Ok(id) => by_business.entry(id).or_default().push(document),
+            Err(observed) => observation.know_if(&document.id, observed),
+        }
+    }
+    by_business
 }
 
 /// Adds the names that lie nearest as a hint.

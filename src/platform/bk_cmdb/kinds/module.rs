@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use self::observe::{Declared, Services};
 use super::{
-    decode_common::{self, business_id, fail_all},
+    decode_common::{self, by_business, fail_all},
     impact::{HOSTS, SERVICE_INSTANCES},
     instance::{attribute_changes, displays},
     own, refs, sets, templates,
@@ -115,15 +115,7 @@ impl Kind for Module {
             }
             return observation.step();
         };
-        let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
-        for document in desired {
-            let Some(given) = document.locate("business") else { continue };
-            match business_id(businesses.find(given, &mut observation, facts), document) {
-                Ok(id) => by_business.entry(id).or_default().push(document),
-                Err(observed) => observation.know_if(&document.id, observed),
-            }
-        }
-        for (business, group) in by_business {
+        for (business, group) in by_business(desired, businesses, &mut observation, facts) {
             let definition = own::definition(MODEL, business, &group, &mut observation, facts);
             let declared = declared(business, all, businesses, &mut observation, facts);
             observe::business(business, &group, &declared, facts, &mut observation);

@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
-use super::decode_common::fail_all;
+use super::{decode_common::fail_all, instance::attribute_changes};
 use crate::{
-    model::{Desired, Live, ObservedState},
+    diagnostic::Diagnostic,
+    model::{Desired, Json, Live, ObservedState},
     platform::bk_cmdb::{
         attribute::Definition,
         lookup::{self, LookupError},
     },
     provider::{Facts, Observation},
+    source::Located,
 };
 
 /// Returns true if a document declares an attribute that a definition does not have.
@@ -73,4 +75,18 @@ pub(super) fn business(desired: &Desired, live: Option<&Live>, facts: &Facts) ->
         (None, Some(ObservedState::Absent { context, .. })) => context["business"].as_i64(),
         (None, _) => None,
     }
+}
+
+/// Returns what is wrong with the fields of a document. Without the definition of its business, nothing is said of
+/// those that the model lacks: they may be that business's own.
+pub(super) fn problems(
+    desired: &Desired,
+    definition: Option<&Definition>,
+    common: &Definition,
+    facts: &Facts,
+) -> Vec<Diagnostic> {
+    let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
+    let declared: Vec<(&str, &Located<Json>)> =
+        declared.filter(|(name, _)| definition.is_some() || common.contains_key(*name)).collect();
+    attribute_changes(&declared, None, definition.unwrap_or(common), facts).err().unwrap_or_default()
 }

@@ -29,7 +29,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    decode_common::{self, business_id, fail_all},
+    decode_common::{self, by_business, fail_all},
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
     refs, templates,
 };
@@ -123,15 +123,7 @@ impl Kind for ProcessTemplate {
                 return observation.step();
             }
         };
-        let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
-        for document in desired {
-            let Some(given) = document.locate("business") else { continue };
-            match business_id(businesses.find(given, &mut observation, facts), document) {
-                Ok(id) => by_business.entry(id).or_default().push(document),
-                Err(observed) => observation.know_if(&document.id, observed),
-            }
-        }
-        for (business, group) in by_business {
+        for (business, group) in by_business(desired, &businesses, &mut observation, facts) {
             let declared = refs::declared(templates::KIND, business, all, &businesses, &mut observation, facts);
             find::observe_business(business, &group, &declared, facts, &mut observation);
         }

@@ -5,13 +5,11 @@ mod category;
 mod observe;
 mod prune;
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use self::category::Categories;
 use super::{
-    decode_common::{self, business_id, fail_all},
+    decode_common::{self, by_business, fail_all},
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
     templates::{self, KIND, NAME},
 };
@@ -238,24 +236,6 @@ impl Kind for ServiceTemplate {
         let made = || answer.get("id").filter(|id| id.is_i64()).cloned();
         planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
-}
-
-/// Sorts documents by their businesses, and says of those whose business cannot be found why.
-fn by_business<'d>(
-    documents: &[&'d Desired],
-    businesses: &Businesses,
-    observation: &mut Observation,
-    facts: &Facts,
-) -> BTreeMap<i64, Vec<&'d Desired>> {
-    let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
-    for document in documents {
-        let Some(given) = document.locate("business") else { continue };
-        match business_id(businesses.find(given, observation, facts), document) {
-            Ok(id) => by_business.entry(id).or_default().push(document),
-            Err(observed) => observation.know_if(&document.id, observed),
-        }
-    }
-    by_business
 }
 
 /// Reads `fields`.

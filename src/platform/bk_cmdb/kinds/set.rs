@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value, json};
 
 use super::{
-    decode_common::{self, business_id, fail_all},
+    decode_common::{self, business_id, by_business, fail_all},
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
     instance::{attribute_changes, displays, layer::CASCADE},
     own,
@@ -96,15 +96,7 @@ impl Kind for Set {
             }
             return observation.step();
         };
-        let mut by_business: BTreeMap<i64, Vec<&Desired>> = BTreeMap::new();
-        for document in desired {
-            let Some(given) = document.locate("business") else { continue };
-            match business_id(businesses.find(given, &mut observation, facts), document) {
-                Ok(id) => by_business.entry(id).or_default().push(document),
-                Err(observed) => observation.know_if(&document.id, observed),
-            }
-        }
-        for (business, group) in by_business {
+        for (business, group) in by_business(desired, businesses, &mut observation, facts) {
             let definition = own::definition(MODEL, business, &group, &mut observation, facts);
             observe::business(business, &group, all, &mut observation, facts);
             if let Err(error) = definition {

@@ -96,7 +96,7 @@ impl Loader<'_> {
         let whole = self.whole_models();
         for model in models {
             for (id, kind, required, editable) in built_in::attributes(&model) {
-                // What a server lists is all that it has: a built-in attribute that is missing was deleted.
+                // A server lists all attributes that it has: a built-in one that is missing was deleted.
                 if !whole.contains(&model) && self.world.tables.schema(&model).get(id, 0).is_none() {
                     let row = Row::of([
                         ("bk_obj_id", model.as_str().into()),

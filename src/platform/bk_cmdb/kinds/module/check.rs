@@ -1,14 +1,14 @@
 //! Modules against the definition of their model, their business, set, service template and category.
 
+use std::collections::BTreeMap;
+
 use super::{
-    MODEL, attribute_changes, declared,
+    MODEL, declared,
     observe::{self, Declared},
 };
 use crate::{
-    diagnostic::Diagnostic,
-    model::{Desired, Json, ObservedState},
+    model::{Desired, ObservedState},
     platform::bk_cmdb::{
-        attribute::Definition,
         kinds::{
             decode_common::{business_id, fail_all},
             own,
@@ -17,7 +17,6 @@ use crate::{
         lookup::{self, Businesses},
     },
     provider::{Facts, Observation},
-    source::Located,
 };
 
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
@@ -33,21 +32,21 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
             return observation;
         }
     };
-    let mut by_business = std::collections::BTreeMap::<i64, Vec<&Desired>>::new();
+    let mut by_business = BTreeMap::<i64, Vec<&Desired>>::new();
     for document in desired {
         let Some(given) = document.locate("business") else { continue };
         match business_id(businesses.find(given, &mut observation, facts), document) {
             Ok(id) => by_business.entry(id).or_default().push(document),
             Err(observed) => {
                 observation.know_if(&document.id, observed);
-                observation.remarks.extend(problems(document, None, &common, facts));
+                observation.remarks.extend(own::problems(document, None, &common, facts));
             }
         }
     }
     for (business, group) in by_business {
         let definition = own::definition(MODEL, business, &group, &mut observation, facts);
         for desired in &group {
-            observation.remarks.extend(problems(desired, definition.as_deref().ok(), &common, facts));
+            observation.remarks.extend(own::problems(desired, definition.as_deref().ok(), &common, facts));
         }
         let declared = declared(business, all, &businesses, &mut observation, facts);
         places(business, &group, &declared, &mut observation, facts);
@@ -56,15 +55,6 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         }
     }
     observation
-}
-
-/// Returns what is wrong with the fields of a document. Without the definition of its business, nothing is said of
-/// those that the model lacks: they may be that business's own.
-fn problems(desired: &Desired, definition: Option<&Definition>, common: &Definition, facts: &Facts) -> Vec<Diagnostic> {
-    let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
-    let declared: Vec<(&str, &Located<Json>)> =
-        declared.filter(|(name, _)| definition.is_some() || common.contains_key(*name)).collect();
-    attribute_changes(&declared, None, definition.unwrap_or(common), facts).err().unwrap_or_default()
 }
 
 /// Checks the sets, service templates and categories that documents of a business name.

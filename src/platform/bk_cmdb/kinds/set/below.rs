@@ -62,7 +62,7 @@ pub(super) fn of_going<'f>(
     } else {
         match impact::hosts(business, &all, observation, facts) {
             Err(LookupError::Pending) => return Err(LookupError::Pending),
-            // What cannot be counted is left to the server.
+            // The server refuses a set over hosts itself where they cannot be counted here.
             counted => counted.unwrap_or_default(),
         }
     };

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{MODEL, attribute_changes, observe, own};
+use super::{MODEL, observe, own};
 use crate::{
-    diagnostic::Diagnostic,
-    model::{Desired, Json},
+    model::Desired,
     platform::bk_cmdb::{
-        attribute::Definition,
         kinds::decode_common::{business_id, fail_all},
         lookup::{self, Businesses},
     },
     provider::{Facts, Observation},
-    source::Located,
 };
 
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
@@ -35,7 +32,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
             Ok(id) => by_business.entry(id).or_default().push(document),
             Err(observed) => {
                 observation.know_if(&document.id, observed);
-                observation.remarks.extend(problems(document, None, &common, facts));
+                observation.remarks.extend(own::problems(document, None, &common, facts));
             }
         }
     }
@@ -44,7 +41,7 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         match observe::parents(business, &group, &mut observation, facts) {
             Ok(parents) => {
                 for desired in &group {
-                    let problems = problems(desired, definition.as_deref().ok(), &common, facts);
+                    let problems = own::problems(desired, definition.as_deref().ok(), &common, facts);
                     match parents.wrong.get(&desired.id) {
                         Some(observed) => {
                             observation.know(&desired.id, observed.clone());
@@ -61,13 +58,4 @@ pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Ob
         }
     }
     observation
-}
-
-/// Returns what is wrong with the fields of a document. Without the definition of its business, nothing is said of
-/// those that the model lacks: they may be that business's own.
-fn problems(desired: &Desired, definition: Option<&Definition>, common: &Definition, facts: &Facts) -> Vec<Diagnostic> {
-    let declared = desired.fields.iter().map(|(path, value)| (path.as_str(), value));
-    let declared: Vec<(&str, &Located<Json>)> =
-        declared.filter(|(name, _)| definition.is_some() || common.contains_key(*name)).collect();
-    attribute_changes(&declared, None, definition.unwrap_or(common), facts).err().unwrap_or_default()
 }
