@@ -90,6 +90,12 @@ impl Writer {
         self.0.breaker.down()
     }
 
+    /// Returns the secrets that requests are signed with at present, those of programs and logins among them. Empty as
+    /// long as nothing was sent.
+    pub async fn secrets(&self) -> Vec<String> {
+        self.0.session.secrets().await
+    }
+
     /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not
     /// sent at all once `stop` is cancelled, or after `until`, however long it had to wait for its turn.
     pub async fn write(&self, request: &Request, stop: &CancellationToken, until: Instant) -> SendResult {
