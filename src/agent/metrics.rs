@@ -157,11 +157,12 @@ struct Requests(Arc<RequestCounters>);
 
 impl Collector for Requests {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut family = encoder.encode_descriptor("calls", "Requests that were sent", None, MetricType::Counter)?;
-        for ((target, operation, write), count) in self.0.by_target_and_operation() {
+        let help = "Requests that were sent and have ended";
+        let mut family = encoder.encode_descriptor("calls", help, None, MetricType::Counter)?;
+        for ((target, operation, write, result), count) in self.0.ended() {
             let write = if write { "true" } else { "false" };
-            let labels = [("target", &*target), ("operation", operation), ("write", write)];
-            ConstCounter::new(count as u64).encode(family.encode_family(&labels)?)?;
+            let labels = [("target", &*target), ("operation", operation), ("write", write), ("result", result.name())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
         let targets = self.0.by_target();
         let help = "Attempts at requests by what came of them";
@@ -177,6 +178,16 @@ impl Collector for Requests {
         let mut family = encoder.encode_descriptor("retries", help, None, MetricType::Counter)?;
         for (target, requests) in &targets {
             ConstCounter::new(requests.retries).encode(family.encode_family(&[("target", &**target)])?)?;
+        }
+        let help = "Requests that wait for their turn";
+        let mut family = encoder.encode_descriptor("requests_waiting", help, None, MetricType::Gauge)?;
+        for (target, requests) in &targets {
+            ConstGauge::new(number(requests.waiting)).encode(family.encode_family(&[("target", &**target)])?)?;
+        }
+        let help = "Requests that were sent and are not answered yet";
+        let mut family = encoder.encode_descriptor("requests_in_flight", help, None, MetricType::Gauge)?;
+        for (target, requests) in &targets {
+            ConstGauge::new(number(requests.in_flight())).encode(family.encode_family(&[("target", &**target)])?)?;
         }
         let help = "How long requests took, from sending to the answer";
         let mut family = encoder.encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?;

@@ -268,11 +268,11 @@ async fn numbers_are_counted() {
         "reconcile_changes_total{kind=\"Thing\",action=\"update\",outcome=\"applied\"} 1",
         "reconcile_objects{target=\"here\",kind=\"Thing\",state=\"changed\"} 1",
         "reconcile_drift{target=\"here\",kind=\"Thing\"} 1",
-        "reconcile_calls_total{target=\"here\",operation=\"get\",write=\"false\"} 2",
+        "reconcile_calls_total{target=\"here\",operation=\"get\",write=\"false\",result=\"answered\"} 2",
         "reconcile_requests_total{target=\"here\",outcome=\"answered\"} 3",
         "reconcile_request_duration_seconds_count{target=\"here\"} 3",
         "reconcile_target_up{target=\"here\"} 1",
-        "reconcile_calls_total{target=\"here\",operation=\"put\",write=\"true\"} 1",
+        "reconcile_calls_total{target=\"here\",operation=\"put\",write=\"true\",result=\"answered\"} 1",
         "reconcile_pass_duration_seconds_count 1",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

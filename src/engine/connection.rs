@@ -166,6 +166,7 @@ impl Connection {
             }
             Ok((passage, permit, own, self.session.get(self).await.map_err(Hindrance::Refused)?))
         };
+        let waiting = self.shared.counters.wait(&self.target.name);
         let permit = match window {
             None => permit.await,
             Some(window) => tokio::select! {
@@ -175,6 +176,7 @@ impl Connection {
                 permit = permit => permit,
             },
         };
+        drop(waiting);
         let (passage, permit, own, held) = match permit {
             Ok(permit) => permit,
             Err(Hindrance::Down(refusal)) => return SendResult::Down(refusal),
@@ -274,6 +276,7 @@ impl Connection {
             }
             Ok((pass, all))
         };
+        let waiting = self.shared.counters.wait(&self.target.name);
         let permit = match window {
             None => permit.await,
             Some(window) => tokio::select! {
@@ -283,6 +286,7 @@ impl Connection {
                 permit = permit => permit,
             },
         };
+        drop(waiting);
         let (pass, _all) = permit.map_err(Failure::not_sent)?;
         let request_id = request_id();
         // Behind all waiting: signatures hold the time.

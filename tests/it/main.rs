@@ -29,6 +29,7 @@ mod limits;
 mod loading;
 mod locks;
 mod module_attributes;
+mod monitoring;
 mod mutation;
 mod network;
 mod new_platform;

@@ -56,7 +56,8 @@ impl Watch {
         log.iter().filter(|line| line.contains(text)).cloned().collect()
     }
 
-    fn page(&self, path: &str) -> String {
+    /// The answer to a GET, with its head.
+    pub(crate) fn page(&self, path: &str) -> String {
         http(self.pages, "GET", path, "")
     }
 
