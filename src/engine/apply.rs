@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     model::{
-        Action, Call, Change, Desired, Live, ObservedState, Outcome, Refusal, Request, ResourceId, placeholder_of,
+        Action, Call, Change, Desired, Json, Live, ObservedState, Outcome, Refusal, Request, ResourceId, placeholder_of,
     },
     plan::{Plan, TargetState, order},
     provider::{Kind, Planned},
@@ -397,7 +397,7 @@ impl<'a> Run<'a> {
     }
 
     /// Returns what an answer says about an object.
-    fn answer(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Answer {
+    fn answer(&self, id: &ResourceId, answer: &Result<Json, Refusal>) -> Answer {
         match answer {
             Err(refusal) if refusal.lost && !planted::has(Mistake::LostIsRefused) => Answer::Lost(refusal.clone()),
             Err(refusal) => Answer::Refused(refusal.clone()),

@@ -8,13 +8,12 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 pub use self::access::{ReadSource, Reader, Writer};
@@ -39,7 +38,7 @@ pub use super::{
 };
 use crate::{
     clock,
-    model::{Refusal, Request, Retry},
+    model::{Json, KeyPool, Refusal, Request, Retry},
     plain::line,
     provider::{CredentialStatus, Endpoint, Platform, Prepared, Reply, RequestContext},
     transport::Answer,
@@ -71,6 +70,8 @@ pub struct Connection {
     own: ConcurrencyLimiter,
     pace: Option<IntervalLimiter>,
     suppressed: Mutex<HashSet<String>>,
+    /// The parts that its answers have in common.
+    keys: Mutex<KeyPool>,
     /// Something has answered there.
     reached: AtomicBool,
     /// Where nothing answers, nothing more is sent.
@@ -111,6 +112,7 @@ impl Connection {
             limit,
             probes,
             suppressed: Mutex::default(),
+            keys: Mutex::default(),
             settings: OnceLock::new(),
             reached: AtomicBool::new(false),
             breaker,
@@ -124,9 +126,11 @@ impl Connection {
         &self.target
     }
 
-    /// Notes that a new pass over the objects begins: it gets a budget of its own for repeated requests.
+    /// Notes that a new pass over the objects begins: it gets a budget of its own for repeated requests, and shares nothing
+    /// with earlier answers.
     pub fn begin_pass(&self) {
         self.budget.reset();
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = KeyPool::default();
     }
 
     /// Returns the way to use it that cannot write.
@@ -208,7 +212,7 @@ impl Connection {
         request: &Request,
         window: Option<SendWindow<'_>>,
         (held, passage): (Arc<Held>, &Passage<'_>),
-    ) -> Result<Option<(Value, Duration)>, Refusal> {
+    ) -> Result<Option<(Json, Duration)>, Refusal> {
         let Failure { refusal, credentials, .. } = match self.send_once(request, window, (&held, passage)).await {
             Err(failure) if failure.credentials != CredentialStatus::Sound => failure,
             other => return other.map_err(|failure| failure.refusal),
@@ -233,14 +237,15 @@ impl Connection {
         request: &Request,
         window: Option<SendWindow<'_>>,
         (held, passage): (&Held, &Passage<'_>),
-    ) -> Result<Option<(Value, Duration)>, Failure> {
+    ) -> Result<Option<(Json, Duration)>, Failure> {
         let platform = self.target.platform;
         // Asked behind all waiting.
         let prepare = |stamp: RequestContext<'_>| match window {
             Some(window) if window.is_over() || window.stop.is_cancelled() => Ok(None),
             _ => platform.prepare(request, &held.endpoint, stamp).map(Some),
         };
-        let read = |reply: &Reply<'_>| platform.interpret(request, reply);
+        let keys = || self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |reply: &Reply<'_>| platform.interpret(request, reply, &mut keys());
         let outcome = self.attempt(&held.endpoint, request.operation, window, &prepare, &read).await;
         match &outcome {
             Ok(Some(_)) => {
