@@ -53,6 +53,7 @@ pub struct Metrics {
     last_success: Gauge<f64, AtomicU64>,
     duration: Histogram,
     manifest_errors: Gauge,
+    configuration_errors: Gauge,
 }
 
 impl Default for Metrics {
@@ -64,6 +65,7 @@ impl Default for Metrics {
             last_success: Gauge::default(),
             duration: Histogram::new(SECONDS),
             manifest_errors: Gauge::default(),
+            configuration_errors: Gauge::default(),
         }
     }
 }
@@ -81,6 +83,8 @@ impl Metrics {
         registry.register("pass_duration_seconds", "How long passes took", self.duration.clone());
         let help = "Mistakes in the manifests, and files that could not be read";
         registry.register("manifest_errors", help, self.manifest_errors.clone());
+        let help = "Mistakes in the configuration and the values files; with one, the last good ones are in force";
+        registry.register("configuration_errors", help, self.configuration_errors.clone());
         if let Some(counters) = counters {
             registry.register_collector(Box::new(Requests(counters)));
         }
@@ -89,6 +93,10 @@ impl Metrics {
 
     pub(super) fn manifests(&self, manifests: &Manifests) {
         self.manifest_errors.set(number(manifests.errors()));
+    }
+
+    pub(super) fn configuration_errors(&self, count: usize) {
+        self.configuration_errors.set(number(count));
     }
 
     pub(super) fn change(&self, id: &ResourceId, action: Action, outcome: &Outcome) {

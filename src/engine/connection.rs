@@ -33,7 +33,7 @@ use super::{
     session::{Held, Session},
 };
 pub use super::{
-    counters::{Attempted, RequestCounters, SECONDS},
+    counters::{Attempted, InFlight, RequestCounters, SECONDS},
     send_window::SendResult,
 };
 use crate::{
@@ -131,6 +131,17 @@ impl Connection {
     pub fn begin_pass(&self) {
         self.budget.reset();
         *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = KeyPool::default();
+    }
+
+    /// Returns what is on its way at present to any target of its run.
+    pub fn in_flight(self: &Arc<Self>) -> Vec<InFlight> {
+        self.shared.counters.in_flight()
+    }
+
+    /// Lets the next request fetch the settings and secrets anew and log in, even where credentials were rejected a short
+    /// while ago. A key that its platform locks is still left alone for its time.
+    pub fn renew_session(&self) {
+        self.session.forget();
     }
 
     /// Returns the way to use it that cannot write.

@@ -56,9 +56,11 @@ pub struct TargetRequests {
     pub last_read: Option<f64>,
     /// What came of the attempt that ended last.
     last: Option<Attempted>,
-    /// The attempts that are on their way, by their numbers.
-    in_flight: BTreeMap<u64, Instant>,
+    /// The attempts that are on their way, by their numbers: since when, and what is asked.
+    in_flight: BTreeMap<u64, (Instant, &'static str)>,
     started: u64,
+    /// Since when its settings and secrets are being fetched.
+    fetching: Option<Instant>,
     /// Requests that wait for their turn.
     pub waiting: usize,
 }
@@ -66,7 +68,7 @@ pub struct TargetRequests {
 impl TargetRequests {
     /// Returns true if the platform itself answers, even where it refuses.
     pub fn is_up(&self) -> bool {
-        let is_overdue = self.in_flight.values().any(|start| start.elapsed() >= OVERDUE);
+        let is_overdue = self.in_flight.values().any(|(start, _)| start.elapsed() >= OVERDUE);
         matches!(self.last, Some(Attempted::Answered | Attempted::Refused)) && !is_overdue
     }
 
@@ -74,6 +76,17 @@ impl TargetRequests {
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
+}
+
+/// A request that is on its way, or something that has to be there before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlight {
+    /// The target that is asked.
+    pub target: Arc<str>,
+    /// The operation, or what is fetched.
+    pub operation: &'static str,
+    /// How long ago it began.
+    pub age: Duration,
 }
 
 /// The number of requests by target and operation, with true for those that write.
@@ -98,14 +111,34 @@ impl RequestCounters {
         let requests = targets.entry(target.clone()).or_default();
         requests.started += 1;
         let (id, start) = (requests.started, Instant::now());
-        requests.in_flight.insert(id, start);
+        requests.in_flight.insert(id, (start, operation));
         Attempt { counters: self.clone(), target: target.clone(), operation, write, id, start, ended: None }
+    }
+
+    /// Notes that the settings and secrets of a target are being fetched, until the result is dropped.
+    pub(super) fn fetch(self: &Arc<Self>, target: &Arc<str>) -> Fetching {
+        self.targets().entry(target.clone()).or_default().fetching = Some(Instant::now());
+        Fetching { counters: self.clone(), target: target.clone() }
     }
 
     /// Counts a request that waits for its turn, until the result is dropped.
     pub(super) fn wait(self: &Arc<Self>, target: &Arc<str>) -> Waiting {
         self.targets().entry(target.clone()).or_default().waiting += 1;
         Waiting { counters: self.clone(), target: target.clone() }
+    }
+
+    /// Returns what is on its way at present.
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        let targets = self.targets();
+        let all = targets.iter().flat_map(|(target, requests)| {
+            let fetching = requests.fetching.map(|start| (start, "its settings and secrets"));
+            requests.in_flight.values().copied().chain(fetching).map(|(start, operation)| InFlight {
+                target: target.clone(),
+                operation,
+                age: start.elapsed(),
+            })
+        });
+        all.collect()
     }
 
     /// Counts a request that is to be sent once more.
@@ -192,6 +225,20 @@ impl Drop for Attempt {
     }
 }
 
+/// Settings and secrets that are being fetched.
+pub(super) struct Fetching {
+    counters: Arc<RequestCounters>,
+    target: Arc<str>,
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        if let Some(requests) = self.counters.targets().get_mut(&self.target) {
+            requests.fetching = None;
+        }
+    }
+}
+
 /// A request that waits for its turn.
 pub(super) struct Waiting {
     counters: Arc<RequestCounters>,
@@ -228,8 +275,10 @@ mod tests {
         let slow = start();
         check(true);
         let long_ago = Instant::now().checked_sub(OVERDUE).expect("the clock is older");
-        counters.targets().get_mut(&target).expect("it was asked").in_flight.insert(slow.id, long_ago);
+        counters.targets().get_mut(&target).expect("it was asked").in_flight.insert(slow.id, (long_ago, "list"));
         check(false);
+        let [InFlight { operation, age, .. }] = &counters.in_flight()[..] else { panic!("one is on its way") };
+        assert!(*operation == "list" && *age >= OVERDUE, "{operation} {age:?}");
         drop(slow);
         check(true);
         counters.unreachable(&target);

@@ -75,6 +75,8 @@ mod validate;
 mod values;
 mod version;
 mod watch;
+mod watch_hang;
 mod watch_journal;
 mod watch_part;
+mod watch_settings;
 mod wordings;
