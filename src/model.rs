@@ -15,7 +15,9 @@ use std::{
     sync::Arc,
 };
 
-pub use context::{CreateContext, has_placeholder, placeholder, placeholder_in, placeholder_of};
+pub use context::{
+    CreateContext, has_placeholder, part_placeholder, placeholder, placeholder_in, placeholder_of, placeholder_part,
+};
 pub use id::{ARROW, ResourceId};
 use json::Recent;
 pub use json::{Json, KeyPool, Layout, Object, View};

@@ -284,6 +284,7 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     };
     order_by_unique_keys(&mut candidates, &held, &mut blocked);
     order_deletes(&mut candidates, &mut blocked);
+    order_followers(state, &mut candidates);
     block_dependents(&mut candidates, &mut blocked);
     let edges = |candidates: &BTreeMap<&ResourceId, Candidate<'_>>| -> BTreeMap<ResourceId, BTreeSet<ResourceId>> {
         candidates.iter().map(|(id, candidate)| ((*id).clone(), candidate.after.clone())).collect()
@@ -330,6 +331,26 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
         origin: origins[id].clone(),
         cause,
     }));
+}
+
+/// Lets changes wait for others that come first, where the run makes both.
+fn order_followers(state: &TargetState<'_>, candidates: &mut BTreeMap<&ResourceId, Candidate<'_>>) {
+    let all: Vec<&Desired> = state.objects().collect();
+    for kind in state.platform.kinds() {
+        let live = candidates.values().filter(|candidate| candidate.desired.id.kind == kind.name());
+        let live: Vec<(&Desired, &Live)> =
+            live.filter_map(|candidate| Some((candidate.desired, candidate.live?))).collect();
+        if live.is_empty() {
+            continue;
+        }
+        for (id, first) in kind.follows(&live, &all, &state.facts) {
+            if candidates.contains_key(&first)
+                && let Some(candidate) = candidates.get_mut(&id)
+            {
+                candidate.after.insert(first);
+            }
+        }
+    }
 }
 
 /// Returns which objects hold what others may want.
@@ -391,7 +412,8 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
     // What is made in this run has to be there first.
     let made = |id: &ResourceId| matches!(state.facts.observed(id), Some(ObservedState::Absent { .. }));
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
-    let after = after.chain(context.made().cloned()).collect();
+    let awaited = live.map(|live| kind.awaits(desired, live)).unwrap_or_default();
+    let after = after.chain(context.made().cloned()).chain(awaited).collect();
     Ok(Candidate { desired, action, live, key_conflicts, context, fields, wanted: Vec::new(), after })
 }
 

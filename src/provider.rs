@@ -218,6 +218,18 @@ pub trait Kind: Sync {
     /// Returns the calls that make the changes; each serves at least one of them.
     fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call>;
 
+    /// Returns the request of a call that serves several objects for some of them alone; `None` if it can only be sent
+    /// whole. Ids of created objects are filled in.
+    fn narrowed(&self, _request: &Request, _some: &[Planned<'_>]) -> Option<Request> {
+        None
+    }
+
+    /// Returns true if a refusal of a call that serves several objects may be about some of them alone: then its parts
+    /// are sent, so that the others are written.
+    fn is_about_some(&self, _refusal: &Refusal) -> bool {
+        false
+    }
+
     /// Names the fields of a live object that calls about it rest on beside those that are declared: what it is known
     /// by, and what a call sends back as it was read. None for all of its fields.
     fn precondition_fields<'d>(&self, desired: &'d Desired) -> Option<Vec<&'d str>>;
@@ -225,6 +237,16 @@ pub trait Kind: Sync {
     /// Returns those documents of all that tell which objects some of this kind mean, by no reference: one that gives an
     /// instance another name, to others that call it by either.
     fn implicit_dependencies<'d>(&self, _some: &[&Desired], _all: &[&'d Desired]) -> Vec<&'d Desired> {
+        Vec::new()
+    }
+
+    /// Returns the objects that the run is yet to make and that the change of a live object needs.
+    fn awaits(&self, _desired: &Desired, _live: &Live) -> Vec<ResourceId> {
+        Vec::new()
+    }
+
+    /// Returns pairs of a live object and another one whose change comes first, where the run changes both.
+    fn follows(&self, _some: &[(&Desired, &Live)], _all: &[&Desired], _facts: &Facts) -> Vec<(ResourceId, ResourceId)> {
         Vec::new()
     }
 
@@ -273,7 +295,7 @@ pub trait Kind: Sync {
     }
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
-    fn handle(&self, planned: &Planned<'_>, _answer: &Json) -> Option<Value> {
+    fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
         planned.live.map(|live| live.handle.to_value())
     }
 
@@ -315,7 +337,7 @@ pub trait Kind: Sync {
 
     /// Reads the object back from the answer of a write, where the platform's answer is what it stored. Without it the
     /// object is read again.
-    fn answered(&self, _desired: &Desired, _answer: &Json) -> Option<Live> {
+    fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {
         None
     }
 }

@@ -4,9 +4,11 @@ mod back;
 mod decide;
 mod recheck;
 mod refused;
+mod sending;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,14 +24,13 @@ use super::{
     verify::judge,
 };
 use crate::{
-    model::{
-        Action, Call, Change, Desired, Json, Live, ObservedState, Outcome, Refusal, Request, ResourceId, placeholder_of,
-    },
+    model::{Action, Call, Change, Desired, Live, ObservedState, Outcome, Refusal, ResourceId},
     plan::{Plan, TargetState, order},
     provider::{Kind, Planned},
 };
 use decide::{Decision, decide_deletion, decide_write};
 use refused::{Refused, Waiting};
+use sending::Sending;
 
 /// How long what was read may be trusted: calls that leave later read their objects again right before.
 pub const TRUST: Duration = Duration::from_mins(1);
@@ -113,8 +114,7 @@ struct Run<'a> {
 
 /// A call that left, or was held back.
 struct Transmission<'a> {
-    call: &'a Call,
-    request: Request,
+    sending: Sending<'a>,
     result: SendResult,
     took: Duration,
 }
@@ -126,8 +126,10 @@ struct Classified<'a> {
     attempts: Vec<Attempt<'a>>,
     /// Refused by the platform.
     refused: Vec<Refused<'a>>,
+    /// Refused as a whole, perhaps for the sake of one object: their parts are sent.
+    parts: Vec<Sending<'a>>,
     /// Not sent: they had to wait too long, and what was read for them may have changed.
-    late: Vec<(&'a Call, Request)>,
+    late: Vec<Sending<'a>>,
 }
 
 /// An object that is read back after its call.
@@ -138,7 +140,7 @@ struct Attempt<'a> {
     lost: Option<Refusal>,
     took: Duration,
     /// The call, if it may be sent again.
-    again: Option<(&'a Call, Request)>,
+    again: Option<Arc<Sending<'a>>>,
 }
 
 /// An object to read: by its handle, or by its key if it has none yet.
@@ -151,9 +153,11 @@ struct ReadBack<'a> {
 /// Calls that are to be sent again.
 struct Unsent<'a> {
     /// Their answers got lost, and they were not carried out.
-    lost: Vec<(&'a Call, Request)>,
+    lost: Vec<Sending<'a>>,
     /// They had to wait too long: what was read for them may have changed.
-    late: Vec<(&'a Call, Request)>,
+    late: Vec<Sending<'a>>,
+    /// They are parts of calls that were refused as a whole.
+    parts: Vec<Sending<'a>>,
 }
 
 /// The answer to a call about one object.
@@ -238,16 +242,9 @@ impl<'a> Run<'a> {
             }
             return;
         }
-        let mut ready = Vec::new();
+        let mut ready: Vec<Sending<'a>> = Vec::new();
         for call in calls {
-            match self.request(call) {
-                Ok(request) => ready.push((*call, request)),
-                Err(needed) => {
-                    for id in &call.serves {
-                        self.finish(id, Outcome::Skipped(needed.clone()), Duration::ZERO);
-                    }
-                }
-            }
+            ready.extend(self.prepared(call));
         }
         let (mut until, mut window, mut pause) = (self.options.fresh_until, WINDOW, PAUSE);
         if stale {
@@ -256,7 +253,7 @@ impl<'a> Run<'a> {
         }
         while !ready.is_empty() {
             let count = ready.len();
-            let Unsent { lost, late } = self.send(ready, until).await;
+            let Unsent { lost, late, parts } = self.send(ready, until).await;
             if !lost.is_empty() {
                 // A server that just stumbled gets a moment, in which somebody else may write.
                 tokio::select! {
@@ -272,34 +269,34 @@ impl<'a> Run<'a> {
             }
             ready = self.still_lost(lost).await;
             ready.extend(self.still_as_planned(late).await);
+            ready.extend(parts);
             until = Instant::now() + window;
         }
         self.options.log.sync();
     }
 
     /// Sends calls and returns each with its result.
-    async fn transmit(&mut self, calls: Vec<(&'a Call, Request)>, until: Instant) -> Vec<Transmission<'a>> {
+    async fn transmit(&mut self, calls: Vec<Sending<'a>>, until: Instant) -> Vec<Transmission<'a>> {
         if !self.intend(&calls) {
-            let unsent =
-                |(call, request)| Transmission { call, request, result: SendResult::Stopped, took: Duration::ZERO };
+            let unsent = |sending| Transmission { sending, result: SendResult::Stopped, took: Duration::ZERO };
             return calls.into_iter().map(unsent).collect();
         }
         let (writer, stop, listener) = (self.writer, &self.options.stop, self.options.listener);
         let (changes, started) = (&self.changes, &mut self.started);
-        let calls = calls.into_iter().map(|(call, request)| {
-            let new: Vec<_> = call.serves.iter().filter(|id| started.insert(*id)).collect();
-            (call, request, new)
+        let calls = calls.into_iter().map(|sending| {
+            let new: Vec<_> = sending.serves.iter().copied().filter(|id| started.insert(*id)).collect();
+            (sending, new)
         });
         let calls: Vec<_> = calls.collect();
         stream::iter(calls)
-            .map(|(call, request, new)| async move {
+            .map(|(sending, new)| async move {
                 new.into_iter().filter_map(|id| changes.get(id)).for_each(|change| listener(&Event::Started(change)));
                 let start = Instant::now();
-                let mut result = writer.write(&request, stop, until).await;
+                let mut result = writer.write(&sending.request, stop, until).await;
                 if planted::has(Mistake::SentTwice) {
-                    result = writer.write(&request, stop, until).await;
+                    result = writer.write(&sending.request, stop, until).await;
                 }
-                Transmission { call, request, result, took: start.elapsed() }
+                Transmission { sending, result, took: start.elapsed() }
             })
             .buffer_unordered(BATCH)
             .collect()
@@ -307,12 +304,12 @@ impl<'a> Run<'a> {
     }
 
     /// Records calls that are about to leave. Returns false if they must not: then the run ends here.
-    fn intend(&mut self, calls: &[(&'a Call, Request)]) -> bool {
+    fn intend(&mut self, calls: &[Sending<'a>]) -> bool {
         if self.options.stop.is_cancelled() {
             return false;
         }
         let mut intended = Vec::with_capacity(calls.len());
-        for (call, request) in calls {
+        for Sending { call, request, serves } in calls {
             // The calls of a plan lie one behind the other.
             let number = self.plan.calls.partition_point(|other| std::ptr::from_ref(other) < std::ptr::from_ref(*call));
             let attempt = self.attempts.entry(number).or_default();
@@ -322,7 +319,7 @@ impl<'a> Run<'a> {
                 attempt: *attempt,
                 target: &self.state.target,
                 request,
-                changes: call.serves.iter().filter_map(|id| self.changes.get(id).copied()).collect(),
+                changes: serves.iter().filter_map(|id| self.changes.get(id).copied()).collect(),
             });
         }
         if planted::has(Mistake::EarlyOutcome) {
@@ -336,23 +333,23 @@ impl<'a> Run<'a> {
     }
 
     /// Sends calls and reads their objects back. Returns those calls that are to be sent again.
-    async fn send(&mut self, calls: Vec<(&'a Call, Request)>, until: Instant) -> Unsent<'a> {
+    async fn send(&mut self, calls: Vec<Sending<'a>>, until: Instant) -> Unsent<'a> {
         let sent = self.transmit(calls, until).await;
-        let Classified { attempts, refused, late } = self.classify(sent);
+        let Classified { attempts, refused, parts, late } = self.classify(sent);
         self.resolve_refused(refused).await;
         let observed = self.read_back_patiently(&attempts).await;
-        let lost = attempts.into_iter().filter_map(|attempt| self.decide(attempt, &observed)).collect();
-        Unsent { lost, late }
+        let again = attempts.into_iter().filter_map(|attempt| self.decide(attempt, &observed)).collect();
+        Unsent { lost: self.gathered(again), late, parts }
     }
 
     /// Sorts calls by their answers. Objects of which nothing is left to read are done with.
     fn classify(&mut self, sent: Vec<Transmission<'a>>) -> Classified<'a> {
         let mut classified = Classified::default();
-        for Transmission { call, request, result, took } in sent {
+        for Transmission { sending, result, took } in sent {
             let answer = match result {
                 SendResult::Answered(answer) => Some(answer),
                 SendResult::Down(refusal) => {
-                    for id in &call.serves {
+                    for id in sending.serves {
                         let outcome = self.unsent(id, &refusal);
                         let is_mistaken = planted::has(Mistake::UnsentIsApplied);
                         let outcome = if is_mistaken { Outcome::Applied } else { outcome };
@@ -361,18 +358,25 @@ impl<'a> Run<'a> {
                     continue;
                 }
                 // A refusal says more than that it was not sent once more.
-                SendResult::Stopped => call.serves.iter().find_map(|id| self.refused.remove(id)).map(Err),
+                SendResult::Stopped => sending.serves.iter().find_map(|id| self.refused.remove(*id)).map(Err),
                 SendResult::Late(_) if planted::has(Mistake::LateIsApplied) => {
-                    call.serves.iter().for_each(|id| self.finish(id, Outcome::Applied, took));
+                    sending.serves.iter().for_each(|id| self.finish(id, Outcome::Applied, took));
                     continue;
                 }
                 SendResult::Late(refusal) => {
-                    self.refused.extend(call.serves.iter().filter_map(|id| Some((id, refusal.clone()?))));
-                    classified.late.push((call, request));
+                    self.refused.extend(sending.serves.iter().filter_map(|id| Some((*id, refusal.clone()?))));
+                    classified.late.push(sending);
                     continue;
                 }
             };
-            for id in &call.serves {
+            if let Some(Err(refusal)) = &answer
+                && let Some(parts) = self.parts(&sending, refusal)
+            {
+                classified.parts.extend(parts);
+                continue;
+            }
+            let sending = Arc::new(sending);
+            for id in &sending.serves {
                 let Some(answer) = &answer else {
                     self.finish(id, Outcome::Interrupted, took);
                     continue;
@@ -382,13 +386,13 @@ impl<'a> Run<'a> {
                         self.finish(id, Outcome::Applied, took);
                     }
                     Answer::Refused(refusal) => {
-                        classified.refused.push(Refused { id, call, request: request.clone(), refusal, took });
+                        classified.refused.push(Refused { id, sending: sending.clone(), refusal, took });
                     }
                     Answer::Accepted(handle, live) => {
                         classified.attempts.extend(self.accepted(id, handle, live, took));
                     }
                     Answer::Lost(refusal) => {
-                        classified.attempts.push(self.lost(id, (call, &request), refusal, took));
+                        classified.attempts.push(self.lost(id, &sending, refusal, took));
                     }
                 }
             }
@@ -397,7 +401,7 @@ impl<'a> Run<'a> {
     }
 
     /// Returns what an answer says about an object.
-    fn answer(&self, id: &ResourceId, answer: &Result<Json, Refusal>) -> Answer {
+    fn answer(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Answer {
         match answer {
             Err(refusal) if refusal.lost && !planted::has(Mistake::LostIsRefused) => Answer::Lost(refusal.clone()),
             Err(refusal) => Answer::Refused(refusal.clone()),
@@ -437,13 +441,13 @@ impl<'a> Run<'a> {
     fn lost(
         &mut self,
         id: &'a ResourceId,
-        (call, request): (&'a Call, &Request),
+        sending: &Arc<Sending<'a>>,
         refusal: Refusal,
         took: Duration,
     ) -> Attempt<'a> {
         let losses = self.losses.entry(id).or_default();
         *losses += 1;
-        let again = (request.repeatable && *losses < TRIES).then(|| (call, request.clone()));
+        let again = (sending.request.repeatable && *losses < TRIES).then(|| sending.clone());
         Attempt { object: self.before(id), lost: Some(refusal), took, again }
     }
 
@@ -452,7 +456,7 @@ impl<'a> Run<'a> {
         &mut self,
         attempt: Attempt<'a>,
         observed: &HashMap<ResourceId, ObservedState>,
-    ) -> Option<(&'a Call, Request)> {
+    ) -> Option<(Arc<Sending<'a>>, &'a ResourceId)> {
         let Attempt { object: ReadBack { id, .. }, lost, took, again } = attempt;
         let observed = observed.get(id);
         let is_unread = matches!(observed, None | Some(ObservedState::Unknown(_)));
@@ -471,7 +475,7 @@ impl<'a> Run<'a> {
             decide_write(observed, lost.as_ref(), again.is_some(), |live| self.judged(id, live))
         };
         match decision {
-            Decision::SendAgain => again,
+            Decision::SendAgain => again.map(|sending| (sending, id)),
             Decision::Finish(outcome) => {
                 self.finish(id, outcome, took);
                 None
@@ -531,33 +535,5 @@ impl<'a> Run<'a> {
             (self.options.listener)(&Event::Finished(change, &outcome, took));
         }
         self.outcomes.insert(id.clone(), outcome);
-    }
-
-    /// Returns the request of a call with the ids of created objects filled in, or what it needs and did not get.
-    fn request(&self, call: &Call) -> Result<Request, ResourceId> {
-        let needs = call.serves.iter().filter_map(|id| self.changes.get(id)).flat_map(|change| &change.after);
-        for id in needs {
-            if !self.outcomes.get(id).is_some_and(Outcome::converged) {
-                return Err(id.clone());
-            }
-        }
-        let mut request = call.request.clone();
-        fill(&mut request.arguments, &self.handles);
-        Ok(request)
-    }
-}
-
-/// Puts the ids of objects that the run created where the plan had placeholders.
-fn fill(value: &mut Value, handles: &HashMap<String, Value>) {
-    if let Some(handle) = placeholder_of(value).and_then(|address| handles.get(address)) {
-        *value = handle.clone();
-        return;
-    }
-    match value {
-        Value::Object(entries) => {
-            entries.values_mut().for_each(|value| fill(value, handles));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|value| fill(value, handles)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{connection::Reader, observe::observe_target};
 use crate::{
     diff::values::same,
-    model::{Change, Desired, FieldChange, FieldPath, Live, ObservedState, Outcome, ResourceId},
+    model::{Change, Desired, FieldChange, FieldPath, Live, ObservedState, Outcome, ResourceId, has_placeholder},
     provider::{Facts, Freshness, Kind},
 };
 
@@ -41,7 +41,9 @@ pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &
             .fields
             .iter()
             .filter_map(|field| {
-                let (sent, stored) = (field.to.as_ref()?, kind.live_value(live, &field.path)?);
+                // A placeholder stands for an id that was not known yet.
+                let sent = field.to.as_ref().filter(|sent| !has_placeholder(sent))?;
+                let stored = kind.live_value(live, &field.path)?;
                 let differs = !same(&sent.into(), &(&stored).into());
                 differs.then(|| FieldChange {
                     from: Some(sent.clone()),

@@ -8,6 +8,8 @@ use super::{Json, ResourceId};
 
 /// The key of a placeholder in the arguments of a call.
 const PLACEHOLDER: &str = "$handle";
+/// The key beside it that says which of several ids of the object is meant.
+const PART: &str = "$part";
 
 /// The surroundings that the creation of an object needs, such as the ids of the ends of an association.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -87,16 +89,28 @@ pub fn placeholder(id: &ResourceId) -> Value {
     json!({PLACEHOLDER: id.to_string()})
 }
 
+/// Returns what stands for one of the ids of an object that an earlier call makes, by its name in the object's handle.
+pub fn part_placeholder(id: &ResourceId, part: &str) -> Value {
+    json!({PLACEHOLDER: id.to_string(), PART: part})
+}
+
 /// Returns the address of the object for whose id a value stands; `None` if it is no placeholder.
 pub fn placeholder_of(value: &Value) -> Option<&str> {
-    let entries = value.as_object().filter(|entries| entries.len() == 1)?;
-    entries.get(PLACEHOLDER)?.as_str()
+    let entries = value.as_object()?;
+    let is_whole = entries.len() == 1 || (entries.len() == 2 && entries.contains_key(PART));
+    entries.get(PLACEHOLDER).filter(|_| is_whole)?.as_str()
+}
+
+/// Returns which of several ids a placeholder stands for; `None` if the object has one.
+pub fn placeholder_part(value: &Value) -> Option<&str> {
+    value.get(PART)?.as_str()
 }
 
 /// Returns the address of the object for whose id a value of a context stands; `None` if it is no placeholder.
 pub fn placeholder_in(value: &Json) -> Option<&str> {
-    let entries = value.as_object().filter(|entries| entries.len() == 1)?;
-    entries.get(PLACEHOLDER)?.as_str()
+    let entries = value.as_object()?;
+    let is_whole = entries.len() == 1 || (entries.len() == 2 && entries.get(PART).is_some());
+    entries.get(PLACEHOLDER).filter(|_| is_whole)?.as_str()
 }
 
 /// Returns true if a placeholder stands anywhere in the arguments of a call.
@@ -142,6 +156,7 @@ mod tests {
         let id = ResourceId::new("Instance", "a");
         let check = |value: Value, expected: bool| assert_eq!(has_placeholder(&value), expected, "{value}");
         check(json!({"data": [{"id": placeholder(&id)}]}), true);
+        check(json!([part_placeholder(&id, "module")]), true);
         check(json!({"data": "{\"$handle\": \"Instance/a\"}"}), false);
         check(json!({"data": {"$handle": "Instance/a", "more": 1}}), false);
     }

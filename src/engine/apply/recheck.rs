@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::Run;
+use super::{Run, sending::Sending};
 use crate::{
     engine::planted::{self, Mistake},
-    model::{Action, Call, ObservedState, Outcome, Refusal, Request, ResourceId},
+    model::{Action, ObservedState, Outcome, Refusal, ResourceId},
     plan::precondition::precondition_holds,
 };
 
 impl<'a> Run<'a> {
     /// Reads the objects of calls again, and returns those calls whose objects are still what was planned on.
-    pub(super) async fn still_as_planned(&mut self, calls: Vec<(&'a Call, Request)>) -> Vec<(&'a Call, Request)> {
+    pub(super) async fn still_as_planned(&mut self, calls: Vec<Sending<'a>>) -> Vec<Sending<'a>> {
         if planted::has(Mistake::NoRecheck) {
             return calls;
         }
@@ -19,7 +19,7 @@ impl<'a> Run<'a> {
     }
 
     /// The same for calls whose answers got lost, and which did not show: some may have come about since.
-    pub(super) async fn still_lost(&mut self, calls: Vec<(&'a Call, Request)>) -> Vec<(&'a Call, Request)> {
+    pub(super) async fn still_lost(&mut self, calls: Vec<Sending<'a>>) -> Vec<Sending<'a>> {
         self.recheck(calls, |run, id, now| {
             let outcome = run.moved(id, now)?;
             let deletes = run.changes.get(id).is_some_and(|change| change.action == Action::Delete);
@@ -42,25 +42,37 @@ impl<'a> Run<'a> {
     /// Reads the objects of calls again; `moved` says what becomes of one that is not to be sent.
     async fn recheck(
         &mut self,
-        calls: Vec<(&'a Call, Request)>,
+        calls: Vec<Sending<'a>>,
         moved: impl Fn(&Self, &ResourceId, Option<&ObservedState>) -> Option<Outcome>,
-    ) -> Vec<(&'a Call, Request)> {
-        let served = calls.iter().flat_map(|(call, _)| &call.serves);
+    ) -> Vec<Sending<'a>> {
+        let served = calls.iter().flat_map(|sending| sending.serves.iter().copied());
         let open: Vec<_> = served.map(|id| self.before(id)).collect();
         let observed_states = self.read_back(&open).await;
         let mut ready = Vec::new();
-        for (call, request) in calls {
-            let moved: Vec<_> =
-                call.serves.iter().filter_map(|id| Some((id, moved(self, id, observed_states.get(id))?))).collect();
-            if moved.is_empty() {
-                ready.push((call, request));
+        for sending in calls {
+            let (mut moves, mut stay) = (Vec::new(), Vec::with_capacity(sending.serves.len()));
+            for id in sending.serves.iter().copied() {
+                match moved(self, id, observed_states.get(id)) {
+                    Some(outcome) => moves.push((id, outcome)),
+                    None => stay.push(id),
+                }
+            }
+            let Some(first) = moves.first().map(|(id, _)| (*id).clone()) else {
+                ready.push(sending);
+                continue;
+            };
+            for (id, outcome) in moves {
+                self.finish(id, outcome, Duration::ZERO);
+            }
+            if stay.is_empty() {
                 continue;
             }
-            // A call that serves several is sent whole or not at all.
-            let first = moved[0].0.clone();
-            for id in &call.serves {
-                let own = moved.iter().find(|(resource_id, _)| *resource_id == id).map(|(_, outcome)| outcome.clone());
-                self.finish(id, own.unwrap_or_else(|| Outcome::Skipped(first.clone())), Duration::ZERO);
+            match self.narrowed(&sending, &stay) {
+                Some(rest) => ready.push(rest),
+                // It can only be sent whole.
+                None => {
+                    stay.into_iter().for_each(|id| self.finish(id, Outcome::Skipped(first.clone()), Duration::ZERO));
+                }
             }
         }
         ready

@@ -2,22 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::{Run, WINDOW};
+use super::{Run, WINDOW, sending::Sending};
 use crate::{
-    model::{Action, Call, Change, ObservedState, Outcome, Refusal, Request, ResourceId},
+    model::{Action, Change, ObservedState, Outcome, Refusal, ResourceId},
     plan::precondition::is_true,
 };
 
 /// An object whose call was refused.
 pub(super) struct Refused<'a> {
     pub(super) id: &'a ResourceId,
-    pub(super) call: &'a Call,
-    pub(super) request: Request,
+    pub(super) sending: Arc<Sending<'a>>,
     pub(super) refusal: Refusal,
     pub(super) took: Duration,
 }
@@ -51,7 +51,8 @@ impl<'a> Run<'a> {
                 continue;
             }
             let is_conflict = self.kind(one.id).is_some_and(|kind| kind.is_conflict(&one.refusal));
-            let givers = if is_conflict && one.call.serves.len() == 1 { self.givers(one.id) } else { BTreeSet::new() };
+            let givers =
+                if is_conflict && one.sending.serves.len() == 1 { self.givers(one.id) } else { BTreeSet::new() };
             if givers.is_empty() {
                 self.finish(one.id, Outcome::Refused(one.refusal), one.took);
             } else {
@@ -108,7 +109,7 @@ impl<'a> Run<'a> {
                 let open = |id: &&ResourceId| !self.outcomes.contains_key(*id);
                 let givers: BTreeSet<_> = waiting.givers.iter().copied().filter(open).collect();
                 held.insert(waiting.refused.id, givers);
-                calls.push((waiting.refused.call, waiting.refused.request));
+                calls.push((*waiting.refused.sending).clone());
                 // Where the run is interrupted now, the refusal is what is known.
                 self.refused.insert(waiting.refused.id, waiting.refused.refusal);
             }
@@ -117,6 +118,7 @@ impl<'a> Run<'a> {
                 let unsent = self.send(again, Instant::now() + WINDOW).await;
                 again = self.still_lost(unsent.lost).await;
                 again.extend(self.still_as_planned(unsent.late).await);
+                again.extend(unsent.parts);
             }
             // A second refusal waits only for those that had not given up the value yet.
             let (again, over): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
