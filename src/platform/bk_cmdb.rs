@@ -11,10 +11,11 @@ mod version;
 
 use std::collections::HashMap;
 
+use serde_json::Value;
 use version::Version;
 
 use crate::{
-    model::{Json, KeyPool, Refusal, Request},
+    model::{Refusal, Request},
     provider::{
         Endpoint, GivenSettings, Kind, Platform, Prepared, Reply, RequestContext, SettingSpec, SettingsProblem,
         codes::CodeMeaning, scope::ScopeSchema,
@@ -30,6 +31,7 @@ static KINDS: &[&dyn Kind] = &[
     &kinds::set::Set,
     &kinds::module::Module,
     &kinds::process_template::ProcessTemplate,
+    &kinds::host::Host,
     &kinds::instance_association::InstanceAssociation,
 ];
 
@@ -114,7 +116,7 @@ impl Platform for BkCmdb {
         api::prepare(request, endpoint, stamp)
     }
 
-    fn interpret(&self, request: &Request, reply: &Reply<'_>, keys: &mut KeyPool) -> Result<Json, Refusal> {
-        api::interpret(request, reply, keys)
+    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
+        api::interpret(request, reply)
     }
 }

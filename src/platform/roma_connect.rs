@@ -13,9 +13,10 @@ mod snapshot_scopes;
 use std::collections::HashMap;
 
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
 use crate::{
-    model::{Json, KeyPool, Refusal, Request},
+    model::{Refusal, Request},
     provider::{
         ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, LockedKey, Login, LoginResult,
         Platform, Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, codes::CodeMeaning,
@@ -79,10 +80,10 @@ impl Platform for RomaConnect {
         api::prepare(request, endpoint, stamp)
     }
 
-    fn interpret(&self, request: &Request, reply: &Reply<'_>, keys: &mut KeyPool) -> Result<Json, Refusal> {
-        match api::interpret(reply, keys) {
+    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
+        match api::interpret(reply) {
             // What is gone has been removed.
-            Err(refusal) if request.operation == "DeleteRomaApp" && codes::is_absent(&refusal) => Ok(Json::NULL),
+            Err(refusal) if request.operation == "DeleteRomaApp" && codes::is_absent(&refusal) => Ok(Value::Null),
             told => told,
         }
     }

@@ -432,11 +432,16 @@ pub(super) fn things(things: impl Iterator<Item = (&'static str, Option<u64>)>) 
         .filter(|(_, count)| *count != Some(0))
         .map(|(unit, count)| match (words(unit), count) {
             (unit, None) => format!("{unit} unknown"),
-            (unit, Some(1)) => format!("1 {}", unit.trim_end_matches('s')),
+            (unit, Some(1)) => format!("1 {}", singular(&unit)),
             (unit, Some(count)) => format!("{count} {unit}"),
         })
         .collect();
     (!told.is_empty()).then(|| told.join(", "))
+}
+
+/// Returns the singular of a noun, such as `process` of `processes`.
+fn singular(noun: &str) -> &str {
+    noun.strip_suffix("es").filter(|stem| stem.ends_with("ss")).unwrap_or_else(|| noun.trim_end_matches('s'))
 }
 
 fn some(ids: &[&ResourceId]) -> String {

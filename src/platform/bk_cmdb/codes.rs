@@ -17,6 +17,8 @@ pub(super) const NEWER_READ_5XX: &str = "a read of a later version, HTTP 5xx";
 pub(super) const UNKNOWN_PATH: &str = "`rewrite request failed`";
 /// Case of an answer of the server's front, or of the ESB, rather than of the service behind it.
 pub(super) const FRONT: &str = "HTTP 5xx, or through the ESB";
+/// Case of a refusal of a transfer of hosts that another service gave.
+pub(super) const WRAPPED: &str = "a transfer of hosts, with the reason";
 /// Case of a text about a path or a method in place of an envelope.
 pub(super) const NO_ROUTE: &str = "a text `404: …` or `405: …`";
 /// Case of an envelope that is no JSON, in answer to a read of a later version.
@@ -28,6 +30,8 @@ pub(super) const NO_ENVELOPE: &str = "no envelope";
 pub(super) const CODES: &[CodeMeaning] = &[
     // The server's own. Its limiter has no status and no `Retry-After` (`src/apiserver/service/filter.go`).
     CodeMeaning::new("1199997", Meaning::Wait, "too many requests, of the server's limiter"),
+    // A transfer of hosts wraps a refusal of the service behind in it (contract "topology", section 7).
+    CodeMeaning::new("1199002", Meaning::Stop, "the transfer was refused").when(WRAPPED),
     // A hop between its services failed: the service behind may have done its work.
     CodeMeaning::new("1199002", Meaning::Settle, "a service did not answer another one"),
     // No transaction, no write. The commit is another matter: it may have reached the database.
@@ -82,6 +86,9 @@ pub(super) const CODES: &[CodeMeaning] = &[
 /// Text of the server's front on a path that it does not know. Its code does not tell that from a service that it cannot
 /// reach.
 pub(super) const REWRITE_FAILED: &str = "rewrite request failed";
+/// Text before the reason of a refusal in that of the call between two services. The server puts no place for it into
+/// its message, in any language.
+pub(super) const REASON: &str = "%!(EXTRA string=";
 /// Code for a field that a template owns.
 pub(super) const FIXED: i64 = 1_199_083;
 /// Code for a missing permission.
@@ -103,6 +110,11 @@ const NO_USER: &[i64] = &[1_306_401, 1_100_004];
 /// Returns true if a refusal says that another object holds a unique value.
 pub(super) fn is_duplicated(refusal: &Refusal) -> bool {
     matches!(refusal.number(), Some(DUPLICATED | SAME_SET_NAME))
+}
+
+/// Returns true if a refusal says that a permission is missing.
+pub(super) fn is_forbidden(refusal: &Refusal) -> bool {
+    refusal.number() == Some(FORBIDDEN)
 }
 
 /// Returns true if a refusal says that a rule tree breaks a limit.

@@ -1,5 +1,6 @@
 //! The kinds of BlueKing CMDB.
 
+pub(super) mod host;
 pub(super) mod instance;
 pub(super) mod instance_association;
 pub(super) mod module;

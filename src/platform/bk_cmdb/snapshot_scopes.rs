@@ -27,6 +27,10 @@ const BUSINESS: &str = "bk_biz_id";
 /// sync. Plans that lack them say that it is unknown.
 const BELOW: &[&str] = &["find_module_with_relation", "find_host_topo_relation", "list_service_instance"];
 
+/// The hosts of a business.
+const HOSTS: &str = "list_biz_hosts";
+/// The service instances of a business with their processes.
+const SERVICES: &str = "list_service_instance_detail";
 /// The attributes that service templates fix of their modules. The server refuses what a plan without it lets pass.
 const FIXED: &str = "list_service_template_attribute";
 
@@ -50,7 +54,10 @@ impl ScopeSchema for Scopes {
             "search_set" | "find_set_batch" => of("search_set", BUSINESS),
             "search_module" | "find_module_batch" => of("search_module", BUSINESS),
             "find_module_with_relation" => of("find_module_with_relation", BUSINESS),
+            // Where hosts are that are not in their business, a snapshot of that business does not tell.
+            "find_host_topo_relation" if request.arguments[BUSINESS].is_null() => return Vec::new(),
             "find_host_topo_relation" => of("find_host_topo_relation", BUSINESS),
+            HOSTS => of(HOSTS, BUSINESS),
             "list_service_instance" => of("list_service_instance", BUSINESS),
             "list_service_instance_detail" => of("list_service_instance_detail", BUSINESS),
             "list_service_template" => of("list_service_template", BUSINESS),
@@ -74,6 +81,10 @@ impl ScopeSchema for Scopes {
             }
             "search_module" => {
                 let model = json!("module");
+                vec![definition(&model, None), definition(&model, Some(business))]
+            }
+            HOSTS => {
+                let model = json!("host");
                 vec![definition(&model, None), definition(&model, Some(business))]
             }
             "list_proc_template" | FIXED => vec![self::scope("list_service_template", json!({BUSINESS: business}))],
@@ -101,6 +112,11 @@ impl ScopeSchema for Scopes {
                 .chain(BELOW)
                 .map(|operation| of(BUSINESS, operation))
                 .chain([definitions(), self::scope("search_business", json!({}))])
+                .collect(),
+            HOSTS => ["search_set", "search_module", "find_host_topo_relation", SERVICES]
+                .iter()
+                .map(|operation| of(BUSINESS, operation))
+                .chain([self::scope("search_business", json!({}))])
                 .collect(),
             "list_service_template" => ["list_service_category", "list_proc_template"]
                 .iter()
@@ -133,7 +149,7 @@ impl ScopeSchema for Scopes {
     }
 
     fn is_dispensable(&self, scope: &Request) -> bool {
-        BELOW.contains(&scope.operation) || [FIXED, "list_service_instance_detail"].contains(&scope.operation)
+        BELOW.contains(&scope.operation) || [FIXED, SERVICES].contains(&scope.operation)
     }
 
     fn select(&self, request: &Request, _scope: &Request, scope_rows: &ScopeRows) -> Option<Result<Value, Refusal>> {
@@ -176,7 +192,8 @@ fn select(request: &Request, scope_rows: &ScopeRows) -> Option<Value> {
     let counted =
         |rows: Vec<&Value>| Some(json!({"count": rows.len(), "info": selected(paged(rows, arguments), arguments)}));
     let below = |list: &str| {
-        let rows = among(&[("bk_module_ids", "bk_module_id"), ("bk_module_id", "bk_module_id")])?.rows(scope_rows);
+        let keys = [("bk_module_ids", "bk_module_id"), ("bk_module_id", "bk_module_id"), ("bk_host_ids", "bk_host_id")];
+        let rows = among(&keys)?.rows(scope_rows);
         Some(json!({"count": rows.len(), list: selected(paged(rows, arguments), arguments)}))
     };
     match request.operation {
@@ -185,6 +202,7 @@ fn select(request: &Request, scope_rows: &ScopeRows) -> Option<Value> {
         "search_inst_by_object" | "search_business" | "search_set" | "search_module" => {
             counted(condition()?.rows(scope_rows))
         }
+        HOSTS => counted(Filter::of_rules(&arguments["host_property_filter"]).filter(is_known)?.rows(scope_rows)),
         "find_instance_association" | "find_object_association" => list(condition()?.rows(scope_rows)),
         "find_set_batch" => list(among(&[("bk_ids", "bk_set_id")])?.rows(scope_rows)),
         "find_module_batch" => list(among(&[("bk_ids", "bk_module_id")])?.rows(scope_rows)),

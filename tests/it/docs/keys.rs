@@ -43,6 +43,7 @@ const TABLES: &[(&str, &str, &str)] = &[
         "row",
         "apiVersion: bk-cmdb/v1\nkind: ProcessTemplate\nmetadata: {name: a}\nspec: {properties: {bind_info: [{X: 1}]}}\n",
     ),
+    ("kinds/host.md", "spec", "apiVersion: bk-cmdb/v1\nkind: Host\nmetadata: {name: a}\nspec: {X: 1}\n"),
     ("kinds/app.md", "spec", "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: a}\nspec: {X: 1}\n"),
     ("kinds/app.md", "fields", "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: a}\nspec: {fields: {X: 1}}\n"),
     (

@@ -88,6 +88,7 @@ impl Listed {
                 "list_service_template_attribute" => self.template_attributes.push(of_business),
                 "list_proc_template" => self.put("process_templates", "id", of_business),
                 "find_host_topo_relation" => self.hosts.push(of_business),
+                "list_biz_hosts" => self.host(row),
                 "list_service_instance" | "list_service_instance_detail" => {
                     let id = id(row, "id").unwrap_or_default();
                     // The one with the processes says more.
@@ -98,6 +99,17 @@ impl Listed {
                 _ => {}
             }
         }
+    }
+
+    /// Adds a host. The state shows its addresses joined, as answers do.
+    fn host(&mut self, row: &Value) {
+        let Some(id) = id(row, "bk_host_id") else { return };
+        let mut row = row.clone();
+        if let Some(addresses) = row["bk_host_innerip"].as_array() {
+            let addresses: Vec<&str> = addresses.iter().filter_map(Value::as_str).collect();
+            row["bk_host_innerip"] = json!(addresses.join(","));
+        }
+        self.instances.entry("host".to_owned()).or_default().insert(id, row);
     }
 
     fn instance(&mut self, model: &Value, row: &Value) {

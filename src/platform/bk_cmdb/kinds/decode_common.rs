@@ -39,6 +39,7 @@ const SYSTEM: &[&str] = &[
     "bk_created_at",
     "bk_created_by",
     "bk_data_status",
+    "bk_host_id",
     "bk_inst_id",
     "bk_module_id",
     "bk_obj_id",

@@ -47,9 +47,9 @@ pub(super) const KIND: &str = "Module";
 /// The model of modules.
 const MODEL: &str = "module";
 /// The field that names a module; unique within its set.
-const NAME: &str = "bk_module_name";
+pub(super) const NAME: &str = "bk_module_name";
 /// The service template that a module is made from; fixed once it is made.
-const TEMPLATE: &str = "service_template_id";
+pub(super) const TEMPLATE: &str = "service_template_id";
 /// The service category of a module.
 const CATEGORY: &str = "service_category_id";
 /// Prefix of what a document resolves to beside what is live: ids of its service template and category.
@@ -299,8 +299,8 @@ impl Kind for Module {
     }
 
     /// `create_module` returns the full row; `update_module` returns nothing.
-    fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
-        let made = || answer["bk_module_id"].is_i64().then(|| live(planned.desired, answer).handle.to_value());
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        let made = || answer["bk_module_id"].is_i64().then(|| live(planned.desired, &answer.into()).handle.to_value());
         planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
 }
@@ -390,6 +390,11 @@ fn wanted_name(desired: &Desired) -> Option<&str> {
     desired.field(NAME).and_then(text).map(str::trim)
 }
 
+/// Returns the names that a document gives to a module: the one it has, and the one it is to get.
+pub(super) fn names(desired: &Desired) -> impl Iterator<Item = &str> {
+    desired.locate("module").and_then(Json::as_str).into_iter().chain(wanted_name(desired))
+}
+
 fn claim(handle: &Json, name: &str) -> String {
     match placeholder_in(&handle["set"]) {
         Some(made) => format!("the name `{name}` in {made}"),
@@ -420,6 +425,29 @@ pub(super) fn in_sets<'f>(
     facts: &'f Facts,
 ) -> Result<Vec<&'f Json>, LookupError> {
     observe::modules(business, ids, None, fields, observation, facts)
+}
+
+/// Reads the modules of sets that have one of some names.
+pub(super) fn named_in_sets<'f>(
+    business: i64,
+    ids: &BTreeSet<i64>,
+    names: &BTreeSet<&str>,
+    fields: &BTreeSet<String>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Json>, LookupError> {
+    observe::modules(business, ids, Some(names), fields, observation, facts)
+}
+
+/// Reads modules by their ids.
+pub(super) fn by_ids<'f>(
+    business: i64,
+    ids: &BTreeSet<i64>,
+    fields: &BTreeSet<String>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Json>, LookupError> {
+    observe::by_ids(business, ids, fields, observation, facts)
 }
 
 /// Returns the documents that declare what modules of a business rest on.

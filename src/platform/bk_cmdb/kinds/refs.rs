@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    model::{CreateContext, Desired, Ensure, ObservedState, ResourceId},
+    model::{CreateContext, Desired, Ensure, Json, ObservedState, ResourceId},
     platform::bk_cmdb::lookup::{Businesses, Place},
     provider::{Facts, Observation},
 };
@@ -67,6 +67,11 @@ pub(super) fn declared<'d>(
     of_kind.filter(|desired| is_there(desired) == Some(true)).collect()
 }
 
+/// Returns the id in a handle, which for a module has others beside it.
+fn id_of(handle: &Json) -> Option<i64> {
+    handle.as_i64().or_else(|| handle["module"].as_i64())
+}
+
 /// Asks documents for the object of a name; `names` returns those that a document gives it.
 pub(super) fn told<'d, N: Iterator<Item = &'d str>>(
     wanted: &str,
@@ -79,7 +84,7 @@ pub(super) fn told<'d, N: Iterator<Item = &'d str>>(
     };
     match facts.observed(&document.id) {
         None => Told::Pending,
-        Some(ObservedState::Found(live)) => live.handle.as_i64().map_or(Told::Nothing, |id| Told::Is(Ref::Id(id))),
+        Some(ObservedState::Found(live)) => id_of(&live.handle).map_or(Told::Nothing, |id| Told::Is(Ref::Id(id))),
         Some(ObservedState::Absent { .. }) => match document.ensure {
             Ensure::Present => Told::Is(Ref::Made(document.id.clone())),
             Ensure::Absent => Told::Gone,

@@ -27,7 +27,7 @@ use crate::{
         api::DATA,
         attribute::text,
         codes,
-        lookup::{self, Businesses, PARENT},
+        lookup::{self, Businesses, LookupError, PARENT},
     },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
@@ -36,6 +36,17 @@ use crate::{
 
 /// The model of sets.
 const MODEL: &str = "set";
+
+/// Reads sets by their ids.
+pub(super) fn by_ids<'f>(
+    business: i64,
+    ids: &BTreeSet<i64>,
+    fields: &BTreeSet<String>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Json>, LookupError> {
+    observe::by_ids(business, ids, fields, observation, facts)
+}
 
 /// The kind.
 pub(crate) struct Set;
@@ -261,8 +272,8 @@ impl Kind for Set {
     }
 
     /// `create_set` returns the full row; `update_set` returns nothing.
-    fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
-        let made = || answer.get("bk_set_id").filter(|id| id.is_i64()).map(Json::to_value);
+    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+        let made = || answer.get("bk_set_id").filter(|id| id.is_i64()).cloned();
         planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn read<'f>(
 }
 
 /// Returns the names that a document gives to a set: the one it has, and the one it is to get.
-fn names(desired: &Desired) -> impl Iterator<Item = &str> {
+pub(super) fn names(desired: &Desired) -> impl Iterator<Item = &str> {
     let given = desired.locate("set").and_then(Json::as_str);
     given.into_iter().chain(desired.field(NAME).and_then(text).map(str::trim))
 }
