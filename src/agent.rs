@@ -9,6 +9,7 @@ mod cycle;
 mod debounce;
 #[cfg(test)]
 mod fake;
+mod hang;
 mod layout;
 mod log;
 mod looked;
@@ -19,28 +20,22 @@ mod record;
 mod report;
 mod said;
 mod schedule;
+mod settings;
 mod status;
 mod watch;
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config::Mode,
-    engine::connection::Connection,
-    journal::RunOrigin,
-    manifest::{Targets, Variables},
-    model::Desired,
-    plan::{file::Setup, guard::Safety},
-    provider::Platform,
-    run::Surroundings,
-};
+use crate::{model::Desired, provider::Platform};
 
 pub use debounce::Debounce;
 pub use manifests::Manifests;
 pub use metrics::Metrics;
-pub use status::{ByKind, Counts, ManifestStatus, Report, Snapshot, Status, Trigger, Verdict};
+pub use settings::{Loader, Problems, Reloaded, Settings};
+pub use status::{ByKind, ConfigurationStatus, Counts, ManifestStatus, Report, Snapshot, Status, Trigger, Verdict};
 
 /// Time between two looks at everything where the configuration does not say.
 pub const RESYNC: Duration = Duration::from_mins(5);
@@ -48,19 +43,20 @@ pub const RESYNC: Duration = Duration::from_mins(5);
 /// Time between two looks at the files, in case a change was not reported.
 pub const RESCAN: Duration = Duration::from_secs(30);
 
+/// The longest time of one pass where the configuration does not say.
+pub const DEADLINE: Duration = Duration::from_mins(30);
+
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Picks the objects that are the agent's business.
 pub type Filter = dyn Fn(&Desired) -> bool + Send + Sync;
 
-/// The settings of an agent.
+/// An agent, before it runs.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Agent {
     /// Where the manifests lie.
     pub paths: Vec<PathBuf>,
-    /// Files that are no manifests.
-    pub skip: Vec<PathBuf>,
     /// Overlays that are merged over the manifests, the last one on top.
     pub overlays: Vec<PathBuf>,
     /// Follow links wherever they lead.
@@ -69,22 +65,16 @@ pub struct Agent {
     pub allow_empty: bool,
     /// The platforms that manifests may name.
     pub platforms: &'static [&'static dyn Platform],
-    /// The targets that manifests may name.
-    pub targets: Targets,
-    /// Variables of the manifests.
-    pub variables: Variables,
-    /// The way to each target; one to a target that no manifest names is never used.
-    pub connections: Vec<Arc<Connection>>,
-    /// The reaction to drift.
-    pub mode: Mode,
-    /// The limits of one pass; beyond them nothing is sent.
-    pub safety: Safety,
+    /// The settings that it begins with.
+    pub settings: Settings,
+    /// Reads the settings anew; they stay as they are without it.
+    pub loader: Option<Box<dyn Loader>>,
+    /// Wakes the agent, which then reads everything anew and makes a pass.
+    pub wake: Arc<Notify>,
     /// Read each object back after its write.
     pub verify: bool,
     /// Picks the objects to look at; all without it.
     pub filter: Option<Arc<Filter>>,
-    /// Time between two looks at everything.
-    pub resync: Duration,
     /// Time between two looks at the files, in case a change was not reported.
     pub rescan: Duration,
     /// How long to wait for a burst of changes to end.
@@ -95,14 +85,8 @@ pub struct Agent {
     pub status: Status,
     /// Where it counts.
     pub metrics: Metrics,
-    /// Where its writes are recorded and locked.
-    pub surroundings: Surroundings,
     /// The longest time for one request.
     pub timeout: Duration,
-    /// Where its targets lead to.
-    pub setups: Vec<Setup>,
-    /// The configuration.
-    pub config: Option<String>,
 }
 
 impl Agent {
@@ -110,28 +94,21 @@ impl Agent {
     pub fn new(paths: Vec<PathBuf>, platforms: &'static [&'static dyn Platform]) -> Self {
         Self {
             paths,
-            skip: Vec::new(),
             overlays: Vec::new(),
             follow_links: false,
             allow_empty: false,
             platforms,
-            targets: Targets::default(),
-            variables: Variables::default(),
-            connections: Vec::new(),
-            mode: Mode::default(),
-            safety: Safety::default(),
+            settings: Settings::default(),
+            loader: None,
+            wake: Arc::default(),
             verify: true,
             filter: None,
-            resync: RESYNC,
             rescan: RESCAN,
             debounce: Debounce::default(),
             poll: false,
             status: Status::default(),
             metrics: Metrics::default(),
-            surroundings: Surroundings::unrecorded(RunOrigin::here("watch", &[])),
             timeout: Duration::from_secs(40),
-            setups: Vec::new(),
-            config: None,
         }
     }
 }

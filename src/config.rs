@@ -21,7 +21,7 @@ use std::{
 
 pub use duration::duration;
 pub use lookup::{Found, PassedOver, find, find_below};
-pub use program::end_programs;
+pub use program::{end_programs, running_programs};
 pub use prune::Scope;
 pub use read::decode;
 pub use resolve::{Problem, ResolveError};
@@ -73,6 +73,8 @@ pub struct Watch {
     pub mode: Mode,
     /// Time between two looks at everything.
     pub resync: Option<Duration>,
+    /// The longest time of one pass.
+    pub deadline: Option<Duration>,
     /// Where the status page listens.
     pub listen: Option<SocketAddr>,
 }

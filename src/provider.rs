@@ -295,7 +295,7 @@ pub trait Kind: Sync {
     }
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.
-    fn handle(&self, planned: &Planned<'_>, _answer: &Value) -> Option<Value> {
+    fn handle(&self, planned: &Planned<'_>, _answer: &Json) -> Option<Value> {
         planned.live.map(|live| live.handle.to_value())
     }
 
@@ -337,7 +337,7 @@ pub trait Kind: Sync {
 
     /// Reads the object back from the answer of a write, where the platform's answer is what it stored. Without it the
     /// object is read again.
-    fn answered(&self, _desired: &Desired, _answer: &Value) -> Option<Live> {
+    fn answered(&self, _desired: &Desired, _answer: &Json) -> Option<Live> {
         None
     }
 }

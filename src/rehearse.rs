@@ -144,6 +144,11 @@ impl Rehearsal {
         self.run_schedule(0, Schedule::of_kills(kills), records)
     }
 
+    /// Runs with one sort of faults alone, which strikes often.
+    pub fn run_kind(&self, kind: FaultKind, seed: u64) -> Ending {
+        self.run_schedule(seed, Schedule::of_kind(kind, seed), false)
+    }
+
     fn run_schedule(&self, seed: u64, schedule: Schedule, records: bool) -> Ending {
         let ending = self.simulate(seed, async |rehearsal| run::history(rehearsal, schedule, records).await);
         Ending { seed, ..ending }

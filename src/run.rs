@@ -11,7 +11,7 @@ pub mod unfinished;
 
 use std::{collections::BTreeSet, io, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future};
 
 use crate::{
     engine::{apply, connection::Writer},
@@ -86,8 +86,13 @@ impl Surroundings {
         }
     }
 
-    fn redaction(&self, store: &dyn Store) -> io::Result<Redaction> {
-        Ok(Redaction::new(store.key()?, self.secrets.clone()))
+    /// Returns the redaction of a run's records. By now the objects were read, so that the secrets that programs and
+    /// logins gave are known, too.
+    async fn redaction(&self, store: &dyn Store, writers: &[Writer]) -> Result<Redaction, RunError> {
+        let key = store.key().map_err(RunError::store("the key of the state directory"))?;
+        let in_use = future::join_all(writers.iter().map(Writer::secrets)).await;
+        let secrets: BTreeSet<String> = self.secrets.iter().cloned().chain(in_use.into_iter().flatten()).collect();
+        Ok(Redaction::new(key, secrets.into_iter().collect()))
     }
 }
 
@@ -248,7 +253,7 @@ pub async fn carry_out(
         return Ok(Finished { run: None, outcomes, problem: None });
     };
     let writer = begin(surroundings, store, &claim, work, Vec::new())?;
-    let redaction = surroundings.redaction(store).map_err(RunError::store("the key of the state directory"))?;
+    let redaction = surroundings.redaction(store, writers).await?;
     let place = store.place(&claim.run);
     let stop = options.stop.child_token();
     let log = Recorded::new(writer, redaction, place, stop.clone(), &claim.guard);

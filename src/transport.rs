@@ -17,6 +17,9 @@ use crate::{
     provider::{Method, Prepared},
 };
 
+/// Most bytes that are set aside for a body before they came.
+const LONGEST_PROMISE: usize = 4 << 20;
+
 /// How requests are sent.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -152,7 +155,9 @@ impl Transport {
         let status = response.status().as_u16();
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        let mut body = Vec::new();
+        // A server may promise more than it sends.
+        let promised = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        let mut body = Vec::with_capacity(promised.min(LONGEST_PROMISE));
         while let Some(chunk) = response.chunk().await.map_err(refused)? {
             if body.len() + chunk.len() > self.longest_body {
                 return Err(too_long(self.longest_body));

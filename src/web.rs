@@ -27,9 +27,6 @@ const DEAD: Duration = Duration::from_mins(1);
 /// A pass that takes longer makes the agent not ready: what is declared since is not looked at.
 const SLOW_PASS: Duration = Duration::from_mins(10);
 
-/// A pass that takes longer is taken to hang, so that whoever watches `/healthz` starts the agent anew.
-const HUNG_PASS: Duration = Duration::from_mins(30);
-
 /// Most time that answers on their way get at the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -88,7 +85,8 @@ async fn healthz(State(shown): State<Shown>) -> (StatusCode, String) {
     let trouble = if shown.status.heartbeat_age() >= DEAD {
         Some("the loop gives no sign of life".to_owned())
     } else {
-        too_long(&shown.status, HUNG_PASS)
+        // Whoever watches this starts the agent anew.
+        shown.status.overdue()
     };
     match trouble {
         None => (StatusCode::OK, "ok\n".to_owned()),
@@ -96,15 +94,15 @@ async fn healthz(State(shown): State<Shown>) -> (StatusCode, String) {
     }
 }
 
-/// Returns a sentence about the running pass, where it has taken longer than a limit.
-fn too_long(status: &Status, limit: Duration) -> Option<String> {
-    let age = status.pass_age().filter(|age| *age >= limit)?;
-    Some(format!("a pass has been running for {} minutes: a server, a login or a program may hang", age.as_secs() / 60))
+/// Returns a sentence about the running pass, where it is a slow one.
+fn too_long(status: &Status) -> Option<String> {
+    let age = status.pass_age().filter(|age| *age >= SLOW_PASS)?;
+    Some(format!("a pass has been running for {} minutes", age.as_secs() / 60))
 }
 
 async fn readyz(State(shown): State<Shown>) -> (StatusCode, Json<Value>) {
     let snapshot = shown.status.snapshot();
-    let reason = unready(&snapshot).map(str::to_owned).or_else(|| too_long(&shown.status, SLOW_PASS));
+    let reason = unready(&snapshot).map(str::to_owned).or_else(|| too_long(&shown.status));
     let manifests = snapshot.manifests.as_ref();
     let body = json!({
         "ready": reason.is_none(),
@@ -112,6 +110,7 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, Json<Value>) {
         "digest": manifests.map(|manifests| &manifests.digest),
         "unreadable": manifests.map(|manifests| &manifests.unreadable),
         "diagnostics": manifests.map(|manifests| &manifests.diagnostics),
+        "configuration": snapshot.configuration,
         "held": manifests.map(|manifests| &manifests.held),
         "lastPass": snapshot.last,
     });

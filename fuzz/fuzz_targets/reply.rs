@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use libfuzzer_sys::fuzz_target;
 use reconcile_fuzz::{
-    model::Request,
+    model::{KeyPool, Request},
     platform,
     provider::{Endpoint, Platform, Reply},
 };
@@ -55,7 +55,7 @@ fn interpret(platform: &dyn Platform, operation: &'static str, access: u8, reply
         settings: HashMap::from([("access", access.to_owned()), ("user", "u".to_owned()), ("project", "p".to_owned())]),
         secrets: HashMap::new(),
     };
-    if let Err(refusal) = platform.interpret(&request, reply) {
+    if let Err(refusal) = platform.interpret(&request, reply, &mut KeyPool::default()) {
         let _ = platform.credential_status(&endpoint, &refusal);
         let _ = platform.settings_to_check(&endpoint, &refusal);
         let _ = refusal.to_string();

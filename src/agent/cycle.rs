@@ -2,33 +2,41 @@
 
 use std::{
     any::Any,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use tokio::{
     runtime::Handle,
-    sync::mpsc,
-    task::{JoinError, spawn_blocking},
-    time::{Instant, sleep_until},
+    sync::{Notify, mpsc},
+    task::{JoinError, JoinHandle, spawn_blocking},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::config;
+
 use super::{
-    Agent, Debounce,
+    Agent, Debounce, hang,
     manifests::{self, Location, Manifests},
     pass,
     record::Record,
     schedule::Schedule,
+    settings::{Loader, Problems, Reloaded},
     status::{ByKind, Counts, Report, Status, Trigger, Verdict},
     watch::{self, Watch},
 };
 
 /// The loop's own state.
 pub(super) struct Cycle {
+    paths: Vec<PathBuf>,
+    timeout: Duration,
+    reader: Arc<Mutex<FileReader>>,
     location: Arc<Location>,
-    watch: Arc<Mutex<Watch>>,
     dirty: mpsc::Receiver<()>,
+    wake: Arc<Notify>,
     debounce: Debounce,
     schedule: Schedule,
     manifests: Option<Arc<Manifests>>,
@@ -37,46 +45,80 @@ pub(super) struct Cycle {
     stop: CancellationToken,
 }
 
+/// What reads the files, and notices when they change.
+struct FileReader {
+    watch: Watch,
+    loader: Option<Box<dyn Loader>>,
+}
+
+/// What was read from the files.
+struct FilesRead {
+    settings: Reloaded,
+    location: Arc<Location>,
+    manifests: Option<Manifests>,
+    /// Their changes will be reported.
+    is_told: bool,
+}
+
+impl FileReader {
+    /// Reads the files, after everything is watched: so what changes later is noticed, and what changed before is read.
+    fn read(&mut self, location: &Arc<Location>, previous: Option<&Manifests>, anew: bool) -> FilesRead {
+        let mut location = location.clone();
+        self.watch.rearm();
+        let settings = self.loader.as_mut().map_or(Reloaded::Unchanged, |loader| loader.load(anew));
+        let is_changed = if let Reloaded::Changed(settings, _) = &settings {
+            location = Arc::new(location.with(settings));
+            self.watch.set_paths(watched(&location, self.loader.as_deref()));
+            self.watch.rearm();
+            true
+        } else {
+            false
+        };
+        let manifests = manifests::read(&location, previous, is_changed);
+        FilesRead { settings, location, manifests, is_told: !self.watch.polls() }
+    }
+}
+
+/// Returns the paths that decide what is declared and how it is carried out.
+fn watched(location: &Location, loader: Option<&dyn Loader>) -> Vec<PathBuf> {
+    let files = loader.map(Loader::files).unwrap_or_default();
+    location.paths.iter().chain(&location.overlays).cloned().chain(files).collect()
+}
+
 impl Cycle {
     pub(super) fn new(agent: Agent, stop: CancellationToken) -> Self {
         let (sender, dirty) = mpsc::channel(1);
-        let places = agent.paths.iter().chain(&agent.overlays).cloned().collect();
+        let Agent { paths, platforms, settings, loader, .. } = agent;
+        let location = Location {
+            paths: paths.clone(),
+            skip: settings.skip.clone(),
+            overlays: agent.overlays,
+            follow_links: agent.follow_links,
+            allow_empty: agent.allow_empty,
+            platforms,
+            targets: settings.targets.clone(),
+            variables: settings.variables.clone(),
+        };
+        let places = watched(&location, loader.as_deref());
         let watch = Watch::new(places, agent.follow_links, agent.poll.then_some(watch::POLL), sender);
         Self {
-            watch: Arc::new(Mutex::new(watch)),
+            reader: Arc::new(Mutex::new(FileReader { watch, loader })),
+            location: Arc::new(location),
             dirty,
+            wake: agent.wake,
             debounce: agent.debounce,
-            schedule: Schedule::new(agent.resync, agent.rescan, Instant::now()),
+            schedule: Schedule::new(settings.resync, agent.rescan, Instant::now()),
             manifests: None,
             shared: Arc::new(pass::Shared {
-                connections: agent.connections,
-                mode: agent.mode,
-                safety: agent.safety,
                 verify: agent.verify,
                 filter: agent.filter,
-                metrics: agent.metrics,
-                refusal: Mutex::default(),
-                said: Mutex::default(),
-                looked: Mutex::default(),
-                platforms: agent.platforms,
-                record: Record::new(
-                    agent.surroundings,
-                    (agent.setups, agent.config),
-                    &agent.paths,
-                    agent.platforms,
-                    agent.timeout,
-                ),
+                platforms,
+                record: Record::new(&settings, &paths, platforms, agent.timeout),
+                memory: Arc::new(pass::Memory::new(agent.metrics)),
+                settings,
             }),
-            location: Arc::new(Location {
-                paths: agent.paths,
-                skip: agent.skip,
-                overlays: agent.overlays,
-                follow_links: agent.follow_links,
-                allow_empty: agent.allow_empty,
-                platforms: agent.platforms,
-                targets: agent.targets,
-                variables: agent.variables,
-            }),
+            paths,
+            timeout: agent.timeout,
             status: agent.status,
             stop,
         }
@@ -86,7 +128,7 @@ impl Cycle {
     pub(super) async fn run(mut self) {
         let mut due = Some(Trigger::Start);
         while !self.stop.is_cancelled() {
-            if self.scan().await {
+            if self.scan(due == Some(Trigger::Signal)).await {
                 due = due.or(Some(Trigger::Change));
             }
             if let Some(trigger) = due {
@@ -102,6 +144,7 @@ impl Cycle {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
+            () = self.wake.notified() => Some(Trigger::Signal),
             () = sleep_until(next_pass) => Some(trigger),
             Some(()) = self.dirty.recv() => {
                 tokio::select! {
@@ -115,20 +158,27 @@ impl Cycle {
     }
 
     /// Reads the files and returns true if they are not what they were.
-    async fn scan(&mut self) -> bool {
-        let (watch, location, previous) = (self.watch.clone(), self.location.clone(), self.manifests.clone());
+    async fn scan(&mut self, anew: bool) -> bool {
+        if anew {
+            tracing::info!("the configuration, the manifests and the secrets are read anew, because of a signal");
+            self.shared.settings.connections.iter().for_each(|connection| connection.renew_session());
+        }
+        let (reader, location, previous) = (self.reader.clone(), self.location.clone(), self.manifests.clone());
         let read = spawn_blocking(move || {
-            let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-            watch.rearm();
-            let told = !watch.polls();
-            drop(watch);
-            (manifests::read(&location, previous.as_deref()), told)
+            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            reader.read(&location, previous.as_deref(), anew)
         });
-        let (trusted, changed) = match read.await {
-            Ok((manifests, told)) => {
+        let (read, problem) = self.within_deadline(read, "reading the files", || ()).await;
+        if problem.is_some() {
+            self.status.set_overdue(None);
+        }
+        let (trusted, changed) = match read {
+            Ok(FilesRead { settings, location, manifests, is_told }) => {
+                self.location = location;
                 let changed = manifests.is_some();
+                self.configure(settings);
                 manifests.into_iter().for_each(|manifests| self.adopt(Arc::new(manifests)));
-                (told && self.readable(), changed)
+                (is_told && self.readable(), changed)
             }
             Err(error) => {
                 let message = format!("the manifests could not be read: {}", panic_message(error));
@@ -145,20 +195,83 @@ impl Cycle {
         self.manifests.as_ref().is_some_and(|manifests| manifests.unreadable.is_empty())
     }
 
+    /// Puts settings in force that were read anew; those in force stay where they are broken.
+    fn configure(&mut self, reloaded: Reloaded) {
+        let problems = match reloaded {
+            Reloaded::Unchanged => return,
+            Reloaded::Broken(problems) => {
+                let (diagnostics, problems_text) = (problems.field(), &*problems.text);
+                tracing::error!(
+                    diagnostics,
+                    problems_text,
+                    "the configuration is broken: the last good one stays in force"
+                );
+                problems
+            }
+            Reloaded::Changed(settings, problems) => {
+                let (diagnostics, problems_text) = (problems.field(), &*problems.text);
+                if problems.text.is_empty() {
+                    tracing::info!("the configuration was read anew and is in force");
+                } else {
+                    tracing::warn!(diagnostics, problems_text, "the configuration was read anew and is in force");
+                }
+                self.schedule.set_resync(settings.resync, Instant::now());
+                let old = &self.shared;
+                self.shared = Arc::new(pass::Shared {
+                    verify: old.verify,
+                    filter: old.filter.clone(),
+                    platforms: old.platforms,
+                    record: Record::new(&settings, &self.paths, old.platforms, self.timeout),
+                    memory: old.memory.clone(),
+                    settings: *settings,
+                });
+                Problems { errors: 0, ..problems }
+            }
+        };
+        self.shared.memory.metrics.configuration_errors(problems.errors);
+        self.status.update(|snapshot| snapshot.configuration = problems.into());
+    }
+
     /// Puts manifests in force.
     fn adopt(&mut self, manifests: Arc<Manifests>) {
         let (digest, objects, held) = (&*manifests.digest, manifests.desired.len(), manifests.held.len());
         tracing::info!(digest, objects, held, errors = manifests.errors(), "manifests read");
         let problems = manifests.problems();
-        if manifests.errors() > 0 {
-            tracing::error!("the last good version of what is broken stays in force\n{problems}");
-        } else if !problems.is_empty() {
-            tracing::warn!("the manifests have warnings\n{problems}");
+        let (diagnostics, problems_text) = (problems.field(), &*problems.text);
+        if problems.errors > 0 {
+            tracing::error!(diagnostics, problems_text, "the last good version of what is broken stays in force");
+        } else if !problems.text.is_empty() {
+            tracing::warn!(diagnostics, problems_text, "the manifests have warnings");
         }
-        self.shared.metrics.manifests(&manifests);
+        self.shared.memory.metrics.manifests(&manifests);
         self.status.update(|snapshot| snapshot.manifests = Some(manifests.status()));
         self.schedule.changed();
         self.manifests = Some(manifests);
+    }
+
+    /// Waits for a task. Where it does not end in the time of a pass, says what it waits for, calls `end`, and waits on:
+    /// nothing else may begin before. Returns that sentence, too.
+    async fn within_deadline<T>(
+        &self,
+        mut task: JoinHandle<T>,
+        what: &str,
+        end: impl FnOnce(),
+    ) -> (Result<T, JoinError>, Option<String>) {
+        let deadline = self.shared.settings.deadline;
+        tokio::select! {
+            ended = &mut task => return (ended, None),
+            () = sleep(deadline) => {}
+        }
+        let problem = format!(
+            "{what} has not ended within {} s and is broken off: {}",
+            deadline.as_secs_f64(),
+            hang::waiting_for(&self.shared.settings.connections)
+        );
+        tracing::error!("{problem}");
+        self.status.set_overdue(Some(problem.clone()));
+        self.status.update(|snapshot| snapshot.last_error = Some(problem.clone()));
+        end();
+        (task.await, Some(problem))
     }
 
     async fn pass(&mut self, trigger: Trigger) {
@@ -174,8 +287,15 @@ impl Cycle {
         let stop = self.stop.child_token();
         let _guard = stop.clone().drop_guard();
         let (runtime, shared) = (Handle::current(), self.shared.clone());
-        let task = spawn_blocking(move || runtime.block_on(pass::pass(&shared, &manifests, trigger, &stop)));
-        let report = task.await.unwrap_or_else(|error| Report {
+        let (pass_shared, pass_stop) = (shared.clone(), stop.clone());
+        let task = spawn_blocking(move || runtime.block_on(pass::pass(&pass_shared, &manifests, trigger, &pass_stop)));
+        let (ended, problem) = self
+            .within_deadline(task, "a pass", || {
+                stop.cancel();
+                config::end_programs();
+            })
+            .await;
+        let mut report = ended.unwrap_or_else(|error| Report {
             trigger,
             start,
             end: Timestamp::now(),
@@ -187,9 +307,14 @@ impl Cycle {
             retry: true,
             whole: true,
         });
+        if problem.is_none() {
+            self.status.set_overdue(None);
+        } else if !self.stop.is_cancelled() {
+            report = Report { verdict: Verdict::Failed, error: problem, retry: true, ..report };
+        }
         self.status.pass_ends();
         log(&report);
-        self.shared.metrics.pass(&report);
+        self.shared.memory.metrics.pass(&report);
         if report.whole || report.retry {
             self.schedule.passed(report.retry, Instant::now());
         }

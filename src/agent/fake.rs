@@ -16,7 +16,8 @@ use crate::{
     engine::connection::{Connection, Shared, Target},
     manifest::Targets,
     model::{
-        Call, Desired, Ensure, FieldChange, FieldPath, Live, ObservedState, Reference, Refusal, Request, ResourceId,
+        Call, Desired, Ensure, FieldChange, FieldPath, KeyPool, Live, ObservedState, Reference, Refusal, Request,
+        ResourceId,
     },
     provider::{
         Endpoint, Envelope, Facts, Kind, Method, Observation, Planned, Platform, Prepared, Read, Reply, RequestContext,
@@ -149,11 +150,11 @@ impl Platform for Fake {
         })
     }
 
-    fn interpret(&self, _: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
+    fn interpret(&self, _: &Request, reply: &Reply<'_>, keys: &mut KeyPool) -> Result<crate::model::Json, Refusal> {
         if reply.status != 200 {
             return Err(Refusal::new(None, format!("status {}", reply.status)));
         }
-        serde_json::from_slice(reply.body).map_err(|error| Refusal::new(None, error.to_string()))
+        keys.parse(reply.body).map_err(|error| Refusal::new(None, error.to_string()))
     }
 }
 

@@ -19,9 +19,14 @@ use crate::{
     source::{FileId, Located, Origin, Sources},
 };
 
-use super::{changed::changed, status::ManifestStatus};
+use super::{
+    changed::changed,
+    settings::{Problems, Settings},
+    status::ManifestStatus,
+};
 
 /// Where manifests lie and what they may refer to.
+#[derive(Clone)]
 pub(super) struct Location {
     pub(super) paths: Vec<PathBuf>,
     pub(super) skip: Vec<PathBuf>,
@@ -31,6 +36,14 @@ pub(super) struct Location {
     pub(super) platforms: &'static [&'static dyn Platform],
     pub(super) targets: Targets,
     pub(super) variables: Variables,
+}
+
+impl Location {
+    /// Returns the location with other settings.
+    pub(super) fn with(&self, settings: &Settings) -> Self {
+        let Settings { skip, targets, variables, .. } = settings.clone();
+        Self { skip, targets, variables, ..self.clone() }
+    }
 }
 
 /// The manifests in force.
@@ -59,13 +72,9 @@ pub struct Manifests {
 }
 
 impl Manifests {
-    /// Returns the diagnostics and what could not be read as a text for people, empty where all is well.
-    pub fn problems(&self) -> String {
-        let mut text = String::new();
-        for problem in &self.unreadable {
-            let _ = writeln!(text, "error: {problem}");
-        }
-        text + &render::text(&self.diagnostics, &self.sources, false, 120)
+    /// Returns the diagnostics and what could not be read.
+    pub fn problems(&self) -> Problems {
+        Problems::of(&self.diagnostics, &self.sources, &self.unreadable)
     }
 
     /// Returns how many mistakes there are.
@@ -74,10 +83,9 @@ impl Manifests {
     }
 
     pub(super) fn status(&self) -> ManifestStatus {
-        let diagnostics: Vec<Value> = render::sorted(&self.diagnostics)
-            .into_iter()
-            .map(|diagnostic| render::json(diagnostic, &self.sources))
-            .collect();
+        let sorted = render::sorted(&self.diagnostics);
+        let diagnostics: Vec<Value> =
+            sorted.into_iter().map(|diagnostic| render::json(diagnostic, &self.sources)).collect();
         ManifestStatus {
             digest: self.digest.clone(),
             objects: self.desired.len(),
@@ -93,8 +101,9 @@ impl Manifests {
 const OPTIONS: manifest::Options =
     manifest::Options { threads: None, retain: manifest::Retain::Objects, without_places: true };
 
-/// Reads the files. Returns nothing where they say, and cannot say, the same as before.
-pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<Manifests> {
+/// Reads the files. Returns nothing where they say, and cannot say, the same as before. With `anew`, what they may refer
+/// to is not what it was, and so the same files may say something else.
+pub(super) fn read(location: &Location, previous: Option<&Manifests>, anew: bool) -> Option<Manifests> {
     let mut sources = Sources::default();
     let Location { paths, skip, overlays, follow_links, .. } = location;
     let search = manifest::Search { paths, skip, overlays, follow_links: *follow_links };
@@ -105,11 +114,11 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<
         let before = previous.unreadable.len() - usize::from(previous.vanished);
         previous.digest == digest && previous.unreadable[..before] == unreadable
     };
-    if previous.is_some_and(unchanged) {
+    if !anew && previous.is_some_and(unchanged) {
         return None;
     }
     let Location { platforms, targets, variables, .. } = location;
-    let mut cache = previous.map(|previous| previous.cache.clone()).unwrap_or_default();
+    let mut cache = previous.filter(|_| !anew).map(|previous| previous.cache.clone()).unwrap_or_default();
     let (set, diagnostics) =
         manifest::decode_cached(&mut cache, &OPTIONS, &sources, &found, platforms, targets, variables);
     // A directory that is not mounted, or was swept away, is empty too.
@@ -125,7 +134,7 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>) -> Option<
     });
     let held = held.unwrap_or_default();
     let is_sound = |manifests: &Manifests| manifests.errors() == 0 && manifests.held.is_empty() && !manifests.partial;
-    let is_comparable = overlays.is_empty() && held.is_empty() && !unread && !vanished && !set.partial;
+    let is_comparable = !anew && overlays.is_empty() && held.is_empty() && !unread && !vanished && !set.partial;
     let changed = previous
         .filter(|previous| is_comparable && is_sound(previous))
         .and_then(|previous| changed((&previous.desired, &previous.sources), (&set.desired, &sources)));

@@ -53,6 +53,7 @@ pub struct Metrics {
     last_success: Gauge<f64, AtomicU64>,
     duration: Histogram,
     manifest_errors: Gauge,
+    configuration_errors: Gauge,
 }
 
 impl Default for Metrics {
@@ -64,6 +65,7 @@ impl Default for Metrics {
             last_success: Gauge::default(),
             duration: Histogram::new(SECONDS),
             manifest_errors: Gauge::default(),
+            configuration_errors: Gauge::default(),
         }
     }
 }
@@ -81,6 +83,8 @@ impl Metrics {
         registry.register("pass_duration_seconds", "How long passes took", self.duration.clone());
         let help = "Mistakes in the manifests, and files that could not be read";
         registry.register("manifest_errors", help, self.manifest_errors.clone());
+        let help = "Mistakes in the configuration and the values files; with one, the last good ones are in force";
+        registry.register("configuration_errors", help, self.configuration_errors.clone());
         if let Some(counters) = counters {
             registry.register_collector(Box::new(Requests(counters)));
         }
@@ -89,6 +93,10 @@ impl Metrics {
 
     pub(super) fn manifests(&self, manifests: &Manifests) {
         self.manifest_errors.set(number(manifests.errors()));
+    }
+
+    pub(super) fn configuration_errors(&self, count: usize) {
+        self.configuration_errors.set(number(count));
     }
 
     pub(super) fn change(&self, id: &ResourceId, action: Action, outcome: &Outcome) {
@@ -157,11 +165,12 @@ struct Requests(Arc<RequestCounters>);
 
 impl Collector for Requests {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut family = encoder.encode_descriptor("calls", "Requests that were sent", None, MetricType::Counter)?;
-        for ((target, operation, write), count) in self.0.by_target_and_operation() {
+        let help = "Requests that were sent and have ended";
+        let mut family = encoder.encode_descriptor("calls", help, None, MetricType::Counter)?;
+        for ((target, operation, write, result), count) in self.0.ended() {
             let write = if write { "true" } else { "false" };
-            let labels = [("target", &*target), ("operation", operation), ("write", write)];
-            ConstCounter::new(count as u64).encode(family.encode_family(&labels)?)?;
+            let labels = [("target", &*target), ("operation", operation), ("write", write), ("result", result.name())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
         let targets = self.0.by_target();
         let help = "Attempts at requests by what came of them";
@@ -177,6 +186,16 @@ impl Collector for Requests {
         let mut family = encoder.encode_descriptor("retries", help, None, MetricType::Counter)?;
         for (target, requests) in &targets {
             ConstCounter::new(requests.retries).encode(family.encode_family(&[("target", &**target)])?)?;
+        }
+        let help = "Requests that wait for their turn";
+        let mut family = encoder.encode_descriptor("requests_waiting", help, None, MetricType::Gauge)?;
+        for (target, requests) in &targets {
+            ConstGauge::new(number(requests.waiting)).encode(family.encode_family(&[("target", &**target)])?)?;
+        }
+        let help = "Requests that were sent and are not answered yet";
+        let mut family = encoder.encode_descriptor("requests_in_flight", help, None, MetricType::Gauge)?;
+        for (target, requests) in &targets {
+            ConstGauge::new(number(requests.in_flight())).encode(family.encode_family(&[("target", &**target)])?)?;
         }
         let help = "How long requests took, from sending to the answer";
         let mut family = encoder.encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?;

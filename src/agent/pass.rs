@@ -22,7 +22,7 @@ use crate::{
     model::{Desired, Outcome, ResourceId},
     plan::{
         Plan, TargetState,
-        guard::{self, Excess, Safety},
+        guard::{self, Excess},
         plan, select_some,
     },
     provider::Platform,
@@ -38,33 +38,44 @@ use super::{
     record::Record,
     report::{Sum, sum},
     said::Said,
+    settings::Settings,
     status::{ByKind, Counts, Report, Trigger, Verdict},
 };
 
 /// Most changes whose authors are asked for in one pass.
 const TRACED: usize = 100;
 
-/// The state that all passes of an agent share.
+/// The surroundings of a pass.
 pub(super) struct Shared {
-    pub(super) connections: Vec<Arc<Connection>>,
-    pub(super) mode: Mode,
-    pub(super) safety: Safety,
+    pub(super) settings: Settings,
     pub(super) verify: bool,
     pub(super) filter: Option<Arc<Filter>>,
-    pub(super) metrics: Metrics,
-    /// Why the last pass sent nothing, so that it is said once.
-    pub(super) refusal: Mutex<Option<String>>,
-    /// The last log line of each object, so that a pass says only what is new.
-    pub(super) said: Mutex<Said>,
-    /// What was found of each object.
-    pub(super) looked: Mutex<Looked>,
     pub(super) platforms: &'static [&'static dyn Platform],
     pub(super) record: Record,
+    pub(super) memory: Arc<Memory>,
+}
+
+/// The state that all passes of an agent share.
+pub(super) struct Memory {
+    pub(super) metrics: Metrics,
+    /// Why the last pass sent nothing, so that it is said once.
+    refusal: Mutex<Option<String>>,
+    /// The last log line of each object, so that a pass says only what is new.
+    said: Mutex<Said>,
+    /// What was found of each object.
+    looked: Mutex<Looked>,
+}
+
+impl Memory {
+    /// Returns the memory of an agent that has looked at nothing yet.
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { metrics, refusal: Mutex::default(), said: Mutex::default(), looked: Mutex::default() }
+    }
 }
 
 impl Shared {
     fn looked(&self) -> MutexGuard<'_, Looked> {
-        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what is known of all objects once these were looked at, for the result of each to be added.
@@ -81,8 +92,8 @@ impl Shared {
 
     /// Settles runs that were broken off.
     async fn settle(&self, stop: &CancellationToken) {
-        let readers: Vec<_> = self.connections.iter().map(Connection::reader).collect();
-        let writers: Vec<_> = self.connections.iter().map(Connection::writer).collect();
+        let readers: Vec<_> = self.settings.connections.iter().map(Connection::reader).collect();
+        let writers: Vec<_> = self.settings.connections.iter().map(Connection::writer).collect();
         self.record.settle(&readers, &writers, stop).await;
     }
 
@@ -97,7 +108,7 @@ impl Shared {
                 limits.join("; ")
             )
         });
-        let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.memory.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(refusal) = refusal.as_ref().filter(|refusal| last.as_ref() != Some(*refusal)) {
             tracing::error!("{refusal}");
             self.record.refused(plan, states, manifests, excesses);
@@ -109,8 +120,8 @@ impl Shared {
 /// Looks at the objects once and, where the agent enforces, makes them as declared: at those that a save changed, where
 /// the last pass found nothing in the way, else at all.
 pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigger, stop: &CancellationToken) -> Report {
-    shared.connections.iter().for_each(|connection| connection.begin_pass());
-    if shared.mode == Mode::Enforce {
+    shared.settings.connections.iter().for_each(|connection| connection.begin_pass());
+    if shared.settings.mode == Mode::Enforce {
         shared.settle(stop).await;
     }
     let is_whole = shared.looked().is_whole();
@@ -146,8 +157,8 @@ async fn pass_over(
     let is_part = |object: &Desired| part.is_none_or(|part| part.contains(&object.id)) && is_wanted(object);
     let desired = select_some(&manifests.desired, if part.is_some() { shared.platforms } else { &[] }, &is_part);
     let desired: &[Desired] = &desired;
-    let unserved = unserved(desired, &shared.connections);
-    let readers: Vec<_> = shared.connections.iter().map(Connection::reader).collect();
+    let unserved = unserved(desired, &shared.settings.connections);
+    let readers: Vec<_> = shared.settings.connections.iter().map(Connection::reader).collect();
     let read_at = Instant::now();
     let states = tokio::select! {
         biased;
@@ -165,7 +176,7 @@ async fn pass_over(
         states.iter_mut().for_each(|state| state.surplus.clear());
     }
     let mut plan = plan(&states);
-    if shared.safety.needs_impact() {
+    if shared.settings.safety.needs_impact() {
         tokio::select! {
             biased;
             () = stop.cancelled() => return end(interrupted(), 0),
@@ -174,8 +185,8 @@ async fn pass_over(
     }
     let sources = &manifests.sources;
     // A pass that only reports sends nothing, so no limit can be exceeded.
-    let limited = shared.mode == Mode::Enforce;
-    let excesses = if limited { guard::excesses(&plan, &shared.safety) } else { Vec::new() };
+    let limited = shared.settings.mode == Mode::Enforce;
+    let excesses = if limited { guard::excesses(&plan, &shared.settings.safety) } else { Vec::new() };
     if part.is_some() && !(excesses.is_empty() && plan.blocked.is_empty()) {
         return None;
     }
@@ -184,7 +195,7 @@ async fn pass_over(
     let declared: HashSet<&ResourceId> = desired.iter().map(|object| &object.id).collect();
     let is_known =
         |id: &ResourceId| if declared.contains(id) { !unserved.contains(id) } else { !is_partial && part.is_none() };
-    let news = shared.said.lock().unwrap_or_else(PoisonError::into_inner).news(&differing, &plan, is_known);
+    let news = shared.memory.said.lock().unwrap_or_else(PoisonError::into_inner).news(&differing, &plan, is_known);
     let is_traced = excesses.is_empty() && (!news.drift.is_empty() || (limited && !plan.changes.is_empty()));
     let trace = tokio::select! {
         biased;
@@ -239,10 +250,10 @@ async fn enforce(
     let listener = |event: &apply::Event<'_>| {
         if let apply::Event::Finished(change, outcome, _) = event {
             log.outcome(change, outcome);
-            shared.metrics.change(&change.id, change.action, outcome);
+            shared.memory.metrics.change(&change.id, change.action, outcome);
         }
     };
-    let writers: Vec<_> = shared.connections.iter().map(Connection::writer).collect();
+    let writers: Vec<_> = shared.settings.connections.iter().map(Connection::writer).collect();
     let options = apply::Options {
         verify: shared.verify,
         fresh_until,

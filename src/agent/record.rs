@@ -25,7 +25,7 @@ use crate::{
     version::VERSION,
 };
 
-use super::Manifests;
+use super::{Manifests, Settings};
 
 /// Records plans and their changes. What cannot be recorded is not sent.
 pub(super) struct Record {
@@ -43,14 +43,20 @@ pub(super) struct Record {
 impl Record {
     /// Returns the record of an agent on manifests below some paths.
     pub(super) fn new(
-        surroundings: Surroundings,
-        (setups, config): (Vec<Setup>, Option<String>),
+        settings: &Settings,
         paths: &[PathBuf],
         platforms: &'static [&'static dyn Platform],
         timeout: Duration,
     ) -> Self {
-        let is_unsettled = AtomicBool::new(true);
-        Self { surroundings, setups, config, paths: paths.to_vec(), platforms, timeout, is_unsettled }
+        Self {
+            surroundings: settings.surroundings.clone(),
+            setups: settings.setups.clone(),
+            config: settings.config.clone(),
+            paths: paths.to_vec(),
+            platforms,
+            timeout,
+            is_unsettled: AtomicBool::new(true),
+        }
     }
 
     /// Returns the surroundings, with the commit of this moment: the agent outlives many.

@@ -10,6 +10,10 @@ use super::status::Trigger;
 /// second half is left out, so that agents which failed together do not come back together.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
+/// Up to this part of the time between two looks at everything is left out at random: agents that were started together,
+/// as by a rollout, do not stay together.
+const RESYNC_PART: u32 = 10;
+
 /// Time between two looks at the files where one of them could not be read, or changes may go unnoticed.
 const SHORT_RESCAN: Duration = Duration::from_secs(5);
 
@@ -45,6 +49,12 @@ impl Schedule {
         self.retry = None;
     }
 
+    /// Sets the time between two looks at everything; a look that is due later than that is due then.
+    pub(super) fn set_resync(&mut self, resync: Duration, now: Instant) {
+        self.resync = resync;
+        self.next_pass = self.next_pass.min(now + resync);
+    }
+
     /// Notes that the files were read. They are trusted if all could be read and their changes will be reported.
     pub(super) fn scanned(&mut self, trusted: bool, now: Instant) {
         self.next_scan = now + if trusted { self.rescan } else { SHORT_RESCAN.min(self.rescan) };
@@ -53,9 +63,17 @@ impl Schedule {
     /// Notes that a pass ended.
     pub(super) fn passed(&mut self, failed: bool, now: Instant) {
         self.retry = failed.then(|| self.retry.map_or(FIRST_RETRY, |last| last * 2).min(self.resync));
-        let pause = |longest: Duration| (longest / 2) + (longest / 2).mul_f64(fastrand::f64());
-        self.next_pass = now + self.retry.map_or(self.resync, pause);
+        let pause = match self.retry {
+            Some(longest) => at_most(longest, 2),
+            None => at_most(self.resync, RESYNC_PART),
+        };
+        self.next_pass = now + pause;
     }
+}
+
+/// Returns a time without a random part of its last `part`th, so that those who began together do not come together.
+fn at_most(longest: Duration, part: u32) -> Duration {
+    longest.mul_f64(1.0 - fastrand::f64() / f64::from(part))
 }
 
 #[cfg(test)]
@@ -69,7 +87,7 @@ mod tests {
         let mut passed = |failed: bool, expected: u64| {
             schedule.passed(failed, now);
             let (pause, longest) = (schedule.next_pass().0 - now, Duration::from_secs(expected));
-            let shortest = if failed { longest / 2 } else { longest };
+            let shortest = longest.mul_f64(if failed { 0.5 } else { 0.9 });
             assert!(shortest <= pause && pause <= longest, "{pause:?} of {longest:?}");
         };
         [5, 10, 20, 40, 60, 60].into_iter().for_each(|expected| passed(true, expected));
@@ -81,7 +99,9 @@ mod tests {
         let (next, trigger) = schedule.next_pass();
         assert!(next <= now + Duration::from_secs(5) && trigger == Trigger::Retry, "{trigger:?}");
         schedule.passed(false, now);
-        assert_eq!(schedule.next_pass(), (now + Duration::from_mins(1), Trigger::Resync));
+        assert_eq!(schedule.next_pass().1, Trigger::Resync);
+        schedule.set_resync(Duration::from_secs(3), now);
+        assert_eq!(schedule.next_pass(), (now + Duration::from_secs(3), Trigger::Resync));
     }
 
     #[tokio::test(start_paused = true)]

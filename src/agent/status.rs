@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
-use super::report::Sum;
+use super::{report::Sum, settings::Problems};
 
 /// Why a pass is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,6 +25,8 @@ pub enum Trigger {
     Resync,
     /// The pass before it failed.
     Retry,
+    /// A signal asked for it.
+    Signal,
 }
 
 impl Trigger {
@@ -35,6 +37,7 @@ impl Trigger {
             Self::Change => "change",
             Self::Resync => "resync",
             Self::Retry => "retry",
+            Self::Signal => "signal",
         }
     }
 }
@@ -175,12 +178,30 @@ pub struct ManifestStatus {
     pub unreadable: Vec<String>,
 }
 
+/// The configuration and the files of values as they were last read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigurationStatus {
+    /// How many mistakes they have. With one, the last good ones are in force.
+    pub errors: usize,
+    /// Diagnostics, as reports hold them.
+    pub diagnostics: Vec<Value>,
+}
+
+impl From<Problems> for ConfigurationStatus {
+    fn from(problems: Problems) -> Self {
+        Self { errors: problems.errors, diagnostics: problems.diagnostics }
+    }
+}
+
 /// The state of the agent at one moment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// The manifests; `None` before they were read for the first time.
     pub manifests: Option<ManifestStatus>,
+    /// What is wrong with the configuration and the files of values.
+    pub configuration: ConfigurationStatus,
     /// Since when a pass is running, where one is.
     pub running: Option<Timestamp>,
     /// The last pass that ended.
@@ -199,12 +220,18 @@ pub struct Status {
     snapshot: Arc<watch::Sender<Snapshot>>,
     heartbeat: Arc<Mutex<Instant>>,
     pass: Arc<Mutex<Option<Instant>>>,
+    overdue: Arc<Mutex<Option<String>>>,
 }
 
 impl Default for Status {
     fn default() -> Self {
         let snapshot = Arc::new(watch::Sender::new(Snapshot::default()));
-        Self { snapshot, heartbeat: Arc::new(Mutex::new(Instant::now())), pass: Arc::default() }
+        Self {
+            snapshot,
+            heartbeat: Arc::new(Mutex::new(Instant::now())),
+            pass: Arc::default(),
+            overdue: Arc::default(),
+        }
     }
 }
 
@@ -232,6 +259,16 @@ impl Status {
     /// Returns how long the running pass has taken so far; `None` between passes.
     pub fn pass_age(&self) -> Option<Duration> {
         self.pass.lock().unwrap_or_else(PoisonError::into_inner).map(|start| start.elapsed())
+    }
+
+    /// Returns what did not end in its time, and what it waits for; `None` once a pass has ended in time again.
+    pub fn overdue(&self) -> Option<String> {
+        self.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what did not end in its time, or that a pass has.
+    pub(crate) fn set_overdue(&self, problem: Option<String>) {
+        *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
     /// Notes that a pass begins.

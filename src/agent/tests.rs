@@ -7,6 +7,7 @@ use super::{
     *,
 };
 use crate::{
+    config,
     journal::{Directory, Record, RunOrigin, Store as _},
     run::{Recording, Surroundings},
 };
@@ -35,9 +36,9 @@ impl Running {
         live.iter().for_each(|(key, value)| store.put(key, *value));
         let state = tempfile::tempdir().expect("a directory");
         let mut agent = Agent::new(vec![directory.path().to_owned()], &PLATFORMS);
-        agent.targets = targets();
-        agent.connections = vec![connection];
-        agent.surroundings = Surroundings {
+        agent.settings.targets = targets();
+        agent.settings.connections = vec![connection];
+        agent.settings.surroundings = Surroundings {
             recording: Recording::In(Arc::new(Directory::new(state.path()))),
             locks: Some(state.path().to_owned()),
             ..Surroundings::unrecorded(RunOrigin::here("watch", &[]))
@@ -110,7 +111,7 @@ async fn what_is_declared_is_made_so() {
 #[tokio::test]
 async fn reporting_sends_nothing() {
     let files = [("a.yaml", &*thing("a", "1"))];
-    let running = Running::start(&files, &[("a", 0)], |agent| agent.mode = Mode::Report).await;
+    let running = Running::start(&files, &[("a", 0)], |agent| agent.settings.mode = config::Mode::Report).await;
     let report = running.passes(1).await;
     assert_eq!((report.verdict, report.drift, report.retry), (Verdict::Drifted, 1, false));
     assert_eq!(report.counts, Counts { drifted: 1, ..Counts::default() });
@@ -162,7 +163,7 @@ async fn a_broken_document_is_told_and_held_back() {
 #[tokio::test]
 async fn failures_are_tried_again() {
     let files = [("a.yaml", &*thing("a", "1"))];
-    let running = Running::start(&files, &[("a", 0)], |agent| agent.resync = Duration::from_millis(50)).await;
+    let running = Running::start(&files, &[("a", 0)], |agent| agent.settings.resync = Duration::from_millis(50)).await;
     running.passes(1).await;
     running.store.down.store(true, Ordering::SeqCst);
     let snapshot = running.until("a failure", |snapshot| snapshot.last.as_ref().is_some_and(|last| last.retry)).await;
@@ -202,7 +203,7 @@ async fn a_filter_picks() {
 #[tokio::test]
 async fn without_a_connection_nothing_is_known() {
     let files = [("a.yaml", &*thing("a", "1"))];
-    let running = Running::start(&files, &[("a", 0)], |agent| agent.connections.clear()).await;
+    let running = Running::start(&files, &[("a", 0)], |agent| agent.settings.connections.clear()).await;
     let report = running.passes(1).await;
     assert_eq!((report.verdict, report.counts.unknown), (Verdict::Failed, 1));
     running.end().await;
@@ -251,8 +252,8 @@ async fn numbers_are_counted() {
     let (store, connection, shared) = serve().await;
     store.put("a", 0);
     let mut agent = Agent::new(vec![directory.path().to_owned()], &PLATFORMS);
-    agent.targets = targets();
-    agent.connections = vec![connection];
+    agent.settings.targets = targets();
+    agent.settings.connections = vec![connection];
     let (status, registry) = (agent.status.clone(), agent.metrics.registry(Some(shared.counters().clone())));
     let stop = CancellationToken::new();
     let task = tokio::spawn(run(agent, stop.clone()));
@@ -268,11 +269,11 @@ async fn numbers_are_counted() {
         "reconcile_changes_total{kind=\"Thing\",action=\"update\",outcome=\"applied\"} 1",
         "reconcile_objects{target=\"here\",kind=\"Thing\",state=\"changed\"} 1",
         "reconcile_drift{target=\"here\",kind=\"Thing\"} 1",
-        "reconcile_calls_total{target=\"here\",operation=\"get\",write=\"false\"} 2",
+        "reconcile_calls_total{target=\"here\",operation=\"get\",write=\"false\",result=\"answered\"} 2",
         "reconcile_requests_total{target=\"here\",outcome=\"answered\"} 3",
         "reconcile_request_duration_seconds_count{target=\"here\"} 3",
         "reconcile_target_up{target=\"here\"} 1",
-        "reconcile_calls_total{target=\"here\",operation=\"put\",write=\"true\"} 1",
+        "reconcile_calls_total{target=\"here\",operation=\"put\",write=\"true\",result=\"answered\"} 1",
         "reconcile_pass_duration_seconds_count 1",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -76,6 +76,11 @@ impl Watch {
         }
     }
 
+    /// Watches other paths from the next [`Watch::rearm`] on.
+    pub(super) fn set_paths(&mut self, paths: Vec<PathBuf>) {
+        self.paths = paths;
+    }
+
     /// Returns true if changes are only found by looking, so that some may be missed: times are compared by the second.
     pub(super) fn polls(&self) -> bool {
         self.poll.is_some()

@@ -198,7 +198,7 @@ fn above_zero(text: &str) -> Result<f64, String> {
 }
 
 /// The manifests, and the part of them to work on.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Inputs {
     /// Manifest files or directories; `-` is stdin
     #[arg(value_name = "PATH", help_heading = "Arguments")]
@@ -238,7 +238,7 @@ pub(super) struct Inputs {
 }
 
 /// How the platforms are talked to.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Network {
     /// Use the embedded sandbox instead of the real platforms
     #[arg(long, env = "RECONCILE_SANDBOX", value_parser = truth)]
@@ -496,7 +496,7 @@ pub(super) struct ApplyArgs {
 }
 
 /// Where runs are recorded and locked.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct StateArgs {
     /// Directory of the journals of runs and of locks [default: `reconcile` in the user's directory for state]
     #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
@@ -506,7 +506,7 @@ pub(super) struct StateArgs {
     pub(super) lock_timeout: std::time::Duration,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct WatchArgs {
     #[command(flatten, next_help_heading = "Inputs and selection")]
     pub(super) inputs: Inputs,

@@ -255,7 +255,7 @@ pub(super) fn blocked(report: &Report<'_>, ui: &Ui) {
 
 /// Ends the sandbox of the run, if there is one, and logs which calls it got.
 pub(super) async fn end(connected: Connected) {
-    if let Some(sandbox) = connected.sandbox {
+    if let Some(sandbox) = connected.sandbox.and_then(Arc::into_inner) {
         let calls = sandbox.end().await;
         let calls: Vec<_> = calls.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
         tracing::info!("sandbox: {}", if calls.is_empty() { "no calls".to_owned() } else { calls.join(", ") });

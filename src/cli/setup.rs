@@ -12,6 +12,7 @@ use super::{
     configuration,
     error::CommandError,
     inputs::{self, LoadedInputs},
+    sandbox::Embedded,
     view::Ui,
 };
 use crate::{
@@ -139,7 +140,7 @@ pub(super) struct Connected {
     /// The state that they share.
     pub(super) shared: Shared,
     /// The sandbox of this run.
-    pub(super) sandbox: Option<super::sandbox::Embedded>,
+    pub(super) sandbox: Option<Arc<Embedded>>,
 }
 
 impl Connected {
@@ -191,27 +192,29 @@ pub(super) async fn connect(
             config::FILE
         ));
     };
-    let sandbox = if network.sandbox { Some(super::sandbox::Embedded::start(&config.sandbox).await?) } else { None };
-    let mut connections = Vec::new();
-    for target in config.targets.iter().filter(|target| used.contains(&target.name)) {
-        let platform = target.platform;
-        let resolve: Arc<connection::Resolve> = if let Some(sandbox) = &sandbox {
-            let endpoint = sandbox.endpoint(target);
-            Arc::new(move || Ok(endpoint.clone()))
-        } else {
-            let target = target.clone();
-            Arc::new(move || endpoint(&target))
-        };
-        let target = connection::Target {
-            name: target.name.clone(),
-            platform,
-            resolve,
-            concurrency: target.limits.concurrency,
-            rate: target.limits.requests_per_second,
-        };
-        connections.push(Connection::new(target, shared.clone()));
-    }
+    let sandbox = if network.sandbox { Some(Arc::new(Embedded::start(&config.sandbox).await?)) } else { None };
+    let targets = config.targets.iter().filter(|target| used.contains(&target.name));
+    let connections = targets.map(|target| connection(target, sandbox.as_deref(), &shared)).collect();
     Ok(Connected { connections, shared, sandbox, snapshot_scopes: BTreeMap::new() })
+}
+
+/// Returns a connection to a target. Nothing is sent or fetched yet.
+pub(super) fn connection(target: &Target, sandbox: Option<&Embedded>, shared: &Shared) -> Arc<Connection> {
+    let resolve: Arc<connection::Resolve> = if let Some(sandbox) = sandbox {
+        let endpoint = sandbox.endpoint(target);
+        Arc::new(move || Ok(endpoint.clone()))
+    } else {
+        let target = target.clone();
+        Arc::new(move || endpoint(&target))
+    };
+    let target = connection::Target {
+        name: target.name.clone(),
+        platform: target.platform,
+        resolve,
+        concurrency: target.limits.concurrency,
+        rate: target.limits.requests_per_second,
+    };
+    Connection::new(target, shared.clone())
 }
 
 /// Fetches a target's values: environment variables, files, what programs print.

@@ -1,11 +1,28 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::ExitStatus;
+
+/// Returns what each SIGHUP wakes. Without it, that signal ends the program.
+pub(super) fn hangups() -> Arc<Notify> {
+    let hangups = Arc::new(Notify::new());
+    let woken = hangups.clone();
+    if let Ok(mut signals) = signal(SignalKind::hangup()) {
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                woken.notify_one();
+            }
+        });
+    }
+    hangups
+}
 
 /// Is cancelled by the first signal; the second one ends the program at once.
 #[derive(Clone, Default)]

@@ -1,24 +1,27 @@
 //! `reconcile watch`.
 
+mod settings;
+
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
+use self::settings::{Reload, SettingsRead};
 use super::{
-    args::{Mode, WatchArgs},
+    args::WatchArgs,
     configuration,
     error::CommandError,
     exit::ExitStatus,
-    inputs, journal, plan_file, planning, selection, setup,
-    signal::Stop,
+    inputs, planning, selection, setup,
+    signal::{self, Stop},
     view::Ui,
 };
 use crate::{
     agent::{self, Agent},
     config,
     diagnostic::Diagnostic,
-    journal::RunOrigin,
     manifest::{self, Retain},
     platform,
     source::Sources,
@@ -35,6 +38,9 @@ pub(super) async fn run(args: &WatchArgs, ui: &Ui) -> Result<ExitStatus, Command
 }
 
 async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandError> {
+    let wake = signal::hangups();
+    // First of all: what changes while the rest is read is then read once more.
+    let digest = SettingsRead::new(args).digest();
     let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
     let config = configuration::read(
         args.inputs.config.as_deref(),
@@ -62,45 +68,27 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
     }
     let filter = selection::filter(&args.inputs).map_err(CommandError::usage)?;
     // Manifests may come to name any target.
-    let all: std::collections::BTreeSet<Arc<str>> =
+    let all: BTreeSet<Arc<str>> =
         config.iter().flat_map(|config| config.targets.iter().map(|target| target.name.clone())).collect();
-    let setups = config.as_ref().map(|config| plan_file::setups(config, &all.iter().collect(), args.network.sandbox));
-    let setups = setups.unwrap_or_default();
     let connected = setup::connect(&args.network, config.as_ref(), &all).await.map_err(CommandError::failed)?;
-    if config.is_none() {
+    let Some(config) = config else {
         return Err(CommandError::failed(configuration::missing(&inputs::paths(&args.inputs))));
-    }
-    let settings = config.as_ref().map(|config| config.watch.clone()).unwrap_or_default();
+    };
+    let reload =
+        Reload::new(args, (&config, digest), &connected.connections, (&connected.shared, connected.sandbox.as_ref()));
     let agent = Agent {
-        skip: setup::skipped(&args.inputs, config.as_ref()),
         overlays: args.inputs.overlays.clone(),
         follow_links: args.inputs.follow_links,
         allow_empty: args.inputs.allow_empty,
-        targets: configuration::targets(config.as_ref(), &inputs::paths(&args.inputs)),
-        variables,
-        connections: connected.connections.clone(),
-        mode: match args.mode {
-            Some(Mode::Enforce) => config::Mode::Enforce,
-            Some(Mode::Report) => config::Mode::Report,
-            None => settings.mode,
-        },
-        safety: config.as_ref().map(|config| config.safety.clone()).unwrap_or_default(),
+        settings: settings::settings(args, &config, variables, connected.connections.clone()),
+        loader: Some(Box::new(reload)),
+        wake,
         filter: Some(filter),
-        resync: args.resync.or(settings.resync).unwrap_or(agent::RESYNC),
         poll: args.poll,
-        surroundings: journal::surroundings(
-            RunOrigin::here("watch", &inputs::paths(&args.inputs)),
-            args.state.state_dir.as_deref(),
-            args.network.sandbox,
-            args.state.lock_timeout,
-            config.as_ref(),
-        ),
         timeout: args.network.timeout,
-        setups,
-        config: config.as_ref().map(|config| config.path.display().to_string()),
         ..Agent::new(inputs::paths(&args.inputs), platform::ALL)
     };
-    let address = args.listen.or(settings.listen).unwrap_or(LISTEN);
+    let address = args.listen.or(config.watch.listen).unwrap_or(LISTEN);
     let listener = tokio::net::TcpListener::bind(address).await;
     let listener = listener.map_err(|error| CommandError::failed(format!("cannot listen on {address}: {error}")))?;
     let address = listener.local_addr().map_err(|error| CommandError::failed(error.to_string()))?;

@@ -1,7 +1,7 @@
 //! Runs the programs that print secrets.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     io::{self, Read},
     os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
@@ -24,14 +24,20 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Maximum size of what a program prints or a file holds, in bytes.
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 
-/// The process groups of programs that have not ended yet.
-static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+/// The process groups of programs that have not ended yet, with the names of these and since when they run.
+static RUNNING: Mutex<BTreeMap<i32, (String, Instant)>> = Mutex::new(BTreeMap::new());
+
+/// Returns the names of the programs that have not ended yet, and how long they have been running.
+pub fn running_programs() -> Vec<(String, Duration)> {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.values().map(|(program, start)| (program.clone(), start.elapsed())).collect()
+}
 
 /// Ends all programs that are running, with everything that they started.
 ///
 /// They run in process groups of their own, so a signal of the terminal does not reach them.
 pub fn end_programs() {
-    for group in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for group in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).keys() {
         kill(*group);
     }
 }
@@ -97,7 +103,7 @@ impl Group {
             .spawn()?;
         // Ids of processes are positive.
         let id = i32::try_from(child.id()).map_err(io::Error::other)?;
-        running.insert(id);
+        running.insert(id, (program.clone(), Instant::now()));
         Ok(Self { child, id, is_running: true })
     }
 

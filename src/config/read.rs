@@ -159,6 +159,11 @@ fn watch(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Watch {
     {
         watch.resync = duration_above_zero("resync", text, &node.origin, diagnostics);
     }
+    if let Some(node) = section.get("deadline")
+        && let Some(text) = yaml::text(node, "deadline", diagnostics)
+    {
+        watch.deadline = duration_above_zero("deadline", text, &node.origin, diagnostics);
+    }
     if let Some(node) = section.get("listen")
         && let Some(text) = yaml::text(node, "listen", diagnostics)
     {

@@ -77,6 +77,18 @@ impl Target {
         })
     }
 
+    /// Returns true if two targets are the same, wherever they are written.
+    pub fn is_same(&self, other: &Self) -> bool {
+        fn values<'m, T>(map: &'m BTreeMap<&'static str, Located<T>>) -> impl Iterator<Item = (&'static str, &'m T)> {
+            map.iter().map(|(key, located)| (*key, &located.value))
+        }
+        self.name == other.name
+            && self.platform.name() == other.platform.name()
+            && self.limits == other.limits
+            && values(&self.settings).eq(values(&other.settings))
+            && values(&self.secrets).eq(values(&other.secrets))
+    }
+
     /// Returns the value of a setting that is written in the file itself.
     pub fn literal(&self, name: &str) -> Option<&str> {
         match &self.settings.get(name)?.value {

@@ -24,7 +24,7 @@ use super::{
     verify::judge,
 };
 use crate::{
-    model::{Action, Call, Change, Desired, Live, ObservedState, Outcome, Refusal, ResourceId},
+    model::{Action, Call, Change, Desired, Json, Live, ObservedState, Outcome, Refusal, ResourceId},
     plan::{Plan, TargetState, order},
     provider::{Kind, Planned},
 };
@@ -401,7 +401,7 @@ impl<'a> Run<'a> {
     }
 
     /// Returns what an answer says about an object.
-    fn answer(&self, id: &ResourceId, answer: &Result<Value, Refusal>) -> Answer {
+    fn answer(&self, id: &ResourceId, answer: &Result<Json, Refusal>) -> Answer {
         match answer {
             Err(refusal) if refusal.lost && !planted::has(Mistake::LostIsRefused) => Answer::Lost(refusal.clone()),
             Err(refusal) => Answer::Refused(refusal.clone()),

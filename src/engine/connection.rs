@@ -8,13 +8,12 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 pub use self::access::{ReadSource, Reader, Writer};
@@ -34,12 +33,12 @@ use super::{
     session::{Held, Session},
 };
 pub use super::{
-    counters::{Attempted, RequestCounters, SECONDS},
+    counters::{Attempted, InFlight, RequestCounters, SECONDS},
     send_window::SendResult,
 };
 use crate::{
     clock,
-    model::{Refusal, Request, Retry},
+    model::{Json, KeyPool, Refusal, Request, Retry},
     plain::line,
     provider::{CredentialStatus, Endpoint, Platform, Prepared, Reply, RequestContext},
     transport::Answer,
@@ -71,6 +70,8 @@ pub struct Connection {
     own: ConcurrencyLimiter,
     pace: Option<IntervalLimiter>,
     suppressed: Mutex<HashSet<String>>,
+    /// The parts that its answers have in common.
+    keys: Mutex<KeyPool>,
     /// Something has answered there.
     reached: AtomicBool,
     /// Where nothing answers, nothing more is sent.
@@ -111,6 +112,7 @@ impl Connection {
             limit,
             probes,
             suppressed: Mutex::default(),
+            keys: Mutex::default(),
             settings: OnceLock::new(),
             reached: AtomicBool::new(false),
             breaker,
@@ -124,9 +126,22 @@ impl Connection {
         &self.target
     }
 
-    /// Notes that a new pass over the objects begins: it gets a budget of its own for repeated requests.
+    /// Notes that a new pass over the objects begins: it gets a budget of its own for repeated requests, and shares nothing
+    /// with earlier answers.
     pub fn begin_pass(&self) {
         self.budget.reset();
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = KeyPool::default();
+    }
+
+    /// Returns what is on its way at present to any target of its run.
+    pub fn in_flight(self: &Arc<Self>) -> Vec<InFlight> {
+        self.shared.counters.in_flight()
+    }
+
+    /// Lets the next request fetch the settings and secrets anew and log in, even where credentials were rejected a short
+    /// while ago. A key that its platform locks is still left alone for its time.
+    pub fn renew_session(&self) {
+        self.session.forget();
     }
 
     /// Returns the way to use it that cannot write.
@@ -166,6 +181,7 @@ impl Connection {
             }
             Ok((passage, permit, own, self.session.get(self).await.map_err(Hindrance::Refused)?))
         };
+        let waiting = self.shared.counters.wait(&self.target.name);
         let permit = match window {
             None => permit.await,
             Some(window) => tokio::select! {
@@ -175,6 +191,7 @@ impl Connection {
                 permit = permit => permit,
             },
         };
+        drop(waiting);
         let (passage, permit, own, held) = match permit {
             Ok(permit) => permit,
             Err(Hindrance::Down(refusal)) => return SendResult::Down(refusal),
@@ -206,7 +223,7 @@ impl Connection {
         request: &Request,
         window: Option<SendWindow<'_>>,
         (held, passage): (Arc<Held>, &Passage<'_>),
-    ) -> Result<Option<(Value, Duration)>, Refusal> {
+    ) -> Result<Option<(Json, Duration)>, Refusal> {
         let Failure { refusal, credentials, .. } = match self.send_once(request, window, (&held, passage)).await {
             Err(failure) if failure.credentials != CredentialStatus::Sound => failure,
             other => return other.map_err(|failure| failure.refusal),
@@ -231,14 +248,15 @@ impl Connection {
         request: &Request,
         window: Option<SendWindow<'_>>,
         (held, passage): (&Held, &Passage<'_>),
-    ) -> Result<Option<(Value, Duration)>, Failure> {
+    ) -> Result<Option<(Json, Duration)>, Failure> {
         let platform = self.target.platform;
         // Asked behind all waiting.
         let prepare = |stamp: RequestContext<'_>| match window {
             Some(window) if window.is_over() || window.stop.is_cancelled() => Ok(None),
             _ => platform.prepare(request, &held.endpoint, stamp).map(Some),
         };
-        let read = |reply: &Reply<'_>| platform.interpret(request, reply);
+        let keys = || self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |reply: &Reply<'_>| platform.interpret(request, reply, &mut keys());
         let outcome = self.attempt(&held.endpoint, request.operation, window, &prepare, &read).await;
         match &outcome {
             Ok(Some(_)) => {
@@ -274,6 +292,7 @@ impl Connection {
             }
             Ok((pass, all))
         };
+        let waiting = self.shared.counters.wait(&self.target.name);
         let permit = match window {
             None => permit.await,
             Some(window) => tokio::select! {
@@ -283,6 +302,7 @@ impl Connection {
                 permit = permit => permit,
             },
         };
+        drop(waiting);
         let (pass, _all) = permit.map_err(Failure::not_sent)?;
         let request_id = request_id();
         // Behind all waiting: signatures hold the time.

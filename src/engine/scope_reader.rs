@@ -20,7 +20,7 @@ use super::{
     drive::drive,
 };
 use crate::{
-    model::{Refusal, Request, Retry},
+    model::{Json, KeyPool, Refusal, Request, Retry},
     provider::{
         Facts, Step,
         scope::{ScopeRows, ScopeSchema},
@@ -44,6 +44,8 @@ pub struct ScopeReader {
     scopes: Mutex<HashMap<Request, Arc<OnceCell<Content>>>>,
     kept: BTreeMap<ScopeName, Content>,
     guessed: Mutex<BTreeSet<String>>,
+    /// The parts that its answers have in common.
+    keys: Mutex<KeyPool>,
 }
 
 impl fmt::Debug for ScopeReader {
@@ -60,8 +62,12 @@ impl ReadSource for ScopeReader {
         }
     }
 
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Value, Refusal>> {
-        self.read_from_scopes(request).boxed()
+    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Json, Refusal>> {
+        async move {
+            let answer = self.read_from_scopes(request).await?;
+            Ok(self.keys.lock().unwrap_or_else(PoisonError::into_inner).json(answer))
+        }
+        .boxed()
     }
 }
 
@@ -91,7 +97,7 @@ impl ScopeReader {
     }
 
     fn new(schema: &'static dyn ScopeSchema, source: Source, kept: BTreeMap<ScopeName, Content>) -> Self {
-        Self { schema, source, scopes: Mutex::default(), kept, guessed: Mutex::default() }
+        Self { schema, source, scopes: Mutex::default(), kept, guessed: Mutex::default(), keys: Mutex::default() }
     }
 
     /// Returns what was answered from a scope that does not quite tell, in words.

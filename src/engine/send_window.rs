@@ -1,10 +1,9 @@
 //! How long a write may wait for its turn, and what becomes of one that waits longer.
 
-use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::Refusal;
+use crate::model::{Json, Refusal};
 
 /// How long a write may wait.
 #[derive(Clone, Copy)]
@@ -26,7 +25,7 @@ impl SendWindow<'_> {
 #[derive(Debug)]
 pub enum SendResult {
     /// It was sent, and this is the answer.
-    Answered(Result<Value, Refusal>),
+    Answered(Result<Json, Refusal>),
     /// It was not sent, or not once more, because nothing answers at the target.
     Down(Refusal),
     /// It was not sent, because the run is to end.

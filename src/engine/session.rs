@@ -122,6 +122,21 @@ impl Session {
         Ok(held)
     }
 
+    /// Forgets the session and that credentials were rejected. One that is being made stays.
+    pub(super) fn forget(&self) {
+        if let Ok(mut state) = self.state.try_lock() {
+            *state = State::default();
+        }
+        self.unproven.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns the secrets that are in use.
+    pub(super) async fn secrets(&self) -> Vec<String> {
+        let held = self.state.lock().await.held.clone();
+        let secrets = held.iter().flat_map(|held| held.endpoint.secrets.values());
+        secrets.map(|secret| secret.expose_secret().to_owned()).collect()
+    }
+
     /// Notes that credentials were accepted.
     pub(super) fn worked(&self) {
         self.unproven.store(false, Ordering::Relaxed);

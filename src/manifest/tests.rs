@@ -4,7 +4,9 @@ use serde_json::Value;
 use super::{Discovery, Set, Targets, Variables, decode, values};
 use crate::{
     diagnostic::{Diagnostic, render},
-    model::{Call, Desired, Ensure, FieldChange, FieldPath, Live, Reference, Refusal, Request, ResourceId},
+    model::{
+        Call, Desired, Ensure, FieldChange, FieldPath, Json, KeyPool, Live, Reference, Refusal, Request, ResourceId,
+    },
     provider::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Reply, Step},
     source::{Located, Sources},
     yaml::{self, Node, Section},
@@ -120,7 +122,7 @@ impl Platform for Fabric {
         Err(Refusal::new(None, "no server"))
     }
 
-    fn interpret(&self, _: &Request, _: &Reply<'_>) -> Result<Value, Refusal> {
+    fn interpret(&self, _: &Request, _: &Reply<'_>, _: &mut KeyPool) -> Result<Json, Refusal> {
         Err(Refusal::new(None, "no server"))
     }
 }

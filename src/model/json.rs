@@ -1,21 +1,22 @@
 //! JSON values in little memory: servers answer with a hundred thousand rows.
 
+mod pool;
+
 use std::{
-    collections::{HashMap, HashSet},
     fmt,
-    hash::{BuildHasher, Hash, Hasher},
+    hash::{Hash, Hasher},
     ops::Index,
     slice,
     sync::{Arc, OnceLock},
 };
 
-use foldhash::fast::RandomState;
+pub use pool::KeyPool;
+pub(super) use pool::Recent;
 use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
 };
 use serde_json::{Number, Value};
-use smallvec::SmallVec;
 use smol_str::SmolStr;
 use triomphe::ThinArc;
 
@@ -306,118 +307,6 @@ impl Layout {
     }
 }
 
-/// Values that were met lately. Rows of a list repeat many: a time, a user, a switch with its lock.
-#[derive(Debug, Default)]
-pub(super) struct Recent {
-    /// By their hashes; another value of the same place takes it over. Empty until there is a value.
-    values: Vec<Json>,
-    hashes: RandomState,
-    /// True if nothing is kept: there is too little to share.
-    is_off: bool,
-}
-
-impl Recent {
-    /// Number of values that are kept.
-    const KEPT: usize = 1024;
-    /// Largest list or object that is looked at: larger ones are rarely the same.
-    const LARGEST: usize = 8;
-    /// Longest text that takes no memory beside the value itself.
-    const INLINE: usize = 23;
-
-    /// Returns false for what may equal a value that is written in another way: `-0.0` is `0.0`.
-    fn is_exact(value: &Json) -> bool {
-        match value.view() {
-            View::Number(number) => !number.is_f64(),
-            View::List(items) => items.iter().all(Self::is_exact),
-            View::Object(object) => object.values().all(Self::is_exact),
-            View::Null | View::Bool(_) | View::Text(_) => true,
-        }
-    }
-
-    /// Puts an equal value in place of one, if it takes memory of its own and was met lately.
-    pub(super) fn share(&mut self, value: &mut Json) {
-        if self.is_off {
-            return;
-        }
-        let is_worth = match value.view() {
-            View::Text(text) => text.len() > Self::INLINE,
-            View::List(items) => items.len() <= Self::LARGEST && items.iter().all(Self::is_exact),
-            View::Object(object) => object.len() <= Self::LARGEST && object.values().all(Self::is_exact),
-            View::Null | View::Bool(_) | View::Number(_) => false,
-        };
-        if !is_worth {
-            return;
-        }
-        if self.values.is_empty() {
-            self.values = vec![Json::NULL; Self::KEPT];
-        }
-        let place = usize::try_from(self.hashes.hash_one(&*value)).unwrap_or(usize::MAX) % Self::KEPT;
-        let known = &mut self.values[place];
-        if known == value {
-            *value = known.clone();
-        } else {
-            *known = value.clone();
-        }
-    }
-}
-
-/// Lists of keys that objects have in common.
-#[derive(Debug, Default)]
-pub struct KeyPool {
-    recent: Recent,
-    /// By the hashes of the keys.
-    lists: HashMap<u64, SmallVec<[Arc<Keys>; 1]>, RandomState>,
-    names: HashSet<Arc<str>, RandomState>,
-}
-
-impl KeyPool {
-    /// Returns a value whose objects share their keys with others that were made of the same pool.
-    pub fn json(&mut self, value: Value) -> Json {
-        let mut json = self.fresh(value);
-        self.recent.share(&mut json);
-        json
-    }
-
-    fn fresh(&mut self, value: Value) -> Json {
-        Json(match value {
-            Value::Null => Repr::Null,
-            Value::Bool(truth) => Repr::Bool(truth),
-            Value::Number(number) => Repr::Number(number),
-            Value::String(text) => Repr::Text(SmolStr::new(text)),
-            Value::Array(items) => {
-                let items: Vec<Json> = items.into_iter().map(|item| self.json(item)).collect();
-                Repr::List(ThinArc::from_header_and_iter((), items.into_iter()))
-            }
-            Value::Object(entries) => {
-                let keys = self.keys(entries.keys());
-                let values: SmallVec<[Json; 16]> = entries.into_iter().map(|(_, value)| self.json(value)).collect();
-                Repr::Object(ThinArc::from_header_and_iter(keys, values.into_iter()))
-            }
-        })
-    }
-
-    fn keys<'k>(&mut self, names: impl Iterator<Item = &'k String> + Clone) -> Arc<Keys> {
-        let mut hasher = self.lists.hasher().build_hasher();
-        names.clone().for_each(|name| name.hash(&mut hasher));
-        let lists = self.lists.entry(hasher.finish()).or_default();
-        let is_same = |list: &&Arc<Keys>| list.names.iter().map(|name| &**name).eq(names.clone().map(String::as_str));
-        if let Some(known) = lists.iter().find(is_same) {
-            return known.clone();
-        }
-        let own = names.map(|name| {
-            if let Some(known) = self.names.get(&**name) {
-                return known.clone();
-            }
-            let name: Arc<str> = name.as_str().into();
-            self.names.insert(name.clone());
-            name
-        });
-        let keys = Arc::new(Keys { names: own.collect(), paths: OnceLock::new() });
-        lists.push(keys.clone());
-        keys
-    }
-}
-
 impl From<Value> for Json {
     fn from(value: Value) -> Self {
         match value {
@@ -426,10 +315,7 @@ impl From<Value> for Json {
             Value::Number(number) => Self(Repr::Number(number)),
             Value::String(text) => Self(Repr::Text(SmolStr::new(text))),
             // One value has little to share, and what was met lately takes memory of its own.
-            Value::Array(_) | Value::Object(_) => {
-                let recent = Recent { is_off: true, ..Recent::default() };
-                KeyPool { recent, ..KeyPool::default() }.fresh(value)
-            }
+            Value::Array(_) | Value::Object(_) => KeyPool::of_one_value().json(value),
         }
     }
 }
@@ -621,9 +507,36 @@ mod tests {
             prop_assert_eq!(json.to_value(), value.clone());
             prop_assert_eq!(json.to_string(), value.to_string());
             prop_assert_eq!(serde_json::to_value(&json).ok(), Some(value.clone()));
+            let read = pool.parse(value.to_string().as_bytes());
+            prop_assert_eq!(read.map(|read| read.to_string()).ok(), Some(value.to_string()));
             let other_json = pool.json(other.clone());
             prop_assert_eq!((json == other_json, json == other), (value == other, value == other));
         }
+    }
+
+    #[test]
+    fn a_text_is_read_as_by_the_library() {
+        let mut pool = KeyPool::default();
+        let mut check = |text: &[u8]| {
+            let (read, expected) = (pool.parse(text), serde_json::from_slice::<Value>(text));
+            assert_eq!(read.map(|json| json.to_value()).ok(), expected.ok(), "{}", String::from_utf8_lossy(text));
+        };
+        for text in [
+            r#"{"b": 1, "a": [2, {"d": "x", "c": {}}], "b": {"a": null}}"#,
+            r#" {"\u0062": 1, "a\n": "\ud83d\ude00", "": [true, false, []]} "#,
+            "18446744073709551615",
+            "-9223372036854775808",
+            "[-0.0, 1e300, 123456789012345678901234567890, 0.1, 1e999]",
+            r#"{"a": 1, "b": "a text that is longer than what lies in the value", "c": ["#,
+            r#"{"a": "a text that is longer than what lies in the value"}"#,
+            r#"{"a": 1} x"#,
+            r#"["\ud83d"]"#,
+            "",
+        ] {
+            check(text.as_bytes());
+        }
+        check(b"[\"\xff\"]");
+        check("[".repeat(200).as_bytes());
     }
 
     #[test]

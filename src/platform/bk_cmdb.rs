@@ -11,11 +11,10 @@ mod version;
 
 use std::collections::HashMap;
 
-use serde_json::Value;
 use version::Version;
 
 use crate::{
-    model::{Refusal, Request},
+    model::{Json, KeyPool, Refusal, Request},
     provider::{
         Endpoint, GivenSettings, Kind, Platform, Prepared, Reply, RequestContext, SettingSpec, SettingsProblem,
         codes::CodeMeaning, scope::ScopeSchema,
@@ -116,7 +115,7 @@ impl Platform for BkCmdb {
         api::prepare(request, endpoint, stamp)
     }
 
-    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
-        api::interpret(request, reply)
+    fn interpret(&self, request: &Request, reply: &Reply<'_>, keys: &mut KeyPool) -> Result<Json, Refusal> {
+        api::interpret(request, reply, keys)
     }
 }

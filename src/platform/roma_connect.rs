@@ -13,10 +13,9 @@ mod snapshot_scopes;
 use std::collections::HashMap;
 
 use secrecy::ExposeSecret;
-use serde_json::Value;
 
 use crate::{
-    model::{Refusal, Request},
+    model::{Json, KeyPool, Refusal, Request},
     provider::{
         ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, LockedKey, Login, LoginResult,
         Platform, Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, codes::CodeMeaning,
@@ -80,10 +79,10 @@ impl Platform for RomaConnect {
         api::prepare(request, endpoint, stamp)
     }
 
-    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
-        match api::interpret(reply) {
+    fn interpret(&self, request: &Request, reply: &Reply<'_>, keys: &mut KeyPool) -> Result<Json, Refusal> {
+        match api::interpret(reply, keys) {
             // What is gone has been removed.
-            Err(refusal) if request.operation == "DeleteRomaApp" && codes::is_absent(&refusal) => Ok(Value::Null),
+            Err(refusal) if request.operation == "DeleteRomaApp" && codes::is_absent(&refusal) => Ok(Json::NULL),
             told => told,
         }
     }

@@ -7,9 +7,8 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use serde_json::Value;
 
-use crate::model::{Json, KeyPool, ObservedState, Refusal, Request, ResourceId};
+use crate::model::{Json, ObservedState, Refusal, Request, ResourceId};
 
 /// How fresh the answers of a read have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +31,6 @@ pub struct Facts {
     /// tried again.
     pub suppressed: HashSet<String>,
     answers: HashMap<Request, Result<Json, Refusal>>,
-    keys: KeyPool,
     absent: HashSet<&'static str>,
     observed_states: HashMap<ResourceId, Box<ObservedState>, RandomState>,
     derived: Mutex<Derived>,
@@ -81,11 +79,10 @@ impl Facts {
     }
 
     /// Takes in an answer.
-    pub fn learn(&mut self, request: Request, answer: Result<Value, Refusal>) {
+    pub fn learn(&mut self, request: Request, answer: Result<Json, Refusal>) {
         if answer.as_ref().is_err_and(Refusal::is_absent) {
             self.absent.insert(request.operation);
         }
-        let answer = answer.map(|answer| self.keys.json(answer));
         self.answers.insert(request, answer);
     }
 

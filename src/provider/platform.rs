@@ -2,14 +2,12 @@
 
 use std::{collections::HashMap, fmt};
 
-use serde_json::Value;
-
 use super::{
     ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, LockedKey, Login, LoginResult,
     Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, codes::CodeMeaning, scope,
     settings::Role,
 };
-use crate::model::{Refusal, Request};
+use crate::model::{Json, KeyPool, Refusal, Request};
 
 /// A platform: a family of kinds behind one API.
 pub trait Platform: Sync {
@@ -90,8 +88,9 @@ pub trait Platform: Sync {
     /// Turns a request into what goes over the wire, through the access of the endpoint.
     fn prepare(&self, request: &Request, endpoint: &Endpoint, stamp: RequestContext<'_>) -> Result<Prepared, Refusal>;
 
-    /// Returns the data of an answer, or why there is none: a platform may say no under HTTP 200.
-    fn interpret(&self, request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal>;
+    /// Returns the data of an answer, which shares what it can by `keys`, or why there is none: a platform may say no under
+    /// HTTP 200.
+    fn interpret(&self, request: &Request, reply: &Reply<'_>, keys: &mut KeyPool) -> Result<Json, Refusal>;
 
     /// Returns the request that has to be answered before others can be sent; `None` if none has to.
     fn login(&self, _endpoint: &Endpoint, _stamp: RequestContext<'_>) -> Result<Option<Login>, Refusal> {

@@ -45,11 +45,17 @@ pub enum FaultKind {
     Dropped,
     /// The platform refuses a write with a code of its own.
     Refusal,
+    /// A write is stored in another form that means the same.
+    Normalised,
+    /// A read shows how things were a moment ago.
+    Lag,
+    /// A page of a list begins a row early or late, because rows moved meanwhile.
+    PageShift,
 }
 
 impl FaultKind {
     /// All sorts.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::LostBefore,
         Self::LostAfter,
         Self::Slow,
@@ -62,6 +68,9 @@ impl FaultKind {
         Self::Outage,
         Self::Dropped,
         Self::Refusal,
+        Self::Normalised,
+        Self::Lag,
+        Self::PageShift,
     ];
 
     /// Returns its name in reports.
@@ -79,6 +88,9 @@ impl FaultKind {
             Self::Outage => "outage",
             Self::Dropped => "dropped write",
             Self::Refusal => "refused write",
+            Self::Normalised => "normalised write",
+            Self::Lag => "old read",
+            Self::PageShift => "moved page",
         }
     }
 }
@@ -109,6 +121,8 @@ pub struct Schedule {
 
 /// How often a sort of faults strikes where a schedule has it.
 const RATES: [f64; 4] = [0.005, 0.02, 0.08, 0.25];
+/// The most milliseconds by which a read is behind.
+const LONGEST_LAG: u64 = 1_000;
 /// One kind in so many is in a schedule.
 const KINDS: u8 = 4;
 
@@ -136,6 +150,12 @@ impl Schedule {
             kills.extend(random.choice(&points).map(|at| first + at));
         }
         Self { rates, ..Self::with_kills(kills, random) }
+    }
+
+    /// Returns a schedule with one sort of faults, at the highest rate, and no kill.
+    pub fn of_kind(kind: FaultKind, seed: u64) -> Self {
+        let rates = vec![(kind, RATES[RATES.len() - 1])];
+        Self { rates, ..Self::with_kills(Vec::new(), fastrand::Rng::with_seed(seed)) }
     }
 
     /// Returns a schedule without faults but for kills at the kill points of these numbers.
@@ -224,6 +244,9 @@ impl Schedule {
                 vec![Fault::Code { code: json!(14_999), message: "refused by the rehearsal".to_owned() }]
             }
             FaultKind::Dropped => vec![Fault::Misbehaviour(Misbehaviour::Drop)],
+            FaultKind::Normalised => vec![Fault::Misbehaviour(Misbehaviour::Normalise)],
+            FaultKind::Lag => vec![Fault::Misbehaviour(Misbehaviour::Lag { ms: random.u64(1..=LONGEST_LAG) })],
+            FaultKind::PageShift => vec![Fault::Misbehaviour(Misbehaviour::PageShift { skip: random.bool() })],
             FaultKind::Outage => {
                 self.outage = now + Duration::from_secs(random.u64(1..90));
                 vec![Fault::Refuse]

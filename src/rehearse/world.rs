@@ -422,7 +422,8 @@ impl Service for Way {
             let is_shown = world.sandboxes[number].shows_writes(&request);
             match strike.kind {
                 Some(FaultKind::Dropped) if !record.write || is_shown => strike = Strike::default(),
-                Some(FaultKind::Refusal) if !record.write => strike = Strike::default(),
+                Some(FaultKind::Refusal | FaultKind::Normalised) if !record.write => strike = Strike::default(),
+                Some(FaultKind::Lag | FaultKind::PageShift) if record.write => strike = Strike::default(),
                 _ => {}
             }
             let id = {

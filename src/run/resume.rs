@@ -111,7 +111,7 @@ pub async fn resume(
     {
         return Err(not_resumable(problem));
     }
-    let redaction = surroundings.redaction(store).map_err(RunError::store("the key of the state directory"))?;
+    let redaction = surroundings.redaction(store, writers).await?;
     let writer = journal::Writer::reopen(store, &run.id, &journal, surroundings.clock.clone());
     let writer = writer.map_err(RunError::store(&place))?;
     let stop = options.stop.child_token();

@@ -234,7 +234,7 @@ fn definition(facts: &mut Facts) {
             json!({"bk_obj_id": model, "bk_property_id": name, "bk_property_name": name, "bk_property_type": "int",
                 "editable": true, "isrequired": false})
         };
-        facts.learn(request, Ok(FIELDS.map(attribute).into_iter().collect::<Value>()));
+        facts.learn(request, Ok(FIELDS.map(attribute).into_iter().collect::<Value>().into()));
     }
 }
 

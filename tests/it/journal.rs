@@ -6,8 +6,19 @@ use crate::harness::{Site, state, switch};
 
 #[test]
 fn a_value_with_a_secret_is_a_keyed_digest_in_a_journal() {
-    let site = Site::new(&state());
-    site.write("app-secret.txt", "5ecret-of-the-app");
+    let from_file = Site::new(&state());
+    from_file.write("app-secret.txt", "5ecret-of-the-app");
+    check_secret(&from_file);
+    let from_program = Site::new(&state());
+    let config = from_program.path().join("reconcile.yaml");
+    let text = std::fs::read_to_string(&config).expect("a configuration");
+    let changed = text.replace("{file: app-secret.txt}", "{command: [echo, 5ecret-of-the-app]}");
+    assert_ne!(changed, text);
+    from_program.write("reconcile.yaml", &changed);
+    check_secret(&from_program);
+}
+
+fn check_secret(site: &Site) {
     let document = switch("core", "bk_asset_id: A1", "bk_inst_name: 'a 5ecret-of-the-app b', ports: 48");
     site.write("core.yaml", &document);
     let output = site.run(&["apply", "-y"]);

@@ -13,7 +13,7 @@ use reconcile::{
     journal::memory::KillPoint,
     plan::file,
     platform,
-    rehearse::{Configured, Ending, Mended, Rehearsal, SimulatedTarget},
+    rehearse::{Configured, Ending, Mended, Rehearsal, SimulatedTarget, schedule::FaultKind},
     snapshot::Snapshot,
     source::Sources,
 };
@@ -147,6 +147,38 @@ fn a_seed_is_one_history_and_schedules_end_well() {
     let schema: Value = serde_json::from_str(include_str!("../../docs/schema/rehearsal.json")).expect("a schema");
     assert!(jsonschema::is_valid(&schema, &report), "{report:#}");
     assert_eq!(output.stdout, rehearse().stdout, "on however many threads");
+}
+
+#[test]
+fn each_sort_of_faults_alone_ends_well() {
+    let site = site();
+    let rehearsal = rehearsal(&site);
+    let seeds = number("RECONCILE_ALONE", 4);
+    let runs: Vec<(FaultKind, u64)> =
+        FaultKind::ALL.into_iter().flat_map(|kind| (1..=seeds).map(move |seed| (kind, seed))).collect();
+    let bad: Mutex<Vec<(FaultKind, Ending)>> = Mutex::default();
+    let struck: Mutex<BTreeSet<&str>> = Mutex::default();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((kind, seed)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let ending = rehearsal.run_kind(*kind, *seed);
+                    struck.lock().expect("no panic").extend(ending.strikes.keys().map(|kind| kind.name()));
+                    if !ending.is_good() {
+                        bad.lock().expect("no panic").push((*kind, Ending { journals: Vec::new(), ..ending }));
+                    }
+                }
+            });
+        }
+    });
+    let bad = bad.into_inner().expect("no panic");
+    let seeds: Vec<_> = bad.iter().map(|(kind, ending)| (kind.name(), ending.seed)).collect();
+    assert!(bad.is_empty(), "{seeds:?}: {:#?}", bad.first());
+    let struck = struck.into_inner().expect("no panic");
+    let missing: Vec<_> =
+        FaultKind::ALL.into_iter().map(FaultKind::name).filter(|name| !struck.contains(name)).collect();
+    assert!(missing.is_empty(), "these never struck: {missing:?}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::harness::{Site, bodies, http, operations, state, switch, wait_until};
 pub(crate) struct Watch {
     child: Child,
     pages: SocketAddr,
-    /// The lines on stderr after it was listening.
+    /// The lines on stderr.
     log: Arc<Mutex<Vec<String>>>,
     /// Its own sandbox, where it has one.
     sandbox: Option<SocketAddr>,
@@ -31,8 +31,11 @@ impl Watch {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stderr.take().expect("it was piped")).lines();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let written = log.clone();
+        let note = move |line: &String| written.lock().expect("no test panics here").push(line.clone());
         let mut address = |start: &str| -> SocketAddr {
-            let line = lines.by_ref().map_while(Result::ok).find(|line| line.contains(start));
+            let line = lines.by_ref().map_while(Result::ok).inspect(&note).find(|line| line.contains(start));
             let line = line.unwrap_or_else(|| panic!("it never said `{start}`"));
             // In a log of JSON the line is a record.
             let rest = line.split_once(start).map(|(_, rest)| rest).unwrap_or_default();
@@ -41,10 +44,7 @@ impl Watch {
         let pages = address("listening on http://");
         let sandbox = all.contains(&"--sandbox").then(|| address("sandbox listening on http://"));
         // Its later output must not fill the pipe.
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let written = log.clone();
-        let note = move |line| written.lock().expect("no test panics here").push(line);
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(note));
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| note(&line)));
         let watch = Self { child, pages, log, sandbox };
         wait_until("the first pass is done", || watch.passes() > 0);
         watch
@@ -56,7 +56,13 @@ impl Watch {
         log.iter().filter(|line| line.contains(text)).cloned().collect()
     }
 
-    fn page(&self, path: &str) -> String {
+    /// All lines on stderr so far.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.lines("")
+    }
+
+    /// The answer to a GET, with its head.
+    pub(crate) fn page(&self, path: &str) -> String {
         http(self.pages, "GET", path, "")
     }
 
@@ -78,10 +84,15 @@ impl Watch {
         wait_until("two more passes have ended", || self.passes() >= before + 2);
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
+    }
+
     /// Tells it to end, and returns its exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
+        self.signal("TERM");
         self.child.wait().expect("it ends").code()
     }
 }
@@ -171,7 +182,7 @@ fn a_save_is_seen_without_waiting_for_the_resync() {
 }
 
 /// Swaps a link as Kubernetes and git-sync do: a new link is renamed over the old one.
-fn swap(link: &Path, to: &str) {
+pub(crate) fn swap(link: &Path, to: &str) {
     let new = link.with_file_name("..new");
     symlink(to, &new).expect("a link can be made");
     std::fs::rename(&new, link).expect("a link can be renamed");

@@ -31,7 +31,7 @@ fn check(steps: &[(&[(&str, &str)], &str)]) {
                 text => fs::write(root.join(name), text).expect("written"),
             }
         }
-        if let Some(new) = read(&location, current.as_ref()) {
+        if let Some(new) = read(&location, current.as_ref(), false) {
             current = Some(new);
         }
         let shown = current.as_ref().map(|current| show(current, &root)).unwrap_or_default();
@@ -170,19 +170,19 @@ fn a_changed_file_is_the_only_one_that_is_decoded() {
     for name in ["a", "b", "c"] {
         fs::write(base.path().join(format!("{name}.yaml")), thing(name, "1")).expect("written");
     }
-    let first = read(&location, None).expect("they are new");
+    let first = read(&location, None, false).expect("they are new");
     assert_eq!(first.cache.decoded(), 3);
     // A comment moves what stands below it.
     fs::write(base.path().join("b.yaml"), format!("# moved\n{}", thing("b", "2"))).expect("written");
-    let second = read(&location, Some(&first)).expect("one is new");
+    let second = read(&location, Some(&first), false).expect("one is new");
     assert_eq!(second.cache.decoded(), 1);
     let expected = "a=1 a.yaml:4:15, b=2 b.yaml:5:15, c=1 c.yaml:4:15 (0 errors)";
     assert_eq!(show(&second, base.path()), expected);
     // A mistake in a file that did not change is reported again.
     fs::write(base.path().join("a.yaml"), broken("a")).expect("written");
-    let third = read(&location, Some(&second)).expect("one is new");
+    let third = read(&location, Some(&second), false).expect("one is new");
     fs::write(base.path().join("c.yaml"), thing("c", "3")).expect("written");
-    let fourth = read(&location, Some(&third)).expect("one is new");
+    let fourth = read(&location, Some(&third), false).expect("one is new");
     assert_eq!((third.cache.decoded(), fourth.cache.decoded()), (1, 1));
     assert_eq!((third.errors(), fourth.errors()), (1, 1));
     let expected = "a=1 a.yaml:4:15 held, b=2 b.yaml:5:15, c=3 c.yaml:4:15 (1 errors)";

@@ -1,5 +1,7 @@
 //! The log on stderr.
 
+mod fields;
+
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
@@ -28,11 +30,15 @@ pub(in crate::cli) fn install(talk: &LoggingArgs, talkative: bool, ui: &Ui) {
     // A second installation (in tests of the library) changes nothing.
     let _ = match talk.log_format {
         LogFormat::Text => registry
-            .with(fmt::layer().with_writer(move || Guarded { colour }).with_target(false).with_ansi(colour))
+            .with(
+                fmt::layer()
+                    .fmt_fields(fields::TextFields)
+                    .with_writer(move || Guarded { colour })
+                    .with_target(false)
+                    .with_ansi(colour),
+            )
             .try_init(),
-        LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_target(false).with_writer(io::stderr)).try_init()
-        }
+        LogFormat::Json => registry.with(fields::JsonLines).try_init(),
     };
 }
 
@@ -46,7 +52,7 @@ fn filter(list: &str) -> Targets {
     read.unwrap_or_else(|_| Targets::new().with_target("reconcile", LevelFilter::WARN))
 }
 
-/// Returns one line of the log in JSON, as the layer above writes them, with more keys.
+/// Returns one line of the log in JSON, with more keys.
 pub(super) fn record(level: &str, message: &str, more: Value) -> String {
     let mut record = Map::new();
     record.insert("timestamp".to_owned(), json!(jiff::Timestamp::now().to_string()));

@@ -7,12 +7,11 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connection, SendResult, SendWindow, Target};
-use crate::model::{Refusal, Request};
+use crate::model::{Json, Refusal, Request};
 
 /// Answers reads in place of the server, such as a snapshot.
 pub trait ReadSource: fmt::Debug + Send + Sync {
@@ -20,7 +19,7 @@ pub trait ReadSource: fmt::Debug + Send + Sync {
     fn settings(&self) -> Option<Result<HashMap<String, String>, Refusal>>;
 
     /// Answers a read.
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Value, Refusal>>;
+    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Json, Refusal>>;
 }
 
 /// Reads from a target. It has no method that writes.
@@ -60,7 +59,7 @@ impl Reader {
     }
 
     /// Sends an operation that the platform lists as a read; anything else is refused and not sent.
-    pub async fn read(&self, request: &Request) -> Result<Value, Refusal> {
+    pub async fn read(&self, request: &Request) -> Result<Json, Refusal> {
         if !self.connection.target.platform.is_read(request.operation) {
             return Err(Refusal::new(None, format!("`{}` is no read: it was not sent", request.operation)));
         }
@@ -88,6 +87,12 @@ impl Writer {
     /// Returns the refusal of requests that are not sent, because nothing answers at the target.
     pub fn down(&self) -> Option<Refusal> {
         self.0.breaker.down()
+    }
+
+    /// Returns the secrets that requests are signed with at present, those of programs and logins among them. Empty as
+    /// long as nothing was sent.
+    pub async fn secrets(&self) -> Vec<String> {
+        self.0.session.secrets().await
     }
 
     /// Sends an operation that writes. It is repeated only where the platform said that it was not carried out, and not

@@ -16,6 +16,7 @@ use crate::{
 impl Source for Connection {
     async fn resolve(&self) -> Result<Endpoint, Refusal> {
         let resolve = self.target.resolve.clone();
+        let _fetched = self.shared.counters.fetch(&self.target.name);
         let resolved =
             if clock::is_simulated() { Ok(resolve()) } else { tokio::task::spawn_blocking(move || resolve()).await };
         let resolved = resolved.unwrap_or_else(|error| Err(format!("its settings could not be read: {error}")));

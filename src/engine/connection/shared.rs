@@ -58,6 +58,11 @@ impl Shared {
         groups.entry((platform, group.0)).or_insert_with(new).clone()
     }
 
+    /// Lets the connections that are made from now on say anew how many turns each lane has.
+    pub fn renew_groups(&self) {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Returns the count of what was sent.
     pub fn counters(&self) -> &Arc<RequestCounters> {
         &self.counters

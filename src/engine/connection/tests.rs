@@ -32,8 +32,8 @@ impl Platform for Mute {
         Err(Refusal::new(None, "its turn came"))
     }
 
-    fn interpret(&self, _: &Request, _: &Reply<'_>) -> Result<Value, Refusal> {
-        Ok(Value::Null)
+    fn interpret(&self, _: &Request, _: &Reply<'_>, _: &mut KeyPool) -> Result<Json, Refusal> {
+        Ok(Json::NULL)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         prune::prune,
     },
     model::{
-        Call, Desired, Ensure, FieldChange, Live, ObservedState, Refusal, ResourceId,
+        Call, Desired, Ensure, FieldChange, Json, KeyPool, Live, ObservedState, Refusal, ResourceId,
         author::{Changed, Deed},
     },
     plan::plan,
@@ -140,7 +140,7 @@ impl Platform for Refusing {
         Err(Refusal::new(None, "no"))
     }
 
-    fn interpret(&self, _: &Request, _: &Reply<'_>) -> Result<Value, Refusal> {
+    fn interpret(&self, _: &Request, _: &Reply<'_>, _: &mut KeyPool) -> Result<Json, Refusal> {
         Err(Refusal::new(None, "no"))
     }
 }

@@ -443,7 +443,7 @@ mod tests {
                 }
                 for request in observation.ask {
                     *asked.entry(request.operation).or_default() += 1;
-                    let answer = refuse(&request).map_or_else(|| Ok(json!({"info": null})), Err);
+                    let answer = refuse(&request).map_or_else(|| Ok(json!({"info": null}).into()), Err);
                     facts.learn(request, answer);
                 }
             }

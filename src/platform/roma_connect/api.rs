@@ -9,7 +9,7 @@ use super::{
     sign::{self, Subject, sign},
 };
 use crate::{
-    model::{Refusal, Request, Retry},
+    model::{Json, KeyPool, Refusal, Request, Retry},
     provider::{
         CredentialStatus, Endpoint,
         Method::{self, Delete, Get, Post, Put},
@@ -156,13 +156,12 @@ pub(super) fn segment<'a>(id: Option<&'a str>, what: &str) -> Result<&'a str, Re
 }
 
 /// Reads an answer. Codes lie under several names, depending on the layer that answered (contract section 4).
-pub(super) fn interpret(reply: &Reply<'_>) -> Result<Value, Refusal> {
-    let body: Option<Value> = serde_json::from_slice(reply.body).ok();
+pub(super) fn interpret(reply: &Reply<'_>, keys: &mut KeyPool) -> Result<Json, Refusal> {
     if (200..300).contains(&reply.status) {
-        return match body {
-            Some(body) => Ok(body),
-            None if reply.body.is_empty() => Ok(Value::Null),
-            None => Err(Refusal {
+        return match keys.parse(reply.body) {
+            Ok(body) => Ok(body),
+            Err(_) if reply.body.is_empty() => Ok(Json::NULL),
+            Err(_) => Err(Refusal {
                 code: None,
                 message: format!("answered HTTP {} with something that is not JSON", reply.status),
                 retry: Retry::Soon,
@@ -244,12 +243,9 @@ mod tests {
     #[test]
     fn answers() {
         let check = |status: u16, body: &str, expected: &str| {
-            let told = match interpret(&Reply {
-                status,
-                headers: &[],
-                body: body.as_bytes(),
-                received: jiff::Timestamp::UNIX_EPOCH,
-            }) {
+            let received = jiff::Timestamp::UNIX_EPOCH;
+            let reply = Reply { status, headers: &[], body: body.as_bytes(), received };
+            let told = match interpret(&reply, &mut KeyPool::default()) {
                 Ok(data) => data.to_string(),
                 Err(refusal) => format!("{refusal}; {:?}, lost: {}", refusal.retry, refusal.lost),
             };

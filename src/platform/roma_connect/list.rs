@@ -139,7 +139,7 @@ mod tests {
             let (total, ids) = pages.next().expect("no more is asked");
             let rows: Vec<_> = ids.iter().map(|id| json!({"id": id})).collect();
             for request in observation.ask {
-                facts.learn(request, Ok(json!({"total": total, "apps": rows})));
+                facts.learn(request, Ok(json!({"total": total, "apps": rows}).into()));
             }
         };
         assert_eq!((told.as_str(), pages.count()), (expected, 0));
@@ -160,7 +160,7 @@ mod tests {
                 let offset = number(&(&request.arguments["offset"]).into());
                 let ids = offset..(offset + PAGE).min(1_700);
                 let rows: Vec<_> = ids.map(|id| json!({"id": id.to_string()})).collect();
-                facts.learn(request, Ok(json!({"total": 1_700, "apps": rows})));
+                facts.learn(request, Ok(json!({"total": 1_700, "apps": rows}).into()));
             }
         };
         assert_eq!((rounds, found), (vec![1, 3], 1_700));

@@ -9,7 +9,7 @@ use axum::{
     routing::get,
 };
 use reconcile::{
-    model::{Refusal, Request},
+    model::{self, KeyPool, Refusal, Request},
     provider::{
         Endpoint, Kind, Method, Platform, Prepared, Reply, RequestContext, SettingSpec,
         settings::{Format, Role, TIME_ZONE},
@@ -77,11 +77,11 @@ impl Platform for Toy {
         })
     }
 
-    fn interpret(&self, _: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
+    fn interpret(&self, _: &Request, reply: &Reply<'_>, keys: &mut KeyPool) -> Result<model::Json, Refusal> {
         if reply.status != 200 {
             return Err(Refusal::new(Some(reply.status.to_string().into()), "the server says no"));
         }
-        serde_json::from_slice(reply.body).map_err(|error| Refusal::new(None, error.to_string()))
+        keys.parse(reply.body).map_err(|error| Refusal::new(None, error.to_string()))
     }
 }
 

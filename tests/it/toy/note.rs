@@ -79,7 +79,7 @@ impl Kind for Note {
         None
     }
 
-    fn handle(&self, planned: &Planned<'_>, _: &Value) -> Option<Value> {
+    fn handle(&self, planned: &Planned<'_>, _: &Json) -> Option<Value> {
         Some(json!(&*planned.desired.id.key))
     }
 

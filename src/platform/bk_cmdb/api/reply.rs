@@ -2,11 +2,9 @@
 //!
 //! Codes decide, never texts, and the HTTP status only where there is no code.
 
-use serde_json::{Map, Value};
-
 use super::table;
 use crate::{
-    model::{Refusal, Request},
+    model::{Json, KeyPool, Refusal, Request},
     platform::bk_cmdb::codes::{
         CODES, FIXED, FORBIDDEN, FRONT, GARBLED, NEWER_READ, NEWER_READ_5XX, NO_ENVELOPE, NO_PATH, NO_ROUTE, REASON,
         REWRITE_FAILED, UNKNOWN_PATH, WRAPPED,
@@ -18,14 +16,18 @@ use crate::{
 };
 
 /// Reads an answer of any access.
-pub(in crate::platform::bk_cmdb) fn interpret(request: &Request, reply: &Reply<'_>) -> Result<Value, Refusal> {
-    let envelope = match serde_json::from_slice(reply.body) {
-        Ok(Value::Object(envelope)) => Envelope(envelope),
+pub(in crate::platform::bk_cmdb) fn interpret(
+    request: &Request,
+    reply: &Reply<'_>,
+    keys: &mut KeyPool,
+) -> Result<Json, Refusal> {
+    let envelope = match keys.parse(reply.body) {
+        Ok(envelope) if envelope.is_object() => Envelope(envelope),
         _ => return Err(Refusal { request_id: id(None, reply), ..bare(request, reply) }),
     };
     // A number that is an HTTP status was put there by something on the way.
     let code = envelope.code().filter(|code| !is_open(reply.status) || !(100..600).contains(code));
-    if envelope.0.get("result") == Some(&Value::Bool(true)) && code.unwrap_or(0) == 0 && reply.status < 300 {
+    if envelope.0["result"] == true && code.unwrap_or(0) == 0 && reply.status < 300 {
         return Ok(envelope.data());
     }
     let message = envelope.message(reply.status);
@@ -84,28 +86,28 @@ fn advice(request: &Request, code: Option<i64>) -> Option<&'static str> {
 }
 
 /// An answer that is an object.
-struct Envelope(Map<String, Value>);
+struct Envelope(Json);
 
 impl Envelope {
     /// `code` or `bk_error_code`, a number or a text of one.
     fn code(&self) -> Option<i64> {
-        let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok());
-        ["code", "bk_error_code"].iter().find_map(|key| number(self.0.get(*key)?))
+        let number = |value: &Json| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok());
+        ["code", "bk_error_code"].iter().find_map(|key| number(self.0.get(key)?))
     }
 
     fn message(&self, status: u16) -> String {
-        let text = |key: &&str| self.0.get(*key)?.as_str().filter(|text| !text.is_empty());
+        let text = |key: &&str| self.0.get(key)?.as_str().filter(|text| !text.is_empty());
         let found = ["message", "bk_error_msg"].iter().find_map(text);
         found.map_or_else(|| format!("answered HTTP {status} without a message"), str::to_owned)
     }
 
-    fn data(mut self) -> Value {
-        self.0.remove("data").unwrap_or(Value::Null)
+    fn data(&self) -> Json {
+        self.0["data"].clone()
     }
 
     /// The ESB alone puts its request id into the body.
     fn is_esb(&self) -> bool {
-        self.0.contains_key("request_id")
+        self.0.get("request_id").is_some()
     }
 
     /// The actions that the account would have to be allowed.
@@ -114,9 +116,9 @@ impl Envelope {
             return None;
         }
         let actions = self.0.get("permission")?.get("actions")?.as_array()?;
-        let name = |action: &Value| {
+        let name = |action: &Json| {
             let id = action.get("id")?.as_str()?;
-            let name = action.get("name").and_then(Value::as_str).filter(|name| !name.is_empty() && *name != id);
+            let name = action.get("name").and_then(Json::as_str).filter(|name| !name.is_empty() && *name != id);
             Some(name.map_or_else(|| format!("`{id}`"), |name| format!("`{id}` ({name})")))
         };
         let names: Vec<_> = actions.iter().filter_map(name).collect();

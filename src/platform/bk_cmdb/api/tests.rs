@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::provider::Reply;
+use crate::{model::KeyPool, provider::Reply};
 
 const STAMP: RequestContext<'_> = RequestContext { request_id: "r1", now: jiff::Timestamp::UNIX_EPOCH };
 
@@ -13,7 +13,7 @@ fn request(operation: &'static str, arguments: Value) -> Request {
 fn told(operation: &'static str, status: u16, headers: &[(&str, &str)], body: &str) -> String {
     let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let reply = Reply { status, headers: &headers, body: body.as_bytes(), received: jiff::Timestamp::UNIX_EPOCH };
-    match interpret(&request(operation, json!({})), &reply) {
+    match interpret(&request(operation, json!({})), &reply, &mut KeyPool::default()) {
         Ok(data) => data.to_string(),
         Err(refusal) => format!("{refusal}; {:?}, lost: {}", refusal.retry, refusal.lost),
     }

@@ -309,8 +309,8 @@ impl Kind for Instance {
     }
 
     /// `create_inst` returns the full row; `update_inst` returns nothing.
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
-        let made = || answer.get("bk_inst_id").filter(|id| id.is_i64()).cloned();
+    fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
+        let made = || answer.get("bk_inst_id").filter(|id| id.is_i64()).map(Json::to_value);
         planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
 }

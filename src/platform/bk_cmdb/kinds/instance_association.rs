@@ -259,7 +259,7 @@ impl Kind for InstanceAssociation {
     }
 
     /// `add_instance_association` returns the id of the row and nothing else.
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+    fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
         if let Some(live) = planned.live {
             return Some(live.handle.to_value());
         }

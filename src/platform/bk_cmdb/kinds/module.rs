@@ -299,8 +299,8 @@ impl Kind for Module {
     }
 
     /// `create_module` returns the full row; `update_module` returns nothing.
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
-        let made = || answer["bk_module_id"].is_i64().then(|| live(planned.desired, &answer.into()).handle.to_value());
+    fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
+        let made = || answer["bk_module_id"].is_i64().then(|| live(planned.desired, answer).handle.to_value());
         planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
 }

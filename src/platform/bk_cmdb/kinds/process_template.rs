@@ -305,13 +305,13 @@ impl Kind for ProcessTemplate {
         sync::impact(planned, facts)
     }
 
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+    fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
         if let Some(live) = planned.live {
             return Some(live.handle.to_value());
         }
         // `batch_create_proc_template` returns the ids alone.
         let mut handle = planned.context.handle().to_value();
-        handle["process"] = json!(answer.get(0)?.as_i64()?);
+        handle["process"] = json!(answer[0].as_i64()?);
         Some(handle)
     }
 }

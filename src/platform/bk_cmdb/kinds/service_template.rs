@@ -232,8 +232,8 @@ impl Kind for ServiceTemplate {
     }
 
     /// `create_service_template` and `update_service_template` return the full row.
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
-        let made = || answer.get("id").filter(|id| id.is_i64()).cloned();
+    fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
+        let made = || answer.get("id").filter(|id| id.is_i64()).map(Json::to_value);
         planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
 }

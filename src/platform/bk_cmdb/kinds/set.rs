@@ -272,8 +272,8 @@ impl Kind for Set {
     }
 
     /// `create_set` returns the full row; `update_set` returns nothing.
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
-        let made = || answer.get("bk_set_id").filter(|id| id.is_i64()).cloned();
+    fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
+        let made = || answer.get("bk_set_id").filter(|id| id.is_i64()).map(Json::to_value);
         planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
 }

@@ -65,7 +65,7 @@ mod tests {
             }
             for request in observation.ask {
                 asked += 1;
-                facts.learn(request, Ok(json!({"count": TEMPLATES, "info": rows})));
+                facts.learn(request, Ok(json!({"count": TEMPLATES, "info": rows}).into()));
             }
         };
         assert_eq!(error, "the server sends the same rows again behind row 1000: the list cannot be read");

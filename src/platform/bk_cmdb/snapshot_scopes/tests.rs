@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Json;
 
 fn request(operation: &'static str, arguments: Value) -> Request {
     Request { operation, arguments, repeatable: true }
@@ -150,7 +151,7 @@ fn read(scope: &Request, needs: &[Arc<ScopeRows>], answers: &[Value]) -> (Vec<St
         for request in requests {
             asked.push(format!("{} {}", request.operation, request.arguments));
             let refusal = Refusal::absent(request.operation, "old");
-            facts.learn(request, answers.next().cloned().ok_or(refusal));
+            facts.learn(request, answers.next().map(Json::from).ok_or(refusal));
         }
     }
 }

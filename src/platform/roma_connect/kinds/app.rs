@@ -271,7 +271,7 @@ impl Kind for App {
         author::changed(planned, facts)
     }
 
-    fn handle(&self, planned: &Planned<'_>, answer: &Value) -> Option<Value> {
+    fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
         if let Some(live) = planned.live {
             return Some(live.handle.to_value());
         }
@@ -279,13 +279,13 @@ impl Kind for App {
     }
 
     /// All writes but a removal answer with what is stored, whole (contract sections 2.4 and 2.6).
-    fn answered(&self, desired: &Desired, answer: &Value) -> Option<Live> {
+    fn answered(&self, desired: &Desired, answer: &Json) -> Option<Live> {
         answer["id"].as_str()?;
         if member::is_members(desired) {
-            return member::live(json!({"app": answer["id"]}).into(), &answer.into());
+            return member::live(json!({"app": answer["id"]}).into(), answer);
         }
         let is_whole = answer["name"].is_string() && answer["favorite"].is_boolean();
-        is_whole.then(|| live("", &answer.into()))
+        is_whole.then(|| live("", answer))
     }
 
     fn reversal(&self, desired: &Desired, live: &Live, changes: &[FieldChange], facts: &Facts) -> Reversal {

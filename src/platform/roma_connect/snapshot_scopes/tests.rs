@@ -81,7 +81,7 @@ fn read(
         };
         for request in requests {
             asked += 1;
-            facts.learn(request, answers.next().expect("no more is asked"));
+            facts.learn(request, answers.next().expect("no more is asked").map(Json::from));
         }
     }
 }
