@@ -79,30 +79,26 @@ fn below_instance(
             return Err(LookupError::Failed(format!("no layer below `{level}` is defined")));
         };
         let key = if child == "set" { "bk_set_id" } else { "bk_inst_id" };
-        let mut children = BTreeSet::new();
-        for chunk in parents.iter().collect::<Vec<_>>().chunks(IDS) {
+        let question = |chunk: &[i64]| {
             let condition = json!({PARENT: {"$in": chunk}});
-            let request = if child == "set" {
+            if child == "set" {
                 search("search_set", json!({"bk_biz_id": business}), condition, &[key, "bk_set_name", PARENT])
             } else {
                 search("search_inst_by_object", json!({"bk_obj_id": child}), condition, &[key, "bk_inst_name", PARENT])
-            };
-            children.extend(read_rows(request, "info", observation, facts)?.iter().filter_map(|row| row[key].as_i64()));
-        }
+            }
+        };
+        let children = ids_below(&parents, key, &question, observation, facts)?;
         if child != "set" {
             children.iter().for_each(|id| layers.add(format!("{child} #{id}")));
             (level, parents) = (child, children);
             continue;
         }
         children.iter().for_each(|id| sets.add(format!("set #{id}")));
-        let mut ids = BTreeSet::new();
-        for chunk in children.iter().collect::<Vec<_>>().chunks(IDS) {
-            let place = json!({"bk_biz_id": business, "bk_set_id": 0});
-            let condition = json!({"bk_set_id": {"$in": chunk}});
-            let request = search("search_module", place, condition, &["bk_module_id"]);
-            let rows = read_rows(request, "info", observation, facts)?;
-            ids.extend(rows.iter().filter_map(|row| row["bk_module_id"].as_i64()));
-        }
+        let question = |chunk: &[i64]| {
+            let arguments = json!({"bk_biz_id": business, "bk_set_id": 0});
+            search("search_module", arguments, json!({"bk_set_id": {"$in": chunk}}), &["bk_module_id"])
+        };
+        let ids = ids_below(&children, "bk_module_id", &question, observation, facts)?;
         ids.iter().for_each(|id| modules.add(format!("module #{id}")));
         if !ids.is_empty() {
             impact::hosts(business, &ids, observation, facts)?.values().for_each(|more| hosts.join(more));
@@ -111,6 +107,26 @@ fn below_instance(
     }
     let [layers, sets, modules, hosts] = [layers, sets, modules, hosts].map(Arc::new);
     Ok(Below { layers, sets, modules, hosts })
+}
+
+/// Reads the ids of what lies below `parents`; the parts of a long list of these are asked for together.
+fn ids_below(
+    parents: &BTreeSet<i64>,
+    key: &str,
+    question: &dyn Fn(&[i64]) -> Request,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<BTreeSet<i64>, LookupError> {
+    let parents: Vec<i64> = parents.iter().copied().collect();
+    let mut ids = Ok(BTreeSet::new());
+    for chunk in parents.chunks(IDS) {
+        match (read_rows(question(chunk), "info", observation, facts), &mut ids) {
+            (Ok(rows), Ok(ids)) => ids.extend(rows.iter().filter_map(|row| row[key].as_i64())),
+            (Err(error), _) => ids = Err(error),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+    ids
 }
 
 /// A read of all rows that fit a condition.
@@ -159,4 +175,53 @@ pub(super) fn undeletable(desired: &Desired, below: Option<&Below>) -> Option<Un
     }
     let reason = format!("{} below it would go with it", goes.join(", "));
     Some(Undeletable { reason, hint: "`cascade: true` removes it with all that lies below" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A business with one custom layer, `count` sets below the instance 1 of it, and a module in each.
+    fn answer(request: &Request, count: i64) -> Value {
+        let asked = |field: &str| {
+            let ids = request.arguments["condition"][field]["$in"].as_array().cloned().unwrap_or_default();
+            ids.into_iter().filter_map(|id| id.as_i64())
+        };
+        let info = |rows: Vec<Value>| json!({"count": rows.len(), "info": rows});
+        match request.operation {
+            "find_object_association" => json!([{"bk_obj_id": "set", "bk_asst_id": "bk_mainline"}]),
+            "search_set" => info((1..=count).map(|id| json!({"bk_set_id": id})).collect()),
+            "search_module" => info(asked("bk_set_id").map(|set| json!({"bk_module_id": set + 10_000})).collect()),
+            "find_host_topo_relation" => json!({"count": 0, "data": []}),
+            _ => info(vec![json!({"bk_inst_id": 1, "bk_biz_id": 2})]),
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_asked_for_in_one_round() {
+        let check = |count: i64, expected: &[&[(&str, usize)]]| {
+            let mut facts = Facts::default();
+            let mut rounds = Vec::new();
+            let below = loop {
+                let mut observation = Observation::default();
+                if let Ok(below) = below("layer", &BTreeSet::from([1]), &mut observation, &facts) {
+                    break below;
+                }
+                let mut round: BTreeMap<&str, usize> = BTreeMap::new();
+                for request in observation.ask {
+                    *round.entry(request.operation).or_default() += 1;
+                    let answer = answer(&request, count);
+                    facts.learn(request, Ok(answer.into()));
+                }
+                rounds.push(round.into_iter().collect::<Vec<_>>());
+            };
+            assert_eq!(rounds, expected, "{count}");
+            let found = &below[&1];
+            assert_eq!([found.sets.count(), found.modules.count()], [count.unsigned_abs(); 2]);
+        };
+        let first: &[_] = &[("search_object_instances", 1)];
+        let (layers, sets): (&[_], &[_]) = (&[("find_object_association", 1)], &[("search_set", 1)]);
+        check(2, &[first, layers, sets, &[("search_module", 1)], &[("find_host_topo_relation", 1)]]);
+        check(1001, &[first, layers, sets, &[("search_module", 3)], &[("find_host_topo_relation", 3)]]);
+    }
 }
