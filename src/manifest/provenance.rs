@@ -1,10 +1,13 @@
 //! How values came about: which variables are in them, which overlay decided them, and over what.
 
+mod scalars;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    ops::Range,
     sync::Arc,
 };
+
+use scalars::Scalars;
 
 use crate::{
     manifest::variables::Given,
@@ -95,8 +98,8 @@ pub struct Provenance {
     overlays: HashMap<FileId, Arc<str>>,
     /// Values of overlays and the values that they replaced. One that several aliases brought in replaces several.
     over: HashMap<Origin, Vec<Origin>>,
-    /// The bytes of the scalars in force of each file; in order, and each once, when they are sorted.
-    scalars: BTreeMap<FileId, Vec<Range<u32>>>,
+    /// The bytes of the scalars in force of each file.
+    scalars: BTreeMap<FileId, Scalars>,
     /// Lists and mappings with scalars that are written elsewhere (by an alias, a merge, an overlay), and all of these.
     scattered: HashMap<Origin, Vec<Origin>>,
     settings: HashMap<ResourceId, Settings>,
@@ -125,12 +128,11 @@ impl Provenance {
             return scalars.clone();
         }
         let end = value.bytes.end.max(value.bytes.start + 1);
-        let scalars = self.scalars.get(&value.file).map_or(&[][..], Vec::as_slice);
-        let first = scalars.partition_point(|scalar| scalar.start < value.bytes.start);
-        let within: Vec<Origin> = scalars[first..]
-            .iter()
+        let scalars = self.scalars.get(&value.file).into_iter();
+        let within: Vec<Origin> = scalars
+            .flat_map(|scalars| scalars.from(value.bytes.start))
             .take_while(|scalar| scalar.start < end)
-            .map(|scalar| Origin { file: value.file, bytes: scalar.clone() })
+            .map(|bytes| Origin { file: value.file, bytes })
             .filter(|origin| value.contains(origin))
             .collect();
         if within.is_empty() { vec![value.clone()] } else { within }
@@ -206,10 +208,8 @@ impl Provenance {
     pub fn used_at(&self, value: &Origin) -> Vec<Origin> {
         let uses = |uses: &[Use]| uses.iter().any(|usage| matches!(&usage.given, Given::Values(at) if at == value));
         let is_in = |place: &&Origin| uses(self.variables(place)) || self.aliases.get(*place) == Some(value);
-        let scalars = self
-            .scalars
-            .iter()
-            .flat_map(|(file, scalars)| scalars.iter().map(|scalar| Origin { file: *file, bytes: scalar.clone() }));
+        let scalars =
+            self.scalars.iter().flat_map(|(file, scalars)| scalars.from(0).map(|bytes| Origin { file: *file, bytes }));
         let in_force = scalars.chain(self.scattered.values().flatten().cloned());
         let mut places: Vec<Origin> = in_force.filter(|place| is_in(&place)).collect();
         places.sort_by_key(Origin::order);
@@ -274,9 +274,7 @@ impl Provenance {
         let Self { uses, overlays, over, scalars, scattered, settings, mentioned, aliases } = later;
         self.uses.extend(uses);
         self.overlays.extend(overlays);
-        for (file, mut scalars) in scalars {
-            self.scalars.entry(file).or_default().append(&mut scalars);
-        }
+        scalars.into_iter().for_each(|(file, scalars)| self.scalars.entry(file).or_default().append(scalars));
         over.into_iter().for_each(|(by, replaced)| merge(self.over.entry(by).or_default(), replaced));
         scattered.into_iter().for_each(|(value, scalars)| merge(self.scattered.entry(value).or_default(), scalars));
         self.settings.extend(settings);
@@ -286,11 +284,7 @@ impl Provenance {
 
     /// Sorts the scalars in force.
     pub(super) fn sort(&mut self) {
-        for scalars in self.scalars.values_mut() {
-            scalars.sort_unstable_by_key(|scalar| (scalar.start, scalar.end));
-            scalars.dedup();
-            scalars.shrink_to_fit();
-        }
+        self.scalars.values_mut().for_each(Scalars::pack);
     }
 
     fn note(&mut self, node: &Node<'_>, seen: &mut Vec<Origin>) {
