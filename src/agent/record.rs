@@ -114,7 +114,7 @@ impl Record {
         let changed: std::collections::HashSet<_> = plan.changes.iter().map(|change| &change.id).collect();
         let record = file::write::Record {
             objects: part(states, &|object: &Desired| changed.contains(&object.id)),
-            manifests: Vec::new(),
+            manifests: file::write::ManifestFiles::default(),
             setups: self.setups.clone(),
             config: self.config.clone(),
         };

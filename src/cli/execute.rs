@@ -81,7 +81,7 @@ pub(super) async fn execute(
     let work = Work {
         plan: &planned_run.plan,
         document: document.as_bytes(),
-        manifests: &planned_run.record.manifests,
+        manifests: if is_recorded { planned_run.record.manifests.digests(report.sources) } else { &[] },
         excesses: &planned_run.excesses,
         acknowledged: planned_run.acknowledged,
         file: file.map(|file| file.display().to_string()),

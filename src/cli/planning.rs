@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
@@ -25,7 +24,7 @@ use super::{
         Ui,
         origin::Origins,
         progress,
-        report::{Record, Report},
+        report::{ManifestFiles, Record, Report},
         text,
     },
 };
@@ -281,14 +280,9 @@ fn record(prepared: &Prepared, states: &[TargetState<'_>], plan: &Plan) -> Recor
     // As far as they are enforced: what is not is nothing to a saved plan.
     let objects = part(states, &|object: &Desired| changed.contains(&object.id));
     let loaded = &prepared.loaded;
-    let manifests = loaded.sources.files().map(|file| {
-        let digest = Sha256::digest(loaded.sources.text(file).as_bytes());
-        let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        (loaded.sources.path(file).to_string(), digest)
-    });
     let used: BTreeSet<&Arc<str>> = objects.iter().map(|desired| &desired.target).collect();
     let is_sandbox = prepared.connected.sandbox.is_some();
     let setups = loaded.config.as_ref().map(|config| plan_file::setups(config, &used, is_sandbox)).unwrap_or_default();
     let config = loaded.config.as_ref().map(|config| config.path.display().to_string());
-    Record { objects, manifests: manifests.collect(), setups, config }
+    Record { objects, manifests: ManifestFiles::new(loaded.sources.files()), setups, config }
 }

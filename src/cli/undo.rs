@@ -15,7 +15,7 @@ use super::{
     signal::Stop,
     view::{
         Ui, progress,
-        report::{Record, Report},
+        report::{ManifestFiles, Record, Report},
     },
 };
 use crate::{
@@ -214,5 +214,5 @@ fn record(planned_run: &PlannedRun<'_>, config: Option<&Config>, connected: &Con
     let used: BTreeSet<&Arc<str>> = objects.iter().map(|desired| &desired.target).collect();
     let setups = config.map(|config| plan_file::setups(config, &used, connected.sandbox.is_some())).unwrap_or_default();
     let config = config.map(|config| config.path.display().to_string());
-    Record { objects, manifests: Vec::new(), setups, config }
+    Record { objects, manifests: ManifestFiles::default(), setups, config }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::origin::{self, Origins};
-pub(in crate::cli) use crate::plan::file::write::Record;
+pub(in crate::cli) use crate::plan::file::write::{ManifestFiles, Record};
 use crate::{
     diagnostic::Diagnostic,
     engine::{author::Trace, connection::RequestCounters},

@@ -1,8 +1,9 @@
 //! Writes the document of a plan.
 
-use std::time::Duration;
+use std::{cell::OnceCell, fmt::Write, time::Duration};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{FORMAT_VERSION, Setup, location, object};
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         Cause, Plan,
         follow_up::{follow_ups, follow_ups_json},
     },
-    source::Sources,
+    source::{FileId, Sources},
 };
 
 /// The inputs of a plan, as far as a saved plan has to know them.
@@ -20,12 +21,41 @@ use crate::{
 pub struct Record {
     /// The objects that are to be changed, and what has to be known of others for that.
     pub objects: Vec<Desired>,
-    /// The files that were read, manifests and what decides about them, with the SHA-256 of each.
-    pub manifests: Vec<(String, String)>,
+    /// The files that were read, manifests and what decides about them.
+    pub manifests: ManifestFiles,
     /// Where the targets lead to.
     pub setups: Vec<Setup>,
     /// The configuration.
     pub config: Option<String>,
+}
+
+/// The files that a plan was made from. Their digests are worked out once, and only if they are asked for: most plans are
+/// neither saved nor carried out.
+#[derive(Debug, Default)]
+pub struct ManifestFiles {
+    files: Vec<FileId>,
+    digests: OnceCell<Vec<(String, String)>>,
+}
+
+impl ManifestFiles {
+    /// Returns files by their names in the sources.
+    pub fn new(files: impl IntoIterator<Item = FileId>) -> Self {
+        Self { files: files.into_iter().collect(), digests: OnceCell::new() }
+    }
+
+    /// Returns the paths with the SHA-256 of each text, in hexadecimal digits.
+    pub fn digests(&self, sources: &Sources) -> &[(String, String)] {
+        self.digests.get_or_init(|| {
+            let digest = |file: &FileId| {
+                let sum = Sha256::digest(sources.text(*file).as_bytes());
+                sum.iter().fold(String::new(), |mut digits, byte| {
+                    let _ = write!(digits, "{byte:02x}");
+                    digits
+                })
+            };
+            self.files.iter().map(|file| (sources.path(*file).to_string(), digest(file))).collect()
+        })
+    }
 }
 
 /// The circumstances in which a plan was made.
@@ -106,7 +136,8 @@ pub fn document(plan: &Plan, context: &Context<'_>, sources: &Sources) -> Value 
 
 /// Adds to a document what the calls of its plan rest on.
 pub fn add_record(document: &mut Value, record: &Record, sources: &Sources) {
-    let manifests = record.manifests.iter().map(|(path, digest)| json!({"file": path, "sha256": digest}));
+    let manifests = record.manifests.digests(sources).iter();
+    let manifests = manifests.map(|(path, digest)| json!({"file": path, "sha256": digest}));
     document["manifests"] = manifests.collect();
     document["config"] = json!(record.config);
     let targets = record
