@@ -5,16 +5,19 @@
 //! before, its pass looks only at what the save changed, and at everything where that leaves a doubt.
 
 mod changed;
+mod control;
 mod cycle;
 mod debounce;
 #[cfg(test)]
 mod fake;
 mod hang;
+mod inventory;
 mod layout;
 mod log;
 mod looked;
 mod manifests;
 mod metrics;
+mod observer;
 mod pass;
 mod record;
 mod report;
@@ -31,9 +34,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{model::Desired, provider::Platform};
 
+pub use control::{Control, Pause};
 pub use debounce::Debounce;
+pub use inventory::{Detail, FieldDifference, Inventory, Row, Table};
 pub use manifests::Manifests;
 pub use metrics::Metrics;
+pub use observer::{Observer, TargetStatus};
 pub use settings::{Loader, Problems, Reloaded, Settings};
 pub use status::{ByKind, ConfigurationStatus, Counts, ManifestStatus, Report, Snapshot, Status, Trigger, Verdict};
 
@@ -85,6 +91,10 @@ pub struct Agent {
     pub status: Status,
     /// Where it counts.
     pub metrics: Metrics,
+    /// The states of its objects, for those who look.
+    pub inventory: Inventory,
+    /// What people ask of it.
+    pub control: Control,
     /// The longest time for one request.
     pub timeout: Duration,
 }
@@ -108,6 +118,8 @@ impl Agent {
             poll: false,
             status: Status::default(),
             metrics: Metrics::default(),
+            inventory: Inventory::default(),
+            control: Control::default(),
             timeout: Duration::from_secs(40),
         }
     }

@@ -77,6 +77,8 @@ pub struct Watch {
     pub deadline: Option<Duration>,
     /// Where the status page listens.
     pub listen: Option<SocketAddr>,
+    /// The token that the controls of the status page ask for; without one they are off.
+    pub token: Option<Source>,
 }
 
 /// The reaction of `watch` to drift.
@@ -124,7 +126,8 @@ impl Config {
     /// Returns the file itself and all files that it names: none of them is a manifest.
     pub fn files(&self) -> Vec<PathBuf> {
         let secrets = self.targets.iter().flat_map(Target::files);
-        std::iter::once(&self.path).chain(&self.sandbox).chain(secrets).cloned().collect()
+        let own = self.watch.token.iter().filter_map(Source::file);
+        std::iter::once(&self.path).chain(&self.sandbox).chain(secrets).chain(own).cloned().collect()
     }
 }
 

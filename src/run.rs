@@ -86,6 +86,14 @@ impl Surroundings {
         }
     }
 
+    /// Returns the runs of the state directory, to be kept by others; `None` if nothing is recorded.
+    pub fn recorded(&self) -> Option<Arc<dyn Store>> {
+        match &self.recording {
+            Recording::In(store) => Some(store.clone()),
+            Recording::Off | Recording::Impossible => None,
+        }
+    }
+
     /// Returns the redaction of a run's records. By now the objects were read, so that the secrets that programs and
     /// logins gave are known, too.
     async fn redaction(&self, store: &dyn Store, writers: &[Writer]) -> Result<Redaction, RunError> {

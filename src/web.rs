@@ -1,6 +1,9 @@
-//! The agent's pages over HTTP: liveness, readiness, and its numbers.
+//! The agent's pages over HTTP: liveness, readiness, its numbers, and the status page.
 
+mod api;
 mod exposition;
+mod guard;
+mod page;
 mod server;
 
 use std::{io, sync::Arc, time::Duration};
@@ -11,15 +14,16 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use prometheus_client::registry::Registry;
+use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use self::server::Limits;
-use crate::agent::{Snapshot, Status};
+use self::{guard::Guard, server::Limits};
+use crate::agent::{Observer, Snapshot, Status};
 
 /// A loop that gave no sign of life for this long is dead; it gives one every few seconds.
 const DEAD: Duration = Duration::from_mins(1);
@@ -30,29 +34,35 @@ const SLOW_PASS: Duration = Duration::from_mins(10);
 /// Most time that answers on their way get at the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
+/// Most status pages that are kept up to date at once; the other connections are for those who scrape.
+const STREAMS: usize = 24;
+
+/// What the pages show.
+#[derive(Clone)]
+pub struct Pages {
+    /// The agent.
+    pub observer: Observer,
+    /// Its numbers.
+    pub registry: Arc<Registry>,
+    /// The token of the controls; without one they are off.
+    pub token: Option<SecretString>,
+}
+
 #[derive(Clone)]
 struct Shown {
-    status: Status,
+    observer: Observer,
     registry: Arc<Registry>,
+    guard: Guard,
+    streams: Arc<Semaphore>,
+    stop: CancellationToken,
 }
 
 /// Answers until `stop` is cancelled.
-pub async fn serve(
-    listener: TcpListener,
-    status: Status,
-    registry: Arc<Registry>,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    serve_within(listener, status, registry, stop, Limits::default()).await
+pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) -> io::Result<()> {
+    serve_within(listener, pages, stop, Limits::default()).await
 }
 
-async fn serve_within(
-    listener: TcpListener,
-    status: Status,
-    registry: Arc<Registry>,
-    stop: CancellationToken,
-    limits: Limits,
-) -> io::Result<()> {
+async fn serve_within(listener: TcpListener, pages: Pages, stop: CancellationToken, limits: Limits) -> io::Result<()> {
     let address = listener.local_addr()?;
     let check = move |request: Request, next: Next| async move {
         let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
@@ -62,7 +72,14 @@ async fn serve_within(
             (StatusCode::MISDIRECTED_REQUEST, "this server has another name\n").into_response()
         }
     };
-    let router = router(status, registry).layer(middleware::from_fn(check));
+    let shown = Shown {
+        observer: pages.observer,
+        registry: pages.registry,
+        guard: Guard::new(pages.token.as_ref(), address),
+        streams: Arc::new(Semaphore::new(STREAMS)),
+        stop: stop.clone(),
+    };
+    let router = router(shown).layer(middleware::from_fn(check));
     tokio::select! {
         () = server::serve(listener, router, limits, &stop) => {}
         // A client that does not read its answer must not keep the agent.
@@ -71,22 +88,31 @@ async fn serve_within(
     Ok(())
 }
 
-/// Returns the routes.
-pub fn router(status: Status, registry: Arc<Registry>) -> Router {
+fn router(shown: Shown) -> Router {
     Router::new()
+        .route("/", get(page::page))
+        .route("/api/status", get(api::status))
+        .route("/api/events", get(api::events))
+        .route("/api/objects", get(api::objects))
+        .route("/api/object", get(api::object))
+        .route("/api/runs", get(api::runs))
+        .route("/api/run", get(api::run))
+        .route("/api/pause", post(api::pause))
+        .route("/api/resume", post(api::resume))
+        .route("/api/reconcile", post(api::reconcile))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
-        .with_state(Shown { status, registry })
+        .with_state(shown)
 }
 
 async fn healthz(State(shown): State<Shown>) -> (StatusCode, String) {
-    let trouble = if shown.status.heartbeat_age() >= DEAD {
+    let trouble = if shown.observer.status.heartbeat_age() >= DEAD {
         Some("the loop gives no sign of life".to_owned())
     } else {
         // Whoever watches this starts the agent anew.
-        shown.status.overdue()
+        shown.observer.status.overdue()
     };
     match trouble {
         None => (StatusCode::OK, "ok\n".to_owned()),
@@ -101,8 +127,8 @@ fn too_long(status: &Status) -> Option<String> {
 }
 
 async fn readyz(State(shown): State<Shown>) -> (StatusCode, Json<Value>) {
-    let snapshot = shown.status.snapshot();
-    let reason = unready(&snapshot).map(str::to_owned).or_else(|| too_long(&shown.status));
+    let snapshot = shown.observer.status.snapshot();
+    let reason = unready(&snapshot).map(str::to_owned).or_else(|| too_long(&shown.observer.status));
     let manifests = snapshot.manifests.as_ref();
     let body = json!({
         "ready": reason.is_none(),

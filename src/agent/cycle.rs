@@ -14,12 +14,12 @@ use tokio::{
     task::{JoinError, JoinHandle, spawn_blocking},
     time::{Instant, sleep, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config;
 
 use super::{
-    Agent, Debounce, hang,
+    Agent, Control, Debounce, Inventory, hang,
     manifests::{self, Location, Manifests},
     pass,
     record::Record,
@@ -42,6 +42,8 @@ pub(super) struct Cycle {
     manifests: Option<Arc<Manifests>>,
     shared: Arc<pass::Shared>,
     status: Status,
+    inventory: Inventory,
+    control: Control,
     stop: CancellationToken,
 }
 
@@ -114,12 +116,15 @@ impl Cycle {
                 filter: agent.filter,
                 platforms,
                 record: Record::new(&settings, &paths, platforms, agent.timeout),
-                memory: Arc::new(pass::Memory::new(agent.metrics)),
+                memory: Arc::new(pass::Memory::new(agent.metrics, &agent.inventory)),
+                control: agent.control.clone(),
                 settings,
             }),
             paths,
             timeout: agent.timeout,
             status: agent.status,
+            inventory: agent.inventory,
+            control: agent.control,
             stop,
         }
     }
@@ -145,6 +150,7 @@ impl Cycle {
             biased;
             () = self.stop.cancelled() => None,
             () = self.wake.notified() => Some(Trigger::Signal),
+            () = self.control.requested() => Some(Trigger::Request),
             () = sleep_until(next_pass) => Some(trigger),
             Some(()) = self.dirty.recv() => {
                 tokio::select! {
@@ -223,6 +229,7 @@ impl Cycle {
                     platforms: old.platforms,
                     record: Record::new(&settings, &self.paths, old.platforms, self.timeout),
                     memory: old.memory.clone(),
+                    control: old.control.clone(),
                     settings: *settings,
                 });
                 Problems { errors: 0, ..problems }
@@ -246,6 +253,7 @@ impl Cycle {
         self.shared.memory.metrics.manifests(&manifests);
         self.status.update(|snapshot| snapshot.manifests = Some(manifests.status()));
         self.schedule.changed();
+        self.inventory.adopt(&manifests);
         self.manifests = Some(manifests);
     }
 
@@ -274,6 +282,20 @@ impl Cycle {
         (task.await, Some(problem))
     }
 
+    /// Has a pass send nothing more once the agent is paused, until the guard is dropped.
+    fn stop_on_pause(&self, stop: &CancellationToken) -> DropGuard {
+        let (control, stop, ended) = (self.control.clone(), stop.clone(), CancellationToken::new());
+        let guard = ended.clone().drop_guard();
+        if control.paused().is_none() {
+            tokio::spawn(async move {
+                if ended.run_until_cancelled(control.until_paused()).await.is_some() {
+                    stop.cancel();
+                }
+            });
+        }
+        guard
+    }
+
     async fn pass(&mut self, trigger: Trigger) {
         let Some(manifests) = self.manifests.clone() else {
             self.schedule.passed(true, Instant::now());
@@ -287,6 +309,7 @@ impl Cycle {
         let stop = self.stop.child_token();
         let _guard = stop.clone().drop_guard();
         let (runtime, shared) = (Handle::current(), self.shared.clone());
+        let _pause_guard = self.stop_on_pause(&stop);
         let (pass_shared, pass_stop) = (shared.clone(), stop.clone());
         let task = spawn_blocking(move || runtime.block_on(pass::pass(&pass_shared, &manifests, trigger, &pass_stop)));
         let (ended, problem) = self
@@ -315,6 +338,7 @@ impl Cycle {
         self.status.pass_ends();
         log(&report);
         self.shared.memory.metrics.pass(&report);
+        self.shared.memory.metrics.paused(self.control.paused().is_some());
         if report.whole || report.retry {
             self.schedule.passed(report.retry, Instant::now());
         }

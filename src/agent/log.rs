@@ -138,6 +138,11 @@ fn cut(text: &str) -> String {
     }
 }
 
+/// Returns who else made one difference, and when; `None` if nobody else is known to have.
+pub(super) fn author(changed: &Changed) -> Option<String> {
+    sentence(changed, &[])
+}
+
 /// Returns who else made what differs, and when; `None` if nobody else is known to have.
 fn authors(parts: &[(Option<&FieldPath>, Changed)]) -> Option<String> {
     let sentences = parts.chunk_by(|(_, changed), (_, next)| (&changed.by, &changed.at) == (&next.by, &next.at));

@@ -54,6 +54,7 @@ pub struct Metrics {
     duration: Histogram,
     manifest_errors: Gauge,
     configuration_errors: Gauge,
+    paused: Gauge,
 }
 
 impl Default for Metrics {
@@ -66,6 +67,7 @@ impl Default for Metrics {
             duration: Histogram::new(SECONDS),
             manifest_errors: Gauge::default(),
             configuration_errors: Gauge::default(),
+            paused: Gauge::default(),
         }
     }
 }
@@ -85,6 +87,7 @@ impl Metrics {
         registry.register("manifest_errors", help, self.manifest_errors.clone());
         let help = "Mistakes in the configuration and the values files; with one, the last good ones are in force";
         registry.register("configuration_errors", help, self.configuration_errors.clone());
+        registry.register("paused", "1 while the agent is paused and writes nothing", self.paused.clone());
         if let Some(counters) = counters {
             registry.register_collector(Box::new(Requests(counters)));
         }
@@ -97,6 +100,10 @@ impl Metrics {
 
     pub(super) fn configuration_errors(&self, count: usize) {
         self.configuration_errors.set(number(count));
+    }
+
+    pub(super) fn paused(&self, is_paused: bool) {
+        self.paused.set(i64::from(is_paused));
     }
 
     pub(super) fn change(&self, id: &ResourceId, action: Action, outcome: &Outcome) {

@@ -30,7 +30,7 @@ use crate::{
 };
 
 use super::{
-    Filter,
+    Control, Filter, Inventory, inventory,
     log::PassLog,
     looked::Looked,
     manifests::Manifests,
@@ -53,6 +53,7 @@ pub(super) struct Shared {
     pub(super) platforms: &'static [&'static dyn Platform],
     pub(super) record: Record,
     pub(super) memory: Arc<Memory>,
+    pub(super) control: Control,
 }
 
 /// The state that all passes of an agent share.
@@ -63,13 +64,21 @@ pub(super) struct Memory {
     /// The last log line of each object, so that a pass says only what is new.
     said: Mutex<Said>,
     /// What was found of each object.
-    looked: Mutex<Looked>,
+    looked: Arc<Mutex<Looked>>,
+    /// The states and differences of objects, for those who look at the agent.
+    inventory: Inventory,
 }
 
 impl Memory {
     /// Returns the memory of an agent that has looked at nothing yet.
-    pub(super) fn new(metrics: Metrics) -> Self {
-        Self { metrics, refusal: Mutex::default(), said: Mutex::default(), looked: Mutex::default() }
+    pub(super) fn new(metrics: Metrics, inventory: &Inventory) -> Self {
+        Self {
+            metrics,
+            refusal: Mutex::default(),
+            said: Mutex::default(),
+            looked: inventory.looked(),
+            inventory: inventory.clone(),
+        }
     }
 }
 
@@ -184,8 +193,8 @@ async fn pass_over(
         }
     }
     let sources = &manifests.sources;
-    // A pass that only reports sends nothing, so no limit can be exceeded.
-    let limited = shared.settings.mode == Mode::Enforce;
+    // A pass that only reports sends nothing, so no limit can be exceeded. Nor does one of an agent that is paused.
+    let limited = shared.settings.mode == Mode::Enforce && shared.control.paused().is_none();
     let excesses = if limited { guard::excesses(&plan, &shared.settings.safety) } else { Vec::new() };
     if part.is_some() && !(excesses.is_empty() && plan.blocked.is_empty()) {
         return None;
@@ -207,10 +216,24 @@ async fn pass_over(
     // Nobody is there to acknowledge what exceeds a limit.
     let is_sent = limited && excesses.is_empty() && !plan.changes.is_empty();
     let read = Read { states: &states, at: read_at, newest };
-    let enforced =
-        if is_sent { enforce(shared, manifests, &plan, read, stop, log).await } else { Ok((Vec::new(), None)) };
-    let (outcomes, problem) = enforced.unwrap_or_else(|problem| (Vec::new(), Some(problem)));
+    let enforced = if is_sent {
+        enforce(shared, manifests, &plan, read, stop, &log).await
+    } else {
+        Ok(Enforced { outcomes: Vec::new(), run: None, problem: None })
+    };
+    let Enforced { outcomes, run, problem } =
+        enforced.unwrap_or_else(|problem| Enforced { outcomes: Vec::new(), run: None, problem: Some(problem) });
     let mut sum = sum(&plan, &outcomes, desired, &unserved, &mut shared.looked_at(&states, manifests, part.is_some()));
+    let ids: Option<Vec<ResourceId>> = part.map(|part| part.iter().cloned().collect());
+    shared.memory.inventory.record(&inventory::Found {
+        plan: &plan,
+        outcomes: &outcomes,
+        trace: &log.trace,
+        sources,
+        run: run.as_deref(),
+        secrets: shared.record.secrets(),
+        part: ids.as_deref(),
+    });
     correct(&mut sum, &excesses, manifests, unselected);
     if let Some(problem) = problem {
         sum = Sum { verdict: Verdict::Failed, error: Some(problem), retry: true, ..sum };
@@ -227,6 +250,15 @@ struct Read<'a> {
     newest: Option<String>,
 }
 
+/// What came of sending.
+struct Enforced {
+    outcomes: Vec<(ResourceId, Outcome)>,
+    /// The run in the journal.
+    run: Option<String>,
+    /// Why it ended early, where it did for a reason of its own.
+    problem: Option<String>,
+}
+
 /// Sends the changes of a plan, and records what became of each. Returns the outcomes, and why it ended early if it did
 /// for a reason of its own. Where nothing could be sent, the reason is an error.
 async fn enforce(
@@ -235,8 +267,8 @@ async fn enforce(
     plan: &Plan,
     read: Read<'_>,
     stop: &CancellationToken,
-    log: PassLog<'_>,
-) -> Result<(Vec<(ResourceId, Outcome)>, Option<String>), String> {
+    log: &PassLog<'_>,
+) -> Result<Enforced, String> {
     let (claim, taken) = shared.record.claim(plan).await?;
     let settled = plan.changes.iter().filter_map(|change| {
         let why = taken.get(&*change.target)?;
@@ -246,7 +278,7 @@ async fn enforce(
     let is_alone = claim.newest() == read.newest.as_deref();
     let fresh_until = if is_alone { read.at + apply::TRUST } else { read.at };
     let run = claim.run().to_owned();
-    let log = PassLog { run: Some(&run), ..log };
+    let log = PassLog { run: Some(&run), sources: log.sources, trace: log.trace.clone() };
     let listener = |event: &apply::Event<'_>| {
         if let apply::Event::Finished(change, outcome, _) = event {
             log.outcome(change, outcome);
@@ -273,7 +305,8 @@ async fn enforce(
     if finished.problem.is_none() {
         shared.record.trust();
     }
-    Ok((finished.outcomes, finished.problem.or_else(|| taken.into_values().next())))
+    let problem = finished.problem.or_else(|| taken.into_values().next());
+    Ok(Enforced { outcomes: finished.outcomes, run: Some(run), problem })
 }
 
 /// Corrects the sum of a pass: one over nothing, or one that was refused, is no success.

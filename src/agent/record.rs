@@ -65,6 +65,11 @@ impl Record {
         Surroundings { origin, ..self.surroundings.clone() }
     }
 
+    /// Returns the secrets that must not reach anybody.
+    pub(super) fn secrets(&self) -> &[String] {
+        &self.surroundings.secrets
+    }
+
     /// Returns the newest run that is recorded.
     pub(super) fn newest(&self) -> Option<String> {
         self.surroundings.store()?.runs().ok()?.pop()

@@ -62,6 +62,20 @@ pub(super) enum State {
     Unknown,
 }
 
+impl State {
+    /// Returns its name in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::InSync => "in_sync",
+            Self::Drifted => "drifted",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Adds up. Without outcomes nothing was sent. `unserved` are objects whose target nobody can talk to. What was looked at
 /// is added to what is known of the others.
 pub(super) fn sum(

@@ -27,6 +27,8 @@ pub enum Trigger {
     Retry,
     /// A signal asked for it.
     Signal,
+    /// Somebody asked for it on the status page.
+    Request,
 }
 
 impl Trigger {
@@ -38,6 +40,7 @@ impl Trigger {
             Self::Resync => "resync",
             Self::Retry => "retry",
             Self::Signal => "signal",
+            Self::Request => "request",
         }
     }
 }

@@ -8,6 +8,8 @@ use std::{
     sync::Arc,
 };
 
+use secrecy::SecretString;
+
 use self::settings::{Reload, SettingsRead};
 use super::{
     args::WatchArgs,
@@ -19,7 +21,7 @@ use super::{
     view::Ui,
 };
 use crate::{
-    agent::{self, Agent},
+    agent::{self, Agent, Observer},
     config,
     diagnostic::Diagnostic,
     manifest::{self, Retain},
@@ -88,6 +90,10 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
         timeout: args.network.timeout,
         ..Agent::new(inputs::paths(&args.inputs), platform::ALL)
     };
+    let token = match &config.watch.token {
+        None => None,
+        Some(source) => Some(token(source.clone()).await?),
+    };
     let address = args.listen.or(config.watch.listen).unwrap_or(LISTEN);
     let listener = tokio::net::TcpListener::bind(address).await;
     let listener = listener.map_err(|error| CommandError::failed(format!("cannot listen on {address}: {error}")))?;
@@ -96,11 +102,29 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
     if let Some(sandbox) = &connected.sandbox {
         ui.always(&format!("sandbox listening on http://{}", sandbox.address()));
     }
-    let registry = Arc::new(agent.metrics.registry(Some(connected.shared.counters().clone())));
-    let pages = tokio::spawn(web::serve(listener, agent.status.clone(), registry, stop.token().clone()));
+    let counters = connected.shared.counters();
+    let pages = web::Pages {
+        registry: Arc::new(agent.metrics.registry(Some(counters.clone()))),
+        observer: Observer {
+            status: agent.status.clone(),
+            inventory: agent.inventory.clone(),
+            control: agent.control.clone(),
+            counters: Some(counters.clone()),
+            store: agent.settings.surroundings.recorded(),
+        },
+        token,
+    };
+    let pages = tokio::spawn(web::serve(listener, pages, stop.token().clone()));
     let ended = agent::run(agent, stop.token().clone()).await;
     stop.token().cancel();
     let _ = pages.await;
     planning::end(connected).await;
     ended.map_err(|error| CommandError::usage(error.to_string()))
+}
+
+/// Fetches the token of the controls; a program may print it.
+async fn token(source: config::Source) -> Result<SecretString, CommandError> {
+    let fetched = tokio::task::spawn_blocking(move || source.secret()).await;
+    let problem = |why: String| CommandError::failed(format!("cannot get `watch.token`: {why}"));
+    fetched.map_err(|error| problem(error.to_string()))?.map_err(|error| problem(error.to_string()))
 }

@@ -82,7 +82,7 @@ fn document(root: &Node<'_>, config: &mut Config, platforms: Platforms, diagnost
         config.safety = safety::safety(node, platforms, diagnostics);
     }
     if let Some(node) = section.get("watch") {
-        config.watch = watch(node, diagnostics);
+        config.watch = watch(node, &directory, diagnostics);
     }
     if let Some(node) = section.get("state") {
         config.state = state(node, diagnostics);
@@ -146,7 +146,7 @@ fn state(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> StateLimits {
     state
 }
 
-fn watch(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Watch {
+fn watch(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Watch {
     let mut watch = Watch::default();
     let Some(section) = Section::open(node, "watch", diagnostics) else { return watch };
     if let Some(node) = section.get("mode")
@@ -173,6 +173,9 @@ fn watch(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Watch {
             let hint = "write an address and a port, such as 127.0.0.1:8321";
             diagnostics.push(Diagnostic::error("C008", message, &node.origin).hint(hint));
         }
+    }
+    if let Some(node) = section.get("token") {
+        watch.token = super::source::secret(node, "watch.token", directory, diagnostics);
     }
     section.finish(diagnostics);
     watch

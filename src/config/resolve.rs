@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use secrecy::SecretString;
+
 use super::program::{self, MAX_BYTES};
 use crate::{
     config::{Config, Setting, Source, Target},
@@ -22,8 +24,9 @@ impl Config {
     /// Returns the secrets of all targets that can be had without running a program, so that messages can leave them out.
     /// What cannot be read is left out: it is an error where it is needed.
     pub fn known_secrets(&self) -> Vec<String> {
-        let fetched = self.targets.iter().flat_map(|target| target.secrets.values()).filter_map(|source| {
-            let text = match &source.value {
+        let of_targets = self.targets.iter().flat_map(|target| target.secrets.values()).map(|source| &source.value);
+        let fetched = of_targets.chain(&self.watch.token).filter_map(|source| {
+            let text = match source {
                 Source::Env(name) => env::var(name).ok()?,
                 Source::File(path) => String::from_utf8(files::read(path, SECRET).ok()?).ok()?,
                 Source::Command(_) => return None,
@@ -31,6 +34,13 @@ impl Config {
             Some(text.trim().to_owned())
         });
         fetched.filter(|secret| !secret.is_empty()).collect()
+    }
+}
+
+impl Source {
+    /// Fetches a secret. Programs are run and files read, so call it where that may take its time.
+    pub fn secret(&self) -> Result<SecretString, Problem> {
+        fetch(self).map(SecretString::from)
     }
 }
 

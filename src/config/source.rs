@@ -18,6 +18,16 @@ pub enum Source {
     Command(Vec<String>),
 }
 
+impl Source {
+    /// Returns the file that it reads; `None` where it reads none.
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Env(_) | Self::Command(_) => None,
+        }
+    }
+}
+
 /// A value of a target that is no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {

@@ -71,10 +71,7 @@ impl Target {
             Setting::From(source) => Some(source),
             Setting::Literal(_) => None,
         });
-        settings.chain(self.secrets.values().map(|secret| &secret.value)).filter_map(|source| match source {
-            Source::File(path) => Some(path),
-            Source::Env(_) | Source::Command(_) => None,
-        })
+        settings.chain(self.secrets.values().map(|secret| &secret.value)).filter_map(Source::file)
     }
 
     /// Returns true if two targets are the same, wherever they are written.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The last change of each value, by object and path; an object that is created or deleted has no path.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Trace(HashMap<(ResourceId, Option<FieldPath>), Changed>);
 
 impl Trace {

@@ -33,7 +33,7 @@ use super::{
     session::{Held, Session},
 };
 pub use super::{
-    counters::{Attempted, InFlight, RequestCounters, SECONDS},
+    counters::{Attempted, InFlight, RequestCounters, SECONDS, TargetRequests},
     send_window::SendResult,
 };
 use crate::{

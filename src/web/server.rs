@@ -2,13 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Maximum number of connections at once. Others wait in the queue of the system, which takes no file descriptors.
@@ -37,6 +37,10 @@ impl Default for Limits {
     }
 }
 
+/// When a connection ends, whatever it is used for then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline(pub(super) Instant);
+
 /// Accepts connections until `stop` is cancelled, then lets those that are open finish.
 pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: &CancellationToken) {
     let permits = Arc::new(Semaphore::new(limits.connections));
@@ -51,7 +55,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits,
                 continue;
             }
         };
-        let (service, stop) = (TowerToHyperService::new(router.clone()), stop.clone());
+        let deadline = Deadline(Instant::now() + limits.connection);
+        let router = router.clone().layer(Extension(deadline));
+        let (service, stop) = (TowerToHyperService::new(router), stop.clone());
         connections.spawn(async move {
             let _permit = permit;
             let connection = http1::Builder::new()

@@ -21,8 +21,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (status, stop) = (Status::default(), CancellationToken::new());
-        let registry = Arc::new(Metrics::default().registry(Some(Arc::default())));
-        tokio::spawn(serve_within(listener, status.clone(), registry, stop.clone(), limits));
+        let pages = Pages {
+            observer: Observer { status: status.clone(), ..Observer::default() },
+            registry: Arc::new(Metrics::default().registry(Some(Arc::default()))),
+            token: None,
+        };
+        tokio::spawn(serve_within(listener, pages, stop.clone(), limits));
         Self { address, status, stop }
     }
 
@@ -35,6 +39,16 @@ impl Server {
         stream.read_to_string(&mut text).await.expect("answered");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a code"), body.to_owned())
+    }
+}
+
+fn shown() -> Shown {
+    Shown {
+        observer: Observer::default(),
+        registry: Arc::default(),
+        guard: Guard::new(None, "127.0.0.1:1".parse().expect("an address")),
+        streams: Arc::new(Semaphore::new(1)),
+        stop: CancellationToken::new(),
     }
 }
 
@@ -96,7 +110,7 @@ async fn ready_once_a_pass_has_seen_everything() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_sign_of_life_it_is_not_healthy() {
-    let shown = Shown { status: Status::default(), registry: Arc::default() };
+    let shown = shown();
     let code = async || healthz(State(shown.clone())).await.0.as_u16();
     assert_eq!(code().await, 200);
     let second = Duration::from_secs(1);
@@ -104,32 +118,32 @@ async fn without_a_sign_of_life_it_is_not_healthy() {
     assert_eq!(code().await, 200);
     tokio::time::advance(second).await;
     assert_eq!(code().await, 503);
-    shown.status.beat();
+    shown.observer.status.beat();
     assert_eq!(code().await, 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_that_hangs_is_told() {
-    let shown = Shown { status: Status::default(), registry: Arc::default() };
-    shown.status.update(|snapshot| {
+    let shown = shown();
+    shown.observer.status.update(|snapshot| {
         snapshot.complete = true;
         snapshot.manifests = Some(ManifestStatus::default());
     });
     let codes = async || {
-        shown.status.beat();
+        shown.observer.status.beat();
         (healthz(State(shown.clone())).await.0.as_u16(), readyz(State(shown.clone())).await.0.as_u16())
     };
-    shown.status.pass_begins();
+    shown.observer.status.pass_begins();
     assert_eq!(codes().await, (200, 200));
     tokio::time::advance(SLOW_PASS).await;
     // The loop itself is alive all the time.
     assert_eq!(codes().await, (200, 503));
-    shown.status.set_overdue(Some("a pass has not ended".to_owned()));
+    shown.observer.status.set_overdue(Some("a pass has not ended".to_owned()));
     assert_eq!(codes().await, (503, 503));
     assert_eq!(healthz(State(shown.clone())).await.1, "a pass has not ended\n");
-    shown.status.pass_ends();
+    shown.observer.status.pass_ends();
     assert_eq!(codes().await, (503, 200));
-    shown.status.set_overdue(None);
+    shown.observer.status.set_overdue(None);
     assert_eq!(codes().await, (200, 200));
 }
 

@@ -315,10 +315,17 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Sends one HTTP request and returns the whole answer.
 pub(crate) fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
+    http_with(address, method, path, &[], body)
+}
+
+/// Sends one HTTP request with headers and returns the whole answer.
+pub(crate) fn http_with(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the server is there");
     let length = body.len();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let headers = headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+    );
     stream.write_all(format!("{head}{body}").as_bytes()).expect("the request leaves");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer comes");

@@ -55,7 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("journal", &["clock", "files", "plan", "model", "version"]),
     ("version", &[]),
     ("rehearse", &["run", "engine", "journal", "plan", "provider", "snapshot", "transport", "model", "clock"]),
-    ("web", &["agent", "config", "model"]),
+    ("web", &["agent", "journal", "plain", "version"]),
     ("main", &["cli"]),
     ("fuzzed", &[]),
     ("lib", &[]),

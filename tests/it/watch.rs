@@ -50,6 +50,11 @@ impl Watch {
         watch
     }
 
+    /// Where its pages are.
+    pub(crate) fn pages(&self) -> SocketAddr {
+        self.pages
+    }
+
     /// The lines on stderr that hold a text.
     pub(crate) fn lines(&self, text: &str) -> Vec<String> {
         let log = self.log.lock().expect("no test panics here");
