@@ -5,6 +5,7 @@
 
 mod duration;
 mod lookup;
+mod notify;
 mod program;
 mod prune;
 mod read;
@@ -21,6 +22,7 @@ use std::{
 
 pub use duration::duration;
 pub use lookup::{Found, PassedOver, find, find_below};
+pub use notify::{EVENTS, Notify, WebhookFormat};
 pub use program::{end_programs, running_programs};
 pub use prune::Scope;
 pub use read::decode;
@@ -49,6 +51,8 @@ pub struct Config {
     pub prune: Vec<Scope>,
     /// How `watch` runs.
     pub watch: Watch,
+    /// The webhooks that `watch` sends messages to.
+    pub notify: Vec<Notify>,
     /// How long runs stay recorded.
     pub state: StateLimits,
     /// The limits of one run.
@@ -112,6 +116,7 @@ impl Config {
             targets: Vec::new(),
             prune: Vec::new(),
             watch: Watch::default(),
+            notify: Vec::new(),
             state: StateLimits::default(),
             safety: Safety::default(),
             sandbox: Vec::new(),
@@ -123,10 +128,15 @@ impl Config {
         self.targets.iter().find(|target| &*target.name == name)
     }
 
+    /// Returns where the secrets come from that are no target's.
+    fn own_secrets(&self) -> impl Iterator<Item = &Source> {
+        self.watch.token.iter().chain(self.notify.iter().flat_map(Notify::sources))
+    }
+
     /// Returns the file itself and all files that it names: none of them is a manifest.
     pub fn files(&self) -> Vec<PathBuf> {
         let secrets = self.targets.iter().flat_map(Target::files);
-        let own = self.watch.token.iter().filter_map(Source::file);
+        let own = self.own_secrets().filter_map(Source::file);
         std::iter::once(&self.path).chain(&self.sandbox).chain(secrets).chain(own).cloned().collect()
     }
 }

@@ -14,6 +14,7 @@ pub mod files;
 pub mod journal;
 pub mod manifest;
 pub mod model;
+pub mod notify;
 pub mod plain;
 pub mod plan;
 pub mod platform;

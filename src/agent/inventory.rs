@@ -14,6 +14,7 @@ use super::{
     log::author,
     looked::Looked,
     manifests::Manifests,
+    notices::Notices,
     report::{cause, outcome_detail},
 };
 use crate::{
@@ -115,6 +116,8 @@ pub(super) struct Found<'a> {
     pub(super) trace: &'a Trace,
     pub(super) sources: &'a Sources,
     pub(super) run: Option<&'a str>,
+    /// The limit that the plan is over, so that nothing was sent.
+    pub(super) refusal: Option<String>,
     /// Texts that nobody may see.
     pub(super) secrets: &'a [String],
     /// The objects that were looked at; `None` for all.
@@ -133,6 +136,7 @@ struct Inner {
     looked: Arc<Mutex<Looked>>,
     details: Mutex<HashMap<ResourceId, Arc<Detail>>>,
     table: Mutex<Arc<Table>>,
+    notices: Notices,
 }
 
 impl Default for Inventory {
@@ -143,6 +147,7 @@ impl Default for Inventory {
             looked: Arc::default(),
             details: Mutex::default(),
             table: Mutex::default(),
+            notices: Notices::default(),
         }))
     }
 }
@@ -175,6 +180,11 @@ impl Inventory {
         Some((row.clone(), table.position(row), self.detail(&row.id)))
     }
 
+    /// Returns the messages that are worth sending.
+    pub fn notices(&self) -> &Notices {
+        &self.0.notices
+    }
+
     pub(super) fn looked(&self) -> Arc<Mutex<Looked>> {
         self.0.looked.clone()
     }
@@ -182,6 +192,7 @@ impl Inventory {
     /// Notes the manifests that are in force.
     pub(super) fn adopt(&self, manifests: &Arc<Manifests>) {
         *lock(&self.0.manifests) = Some(manifests.clone());
+        self.0.notices.manifests(manifests.errors(), &manifests.digest);
         self.changed();
     }
 
@@ -192,6 +203,7 @@ impl Inventory {
 
     /// Notes what a pass found.
     pub(super) fn record(&self, found: &Found<'_>) {
+        self.0.notices.pass(found);
         let mut details = lock(&self.0.details);
         let mut old = HashMap::new();
         match found.part {
@@ -281,7 +293,7 @@ impl Detail {
 }
 
 impl Found<'_> {
-    fn detail(&self, change: &Change, outcome: Option<&Outcome>) -> Detail {
+    pub(super) fn detail(&self, change: &Change, outcome: Option<&Outcome>) -> Detail {
         let authors = self.trace.all(change);
         let of_object = authors.iter().find(|(path, _)| path.is_none());
         let author = |path: &crate::model::FieldPath| {
@@ -341,7 +353,7 @@ impl Found<'_> {
         }
     }
 
-    fn hide(&self, text: &str) -> String {
+    pub(super) fn hide(&self, text: &str) -> String {
         if self.secrets.iter().any(|secret| !secret.is_empty() && text.contains(&**secret)) {
             return "(secret)".to_owned();
         }

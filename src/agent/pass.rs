@@ -231,6 +231,7 @@ async fn pass_over(
         trace: &log.trace,
         sources,
         run: run.as_deref(),
+        refusal: excesses.first().map(ToString::to_string),
         secrets: shared.record.secrets(),
         part: ids.as_deref(),
     });

@@ -5,6 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -159,30 +160,29 @@ pub(super) fn proxies() -> Result<Proxies, String> {
     Proxies::from_variables(&|name| std::env::var(name).ok()).map_err(|error| inputs::explain(&error))
 }
 
+/// Returns the way out, with the proxies and the certificates that the options and the environment name.
+pub(super) fn transport(network: &Network, timeout: Duration) -> Result<Transport, String> {
+    let authorities = match &network.ca_cert_file {
+        Some(path) => Some(read_file(path, files::SETTINGS)?),
+        None => None,
+    };
+    let options =
+        Options { timeout, authorities, insecure: network.tls_skip_verify, proxies: proxies()?, ..Options::default() };
+    Transport::new(&options).map_err(|error| match (&error, &network.ca_cert_file) {
+        (TransportError::NoAuthority | TransportError::Authorities(_), Some(path)) => {
+            format!("{}: {}", path.display(), inputs::explain(&error))
+        }
+        _ => inputs::explain(&error),
+    })
+}
+
 /// Prepares connections to the targets that are in use. Nothing is sent.
 pub(super) async fn connect(
     network: &Network,
     config: Option<&Config>,
     used: &BTreeSet<Arc<str>>,
 ) -> Result<Connected, String> {
-    let authorities = match &network.ca_cert_file {
-        Some(path) => Some(read_file(path, files::SETTINGS)?),
-        None => None,
-    };
-    let options = Options {
-        timeout: network.timeout,
-        authorities,
-        insecure: network.tls_skip_verify,
-        proxies: proxies()?,
-        ..Options::default()
-    };
-    let transport = Transport::new(&options).map_err(|error| match (&error, &network.ca_cert_file) {
-        (TransportError::NoAuthority | TransportError::Authorities(_), Some(path)) => {
-            format!("{}: {}", path.display(), inputs::explain(&error))
-        }
-        _ => inputs::explain(&error),
-    })?;
-    let shared = Shared::new(transport, network.parallelism, network.rate);
+    let shared = Shared::new(transport(network, network.timeout)?, network.parallelism, network.rate);
     let Some(config) = config else {
         if used.is_empty() && !network.sandbox {
             return Ok(Connected { connections: Vec::new(), shared, sandbox: None, snapshot_scopes: BTreeMap::new() });

@@ -22,9 +22,10 @@ use super::{
 };
 use crate::{
     agent::{self, Agent, Observer},
-    config,
+    config::{self, Config},
     diagnostic::Diagnostic,
     manifest::{self, Retain},
+    notify::{self, Webhook},
     platform,
     source::Sources,
     web,
@@ -114,12 +115,24 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
         },
         token,
     };
+    notify_by_webhooks(args, &config, &agent, stop)?;
     let pages = tokio::spawn(web::serve(listener, pages, stop.token().clone()));
     let ended = agent::run(agent, stop.token().clone()).await;
     stop.token().cancel();
     let _ = pages.await;
     planning::end(connected).await;
     ended.map_err(|error| CommandError::usage(error.to_string()))
+}
+
+/// Sends messages to the webhooks of the configuration. What happens in a sandbox concerns nobody.
+fn notify_by_webhooks(args: &WatchArgs, config: &Config, agent: &Agent, stop: &Stop) -> Result<(), CommandError> {
+    if config.notify.is_empty() || args.network.sandbox {
+        return Ok(());
+    }
+    let transport = setup::transport(&args.network, notify::TIMEOUT).map_err(CommandError::failed)?;
+    let webhooks = config.notify.iter().map(Webhook::new).collect();
+    tokio::spawn(notify::run(webhooks, transport, agent.inventory.notices().receive(), stop.token().clone()));
+    Ok(())
 }
 
 /// Fetches the token of the controls; a program may print it.

@@ -84,6 +84,9 @@ fn document(root: &Node<'_>, config: &mut Config, platforms: Platforms, diagnost
     if let Some(node) = section.get("watch") {
         config.watch = watch(node, &directory, diagnostics);
     }
+    if let Some(node) = section.get("notify") {
+        config.notify = super::notify::webhooks(node, &directory, diagnostics);
+    }
     if let Some(node) = section.get("state") {
         config.state = state(node, diagnostics);
     }

@@ -25,7 +25,7 @@ impl Config {
     /// What cannot be read is left out: it is an error where it is needed.
     pub fn known_secrets(&self) -> Vec<String> {
         let of_targets = self.targets.iter().flat_map(|target| target.secrets.values()).map(|source| &source.value);
-        let fetched = of_targets.chain(&self.watch.token).filter_map(|source| {
+        let fetched = of_targets.chain(self.own_secrets()).filter_map(|source| {
             let text = match source {
                 Source::Env(name) => env::var(name).ok()?,
                 Source::File(path) => String::from_utf8(files::read(path, SECRET).ok()?).ok()?,

@@ -35,6 +35,7 @@ mod monitoring;
 mod mutation;
 mod network;
 mod new_platform;
+mod notifications;
 mod online;
 mod outage;
 mod overlays;

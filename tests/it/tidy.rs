@@ -55,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("journal", &["clock", "files", "plan", "model", "version"]),
     ("version", &[]),
     ("rehearse", &["run", "engine", "journal", "plan", "provider", "snapshot", "transport", "model", "clock"]),
+    ("notify", &["agent", "config", "plain", "provider", "transport"]),
     ("web", &["agent", "journal", "plain", "version"]),
     ("main", &["cli"]),
     ("fuzzed", &[]),

@@ -83,6 +83,11 @@ const TABLES: &[(&str, &str, &str)] = &[
         "apiVersion: reconcile/v1\nkind: Config\ntargets: {a: {platform: roma-connect, limits: {X: 1}}}\n",
     ),
     ("configuration.md", "safety", "apiVersion: reconcile/v1\nkind: Config\nsafety: {X: 1}\n"),
+    (
+        "configuration.md",
+        "notify",
+        "apiVersion: reconcile/v1\nkind: Config\nnotify: {a: {format: dingtalk, url: {env: A}, X: 1}}\n",
+    ),
     ("configuration.md", "watch", "apiVersion: reconcile/v1\nkind: Config\nwatch: {X: 1}\n"),
     ("configuration.md", "state", "apiVersion: reconcile/v1\nkind: Config\nstate: {X: 1}\n"),
     ("configuration.md", "sandbox", "apiVersion: reconcile/v1\nkind: Config\nsandbox: {X: 1}\n"),
