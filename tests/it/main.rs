@@ -9,6 +9,7 @@ mod browser;
 mod budgets;
 mod ci_kit;
 mod cli;
+mod deploy;
 mod docs;
 mod drift;
 mod drift_reports;
