@@ -26,7 +26,7 @@ pub(super) fn outcome_detail(outcome: &Outcome) -> String {
         Outcome::Refused(refusal) => refusal.to_string(),
         Outcome::NotApplied(why) | Outcome::Unknown(why) | Outcome::Unsent(why) => why.clone(),
         Outcome::Skipped(needed) => format!("{needed} is not as declared"),
-        Outcome::Interrupted => "the agent was told to end".to_owned(),
+        Outcome::Interrupted => "the agent was told to end or to pause".to_owned(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The status page of `watch`: what it answers, and what people see in a real browser.
 
-use std::net::SocketAddr;
+use std::{io::Write as _, net::SocketAddr};
 
 use serde_json::{Value, json};
 
@@ -276,5 +276,65 @@ fn people_pause_and_look_at_runs_in_a_browser() {
         complaints.iter().all(|complaint| complaint.contains("/api/pause") && complaint.contains("401")),
         "{complaints:?}"
     );
+    assert_eq!(watch.end(), Some(0));
+}
+
+/// A number of objects that `RECONCILE_PAGE_OBJECTS` sets: 100,000 by hand.
+fn many() -> usize {
+    std::env::var("RECONCILE_PAGE_OBJECTS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+}
+
+/// Scrolls through all rows in two seconds; returns the longest time between two frames and between a jump and its rows.
+const SCROLL: &str = r##"(async () => {
+  const grid = document.querySelector("#grid"), frame = () => new Promise(requestAnimationFrame);
+  let longest = 0, last = performance.now(), most = 0;
+  for (let step = 1; step <= 120; step++) {
+    grid.scrollTop = (grid.scrollHeight - grid.clientHeight) * step / 120;
+    await frame();
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+    most = Math.max(most, document.querySelectorAll("#body .row").length);
+  }
+  const start = performance.now();
+  grid.scrollTop = grid.scrollHeight / 2;
+  while (!document.querySelectorAll("#body .badge").length) await frame();
+  return { longest, most, jump: performance.now() - start };
+})()"##;
+
+#[test]
+fn many_objects_scroll_without_being_in_the_page() {
+    let Some(mut browser) = Browser::start() else { return };
+    let count = many();
+    let mut state = state();
+    let rows = (1..=count).map(|id| {
+        json!({"bk_inst_id": id, "bk_inst_name": format!("sw-{id}"), "bk_asset_id": format!("A{id}"), "ports": 24})
+    });
+    state["bk-cmdb"]["instances"]["bk_switch"] = rows.collect();
+    let manifests: String = (1..=count)
+        .map(|id| switch(&format!("core-{id:06}"), &format!("bk_asset_id: A{id}"), &format!("ports: {}", 24 + id % 2)))
+        .collect();
+    let site = Site::with(&state, &[("manifests/all.yaml", &manifests)]);
+    let start = std::time::Instant::now();
+    let watch = Watch::start(&site, &["manifests", "--resync", "1h", "--mode", "report"]);
+    let _ = writeln!(std::io::stderr(), "the first pass of {count} objects took {:?}", start.elapsed());
+    browser.look(1600, 1000, false);
+    browser.open(watch.pages(), "/");
+    browser.wait("document.querySelectorAll('#body .badge').length > 10");
+    let shown = browser.value("document.querySelector('#count').textContent.replaceAll(',', '')");
+    assert_eq!(shown, json!(format!("{count} objects")));
+    let scrolled = browser.value(SCROLL);
+    let _ = writeln!(std::io::stderr(), "{scrolled}");
+    assert!(scrolled["most"].as_u64().is_some_and(|most| (10..120).contains(&most)), "{scrolled}");
+    browser.value("document.querySelector('#grid').focus()");
+    browser.press("End");
+    browser.wait(&format!("document.querySelector('#body').innerText.includes('core-{count:06}')"));
+    browser.picture("many-light-1600");
+    let start = std::time::Instant::now();
+    browser.press("/");
+    browser.write(&format!("core-{count:06}"));
+    browser.wait("document.querySelector('#count').textContent.startsWith('1 of')");
+    let _ = writeln!(std::io::stderr(), "a search took {:?}", start.elapsed());
+    let (complaints, _) = browser.told();
+    assert_eq!(complaints, Vec::<String>::new());
     assert_eq!(watch.end(), Some(0));
 }

@@ -164,6 +164,12 @@ impl Loader for Reload {
         if config.watch.listen != self.config.watch.listen && self.args.listen.is_none() {
             problems.note("`watch.listen` is another address now: restart `watch` to listen there");
         }
+        if config.watch.token != self.config.watch.token {
+            problems.note("`watch.token` comes from elsewhere now: restart `watch` to use that one");
+        }
+        if config.notify != self.config.notify {
+            problems.note("`notify` is another one now: restart `watch` to send messages there");
+        }
         if config.sandbox != self.config.sandbox && self.sandbox.is_some() {
             problems.note("`sandbox` names other files now: restart `watch` to begin with them");
         }
