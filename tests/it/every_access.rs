@@ -41,8 +41,30 @@ async fn sandbox(version: &str) -> (Sandbox, Running) {
     (sandbox, running)
 }
 
+/// Hosts whose fields and modules change.
+const HOSTS: &str = "apiVersion: bk-cmdb/v1
+kind: Host
+metadata: {name: front-1}
+spec: {business: shop, match: {bk_asset_id: H-0001}, modules: [idle]}
+---
+apiVersion: bk-cmdb/v1
+kind: Host
+metadata: {name: front-2}
+spec:
+  business: shop
+  match: {bk_host_innerip: 10.0.1.2, bk_cloud_id: 0}
+  fields: {operator: [alice], bk_comment: rack 7}
+  modules: [public/gateway]
+---
+apiVersion: bk-cmdb/v1
+kind: Host
+metadata: {name: front-3}
+spec: {business: shop, match: {bk_host_id: 73}, fields: {operator: [bob]}, modules: [public/nginx, 33]}
+";
+
 /// Copies the examples of BlueKing CMDB into a directory, without the row that needs a server of 3.11.
 fn manifests(directory: &Path) {
+    fs::write(directory.join("hosts.yaml"), HOSTS).expect("written");
     for group in ["network", "processes"] {
         for entry in fs::read_dir(format!("examples/manifests/{group}")).expect("there are examples") {
             let path = entry.expect("a file").path();

@@ -236,6 +236,49 @@ fn a_lost_answer_is_looked_up_and_nothing_is_moved_twice() {
     }
 }
 
+#[test]
+fn modules_of_one_name_are_told_apart_by_their_ids() {
+    let mut state = with_hosts(state());
+    let rows = state["bk-cmdb"]["sets"].as_array_mut().expect("a list");
+    rows.push(json!({"bk_set_id": 12, "bk_set_name": "public", "bk_biz_id": 3, "bk_parent_id": 4}));
+    let rows = state["bk-cmdb"]["modules"].as_array_mut().expect("a list");
+    rows.push(json!({"bk_module_id": 35, "bk_module_name": "cache", "bk_set_id": 12, "bk_biz_id": 3}));
+    let site = Site::with(&state, &[("one.yaml", &by_address(1, "modules: [public/cache]"))]);
+    let output = site.run(&["plan"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(output.stderr.contains("several modules are named \"public/cache\": #32, #35"), "{output}");
+    site.write("one.yaml", &by_address(1, "modules: [35]"));
+    site.apply();
+    assert_eq!(modules(&site, 71), [35]);
+    site.assert_converged();
+}
+
+#[test]
+fn process_templates_change_before_hosts_come_into_their_modules() {
+    let process = "business: demo, serviceTemplate: nginx, process: nginx, properties: {proc_num: 3}";
+    let documents = [by_address(1, "modules: [public/nginx]"), document("ProcessTemplate", "p", process)];
+    let site = site(&documents);
+    let names: Vec<String> = site.apply().iter().map(|call| call.operation.clone()).collect();
+    assert_eq!(names, ["update_proc_template", "transfer_host_module"]);
+    // Where that change fails, the host stays: it would get processes of the old template.
+    let site = self::site(&documents);
+    site.faults(&json!([{"operation": "update_proc_template", "fault": "code", "code": 1_199_006}]));
+    let output = site.run(&["apply", "-y"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert_eq!(modules(&site, 71), [31]);
+}
+
+#[test]
+fn a_module_that_is_to_go_takes_no_hosts() {
+    let site = site(&[
+        by_address(1, "modules: [public/cache]"),
+        document("Module", "m", "ensure: absent, business: demo, set: public, module: cache"),
+    ]);
+    let output = site.run(&["plan"]);
+    assert!(output.stderr.contains("is to be removed by Module/m"), "{output}");
+    assert_eq!(output.code, Some(1), "{output}");
+}
+
 /// Returns the state of an example.
 fn example(directory: &str) -> Value {
     let text = std::fs::read_to_string(repository().join(directory).join("sandbox.yaml")).expect("an example");

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Site, state};
+use crate::{
+    harness::{Site, operations, state},
+    hosts::with_hosts,
+};
 
 /// Plans one document for each spec and returns the reads by operation.
 fn reads(state: &Value, kind: &str, specs: impl IntoIterator<Item = String>) -> Value {
@@ -206,6 +209,58 @@ fn associations_and_instances_ask_the_same_questions_once() {
     let expected = json!({"search_object_attribute": 1, "search_object_instances": 1, "find_object_association": 1,
         "search_instance_associations": 2});
     assert_eq!(site.reads(), expected);
+}
+
+/// Documents of 5,000 hosts in `web`, and a site with them; `fields` and `modules` of each by its number.
+fn many_hosts(spec: impl Fn(usize) -> String) -> Site {
+    let mut state = with_hosts(state());
+    let address = |at: usize| format!("10.{}.{}.{}", 1 + at / 62_500, at / 250 % 250, at % 250);
+    for at in 0..5000 {
+        let id = 1000 + at;
+        let row = json!({"bk_host_id": id, "bk_host_innerip": address(at), "bk_cloud_id": 0, "bk_cpu": 4});
+        let pair = json!({"bk_host_id": id, "bk_module_id": 31, "bk_set_id": 11, "bk_biz_id": 3});
+        state["bk-cmdb"]["instances"]["host"].as_array_mut().expect("a list").push(row);
+        state["bk-cmdb"]["host_relations"].as_array_mut().expect("a list").push(pair);
+    }
+    let documents = (0..5000).map(|at| {
+        let id = format!("business: demo, match: {{bk_host_innerip: {}, bk_cloud_id: 0}}", address(at));
+        let spec = spec(at);
+        format!("apiVersion: bk-cmdb/v1\nkind: Host\nmetadata: {{name: h{at}}}\nspec: {{{id}, {spec}}}\n---\n")
+    });
+    Site::with(&state, &[("all.yaml", &documents.collect::<String>())])
+}
+
+#[test]
+fn hosts_go_by_500_and_are_written_in_batches() {
+    // ⌈5000/500⌉ searches by address, all in one business.
+    let site = many_hosts(|_| "fields: {bk_cpu: 8}".to_owned());
+    let output = site.run(&["plan"]);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert_eq!(site.reads(), json!({"search_business": 1, "search_object_attribute": 1, "list_biz_hosts": 10}));
+    // ⌈5000/200⌉, each in other words: every host is judged for itself.
+    assert_eq!(operations(&site.apply()), json!({"batch_update_host": 25}));
+    site.assert_converged();
+}
+
+#[test]
+fn hosts_move_in_one_call_for_each_set_of_modules() {
+    // 5 sets of modules with 1,000 hosts each. Of those that leave `web` the service instances are counted.
+    let targets = ["[public/cache]", "[public/nginx]", "[public/nginx, public/cache]", "[idle]", "[recycle]"];
+    let site = many_hosts(|at| format!("modules: {}", targets[at % 5]));
+    let output = site.run(&["plan"]);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let expected = json!({
+        "search_business": 1, "search_object_attribute": 1,
+        // ⌈5000/500⌉ each: the hosts, where they are, and what they lose.
+        "list_biz_hosts": 10, "find_host_topo_relation": 10, "list_service_instance_detail": 10,
+        // The modules that documents name and that hosts are in.
+        "search_set": 1, "search_module": 1, "find_module_batch": 1,
+    });
+    assert_eq!(site.reads(), expected);
+    let expected =
+        json!({"transfer_host_module": 3, "transfer_host_to_idlemodule": 1, "transfer_host_to_recyclemodule": 1});
+    assert_eq!(operations(&site.apply()), expected);
+    site.assert_converged();
 }
 
 #[test]

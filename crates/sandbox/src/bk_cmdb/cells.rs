@@ -91,14 +91,28 @@ fn add(cells: &mut Cells, row_name: &str, key: &str, row: &Value) {
     *count = json!(count.as_i64().unwrap_or_default() + 1);
     for (cell, value) in row.as_object().into_iter().flatten() {
         if cell != key && !OWN.contains(&cell.as_str()) {
-            cells.insert(format!("{row_name}/{cell}"), value.clone());
+            cells.insert(format!("{row_name}/{cell}"), plain(value));
         }
+    }
+}
+
+/// Returns a value without what the server sets by itself: the times and ids of processes within a service instance.
+fn plain(value: &Value) -> Value {
+    let is_own = |name: &str| OWN.contains(&name) || ["bk_process_id", "service_instance_id"].contains(&name);
+    match value {
+        Value::Object(entries) => {
+            let kept = entries.iter().filter(|(name, _)| !is_own(name));
+            kept.map(|(name, value)| (name.clone(), plain(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(plain).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }
 
 /// Returns the id of a row, or a name where it is new.
 fn name(section: &str, key: &str, row: &Value, since: &Value, names: &Names) -> String {
-    let Some(id) = row[key].as_i64() else {
+    // Transfers make service instances in any order.
+    let Some(id) = row[key].as_i64().filter(|_| section != "service_instances") else {
         return ["bk_host_id", "bk_module_id", "service_template_id"].map(|key| row[key].to_string()).join("-");
     };
     let sequence = match section {

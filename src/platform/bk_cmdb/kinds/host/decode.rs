@@ -144,9 +144,6 @@ fn modules(host: &Desired, node: &Node<'_>, adds: bool, diagnostics: &mut Vec<Di
     if adds {
         locator.insert(MODE.into(), Located::new(json!("add"), node.origin.clone()));
     }
-    for (at, module) in named.iter().enumerate() {
-        locator.insert(format!("{MODULES}.{at}").into(), module.clone());
-    }
     let list = Located::new(json!(values), node.origin.clone());
     Desired {
         id: host.id.with_part(MODULES),

@@ -21,7 +21,7 @@ use crate::{
     },
     platform::bk_cmdb::kinds::{module, refs::Ref},
     provider::{Facts, Reversal},
-    source::{Located, Origin},
+    source::Located,
 };
 
 /// The key of the list, and of what it stands for in a plan.
@@ -45,16 +45,11 @@ pub(super) fn is_placement(desired: &Desired) -> bool {
 /// Returns the host whose modules an object is about, as a document of its own.
 pub(super) fn host(desired: &Desired) -> Desired {
     let mut host = desired.clone();
-    let own: Vec<_> = host.locator.keys().filter(|key| is_own(key)).cloned().collect();
-    own.iter().for_each(|key| drop(host.locator.remove(key)));
+    [MODE, MODULES].iter().for_each(|key| drop(host.locator.remove(*key)));
     host.fields = crate::model::Fields::new();
     host.references = Vec::new();
     host.id = desired.id.document();
     host
-}
-
-fn is_own(key: &str) -> bool {
-    key == MODE || key == MODULES || key.strip_prefix(MODULES).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// Returns the modules that a document names: words for built-in ones, `SET/MODULE`, or ids.
@@ -65,15 +60,6 @@ pub(super) fn entries(desired: &Desired) -> &[Json] {
 /// Returns true if the modules of a document are only added.
 pub(super) fn adds(desired: &Desired) -> bool {
     desired.locate(MODE).is_some()
-}
-
-/// Returns where a document names a module.
-fn origin_of<'d>(desired: &'d Desired, entry: &Json) -> &'d Origin {
-    let is_it = |(key, value): &(&std::sync::Arc<str>, &Located<Json>)| {
-        key.starts_with(MODULES) && &***key != MODULES && value.value == *entry
-    };
-    let list = || desired.fields.get(MODULES).map_or(&desired.origin, |list| &list.origin);
-    desired.locator.iter().find(is_it).map_or_else(list, |(_, value)| &value.origin)
 }
 
 /// The modules that a document wants a host to be in.
@@ -88,13 +74,13 @@ pub(super) struct Wanted {
 
 /// Returns the modules that a document names.
 pub(super) fn resolve(desired: &Desired, topology: &Topology<'_, '_>, facts: &Facts) -> Result<Wanted, Unknown> {
+    let origin = desired.fields.get(MODULES).map_or(&desired.origin, |list| &list.origin);
     let mut found = Wanted { modules: Vec::new(), templates: BTreeSet::new(), names: Map::new() };
     for entry in entries(desired) {
         if BUILT_IN.iter().any(|(word, _)| entry.as_str() == Some(word)) {
             found.modules.push(entry.to_value());
             continue;
         }
-        let origin = origin_of(desired, entry);
         let module = topology.find(entry, origin, facts)?;
         let (value, name) = match &module {
             Ref::Id(id) => {
@@ -236,9 +222,7 @@ pub(super) fn reversal(desired: &Desired, live: &Live, changes: &[FieldChange]) 
         reversal.leave_overtaken(change, Some(&now));
         return reversal;
     }
-    let locator = &mut reversal.desired.locator;
-    let own: Vec<_> = locator.keys().filter(|key| is_own(key) && &***key != MODULES).cloned().collect();
-    own.iter().for_each(|key| drop(locator.remove(key)));
+    reversal.desired.locator.remove(MODE);
     let before = Located::new(change.from.clone().unwrap_or_default(), change.because.clone());
     reversal.desired.fields.insert(FieldPath::field(MODULES), before);
     reversal.is_needed = true;
