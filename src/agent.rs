@@ -1,13 +1,15 @@
 //! The long-running agent: keeps what is live as declared, or says where it is not.
 //!
-//! It is level-based: a pass looks at everything and does not ask why it was called. What changes the files, the time
-//! and failures only decide when the next pass comes. Passes never overlap. A save is answered sooner: where all was well
-//! before, its pass looks only at what the save changed, and at everything where that leaves a doubt.
+//! It is level-based: a pass looks at objects and does not ask why it was called. What changes the files, the time and
+//! failures only decide when the next pass comes, and which objects it looks at. Passes never overlap. A save is answered by
+//! a look at what it changed, and each object that failed is looked at again by a budget of its own; at everything where
+//! that leaves a doubt.
 
 mod changed;
 mod control;
 mod cycle;
 mod debounce;
+mod events;
 #[cfg(test)]
 mod fake;
 mod hang;
@@ -22,6 +24,7 @@ mod observer;
 mod pass;
 mod record;
 mod report;
+mod retries;
 mod said;
 mod schedule;
 mod settings;
@@ -54,6 +57,10 @@ pub const RESCAN: Duration = Duration::from_secs(30);
 /// The longest time of one pass where the configuration does not say.
 pub const DEADLINE: Duration = Duration::from_mins(30);
 
+/// The longest wait before what failed once is looked at again. A random part of its second half is left out, so that
+/// agents which failed together do not come back together.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -85,6 +92,8 @@ pub struct Agent {
     pub filter: Option<Arc<Filter>>,
     /// Time between two looks at the files, in case a change was not reported.
     pub rescan: Duration,
+    /// The longest wait before what failed once is looked at again; it doubles with each further failure.
+    pub retry: Duration,
     /// How long to wait for a burst of changes to end.
     pub debounce: Debounce,
     /// True if files are looked at from time to time instead of watched by the system.
@@ -116,6 +125,7 @@ impl Agent {
             verify: true,
             filter: None,
             rescan: RESCAN,
+            retry: FIRST_RETRY,
             debounce: Debounce::default(),
             poll: false,
             status: Status::default(),

@@ -2,6 +2,7 @@
 
 mod author;
 pub mod codes;
+mod events;
 mod facts;
 mod impact;
 mod platform;
@@ -16,6 +17,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde_json::Value;
 
 pub use author::Authors;
+pub use events::{Event, EventBatch, EventSchema, Stream};
 pub use facts::{Facts, Freshness};
 pub use impact::{Impact, ImpactSet};
 pub use platform::Platform;

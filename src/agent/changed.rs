@@ -14,12 +14,9 @@ use crate::{
 /// The objects of one version of the manifests, with the texts that they were read from.
 pub(super) type Version<'a> = (&'a [Desired], &'a Sources);
 
-/// A change of more than one object in so many is looked at as a whole: reading everything costs little more then.
-const SHARE: usize = 4;
-
 /// Returns the objects that are declared otherwise than before or refer to one that is, and those of which everything
-/// has to be known because something is declared no longer; `None` where so many are that all may be looked at.
-pub(super) fn changed(before: Version<'_>, now: Version<'_>) -> Option<HashSet<ResourceId>> {
+/// has to be known because something is declared no longer.
+pub(super) fn changed(before: Version<'_>, now: Version<'_>) -> HashSet<ResourceId> {
     let (before, was) = before;
     let (now, is) = now;
     let texts: HashMap<&Arc<str>, &Arc<str>> = was.files().map(|file| (was.path(file), was.text(file))).collect();
@@ -39,7 +36,7 @@ pub(super) fn changed(before: Version<'_>, now: Version<'_>) -> Option<HashSet<R
     let gone: HashSet<(&str, &Arc<str>)> = gone.map(|object| (object.id.kind, &object.target)).collect();
     let exclusive = now.iter().filter(|object| object.exclusive && gone.contains(&(object.id.kind, &object.target)));
     changed.extend(exclusive.map(|object| object.id.clone()));
-    (changed.len() <= now.len() / SHARE).then_some(changed)
+    changed
 }
 
 /// Returns true if two documents declare the same, wherever they stand.

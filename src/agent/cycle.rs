@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    collections::HashSet,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,18 +17,56 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config;
+use crate::{config, model::ResourceId};
 
 use super::{
-    Agent, Control, Debounce, Inventory, hang,
+    Agent, Control, Debounce, Inventory,
+    events::{Followers, KeyIndex, Touched},
+    hang,
     manifests::{self, Location, Manifests},
     pass,
     record::Record,
+    retries::Retries,
     schedule::Schedule,
     settings::{Loader, Problems, Reloaded},
     status::{ByKind, Counts, Report, Status, Trigger, Verdict},
     watch::{self, Watch},
 };
+
+/// A pass that is due.
+struct Due {
+    trigger: Trigger,
+    /// The objects to look at; `None` if all.
+    part: Option<HashSet<ResourceId>>,
+}
+
+impl Due {
+    fn all(trigger: Trigger) -> Self {
+        Self { trigger, part: None }
+    }
+
+    /// Returns a pass that looks at what was due, and at what is declared otherwise now; without `changed` that may be all.
+    fn with_changed(due: Option<Self>, changed: Option<HashSet<ResourceId>>) -> Self {
+        match due {
+            None => Self { trigger: Trigger::Change, part: changed },
+            Some(due) if due.part.is_none() => due,
+            Some(due) => {
+                let both = due.part.zip(changed).map(|(part, changed)| part.into_iter().chain(changed).collect());
+                Self { trigger: Trigger::Change, part: both }
+            }
+        }
+    }
+}
+
+/// Why the loop goes on.
+enum Wake {
+    /// A pass is due, whatever the files say.
+    Pass(Due),
+    /// The files are to be read again, or the end has come.
+    Files,
+    /// What happened concerns nothing.
+    Nothing,
+}
 
 /// The loop's own state.
 pub(super) struct Cycle {
@@ -39,6 +78,9 @@ pub(super) struct Cycle {
     wake: Arc<Notify>,
     debounce: Debounce,
     schedule: Schedule,
+    retries: Retries,
+    followers: Followers,
+    keys: KeyIndex,
     manifests: Option<Arc<Manifests>>,
     shared: Arc<pass::Shared>,
     status: Status,
@@ -109,7 +151,10 @@ impl Cycle {
             dirty,
             wake: agent.wake,
             debounce: agent.debounce,
-            schedule: Schedule::new(settings.resync, agent.rescan, Instant::now()),
+            schedule: Schedule::new(settings.resync, agent.rescan, agent.retry, Instant::now()),
+            retries: Retries::new(agent.retry),
+            followers: Followers::new(),
+            keys: KeyIndex::default(),
             manifests: None,
             shared: Arc::new(pass::Shared {
                 verify: agent.verify,
@@ -131,35 +176,72 @@ impl Cycle {
 
     /// Runs until it is cancelled.
     pub(super) async fn run(mut self) {
-        let mut due = Some(Trigger::Start);
+        let mut due = Some(Due::all(Trigger::Start));
         while !self.stop.is_cancelled() {
-            if self.scan(due == Some(Trigger::Signal)).await {
-                due = due.or(Some(Trigger::Change));
+            let is_signal = due.as_ref().is_some_and(|due| due.trigger == Trigger::Signal);
+            // What happens often has no need of the files.
+            let is_part = due.as_ref().is_some_and(|due| due.part.is_some());
+            let is_scan_due = !is_part || self.schedule.next_scan() <= Instant::now();
+            if is_scan_due && self.scan(is_signal).await {
+                let changed = self.manifests.as_ref().and_then(|manifests| manifests.changed.clone());
+                due = Some(Due::with_changed(due, changed));
+                self.follow().await;
             }
-            if let Some(trigger) = due {
-                self.pass(trigger).await;
+            if let Some(due) = due {
+                self.pass(due).await;
             }
-            due = self.wait().await;
+            due = loop {
+                match self.wait().await {
+                    Wake::Pass(due) => break Some(due),
+                    Wake::Files => break None,
+                    Wake::Nothing => {}
+                }
+            };
         }
     }
 
-    /// Waits until the files are to be read again, and says why a pass is due whatever they say.
-    async fn wait(&mut self) -> Option<Trigger> {
+    /// Returns the pass that events ask for.
+    fn due_by_events(&self, touched: &Touched) -> Wake {
+        let Some(manifests) = self.manifests.as_ref().filter(|_| !touched.all) else {
+            return Wake::Pass(Due::all(Trigger::Event));
+        };
+        let part = self.shared.touched(&touched.events, manifests, &self.keys);
+        if part.is_empty() {
+            return Wake::Nothing;
+        }
+        Wake::Pass(Due { trigger: Trigger::Event, part: Some(part) })
+    }
+
+    /// Follows the events about what is declared now.
+    async fn follow(&mut self) {
+        let Some(manifests) = self.manifests.clone() else { return };
+        let connections = &self.shared.settings.connections;
+        self.keys = KeyIndex::of(&manifests.desired, connections);
+        self.followers.follow(&manifests.desired, connections).await;
+    }
+
+    /// Waits until something happens.
+    async fn wait(&mut self) -> Wake {
         let (next_pass, trigger) = self.schedule.next_pass();
+        let next_retry = self.retries.next();
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => None,
-            () = self.wake.notified() => Some(Trigger::Signal),
-            () = self.control.requested() => Some(Trigger::Request),
-            () = sleep_until(next_pass) => Some(trigger),
+            () = self.stop.cancelled() => Wake::Files,
+            () = self.wake.notified() => Wake::Pass(Due::all(Trigger::Signal)),
+            () = self.control.requested() => Wake::Pass(Due::all(Trigger::Request)),
+            () = sleep_until(next_pass) => Wake::Pass(Due::all(trigger)),
+            touched = self.followers.next() => self.due_by_events(&touched),
+            () = sleep_until(next_retry.unwrap_or(next_pass)), if next_retry.is_some() => {
+                Wake::Pass(Due { trigger: Trigger::Retry, part: Some(self.retries.due(Instant::now())) })
+            }
             Some(()) = self.dirty.recv() => {
                 tokio::select! {
                     () = self.stop.cancelled() => {}
                     () = self.debounce.wait_until_quiet(&mut self.dirty) => {}
                 }
-                None
+                Wake::Files
             }
-            () = sleep_until(self.schedule.next_scan()) => None,
+            () = sleep_until(self.schedule.next_scan()) => Wake::Files,
         }
     }
 
@@ -254,6 +336,7 @@ impl Cycle {
         self.status.update(|snapshot| snapshot.manifests = Some(manifests.status()));
         self.schedule.changed();
         self.inventory.adopt(&manifests);
+        self.retries.forget(manifests.changed.as_ref());
         self.manifests = Some(manifests);
     }
 
@@ -296,7 +379,8 @@ impl Cycle {
         guard
     }
 
-    async fn pass(&mut self, trigger: Trigger) {
+    async fn pass(&mut self, due: Due) {
+        let Due { trigger, part } = due;
         let Some(manifests) = self.manifests.clone() else {
             self.schedule.passed(true, Instant::now());
             return;
@@ -311,7 +395,9 @@ impl Cycle {
         let (runtime, shared) = (Handle::current(), self.shared.clone());
         let _pause_guard = self.stop_on_pause(&stop);
         let (pass_shared, pass_stop) = (shared.clone(), stop.clone());
-        let task = spawn_blocking(move || runtime.block_on(pass::pass(&pass_shared, &manifests, trigger, &pass_stop)));
+        let task = spawn_blocking(move || {
+            runtime.block_on(pass::pass(&pass_shared, &manifests, (trigger, part.as_ref()), &pass_stop))
+        });
         let (ended, problem) = self
             .within_deadline(task, "a pass", || {
                 stop.cancel();
@@ -328,19 +414,26 @@ impl Cycle {
             drift: 0,
             error: Some(format!("the pass did not end: {}", panic_message(error))),
             retry: true,
+            all_failed: true,
+            failing: HashSet::new(),
+            part: None,
             whole: true,
         });
         if problem.is_none() {
             self.status.set_overdue(None);
         } else if !self.stop.is_cancelled() {
-            report = Report { verdict: Verdict::Failed, error: problem, retry: true, ..report };
+            report = Report { verdict: Verdict::Failed, error: problem, retry: true, all_failed: true, ..report };
         }
         self.status.pass_ends();
         log(&report);
         self.shared.memory.metrics.pass(&report);
         self.shared.memory.metrics.paused(self.control.paused().is_some());
-        if report.whole || report.retry {
-            self.schedule.passed(report.retry, Instant::now());
+        let now = Instant::now();
+        if report.whole || report.all_failed {
+            self.schedule.passed(report.all_failed, now);
+        }
+        if report.verdict.complete() {
+            self.retries.note(report.part.as_ref(), &report.failing, self.shared.settings.resync, now);
         }
         self.status.update(|snapshot| {
             snapshot.running = None;

@@ -1,7 +1,7 @@
 //! A platform that holds things with a value, and its server, for tests of the agent.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -170,6 +170,8 @@ pub(super) struct Store {
     pub(super) arrived: AtomicUsize,
     /// Everything is refused.
     pub(super) down: AtomicBool,
+    /// The keys of things whose reads are refused.
+    pub(super) refused: Mutex<HashSet<String>>,
     /// Reads are not answered for now.
     pub(super) hold_reads: AtomicBool,
     /// Writes are not answered for now.
@@ -205,6 +207,9 @@ async fn get(State(store): State<Arc<Store>>, Json(arguments): Json<Value>) -> A
     wait_for(&store.hold_reads).await;
     store.reads.fetch_add(1, Ordering::SeqCst);
     let key = arguments["key"].as_str().unwrap_or_default();
+    if store.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(key) {
+        return Err(StatusCode::FORBIDDEN);
+    }
     Ok(Json(store.things().get(key).cloned().unwrap_or_default()))
 }
 

@@ -27,8 +27,10 @@ pub(super) struct Looked {
     pub(super) objects: HashMap<ResourceId, Found>,
     /// The documents by the live objects that they mean, these by a hash of their kinds and labels.
     owners: HashMap<u64, ResourceId>,
+    /// The documents by the objects of events that they mean, these by a hash of their targets and names.
+    subjects: HashMap<u64, ResourceId>,
     hasher: RandomState,
-    /// The last look was at everything, or at a part after such a one, and nothing stood in its way.
+    /// All objects were looked at, and what was found of each is known.
     is_whole: bool,
 }
 
@@ -36,6 +38,23 @@ impl Looked {
     /// Returns true if a look at a part is enough.
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole
+    }
+
+    /// Returns true if an object was blocked or unknown when it was last looked at.
+    pub(super) fn was_blocked(&self, id: &ResourceId) -> bool {
+        self.objects.get(id).is_some_and(|found| matches!(found.state, State::Blocked | State::Unknown))
+    }
+
+    /// Returns the document that means the object of an event, with true if it was as declared when it was last looked at.
+    pub(super) fn owner(&self, target: &str, subject: &str) -> Option<(&ResourceId, bool)> {
+        let id = self.subjects.get(&self.hasher.hash_one((target, subject)))?;
+        let is_well = self.objects.get(id).is_some_and(|found| matches!(found.state, State::InSync | State::Changed));
+        Some((id, is_well))
+    }
+
+    /// Returns true if an object is not known to be as declared.
+    pub(super) fn is_open(&self, id: &ResourceId) -> bool {
+        self.objects.get(id).is_none_or(|found| !matches!(found.state, State::InSync | State::Changed))
     }
 
     /// Notes whether the next look may be at a part.
@@ -48,12 +67,14 @@ impl Looked {
         let declared: HashSet<&ResourceId> = declared.iter().map(|object| &object.id).collect();
         self.objects.retain(|id, _| declared.contains(id));
         self.owners.retain(|_, id| declared.contains(id));
+        self.subjects.retain(|_, id| declared.contains(id));
     }
 
     /// Forgets everything, before a look at everything.
     pub(super) fn clear(&mut self) {
         self.objects.clear();
         self.owners.clear();
+        self.subjects.clear();
     }
 
     fn mark(&self, state: &TargetState<'_>, id: &ResourceId) -> Option<u64> {
@@ -80,6 +101,12 @@ impl Looked {
             for object in state.desired.iter().copied() {
                 if let Some(mark) = self.mark(state, &object.id) {
                     self.owners.insert(mark, object.id.clone());
+                }
+                let schema = state.platform.events();
+                if let Some(ObservedState::Found(live)) = state.facts.observed(&object.id)
+                    && let Some(subject) = schema.and_then(|schema| schema.subject(object, live))
+                {
+                    self.subjects.insert(self.hasher.hash_one((&*state.target, subject)), object.id.clone());
                 }
             }
         }

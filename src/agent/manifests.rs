@@ -67,6 +67,8 @@ pub struct Manifests {
     pub vanished: bool,
     /// The objects that are declared otherwise than in the version before; `None` if any may be.
     pub(super) changed: Option<HashSet<ResourceId>>,
+    /// The objects that say what else there may be.
+    pub(super) exclusive: HashSet<ResourceId>,
     /// The files as they were decoded, for those that stay as they are.
     cache: manifest::Cache,
 }
@@ -137,9 +139,12 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>, anew: bool
     let is_comparable = !anew && overlays.is_empty() && held.is_empty() && !unread && !vanished && !set.partial;
     let changed = previous
         .filter(|previous| is_comparable && is_sound(previous))
-        .and_then(|previous| changed((&previous.desired, &previous.sources), (&set.desired, &sources)));
+        .map(|previous| changed((&previous.desired, &previous.sources), (&set.desired, &sources)));
+    let exclusive = set.desired.iter().chain(&held).filter(|object| object.exclusive).map(|object| object.id.clone());
+    let exclusive = exclusive.collect();
     Some(Manifests {
         changed,
+        exclusive,
         held: held.iter().map(|object| object.id.clone()).collect(),
         desired: set.desired.into_iter().chain(held).collect(),
         sources,

@@ -1,7 +1,7 @@
 //! One pass: observe, plan, and apply where the agent is to enforce.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,21 +16,23 @@ use crate::{
         author::{Trace, trace},
         connection::{Connection, Reader},
         impact::impact,
-        observe::observe,
+        observe::observe_as,
         run_log::Unrecorded,
     },
     model::{Desired, Outcome, ResourceId},
     plan::{
-        Plan, TargetState,
+        Cause, Plan, TargetState,
         guard::{self, Excess},
         plan, select_some,
     },
-    provider::Platform,
+    provider::{Event, Freshness, Platform},
     run::{self, Work},
 };
 
 use super::{
-    Control, Filter, Inventory, inventory,
+    Control, Filter, Inventory,
+    events::KeyIndex,
+    inventory,
     log::PassLog,
     looked::Looked,
     manifests::Manifests,
@@ -83,6 +85,42 @@ impl Memory {
 }
 
 impl Shared {
+    /// Returns the objects that events may concern.
+    pub(super) fn touched(
+        &self,
+        events: &[(Arc<str>, Event)],
+        manifests: &Manifests,
+        keys: &KeyIndex,
+    ) -> HashSet<ResourceId> {
+        let looked = self.looked();
+        let mut touched = HashSet::new();
+        let mut by_id: Option<HashMap<&ResourceId, &Desired>> = None;
+        for (target, event) in events {
+            let owner = looked.owner(target, &event.subject);
+            if let Some((id, is_well)) = owner {
+                let declared = by_id
+                    .get_or_insert_with(|| manifests.desired.iter().map(|object| (&object.id, object)).collect())
+                    .get(id);
+                let schema = self.settings.connections.iter().find(|connection| connection.target().name == *target);
+                let schema = schema.and_then(|connection| connection.target().platform.events());
+                let is_echo = is_well
+                    && event.updated.as_ref().is_some_and(|updated| {
+                        declared.zip(schema).is_some_and(|(object, schema)| schema.is_as_declared(object, updated))
+                    });
+                if !is_echo {
+                    touched.insert(id.clone());
+                }
+            }
+            let is_open = |id: &ResourceId| looked.is_open(id) || manifests.exclusive.contains(id);
+            let mut named = keys.documents(target, event, is_open);
+            if let Some((id, _)) = owner {
+                named.remove(id);
+            }
+            touched.extend(named);
+        }
+        touched
+    }
+
     fn looked(&self) -> MutexGuard<'_, Looked> {
         self.memory.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,16 +164,24 @@ impl Shared {
     }
 }
 
-/// Looks at the objects once and, where the agent enforces, makes them as declared: at those that a save changed, where
-/// the last pass found nothing in the way, else at all.
-pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigger, stop: &CancellationToken) -> Report {
+/// A pass over more than one object in so many is made over all: reading everything costs little more then.
+const SHARE: usize = 4;
+
+/// Looks at objects once and, where the agent enforces, makes them as declared: at a part of them, if that is enough, else
+/// at all.
+pub(super) async fn pass(
+    shared: &Shared,
+    manifests: &Manifests,
+    (trigger, part): (Trigger, Option<&HashSet<ResourceId>>),
+    stop: &CancellationToken,
+) -> Report {
     shared.settings.connections.iter().for_each(|connection| connection.begin_pass());
     if shared.settings.mode == Mode::Enforce {
         shared.settle(stop).await;
     }
     let is_whole = shared.looked().is_whole();
-    let part = manifests.changed.as_ref().filter(|_| trigger == Trigger::Change && is_whole);
-    // Until it has come to an end, nothing is known to be well.
+    let part = part.filter(|part| is_whole && part.len() <= manifests.desired.len() / SHARE);
+    // Until it has come to an end, nothing is known for certain.
     shared.looked().set_whole(false);
     let mut report = match part {
         Some(part) => pass_over(shared, manifests, trigger, Some(part), stop).await,
@@ -144,8 +190,9 @@ pub(super) async fn pass(shared: &Shared, manifests: &Manifests, trigger: Trigge
     if report.is_none() {
         report = pass_over(shared, manifests, trigger, None, stop).await;
     }
-    let report = report.unwrap_or_else(|| Report::of(trigger, Timestamp::now(), interrupted(), 0, true));
-    shared.looked().set_whole(matches!(report.verdict, Verdict::Converged | Verdict::Drifted));
+    let report = report.unwrap_or_else(|| Report::of(trigger, Timestamp::now(), interrupted(), 0, None));
+    // What all together exceeds a limit must not be sent in parts.
+    shared.looked().set_whole(matches!(report.verdict, Verdict::Converged | Verdict::Drifted | Verdict::Failed));
     report
 }
 
@@ -159,7 +206,7 @@ async fn pass_over(
     stop: &CancellationToken,
 ) -> Option<Report> {
     let start = Timestamp::now();
-    let end = |sum: Sum, drift: usize| Some(Report::of(trigger, start, sum, drift, part.is_none()));
+    let end = |sum: Sum, drift: usize| Some(Report::of(trigger, start, sum, drift, part.cloned()));
     let newest = shared.record.newest();
     let is_wanted = |object: &Desired| shared.filter.as_ref().is_none_or(|filter| filter(object));
     let unselected = part.is_none() && !manifests.desired.is_empty() && !manifests.desired.iter().any(is_wanted);
@@ -169,11 +216,14 @@ async fn pass_over(
     let unserved = unserved(desired, &shared.settings.connections);
     let readers: Vec<_> = shared.settings.connections.iter().map(Connection::reader).collect();
     let read_at = Instant::now();
+    // A replica may not know yet what an event told of.
+    let is_told = part.is_some() && trigger == Trigger::Event;
+    let freshness = if is_told { Freshness::Primary } else { Freshness::Replica };
     let states = tokio::select! {
         biased;
         // Reads may be broken off: nothing depends on their answers.
         () = stop.cancelled() => return end(interrupted(), 0),
-        states = observe(&readers, desired) => states,
+        states = observe_as(&readers, desired, freshness) => states,
     };
     let mut states = states;
     let is_partial = manifests.errors() > 0 || manifests.partial;
@@ -196,7 +246,7 @@ async fn pass_over(
     // A pass that only reports sends nothing, so no limit can be exceeded. Nor does one of an agent that is paused.
     let limited = shared.settings.mode == Mode::Enforce && shared.control.paused().is_none();
     let excesses = if limited { guard::excesses(&plan, &shared.settings.safety) } else { Vec::new() };
-    if part.is_some() && !(excesses.is_empty() && plan.blocked.is_empty()) {
+    if part.is_some() && (!excesses.is_empty() || is_doubtful(&plan, trigger, &shared.looked())) {
         return None;
     }
     shared.refuse(&plan, &states, manifests, &excesses);
@@ -240,6 +290,15 @@ async fn pass_over(
         sum = Sum { verdict: Verdict::Failed, error: Some(problem), retry: true, ..sum };
     }
     end(sum, plan.differing())
+}
+
+/// Returns true if the plan of a part of the objects blocks one that a look at all may not: another object may hold what it
+/// wants, and be about to let go of it. A read that failed would fail again.
+fn is_doubtful(plan: &Plan, trigger: Trigger, looked: &Looked) -> bool {
+    plan.blocked.iter().any(|blocked| match blocked.cause {
+        Cause::Unread(_) => false,
+        Cause::Wrong(_) | Cause::Needs(_) => trigger == Trigger::Change || !looked.was_blocked(&blocked.id),
+    })
 }
 
 /// What was read for a plan.
@@ -337,7 +396,14 @@ async fn authors(readers: &[Reader], states: &mut [TargetState<'_>], plan: &Plan
 
 /// Returns what a pass comes to that was broken off before it had a plan.
 fn interrupted() -> Sum {
-    Sum { counts: Counts::default(), by_kind: ByKind::new(), verdict: Verdict::Interrupted, error: None, retry: false }
+    Sum {
+        counts: Counts::default(),
+        by_kind: ByKind::new(),
+        verdict: Verdict::Interrupted,
+        error: None,
+        retry: false,
+        failing: HashSet::new(),
+    }
 }
 
 /// Returns the objects whose target nobody can talk to, and says which targets these are.

@@ -48,7 +48,10 @@ pub(super) struct Sum {
     pub(super) by_kind: ByKind,
     pub(super) verdict: Verdict,
     pub(super) error: Option<String>,
+    /// All has to be done again soon.
     pub(super) retry: bool,
+    /// Objects that failed for a reason that may go away by itself.
+    pub(super) failing: HashSet<ResourceId>,
 }
 
 /// The state in which a pass left an object.
@@ -86,7 +89,7 @@ pub(super) fn sum(
     looked: &mut Looked,
 ) -> Sum {
     let mut error = (!unserved.is_empty()).then(|| "no connection to a target".to_owned());
-    let mut retry = false;
+    let mut failing: HashSet<ResourceId> = HashSet::new();
     let mut interrupted = false;
     let by_id: HashMap<&ResourceId, &Outcome> = outcomes.iter().map(|(id, outcome)| (id, outcome)).collect();
     // By object: one may be enforced in some fields and reported in others.
@@ -102,7 +105,7 @@ pub(super) fn sum(
         let Some(outcome) = outcome else { continue };
         interrupted |= *outcome == Outcome::Interrupted;
         if !outcome.converged() && *outcome != Outcome::Interrupted {
-            retry = true;
+            failing.insert(change.id.clone());
             let message = || format!("{} {}: {}", change.id, outcome.name(), outcome_detail(outcome));
             error.get_or_insert_with(message);
         }
@@ -111,14 +114,23 @@ pub(super) fn sum(
         let unread = matches!(blocked.cause, Cause::Unread(_));
         states.insert(&blocked.id, (&blocked.target, if unread { State::Unknown } else { State::Blocked }));
         // A mistake in a manifest waits for the manifests to change; a failed read does not.
-        retry |= unread;
+        if unread {
+            failing.insert(blocked.id.clone());
+        }
         error.get_or_insert_with(|| format!("{}: {}", blocked.id, cause(blocked)));
+    }
+    while let Some(blocked) = plan.blocked.iter().find(|blocked| waits(blocked, &failing)) {
+        failing.insert(blocked.id.clone());
     }
     let differing: HashSet<&ResourceId> = plan.changes.iter().chain(&plan.reported).map(|change| &change.id).collect();
     looked.objects.extend(states.into_iter().map(|(id, (target, state))| {
         (id.clone(), Found { target: target.clone(), state, differed: differing.contains(id) })
     }));
     let (counts, by_kind) = count(looked);
+    let elsewhere = counts.failed + counts.blocked + counts.unknown;
+    if elsewhere > 0 {
+        error.get_or_insert_with(|| format!("{elsewhere} objects are not as declared since an earlier pass"));
+    }
     let drifted = counts.drifted > 0 || !plan.reported.is_empty();
     let verdict = if interrupted {
         Verdict::Interrupted
@@ -129,7 +141,12 @@ pub(super) fn sum(
     } else {
         Verdict::Converged
     };
-    Sum { counts, by_kind, verdict, error, retry }
+    Sum { counts, by_kind, verdict, error, retry: false, failing }
+}
+
+/// Returns true if an object that does not fail itself is blocked by one that does.
+fn waits(blocked: &Blocked, failing: &HashSet<ResourceId>) -> bool {
+    matches!(&blocked.cause, Cause::Needs(other) if failing.contains(other)) && !failing.contains(&blocked.id)
 }
 
 /// Returns the state in which a change leaves its object.

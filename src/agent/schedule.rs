@@ -6,10 +6,6 @@ use tokio::time::Instant;
 
 use super::status::Trigger;
 
-/// Longest time until a pass that failed is made again, doubled with each further one that fails. A random part of its
-/// second half is left out, so that agents which failed together do not come back together.
-const FIRST_RETRY: Duration = Duration::from_secs(5);
-
 /// Up to this part of the time between two looks at everything is left out at random: agents that were started together,
 /// as by a rollout, do not stay together.
 const RESYNC_PART: u32 = 10;
@@ -22,6 +18,8 @@ const SHORT_RESCAN: Duration = Duration::from_secs(5);
 pub(super) struct Schedule {
     resync: Duration,
     rescan: Duration,
+    /// The longest wait before a pass that failed as a whole is made again, doubled with each further one.
+    first_retry: Duration,
     /// The wait before the pass that repeats a failed one.
     retry: Option<Duration>,
     next_pass: Instant,
@@ -30,8 +28,8 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// Returns a schedule by which everything is due now.
-    pub(super) fn new(resync: Duration, rescan: Duration, now: Instant) -> Self {
-        Self { resync, rescan, retry: None, next_pass: now, next_scan: now }
+    pub(super) fn new(resync: Duration, rescan: Duration, first_retry: Duration, now: Instant) -> Self {
+        Self { resync, rescan, first_retry, retry: None, next_pass: now, next_scan: now }
     }
 
     /// Returns when the next pass is due whatever the files say, and why.
@@ -60,9 +58,9 @@ impl Schedule {
         self.next_scan = now + if trusted { self.rescan } else { SHORT_RESCAN.min(self.rescan) };
     }
 
-    /// Notes that a pass ended.
+    /// Notes that a look at everything ended; it failed where it could not be made at all.
     pub(super) fn passed(&mut self, failed: bool, now: Instant) {
-        self.retry = failed.then(|| self.retry.map_or(FIRST_RETRY, |last| last * 2).min(self.resync));
+        self.retry = failed.then(|| self.retry.map_or(self.first_retry, |last| last * 2).min(self.resync));
         let pause = match self.retry {
             Some(longest) => at_most(longest, 2),
             None => at_most(self.resync, RESYNC_PART),
@@ -72,7 +70,7 @@ impl Schedule {
 }
 
 /// Returns a time without a random part of its last `part`th, so that those who began together do not come together.
-fn at_most(longest: Duration, part: u32) -> Duration {
+pub(super) fn at_most(longest: Duration, part: u32) -> Duration {
     longest.mul_f64(1.0 - fastrand::f64() / f64::from(part))
 }
 
@@ -83,7 +81,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_come_again_ever_later() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), now);
+        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), Duration::from_secs(5), now);
         let mut passed = |failed: bool, expected: u64| {
             schedule.passed(failed, now);
             let (pause, longest) = (schedule.next_pass().0 - now, Duration::from_secs(expected));
@@ -107,7 +105,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn files_in_doubt_are_looked_at_sooner() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), now);
+        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), Duration::from_secs(5), now);
         schedule.scanned(true, now);
         assert_eq!(schedule.next_scan(), now + Duration::from_secs(30));
         schedule.scanned(false, now);

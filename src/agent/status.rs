@@ -1,7 +1,7 @@
 //! The agent's status, shared with whoever shows it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
 use super::{report::Sum, settings::Problems};
+use crate::model::ResourceId;
 
 /// Why a pass is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,6 +30,8 @@ pub enum Trigger {
     Signal,
     /// Somebody asked for it on the status page.
     Request,
+    /// A platform told of changes.
+    Event,
 }
 
 impl Trigger {
@@ -41,6 +44,7 @@ impl Trigger {
             Self::Retry => "retry",
             Self::Signal => "signal",
             Self::Request => "request",
+            Self::Event => "event",
         }
     }
 }
@@ -149,17 +153,46 @@ pub struct Report {
     pub drift: usize,
     /// The first thing that went wrong.
     pub error: Option<String>,
-    /// True if it is to be made again soon: what went wrong may go away by itself.
+    /// True if it, or a look at what failed, is to be made again soon: what went wrong may go away by itself.
     pub retry: bool,
-    /// True if it looked at all objects, and not only at those that a save changed.
+    /// True if it has to be made again as a whole, because it could not be made at all.
+    #[serde(skip)]
+    pub all_failed: bool,
+    /// Objects that failed for a reason that may go away by itself.
+    #[serde(skip)]
+    pub failing: HashSet<ResourceId>,
+    /// The objects that it looked at; `None` if all.
+    #[serde(skip)]
+    pub part: Option<HashSet<ResourceId>>,
+    /// True if it looked at all objects, and not only at those that a save changed, or that failed before.
     pub whole: bool,
 }
 
 impl Report {
     /// Returns the report of a pass that ends now.
-    pub(super) fn of(trigger: Trigger, start: Timestamp, sum: Sum, drift: usize, whole: bool) -> Self {
-        let Sum { counts, by_kind, verdict, error, retry } = sum;
-        Self { trigger, start, end: Timestamp::now(), verdict, counts, by_kind, drift, error, retry, whole }
+    pub(super) fn of(
+        trigger: Trigger,
+        start: Timestamp,
+        sum: Sum,
+        drift: usize,
+        part: Option<HashSet<ResourceId>>,
+    ) -> Self {
+        let Sum { counts, by_kind, verdict, error, retry, failing } = sum;
+        Self {
+            trigger,
+            start,
+            end: Timestamp::now(),
+            verdict,
+            counts,
+            by_kind,
+            drift,
+            error,
+            retry: retry || !failing.is_empty(),
+            all_failed: retry,
+            failing,
+            whole: part.is_none(),
+            part,
+        }
     }
 }
 

@@ -177,6 +177,43 @@ async fn failures_are_tried_again() {
 }
 
 #[tokio::test]
+async fn what_fails_holds_up_no_others() {
+    let things: String = (0..8).map(|number| thing(&format!("t{number}"), "1")).collect();
+    let files = [("a.yaml", &*things), ("b.yaml", &*thing("bad", "1"))];
+    let live: Vec<(String, i64)> = (0..8).map(|number| (format!("t{number}"), 1)).collect();
+    let live: Vec<(&str, i64)> = live.iter().map(|(key, value)| (&**key, *value)).chain([("bad", 0)]).collect();
+    let short = |agent: &mut Agent| agent.retry = Duration::from_millis(20);
+    let running = Running::start(&files, &live, short).await;
+    let refuse = |keys: &[&str]| {
+        *running.store.refused.lock().expect("not poisoned") = keys.iter().map(|key| (*key).to_owned()).collect();
+    };
+    running.until("the first pass", |snapshot| snapshot.passes == 1).await;
+    assert_eq!(running.store.get("bad"), Some(1));
+    running.store.put("bad", 0);
+    refuse(&["bad"]);
+    running.write("b.yaml", &thing("bad", "2"));
+    running.until("a failure", |snapshot| snapshot.last.as_ref().is_some_and(|last| last.counts.unknown == 1)).await;
+    let (passes, reads) = (running.status.snapshot().passes, running.store.reads.load(Ordering::SeqCst));
+    let report = running.passes(passes + 3).await;
+    assert_eq!((report.trigger, report.whole, report.verdict), (Trigger::Retry, false, Verdict::Failed));
+    // Only the failing one was asked for, once by each pass.
+    let asked = running.store.reads.load(Ordering::SeqCst) - reads;
+    let passes = usize::try_from(running.status.snapshot().passes - passes).expect("few");
+    assert!(asked <= passes + 1, "{asked} reads in {passes} passes");
+    // A save of another is answered by a look at that one alone.
+    running.write("a.yaml", &things.replacen("value: 1", "value: 5", 1));
+    let answered = |snapshot: &Snapshot| snapshot.last.as_ref().is_some_and(|last| last.trigger == Trigger::Change);
+    let last = running.until("the save is answered", answered).await.last.expect("just seen");
+    assert_eq!((last.whole, running.store.get("t0")), (false, Some(5)));
+    refuse(&[]);
+    running.until("the value", |_| running.store.get("bad") == Some(2)).await;
+    let converged = |snapshot: &Snapshot| snapshot.last.as_ref().is_some_and(|last| last.verdict == Verdict::Converged);
+    let last = running.until("all is well", converged).await.last.expect("just seen");
+    assert_eq!((last.trigger, last.whole, last.counts.changed), (Trigger::Retry, false, 2));
+    running.end().await;
+}
+
+#[tokio::test]
 async fn a_panic_costs_one_pass() {
     let files = [("a.yaml", &*thing("a", "666"))];
     let running = Running::start(&files, &[("a", 0)], |_| {}).await;

@@ -2,6 +2,7 @@
 
 mod access;
 mod login;
+mod poll;
 mod shared;
 
 use std::{

@@ -21,13 +21,18 @@ use crate::{
 
 /// Reads all that the desired objects need to know, on all targets at once.
 pub async fn observe<'d>(readers: &[Reader], desired: &'d [Desired]) -> Vec<TargetState<'d>> {
+    observe_as(readers, desired, Freshness::Replica).await
+}
+
+/// Does the same with answers that are as fresh as is asked.
+pub async fn observe_as<'d>(readers: &[Reader], desired: &'d [Desired], freshness: Freshness) -> Vec<TargetState<'d>> {
     let mut by_target: BTreeMap<&Arc<str>, Vec<&Desired>> = BTreeMap::new();
     for document in desired {
         by_target.entry(&document.target).or_default().push(document);
     }
     let states = by_target.into_iter().filter_map(|(target, group)| {
         let reader = readers.iter().find(|reader| reader.target().name == *target)?;
-        Some(observe_target(reader, group, Freshness::Replica))
+        Some(observe_target(reader, group, freshness))
     });
     join_all(states).await
 }

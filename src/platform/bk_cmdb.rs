@@ -3,6 +3,7 @@
 mod api;
 mod attribute;
 mod codes;
+mod events;
 mod kinds;
 mod lookup;
 mod settings;
@@ -16,8 +17,8 @@ use version::Version;
 use crate::{
     model::{Json, KeyPool, Refusal, Request},
     provider::{
-        Endpoint, GivenSettings, Kind, Platform, Prepared, Reply, RequestContext, SettingSpec, SettingsProblem,
-        codes::CodeMeaning, scope::ScopeSchema,
+        Endpoint, EventSchema, GivenSettings, Kind, Platform, Prepared, Reply, RequestContext, SettingSpec,
+        SettingsProblem, codes::CodeMeaning, scope::ScopeSchema,
     },
 };
 
@@ -98,6 +99,10 @@ impl Platform for BkCmdb {
 
     fn snapshot_scopes(&self) -> Option<&'static dyn ScopeSchema> {
         Some(&snapshot_scopes::Scopes)
+    }
+
+    fn events(&self) -> Option<&'static dyn EventSchema> {
+        Some(&events::Events)
     }
 
     fn settings_to_check(&self, endpoint: &Endpoint, refusal: &Refusal) -> Vec<String> {

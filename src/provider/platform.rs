@@ -3,9 +3,9 @@
 use std::{collections::HashMap, fmt};
 
 use super::{
-    ConcurrencyGroup, CredentialStatus, Endpoint, Environment, GivenSettings, Kind, LockedKey, Login, LoginResult,
-    Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, codes::CodeMeaning, scope,
-    settings::Role,
+    ConcurrencyGroup, CredentialStatus, Endpoint, Environment, EventSchema, GivenSettings, Kind, LockedKey, Login,
+    LoginResult, Prepared, Reply, RequestContext, SettingSpec, SettingValues, SettingsProblem, codes::CodeMeaning,
+    scope, settings::Role,
 };
 use crate::model::{Json, KeyPool, Refusal, Request};
 
@@ -82,6 +82,11 @@ pub trait Platform: Sync {
 
     /// Returns how its reads are answered from a snapshot; `None` if there are no snapshots of it.
     fn snapshot_scopes(&self) -> Option<&'static dyn scope::ScopeSchema> {
+        None
+    }
+
+    /// Returns the form of its events; `None` if it tells nobody of changes.
+    fn events(&self) -> Option<&'static dyn EventSchema> {
         None
     }
 

@@ -65,6 +65,9 @@ fn report() -> Report {
         error: None,
         whole: true,
         retry: false,
+        all_failed: false,
+        failing: std::collections::HashSet::new(),
+        part: None,
     }
 }
 
