@@ -6,6 +6,7 @@
 //! that leaves a doubt.
 
 mod changed;
+mod contest;
 mod control;
 mod cycle;
 mod debounce;

@@ -79,10 +79,29 @@ pub struct Watch {
     pub resync: Option<Duration>,
     /// The longest time of one pass.
     pub deadline: Option<Duration>,
+    /// When a field that somebody else sets back is left alone.
+    pub ceasefire: Ceasefire,
     /// Where the status page listens.
     pub listen: Option<SocketAddr>,
     /// The token that the controls of the status page ask for; without one they are off.
     pub token: Option<Source>,
+}
+
+/// When a field is left alone that somebody else sets to another value each time that it is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ceasefire {
+    /// The number of times that it is taken back before.
+    pub after: usize,
+    /// The time within which these lie.
+    pub within: Duration,
+    /// How long its value has to rest before it is enforced again.
+    pub quiet: Duration,
+}
+
+impl Default for Ceasefire {
+    fn default() -> Self {
+        Self { after: 3, within: Duration::from_hours(1), quiet: Duration::from_hours(1) }
+    }
 }
 
 /// The reaction of `watch` to drift.

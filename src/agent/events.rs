@@ -69,7 +69,7 @@ impl Touched {
             Told::Failed => {}
             Told::Begun | Told::Missed => self.all = true,
             Told::Changed(target, events) => {
-                self.events.extend(events.into_iter().map(|event| (target.clone(), event)))
+                self.events.extend(events.into_iter().map(|event| (target.clone(), event)));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A platform that holds things with a value, and its server, for tests of the agent.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -20,8 +20,8 @@ use crate::{
         ResourceId,
     },
     provider::{
-        Endpoint, Envelope, Facts, Kind, Method, Observation, Planned, Platform, Prepared, Read, Reply, RequestContext,
-        Step,
+        Endpoint, Envelope, Event, EventBatch, EventSchema, Facts, Kind, Method, Observation, Planned, Platform,
+        Prepared, Read, Reply, RequestContext, Step, Stream,
     },
     source::Located,
     transport::{self, Transport},
@@ -94,7 +94,8 @@ impl Kind for Thing {
     }
 
     fn compare(&self, desired: &Desired, live: Option<&Live>, _: &Facts) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
-        let (wanted, found) = (&desired.fields[&FieldPath::field("value")], live.map(|live| live.field("value")));
+        let Some(wanted) = desired.fields.get("value") else { return Ok(Vec::new()) };
+        let found = live.map(|live| live.field("value"));
         assert!(wanted.value != json!(666), "the number of the beast");
         let change = FieldChange {
             path: FieldPath::field("value"),
@@ -138,7 +139,11 @@ impl Platform for Fake {
     }
 
     fn is_read(&self, operation: &str) -> bool {
-        operation == "get"
+        matches!(operation, "get" | "watch")
+    }
+
+    fn events(&self) -> Option<&'static dyn EventSchema> {
+        Some(&Events)
     }
 
     fn prepare(&self, request: &Request, endpoint: &Endpoint, _: RequestContext<'_>) -> Result<Prepared, Refusal> {
@@ -152,9 +157,51 @@ impl Platform for Fake {
 
     fn interpret(&self, _: &Request, reply: &Reply<'_>, keys: &mut KeyPool) -> Result<crate::model::Json, Refusal> {
         if reply.status != 200 {
-            return Err(Refusal::new(None, format!("status {}", reply.status)));
+            let code = (reply.status == 410).then(|| EXPIRED.into());
+            return Err(Refusal::new(code, format!("status {}", reply.status)));
         }
         keys.parse(reply.body).map_err(|error| Refusal::new(None, error.to_string()))
+    }
+}
+
+/// The code of a cursor that the server does not know any more.
+const EXPIRED: &str = "expired";
+
+/// The events of things.
+struct Events;
+
+impl EventSchema for Events {
+    fn streams(&self, desired: &[&Desired]) -> BTreeSet<Stream> {
+        desired.first().map(|_| Stream { resource: "things", part: "".into() }).into_iter().collect()
+    }
+
+    fn request(&self, _: &Stream, cursor: Option<&str>) -> Request {
+        Request { operation: "watch", arguments: json!({"cursor": cursor}), repeatable: true }
+    }
+
+    fn batch(&self, _: &Stream, answer: &Value) -> Result<EventBatch, Refusal> {
+        let event = |event: &Value| {
+            let key = event["key"].as_str().unwrap_or_default().to_owned();
+            Event { subject: key.clone(), keys: vec![key], updated: Some(event.clone()) }
+        };
+        let events = answer["events"].as_array().ok_or_else(|| Refusal::new(None, "no events"))?;
+        Ok(EventBatch { events: events.iter().map(event).collect(), cursor: answer["cursor"].to_string() })
+    }
+
+    fn is_expired(&self, refusal: &Refusal) -> bool {
+        refusal.code.as_deref() == Some(EXPIRED)
+    }
+
+    fn subject(&self, desired: &Desired, _: &Live) -> Option<String> {
+        Some(desired.id.key.to_string())
+    }
+
+    fn keys(&self, desired: &Desired) -> Vec<String> {
+        vec![desired.id.key.to_string()]
+    }
+
+    fn is_as_declared(&self, desired: &Desired, updated: &Value) -> bool {
+        desired.field("value").map(crate::model::Json::to_value).as_ref() == updated.get("value")
     }
 }
 

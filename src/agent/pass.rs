@@ -31,6 +31,7 @@ use crate::{
 
 use super::{
     Control, Filter, Inventory,
+    contest::Contests,
     events::KeyIndex,
     inventory,
     log::PassLog,
@@ -69,6 +70,8 @@ pub(super) struct Memory {
     looked: Arc<Mutex<Looked>>,
     /// The states and differences of objects, for those who look at the agent.
     inventory: Inventory,
+    /// The fields that were taken back from somebody else.
+    contests: Mutex<Contests>,
 }
 
 impl Memory {
@@ -80,6 +83,7 @@ impl Memory {
             said: Mutex::default(),
             looked: inventory.looked(),
             inventory: inventory.clone(),
+            contests: Mutex::default(),
         }
     }
 }
@@ -123,6 +127,10 @@ impl Shared {
 
     fn looked(&self) -> MutexGuard<'_, Looked> {
         self.memory.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn contests(&self) -> MutexGuard<'_, Contests> {
+        self.memory.contests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what is known of all objects once these were looked at, for the result of each to be added.
@@ -211,14 +219,14 @@ async fn pass_over(
     let is_wanted = |object: &Desired| shared.filter.as_ref().is_none_or(|filter| filter(object));
     let unselected = part.is_none() && !manifests.desired.is_empty() && !manifests.desired.iter().any(is_wanted);
     let is_part = |object: &Desired| part.is_none_or(|part| part.contains(&object.id)) && is_wanted(object);
-    let desired = select_some(&manifests.desired, if part.is_some() { shared.platforms } else { &[] }, &is_part);
+    let mut desired = select_some(&manifests.desired, if part.is_some() { shared.platforms } else { &[] }, &is_part);
+    shared.contests().soften(&mut desired);
     let desired: &[Desired] = &desired;
     let unserved = unserved(desired, &shared.settings.connections);
     let readers: Vec<_> = shared.settings.connections.iter().map(Connection::reader).collect();
     let read_at = Instant::now();
     // A replica may not know yet what an event told of.
-    let is_told = part.is_some() && trigger == Trigger::Event;
-    let freshness = if is_told { Freshness::Primary } else { Freshness::Replica };
+    let freshness = if trigger == Trigger::Event { Freshness::Primary } else { Freshness::Replica };
     let states = tokio::select! {
         biased;
         // Reads may be broken off: nothing depends on their answers.
@@ -234,14 +242,7 @@ async fn pass_over(
         // An object without a document may be declared in a broken one.
         states.iter_mut().for_each(|state| state.surplus.clear());
     }
-    let mut plan = plan(&states);
-    if shared.settings.safety.needs_impact() {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return end(interrupted(), 0),
-            () = impact(&readers, &mut states, &mut plan) => {}
-        }
-    }
+    let Some(plan) = planned(shared, &readers, &mut states, stop).await else { return end(interrupted(), 0) };
     let sources = &manifests.sources;
     // A pass that only reports sends nothing, so no limit can be exceeded. Nor does one of an agent that is paused.
     let limited = shared.settings.mode == Mode::Enforce && shared.control.paused().is_none();
@@ -252,6 +253,7 @@ async fn pass_over(
     shared.refuse(&plan, &states, manifests, &excesses);
     let differing = plan.reported.iter().chain(plan.changes.iter().filter(|_| !limited)).collect::<Vec<_>>();
     let declared: HashSet<&ResourceId> = desired.iter().map(|object| &object.id).collect();
+    shared.contests().observe(&declared, &plan.reported, &shared.settings.ceasefire);
     let is_known =
         |id: &ResourceId| if declared.contains(id) { !unserved.contains(id) } else { !is_partial && part.is_none() };
     let news = shared.memory.said.lock().unwrap_or_else(PoisonError::into_inner).news(&differing, &plan, is_known);
@@ -290,6 +292,24 @@ async fn pass_over(
         sum = Sum { verdict: Verdict::Failed, error: Some(problem), retry: true, ..sum };
     }
     end(sum, plan.differing())
+}
+
+/// Returns the plan, with its impact where limits need that; nothing where the pass was broken off.
+async fn planned(
+    shared: &Shared,
+    readers: &[Reader],
+    states: &mut [TargetState<'_>],
+    stop: &CancellationToken,
+) -> Option<Plan> {
+    let mut plan = plan(states);
+    if shared.settings.safety.needs_impact() {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            () = impact(readers, states, &mut plan) => {}
+        }
+    }
+    Some(plan)
 }
 
 /// Returns true if the plan of a part of the objects blocks one that a look at all may not: another object may hold what it
@@ -342,6 +362,9 @@ async fn enforce(
     let listener = |event: &apply::Event<'_>| {
         if let apply::Event::Finished(change, outcome, _) = event {
             log.outcome(change, outcome);
+            if outcome.converged() {
+                shared.contests().wrote(change, &log.trace, &shared.settings.ceasefire);
+            }
             shared.memory.metrics.change(&change.id, change.action, outcome);
         }
     };

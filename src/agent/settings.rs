@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    config::Mode,
+    config::{Ceasefire, Mode},
     diagnostic::{Diagnostic, render},
     engine::connection::Connection,
     journal::RunOrigin,
@@ -37,6 +37,8 @@ pub struct Settings {
     pub resync: Duration,
     /// The longest time of one pass, after which it is broken off.
     pub deadline: Duration,
+    /// When a field that somebody else sets back is left alone.
+    pub ceasefire: Ceasefire,
     /// Where its writes are recorded and locked.
     pub surroundings: Surroundings,
     /// Where its targets lead to.
@@ -56,6 +58,7 @@ impl Default for Settings {
             safety: Safety::default(),
             resync: super::RESYNC,
             deadline: super::DEADLINE,
+            ceasefire: Ceasefire::default(),
             surroundings: Surroundings::unrecorded(RunOrigin::here("watch", &[])),
             setups: Vec::new(),
             config: None,

@@ -1,3 +1,5 @@
+mod events;
+
 use std::{fs, sync::atomic::Ordering};
 
 use tokio::{task::JoinHandle, time::Instant};

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     config::{
-        Config, Mode, StateLimits, Watch, duration, prune, safety,
+        Ceasefire, Config, Mode, StateLimits, Watch, duration, prune, safety,
         target::{self, Platforms, Target},
     },
     diagnostic::Diagnostic,
@@ -180,8 +180,36 @@ fn watch(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -
     if let Some(node) = section.get("token") {
         watch.token = super::source::secret(node, "watch.token", directory, diagnostics);
     }
+    if let Some(node) = section.get("ceasefire") {
+        watch.ceasefire = ceasefire(node, diagnostics);
+    }
     section.finish(diagnostics);
     watch
+}
+
+fn ceasefire(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Ceasefire {
+    let mut ceasefire = Ceasefire::default();
+    let Some(section) = Section::open(node, "ceasefire", diagnostics) else { return ceasefire };
+    if let Some(node) = section.get("after")
+        && let Some(count) = yaml::integer(node, "after", diagnostics)
+    {
+        if let Some(count) = usize::try_from(count).ok().filter(|count| *count > 0) {
+            ceasefire.after = count;
+        } else {
+            let message = format!("after cannot be {count}");
+            diagnostics.push(Diagnostic::error("C007", message, &node.origin).hint("write a number above 0"));
+        }
+    }
+    for (key, time) in [("within", &mut ceasefire.within), ("quiet", &mut ceasefire.quiet)] {
+        if let Some(node) = section.get(key)
+            && let Some(text) = yaml::text(node, key, diagnostics)
+            && let Some(duration) = duration_above_zero(key, text, &node.origin, diagnostics)
+        {
+            *time = duration;
+        }
+    }
+    section.finish(diagnostics);
+    ceasefire
 }
 
 fn sandbox(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {

@@ -80,6 +80,7 @@ mod validate;
 mod values;
 mod version;
 mod watch;
+mod watch_contest;
 mod watch_events;
 mod watch_hang;
 mod watch_journal;

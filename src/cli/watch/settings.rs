@@ -88,6 +88,7 @@ pub(super) fn settings(
         safety: config.safety.clone(),
         resync: args.resync.or(config.watch.resync).unwrap_or(agent::RESYNC),
         deadline: config.watch.deadline.unwrap_or(agent::DEADLINE),
+        ceasefire: config.watch.ceasefire,
         surroundings: journal::surroundings(
             RunOrigin::here("watch", &paths),
             args.state.state_dir.as_deref(),

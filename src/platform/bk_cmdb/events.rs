@@ -11,7 +11,8 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    model::{Desired, Ensure, Live, Refusal, Request, ResourceId},
+    model::{Desired, Ensure, Json, Live, Refusal, Request, ResourceId},
+    platform::bk_cmdb::attribute,
     provider::{Event, EventBatch, EventSchema, Stream},
 };
 
@@ -30,7 +31,17 @@ const MATCH: &str = "match.";
 pub(super) struct Events;
 
 fn text<'d>(desired: &'d Desired, key: &str) -> Option<&'d str> {
-    desired.locate(key).and_then(crate::model::Json::as_str)
+    desired.locate(key).and_then(Json::as_str)
+}
+
+/// Returns a live value as a text.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Returns a declared value as a text, whatever its type will be.
+fn declared(value: &Json) -> String {
+    attribute::text(value).map_or_else(|| plain(&value.to_value()), str::to_owned)
 }
 
 fn field(model: &str, field: &str, value: &str) -> String {
@@ -110,7 +121,7 @@ impl EventSchema for Events {
                 let Some(model) = text(desired, "model") else { return Vec::new() };
                 let fields = desired.locator.iter().filter_map(|(key, located)| {
                     let name = key.strip_prefix(MATCH).or_else(|| (&**key == "id").then_some("bk_inst_id"))?;
-                    Some(field(model, name, &located.value.to_value().to_string()))
+                    Some(field(model, name, &declared(&located.value)))
                 });
                 fields.collect()
             }
@@ -124,7 +135,8 @@ impl EventSchema for Events {
     fn is_as_declared(&self, desired: &Desired, updated: &Value) -> bool {
         let is_placed = desired.locator.iter().any(|(key, _)| key.starts_with("parent"));
         let is_same = desired.fields.iter().all(|(path, located)| {
-            path.rest().is_empty() && updated.get(path.as_str()) == Some(&located.value.to_value())
+            path.rest().is_empty()
+                && updated.get(path.as_str()).is_some_and(|live| plain(live) == declared(&located.value))
         });
         desired.id.kind == "Instance"
             && desired.ensure != Ensure::Absent
@@ -156,7 +168,7 @@ fn event_of(stream: &Stream, kind: &str, row: &Value) -> Option<Event> {
         INSTANCES => {
             let model = fields.get("bk_obj_id").and_then(Value::as_str).unwrap_or(&stream.part);
             let scalars = fields.iter().filter(|(_, value)| value.is_string() || value.is_number());
-            let keys = scalars.map(|(name, value)| field(model, name, &value.to_string())).collect();
+            let keys = scalars.map(|(name, value)| field(model, name, &plain(value))).collect();
             (field(model, "bk_inst_id", &fields.get("bk_inst_id")?.to_string()), keys)
         }
         ASSOCIATIONS => {
@@ -194,7 +206,7 @@ mod tests {
             assert_eq!((shown.join("\n").as_str(), &*batch.cursor), (expected, "c1"));
         };
         let row = json!({"bk_inst_id": 7, "bk_obj_id": "bk_switch", "bk_inst_name": "a", "x": null});
-        let keys = "bk_switch bk_inst_id=7; bk_switch bk_inst_name=\"a\"; bk_switch bk_obj_id=\"bk_switch\"";
+        let keys = "bk_switch bk_inst_id=7; bk_switch bk_inst_name=a; bk_switch bk_obj_id=bk_switch";
         check(INSTANCES, "bk_switch", "update", row, &format!("bk_switch bk_inst_id=7 [{keys}] true"));
         let row = json!({"id": 5, "bk_obj_asst_id": "switch_rack", "bk_inst_id": 1});
         check(ASSOCIATIONS, "bk_switch", "delete", row, "association #5 [association switch_rack] false");
@@ -203,6 +215,30 @@ mod tests {
         let row = json!({"bk_set_id": 3, "bk_module_id": 4, "bk_module_name": "web"});
         check(MODULES, "", "update", row, "module #4 [module web] true");
         check(MODULES, "", "update", json!({}), "");
+    }
+
+    #[test]
+    fn an_update_that_leaves_all_as_declared_is_known() {
+        let origin = || crate::source::Origin::new(crate::source::Sources::default().add("m.yaml", ""), 0..0);
+        let envelope = crate::provider::Envelope {
+            name: "core".into(),
+            target: "cmdb".into(),
+            labels: Arc::default(),
+            origin: origin(),
+        };
+        let mut desired = envelope.desired("Instance", Ensure::Existing);
+        for (name, value) in [("ports", json!({"$plain": "24"})), ("remark", json!("a"))] {
+            let located = crate::source::Located::new(value, origin());
+            desired.fields.insert(crate::model::FieldPath::field(name), located);
+        }
+        let check = |desired: &Desired, row: Value, expected: bool| {
+            assert_eq!(Events.is_as_declared(desired, &row), expected, "{row}");
+        };
+        check(&desired, json!({"ports": 24, "remark": "a", "operator": "zoe"}), true);
+        check(&desired, json!({"ports": 7, "remark": "a"}), false);
+        check(&desired, json!({"ports": 24}), false);
+        desired.ensure = Ensure::Absent;
+        check(&desired, json!({"ports": 24, "remark": "a"}), false);
     }
 
     #[test]

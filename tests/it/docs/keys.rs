@@ -89,6 +89,7 @@ const TABLES: &[(&str, &str, &str)] = &[
         "apiVersion: reconcile/v1\nkind: Config\nnotify: {a: {format: dingtalk, url: {env: A}, X: 1}}\n",
     ),
     ("configuration.md", "watch", "apiVersion: reconcile/v1\nkind: Config\nwatch: {X: 1}\n"),
+    ("configuration.md", "ceasefire", "apiVersion: reconcile/v1\nkind: Config\nwatch: {ceasefire: {X: 1}}\n"),
     ("configuration.md", "state", "apiVersion: reconcile/v1\nkind: Config\nstate: {X: 1}\n"),
     ("configuration.md", "sandbox", "apiVersion: reconcile/v1\nkind: Config\nsandbox: {X: 1}\n"),
 ];
