@@ -279,7 +279,7 @@ fn people_pause_and_look_at_runs_in_a_browser() {
     assert_eq!(watch.end(), Some(0));
 }
 
-/// A number of objects that `RECONCILE_PAGE_OBJECTS` sets: 100,000 by hand.
+/// A number of objects that `RECONCILE_PAGE_OBJECTS` sets. By hand and in a release build it may be 100,000.
 fn many() -> usize {
     std::env::var("RECONCILE_PAGE_OBJECTS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
 }
