@@ -3,7 +3,6 @@
 //! [`load()`] reads it with the rules of manifests: places, hints, all mistakes at once. Secrets are never written in
 //! it; [`Target::resolve`] fetches them when the target is first called.
 
-mod duration;
 mod lookup;
 mod notify;
 mod program;
@@ -20,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-pub use duration::duration;
+pub use crate::yaml::duration;
 pub use lookup::{Found, PassedOver, find, find_below};
 pub use notify::{EVENTS, Notify, WebhookFormat};
 pub use program::{end_programs, running_programs};

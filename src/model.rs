@@ -221,6 +221,8 @@ pub enum Action {
     Update,
     /// It is removed.
     Delete,
+    /// It is brought into line with the object that it follows.
+    Sync,
 }
 
 impl ObservedState {
@@ -231,21 +233,26 @@ impl ObservedState {
 }
 
 impl Action {
-    /// Returns its sign in a plan: `+`, `~` or `-`.
+    /// Returns its sign in a plan: `+`, `~`, `-` or `>`.
     pub fn sign(self) -> char {
         match self {
             Self::Create => '+',
             Self::Update => '~',
             Self::Delete => '-',
+            Self::Sync => '>',
         }
     }
 
-    /// Returns its name in reports: `create`, `update` or `delete`.
+    /// All actions.
+    pub const ALL: &[Self] = &[Self::Create, Self::Update, Self::Delete, Self::Sync];
+
+    /// Returns its name in reports: `create`, `update`, `delete` or `sync`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Update => "update",
             Self::Delete => "delete",
+            Self::Sync => "sync",
         }
     }
 }
@@ -354,12 +361,23 @@ pub struct Change {
     pub notes: Vec<String>,
     /// Remarks on single fields, by their paths.
     pub field_notes: BTreeMap<FieldPath, String>,
+    /// The wave of a roll-out in which it is synced; `None` for other actions.
+    pub wave: Option<Wave>,
     /// Changes that have to be applied before this one.
     pub after: Vec<ResourceId>,
     /// Digest of what its call rests on: the live object as far as it matters to it, or its absence.
     pub precondition: Arc<str>,
     /// Where its document begins.
     pub origin: Origin,
+}
+
+/// A wave of a roll-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wave {
+    /// Its number, from 1 on.
+    pub number: usize,
+    /// The number of waves.
+    pub of: usize,
 }
 
 /// The result of one change.
@@ -389,6 +407,8 @@ pub enum Outcome {
     Unsent(String),
     /// Not sent, because the run was interrupted.
     Interrupted,
+    /// Not sent, because it is left to people: the access or the version has no operation for it.
+    Manual(String),
 }
 
 impl Outcome {
@@ -407,6 +427,7 @@ impl Outcome {
             Self::Skipped(_) => "skipped",
             Self::Unsent(_) => "unsent",
             Self::Interrupted => "interrupted",
+            Self::Manual(_) => "manual",
         }
     }
 

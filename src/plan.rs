@@ -6,6 +6,7 @@ pub mod guard;
 pub mod integrity;
 mod moved;
 pub mod order;
+mod parts;
 mod policy;
 pub mod precondition;
 mod select;
@@ -25,7 +26,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, KeyConflict, Live, ObservedState,
-        ResourceId, Undeletable, policy::Policy,
+        ResourceId, Undeletable, Wave, policy::Policy,
     },
     provider::{Facts, Kind, Planned, Platform},
 };
@@ -41,6 +42,8 @@ pub struct TargetState<'a> {
     /// Live objects that no document means and that a document or a scope asks to remove, as if they were declared
     /// absent.
     pub surplus: Vec<Desired>,
+    /// Parts of roll-outs, in the order in which they are synced.
+    pub parts: Vec<Desired>,
     /// Scopes of `reconcile.yaml` in which what no document means is surplus too.
     pub scopes: Vec<&'a Desired>,
     /// Remarks about documents beside their problems.
@@ -210,13 +213,14 @@ struct Candidate<'s> {
     fields: Vec<FieldChange>,
     wanted: Vec<String>,
     after: BTreeSet<ResourceId>,
+    wave: Option<Wave>,
 }
 
 impl Candidate<'_> {
     /// Returns true if the object is as declared.
     fn is_nothing(&self) -> bool {
         match self.action {
-            Action::Create => false,
+            Action::Create | Action::Sync => false,
             Action::Update => self.fields.is_empty(),
             Action::Delete => self.live.is_none(),
         }
@@ -240,6 +244,9 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     let surplus: HashSet<&ResourceId> = state.surplus.iter().map(|desired| &desired.id).collect();
     for (declared, desired) in state.declared().zip(state.objects()) {
         let Some(kind) = state.kind(&desired.id) else { continue };
+        if parts::is_part(kind, desired) {
+            continue;
+        }
         let candidate = candidate(state, kind, desired).and_then(|candidate| {
             let change = if desired.selected {
                 policy::reported(state, kind, declared, surplus.contains(&declared.id))?
@@ -285,17 +292,9 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     order_by_unique_keys(&mut candidates, &held, &mut blocked);
     order_deletes(&mut candidates, &mut blocked);
     order_followers(state, &mut candidates);
+    parts::add(state, &mut candidates, &mut blocked, &mut reported);
     block_dependents(&mut candidates, &mut blocked);
-    let edges = |candidates: &BTreeMap<&ResourceId, Candidate<'_>>| -> BTreeMap<ResourceId, BTreeSet<ResourceId>> {
-        candidates.iter().map(|(id, candidate)| ((*id).clone(), candidate.after.clone())).collect()
-    };
-    let levels = loop {
-        match order::levels(&edges(&candidates)) {
-            Ok(levels) => break levels,
-            Err(cycles) => block_cycles(&cycles, &mut candidates, &mut blocked),
-        }
-    };
-    for level in levels {
+    for level in levels(&mut candidates, &mut blocked) {
         finish_level(state, &level, &surplus, &mut candidates, plan);
     }
     plan.unchanged += unchanged;
@@ -353,11 +352,29 @@ fn order_followers(state: &TargetState<'_>, candidates: &mut BTreeMap<&ResourceI
     }
 }
 
+/// Returns the candidates in the levels of their order. What waits for itself is blocked.
+fn levels<'s>(
+    candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
+    blocked: &mut BTreeMap<&'s ResourceId, Cause>,
+) -> Vec<Vec<ResourceId>> {
+    loop {
+        match order::levels(&edges(candidates)) {
+            Ok(levels) => return levels,
+            Err(cycles) => block_cycles(&cycles, candidates, blocked),
+        }
+    }
+}
+
+/// Returns which candidates wait for which.
+fn edges(candidates: &BTreeMap<&ResourceId, Candidate<'_>>) -> BTreeMap<ResourceId, BTreeSet<ResourceId>> {
+    candidates.iter().map(|(id, candidate)| ((*id).clone(), candidate.after.clone())).collect()
+}
+
 /// Returns which objects hold what others may want.
 fn held<'s>(state: &'s TargetState<'_>) -> Held<'s> {
     let mut held = Held::default();
     for desired in state.objects() {
-        let Some(kind) = state.kind(&desired.id) else { continue };
+        let Some(kind) = state.kind(&desired.id).filter(|kind| !parts::is_part(*kind, desired)) else { continue };
         let (live, context) = match state.facts.observed(&desired.id) {
             Some(ObservedState::Found(live)) => (Some(live), CreateContext::none()),
             Some(ObservedState::Absent { context, .. }) => (None, context),
@@ -401,6 +418,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
             fields: Vec::new(),
             wanted: Vec::new(),
             after,
+            wave: None,
         });
     }
     let is_looked_at = live.is_none() || desired.policies.any(Policy::Enforce);
@@ -414,7 +432,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
     let awaited = live.map(|live| kind.awaits(desired, live)).unwrap_or_default();
     let after = after.chain(context.made().cloned()).chain(awaited).collect();
-    Ok(Candidate { desired, action, live, key_conflicts, context, fields, wanted: Vec::new(), after })
+    Ok(Candidate { desired, action, live, key_conflicts, context, fields, wanted: Vec::new(), after, wave: None })
 }
 
 /// Returns why nothing can be done about an object that was seen so; `None` if it is there, or is known not to be.
@@ -431,7 +449,8 @@ fn trouble(observed: &ObservedState) -> Option<Cause> {
 
 fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {
     // The last thing that says which object is meant: the name rather than the business it lies in.
-    let place = desired.locator.values().max_by_key(|value| value.origin.order());
+    let names = desired.locator.values().filter(|value| value.value.is_string() || value.value.is_i64());
+    let place = names.max_by_key(|value| value.origin.order());
     let origin = place.map_or(&desired.origin, |value| &value.origin);
     let wanted = place.and_then(|value| value.value.as_str()).unwrap_or_default();
     let diagnostic = Diagnostic::error("P100", format!("{} does not exist", desired.id), origin);
@@ -469,6 +488,7 @@ fn finish_level(
                     impact: BTreeMap::new(),
                     notes: Vec::new(),
                     field_notes: BTreeMap::new(),
+                    wave: candidate.wave,
                     after: candidate.after.iter().cloned().collect(),
                     precondition: state
                         .facts

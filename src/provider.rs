@@ -7,6 +7,7 @@ mod facts;
 mod impact;
 mod platform;
 pub mod reversal;
+mod rollout;
 pub mod scope;
 pub mod settings;
 mod step;
@@ -22,6 +23,7 @@ pub use facts::{Facts, Freshness};
 pub use impact::{Impact, ImpactSet};
 pub use platform::Platform;
 pub use reversal::Reversal;
+pub use rollout::{Rollout, RolloutPace, SyncNeed, SyncProgress};
 pub use settings::{Environment, GivenSettings, ScopeKey, SettingSpec, SettingValues, SettingsProblem};
 pub use step::Step;
 pub use wire::{
@@ -32,8 +34,8 @@ pub use wire::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, KnownField, Labels, Live,
-        Locator, ObservedState, Refusal, Request, ResourceId, policy::Policies,
+        Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, KnownField, Labels,
+        Live, Locator, ObservedState, Refusal, Request, ResourceId, policy::Policies,
     },
     source::Origin,
     yaml::Node,
@@ -81,6 +83,8 @@ pub struct Observation {
     pub known: Vec<(ResourceId, Box<ObservedState>)>,
     /// Live objects that no document means and that a document asks to remove.
     pub surplus: Vec<(Desired, Live)>,
+    /// Parts of roll-outs: objects that follow one of a document by a sync. In the order in which they are synced.
+    pub parts: Vec<(Desired, ObservedState)>,
     /// Remarks about documents beside it.
     pub remarks: Vec<Diagnostic>,
 }
@@ -142,6 +146,29 @@ pub struct Planned<'a> {
     pub context: &'a CreateContext,
     /// The change.
     pub change: &'a Change,
+}
+
+impl<'a> Planned<'a> {
+    /// Returns the change without what the plan adds to it.
+    pub fn proposed(&self) -> ProposedChange<'a> {
+        let Self { desired, live, context, change } = *self;
+        ProposedChange { desired, live, context, action: change.action, fields: &change.fields }
+    }
+}
+
+/// A change that is about to be planned.
+#[derive(Debug, Clone, Copy)]
+pub struct ProposedChange<'a> {
+    /// The desired object.
+    pub desired: &'a Desired,
+    /// The live object; `None` for a create.
+    pub live: Option<&'a Live>,
+    /// The surroundings that a create needs.
+    pub context: &'a CreateContext,
+    /// Its action.
+    pub action: Action,
+    /// Its fields that change.
+    pub fields: &'a [FieldChange],
 }
 
 /// A kind of object on a platform.
@@ -230,6 +257,16 @@ pub trait Kind: Sync {
     /// are sent, so that the others are written.
     fn is_about_some(&self, _refusal: &Refusal) -> bool {
         false
+    }
+
+    /// Returns the roll-out of this kind; `None` if it has no parts that follow by a sync.
+    fn rollout(&self) -> Option<&dyn Rollout> {
+        None
+    }
+
+    /// Returns what a change means for the parts of a roll-out, of which `part` is one.
+    fn sync_need(&self, _proposed: &ProposedChange<'_>, _part: &Live) -> SyncNeed {
+        SyncNeed::None
     }
 
     /// Names the fields of a live object that calls about it rest on beside those that are declared: what it is known

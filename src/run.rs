@@ -319,6 +319,7 @@ fn begin(
             create: count(Action::Create),
             update: count(Action::Update),
             delete: count(Action::Delete),
+            sync: count(Action::Sync),
         },
     };
     let records = std::iter::once(Record::Run(Box::new(first))).chain(more).collect();

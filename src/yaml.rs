@@ -4,6 +4,7 @@
 //! into documents, [`Section`] reads a mapping key by key, and [`text()`], [`integer`] and the like read single values;
 //! all of them report to a list of diagnostics and go on.
 
+mod duration;
 mod load;
 mod mapping;
 mod nearest;
@@ -15,6 +16,7 @@ mod slip;
 mod tag;
 mod value;
 
+pub use duration::duration;
 pub use load::load;
 pub use nearest::{nearest, suggestion};
 pub use node::{Content, Node, Scalar, Typed};

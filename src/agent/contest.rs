@@ -185,6 +185,7 @@ mod tests {
             impact: BTreeMap::new(),
             notes: Vec::new(),
             field_notes: BTreeMap::new(),
+            wave: None,
             after: Vec::new(),
             precondition: Arc::from(""),
             origin: nowhere(),

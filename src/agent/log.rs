@@ -96,7 +96,7 @@ fn changes(change: &Change) -> String {
     let fields: Vec<String> = match change.action {
         Action::Delete => change.before.iter().filter(|field| field.path.rest().is_empty()).map(removed).collect(),
         Action::Create => change.fields.iter().map(|field| format!("{}: {}", field.path, after(field))).collect(),
-        Action::Update => {
+        Action::Update | Action::Sync => {
             change.fields.iter().map(|field| format!("{}: {} → {}", field.path, before(field), after(field))).collect()
         }
     };

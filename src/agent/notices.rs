@@ -256,7 +256,9 @@ fn event_of(outcome: Option<&Outcome>) -> Option<Event> {
             Some(Event::Failed)
         }
         Some(Outcome::Unknown(_)) => Some(Event::Unknown),
-        None | Some(Outcome::Stale | Outcome::Skipped(_) | Outcome::Unsent(_)) => Some(Event::Drifted),
+        None | Some(Outcome::Stale | Outcome::Skipped(_) | Outcome::Unsent(_) | Outcome::Manual(_)) => {
+            Some(Event::Drifted)
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn outcome_detail(outcome: &Outcome) -> String {
         Outcome::NotApplied(why) | Outcome::Unknown(why) | Outcome::Unsent(why) => why.clone(),
         Outcome::Skipped(needed) => format!("{needed} is not as declared"),
         Outcome::Interrupted => "the agent was told to end or to pause".to_owned(),
+        Outcome::Manual(why) => format!("left to people: {why}"),
     }
 }
 
@@ -104,7 +105,7 @@ pub(super) fn sum(
         states.insert(&change.id, (&change.target, outcome.map_or(State::Drifted, left)));
         let Some(outcome) = outcome else { continue };
         interrupted |= *outcome == Outcome::Interrupted;
-        if !outcome.converged() && *outcome != Outcome::Interrupted {
+        if !outcome.converged() && !matches!(outcome, Outcome::Interrupted | Outcome::Manual(_)) {
             failing.insert(change.id.clone());
             let message = || format!("{} {}: {}", change.id, outcome.name(), outcome_detail(outcome));
             error.get_or_insert_with(message);
@@ -156,7 +157,9 @@ fn left(outcome: &Outcome) -> State {
         Outcome::AlreadyTrue => State::InSync,
         Outcome::Dropped(_) | Outcome::Overtaken(_) | Outcome::NotApplied(_) | Outcome::Refused(_) => State::Failed,
         Outcome::Unknown(_) => State::Unknown,
-        Outcome::Stale | Outcome::Skipped(_) | Outcome::Unsent(_) | Outcome::Interrupted => State::Drifted,
+        Outcome::Stale | Outcome::Skipped(_) | Outcome::Unsent(_) | Outcome::Interrupted | Outcome::Manual(_) => {
+            State::Drifted
+        }
     }
 }
 

@@ -230,9 +230,14 @@ pub(super) fn question(plan: &Plan) -> String {
     let number = |action, what| plain::count(plan.count(action), what);
     let (creates, updates, deletes) =
         (number(Action::Create, "create"), number(Action::Update, "update"), number(Action::Delete, "delete"));
+    // Roll-outs are rare: most plans have none.
+    let syncs = match plan.count(Action::Sync) {
+        0 => String::new(),
+        _ => format!(", with {}", number(Action::Sync, "sync")),
+    };
     let targets: BTreeSet<&str> = plan.changes.iter().map(|change| &*change.target).collect();
     let targets = targets.into_iter().collect::<Vec<_>>().join(", ");
-    format!("Apply {creates}, {updates} and {deletes} to {targets}? Only `yes` is accepted: ")
+    format!("Apply {creates}, {updates} and {deletes}{syncs} to {targets}? Only `yes` is accepted: ")
 }
 
 /// Asks on the terminal. Only the whole word is a yes.
@@ -260,7 +265,8 @@ pub(super) fn exit_status(plan: &Plan, outcomes: &[(ResourceId, Outcome)], detai
     let applied = outcomes.iter().filter(|(_, outcome)| outcome.converged()).count();
     let unknown = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Unknown(_)));
     let unread = plan.blocked.iter().any(|blocked| matches!(blocked.cause, Cause::Unread(_)));
-    let failed = applied < outcomes.len() || plan.failing().next().is_some();
+    let manual = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Manual(_))).count();
+    let failed = applied + manual < outcomes.len() || plan.failing().next().is_some();
     match (failed, applied) {
         _ if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Stale) => ExitStatus::Stale,
         _ if unread || unknown => ExitStatus::Partial,

@@ -138,7 +138,7 @@ fn made_changes<'p>(history: &RunHistory, plan: &'p Plan) -> Vec<MadeChange<'p>>
         let noted = history.change(&change.id.to_string()).filter(|noted| noted.is_made() || noted.is_open())?;
         let handle = match change.action {
             Action::Create => noted.handle().cloned().unwrap_or_default(),
-            Action::Update | Action::Delete => change.handle.clone(),
+            Action::Update | Action::Delete | Action::Sync => change.handle.clone(),
         };
         let outcome =
             noted.outcome.as_ref().map(|(_, outcome)| outcome).filter(|outcome| outcome.outcome == "normalised");

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     config::{
-        Ceasefire, Config, Mode, StateLimits, Watch, duration, prune, safety,
+        Ceasefire, Config, Mode, StateLimits, Watch, prune, safety,
         target::{self, Platforms, Target},
     },
     diagnostic::Diagnostic,
@@ -120,7 +120,7 @@ fn duration_above_zero(
     origin: &Origin,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<std::time::Duration> {
-    let duration = duration(text).filter(|duration| !duration.is_zero());
+    let duration = yaml::duration(text).filter(|duration| !duration.is_zero());
     if duration.is_none() {
         let message = format!("{key} cannot be `{text}`");
         diagnostics.push(Diagnostic::error("C007", message, origin).hint("write a duration such as 5m or 30s"));

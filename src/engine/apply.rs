@@ -5,6 +5,7 @@ mod decide;
 mod recheck;
 mod refused;
 mod sending;
+mod waves;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -28,7 +29,7 @@ use crate::{
     plan::{Plan, TargetState, order},
     provider::{Kind, Planned},
 };
-use decide::{Decision, decide_deletion, decide_write};
+use decide::{Decision, decide_deletion, decide_sync, decide_write};
 use refused::{Refused, Waiting};
 use sending::Sending;
 
@@ -108,6 +109,8 @@ struct Run<'a> {
     losses: HashMap<&'a ResourceId, usize>,
     /// The last refusals of what is to be sent again.
     refused: HashMap<&'a ResourceId, Refusal>,
+    /// How often a wave was refused because of somebody's task, by its first part.
+    busy: HashMap<&'a ResourceId, usize>,
     /// Calls refused for a unique value that another change of the run gives up.
     waiting: Vec<Waiting<'a>>,
 }
@@ -191,6 +194,7 @@ impl<'a> Run<'a> {
             started: HashSet::new(),
             losses: HashMap::new(),
             refused: HashMap::new(),
+            busy: HashMap::new(),
             waiting: Vec::new(),
         }
     }
@@ -220,7 +224,8 @@ impl<'a> Run<'a> {
             let open = level.iter().filter(|id| !self.outcomes.contains_key(*id));
             // In the order of the plan, each once.
             let open: BTreeSet<usize> = open.filter_map(|id| serving.get(id)).flatten().copied().collect();
-            let calls: Vec<&Call> = open.into_iter().map(|at| self.calls[at]).collect();
+            let calls = open.into_iter().map(|at| self.calls[at]);
+            let (waves, calls): (Vec<&Call>, Vec<&Call>) = calls.partition(|call| self.is_wave(call));
             let mut rest = calls.as_slice();
             while !rest.is_empty() {
                 let stale = Instant::now() >= self.options.fresh_until;
@@ -229,6 +234,8 @@ impl<'a> Run<'a> {
                 self.batch(batch, stale).await;
             }
             self.retry_conflicts().await;
+            self.batch(&waves, false).await;
+            self.leave_to_people(&level);
         }
         self.give_up_conflicts();
         self.options.log.sync();
@@ -237,10 +244,14 @@ impl<'a> Run<'a> {
 
     async fn batch(&mut self, calls: &[&'a Call], stale: bool) {
         if let Some(refusal) = self.writer.down() {
-            for id in calls.iter().flat_map(|call| &call.serves) {
+            let open: Vec<_> = calls.iter().flat_map(|call| self.served(call)).collect();
+            for id in open {
                 self.finish(id, Outcome::Unsent(refusal.message.clone()), Duration::ZERO);
             }
             return;
+        }
+        if calls.first().is_some_and(|call| self.is_wave(call)) {
+            return self.waves(calls).await;
         }
         let mut ready: Vec<Sending<'a>> = Vec::new();
         for call in calls {
@@ -370,6 +381,12 @@ impl<'a> Run<'a> {
                 }
             };
             if let Some(Err(refusal)) = &answer
+                && self.waits_for_task(&sending, refusal)
+            {
+                classified.late.push(sending);
+                continue;
+            }
+            if let Some(Err(refusal)) = &answer
                 && let Some(parts) = self.parts(&sending, refusal)
             {
                 classified.parts.extend(parts);
@@ -429,7 +446,7 @@ impl<'a> Run<'a> {
         if let Some(live) = live {
             let outcome = self.judged(id, &live);
             self.finish(id, outcome, took);
-        } else if !self.options.verify || planted::has(Mistake::AcceptedIsApplied) {
+        } else if !self.options.verify && !self.is_sync(id) || planted::has(Mistake::AcceptedIsApplied) {
             self.finish(id, Outcome::Applied, took);
         } else {
             return Some(Attempt { object: ReadBack { id, handle }, lost: None, took, again: None });
@@ -468,6 +485,11 @@ impl<'a> Run<'a> {
         }
         let decision = if self.changes.get(id).is_some_and(|change| change.action == Action::Delete) {
             decide_deletion(observed, lost.as_ref(), again.is_some())
+        } else if self.is_sync(id) {
+            let is_in_sync = matches!(observed, Some(ObservedState::Found(live)) if self.is_in_sync(id, live));
+            let unfinished = |status: &str| self.unfinished(status);
+            let progress = self.progress(id, observed);
+            decide_sync(observed, is_in_sync, &progress, lost.as_ref(), again.is_some(), unfinished)
         } else {
             if let (Some(ObservedState::Found(live)), Some(_)) = (observed, &lost) {
                 self.handles.insert(id.to_string(), live.handle.to_value());
@@ -535,5 +557,16 @@ impl<'a> Run<'a> {
             (self.options.listener)(&Event::Finished(change, &outcome, took));
         }
         self.outcomes.insert(id.clone(), outcome);
+    }
+
+    /// Books the parts of roll-outs that no call serves.
+    fn leave_to_people(&mut self, level: &[ResourceId]) {
+        let open: Vec<_> = level.iter().filter(|id| self.is_sync(id) && !self.outcomes.contains_key(*id)).collect();
+        for id in open {
+            let why = self.live(id).zip(self.rollout(id)).and_then(|(live, rollout)| rollout.unavailable(live));
+            if let Some(why) = why {
+                self.finish(id, Outcome::Manual(why), Duration::ZERO);
+            }
+        }
     }
 }

@@ -22,7 +22,7 @@ impl Trace {
     /// Returns the last changes of all that a change of an object is about: its fields, or the object itself.
     pub fn all<'c>(&self, change: &'c Change) -> Vec<(Option<&'c FieldPath>, Changed)> {
         let paths: Vec<_> = match change.action {
-            Action::Update => change.fields.iter().map(|field| Some(&field.path)).collect(),
+            Action::Update | Action::Sync => change.fields.iter().map(|field| Some(&field.path)).collect(),
             Action::Create | Action::Delete => vec![None],
         };
         paths.into_iter().map(|path| (path, self.of(&change.id, path))).collect()

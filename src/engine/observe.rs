@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Change, Desired, ObservedState, ResourceId},
+    model::{Action, Change, Desired, ObservedState, ResourceId},
     plan::{Plan, TargetState},
     provider::{Facts, Freshness, Kind, Notes, Observation, Step},
 };
@@ -45,6 +45,7 @@ pub async fn observe_target<'d>(reader: &Reader, desired: Vec<&'d Desired>, fres
         platform: target.platform,
         desired,
         surplus: Vec::new(),
+        parts: Vec::new(),
         scopes: Vec::new(),
         remarks: Vec::new(),
         facts: Facts::new(freshness, HashMap::new()),
@@ -127,6 +128,12 @@ fn take_in(observation: Observation, state: &mut TargetState<'_>, remarks: &mut 
             state.remarks.push(remark);
         }
     }
+    for (part, observed) in observation.parts {
+        if state.facts.observed(&part.id).is_none() {
+            state.facts.record(part.id.clone(), observed);
+            state.parts.push(part);
+        }
+    }
     for (surplus, live) in observation.surplus {
         if state.facts.observed(&surplus.id).is_none() {
             state.facts.record(surplus.id.clone(), ObservedState::Found(live));
@@ -138,8 +145,9 @@ fn take_in(observation: Observation, state: &mut TargetState<'_>, remarks: &mut 
 /// Reads what a saved plan is about again: its objects as documents, and by their handles those that cannot be found
 /// that way any more, or never could: what no document declares.
 pub async fn recall<'d>(readers: &[Reader], objects: &'d [Desired], plan: &Plan) -> Vec<TargetState<'d>> {
-    let implicit: HashSet<&ResourceId> =
-        plan.changes.iter().filter(|change| change.implicit).map(|change| &change.id).collect();
+    // No document declares what is implicit, nor the parts of roll-outs.
+    let is_undeclared = |change: &&Change| change.implicit || change.action == Action::Sync;
+    let implicit: HashSet<&ResourceId> = plan.changes.iter().filter(is_undeclared).map(|change| &change.id).collect();
     let mut by_target: BTreeMap<&Arc<str>, Vec<&Desired>> = BTreeMap::new();
     for desired in objects {
         let group = by_target.entry(&desired.target).or_default();
@@ -162,6 +170,7 @@ pub async fn recall<'d>(readers: &[Reader], objects: &'d [Desired], plan: &Plan)
 async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Plan, state: &mut TargetState<'d>) {
     // Of what goes undeclared only that is known which the plan names.
     state.surplus.clear();
+    state.parts.clear();
     let by_id: HashMap<&ResourceId, &'d Desired> = objects.iter().map(|desired| (&desired.id, desired)).collect();
     let own = plan.changes.iter().filter(|change| change.target == state.target && !change.handle.is_null());
     let open: Vec<(&'d Desired, &Value)> = own

@@ -87,6 +87,15 @@ pub struct ActionCounts {
     pub update: usize,
     /// The number of objects that are deleted.
     pub delete: usize,
+    /// The number of objects that are synced.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sync: usize,
+}
+
+/// Runs without a sync look as they did before there were any.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A call that is about to be sent.
@@ -252,7 +261,8 @@ impl Verdict {
     pub fn of<'o>(outcomes: impl IntoIterator<Item = &'o Outcome>) -> Self {
         let (mut all, mut converged, mut stale, mut unknown, mut interrupted) = (0, 0, false, false, false);
         for outcome in outcomes {
-            all += 1;
+            // What is left to people is no failure of the run.
+            all += usize::from(!matches!(outcome, Outcome::Manual(_)));
             converged += usize::from(outcome.converged());
             stale |= *outcome == Outcome::Stale;
             unknown |= matches!(outcome, Outcome::Unknown(_));

@@ -169,7 +169,7 @@ impl Provenance {
     pub fn settled_by(&self, id: &ResourceId, action: Action) -> Vec<Origin> {
         let counts = |setting: Setting| match setting {
             Setting::Target | Setting::Policy | Setting::FieldPolicy => true,
-            Setting::Ensure => action != Action::Update,
+            Setting::Ensure => !matches!(action, Action::Update | Action::Sync),
             Setting::Protect => action == Action::Delete,
         };
         let settings = self.settings.get(id).into_iter().flat_map(|settings| &settings.0);

@@ -126,7 +126,7 @@ impl Changed {
     pub fn verdict(&self, action: Action) -> Verdict {
         match (self.deed, action) {
             // A value that nobody touched since its object was made.
-            (Deed::Made, Action::Update) | (Deed::Kept | Deed::Never, _) => Verdict::Edit,
+            (Deed::Made, Action::Update | Action::Sync) | (Deed::Kept | Deed::Never, _) => Verdict::Edit,
             (Deed::Unknown | Deed::Earlier, _) => Verdict::Unknown,
             // Somebody else touched the object last, perhaps another field of it.
             (Deed::Changed, _) if self.source != Source::Audit && self.ours == Some(false) => Verdict::Unknown,

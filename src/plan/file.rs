@@ -19,7 +19,7 @@ use crate::{
     diagnostic::{Diagnostic, Severity},
     model::{
         Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, Json, KnownField,
-        PathError, Reference, Request, ResourceId, policy::Policies,
+        PathError, Reference, Request, ResourceId, Wave, policy::Policies,
     },
     provider::Platform,
     source::{FileId, Located, Origin, Sources},
@@ -277,8 +277,7 @@ impl Reading<'_> {
     }
 
     fn change(&mut self, change: document::Change) -> Result<Change, FileError> {
-        let action =
-            [Action::Create, Action::Update, Action::Delete].into_iter().find(|action| action.name() == change.action);
+        let action = Action::ALL.iter().copied().find(|action| action.name() == change.action);
         let mut field_notes = BTreeMap::new();
         let fields = change.fields.into_iter().map(|field| {
             let path = self::path(&field.path)?;
@@ -308,6 +307,7 @@ impl Reading<'_> {
             before: before.collect::<Result<_, FileError>>()?,
             notes: change.notes,
             field_notes,
+            wave: change.wave.map(|wave| Wave { number: wave.number, of: wave.of }),
             impact: self.impact(change.impact),
             after: change.after.iter().map(|text| self.id(text)).collect::<Result<_, _>>()?,
             precondition: change.precondition.into(),

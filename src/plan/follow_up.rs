@@ -20,7 +20,11 @@ pub struct FollowUp<'p> {
 pub fn follow_ups<'p>(plan: &'p Plan, outcomes: Option<&[(ResourceId, Outcome)]>) -> Vec<FollowUp<'p>> {
     let outcomes: Option<HashMap<&ResourceId, &Outcome>> =
         outcomes.map(|outcomes| outcomes.iter().map(|(id, outcome)| (id, outcome)).collect());
-    let is_made = |id| outcomes.as_ref().is_none_or(|all| all.get(id).is_some_and(|outcome| outcome.converged()));
+    let is_made = |id| {
+        outcomes.as_ref().is_none_or(|all| {
+            all.get(id).is_some_and(|outcome| outcome.converged() || matches!(outcome, Outcome::Manual(_)))
+        })
+    };
     let mut found: Vec<FollowUp<'p>> = Vec::new();
     let mut by_text: BTreeMap<&str, usize> = BTreeMap::new();
     for change in plan.changes.iter().filter(|change| is_made(&change.id)) {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{ImpactTotal, Plan};
-use crate::model::Action;
+use crate::model::{Action, Change};
 
 /// A number of objects, or a share of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -187,7 +187,13 @@ pub fn excesses(plan: &Plan, safety: &Safety) -> Vec<Excess> {
             }
         };
         let share = matches!(limits.changes, Some(Limit::Percent(_)));
-        let counted = changes().filter(|change| !share || change.action != Action::Create).count();
+        // A sync changes no object that a document declares: limits on impact count what feels it.
+        let is_counted = |change: &&Change| match change.action {
+            Action::Create => !share,
+            Action::Update | Action::Delete => true,
+            Action::Sync => false,
+        };
+        let counted = changes().filter(is_counted).count();
         let few = share && among < limits.min_objects.unwrap_or(MIN_OBJECTS);
         check("changes", counted, limits.changes.filter(|_| !few));
         check("deletes", implicit, limits.deletes);

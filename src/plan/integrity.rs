@@ -1,7 +1,7 @@
 //! True if a saved plan agrees with itself, and its calls with those that its objects give now.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -17,7 +17,7 @@ pub fn contradiction(saved: &Plan) -> Option<String> {
     if let Some(call) = saved.calls.iter().find(|call| call.serves.is_empty() || !serves_changes(call)) {
         return Some(format!("its call `{}` serves {}, without a change there", call.request.operation, objects(call)));
     }
-    let was_live = |change: &&Change| change.action != Action::Create && !change.implicit;
+    let was_live = |change: &&Change| !matches!(change.action, Action::Create | Action::Sync) && !change.implicit;
     let mut changed: BTreeMap<(Arc<str>, &'static str), usize> = BTreeMap::new();
     for change in saved.changes.iter().filter(was_live) {
         *changed.entry((change.target.clone(), change.id.kind)).or_default() += 1;
@@ -54,6 +54,12 @@ pub fn mismatch(
         .filter(|(_, saved_change_state)| *saved_change_state == SavedChangeState::Fresh)
         .map(|(id, _)| id)
         .collect();
+    let syncs = syncs(saved);
+    let is_sync = |call: &&Call| call.serves.first().is_some_and(|id| syncs.contains_key(id));
+    if let Some(call) = saved.calls.iter().filter(is_sync).find(|call| !is_own_sync(call, &syncs, states)) {
+        return Some(unexpected(call));
+    }
+    // What needs a sync, and in which waves, depends on what is in sync by now.
     let again = plan(states);
     let is_whole = fresh.len() == saved_change_states.len();
     let is_expected = |call: &Call| {
@@ -67,11 +73,30 @@ pub fn mismatch(
         let serves = |id: &&ResourceId| again.calls.iter().any(|sent| is_alike(sent, call) && sent.serves.contains(id));
         exact && call.serves.iter().filter(|id| fresh.contains(id)).all(|id| serves(&id))
     };
-    if let Some(call) = saved.calls.iter().find(|call| !is_expected(call)) {
+    if let Some(call) = saved.calls.iter().filter(|call| !is_sync(call)).find(|call| !is_expected(call)) {
         return Some(unexpected(call));
     }
-    let missing = again.calls.iter().find(|call| is_whole && !saved.calls.contains(call))?;
+    let mut others = again.calls.iter().filter(|call| !is_sync(call));
+    let missing = others.find(|call| is_whole && !saved.calls.contains(call))?;
     Some(format!("it lacks the call `{}` that {} needs", missing.request.operation, objects(missing)))
+}
+
+/// Returns the changes that sync parts of roll-outs.
+fn syncs(plan: &Plan) -> HashMap<&ResourceId, &Change> {
+    let syncs = plan.changes.iter().filter(|change| change.action == Action::Sync);
+    syncs.map(|change| (&change.id, change)).collect()
+}
+
+/// Returns true if a call is the one that those of its parts give that are still there: others are not sent.
+fn is_own_sync(call: &Call, syncs: &HashMap<&ResourceId, &Change>, states: &[TargetState<'_>]) -> bool {
+    let Some(state) = states.iter().find(|state| state.target == call.target) else { return false };
+    let Some(kind) = call.serves.first().and_then(|id| state.kind(id)) else { return false };
+    let served: Vec<&Change> = call.serves.iter().filter_map(|id| syncs.get(id).copied()).collect();
+    let planned = state.planned_of(kind, state.objects(), served.iter().copied());
+    let live: Vec<_> = planned.iter().copied().filter(|planned| planned.live.is_some()).collect();
+    let request = kind.narrowed(&call.request, &live);
+    planned.len() == call.serves.len()
+        && kind.calls(&live, &state.facts).iter().all(|own| Some(&own.request) == request.as_ref())
 }
 
 fn is_alike(call: &Call, other: &Call) -> bool {

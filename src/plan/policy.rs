@@ -32,7 +32,7 @@ impl<'a> TargetState<'a> {
 
     /// Returns an object as its document declares it, whatever its policy.
     pub fn declared(&self) -> impl Iterator<Item = &Desired> + use<'_, 'a> {
-        self.desired.iter().copied().chain(&self.surplus)
+        self.desired.iter().copied().chain(&self.surplus).chain(&self.parts)
     }
 }
 
@@ -55,7 +55,7 @@ fn of_policy(desired: &Desired, policy: Policy) -> Desired {
 
 /// Returns true if the object as a whole is made or removed where it has to be.
 pub(super) fn policy_allows(policies: &Policies, action: Action) -> bool {
-    action == Action::Update || policies.object == Policy::Enforce
+    matches!(action, Action::Update | Action::Sync) || policies.object == Policy::Enforce
 }
 
 /// Returns what differs and is only reported; nothing where nothing is, or where the object could not be read. No
@@ -85,6 +85,7 @@ pub(super) fn reported(
         fields,
         notes: Vec::new(),
         field_notes: BTreeMap::new(),
+        wave: None,
         impact: BTreeMap::new(),
         after: Vec::new(),
         precondition: Arc::default(),

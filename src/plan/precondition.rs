@@ -205,7 +205,7 @@ pub fn is_true(
         (Action::Create, ObservedState::Found(live)) => {
             kind.compare(desired, Some(live), &state.facts).is_ok_and(|fields| fields.is_empty())
         }
-        (Action::Update, ObservedState::Found(live)) => {
+        (Action::Update | Action::Sync, ObservedState::Found(live)) => {
             live.handle == change.handle
                 && desired.ensure != Ensure::Absent
                 && kind.compare(desired, Some(live), &state.facts).is_ok_and(|fields| !fields.iter().any(is_enforced))

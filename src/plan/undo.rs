@@ -16,6 +16,8 @@ use crate::{
 
 /// Code of warnings about what is left as it is.
 const LEFT: &str = "P170";
+/// Why a sync is not put back.
+const NOT_UNDONE: &str = "a sync is not undone; where what it followed is put back, the next plan syncs it again";
 /// Code of warnings about objects that are made again.
 const MADE_AGAIN: &str = "P171";
 
@@ -104,6 +106,7 @@ pub fn questions(objects: &[Desired], made: &[MadeChange<'_>], kinds: Kinds<'_>)
             },
             // Its declared fields are read, to see if they are still those of the run.
             Action::Create | Action::Update => documents.push(still_there(desired), made),
+            Action::Sync => documents.leave(desired, None, NOT_UNDONE),
         }
     }
     documents.add_others(objects);
@@ -140,8 +143,8 @@ pub fn reversals(
             (Action::Update, ObservedState::Found(live)) => update(kind, desired, live, made, state, &mut documents),
             (Action::Create, ObservedState::Found(live)) => removal(kind, desired, live, made, state, &mut documents),
             (Action::Update, _) => documents.leave(desired, None, "it is gone"),
-            // It is gone, as before the run.
-            (Action::Create, ObservedState::Absent { .. }) => {}
+            // It is gone, as before the run; that a sync is left was told with the questions.
+            (Action::Create, ObservedState::Absent { .. }) | (Action::Sync, _) => {}
             (Action::Create, _) => documents.leave(desired, None, "it cannot be told from others any more"),
             (Action::Delete, ObservedState::Found(live)) => {
                 documents.leave(desired, None, &format!("it is there again: {}", live.label));

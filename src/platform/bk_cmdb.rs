@@ -41,6 +41,12 @@ const RULES: &str = "3.10";
 const WIDE: &str = "3.14";
 /// The attributes that service templates fix of their modules, of 3.10.18, which neither the ESB nor the gateway shows.
 const FIXED: &str = "attributes of service templates";
+/// The comparison of modules with their service templates, and the tasks that sync them. The ESB and the gateway may hide
+/// either.
+const COMPARISON: &str = "comparison of modules with service templates";
+const TASKS: &str = "sync of service templates";
+/// The operations about such tasks.
+const SYNC: &[&str] = &["list_service_template_sync_status", "sync_service_template_to_service_instance"];
 
 impl Platform for BkCmdb {
     fn name(&self) -> &'static str {
@@ -84,6 +90,10 @@ impl Platform for BkCmdb {
         let is_known = |since: Version| version.is_some_and(|version| version >= since);
         if request.operation == "list_service_template_attribute" {
             &[FIXED]
+        } else if request.operation == "list_service_template_difference" {
+            &[COMPARISON]
+        } else if SYNC.contains(&request.operation) {
+            &[TASKS]
         } else if lookup::is_wide(request) {
             if is_known(Version::V3_14) { &[] } else { &[RULES, WIDE] }
         } else if api::since(request.operation) == Some(Version::V3_10) && !is_known(Version::V3_10) {

@@ -74,7 +74,10 @@ pub(super) fn truth(rehearsal: &Rehearsal, world: &World, outcomes: &[(ResourceI
 
 /// Returns true for outcomes that say that nothing was changed. Some of several calls of an object may have been made.
 fn is_not_sent(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Refused(_) | Outcome::Skipped(_) | Outcome::Unsent(_) | Outcome::Interrupted)
+    matches!(
+        outcome,
+        Outcome::Refused(_) | Outcome::Skipped(_) | Outcome::Unsent(_) | Outcome::Interrupted | Outcome::Manual(_)
+    )
 }
 
 /// Checks that a run wrote nothing but what was planned: each cell has its value of before, that of the uninterrupted

@@ -172,7 +172,9 @@ fn outcome_record(
 ) -> OutcomeRecord {
     let (detail, fields): (Option<String>, &[FieldChange]) = match outcome {
         Outcome::Refused(refusal) => (Some(refusal.to_string()), &[]),
-        Outcome::NotApplied(why) | Outcome::Unknown(why) | Outcome::Unsent(why) => (Some(why.clone()), &[]),
+        Outcome::NotApplied(why) | Outcome::Unknown(why) | Outcome::Unsent(why) | Outcome::Manual(why) => {
+            (Some(why.clone()), &[])
+        }
         Outcome::Skipped(needed) => (Some(needed.to_string()), &[]),
         Outcome::Normalised(fields) | Outcome::Dropped(fields) | Outcome::Overtaken(fields) => (None, fields),
         Outcome::Applied | Outcome::AlreadyTrue | Outcome::Stale | Outcome::Interrupted => (None, &[]),

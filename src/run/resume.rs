@@ -30,7 +30,7 @@ use crate::{
         Plan, TargetState,
         file::Saved,
         integrity,
-        precondition::{SavedChangeState, saved_change_states},
+        precondition::{SavedChangeState, is_true, saved_change_states},
     },
 };
 
@@ -205,6 +205,9 @@ fn decide(plan: &Plan, states: &[TargetState<'_>], progress: &Progress, abandon:
                 decided.outcomes.push((id.clone(), Outcome::Applied));
             }
             ChangeProgress::Open => {
+                // What put it out of sync came before it: what is in sync now was synced.
+                let is_synced = change.action == Action::Sync && is_in_sync(change, states);
+                let state = if is_synced { &SavedChangeState::AlreadyTrue } else { state };
                 let (verdict, detail, outcome) = settle(state);
                 if verdict == SettledVerdict::Made
                     && let Some(handle) = created(change, states)
@@ -247,6 +250,16 @@ fn settle(state: &SavedChangeState) -> (SettledVerdict, Option<String>, Option<O
     }
 }
 
+/// Returns true if a part of a roll-out is in sync.
+fn is_in_sync(change: &Change, states: &[TargetState<'_>]) -> bool {
+    let state = states.iter().find(|state| state.target == change.target);
+    let known = state.and_then(|state| {
+        let desired = state.objects().find(|desired| desired.id == change.id)?;
+        Some(is_true(state.kind(&change.id)?, desired, change, state.facts.observed(&change.id)?, state))
+    });
+    known.unwrap_or(false)
+}
+
 /// Returns the ids of an object that a change created.
 fn created(change: &Change, states: &[TargetState<'_>]) -> Option<serde_json::Value> {
     let state = states.iter().find(|state| state.target == change.target)?;
@@ -271,6 +284,7 @@ fn outcome_of(record: &OutcomeRecord, plan: &Plan) -> Outcome {
             let needed = plan.changes.iter().map(|change| &change.id).find(|id| id.to_string() == detail());
             needed.cloned().map_or_else(|| Outcome::NotApplied(detail()), Outcome::Skipped)
         }
+        "manual" => Outcome::Manual(detail()),
         "refused" => Outcome::Refused(Refusal::new(None, detail())),
         _ => Outcome::Unknown(detail()),
     }

@@ -45,7 +45,7 @@ impl UnfinishedRun {
                 self.id
             );
         };
-        let total = run.counts.create + run.counts.update + run.counts.delete;
+        let total = run.counts.create + run.counts.update + run.counts.delete + run.counts.sync;
         let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "unknown".to_owned());
         let (user, host) = (name(&run.origin.user), name(&run.origin.host));
         let start = self.journal.entries.first().map(|entry| format!("{:.0}", entry.time)).unwrap_or_default();

@@ -276,6 +276,7 @@ fn acknowledgement(world: &World) -> (Plan, String) {
                 platform: &BkCmdb,
                 desired,
                 surplus,
+                parts: Vec::new(),
                 enforced: BTreeMap::new(),
                 scopes: Vec::new(),
                 remarks: Vec::new(),

@@ -114,7 +114,7 @@ fn json_is_one_document_with_the_keys_that_are_promised() {
         let plan = output.json();
         assert_eq!((&plan["apiVersion"], &plan["kind"]), (&json!("reconcile/v1"), &json!("Plan")));
         assert_has(&plan, &["format_version", "summary", "changes", "reported", "calls", "cost", "diagnostics"]);
-        assert_eq!(keys(&plan["summary"]), ["blocked", "create", "delete", "reported", "unchanged", "update"]);
+        assert_eq!(keys(&plan["summary"]), ["blocked", "create", "delete", "reported", "sync", "unchanged", "update"]);
         assert_has(&plan["changes"][0], &["address", "target", "id", "action", "reason", "fields"]);
         assert_has(&plan["changes"][0]["fields"][0], &["path", "before", "after", "owner", "at"]);
         assert_eq!(plan["changes"][0]["fields"][0]["at"], json!({"file": "app.yaml", "line": 4, "column": 38}));
@@ -124,7 +124,8 @@ fn json_is_one_document_with_the_keys_that_are_promised() {
         plan
     };
     let plan = check(&["plan", "-o", "json"], 1);
-    let summary = json!({"create": 0, "update": 1, "delete": 0, "unchanged": 0, "blocked": 1, "reported": 0});
+    let summary =
+        json!({"create": 0, "update": 1, "delete": 0, "sync": 0, "unchanged": 0, "blocked": 1, "reported": 0});
     assert_eq!(plan["summary"], summary);
     assert_eq!(plan["calls"][0]["operation"], "UpdateRomaApp");
     let applied = check(&["apply", "-y", "-o", "json"], 5);

@@ -51,6 +51,7 @@ mod removals;
 mod renames;
 mod reports;
 mod resume;
+mod rollout;
 mod roma;
 mod safety;
 mod saved;

@@ -436,3 +436,22 @@ fn a_plan_of_each_kind_at_once_takes_what_the_formulae_say() {
     });
     assert_eq!(plan(false), with(by_id));
 }
+
+#[test]
+fn a_roll_out_takes_one_comparison_for_100_modules_and_one_state_a_template() {
+    let mut state = state();
+    let modules = (0..250).map(|at| {
+        json!({"bk_module_id": 1000 + at, "bk_module_name": format!("m{at}"), "bk_set_id": 11, "bk_biz_id": 3,
+            "service_template_id": 51})
+    });
+    state["bk-cmdb"]["modules"] = modules.collect();
+    let spec = |more: &str| format!("{{business: demo, template: nginx, fields: {{name: nginx}}{more}}}");
+    let expected = json!({"search_business": 1, "list_service_template": 1});
+    assert_eq!(reads(&state, "ServiceTemplate", [spec("")]), expected);
+    // The modules, the names of their sets, ⌈250/100⌉ comparisons and the states of all tasks. The modules have the name of
+    // the template after a sync alone, so all differ: one more for the hosts and one for the service instances below.
+    let expected = json!({"search_business": 1, "list_service_template": 1, "find_module_with_relation": 1,
+        "search_set": 1, "list_service_template_difference": 3, "list_service_template_sync_status": 1,
+        "find_host_topo_relation": 1, "list_service_instance": 1});
+    assert_eq!(reads(&state, "ServiceTemplate", [spec(", rollout: {modules: all}")]), expected);
+}

@@ -185,7 +185,7 @@ fn large_models_are_sealed_to_their_last_page() {
         let live = site.run(&["plan", "-o", "json"]);
         assert_eq!(
             live.json()["summary"],
-            json!({"create": 0, "update": 700, "delete": 0, "unchanged": 0, "blocked": 2, "reported": 0})
+            json!({"create": 0, "update": 700, "delete": 0, "sync": 0, "unchanged": 0, "blocked": 2, "reported": 0})
         );
         seal(&site);
         unplug(&site);
@@ -339,6 +339,9 @@ fn what_nobody_asked_for_may_be_missing() {
 }
 
 /// Each read that a kind makes can be answered from a snapshot.
+/// Reads that no snapshot answers.
+const MOMENTARY: &[&str] = &["list_service_template_difference", "list_service_template_sync_status"];
+
 #[test]
 fn every_read_of_a_kind_has_a_scope() {
     let pattern = regex::Regex::new(r#"operation: "(\w+)""#).expect("the expression is right");
@@ -361,12 +364,14 @@ fn every_read_of_a_kind_has_a_scope() {
             }
             let text = std::fs::read_to_string(&path).expect("it can be read");
             for (_, [name]) in pattern.captures_iter(&text).map(|found| found.extract()) {
-                if !platform.is_read(name) {
+                // A snapshot holds rows, and not what the server makes of them at a moment: the parts of roll-outs are
+                // unknown to it.
+                if !platform.is_read(name) || MOMENTARY.contains(&name) {
                     continue;
                 }
                 seen += 1;
                 let operation: &'static str = String::from(name).leak();
-                let request = Request { operation, arguments: json!({}), repeatable: true };
+                let request = Request { operation, arguments: json!({"bk_biz_id": 3}), repeatable: true };
                 let snapshot_scopes = platform.snapshot_scopes().expect("both platforms have snapshots");
                 assert!(!snapshot_scopes.scopes(&request).is_empty(), "{}: no scope answers {name}", path.display());
             }

@@ -139,6 +139,7 @@ impl Events {
                     "create": plan.count(Action::Create),
                     "update": plan.count(Action::Update),
                     "delete": plan.count(Action::Delete),
+                    "sync": plan.count(Action::Sync),
                     "unchanged": plan.unchanged,
                     "blocked": plan.blocked.len(),
                     "reported": plan.reported.len(),

@@ -116,7 +116,11 @@ fn title(report: &Report<'_>) -> String {
         return format!("{}: no changes", report.command);
     }
     let [create, update, delete] = [Action::Create, Action::Update, Action::Delete].map(|action| plan.count(action));
-    format!("{}: {create} to add, {update} to update, {delete} to delete", report.command)
+    let sync = match plan.count(Action::Sync) {
+        0 => String::new(),
+        count => format!(", {count} to sync"),
+    };
+    format!("{}: {create} to add, {update} to update, {delete} to delete{sync}", report.command)
 }
 
 fn sum(plan: &Plan, report: &Report<'_>) -> String {

@@ -133,6 +133,9 @@ impl<'a> Writer<'a> {
             let text = self.styled(&format!("    impact: {impact}"), QUIET);
             self.plain(&text);
         }
+        if let Some(wave) = wave(change) {
+            self.plain(&format!("    {wave}"));
+        }
         let mut last = Cow::Borrowed("");
         // An overlay may decide one half of a value; both halves belong together all the same.
         let first = |name| change.fields.iter().position(|field| field.path.root() == name);
@@ -242,9 +245,10 @@ impl<'a> Writer<'a> {
             format!(", {}, {:.2} s", count(counters.total(false), "read"), took.as_secs_f64())
         };
         let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
+        let syncs = some(plan.count(Action::Sync), "to sync");
         let others = some(plan.blocked.len(), "blocked") + &some(plan.reported.len(), "reported");
         let text = format!(
-            "{} {} to add, {} to update, {} to delete, {} unchanged{others}.   {}{}",
+            "{} {} to add, {} to update, {} to delete{syncs}, {} unchanged{others}.   {}{}",
             self.styled("Plan:", STRONG),
             plan.count(Action::Create),
             plan.count(Action::Update),
@@ -297,6 +301,9 @@ impl<'a> Writer<'a> {
                 // The same is true of all others of the target.
                 *others.entry(outcome.name()).or_default() += 1;
                 unsent.entry(why).or_default().push(id);
+            } else if let Outcome::Manual(_) = outcome {
+                // Each is one of the follow-ups, which are told at the end.
+                *others.entry(outcome.name()).or_default() += 1;
             } else if let Some(what) = trouble(outcome) {
                 *others.entry(outcome.name()).or_default() += 1;
                 let sign = self.styled("✗", REMOVED);
@@ -396,13 +403,14 @@ pub(in crate::cli) fn trouble(outcome: &Outcome) -> Option<String> {
         Outcome::Skipped(because) => Some(format!("not sent, because {because} did not come about")),
         Outcome::Unsent(why) => Some(format!("not sent: {why}")),
         Outcome::Interrupted => Some("not sent: the run was interrupted".to_owned()),
+        Outcome::Manual(why) => Some(format!("left to people: {why}")),
     }
 }
 
 fn style(action: Action) -> Style {
     match action {
         Action::Create => ADDED,
-        Action::Update => UPDATED,
+        Action::Update | Action::Sync => UPDATED,
         Action::Delete => REMOVED,
     }
 }
@@ -411,8 +419,17 @@ fn arrow(field: &FieldChange, action: Action) -> String {
     let sides = Sides::of(field);
     match action {
         Action::Create => sides.named_to(),
-        Action::Update | Action::Delete => sides.arrow(),
+        Action::Update | Action::Delete | Action::Sync => sides.arrow(),
     }
+}
+
+/// Says in which wave a part of a roll-out is synced, and after what; `None` for other changes.
+pub(in crate::cli) fn wave(change: &Change) -> Option<String> {
+    let wave = change.wave?;
+    // The other waves are no news.
+    let causes: Vec<_> = change.after.iter().filter(|id| id.document() != change.id.document()).collect();
+    let after = if causes.is_empty() { String::new() } else { format!(", after {}", some(&causes)) };
+    Some(format!("wave {} of {}{after}", wave.number, wave.of))
 }
 
 /// Returns the impact of a change, in words; `None` if there is none.

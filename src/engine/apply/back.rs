@@ -12,15 +12,16 @@ use crate::{
     engine::{observe::reread, verify::look_up},
     model::{Action, Desired, ObservedState, ResourceId},
     plan::implicit_dependencies,
+    provider::SyncProgress,
 };
 
 /// Waits before what was accepted, but does not show, is read once more.
 const LAGS: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2)];
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Reads objects back; a replica may not know yet of what came or went just now, and is given time.
-    pub(super) async fn read_back_patiently(&self, attempts: &[Attempt<'_>]) -> HashMap<ResourceId, ObservedState> {
-        let all: Vec<ReadBack<'_>> = attempts.iter().map(|attempt| attempt.object.clone()).collect();
+    pub(super) async fn read_back_patiently(&self, attempts: &[Attempt<'a>]) -> HashMap<ResourceId, ObservedState> {
+        let all: Vec<ReadBack<'a>> = attempts.iter().map(|attempt| attempt.object.clone()).collect();
         let mut observed_states = self.read_back(&all).await;
         for pause in LAGS {
             let late: Vec<ReadBack<'_>> = attempts
@@ -34,6 +35,8 @@ impl Run<'_> {
             tokio::time::sleep(*pause).await;
             observed_states.extend(self.read_back(&late).await);
         }
+        let parts: Vec<ReadBack<'a>> = all.into_iter().filter(|part| self.is_sync(part.id)).collect();
+        self.wait_for_tasks(&parts, &mut observed_states).await;
         observed_states
     }
 
@@ -69,8 +72,13 @@ impl Run<'_> {
         observed_states
     }
 
-    /// Returns true if an object that was created does not show yet, or one that was removed still does.
+    /// Returns true if an object that was created does not show yet, one that was removed still does, or the task of a
+    /// sync does not show.
     fn is_late(&self, id: &ResourceId, observed_states: &HashMap<ResourceId, ObservedState>) -> bool {
+        if let (true, Some(ObservedState::Found(live))) = (self.is_sync(id), observed_states.get(id)) {
+            let is_working = matches!(self.progress(id, observed_states.get(id)), SyncProgress::Working(_));
+            return !is_working && !self.is_in_sync(id, live);
+        }
         matches!(
             (self.changes.get(id).map(|change| change.action), observed_states.get(id)),
             (Some(Action::Create), Some(ObservedState::Absent { .. }))

@@ -3,6 +3,7 @@
 use crate::{
     engine::planted::{self, Mistake},
     model::{Live, ObservedState, Outcome, Refusal},
+    provider::SyncProgress,
 };
 
 /// The result of a call, or that it has none yet.
@@ -32,6 +33,32 @@ pub(super) fn decide_deletion(
             Outcome::Unknown(format!("its removal was accepted, but it could not be read back: {why}"))
         }
         (_, None) => Outcome::Unknown("it was not read back".to_owned()),
+    };
+    Decision::Finish(outcome)
+}
+
+/// Decides on a sync, whose task was waited for. `unfinished` says why one that is not over is not waited for any more.
+pub(super) fn decide_sync(
+    observed: Option<&ObservedState>,
+    is_in_sync: bool,
+    progress: &SyncProgress,
+    lost: Option<&Refusal>,
+    may_send_again: bool,
+    unfinished: impl Fn(&str) -> String,
+) -> Decision {
+    let outcome = match (observed, progress, lost) {
+        (Some(ObservedState::Found(_)), ..) if is_in_sync => Outcome::Applied,
+        (Some(ObservedState::Found(_)), SyncProgress::Working(status), _) => Outcome::Unknown(unfinished(status)),
+        (Some(ObservedState::Found(_)), _, Some(_)) if may_send_again => return Decision::SendAgain,
+        (_, _, Some(refusal)) => Outcome::Unknown(refusal.to_string()),
+        (Some(ObservedState::Found(_)), SyncProgress::Failed(why), None) => Outcome::NotApplied(why.clone()),
+        (Some(ObservedState::Found(_)), SyncProgress::Idle, None) => {
+            Outcome::NotApplied("its task is over, and it still differs".to_owned())
+        }
+        (Some(ObservedState::Unknown(why)), _, None) => {
+            Outcome::Unknown(format!("it was accepted, but could not be read back: {why}"))
+        }
+        (_, _, None) => Outcome::NotApplied("it was accepted, but it does not follow any more".to_owned()),
     };
     Decision::Finish(outcome)
 }
@@ -123,6 +150,41 @@ mod tests {
         }
         check(Some(&found()), true, true, "send again");
         check(Some(&found()), true, false, "unknown: no answer");
+    }
+
+    #[test]
+    fn syncs() {
+        let lost = Refusal::new(None, "no answer");
+        let check =
+            |observed: &ObservedState, in_sync: bool, progress: &SyncProgress, is_lost: bool, expected: &str| {
+                let lost = Some(&lost).filter(|_| is_lost);
+                let unfinished = |status: &str| format!("still {status}");
+                for again in [false, true] {
+                    let decision = decide_sync(Some(observed), in_sync, progress, lost, again, unfinished);
+                    let expected =
+                        if again { expected.replace("unknown: no answer", "send again") } else { expected.to_owned() };
+                    assert_eq!(
+                        words(decision),
+                        expected,
+                        "{observed:?}, {in_sync}, {progress:?}, lost: {is_lost}, {again}"
+                    );
+                }
+            };
+        let (idle, working) = (SyncProgress::Idle, SyncProgress::Working("new".to_owned()));
+        let failed = SyncProgress::Failed("it failed".to_owned());
+        for is_lost in [false, true] {
+            for progress in [&idle, &failed, &working] {
+                check(&found(), true, progress, is_lost, "applied");
+            }
+            check(&found(), false, &working, is_lost, "unknown: still new");
+        }
+        check(&found(), false, &idle, false, "not_applied: its task is over, and it still differs");
+        check(&found(), false, &failed, false, "not_applied: it failed");
+        check(&found(), false, &idle, true, "unknown: no answer");
+        check(&found(), false, &failed, true, "unknown: no answer");
+        check(&absent(), false, &idle, false, "not_applied: it was accepted, but it does not follow any more");
+        let unread = ObservedState::Unknown("down".to_owned());
+        check(&unread, false, &idle, false, "unknown: it was accepted, but could not be read back: down");
     }
 
     #[test]

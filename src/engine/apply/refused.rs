@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
     fn gives(&self, other: &Change, field: &crate::model::FieldChange) -> bool {
         let Some(wanted) = field.to.as_ref().filter(|value| !value.is_null()) else { return false };
         match other.action {
-            Action::Create => false,
+            Action::Create | Action::Sync => false,
             Action::Update => other
                 .fields
                 .iter()

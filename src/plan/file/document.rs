@@ -45,9 +45,17 @@ pub(super) struct Change {
     pub(super) before: Vec<Before>,
     pub(super) notes: Vec<String>,
     pub(super) impact: BTreeMap<String, Option<u64>>,
+    #[serde(default)]
+    pub(super) wave: Option<Wave>,
     pub(super) after: Vec<String>,
     pub(super) precondition: String,
     pub(super) at: Location,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wave {
+    pub(super) number: usize,
+    pub(super) of: usize,
 }
 
 #[derive(Deserialize)]

@@ -82,6 +82,7 @@ pub fn document(plan: &Plan, context: &Context<'_>, sources: &Sources) -> Value 
             "create": plan.count(Action::Create),
             "update": plan.count(Action::Update),
             "delete": plan.count(Action::Delete),
+            "sync": plan.count(Action::Sync),
             "unchanged": plan.unchanged,
             "blocked": plan.blocked.len(),
             "reported": plan.reported.len(),
@@ -172,7 +173,7 @@ pub fn pretty(document: &Value) -> String {
 
 /// Returns a change as documents hold it.
 pub fn change_document(change: &Change, sources: &Sources) -> Value {
-    json!({
+    let mut document = json!({
         "address": change.id.to_string(),
         "target": *change.target,
         "id": change.handle,
@@ -183,6 +184,7 @@ pub fn change_document(change: &Change, sources: &Sources) -> Value {
             Action::Update => "declared fields differ",
             Action::Delete if change.implicit => "no document declares it",
             Action::Delete => "it is not to be there",
+            Action::Sync => "it does not follow its template",
         },
         "fields": change.fields.iter().map(|field_change| field(field_change, change, sources)).collect::<Vec<_>>(),
         "before": change.before.iter().map(known).collect::<Vec<_>>(),
@@ -192,7 +194,11 @@ pub fn change_document(change: &Change, sources: &Sources) -> Value {
         "after": change.after.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "precondition": *change.precondition,
         "at": location(&change.origin, sources),
-    })
+    });
+    if let Some(wave) = change.wave {
+        document["wave"] = json!({"number": wave.number, "of": wave.of});
+    }
+    document
 }
 
 fn known(field: &KnownField) -> Value {

@@ -50,6 +50,7 @@ pub(super) const CODES: &[CodeMeaning] = &[
     CodeMeaning::new("1199014", Meaning::Stop, "another object holds the unique value"),
     CodeMeaning::new("1199006", Meaning::Stop, "a parameter is wrong, or too much was asked for at once"),
     CodeMeaning::new("1199083", Meaning::Stop, "a template fixes the field"),
+    CodeMeaning::new("1117008", Meaning::Stop, "a task for the same module is not over"),
     CodeMeaning::new("1100004", Meaning::Stop, "the user is unknown"),
     CodeMeaning::new("9900403", Meaning::Stop, "a permission is missing"),
     // The ESB's (1306…).
@@ -91,6 +92,8 @@ pub(super) const REWRITE_FAILED: &str = "rewrite request failed";
 pub(super) const REASON: &str = "%!(EXTRA string=";
 /// Code for a field that a template owns.
 pub(super) const FIXED: i64 = 1_199_083;
+/// Code of a sync of a module whose task is not over (contract "topology", section 5).
+pub(super) const TASK_RUNS: i64 = 1_117_008;
 /// Code for a missing permission.
 pub(super) const FORBIDDEN: i64 = 9_900_403;
 /// Code of the gateway for a path that it does not know, such as one of another stage.

@@ -44,6 +44,21 @@ const TABLES: &[(&str, &str, &str)] = &[
         "apiVersion: bk-cmdb/v1\nkind: ProcessTemplate\nmetadata: {name: a}\nspec: {properties: {bind_info: [{X: 1}]}}\n",
     ),
     ("kinds/host.md", "spec", "apiVersion: bk-cmdb/v1\nkind: Host\nmetadata: {name: a}\nspec: {X: 1}\n"),
+    (
+        "kinds/service-template.md",
+        "spec",
+        "apiVersion: bk-cmdb/v1\nkind: ServiceTemplate\nmetadata: {name: a}\nspec: {X: 1}\n",
+    ),
+    (
+        "kinds/service-template.md",
+        "fields",
+        "apiVersion: bk-cmdb/v1\nkind: ServiceTemplate\nmetadata: {name: a}\nspec: {fields: {X: 1}}\n",
+    ),
+    (
+        "kinds/service-template.md",
+        "rollout",
+        "apiVersion: bk-cmdb/v1\nkind: ServiceTemplate\nmetadata: {name: a}\nspec: {rollout: {X: 1}}\n",
+    ),
     ("kinds/app.md", "spec", "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: a}\nspec: {X: 1}\n"),
     ("kinds/app.md", "fields", "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: a}\nspec: {fields: {X: 1}}\n"),
     (

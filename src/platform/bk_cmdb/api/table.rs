@@ -183,6 +183,11 @@ static OPERATIONS: &[Operation] = &[
     read("get_service_template", "/find/proc/service_template/{service_template_id}").get(),
     // It came with 3.10.18.
     read("list_service_template_attribute", "/findmany/proc/service_template/attribute").only_direct().since_3_10(),
+    // They came with 3.9.26 and 3.10.1; the tasks with 3.9.36 and 3.10.10. The ESB and the gateway may hide them.
+    read("list_service_template_difference", "/findmany/proc/service_template/sync_status/biz/{bk_biz_id}"),
+    read("list_service_template_sync_status", "/findmany/proc/service_template_sync_status/bk_biz_id/{bk_biz_id}")
+        .since_3_10(),
+    write("sync_service_template_to_service_instance", Put, "/update/proc/service_instance/sync").since_3_10(),
     read("list_service_category", "/findmany/proc/service_category"),
     read("list_service_instance", "/findmany/proc/service_instance"),
     read("list_service_instance_detail", "/findmany/proc/service_instance/details"),

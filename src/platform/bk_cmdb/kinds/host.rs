@@ -34,7 +34,10 @@ use crate::{
         codes,
         lookup::{self, Businesses},
     },
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Reversal, Step, reversal},
+    provider::{
+        Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ProposedChange, Reversal, Step, SyncNeed,
+        reversal,
+    },
     source::Located,
     yaml::Node,
 };
@@ -147,6 +150,13 @@ impl Kind for Host {
 
     fn follows(&self, some: &[(&Desired, &Live)], all: &[&Desired], facts: &Facts) -> Vec<(ResourceId, ResourceId)> {
         processes_first(some, all, facts)
+    }
+
+    /// A host that comes to a module gets its service instance at once: a sync of before would leave it out.
+    fn sync_need(&self, proposed: &ProposedChange<'_>, part: &Live) -> SyncNeed {
+        let is_there = |live: &Live| live.handle["business"] == part.handle["business"];
+        let moves = placement::is_placement(proposed.desired) && proposed.live.is_some_and(is_there);
+        if moves { SyncNeed::Order } else { SyncNeed::None }
     }
 
     fn precondition_fields<'d>(&self, desired: &'d Desired) -> Option<Vec<&'d str>> {

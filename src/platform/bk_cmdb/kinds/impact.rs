@@ -37,26 +37,37 @@ pub(super) fn modules<'f>(
     facts: &'f Facts,
 ) -> Result<ByTemplate<'f>, LookupError> {
     let mut modules = ByTemplate::new();
+    for row in module_rows(business, templates, observation, facts)? {
+        let name = row["bk_module_name"].as_str().unwrap_or_default();
+        let template = row["service_template_id"].as_i64().unwrap_or_default();
+        modules.entry(template).or_default().extend(row["bk_module_id"].as_i64().map(|id| (id, name)));
+    }
+    Ok(modules)
+}
+
+/// Reads the rows of the modules of service templates of a business.
+pub(super) fn module_rows<'f>(
+    business: i64,
+    templates: &BTreeSet<i64>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Json>, LookupError> {
     let mut seen: Vec<&Json> = Vec::new();
     // No templates at all would mean every module of the business.
     while !templates.is_empty() {
         let arguments = json!({"bk_biz_id": business, "bk_service_template_ids": templates,
-            "fields": ["bk_module_id", "bk_module_name", "service_template_id"],
+            "fields": ["bk_module_id", "bk_module_name", "bk_set_id", "service_template_id"],
             "page": {"start": seen.len(), "limit": OF_TEMPLATES, "sort": "bk_module_id"}});
         let request = Request { operation: "find_module_with_relation", arguments, repeatable: true };
         let rows = read_rows(request, "info", observation, facts)?;
         check_page(&seen, &rows)?;
-        for row in &rows {
-            let name = row["bk_module_name"].as_str().unwrap_or_default();
-            let template = row["service_template_id"].as_i64().unwrap_or_default();
-            modules.entry(template).or_default().extend(row["bk_module_id"].as_i64().map(|id| (id, name)));
-        }
-        if rows.len() < OF_TEMPLATES {
+        let is_last = rows.len() < OF_TEMPLATES;
+        seen.extend(rows);
+        if is_last {
             break;
         }
-        seen.extend(rows);
     }
-    Ok(modules)
+    Ok(seen)
 }
 
 /// Counts the hosts of modules of a business, by module.

@@ -36,7 +36,8 @@ use crate::{
         lookup::{self, Businesses, LookupError},
     },
     provider::{
-        Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Reversal, ScopeKey, Step, UniqueKeys, reversal,
+        Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ProposedChange, Reversal, ScopeKey, Step,
+        SyncNeed, UniqueKeys, reversal,
     },
     source::Located,
     yaml::{Node, Section},
@@ -247,6 +248,12 @@ impl Kind for Module {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
+    }
+
+    fn sync_need(&self, proposed: &ProposedChange<'_>, part: &Live) -> SyncNeed {
+        let is_part = |live: &Live| live.handle["module"] == part.handle["module"];
+        let goes = proposed.action == Action::Delete && proposed.live.is_some_and(is_part);
+        if goes { SyncNeed::Gone } else { SyncNeed::None }
     }
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {

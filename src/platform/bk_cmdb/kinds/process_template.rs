@@ -41,7 +41,8 @@ use crate::{
     },
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{
-        Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, Reversal, ScopeKey, Step, UniqueKeys,
+        Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ProposedChange, Reversal, ScopeKey, Step,
+        SyncNeed, UniqueKeys,
     },
     source::Located,
     yaml::{self, Node, Section},
@@ -293,6 +294,17 @@ impl Kind for ProcessTemplate {
     fn notes(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
         sync::notes(planned, facts)
     }
+
+    fn sync_need(&self, proposed: &ProposedChange<'_>, part: &Live) -> SyncNeed {
+        let handle = proposed.live.map_or(proposed.context.handle(), |live| &live.handle);
+        let is_same = |key: &str| handle[key].as_i64().is_some_and(|id| part.handle[key].as_i64() == Some(id));
+        match is_same("business") && is_same("serviceTemplate") {
+            false => SyncNeed::None,
+            true if lock::needs_sync(proposed) => SyncNeed::Sync,
+            true => SyncNeed::Order,
+        }
+    }
+
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }

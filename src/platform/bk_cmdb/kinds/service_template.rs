@@ -4,10 +4,15 @@ mod below;
 mod category;
 mod observe;
 mod prune;
+mod rollout;
+mod sync;
+
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use self::category::Categories;
+pub(super) use self::sync::rolled_out;
+use self::{category::Categories, rollout::ROLLOUT};
 use super::{
     decode_common::{self, by_business, fail_all},
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
@@ -16,11 +21,14 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, Json, Live,
+        Action, Call, CreateContext, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, Json, Layout, Live,
         ObservedState, Refusal, Request,
     },
     platform::bk_cmdb::{codes, lookup::Businesses},
-    provider::{Envelope, Facts, Impact, Kind, Observation, Planned, Reversal, ScopeKey, Step, UniqueKeys, reversal},
+    provider::{
+        Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ProposedChange, Reversal, Rollout, ScopeKey, Step,
+        SyncNeed, UniqueKeys, reversal,
+    },
     source::Located,
     yaml::{self, Content, Node, Section},
 };
@@ -31,6 +39,9 @@ const CATEGORY: &str = "category";
 const CATEGORY_ID: &str = "service_category_id";
 /// The path under which a live template keeps the id of the category that its document asks for.
 const WANTED: &str = "wanted";
+
+/// The ids of a module that follows a template. Process templates name the first two alike.
+static HANDLE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["business", "module", "serviceTemplate"]));
 
 /// The kind.
 pub(crate) struct ServiceTemplate;
@@ -73,6 +84,13 @@ impl Kind for ServiceTemplate {
             let message = "a new service template needs `fields.category`";
             let hint = "name a leaf of the categories, such as `category: [Web, Nginx]`";
             diagnostics.push(Diagnostic::error("M311", message, &envelope.origin).hint(hint));
+        }
+        if let Some(node) = section.get(ROLLOUT) {
+            desired.locator.extend(rollout::decode(node, diagnostics).map(|rollout| (ROLLOUT.into(), rollout)));
+            if ensure == Ensure::Absent {
+                let message = "a service template that is to be absent is not rolled out";
+                diagnostics.push(Diagnostic::error("M313", message, &node.origin));
+            }
         }
         section.finish(diagnostics);
         if diagnostics[before..].iter().any(Diagnostic::is_error) { Vec::new() } else { vec![desired] }
@@ -126,7 +144,14 @@ impl Kind for ServiceTemplate {
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
+        let (parts, objects): (Vec<_>, Vec<_>) =
+            objects.iter().copied().partition(|(desired, _)| self.is_part(desired));
+        sync::again(&parts, &mut observation, facts);
+        let objects = objects.as_slice();
         let documents: Vec<&Desired> = objects.iter().map(|(desired, _)| *desired).collect();
+        if documents.is_empty() {
+            return observation.step();
+        }
         let businesses = match Businesses::of(&documents, &mut observation, facts) {
             Ok(businesses) => businesses,
             Err(error) => {
@@ -146,6 +171,9 @@ impl Kind for ServiceTemplate {
         live: Option<&Live>,
         facts: &Facts,
     ) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
+        if let Some(live) = live.filter(|_| self.is_part(desired)) {
+            return Ok(sync::compare(desired, live));
+        }
         let context = match (live, facts.observed(&desired.id)) {
             (None, Some(ObservedState::Absent { context, .. })) => context,
             _ => CreateContext::none(),
@@ -181,6 +209,9 @@ impl Kind for ServiceTemplate {
         context: &CreateContext,
         _facts: &Facts,
     ) -> UniqueKeys {
+        if self.is_part(desired) {
+            return UniqueKeys::default();
+        }
         let business = live.map_or(&context["business"], |live| live.field("bk_biz_id"));
         let held = live.and_then(|live| live.field(NAME).as_str());
         let wanted = wanted_name(desired).or(held).or_else(|| desired.locate("template").and_then(Json::as_str));
@@ -188,7 +219,11 @@ impl Kind for ServiceTemplate {
         UniqueKeys { current: unique_keys(held), desired: unique_keys(wanted) }
     }
 
-    fn precondition_fields<'d>(&self, _desired: &'d Desired) -> Option<Vec<&'d str>> {
+    /// A part rests on being a module of its template, which its ids say: that it differs may come with the run.
+    fn precondition_fields<'d>(&self, desired: &'d Desired) -> Option<Vec<&'d str>> {
+        if self.is_part(desired) {
+            return Some(Vec::new());
+        }
         Some(vec![NAME, CATEGORY, "bk_biz_id"])
     }
 
@@ -216,7 +251,25 @@ impl Kind for ServiceTemplate {
             target: planned.desired.target.clone(),
             serves: vec![planned.desired.id.clone()],
         };
-        planned.iter().map(call).collect()
+        let (parts, planned): (Vec<_>, Vec<_>) = planned.iter().partition(|planned| self.is_part(planned.desired));
+        planned.into_iter().map(call).chain(sync::calls(&parts)).collect()
+    }
+
+    fn narrowed(&self, request: &Request, some: &[Planned<'_>]) -> Option<Request> {
+        some.iter().all(|planned| self.is_part(planned.desired)).then(|| sync::narrowed(request, some))
+    }
+
+    fn rollout(&self) -> Option<&dyn Rollout> {
+        Some(self)
+    }
+
+    fn sync_need(&self, proposed: &ProposedChange<'_>, part: &Live) -> SyncNeed {
+        let is_own = |live: &Live| live.handle == part.handle["serviceTemplate"];
+        if proposed.live.is_some_and(is_own) { SyncNeed::Order } else { SyncNeed::None }
+    }
+
+    fn notes(&self, planned: &[Planned<'_>], _facts: &Facts) -> Step<Notes> {
+        Step::Done(sync::notes(planned))
     }
 
     fn impact_units(&self) -> &'static [&'static str] {

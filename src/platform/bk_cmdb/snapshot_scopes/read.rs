@@ -47,7 +47,7 @@ const MODULE: &[&str] = &[
     "service_category_id",
 ];
 /// The columns that kinds read of the modules of service templates.
-const TEMPLATED: &[&str] = &["bk_module_id", "bk_module_name", "service_template_id"];
+const TEMPLATED: &[&str] = &["bk_module_id", "bk_module_name", "bk_set_id", "service_template_id"];
 const ASSOCIATION: &[&str] = &["id", "bk_obj_asst_id", "bk_obj_id", "bk_inst_id", "bk_asst_obj_id", "bk_asst_inst_id"];
 
 /// Returns what kinds read of the rows of a scope; `None` for those whose keys follow from a definition.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{Action, Desired, FieldChange, FieldPath, Json, Live, Row},
-    provider::Planned,
+    provider::{Planned, ProposedChange},
 };
 
 /// How far a change of a field gets.
@@ -68,10 +68,10 @@ pub(super) fn reach(field: &FieldChange, desired: &Desired, live: &Live) -> Reac
 }
 
 /// Returns true if running processes differ from the template once a change is made, until they are synced.
-pub(super) fn needs_sync(planned: &Planned<'_>) -> bool {
-    let Some(live) = planned.live else { return true };
-    planned.change.action == Action::Delete
-        || planned.change.fields.iter().any(|field| reach(field, planned.desired, live) == Reach::Sync)
+pub(super) fn needs_sync(proposed: &ProposedChange<'_>) -> bool {
+    let Some(live) = proposed.live else { return true };
+    proposed.action == Action::Delete
+        || proposed.fields.iter().any(|field| reach(field, proposed.desired, live) == Reach::Sync)
 }
 
 /// Returns the remark on a changed field, if there is one.

@@ -6,10 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use super::lock::{self, needs_sync};
+use super::lock;
 use crate::{
     platform::bk_cmdb::{
-        kinds::impact::{self, HOSTS, MODULES, SERVICE_INSTANCES},
+        kinds::{
+            impact::{self, HOSTS, MODULES, SERVICE_INSTANCES},
+            service_template,
+        },
         lookup::LookupError,
     },
     provider::{Facts, Impact, ImpactSet, Notes, Observation, Planned, Step},
@@ -17,18 +20,24 @@ use crate::{
 
 /// Names the modules whose processes do not follow by themselves, for each change that a sync would carry over.
 pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
+    let needs_sync = |planned: &&Planned<'_>| lock::needs_sync(&planned.proposed());
     // All that change and not only those that need a sync: what hangs below them takes the same question.
     let mut templates = templates(planned);
-    let reached: BTreeSet<_> =
-        planned.iter().filter(|planned| needs_sync(planned)).map(|planned| location(planned).0).collect();
+    let reached: BTreeSet<_> = planned.iter().filter(needs_sync).map(|planned| location(planned).0).collect();
     templates.retain(|business, _| reached.contains(&Some(*business)));
     let (mut notes, mut observation) = (Notes::default(), Observation::default());
     let mut modules: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     let mut failed = BTreeSet::new();
     for (business, templates) in &templates {
         let found = impact::modules(*business, templates, &mut observation, facts);
-        let names = |modules: Vec<(i64, &str)>| modules.iter().map(|(id, name)| format!("{name} (#{id})")).collect();
-        match found.map(|found| found.into_iter().map(|(template, modules)| (template, names(modules)))) {
+        let names = |template: i64, modules: Vec<(i64, &str)>| -> Vec<String> {
+            // A roll-out syncs these, or says itself why it cannot.
+            let synced = service_template::rolled_out(*business, template, facts);
+            let left = modules.iter().filter(|(id, _)| !synced.contains(id));
+            left.map(|(id, name)| format!("{name} (#{id})")).collect()
+        };
+        let left = |(template, modules)| (template, names(template, modules));
+        match found.map(|found| found.into_iter().map(left).filter(|(_, names)| !names.is_empty())) {
             Ok(found) => modules.extend(found),
             Err(LookupError::Pending) => {}
             Err(LookupError::Failed(_) | LookupError::NoModel) => drop(failed.insert(*business)),
@@ -39,7 +48,7 @@ pub(super) fn notes(planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
             item.change.fields.iter().filter_map(|field| Some((field.path.clone(), lock::remark(field, item)?)));
         notes.fields.extend(remarks.map(|(path, remark)| (item.desired.id.clone(), path, remark)));
     }
-    for item in planned.iter().filter(|planned| needs_sync(planned)) {
+    for item in planned.iter().filter(needs_sync) {
         let (Some(business), Some(template)) = location(item) else { continue };
         let note = match modules.get(&template) {
             _ if failed.contains(&business) => {
@@ -90,6 +99,8 @@ pub(in crate::platform::bk_cmdb::kinds) struct Below {
     modules: Option<BTreeMap<i64, Arc<ImpactSet>>>,
     hosts: Option<BTreeMap<i64, Arc<ImpactSet>>>,
     service_instances: Option<BTreeMap<i64, Arc<ImpactSet>>>,
+    /// The hosts and service instances of each module.
+    by_module: [Option<BTreeMap<i64, Arc<ImpactSet>>>; 2],
 }
 
 impl Below {
@@ -97,6 +108,13 @@ impl Below {
     pub(in crate::platform::bk_cmdb::kinds) fn of(&self, template: i64) -> [Option<Arc<ImpactSet>>; 3] {
         let things = |found: &BTreeMap<i64, Arc<ImpactSet>>| found.get(&template).cloned().unwrap_or_default();
         [&self.modules, &self.hosts, &self.service_instances].map(|found| found.as_ref().map(things))
+    }
+
+    /// Returns a module itself, its hosts and its service instances, each `None` if it is not known.
+    pub(in crate::platform::bk_cmdb::kinds) fn of_module(&self, module: i64) -> [Option<Arc<ImpactSet>>; 3] {
+        let things = |found: &BTreeMap<i64, Arc<ImpactSet>>| found.get(&module).cloned().unwrap_or_default();
+        let [hosts, service_instances] = self.by_module.each_ref().map(|found| found.as_ref().map(things));
+        [Some(Arc::new(itself(module))), hosts, service_instances]
     }
 
     /// Reads it, or asks for it.
@@ -107,7 +125,7 @@ impl Below {
         facts: &Facts,
     ) -> Self {
         let Ok(modules) = impact::modules(business, templates, observation, facts) else {
-            return Self { modules: None, hosts: None, service_instances: None };
+            return Self { modules: None, hosts: None, service_instances: None, by_module: [None, None] };
         };
         let ids: BTreeSet<i64> = modules.values().flatten().map(|(id, _)| *id).collect();
         let by_template = |of: &dyn Fn(i64) -> ImpactSet| {
@@ -118,19 +136,27 @@ impl Below {
             };
             modules.iter().map(|(template, modules)| (*template, join(modules))).collect()
         };
-        let joined = |found: Result<BTreeMap<i64, ImpactSet>, LookupError>| {
-            let found = found.ok()?;
-            Some(by_template(&|id| found.get(&id).cloned().unwrap_or_default()))
+        let joined = |found: &Option<BTreeMap<i64, Arc<ImpactSet>>>| {
+            let found = found.as_ref()?;
+            Some(by_template(&|id| found.get(&id).map(|things| (**things).clone()).unwrap_or_default()))
         };
-        let module = |id: i64| {
-            let mut impact_set = ImpactSet::default();
-            impact_set.add(format!("module #{id}"));
-            impact_set
+        let shared = |found: Result<BTreeMap<i64, ImpactSet>, LookupError>| {
+            Some(found.ok()?.into_iter().map(|(id, things)| (id, Arc::new(things))).collect())
         };
+        let hosts = shared(impact::hosts(business, &ids, observation, facts));
+        let service_instances = shared(impact::service_instances(business, &ids, observation, facts));
         Self {
-            hosts: joined(impact::hosts(business, &ids, observation, facts)),
-            service_instances: joined(impact::service_instances(business, &ids, observation, facts)),
-            modules: Some(by_template(&module)),
+            hosts: joined(&hosts),
+            service_instances: joined(&service_instances),
+            modules: Some(by_template(&itself)),
+            by_module: [hosts, service_instances],
         }
     }
+}
+
+/// Returns a module as a thing that is counted.
+fn itself(module: i64) -> ImpactSet {
+    let mut impact_set = ImpactSet::default();
+    impact_set.add(format!("module #{module}"));
+    impact_set
 }

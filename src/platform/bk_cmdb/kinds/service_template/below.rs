@@ -88,7 +88,12 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
     let mut by_business: BTreeMap<i64, Vec<(&Planned<'_>, i64)>> = BTreeMap::new();
     for item in planned {
         let Some(live) = item.live else { continue };
-        if let (Some(business), Some(template)) = (live.field("bk_biz_id").as_i64(), live.handle.as_i64()) {
+        let ids = match live.handle.as_i64() {
+            Some(template) => (live.field("bk_biz_id").as_i64(), Some(template)),
+            // A module of a roll-out.
+            None => (live.handle["business"].as_i64(), live.handle["serviceTemplate"].as_i64()),
+        };
+        if let (Some(business), Some(template)) = ids {
             by_business.entry(business).or_default().push((item, template));
         }
     }
@@ -97,7 +102,9 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         let ids: BTreeSet<i64> = group.iter().map(|(_, template)| *template).collect();
         let below = process_template::Below::read(business, &ids, &mut observation, facts);
         for (planned, template) in group {
-            let [modules, hosts, service_instances] = below.of(template);
+            let module = planned.live.and_then(|live| live.handle["module"].as_i64());
+            let [modules, hosts, service_instances] =
+                module.map_or_else(|| below.of(template), |module| below.of_module(module));
             impact.note(&planned.desired.id, MODULES, modules);
             impact.note(&planned.desired.id, HOSTS, hosts);
             impact.note(&planned.desired.id, SERVICE_INSTANCES, service_instances);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use super::{CATEGORY, Categories, NAME, WANTED, below, claim, live, templates, wanted_name};
+use super::{CATEGORY, Categories, NAME, ROLLOUT, WANTED, below, claim, live, sync, templates, wanted_name};
 use crate::{
     diff::identity::{self, Assigned},
     model::{CreateContext, Desired, Ensure, FieldPath, Json, KeyConflict, Live, ObservedState, View},
@@ -64,6 +64,13 @@ pub(super) fn business(
             .map(|id| KeyConflict { claim: claim(&business.into(), name), holder: templates::label(&id.into()) })
             .collect()
     };
+    let rolled_out = group.iter().zip(&assigned).filter_map(|(desired, assigned)| match assigned {
+        Assigned::One(id) if desired.selected && desired.locator.contains_key(ROLLOUT) => Some((*desired, *id)),
+        _ => None,
+    });
+    if sync::observe(business, &rolled_out.collect::<Vec<_>>(), all, observation, facts).is_none() {
+        return;
+    }
     for (desired, assigned) in group.iter().zip(&assigned) {
         let observed = match (assigned, categories.wanted(desired)) {
             (_, Err(problem)) => ObservedState::Impossible(problem),
