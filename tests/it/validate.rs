@@ -89,7 +89,7 @@ fn ten_mistakes_are_ten_diagnostics_and_no_call() {
     22 | spec: {model: host, id: 1, fields: {x: 1}}
        |               ^^^^
        |
-       = help: no kind manages it
+       = help: use kind `Host`
 
     error[Y006]: the key `user` is written twice
       --> ten.yaml:33:5

@@ -55,7 +55,11 @@ impl ScopeSchema for Scopes {
             "search_module" | "find_module_batch" => of("search_module", BUSINESS),
             "find_module_with_relation" => of("find_module_with_relation", BUSINESS),
             // Where hosts are that are not in their business, a snapshot of that business does not tell.
-            "find_host_topo_relation" if request.arguments[BUSINESS].is_null() => return Vec::new(),
+            "find_host_topo_relation"
+                if request.arguments[BUSINESS].is_null() && request.arguments["bk_host_ids"].is_array() =>
+            {
+                return Vec::new();
+            }
             "find_host_topo_relation" => of("find_host_topo_relation", BUSINESS),
             HOSTS => of(HOSTS, BUSINESS),
             "list_service_instance" => of("list_service_instance", BUSINESS),
