@@ -27,6 +27,7 @@ pub use request::{Call, Refusal, Request, Retry};
 use serde_json::Value;
 use shared_map::SharedKeys;
 pub use shared_map::SharedMap;
+use smol_str::SmolStr;
 
 use crate::{
     diagnostic::Diagnostic,
@@ -133,8 +134,8 @@ pub struct Common {
 pub struct Live {
     /// The ids that calls about it need; the kind chooses the shape.
     pub handle: Json,
-    /// How people tell it apart, such as `bk_switch #42`.
-    pub label: String,
+    /// How people tell it apart, such as `bk_switch #42`. A short one takes no memory of its own.
+    pub label: SmolStr,
     /// The fields that were read.
     pub fields: LiveFields,
     /// Unique values that its document wants for it and that other live objects hold.
@@ -169,10 +170,10 @@ pub struct KeyConflict {
 
 impl Live {
     /// Returns a live object with nothing known about its relations to others.
-    pub fn new(handle: impl Into<Json>, label: String, fields: LiveFields) -> Self {
+    pub fn new(handle: impl Into<Json>, label: impl Into<SmolStr>, fields: LiveFields) -> Self {
         Self {
             handle: handle.into(),
-            label,
+            label: label.into(),
             fields,
             key_conflicts: Vec::new(),
             depends_on: Vec::new(),

@@ -476,7 +476,7 @@ fn finish_level(
                 let change = Change {
                     id: candidate.desired.id.clone(),
                     target: state.target.clone(),
-                    label: candidate.live.map(|live| live.label.clone()).unwrap_or_default(),
+                    label: candidate.live.map(|live| live.label.to_string()).unwrap_or_default(),
                     handle: candidate.live.map(|live| live.handle.to_value()).unwrap_or_default(),
                     action: candidate.action,
                     implicit: surplus.contains(&candidate.desired.id),

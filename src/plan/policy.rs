@@ -74,7 +74,7 @@ pub(super) fn reported(
     let change = |action: Action, live: Option<&Live>, fields: Vec<FieldChange>| Change {
         id: desired.id.clone(),
         target: state.target.clone(),
-        label: live.map(|live| live.label.clone()).unwrap_or_default(),
+        label: live.map(|live| live.label.to_string()).unwrap_or_default(),
         handle: live.map(|live| live.handle.to_value()).unwrap_or_default(),
         action,
         implicit,

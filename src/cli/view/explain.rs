@@ -81,7 +81,7 @@ impl Writer<'_> {
     fn object(&self, explained: &Explained<'_>, text: &mut String) {
         let desired = explained.object.desired;
         let mut about = vec![desired.target.to_string()];
-        about.extend(explained.live.map(|live| live.label.clone()).filter(|label| !label.is_empty()));
+        about.extend(explained.live.map(|live| live.label.to_string()).filter(|label| !label.is_empty()));
         let head = format!("{} {}  ({})", desired.id.kind, desired.id.name(), about.join(", "));
         line(text, &head, &self.location(&desired.origin));
         let width =
@@ -118,7 +118,7 @@ impl Writer<'_> {
             json!({
                 "address": desired.id.to_string(),
                 "target": *desired.target,
-                "label": explained.live.map(|live| &live.label),
+                "label": explained.live.map(|live| live.label.as_str()),
                 "at": location(&desired.origin),
                 "state": state(explained),
                 "message": if explained.calls.is_empty() { reason(explained) } else { String::new() },

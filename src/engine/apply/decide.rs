@@ -101,7 +101,7 @@ mod tests {
     fn found() -> ObservedState {
         ObservedState::Found(Live {
             handle: json!(1).into(),
-            label: "bk_switch #1".to_owned(),
+            label: "bk_switch #1".into(),
             fields: crate::model::LiveFields::new(),
             key_conflicts: Vec::new(),
             depends_on: Vec::new(),
