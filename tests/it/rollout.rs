@@ -113,6 +113,8 @@ fn a_changed_port_reaches_the_processes_in_waves() {
     let after: Vec<_> = before.iter().map(|port| port.replace("\"80\"", "\"8080\"")).collect();
     assert_ne!(before, after);
     assert_eq!(ports(&site), after);
+    let history = site.run(&["history"]);
+    assert!(history.stdout.contains(" +0 ~1 -0 >3 "), "{history}");
     site.assert_converged();
 }
 

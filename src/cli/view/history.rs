@@ -20,7 +20,7 @@ use crate::{
     journal::{
         Integrity,
         history::{ChangeHistory, RunHistory, Standing},
-        record::Field,
+        record::{ActionCounts, Field},
     },
     model::Change,
     plan::{Plan, file::FORMAT_VERSION},
@@ -188,6 +188,12 @@ impl Seen<'_> {
     }
 }
 
+/// Returns the numbers of changes behind the signs of their actions; syncs where there are any.
+fn signed(counts: ActionCounts) -> String {
+    let changes = format!("+{} ~{} -{}", counts.create, counts.update, counts.delete);
+    if counts.sync == 0 { changes } else { format!("{changes} >{}", counts.sync) }
+}
+
 /// Returns a list of runs for people.
 pub(in crate::cli) fn table(runs: &[RunHistory]) -> String {
     if runs.is_empty() {
@@ -206,7 +212,7 @@ pub(in crate::cli) fn table(runs: &[RunHistory]) -> String {
             by(history),
             record.map(|record| record.origin.command.clone()).unwrap_or_default(),
             targets.join(","),
-            format!("+{} ~{} -{}", counts.create, counts.update, counts.delete),
+            signed(counts),
             history.standing.name().to_owned(),
         ]
         .map(|cell| line(&cell))
