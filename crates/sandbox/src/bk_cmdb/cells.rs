@@ -23,12 +23,22 @@ const OWN: &[&str] = &[
 /// Sections that no client of the program can change, or that are no rows.
 const FIXED: &[&str] = &["version", "time_zone", "next_ids", "credentials"];
 
+/// Sections with rows that others name by id, those that are named first: the section, the counter and the key of its
+/// ids, and the keys by which others name it. New rows get other ids from run to run, so their names stand in place.
+const NAMED: &[(&str, &str, &str, &[&str])] = &[
+    ("sets", "set", "bk_set_id", &["bk_set_id"]),
+    ("service_templates", "service_template", "id", &["service_template_id"]),
+    ("modules", "module", "bk_module_id", &["bk_module_id"]),
+    ("process_templates", "process_template", "id", &["process_template_id"]),
+];
+
 /// The names of rows that are new, by model and id.
 type Names = BTreeMap<(String, i64), String>;
 
 /// Returns the cells of a state; ids from the counters of the state `since` on are new.
 pub(super) fn cells(world: &World, since: &Value) -> Cells {
-    let state = save::save(world);
+    let mut state = save::save(world);
+    name_new_rows(&mut state, since);
     let (mut cells, mut names) = (Cells::new(), Names::new());
     let sections = state.as_object().into_iter().flatten().filter(|(name, _)| !FIXED.contains(&name.as_str()));
     // Instances come first: associations name them.
@@ -42,12 +52,7 @@ pub(super) fn cells(world: &World, since: &Value) -> Cells {
         }
     }
     for (section, rows) in sections.filter(|(name, _)| *name != "instances") {
-        let key = match section.as_str() {
-            "businesses" => "bk_biz_id",
-            "sets" => "bk_set_id",
-            "modules" => "bk_module_id",
-            _ => "id",
-        };
+        let key = key_of(section);
         for row in rows.as_array().into_iter().flatten() {
             let name = name(section, key, row, since, &names);
             let row_name = format!("{section}/{name}");
@@ -62,6 +67,61 @@ pub(super) fn cells(world: &World, since: &Value) -> Cells {
         }
     }
     cells
+}
+
+/// Puts the names of new rows where others name them by id, and service instances into an order of their own: which of
+/// their processes comes first is the server's choice, and so is the name that follows from it.
+fn name_new_rows(state: &mut Value, since: &Value) {
+    for (section, counter, key, references) in NAMED {
+        let is_new = |id: i64| since["next_ids"][counter].as_i64().is_some_and(|next| id >= next);
+        let rows = state[section].as_array().into_iter().flatten();
+        let named = rows.filter_map(|row| {
+            let id = row[key].as_i64().filter(|id| is_new(*id))?;
+            Some((id, json!(name(section, key, row, since, &Names::new()))))
+        });
+        let names: BTreeMap<i64, Value> = named.collect();
+        if !names.is_empty() {
+            for (other, rows) in state.as_object_mut().into_iter().flatten() {
+                // A module names its set as its parent, too.
+                let more: &[&str] =
+                    if (*section, other.as_str()) == ("sets", "modules") { &["bk_parent_id"] } else { &[] };
+                let keys: Vec<&str> =
+                    references.iter().chain(more).copied().filter(|key| key_of(other) != *key).collect();
+                put_names(rows, &keys, &names);
+            }
+        }
+    }
+    for row in state["service_instances"].as_array_mut().into_iter().flatten() {
+        if let Some(entries) = row["process_instances"].as_array_mut() {
+            entries.sort_by_key(|entry| entry["process"]["bk_process_name"].to_string());
+        }
+        if let Some(cells) = row.as_object_mut() {
+            cells.remove("name");
+        }
+    }
+}
+
+/// Replaces the ids behind some keys by the names of what they stand for.
+fn put_names(value: &mut Value, keys: &[&str], names: &BTreeMap<i64, Value>) {
+    match value {
+        Value::Object(cells) => {
+            for (key, value) in cells {
+                let name = value.as_i64().filter(|_| keys.contains(&key.as_str())).and_then(|id| names.get(&id));
+                match name {
+                    Some(name) => *value = name.clone(),
+                    None => put_names(value, keys, names),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| put_names(item, keys, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Returns the key with the ids of a section's rows.
+fn key_of(section: &str) -> &'static str {
+    let named = NAMED.iter().find(|(name, ..)| *name == section).map(|(_, _, key, _)| *key);
+    named.unwrap_or(if section == "businesses" { "bk_biz_id" } else { "id" })
 }
 
 /// A cell of an instance that has an id for a name.
@@ -115,11 +175,10 @@ fn name(section: &str, key: &str, row: &Value, since: &Value, names: &Names) -> 
     let Some(id) = row[key].as_i64().filter(|_| section != "service_instances") else {
         return ["bk_host_id", "bk_module_id", "service_template_id"].map(|key| row[key].to_string()).join("-");
     };
+    let counter = NAMED.iter().find(|(name, ..)| *name == section).map(|(_, counter, ..)| *counter);
     let sequence = match section {
-        "modules" => "module",
         "instance_associations" => "instance_association",
-        "process_templates" => "process_template",
-        other => other,
+        other => counter.unwrap_or(other),
     };
     let is_new = since["next_ids"][sequence].as_i64().is_some_and(|next| id >= next);
     if !is_new {
@@ -131,6 +190,8 @@ fn name(section: &str, key: &str, row: &Value, since: &Value, names: &Names) -> 
         names.get(&(model, id)).cloned().unwrap_or_else(|| id.to_string())
     };
     match section {
+        "sets" => format!("new {} {}", text("bk_parent_id"), text("bk_set_name")),
+        "service_templates" => format!("new {} {}", text("bk_biz_id"), text("name")),
         "modules" => format!("new {} {}", text("bk_set_id"), text("bk_module_name")),
         "process_templates" => format!("new {} {}", text("service_template_id"), text("bk_process_name")),
         "instance_associations" => {
