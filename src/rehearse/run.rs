@@ -287,7 +287,7 @@ fn found(rehearsal: &Rehearsal, world: &World) -> HalfDone {
     let cells = world.cells();
     let mut states: HashMap<&ResourceId, bool> = HashMap::new();
     for (call, effect) in &rehearsal.baseline.effects {
-        let is_done = effect.iter().all(|(cell, (_, to))| cells.get(cell) == to.as_ref());
+        let is_done = !effect.is_empty() && effect.iter().all(|(cell, (_, to))| cells.get(cell) == to.as_ref());
         for id in &rehearsal.saved.plan.calls[*call].serves {
             states.entry(id).and_modify(|done| *done &= is_done).or_insert(is_done);
         }

@@ -322,6 +322,34 @@ fn a_business_is_made_whole_by_one_apply() {
     site.assert_converged();
 }
 
+/// Plans, takes a snapshot, and runs the plan against simulated servers that fail.
+fn rehearse(site: &Site) {
+    for arguments in [
+        &["plan", "--out", "plan.json"][..],
+        &["snapshot", "--out", "live.json"],
+        &["rehearse", "plan.json", "--against", "live.json", "--seeds", "12"],
+    ] {
+        let output = site.run(arguments);
+        assert_eq!(output.code, Some(0), "{output}");
+    }
+}
+
+#[test]
+fn a_business_is_rehearsed_from_nothing_and_through_a_roll_out() {
+    let site = whole_business();
+    rehearse(&site);
+    site.apply();
+    let text = std::fs::read_to_string(site.path().join("business.yaml")).expect("the example");
+    site.write("business.yaml", &text.replace("port: \"80\"", "port: \"8080\""));
+    rehearse(&site);
+    let writes = site.apply();
+    let expected = json!({"update_proc_template": 1, "sync_service_template_to_service_instance": 1});
+    assert_eq!(operations(&writes), expected);
+    let services = site.sandbox().state()["bk-cmdb"]["service_instances"].to_string();
+    assert_eq!(services.matches(r#""port":"8080""#).count(), 3, "{services}");
+    site.assert_converged();
+}
+
 #[test]
 fn a_host_chosen_alone_waits_for_the_module_that_is_not_there() {
     let site = whole_business();
