@@ -118,7 +118,11 @@ pub(super) fn sum(
         if unread {
             failing.insert(blocked.id.clone());
         }
-        error.get_or_insert_with(|| format!("{}: {}", blocked.id, cause(blocked)));
+        error.get_or_insert_with(|| {
+            let (id, cause) = (blocked.id.to_string(), cause(blocked));
+            // Some causes name the object themselves.
+            if cause.starts_with(&id) { cause } else { format!("{id}: {cause}") }
+        });
     }
     while let Some(blocked) = plan.blocked.iter().find(|blocked| waits(blocked, &failing)) {
         failing.insert(blocked.id.clone());

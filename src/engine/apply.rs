@@ -41,6 +41,8 @@ const BATCH: usize = 500;
 const CHECKED_BATCH: usize = 100;
 /// How long after its objects were read again a call may leave; longer where nothing left in that time.
 const WINDOW: Duration = Duration::from_secs(5);
+/// The longest that it grows to.
+const LONGEST_WINDOW: Duration = Duration::from_hours(1);
 /// The wait before a lost call is sent again; longer with each attempt.
 const PAUSE: Duration = Duration::from_millis(400);
 /// Most times that a call is sent whose answers get lost.
@@ -276,7 +278,7 @@ impl<'a> Run<'a> {
             }
             if late.len() == count {
                 // Where turns are that far between, more cannot be had.
-                window *= 2;
+                window = (window * 2).min(LONGEST_WINDOW);
             }
             ready = self.still_lost(lost).await;
             ready.extend(self.still_as_planned(late).await);

@@ -83,6 +83,8 @@ fn differences_name_their_lines_and_runs_their_outcomes() {
     let blocked = get(&watch, "/api/object?address=Instance/lost");
     assert!(blocked["detail"]["reason"].as_str().is_some_and(|reason| reason.contains("does not exist")), "{blocked}");
     assert_eq!(ask(watch.pages(), "GET", "/api/object?address=Instance/nothing", &[]).0, 404);
+    let error = &get(&watch, "/api/status")["state"]["last"]["error"];
+    assert_eq!(error, "Instance/lost does not exist");
 
     let runs = get(&watch, "/api/runs");
     let listed = &runs["runs"][0];
