@@ -20,7 +20,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    decode_common::{self, by_business, fail_all},
+    decode_common::{self, by_business},
     instance::{attribute_changes, displays},
     module, own, process_template, sets, templates,
 };
@@ -30,10 +30,7 @@ use crate::{
         Call, CreateContext, Desired, FieldChange, FieldPath, Json, Layout, Live, LiveFields, ObservedState, Refusal,
         Request, ResourceId,
     },
-    platform::bk_cmdb::{
-        codes,
-        lookup::{self, Businesses},
-    },
+    platform::bk_cmdb::codes,
     provider::{
         Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ProposedChange, Reversal, Step, SyncNeed,
         reversal,
@@ -62,19 +59,14 @@ impl Kind for Host {
 
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
-        let definition = lookup::definition(MODEL, &mut observation, facts).map(|_| ());
-        let businesses = Businesses::of(all, &mut observation, facts);
-        let (Ok(()), Ok(businesses)) = (&definition, &businesses) else {
-            for error in [definition.err(), businesses.err()].into_iter().flatten() {
-                fail_all(&error, desired, &mut observation);
-            }
+        let Some((_, businesses)) = own::grounds(MODEL, desired, all, &mut observation, facts) else {
             return observation.step();
         };
-        for (business, group) in by_business(desired, businesses, &mut observation, facts) {
+        for (business, group) in by_business(desired, &businesses, &mut observation, facts) {
             let hosts: Vec<&Desired> =
                 group.iter().copied().filter(|desired| !placement::is_placement(desired)).collect();
             let definition = own::definition(MODEL, business, &hosts, &mut observation, facts);
-            find::business(business, &group, (all, businesses), &mut observation, facts);
+            find::business(business, &group, (all, &businesses), &mut observation, facts);
             if let Err(error) = definition {
                 own::withdraw(MODEL, &error, &hosts, &mut observation, facts);
             }

@@ -33,7 +33,7 @@ use crate::{
         api::DATA,
         attribute::text,
         codes,
-        lookup::{self, Businesses, LookupError},
+        lookup::{Businesses, LookupError},
     },
     provider::{
         Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ProposedChange, Reversal, ScopeKey, Step,
@@ -108,17 +108,12 @@ impl Kind for Module {
 
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
-        let definition = lookup::definition(MODEL, &mut observation, facts).map(|_| ());
-        let businesses = Businesses::of(all, &mut observation, facts);
-        let (Ok(()), Ok(businesses)) = (&definition, &businesses) else {
-            for error in [definition.err(), businesses.err()].into_iter().flatten() {
-                fail_all(&error, desired, &mut observation);
-            }
+        let Some((_, businesses)) = own::grounds(MODEL, desired, all, &mut observation, facts) else {
             return observation.step();
         };
-        for (business, group) in by_business(desired, businesses, &mut observation, facts) {
+        for (business, group) in by_business(desired, &businesses, &mut observation, facts) {
             let definition = own::definition(MODEL, business, &group, &mut observation, facts);
-            let declared = declared(business, all, businesses, &mut observation, facts);
+            let declared = declared(business, all, &businesses, &mut observation, facts);
             observe::business(business, &group, &declared, facts, &mut observation);
             if let Err(error) = definition {
                 own::withdraw(MODEL, &error, &group, &mut observation, facts);

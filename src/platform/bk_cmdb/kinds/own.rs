@@ -1,15 +1,21 @@
-//! Attributes of sets and modules that belong to one business: the model's definition lists them only where that business
-//! is named (contract section 4.5).
+//! Attributes of sets, modules and hosts that belong to one business: the model's definition lists them only where that
+//! business is named (contract section 4.5).
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
-use super::{decode_common::fail_all, instance::attribute_changes};
+use super::{
+    decode_common::{by_business, fail_all},
+    instance::attribute_changes,
+};
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Json, Live, ObservedState},
+    model::{Desired, Json, Live, ObservedState, ResourceId},
     platform::bk_cmdb::{
         attribute::Definition,
-        lookup::{self, LookupError},
+        lookup::{self, Businesses, LookupError},
     },
     provider::{Facts, Observation},
     source::Located,
@@ -18,6 +24,45 @@ use crate::{
 /// Returns true if a document declares an attribute that a definition does not have.
 pub(super) fn needs_more(desired: &Desired, definition: &Definition) -> bool {
     desired.fields.keys().any(|path| !definition.contains_key(path.as_str()))
+}
+
+/// Returns what documents in businesses rest on: the definition of their model, and the businesses. `None` if one of
+/// both could not be read; then the documents are unknown.
+pub(super) fn grounds(
+    model: &str,
+    desired: &[&Desired],
+    all: &[&Desired],
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Option<(Arc<Definition>, Businesses)> {
+    match (lookup::definition(model, observation, facts), Businesses::of(all, observation, facts)) {
+        (Ok(definition), Ok(businesses)) => Some((definition, businesses)),
+        (definition, businesses) => {
+            for error in [definition.err(), businesses.err()].into_iter().flatten() {
+                fail_all(&error, desired, observation);
+            }
+            None
+        }
+    }
+}
+
+/// Sorts documents that are to be checked by their businesses. Those whose business is not there are checked as far as
+/// they can be.
+pub(super) fn to_check<'d>(
+    desired: &[&'d Desired],
+    businesses: &Businesses,
+    common: &Definition,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> BTreeMap<i64, Vec<&'d Desired>> {
+    let sorted = by_business(desired, businesses, observation, facts);
+    let placed: HashSet<&ResourceId> = sorted.values().flatten().map(|desired| &desired.id).collect();
+    for desired in desired.iter().filter(|desired| !placed.contains(&desired.id)) {
+        if desired.locate("business").is_some() {
+            observation.remarks.extend(problems(desired, None, common, facts));
+        }
+    }
+    sorted
 }
 
 /// Returns the definition of a model in a business: the model's own, with that business's attributes where one of the

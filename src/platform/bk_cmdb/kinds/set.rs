@@ -27,7 +27,7 @@ use crate::{
         api::DATA,
         attribute::text,
         codes,
-        lookup::{self, Businesses, LookupError, PARENT},
+        lookup::{Businesses, LookupError, PARENT},
     },
     provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
     source::Located,
@@ -99,15 +99,10 @@ impl Kind for Set {
 
     fn observe(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
-        let definition = lookup::definition(MODEL, &mut observation, facts).map(|_| ());
-        let businesses = Businesses::of(all, &mut observation, facts);
-        let (Ok(()), Ok(businesses)) = (&definition, &businesses) else {
-            for error in [definition.err(), businesses.err()].into_iter().flatten() {
-                fail_all(&error, desired, &mut observation);
-            }
+        let Some((_, businesses)) = own::grounds(MODEL, desired, all, &mut observation, facts) else {
             return observation.step();
         };
-        for (business, group) in by_business(desired, businesses, &mut observation, facts) {
+        for (business, group) in by_business(desired, &businesses, &mut observation, facts) {
             let definition = own::definition(MODEL, business, &group, &mut observation, facts);
             observe::business(business, &group, all, &mut observation, facts);
             if let Err(error) = definition {

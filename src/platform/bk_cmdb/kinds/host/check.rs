@@ -9,30 +9,16 @@ use super::{
 };
 use crate::{
     model::{Desired, ObservedState},
-    platform::bk_cmdb::{
-        kinds::{
-            decode_common::{by_business, fail_all},
-            own,
-        },
-        lookup::{self, Businesses},
-    },
+    platform::bk_cmdb::kinds::{decode_common::fail_all, own},
     provider::{Facts, Observation},
 };
 
 pub(super) fn check(desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Observation {
     let mut observation = Observation::default();
-    let definition = lookup::definition(MODEL, &mut observation, facts);
-    let businesses = Businesses::of(all, &mut observation, facts);
-    let (common, businesses) = match (definition, businesses) {
-        (Ok(definition), Ok(businesses)) => (definition, businesses),
-        (definition, businesses) => {
-            for error in [definition.err(), businesses.err()].into_iter().flatten() {
-                fail_all(&error, desired, &mut observation);
-            }
-            return observation;
-        }
+    let Some((common, businesses)) = own::grounds(MODEL, desired, all, &mut observation, facts) else {
+        return observation;
     };
-    for (business, group) in by_business(desired, &businesses, &mut observation, facts) {
+    for (business, group) in own::to_check(desired, &businesses, &common, &mut observation, facts) {
         let (placements, hosts): (Vec<&Desired>, Vec<&Desired>) =
             group.iter().partition(|desired| placement::is_placement(desired));
         let definition = own::definition(MODEL, business, &hosts, &mut observation, facts);
