@@ -179,7 +179,7 @@ impl Cycle {
         let mut due = Some(Due::all(Trigger::Start));
         while !self.stop.is_cancelled() {
             let is_signal = due.as_ref().is_some_and(|due| due.trigger == Trigger::Signal);
-            // What happens often has no need of the files.
+            // Passes that happen often have no need of the files.
             let is_part = due.as_ref().is_some_and(|due| due.part.is_some());
             let is_scan_due = !is_part || self.schedule.next_scan() <= Instant::now();
             if is_scan_due && self.scan(is_signal).await {

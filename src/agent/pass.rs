@@ -199,7 +199,7 @@ pub(super) async fn pass(
         report = pass_over(shared, manifests, trigger, None, stop).await;
     }
     let report = report.unwrap_or_else(|| Report::of(trigger, Timestamp::now(), interrupted(), 0, None));
-    // What all together exceeds a limit must not be sent in parts.
+    // Changes that exceed a limit all together must not be sent in parts.
     shared.looked().set_whole(matches!(report.verdict, Verdict::Converged | Verdict::Drifted | Verdict::Failed));
     report
 }

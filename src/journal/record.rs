@@ -261,7 +261,7 @@ impl Verdict {
     pub fn of<'o>(outcomes: impl IntoIterator<Item = &'o Outcome>) -> Self {
         let (mut all, mut converged, mut stale, mut unknown, mut interrupted) = (0, 0, false, false, false);
         for outcome in outcomes {
-            // What is left to people is no failure of the run.
+            // A change that is left to people is no failure of the run.
             all += usize::from(!matches!(outcome, Outcome::Manual(_)));
             converged += usize::from(outcome.converged());
             stale |= *outcome == Outcome::Stale;

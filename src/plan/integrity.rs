@@ -59,7 +59,7 @@ pub fn mismatch(
     if let Some(call) = saved.calls.iter().filter(is_sync).find(|call| !is_own_sync(call, &syncs, states)) {
         return Some(unexpected(call));
     }
-    // What needs a sync, and in which waves, depends on what is in sync by now.
+    // Which modules need a sync, and in which waves, depends on what is in sync by now.
     let again = plan(states);
     let is_whole = fresh.len() == saved_change_states.len();
     let is_expected = |call: &Call| {

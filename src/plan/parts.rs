@@ -168,7 +168,7 @@ impl<'s> Group<'s, '_> {
         candidates: &mut BTreeMap<&'s ResourceId, Candidate<'s>>,
     ) {
         let last = last(before, candidates);
-        // What is left to people has no waves.
+        // Modules that are left to people have no waves.
         let (manual, needed): (Vec<_>, Vec<_>) =
             needed.into_iter().partition(|needed| self.rollout.unavailable(needed.live).is_some());
         for needed in manual {

@@ -78,7 +78,7 @@ fn the_rules_and_the_dashboard_name_metrics_that_exist() {
     let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
     let expressions: Vec<&str> = targets.filter_map(|target| target["expr"].as_str()).collect();
     assert!(expressions.len() >= panels.len());
-    // What no panel shows, nobody sees.
+    // A metric that no panel shows is seen by nobody.
     check("dashboard.json", &expressions.join("\n"), known.len());
     let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].to_string()).collect();
     assert_eq!(ids.len(), panels.len(), "two panels have one id");

@@ -190,13 +190,7 @@ impl Kind for Host {
         if placement::is_placement(desired) {
             return stored.clone();
         }
-        let live = match facts.observed(&desired.id) {
-            Some(ObservedState::Found(live)) => Some(live),
-            _ => None,
-        };
-        let definition = own::known(MODEL, own::business(desired, live, facts), facts);
-        let time_zone = facts.settings.get("timeZone").map(String::as_str);
-        definition.get(path.as_str()).map_or_else(|| stored.clone(), |attribute| attribute.declared(stored, time_zone))
+        own::declared(MODEL, desired, path, stored, facts)
     }
 
     fn reversal(&self, desired: &Desired, live: &Live, changes: &[FieldChange], facts: &Facts) -> Reversal {

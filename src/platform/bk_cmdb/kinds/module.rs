@@ -256,13 +256,7 @@ impl Kind for Module {
     }
 
     fn declared(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {
-        let live = match facts.observed(&desired.id) {
-            Some(ObservedState::Found(live)) => Some(live),
-            _ => None,
-        };
-        let definition = own::known(MODEL, own::business(desired, live, facts), facts);
-        let time_zone = facts.settings.get("timeZone").map(String::as_str);
-        definition.get(path.as_str()).map_or_else(|| stored.clone(), |attribute| attribute.declared(stored, time_zone))
+        own::declared(MODEL, desired, path, stored, facts)
     }
 
     /// The category is declared with the place.

@@ -6,13 +6,15 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::Value;
+
 use super::{
     decode_common::{by_business, fail_all},
     instance::attribute_changes,
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Json, Live, ObservedState, ResourceId},
+    model::{Desired, FieldPath, Json, Live, ObservedState, ResourceId},
     platform::bk_cmdb::{
         attribute::Definition,
         lookup::{self, Businesses, LookupError},
@@ -120,6 +122,17 @@ pub(super) fn business(desired: &Desired, live: Option<&Live>, facts: &Facts) ->
         (None, Some(ObservedState::Absent { context, .. })) => context["business"].as_i64(),
         (None, _) => None,
     }
+}
+
+/// Returns a stored value of a field as a document would declare it.
+pub(super) fn declared(model: &str, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {
+    let live = match facts.observed(&desired.id) {
+        Some(ObservedState::Found(live)) => Some(live),
+        _ => None,
+    };
+    let definition = known(model, business(desired, live, facts), facts);
+    let time_zone = facts.settings.get("timeZone").map(String::as_str);
+    definition.get(path.as_str()).map_or_else(|| stored.clone(), |attribute| attribute.declared(stored, time_zone))
 }
 
 /// Returns what is wrong with the fields of a document. Without the definition of its business, nothing is said of

@@ -198,7 +198,7 @@ fn numbers(waves: &[Json], modules: &[&str]) -> Vec<usize> {
         }
         number += usize::from(taken.contains(&Some(number)));
     }
-    // What no wave takes is the last one.
+    // Modules that no wave takes are the last one.
     taken.into_iter().map(|wave| wave.unwrap_or(number)).collect()
 }
 

@@ -56,7 +56,7 @@ pub(super) fn observe(
             return Some(());
         }
     };
-    // What no change of this run can put out of sync needs no count of hosts.
+    // Templates that no change of this run can put out of sync need no count of hosts.
     let is_disturbed = all.iter().any(|other| other.id.kind == process_template::KIND && other.selected);
     let all_ids: BTreeSet<i64> = modules.iter().map(|module| module.id).collect();
     let hosts = if is_disturbed { Some(impact::hosts(business, &all_ids, observation, facts)) } else { None };
