@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     args::{Format, Inputs},
-    inputs, selection,
+    inputs,
     view::report::Report,
 };
 use crate::{
@@ -51,7 +51,7 @@ pub(super) fn given(inputs: &Inputs) -> Result<Option<PathBuf>, String> {
     }
     let Some(path) = paths.iter().find(|path| is_saved(path)) else { return Ok(None) };
     let is_more = !inputs.set.is_empty() || !inputs.values.is_empty() || !inputs.overlays.is_empty();
-    if paths.len() > 1 || is_more || selection::is_partial(inputs) {
+    if paths.len() > 1 || is_more || inputs.selection.is_partial() {
         let message = "a saved plan is applied as it is: no other paths, overlays, variables or selections go with it";
         return Err(format!("{}: {message}", path.display()));
     }

@@ -69,8 +69,8 @@ pub(super) async fn prepare(
     against: Option<&Path>,
     ui: &Ui,
 ) -> Result<Prepared, CommandError> {
-    let is_selected = selection::filter(inputs).map_err(CommandError::usage)?;
-    if prune && selection::is_partial(inputs) {
+    let is_selected = selection::filter(&inputs.selection).map_err(CommandError::usage)?;
+    if prune && inputs.selection.is_partial() {
         let problem = "`--prune` needs all documents: it cannot go with --selector, --target or --exclude";
         return Err(CommandError::usage(problem));
     }

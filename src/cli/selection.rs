@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{args::Inputs, inputs::LoadedInputs};
+use super::{
+    args::{Inputs, Selection},
+    inputs::LoadedInputs,
+};
 use crate::{
     manifest::{Selector, SelectorError},
     model::Desired,
@@ -13,10 +16,10 @@ use crate::{
 pub(super) type Filter = Arc<dyn Fn(&Desired) -> bool + Send + Sync>;
 
 /// Returns the filter that `--selector`, `--target` and `--exclude` make.
-pub(super) fn filter(inputs: &Inputs) -> Result<Filter, String> {
+pub(super) fn filter(selection: &Selection) -> Result<Filter, String> {
     let selector: Option<Selector> =
-        inputs.selector.as_deref().map(str::parse).transpose().map_err(|error: SelectorError| error.to_string())?;
-    let (only, except) = (inputs.target.clone(), inputs.exclude.clone());
+        selection.selector.as_deref().map(str::parse).transpose().map_err(|error: SelectorError| error.to_string())?;
+    let (only, except) = (selection.target.clone(), selection.exclude.clone());
     Ok(Arc::new(move |one: &Desired| {
         let named = |patterns: &[String]| patterns.iter().any(|pattern| is_meant(pattern, one));
         selector.as_ref().is_none_or(|selector| selector.matches(&one.labels))
@@ -25,28 +28,24 @@ pub(super) fn filter(inputs: &Inputs) -> Result<Filter, String> {
     }))
 }
 
-/// Returns true if only a part of the documents is meant.
-pub(super) fn is_partial(inputs: &Inputs) -> bool {
-    inputs.selector.is_some() || !inputs.target.is_empty() || !inputs.exclude.is_empty()
-}
-
 /// Checks that each address, the selection as a whole and each `--set` mean something in the documents that were read.
 pub(super) fn check(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
-    addresses(inputs, loaded)?;
-    if is_partial(inputs) {
-        let is_selected = filter(inputs)?;
+    let selection = &inputs.selection;
+    addresses(selection, loaded)?;
+    if selection.is_partial() {
+        let is_selected = filter(selection)?;
         if !loaded.set.desired.iter().any(|desired| is_selected(desired)) {
-            return Err(nothing(inputs, loaded));
+            return Err(nothing(selection, loaded));
         }
     }
     assignments(inputs, loaded)
 }
 
 /// Finds an address of `--target` or `--exclude` that means nothing.
-fn addresses(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
+fn addresses(selection: &Selection, loaded: &LoadedInputs) -> Result<(), String> {
     let targets = || loaded.config.iter().flat_map(|config| &config.targets).map(|target| &*target.name);
     let objects = &loaded.set.desired;
-    for pattern in inputs.target.iter().chain(&inputs.exclude) {
+    for pattern in selection.target.iter().chain(&selection.exclude) {
         if objects.iter().any(|desired| is_meant(pattern, desired)) {
             continue;
         }
@@ -71,8 +70,8 @@ fn addresses(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), String> {
 }
 
 /// Returns the error about a selection that is empty.
-fn nothing(inputs: &Inputs, loaded: &LoadedInputs) -> String {
-    let Some(selector) = &inputs.selector else {
+fn nothing(selection: &Selection, loaded: &LoadedInputs) -> String {
+    let Some(selector) = &selection.selector else {
         return "nothing that is declared fits `--target` and `--exclude` together".to_owned();
     };
     let labels: BTreeSet<String> = loaded.set.desired.iter().flat_map(|desired| &*desired.labels).map(pair).collect();

@@ -43,7 +43,7 @@ pub(super) async fn run(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, Comm
 /// Reads as a plan does, each read from the whole scope around it.
 async fn write_snapshot(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let start = Instant::now();
-    let is_selected = selection::filter(&args.inputs).map_err(CommandError::usage)?;
+    let is_selected = selection::filter(&args.inputs.selection).map_err(CommandError::usage)?;
     let mut loaded = setup::usable(setup::read(&args.inputs).map_err(CommandError::usage)?, ui)?;
     selection::check(&args.inputs, &loaded).map_err(CommandError::usage)?;
     let mut desired = std::mem::take(&mut loaded.set.desired);

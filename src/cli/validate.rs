@@ -24,7 +24,7 @@ use crate::{
 /// Checks offline and, where it is asked to, what is right so far against the servers' definitions.
 pub(super) async fn run(args: &ValidateArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     // Offline, the values of a document are not needed once it is checked.
-    let retain = match (args.online, &args.inputs.selector) {
+    let retain = match (args.online, &args.inputs.selection.selector) {
         (true, _) => Retain::Objects,
         (false, Some(_)) => Retain::Labels,
         (false, None) => Retain::Addresses,
@@ -74,7 +74,7 @@ pub(super) async fn run(args: &ValidateArgs, ui: &Ui) -> Result<ExitStatus, Comm
 
 /// Adds the problems that the servers' definitions show, and returns how the check ended.
 async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> ExitStatus {
-    let is_selected = match selection::filter(&args.inputs) {
+    let is_selected = match selection::filter(&args.inputs.selection) {
         Ok(is_selected) => is_selected,
         Err(problem) => {
             loaded.unread.push(problem);

@@ -69,7 +69,7 @@ async fn watch(args: &WatchArgs, stop: &Stop, ui: &Ui) -> Result<(), CommandErro
     {
         selection::assignments(&args.inputs, &loaded).map_err(CommandError::usage)?;
     }
-    let filter = selection::filter(&args.inputs).map_err(CommandError::usage)?;
+    let filter = selection::filter(&args.inputs.selection).map_err(CommandError::usage)?;
     // Manifests may come to name any target.
     let all: BTreeSet<Arc<str>> =
         config.iter().flat_map(|config| config.targets.iter().map(|target| target.name.clone())).collect();

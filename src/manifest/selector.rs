@@ -1,4 +1,4 @@
-//! Selectors: `site=sz,team!=net` picks documents by their labels, as in kubectl.
+//! Selectors: `site=sz,team notin (net, db)` picks documents by their labels, as in kubectl.
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
@@ -16,16 +16,20 @@ struct Condition {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Test {
-    Equal(String),
-    /// Also holds where the label is missing.
-    Unequal(String),
+    /// The label has one of these values.
+    In(Vec<String>),
+    /// The label has none of these values, or is missing.
+    NotIn(Vec<String>),
     Present,
     Missing,
 }
 
 /// A selector that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a selector: expected key=value, key!=value, key or !key")]
+#[error(
+    "`{0}` is not a selector: expected key=value, key!=value, key in (a, b), key notin (a, b), key or !key, with commas \
+     between them"
+)]
 pub struct SelectorError(String);
 
 impl Selector {
@@ -33,9 +37,10 @@ impl Selector {
     pub fn matches(&self, labels: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
         self.conditions.iter().all(|condition| {
             let value = labels.get(condition.key.as_str()).map(|value| &**value);
+            let is_one_of = |values: &[String]| value.is_some_and(|value| values.iter().any(|one| one == value));
             match &condition.test {
-                Test::Equal(wanted) => value == Some(wanted.as_str()),
-                Test::Unequal(unwanted) => value != Some(unwanted.as_str()),
+                Test::In(values) => is_one_of(values),
+                Test::NotIn(values) => !is_one_of(values),
                 Test::Present => value.is_some(),
                 Test::Missing => value.is_none(),
             }
@@ -47,29 +52,62 @@ impl FromStr for Selector {
     type Err = SelectorError;
 
     fn from_str(text: &str) -> Result<Self, SelectorError> {
-        let conditions = text.split(',').map(|part| condition(part.trim())).collect::<Result<_, _>>()?;
-        Ok(Self { conditions })
+        let mut conditions = Vec::new();
+        let mut rest = text;
+        loop {
+            let (condition, behind) = set_condition(rest)?.map_or_else(|| plain_condition(rest), Ok)?;
+            conditions.push(condition);
+            let Some(behind) = behind else { return Ok(Self { conditions }) };
+            rest = behind;
+        }
     }
 }
 
-fn condition(text: &str) -> Result<Condition, SelectorError> {
-    let equal = |value: &str| Test::Equal(value.trim().to_owned());
-    let (key, condition) = if let Some((key, value)) = text.split_once("!=") {
-        (key, Test::Unequal(value.trim().to_owned()))
-    } else if let Some((key, value)) = text.split_once("==") {
-        (key, equal(value))
-    } else if let Some((key, value)) = text.split_once('=') {
-        (key, equal(value))
+/// Reads the condition `key in (a, b)` or `key notin (a, b)` at the start of a text, and returns it with the text behind
+/// its comma, if there is one; `None` if the text starts with another sort of condition.
+fn set_condition(text: &str) -> Result<Option<(Condition, Option<&str>)>, SelectorError> {
+    let Some((head, rest)) = text.split_once('(') else { return Ok(None) };
+    // A comma or a sign before the bracket ends the condition or makes the bracket a part of a value.
+    let words: Vec<&str> = head.split_whitespace().collect();
+    let [key, operator @ ("in" | "notin")] = words[..] else { return Ok(None) };
+    if head.contains([',', '=', '!']) {
+        return Ok(None);
+    }
+    let problem = || SelectorError(text.trim().to_owned());
+    let (values, behind) = rest.split_once(')').ok_or_else(problem)?;
+    let values: Vec<String> = values.split(',').map(|value| value.trim().to_owned()).collect();
+    if values.iter().any(|value| value.is_empty() || value.contains(['(', '=', '!', ' '])) {
+        return Err(problem());
+    }
+    let behind = match behind.trim_start() {
+        "" => None,
+        more => Some(more.strip_prefix(',').ok_or_else(problem)?),
+    };
+    let test = if operator == "in" { Test::In(values) } else { Test::NotIn(values) };
+    Ok(Some((Condition { key: key.to_owned(), test }, behind)))
+}
+
+/// Reads the condition up to the first comma of a text, and returns it with the text behind that comma, if there is one.
+fn plain_condition(text: &str) -> Result<(Condition, Option<&str>), SelectorError> {
+    let (text, behind) = text.split_once(',').map_or((text, None), |(text, behind)| (text, Some(behind)));
+    let text = text.trim();
+    let value = |value: &str| vec![value.trim().to_owned()];
+    let (key, test) = if let Some((key, unwanted)) = text.split_once("!=") {
+        (key, Test::NotIn(value(unwanted)))
+    } else if let Some((key, wanted)) = text.split_once("==") {
+        (key, Test::In(value(wanted)))
+    } else if let Some((key, wanted)) = text.split_once('=') {
+        (key, Test::In(value(wanted)))
     } else if let Some(key) = text.strip_prefix('!') {
         (key, Test::Missing)
     } else {
         (text, Test::Present)
     };
     let key = key.trim();
-    if key.is_empty() || key.contains(['!', '=', ' ']) {
+    if key.is_empty() || key.contains(['!', '=', ' ', '(', ')']) {
         return Err(SelectorError(text.to_owned()));
     }
-    Ok(Condition { key: key.to_owned(), test: condition })
+    Ok((Condition { key: key.to_owned(), test }, behind))
 }
 
 #[cfg(test)]
@@ -96,5 +134,25 @@ mod tests {
         check("=x", None);
         check("site=sz,", None);
         check("a b=c", None);
+        check("site in (sz, bj)", Some(true));
+        check("site in(bj,sh)", Some(false));
+        check("team in (net)", Some(false));
+        check("site notin (bj, sh)", Some(true));
+        check("site notin (sz)", Some(false));
+        check("team notin (net)", Some(true));
+        check("site in (sz,bj),队 in (网络),!team", Some(true));
+        check("队=网络,site notin (sz,bj)", Some(false));
+        check("site in (sz) , team", Some(false));
+        check("site!=a(b", Some(true));
+        check("site in (sz", None);
+        check("site in sz", None);
+        check("site in ()", None);
+        check("site in (sz,)", None);
+        check("site in (sz),", None);
+        check("site in (sz) team", None);
+        check("site ni (sz)", None);
+        check("in (sz)", None);
+        check("!site in (sz)", None);
+        check("site in (s z)", None);
     }
 }

@@ -329,6 +329,10 @@ fn selects_by_label_address_and_target() {
     check(&[], &["Instance/sw-1", "Instance/sw-2", "Instance/sw-3", "App/orders"]);
     check(&["-l", "site=sz"], &["Instance/sw-1", "Instance/sw-3"]);
     check(&["--selector", "site!=sz"], &["Instance/sw-2", "App/orders"]);
+    check(&["-l", "site in (sz, bj)"], &["Instance/sw-1", "Instance/sw-2", "Instance/sw-3"]);
+    check(&["-l", "site notin (sz, sh)"], &["Instance/sw-2", "App/orders"]);
+    check(&["-l", "site in (sz,bj),site!=sz"], &["Instance/sw-2"]);
+    check(&["-l", "!site"], &["App/orders"]);
     check(&["--target", "Instance/sw-2"], &["Instance/sw-2"]);
     check(&["--target", "Instance/sw-*", "--exclude", "*/sw-2"], &["Instance/sw-1", "Instance/sw-3"]);
     check(&["--target", "roma"], &["App/orders"]);

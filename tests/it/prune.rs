@@ -76,7 +76,9 @@ fn the_environment_can_ask_for_it() {
 #[test]
 fn a_part_of_the_documents_is_not_enough() {
     let site = site(&state(), INSTANCES, &two());
-    for filter in [["-l", "a=b"], ["--target", "Instance/a"], ["--exclude", "Instance/a"]] {
+    for filter in
+        [["-l", "a=b"], ["-l", "a notin (b)"], ["-l", "!a"], ["--target", "Instance/a"], ["--exclude", "Instance/a"]]
+    {
         let output = site.run(&[&["plan", "--prune"], filter.as_slice()].concat());
         assert_eq!(output.code, Some(64), "{output}");
     }

@@ -466,6 +466,23 @@ fn a_saved_plan_is_taken_as_it_is() {
 }
 
 #[test]
+fn a_plan_of_a_selection_is_applied_to_it_alone() {
+    let labelled = |name: &str, site: &str| {
+        switch(name, &format!("bk_inst_name: {name}"), "ports: 48")
+            .replace("}\nspec", &format!(", labels: {{site: {site}}}}}\nspec"))
+    };
+    let all = [labelled("sw-1", "sz"), labelled("sw-2", "bj"), labelled("sw-3", "sh")].concat();
+    let site = Site::with(&state(), &[("all.yaml", &all)]);
+    let output = site.run(&["plan", "-l", "site in (sz, sh)", "--exclude", "*/sw-3", "--out", "some.json"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    let output = site.run(&["apply", "some.json", "-y"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(bodies(&site.writes()), json!([{"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 48}]));
+    let output = site.run(&["drift", "-l", "site notin (bj)", "-o", "json"]).json();
+    assert_eq!(output["summary"], json!({"blocked": 0, "drift": 0, "edit": 1, "unchanged": 1, "unknown": 0}));
+}
+
+#[test]
 fn limits_are_checked_again() {
     let site = saved();
     let output = site.run(&["apply", "plan.json", "-y", "--max-changes", "0"]);

@@ -1,0 +1,25 @@
+//! Arguments of `reconcile validate`.
+
+use clap::Args;
+
+use super::{
+    forms::{Forms, Stream},
+    inputs::Inputs,
+    network::Network,
+    parse::truth,
+};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ValidateArgs {
+    #[command(flatten, next_help_heading = "Inputs and selection")]
+    pub(in crate::cli) inputs: Inputs,
+    #[command(flatten, next_help_heading = "Connection")]
+    pub(in crate::cli) network: Network,
+    /// Check fields and values against the models on the servers too; the objects need not exist
+    #[arg(long, env = "RECONCILE_ONLINE", value_parser = truth)]
+    pub(in crate::cli) online: bool,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(in crate::cli) forms: Forms,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(in crate::cli) stream: Stream,
+}
