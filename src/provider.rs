@@ -215,6 +215,12 @@ pub trait Kind: Sync {
     /// Reads objects again whose handles are known, after writes were made to them. What is gone is `Absent`.
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation>;
 
+    /// Returns true if looking another object up by its key shows this one too, because the platform lists both in one
+    /// read. It is then not read by its handle as well: two answers of different age would contradict each other.
+    fn is_listed_with(&self, _desired: &Desired, _other: &Desired, _facts: &Facts) -> bool {
+        false
+    }
+
     /// Returns what differs, in the order of the manifest, or why the object cannot become as declared. Without a
     /// live object: the fields of the one to be created.
     fn compare(

@@ -19,12 +19,11 @@ use std::{
 
 use jiff::Timestamp;
 use reconcile_sandbox::simulator::Cells;
-use serde_json::Value;
 
 pub use self::target::{Configured, SimulatedTarget};
 use self::{
     schedule::{Extent, FaultKind, Schedule},
-    world::Difference,
+    world::{Difference, Origin},
 };
 use crate::{
     model::{Outcome, ResourceId},
@@ -37,7 +36,7 @@ pub struct Rehearsal {
     document: Vec<u8>,
     targets: Vec<SimulatedTarget>,
     start: Timestamp,
-    since: Arc<Vec<Value>>,
+    origin: Arc<Origin>,
     baseline: Baseline,
 }
 
@@ -122,9 +121,9 @@ impl Rehearsal {
     /// Prepares a rehearsal: runs the plan once without faults. An error says why the simulated servers are not what
     /// the plan was made for.
     pub fn new(saved: Saved, targets: Vec<SimulatedTarget>, start: Timestamp) -> Result<Self, String> {
-        let since = Arc::new(targets.iter().map(|target| target.sandbox.state()).collect());
+        let origin = Arc::new(Origin::of(targets.iter().map(|target| &target.sandbox)));
         let document = serde_json::to_vec(&saved.document).map_err(|error| error.to_string())?;
-        let mut rehearsal = Self { document, saved, targets, start, since, baseline: Baseline::default() };
+        let mut rehearsal = Self { document, saved, targets, start, origin, baseline: Baseline::default() };
         rehearsal.baseline = rehearsal.simulate(0, run::baseline)?;
         Ok(rehearsal)
     }

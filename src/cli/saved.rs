@@ -22,13 +22,13 @@ use super::{
 };
 use crate::{
     config::Config,
-    engine::{connection::Connection, impact::impact, observe::recall},
-    journal::target_record,
-    plan::{
-        file::Saved,
-        guard, integrity, moved,
-        precondition::{self, SavedChangeState},
+    engine::{
+        connection::Connection,
+        impact::impact,
+        observe::{Recalled, recall_for},
     },
+    journal::target_record,
+    plan::{file::Saved, guard, integrity, moved, precondition::SavedChangeState},
     source::Sources,
 };
 
@@ -98,17 +98,17 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> Result<Exit
     ui.events.reading(saved.setups.iter().map(|setup| &*setup.target), saved.objects.len());
     let start = Instant::now();
     let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
-    let mut states = tokio::select! {
-        states = progress::reading(&used, connected.shared.counters(), ui, recall(&readers, &saved.objects, &saved.plan)) => states,
+    let recall = recall_for(&saved.plan, &saved.objects, &readers);
+    let Recalled { mut states, change_states: standings, mismatch } = tokio::select! {
+        recalled = progress::reading(&used, connected.shared.counters(), ui, recall) => recalled,
         () = stop.token().cancelled() => return Err(planning::interrupted(&stop)),
     };
-    let standings = precondition::saved_change_states(&saved.plan, &states);
     for (change, (id, _)) in
         saved.plan.changes.iter().zip(&standings).filter(|(_, (_, state))| *state == SavedChangeState::Stale)
     {
         ui.say(&format!("{id} has moved since this was planned: {}", moved(change, &states)));
     }
-    if let Some(problem) = integrity::mismatch(&saved.plan, &states, &standings) {
+    if let Some(problem) = mismatch {
         return Err(of_file(format!("{problem}: nothing was sent; plan again")));
     }
     let settled = standings.iter().filter_map(|(id, standing)| Some((id.clone(), standing.outcome()?))).collect();

@@ -498,13 +498,15 @@ impl<'a> Run<'a> {
             }
             decide_write(observed, lost.as_ref(), again.is_some(), |live| self.judged(id, live))
         };
-        match decision {
-            Decision::SendAgain => again.map(|sending| (sending, id)),
-            Decision::Finish(outcome) => {
-                self.finish(id, outcome, took);
-                None
-            }
-        }
+        let outcome = match decision {
+            Decision::Finish(outcome) => outcome,
+            Decision::SendAgain => match self.moved_since_lost(id, observed) {
+                Some(outcome) => outcome,
+                None => return again.map(|sending| (sending, id)),
+            },
+        };
+        self.finish(id, outcome, took);
+        None
     }
 
     /// Returns an object to read by the handle that it had before the run.

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{Action, Change, Desired, ObservedState, ResourceId},
-    plan::{Plan, TargetState},
+    plan::{
+        Plan, TargetState, integrity,
+        precondition::{SavedChangeState, saved_change_states},
+    },
     provider::{Facts, Freshness, Kind, Notes, Observation, Step},
 };
 
@@ -140,6 +143,31 @@ fn take_in(observation: Observation, state: &mut TargetState<'_>, remarks: &mut 
             state.surplus.push(surplus);
         }
     }
+}
+
+/// The objects of a saved plan, read again.
+pub struct Recalled<'d> {
+    /// What was read.
+    pub states: Vec<TargetState<'d>>,
+    /// What became of each change of the plan.
+    pub change_states: Vec<(ResourceId, SavedChangeState)>,
+    /// Why its calls are not those of its changes; nothing if they are.
+    pub mismatch: Option<String>,
+}
+
+/// Reads what a saved plan is about again, and compares its calls with those that its changes give.
+///
+/// The reads of one look are not of the same moment: what came or went between two of them contradicts itself. So calls
+/// that do not fit are compared once more with a second look, which has it in all of its reads.
+pub async fn recall_for<'d>(plan: &Plan, objects: &'d [Desired], readers: &[Reader]) -> Recalled<'d> {
+    let look = async || {
+        let states = recall(readers, objects, plan).await;
+        let change_states = saved_change_states(plan, &states);
+        let mismatch = integrity::mismatch(plan, &states, &change_states);
+        Recalled { states, change_states, mismatch }
+    };
+    let first = look().await;
+    if first.mismatch.is_none() { first } else { look().await }
 }
 
 /// Reads what a saved plan is about again: its objects as documents, and by their handles those that cannot be found

@@ -49,6 +49,13 @@ pub(super) fn truth(rehearsal: &Rehearsal, world: &World, outcomes: &[(ResourceI
     for (at, effect) in &rehearsal.baseline.effects {
         let call = &rehearsal.saved.plan.calls[*at];
         let of_call: Vec<&Outcome> = call.serves.iter().filter_map(|id| outcomes.get(id).copied()).collect();
+        if of_call.is_empty() {
+            // A run that was refused says nothing about its changes, and that is told for itself.
+            if !outcomes.is_empty() {
+                untrue.push(format!("{} has no outcome", call.serves[0]));
+            }
+            continue;
+        }
         let claimed = if of_call.iter().all(|outcome| outcome.converged()) {
             true
         } else if of_call.iter().all(|outcome| is_not_sent(outcome)) {

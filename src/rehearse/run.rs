@@ -107,7 +107,7 @@ fn world(rehearsal: &Rehearsal, schedule: Schedule, records: bool, traces: bool)
         // Such as `match.bk_asset_id`.
         keep.extend(desired.locator.keys().filter_map(|name| name.rsplit('.').next()).map(str::to_owned));
     }
-    World::new(&prototypes, rehearsal.since.clone(), keep, schedule, records, traces)
+    World::new(&prototypes, rehearsal.origin.clone(), keep, schedule, records, traces)
 }
 
 /// Returns new connections, as a new process has them.

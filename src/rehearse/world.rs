@@ -86,12 +86,38 @@ pub(super) struct Events {
     pub(super) traced: Vec<(usize, Difference)>,
 }
 
+/// What the servers were before a run.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// Their states, by which new rows are known.
+    states: Vec<Value>,
+    /// Their cells, each with the number of its server before its name.
+    cells: Cells,
+}
+
+impl Origin {
+    /// Returns what servers are now.
+    pub(super) fn of<'s>(servers: impl Iterator<Item = &'s Sandbox>) -> Self {
+        let mut origin = Self { states: Vec::new(), cells: Cells::new() };
+        for (number, server) in servers.enumerate() {
+            let state = server.state();
+            origin.cells.extend(numbered(number, server.cells(&state)));
+            origin.states.push(state);
+        }
+        origin
+    }
+}
+
+fn numbered(number: usize, cells: Cells) -> impl Iterator<Item = (String, Value)> {
+    cells.into_iter().map(move |(name, value)| (format!("{number}/{name}"), value))
+}
+
 /// The servers of one run.
 #[derive(Debug)]
 pub(super) struct World {
     sandboxes: Vec<Sandbox>,
-    /// The states in which they were, by which new rows are known.
-    since: Arc<Vec<Value>>,
+    /// The servers before the run.
+    origin: Arc<Origin>,
     /// Fields by which objects are found: nobody changes them.
     keep: BTreeSet<String>,
     schedule: Mutex<Schedule>,
@@ -114,7 +140,7 @@ impl World {
     /// write changes.
     pub(super) fn new(
         prototypes: &[&Sandbox],
-        since: Arc<Vec<Value>>,
+        origin: Arc<Origin>,
         keep: BTreeSet<String>,
         schedule: Schedule,
         records: bool,
@@ -122,7 +148,7 @@ impl World {
     ) -> Arc<Self> {
         Arc::new(Self {
             sandboxes: prototypes.iter().map(|prototype| prototype.fork()).collect(),
-            since,
+            origin,
             keep,
             schedule: Mutex::new(schedule),
             process: Mutex::default(),
@@ -180,8 +206,7 @@ impl World {
     }
 
     fn cells_of(&self, number: usize) -> impl Iterator<Item = (String, Value)> {
-        let cells = self.sandboxes[number].cells(&self.since[number]).into_iter();
-        cells.map(move |(name, value)| (format!("{number}/{name}"), value))
+        numbered(number, self.sandboxes[number].cells(&self.origin.states[number]))
     }
 
     /// Has somebody else change something on a server.
@@ -262,7 +287,7 @@ impl World {
             return;
         }
         let prefix = format!("{number}/");
-        let now = |cell: &str| self.sandboxes[number].cell(cell.strip_prefix(&prefix)?, &self.since[number]);
+        let now = |cell: &str| self.sandboxes[number].cell(cell.strip_prefix(&prefix)?, &self.origin.states[number]);
         let mut events = self.events();
         let mut lost = Vec::new();
         for edit in events.edits.iter_mut().filter(|edit| !edit.is_over && edit.cell.starts_with(&prefix)) {
@@ -271,9 +296,11 @@ impl World {
                 edit.is_over = true;
                 // A deleted object takes its edited cells with it, and a request that left before the edit was read is only late.
                 let is_there = value.is_some();
+                // What has its first value again looks as if nobody had touched it, however often it is read.
+                let is_back = self.origin.cells.get(&edit.cell) == edit.to.as_ref();
                 if edit.seen.is_some_and(|seen| id > seen) && is_there {
                     lost.push(format!("request #{id} wrote over {}, although the run had read it", edit.cell));
-                } else if edit.time + LONG_AGO < arrived && is_there {
+                } else if edit.time + LONG_AGO < arrived && is_there && !is_back {
                     let age = arrived.saturating_sub(edit.time).as_secs();
                     lost.push(format!("request #{id} wrote over {}, which was not read again for {age} s", edit.cell));
                 }

@@ -18,7 +18,7 @@ use crate::{
     engine::{
         apply,
         connection::{Reader, Writer},
-        observe::recall,
+        observe::recall_for,
         planted::{self, Mistake},
     },
     journal::{
@@ -29,8 +29,7 @@ use crate::{
     plan::{
         Plan, TargetState,
         file::Saved,
-        integrity,
-        precondition::{SavedChangeState, is_true, saved_change_states},
+        precondition::{SavedChangeState, is_true},
     },
 };
 
@@ -98,19 +97,18 @@ pub async fn resume(
     if options.stop.is_cancelled() {
         return Err(not_resumable("interrupted before anything was read".to_owned()));
     }
-    let states = match saved {
-        Ok(saved) => recall(readers, &saved.objects, &saved.plan).await,
-        Err(_) => Vec::new(),
+    let (states, decided) = match saved {
+        Ok(saved) => {
+            let recalled = recall_for(&saved.plan, &saved.objects, readers).await;
+            // Who abandons a run needs no calls.
+            if let Some(problem) = recalled.mismatch.filter(|_| !options.abandon) {
+                return Err(not_resumable(problem));
+            }
+            let decided = decide(&saved.plan, (&recalled.states, recalled.change_states), &progress, options.abandon);
+            (recalled.states, decided)
+        }
+        Err(reason) => (Vec::new(), unread(&progress, reason)),
     };
-    let decided = match saved {
-        Ok(saved) => decide(&saved.plan, &states, &progress, options.abandon),
-        Err(reason) => unread(&progress, reason),
-    };
-    if let (Ok(saved), false) = (saved, options.abandon)
-        && let Some(problem) = integrity::mismatch(&saved.plan, &states, &decided.states)
-    {
-        return Err(not_resumable(problem));
-    }
     let redaction = surroundings.redaction(store, writers).await?;
     let writer = journal::Writer::reopen(store, &run.id, &journal, surroundings.clock.clone());
     let writer = writer.map_err(RunError::store(&place))?;
@@ -176,8 +174,6 @@ async fn wait(
 /// What is known of the changes of a run before anything is sent.
 #[derive(Default)]
 struct Decided {
-    /// The states of all changes.
-    states: Vec<(ResourceId, SavedChangeState)>,
     /// Changes that are not sent, with their outcomes.
     outcomes: Vec<(ResourceId, Outcome)>,
     /// Those of them whose outcome is in the journal.
@@ -189,9 +185,14 @@ struct Decided {
 }
 
 /// Decides what to do about each change of a plan.
-fn decide(plan: &Plan, states: &[TargetState<'_>], progress: &Progress, abandon: bool) -> Decided {
-    let mut decided = Decided { states: saved_change_states(plan, states), ..Decided::default() };
-    for (change, (id, state)) in plan.changes.iter().zip(&decided.states) {
+fn decide(
+    plan: &Plan,
+    (states, change_states): (&[TargetState<'_>], Vec<(ResourceId, SavedChangeState)>),
+    progress: &Progress,
+    abandon: bool,
+) -> Decided {
+    let mut decided = Decided::default();
+    for (change, (id, state)) in plan.changes.iter().zip(&change_states) {
         let address = id.to_string();
         match progress.of_change(&address) {
             ChangeProgress::Done(outcome) => {

@@ -276,6 +276,31 @@ fn apps_take_one_page_for_500() {
 }
 
 #[test]
+fn apps_that_a_list_shows_are_not_read_one_by_one_as_well() {
+    // Two answers of different age would contradict each other, and the younger one may be the first.
+    let mut state = state();
+    state["roma-connect"]["apps"] = (0..3)
+        .map(|at| json!({"instance_id": "i1", "id": format!("id{at}"), "name": format!("app{at}"), "remark": ""}))
+        .collect();
+    let check = |apps: &[&str], expected: Value| {
+        let documents = apps.iter().map(|app| {
+            let spec = format!("{{ensure: present, app: {app}, fields: {{remark: x}}}}");
+            format!("apiVersion: roma-connect/v1\nkind: App\nmetadata: {{name: {app}}}\nspec: {spec}\n---\n")
+        });
+        let site = Site::with(&state, &[("all.yaml", &documents.collect::<String>())]);
+        assert_eq!(site.run(&["plan", "--out", "plan.json"]).code, Some(0));
+        site.sandbox().clear_calls();
+        let applied = site.run(&["apply", "plan.json", "--auto-approve"]);
+        assert_eq!(applied.code, Some(0), "{applied}");
+        assert_eq!(site.reads(), expected, "{apps:?}");
+    };
+    // The look at the plan's objects, and the one right before the calls.
+    check(&["app0", "app1"], json!({"CheckRomaInstanceListV2": 1, "ListRomaApp": 1, "CheckRomaAppDetails": 2}));
+    let expected = json!({"CheckRomaInstanceListV2": 2, "ListRomaApp": 2, "ValidateRomaApp": 2});
+    check(&["app0", "app1", "new"], expected);
+}
+
+#[test]
 fn writes_are_read_back_in_pages_too() {
     let documents: Vec<String> = (0..250)
         .map(|at| {

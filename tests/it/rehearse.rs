@@ -149,6 +149,19 @@ fn a_seed_is_one_history_and_schedules_end_well() {
     assert_eq!(output.stdout, rehearse().stdout, "on however many threads");
 }
 
+/// Seeds of this plan that once ended badly.
+const ONCE_BAD: [u64; 9] = [1804, 3715, 3778, 3952, 4716, 5287, 6247, 6347, 7616];
+
+#[test]
+fn schedules_that_once_ended_badly_end_well() {
+    let site = site();
+    let rehearsal = rehearsal(&site);
+    for seed in ONCE_BAD {
+        let ending = rehearsal.run(seed, false);
+        assert!(ending.is_good(), "{seed}: {:#?}", ending.violations);
+    }
+}
+
 #[test]
 fn each_sort_of_faults_alone_ends_well() {
     let site = site();

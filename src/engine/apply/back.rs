@@ -56,13 +56,18 @@ impl<'a> Run<'a> {
         ends.extend(references.filter_map(|reference| self.desired.get(&reference.to).copied()));
         let mut known: HashSet<&ResourceId> = unnamed.iter().map(|desired| &desired.id).collect();
         unnamed.extend(ends.into_iter().filter(|desired| known.insert(&desired.id)));
+        let is_listed = |object: &&ReadBack<'_>| object.handle.is_some() && self.is_listed_with(object.id, &unnamed);
+        let listed: Vec<&Desired> =
+            objects.iter().filter(is_listed).filter_map(|object| self.desired.get(object.id).copied()).collect();
+        unnamed.extend(listed.into_iter().filter(|desired| known.insert(&desired.id)));
         if !unnamed.is_empty() {
-            observed_states.extend(look_up(&reader, unnamed).await);
+            observed_states.extend(look_up(&reader, unnamed.clone()).await);
         }
         for kind in self.state.platform.kinds() {
             let named: Vec<(&Desired, &Value)> = objects
                 .iter()
                 .filter(|object| object.id.kind == kind.name())
+                .filter(|object| !is_shown(object, &observed_states) || !self.is_listed_with(object.id, &unnamed))
                 .filter_map(|object| Some((*self.desired.get(object.id)?, object.handle.as_ref()?)))
                 .collect();
             if !named.is_empty() {
@@ -70,6 +75,14 @@ impl<'a> Run<'a> {
             }
         }
         observed_states
+    }
+
+    /// Returns true if looking others up shows an object, too.
+    fn is_listed_with(&self, id: &ResourceId, others: &[&Desired]) -> bool {
+        let (Some(kind), Some(desired)) = (self.kind(id), self.desired.get(id)) else { return false };
+        others.iter().any(|other| {
+            other.id.kind == id.kind && other.id != *id && kind.is_listed_with(desired, other, &self.state.facts)
+        })
     }
 
     /// Returns true if an object that was created does not show yet, one that was removed still does, or the task of a
@@ -85,4 +98,10 @@ impl<'a> Run<'a> {
                 | (Some(Action::Delete), Some(ObservedState::Found(_)))
         )
     }
+}
+
+/// Returns true if an object was found with the handle that it is known by.
+fn is_shown(object: &ReadBack<'_>, observed_states: &HashMap<ResourceId, ObservedState>) -> bool {
+    let Some(ObservedState::Found(live)) = observed_states.get(object.id) else { return false };
+    object.handle.as_ref().is_some_and(|handle| live.handle == *handle)
 }

@@ -20,23 +20,25 @@ impl<'a> Run<'a> {
 
     /// The same for calls whose answers got lost, and which did not show: some may have come about since.
     pub(super) async fn still_lost(&mut self, calls: Vec<Sending<'a>>) -> Vec<Sending<'a>> {
-        self.recheck(calls, |run, id, now| {
-            let outcome = run.moved(id, now)?;
-            let deletes = run.changes.get(id).is_some_and(|change| change.action == Action::Delete);
-            Some(match (outcome, now) {
-                (_, Some(ObservedState::Absent { .. })) if deletes => Outcome::Applied,
-                (_, Some(ObservedState::Found(live))) if !deletes && run.judged(id, live).converged() => {
-                    run.judged(id, live)
-                }
-                // What it wrote and what others did cannot be told apart.
-                (Outcome::Stale, _) => {
-                    Outcome::Unknown("its answer was lost, and it has changed since: it was not sent again".to_owned())
-                }
-                (Outcome::Unsent(why), _) => lost_and_down(&why),
-                (other, _) => other,
-            })
+        self.recheck(calls, Self::moved_since_lost).await
+    }
+
+    /// Returns the outcome of a change whose answer got lost and that is not to be sent again.
+    pub(super) fn moved_since_lost(&self, id: &ResourceId, now: Option<&ObservedState>) -> Option<Outcome> {
+        let outcome = self.moved(id, now)?;
+        let deletes = self.changes.get(id).is_some_and(|change| change.action == Action::Delete);
+        Some(match (outcome, now) {
+            (_, Some(ObservedState::Absent { .. })) if deletes => Outcome::Applied,
+            (_, Some(ObservedState::Found(live))) if !deletes && self.judged(id, live).converged() => {
+                self.judged(id, live)
+            }
+            // What it wrote and what others did cannot be told apart.
+            (Outcome::Stale, _) => {
+                Outcome::Unknown("its answer was lost, and it has changed since: it was not sent again".to_owned())
+            }
+            (Outcome::Unsent(why), _) => lost_and_down(&why),
+            (other, _) => other,
         })
-        .await
     }
 
     /// Reads the objects of calls again; `moved` says what becomes of one that is not to be sent.

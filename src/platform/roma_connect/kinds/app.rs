@@ -167,6 +167,10 @@ impl Kind for App {
         observation.step()
     }
 
+    fn is_listed_with(&self, desired: &Desired, other: &Desired, facts: &Facts) -> bool {
+        !member::is_members(desired) && instance_of(desired, facts) == instance_of(other, facts)
+    }
+
     fn compare(
         &self,
         desired: &Desired,
