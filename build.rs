@@ -1,4 +1,4 @@
-//! Tells the program its version: the commit that it is built from, and that commit's date.
+//! Tells the program its version: the commit that it is built from, that commit's date, and the target.
 //!
 //! The same sources give the same result: the date is the commit's, or what `SOURCE_DATE_EPOCH` says. Without a git
 //! repository of its own, as in an unpacked archive, the commit is unknown.
@@ -34,6 +34,8 @@ fn main() {
     };
     let day = date.as_ref().map(|date| format!(", {date}")).unwrap_or_default();
     let line = format!("{number} ({shown}{day})");
+    let target = env::var("TARGET").unwrap_or_default();
+    println!("cargo::rustc-env=RECONCILE_TARGET={target}");
     println!("cargo::rustc-env=RECONCILE_VERSION={version}");
     println!("cargo::rustc-env=RECONCILE_VERSION_LINE={line}");
     println!("cargo::rustc-env=RECONCILE_COMMIT={}", commit.as_ref().map_or("", |commit| &commit.hash));

@@ -5,6 +5,7 @@ mod apply;
 mod args;
 mod call_provenance;
 mod claim;
+mod completion;
 mod configuration;
 mod drift;
 mod error;
@@ -14,10 +15,12 @@ mod explain;
 mod history;
 mod inputs;
 mod journal;
+mod man;
 mod plan;
 mod plan_file;
 mod planning;
 mod rehearse;
+mod render;
 mod resume;
 mod sandbox;
 mod saved;
@@ -82,6 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         match &cli.command {
             Command::Validate(args) => validate::run(args, &ui).await,
             Command::Plan(args) => plan::run(args, &ui).await,
+            Command::Render(args) => render::run(args, &ui),
             Command::Explain(args) => explain::run(args, &ui).await,
             Command::Apply(args) => apply::run(args, &ui).await,
             Command::Resume(args) => resume::run(args, &ui).await,
@@ -94,6 +98,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Rehearse(args) => rehearse::run(args, &ui).await,
             Command::Sandbox(args) => sandbox::run(args, &ui).await,
             Command::Schema(args) => Ok(schema::run(args, &ui)),
+            Command::Completion(args) => Ok(completion::run(args, &ui)),
+            Command::Man(args) => man::run(args, &ui),
             Command::Version(args) => Ok(version::run(args, &ui)),
         }
     });

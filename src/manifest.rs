@@ -22,7 +22,7 @@ use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-pub use decode::{Cache, Options, Retain, decode, decode_cached, decode_with};
+pub use decode::{Cache, Options, Resolved, Retain, decode, decode_cached, decode_with, resolve};
 pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover};
 pub use provenance::{Provenance, Use, Via};
 pub use selector::{Selector, SelectorError};

@@ -23,3 +23,6 @@ pub fn is_modified() -> bool {
 pub fn date() -> Option<&'static str> {
     Some(env!("RECONCILE_DATE")).filter(|date| !date.is_empty())
 }
+
+/// The target that the program was built for, such as `x86_64-unknown-linux-musl`.
+pub const TARGET: &str = env!("RECONCILE_TARGET");

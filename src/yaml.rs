@@ -5,6 +5,7 @@
 //! all of them report to a list of diagnostics and go on.
 
 mod duration;
+mod emit;
 mod load;
 mod mapping;
 mod nearest;
@@ -17,6 +18,7 @@ mod tag;
 mod value;
 
 pub use duration::duration;
+pub use emit::emit;
 pub use load::load;
 pub use nearest::{nearest, suggestion};
 pub use node::{Content, Node, Scalar, Typed};

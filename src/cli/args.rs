@@ -2,19 +2,23 @@
 
 mod apply;
 mod choice;
+mod completion;
 mod drift;
+mod examples;
 mod explain;
 mod files;
 mod forms;
 mod history;
 mod inputs;
 mod logging;
+mod man;
 mod network;
 mod output;
 mod parse;
 mod place;
 mod plan;
 mod rehearse;
+mod render;
 mod resume;
 mod safety;
 mod sandbox;
@@ -33,18 +37,21 @@ use std::borrow::Cow;
 use clap::{Parser, Subcommand};
 
 pub(super) use apply::ApplyArgs;
-pub(super) use choice::{Color, DataFormat, Document, Format, LogFormat, Mode, PartialStale, TextOrJson};
+pub(super) use choice::{Color, DataFormat, Document, Format, LogFormat, Mode, PartialStale, RenderFormat, TextOrJson};
+pub(super) use completion::CompletionArgs;
 pub(super) use drift::DriftArgs;
 pub(super) use explain::ExplainArgs;
 pub(super) use forms::{Forms, Stream};
 pub(super) use history::HistoryArgs;
 pub(super) use inputs::Inputs;
 pub(super) use logging::LoggingArgs;
+pub(super) use man::ManArgs;
 pub(super) use network::Network;
 pub(super) use output::Output;
 pub(super) use place::Place;
 pub(super) use plan::PlanArgs;
 pub(super) use rehearse::RehearseArgs;
+pub(super) use render::RenderArgs;
 pub(super) use resume::ResumeArgs;
 pub(super) use safety::SafetyArgs;
 pub(super) use sandbox::SandboxArgs;
@@ -80,69 +87,96 @@ pub(super) enum Command {
     /// Parses the manifests and checks everything that needs no server: schema, references, rules of values. Needs
     /// neither network nor credentials. With --online it also reads the definitions of models and reports fields and
     /// values that they do not take, and businesses, sets and templates that do not exist.
+    #[command(after_long_help = examples::VALIDATE)]
     Validate(ValidateArgs),
+    /// Print the manifests after variables and overlays, with the origins of values
+    ///
+    /// Needs neither network nor credentials. What it prints declares the same as PATH. Values that hold a secret of the
+    /// configuration are masked.
+    #[command(after_long_help = examples::RENDER)]
+    Render(RenderArgs),
     /// Show the differences between the manifests and the live state
     ///
     /// Reads the live state and prints the changes, with the place in the manifests that causes each. It cannot
     /// write: the client it gets has no such method.
+    #[command(after_long_help = examples::PLAN)]
     Plan(PlanArgs),
     /// Explain what a line of a manifest, an overlay or a values file decides
     ///
     /// Names the objects and their fields, the sources of their values, the live values, and the call that would be sent.
     /// Reads the live state like plan. A place that decides nothing is an error (1).
+    #[command(after_long_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
     /// Plan, ask, and make the changes
     ///
     /// Sends one call for each object that differs, in an order the server accepts, and reads each object back. Given a
     /// file that `plan --out` saved, it sends the calls of that plan and no others, and only as long as their objects
     /// are as they were when it was made.
+    #[command(after_long_help = examples::APPLY)]
     Apply(ApplyArgs),
     /// Settle and finish runs that were broken off
     ///
     /// Reads what became of each call that was under way when the program was killed, and records it. Then sends what was
     /// not sent, and no call a second time that was carried out. With --abandon one run is only settled.
+    #[command(after_long_help = examples::RESUME)]
     Resume(ResumeArgs),
     /// Show a saved plan
+    #[command(after_long_help = examples::SHOW)]
     Show(ShowArgs),
     /// Show the differences, which side changed, and who changed it
     ///
     /// Plans, and asks the platforms' records who set each value that differs, and when: `edit` is a manifest that
     /// changed, `drift` a live value that somebody else changed. Like `plan`, it cannot write.
+    #[command(after_long_help = examples::DRIFT)]
     Drift(DriftArgs),
     /// Keep running: plan and apply on every change of the manifests and from time to time
     ///
     /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
     /// document holds back only itself: its last good version stays in force. Ends with 0 on SIGTERM and SIGINT.
+    #[command(after_long_help = examples::WATCH)]
     Watch(WatchArgs),
     /// List the runs of `apply` and `watch`, or show one
     ///
     /// Reads the journals of the state directory, and nothing else. Without RUN it lists the runs, the newest first; with
     /// it, each change of that run: its fields before and after, the calls that were sent for it, and its outcome.
+    #[command(after_long_help = examples::HISTORY)]
     History(HistoryArgs),
     /// Plan how to put back what a run changed
     ///
     /// Reads the live state and writes a saved plan for `show` and `apply`. It puts back each field that still has the
     /// value that the run wrote. Objects that the run created are deleted, those that it deleted are made again, with
     /// other ids. What was changed since is named and left as it is. Like `plan`, it cannot write to a platform.
+    #[command(after_long_help = examples::UNDO)]
     Undo(UndoArgs),
     /// Save the live state that the manifests touch to a file, for plans without credentials
     ///
     /// Reads whole scopes: models, sets, service templates, associations, app instances. `plan --against FILE` plans from
     /// it as a live plan would have at that moment, also for documents that are added later.
+    #[command(after_long_help = examples::SNAPSHOT)]
     Snapshot(SnapshotArgs),
     /// Run a saved plan against simulated servers that fail, and show how it ends
     ///
     /// Loads simulated servers with a snapshot and applies the plan to them once for each seed: requests and answers get
     /// lost, servers are slow or refuse, somebody else writes, the run is killed and resumed. Nothing leaves this process
     /// and no credentials are needed. Ends with 1 if a schedule ended badly.
+    #[command(after_long_help = examples::REHEARSE)]
     Rehearse(RehearseArgs),
     /// Serve both platforms, simulated in memory, on a loopback port
     ///
     /// The first line on stdout is `sandbox listening on http://ADDR`. Ends with 0 on SIGTERM and SIGINT.
+    #[command(after_long_help = examples::SANDBOX)]
     Sandbox(SandboxArgs),
     /// Print the JSON Schema of the documents that `-o json`, `-o yaml` and `--events` write
+    #[command(after_long_help = examples::SCHEMA)]
     Schema(SchemaArgs),
-    /// Print the version, the commit it was built from, and that commit's date
+    /// Print the script that completes commands and flags in a shell
+    #[command(after_long_help = examples::COMPLETION)]
+    Completion(CompletionArgs),
+    /// Write the man pages of the program and of each command to a directory
+    #[command(after_long_help = examples::MAN)]
+    Man(ManArgs),
+    /// Print the version, its commit with the date, and the target
+    #[command(after_long_help = examples::VERSION)]
     Version(VersionArgs),
 }
 
@@ -152,6 +186,7 @@ impl Command {
         match self {
             Self::Validate(_) => "validate",
             Self::Plan(_) => "plan",
+            Self::Render(_) => "render",
             Self::Explain(_) => "explain",
             Self::Apply(_) => "apply",
             Self::Resume(_) => "resume",
@@ -164,6 +199,8 @@ impl Command {
             Self::Rehearse(_) => "rehearse",
             Self::Sandbox(_) => "sandbox",
             Self::Schema(_) => "schema",
+            Self::Completion(_) => "completion",
+            Self::Man(_) => "man",
             Self::Version(_) => "version",
         }
     }
@@ -185,12 +222,15 @@ impl Command {
                 Some(Cow::Owned(Forms { format, output_files: Vec::new() }))
             }
             Self::Resume(_)
+            | Self::Render(_)
             | Self::History(_)
             | Self::Snapshot(_)
             | Self::Rehearse(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
+            | Self::Completion(_)
+            | Self::Man(_)
             | Self::Version(_) => None,
         }
     }
@@ -203,6 +243,7 @@ impl Command {
             Self::Apply(args) => Some((&args.output.stream, "apply")),
             Self::Drift(args) => Some((&args.output.stream, "drift")),
             Self::Resume(_)
+            | Self::Render(_)
             | Self::Show(_)
             | Self::Explain(_)
             | Self::History(_)
@@ -212,6 +253,8 @@ impl Command {
             | Self::Watch(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
+            | Self::Completion(_)
+            | Self::Man(_)
             | Self::Version(_) => None,
         }
     }

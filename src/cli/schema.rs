@@ -17,6 +17,7 @@ pub(super) fn run(args: &SchemaArgs, ui: &Ui) -> ExitStatus {
         Document::Events => include_str!("../../docs/schema/events.json"),
         Document::Resumption => include_str!("../../docs/schema/resumption.json"),
         Document::Rehearsal => include_str!("../../docs/schema/rehearsal.json"),
+        Document::Rendering => include_str!("../../docs/schema/rendering.json"),
         Document::Version => include_str!("../../docs/schema/version.json"),
     });
     ExitStatus::Success

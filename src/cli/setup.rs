@@ -71,6 +71,27 @@ pub(super) fn read(inputs: &Inputs) -> Result<LoadedInputs, String> {
 
 /// Reads everything that people wrote, as far as a command needs it.
 pub(super) fn read_with(inputs: &Inputs, options: &manifest::Options) -> Result<LoadedInputs, String> {
+    read_by(inputs, |sources, found, targets, variables| {
+        manifest::decode_with(options, sources, found, platform::ALL, targets, variables)
+    })
+}
+
+/// Reads everything that people wrote, and returns the documents as they are decoded too.
+pub(super) fn read_resolved(inputs: &Inputs) -> Result<(LoadedInputs, Vec<manifest::Resolved>), String> {
+    let mut documents = Vec::new();
+    let loaded = read_by(inputs, |sources, found, targets, variables| {
+        let (set, diagnostics, resolved) = manifest::resolve(sources, found, platform::ALL, targets, variables);
+        documents = resolved;
+        (set, diagnostics)
+    })?;
+    Ok((loaded, documents))
+}
+
+/// Reads everything that people wrote; `decode` turns the texts into what they declare.
+fn read_by(
+    inputs: &Inputs,
+    decode: impl FnOnce(&Sources, &manifest::Discovery, &manifest::Targets, &Variables) -> (manifest::Set, Vec<Diagnostic>),
+) -> Result<LoadedInputs, String> {
     let (mut sources, mut diagnostics, mut unread) = (Sources::default(), Vec::new(), Vec::new());
     let config = configuration::read(inputs.config.as_deref(), &inputs::paths(inputs), &mut sources, &mut diagnostics)
         .unwrap_or_else(|problem| {
@@ -91,7 +112,7 @@ pub(super) fn read_with(inputs: &Inputs, options: &manifest::Options) -> Result<
     let found = manifest::discover(&search, &mut io::stdin().lock(), &mut sources);
     unread.extend(found.errors.iter().map(|error| inputs::explain(error)));
     let targets = configuration::targets(config.as_ref(), &paths);
-    let (set, problems) = manifest::decode_with(options, &sources, &found, platform::ALL, &targets, &variables);
+    let (set, problems) = decode(&sources, &found, &targets, &variables);
     diagnostics.extend(problems);
     let broken = !unread.is_empty() || diagnostics.iter().any(Diagnostic::is_error);
     if !broken && set.documents == 0 && !inputs.allow_empty {

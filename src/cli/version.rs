@@ -12,7 +12,7 @@ use crate::{plan::file::FORMAT_VERSION, version};
 /// Prints the version.
 pub(super) fn run(args: &VersionArgs, ui: &Ui) -> ExitStatus {
     match args.output {
-        TextOrJson::Text => ui.out(&format!("reconcile {}\n", version::LINE)),
+        TextOrJson::Text => ui.out(&format!("reconcile {}\ntarget {}\n", version::LINE, version::TARGET)),
         TextOrJson::Json => {
             let document = json!({
                 "apiVersion": "reconcile/v1",
@@ -22,6 +22,7 @@ pub(super) fn run(args: &VersionArgs, ui: &Ui) -> ExitStatus {
                 "commit": version::commit(),
                 "modified": version::is_modified(),
                 "date": version::date(),
+                "target": version::TARGET,
             });
             ui.out(&format!("{document:#}\n"));
         }

@@ -19,6 +19,7 @@ pub(super) mod plain;
 pub(super) mod progress;
 pub(super) mod rehearsal;
 mod removal;
+pub(super) mod rendering;
 pub(super) mod report;
 mod sarif;
 pub(super) mod snapshot;

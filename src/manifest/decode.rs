@@ -88,8 +88,36 @@ pub fn decode_with(
     targets: &Targets,
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
-    let reader = Reader { sources, platforms, targets, variables, options, common: CommonPool::default() };
+    let reader =
+        Reader { sources, platforms, targets, variables, options, common: CommonPool::default(), resolved: None };
     reader.decode_all(found, |id| reader.decode_file(id))
+}
+
+/// A document as it is decoded: variables are replaced, overlays are merged over it.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// Its tree. Each value has the place that decided it.
+    pub root: Node<'static>,
+    /// The first line of the document of the base.
+    pub origin: Origin,
+}
+
+/// Reads what files declare, as [`decode`] does, and returns the documents as they are decoded too, in their order.
+pub fn resolve(
+    sources: &Sources,
+    found: &Discovery,
+    platforms: &[&dyn Platform],
+    targets: &Targets,
+    variables: &Variables,
+) -> (Set, Vec<Diagnostic>, Vec<Resolved>) {
+    let (options, common) = (&Options::default(), CommonPool::default());
+    let resolved = Some(Mutex::default());
+    let reader = Reader { sources, platforms, targets, variables, options, common, resolved };
+    let (set, diagnostics) = reader.decode_all(found, |id| reader.decode_file(id));
+    let resolved = reader.resolved.unwrap_or_default().into_inner();
+    let mut resolved = resolved.unwrap_or_else(PoisonError::into_inner);
+    resolved.sort_by_key(|document| document.origin.order());
+    (set, diagnostics, resolved)
 }
 
 /// Reads what files declare, as [`decode_with`] does, and decodes only the files that changed since the cache was used
@@ -103,7 +131,8 @@ pub fn decode_cached(
     targets: &Targets,
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
-    let reader = Reader { sources, platforms, targets, variables, options, common: CommonPool::default() };
+    let reader =
+        Reader { sources, platforms, targets, variables, options, common: CommonPool::default(), resolved: None };
     let current = Mutex::new(HashMap::new());
     let decoded = AtomicUsize::new(0);
     let all = reader.decode_all(found, |id| {
@@ -193,6 +222,8 @@ struct Reader<'a> {
     variables: &'a Variables,
     options: &'a Options,
     common: CommonPool,
+    /// The documents as they are decoded, where these are asked for.
+    resolved: Option<Mutex<Vec<Resolved>>>,
 }
 
 /// The names and labels that the objects so far have in common, for each thread. Threads do not wait for each other.
@@ -293,6 +324,10 @@ impl<'a> Reader<'a> {
         let Loaded { document: Document { mut root, origin, sound, .. }, wrong, covered } = loaded;
         if !self.options.without_places {
             provenance.in_force(&root);
+        }
+        if let Some(resolved) = &self.resolved {
+            let document = Resolved { root: root.clone().into_owned(), origin: origin.clone() };
+            resolved.lock().unwrap_or_else(PoisonError::into_inner).push(document);
         }
         let file = origin.file;
         let mut found = Vec::new();

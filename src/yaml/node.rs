@@ -84,6 +84,21 @@ impl<'s> Node<'s> {
         self.typed() == Some(Typed::Null)
     }
 
+    /// Returns the tree without its text.
+    pub fn into_owned(self) -> Node<'static> {
+        let content = match self.content {
+            Content::Scalar(Scalar { text, plain }) => {
+                Content::Scalar(Scalar { text: text.into_owned().into(), plain })
+            }
+            Content::Sequence(items) => Content::Sequence(items.into_iter().map(Node::into_owned).collect()),
+            Content::Mapping(entries) => {
+                let entries = entries.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned()));
+                Content::Mapping(entries.collect())
+            }
+        };
+        Node { origin: self.origin, content }
+    }
+
     /// Returns the value of a key; `None` if it is missing and where this is not a mapping.
     pub fn get(&self, key: &str) -> Option<&Node<'s>> {
         self.entries().iter().find(|(name, _)| name.key() == key).map(|(_, value)| value)

@@ -17,11 +17,13 @@ use crate::{
 fn the_program_tells_what_it_was_built_from() {
     let site = Site::new(&state());
     let line = site.run(&["version"]);
-    assert_eq!(line.stdout, format!("reconcile {}\n", env!("RECONCILE_VERSION_LINE")));
-    assert_eq!(site.run(&["--version"]).stdout, line.stdout);
+    let (version, target) = (env!("RECONCILE_VERSION_LINE"), env!("RECONCILE_TARGET"));
+    assert_eq!(line.stdout, format!("reconcile {version}\ntarget {target}\n"));
+    assert_eq!(site.run(&["--version"]).stdout, format!("reconcile {version}\n"));
     let document = site.run(&["version", "-o", "json"]).json();
     check_document(&document);
     assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(document["target"], target);
     let head = Command::new("git").arg("-C").arg(repository()).args(["rev-parse", "HEAD"]).output();
     match head {
         Ok(head) if head.status.success() && repository().join(".git").exists() => {

@@ -20,6 +20,8 @@ pub(in crate::cli) enum Document {
     Resumption,
     /// How fault schedules ended
     Rehearsal,
+    /// Manifests after variables and overlays
+    Rendering,
     /// The version of the program
     Version,
 }
@@ -52,6 +54,15 @@ pub(in crate::cli) enum TextOrJson {
     /// For people
     Text,
     /// One JSON document
+    Json,
+}
+
+/// The forms of rendered manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum RenderFormat {
+    /// Manifests, with the origins of values as comments
+    Yaml,
+    /// One JSON document, with the origin of each value
     Json,
 }
 

@@ -17,12 +17,15 @@ impl Command {
             Self::Undo(args) => (Some(&args.forms), Some(&args.out)),
             Self::Snapshot(args) => (None, args.out.as_ref()),
             Self::Resume(_)
+            | Self::Render(_)
             | Self::Explain(_)
             | Self::History(_)
             | Self::Watch(_)
             | Self::Rehearse(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
+            | Self::Completion(_)
+            | Self::Man(_)
             | Self::Version(_) => (None, None),
         };
         let events = self.stream().and_then(|(stream, _)| stream.events.as_ref());
