@@ -138,16 +138,28 @@ pub struct Live {
     pub label: SmolStr,
     /// The fields that were read.
     pub fields: LiveFields,
+    /// Labels of the live objects that it is a part or an end of: they cannot be removed before it.
+    pub depends_on: Box<[SmolStr]>,
+    /// Most objects have none.
+    relations: Option<Box<Relations>>,
+}
+
+/// What few live objects have to do with others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relations {
     /// Unique values that its document wants for it and that other live objects hold.
     pub key_conflicts: Vec<KeyConflict>,
-    /// Labels of the live objects that it is a part or an end of: they cannot be removed before it.
-    pub depends_on: Vec<String>,
     /// Names of its ends for people, by `source` and `target`, if they were read. No change rests on them.
     pub end_names: BTreeMap<&'static str, String>,
     /// Labels of live objects that hang on it, where its removal was asked for.
     pub holds: Vec<String>,
     /// Why its removal is refused, where it was asked for.
     pub undeletable: Option<Box<Undeletable>>,
+}
+
+impl Relations {
+    const NONE: Self =
+        Self { key_conflicts: Vec::new(), end_names: BTreeMap::new(), holds: Vec::new(), undeletable: None };
 }
 
 /// A reason why a live object is not removed.
@@ -171,16 +183,32 @@ pub struct KeyConflict {
 impl Live {
     /// Returns a live object with nothing known about its relations to others.
     pub fn new(handle: impl Into<Json>, label: impl Into<SmolStr>, fields: LiveFields) -> Self {
-        Self {
-            handle: handle.into(),
-            label: label.into(),
-            fields,
-            key_conflicts: Vec::new(),
-            depends_on: Vec::new(),
-            end_names: BTreeMap::new(),
-            holds: Vec::new(),
-            undeletable: None,
-        }
+        Self { handle: handle.into(), label: label.into(), fields, depends_on: Box::default(), relations: None }
+    }
+
+    /// Returns it as a part or an end of others, by their labels.
+    #[must_use]
+    pub fn depending_on<L: Into<SmolStr>>(self, labels: impl IntoIterator<Item = L>) -> Self {
+        Self { depends_on: labels.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Returns what it has to do with others.
+    pub fn relations(&self) -> &Relations {
+        self.relations.as_deref().unwrap_or(const { &Relations::NONE })
+    }
+
+    /// Changes what it has to do with others.
+    pub fn relate(&mut self, change: impl FnOnce(&mut Relations)) {
+        let mut relations = self.relations.take().map_or(Relations::NONE, |relations| *relations);
+        change(&mut relations);
+        self.relations = (relations != Relations::NONE).then(|| Box::new(relations));
+    }
+
+    /// Returns it with something changed of what it has to do with others.
+    #[must_use]
+    pub fn related(mut self, change: impl FnOnce(&mut Relations)) -> Self {
+        self.relate(change);
+        self
     }
 
     /// Returns a field that was read, null where it was not.

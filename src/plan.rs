@@ -391,7 +391,7 @@ fn held<'s>(state: &'s TargetState<'_>) -> Held<'s> {
 fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desired) -> Result<Candidate<'s>, Cause> {
     let unread = || Cause::Unread("it was not read".to_owned());
     let (live, key_conflicts, context) = match state.facts.observed(&desired.id).ok_or_else(unread)? {
-        ObservedState::Found(live) => (Some(live), live.key_conflicts.as_slice(), CreateContext::none()),
+        ObservedState::Found(live) => (Some(live), live.relations().key_conflicts.as_slice(), CreateContext::none()),
         ObservedState::Absent { nearest, .. } if desired.ensure == Ensure::Existing => {
             return Err(Cause::Wrong(vec![missing(desired, nearest)]));
         }
@@ -403,7 +403,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
             let message = format!("{} is protected: it is not removed", desired.id);
             return Err(Cause::Wrong(vec![Diagnostic::error("P140", message, &desired.origin)]));
         }
-        if let Some(Undeletable { reason, hint }) = live.and_then(|live| live.undeletable.as_deref()) {
+        if let Some(Undeletable { reason, hint }) = live.and_then(|live| live.relations().undeletable.as_deref()) {
             let message = format!("{} cannot be removed: {reason}", desired.id);
             return Err(Cause::Wrong(vec![Diagnostic::error("P143", message, &desired.origin).hint(*hint)]));
         }

@@ -65,24 +65,46 @@ pub struct Located<T> {
     /// Where it was written.
     pub origin: Origin,
     /// Where its key was written, if a wrong name is to be shown there.
-    pub key: Option<Origin>,
+    key: KeyPlace,
 }
 
 impl<T> Located<T> {
-    /// Adds the place of the key.
+    /// Adds the place of the key, if that lies in the same file and not far before the value.
     #[must_use]
-    pub fn with_key(self, key: Origin) -> Self {
-        Self { key: Some(key), ..self }
+    pub fn with_key(self, key: &Origin) -> Self {
+        Self { key: KeyPlace::of(key, &self.origin).unwrap_or_default(), ..self }
     }
 
     /// Returns the place of the key, or of the value where that is not known.
-    pub fn name_origin(&self) -> &Origin {
-        self.key.as_ref().unwrap_or(&self.origin)
+    pub fn name_origin(&self) -> Origin {
+        self.key.before(&self.origin).unwrap_or_else(|| self.origin.clone())
     }
 
     /// Returns the value with its place.
     pub fn new(value: impl Into<T>, origin: Origin) -> Self {
-        Self { value: value.into(), origin, key: None }
+        Self { value: value.into(), origin, key: KeyPlace::default() }
+    }
+}
+
+/// The place of a key as seen from its value, in little memory: there is one for each declared field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct KeyPlace {
+    /// Bytes from the start of the key to that of the value.
+    distance: u16,
+    /// Bytes of the key; 0 where its place is not known.
+    length: u16,
+}
+
+impl KeyPlace {
+    fn of(key: &Origin, value: &Origin) -> Option<Self> {
+        let distance = value.bytes.start.checked_sub(key.bytes.start).filter(|_| key.file == value.file)?;
+        let length = key.bytes.end.checked_sub(key.bytes.start)?;
+        Some(Self { distance: distance.try_into().ok()?, length: length.try_into().ok()? })
+    }
+
+    fn before(self, value: &Origin) -> Option<Origin> {
+        let start = value.bytes.start.checked_sub(self.distance.into()).filter(|_| self.length > 0)?;
+        Some(Origin { file: value.file, bytes: start..start + u32::from(self.length) })
     }
 }
 
@@ -222,5 +244,24 @@ mod tests {
         check(17, "a.yaml:2:1");
         check(20, "a.yaml:2:4");
         check(22, "a.yaml:3:1");
+    }
+
+    #[test]
+    fn keys_are_placed_by_their_values() {
+        let mut sources = Sources::default();
+        let (here, elsewhere) = (sources.add("a.yaml", ""), sources.add("b.yaml", ""));
+        let far = usize::from(u16::MAX);
+        let check = |key: (FileId, Range<usize>), value: Range<usize>, is_known: bool| {
+            let (key, value) = (Origin::new(key.0, key.1), Origin::new(here, value));
+            let expected = if is_known { &key } else { &value };
+            assert_eq!(Located::<bool>::new(true, value.clone()).with_key(&key).name_origin(), *expected);
+        };
+        check((here, 4..8), 10..12, true);
+        check((here, 0..far), far + 2..far + 3, false);
+        check((here, 0..3), far..far + 3, true);
+        check((elsewhere, 4..8), 10..12, false);
+        check((here, 14..18), 10..12, false);
+        let value = Origin::new(here, 1..2);
+        assert_eq!(Located::<bool>::new(true, value.clone()).name_origin(), value);
     }
 }

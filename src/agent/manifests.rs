@@ -16,7 +16,7 @@ use crate::{
     manifest::{self, DiscoverError, Discovery, Set, Targets, Variables},
     model::{Desired, Json, ResourceId},
     provider::Platform,
-    source::{FileId, Located, Origin, Sources},
+    source::{FileId, Origin, Sources},
 };
 
 use super::{
@@ -257,12 +257,8 @@ fn carry(object: &Desired, from: &Sources, into: &mut Sources, moved: &mut HashM
     let mut object = object.clone();
     place(&mut object.origin);
     object.references.iter_mut().for_each(|reference| place(&mut reference.origin));
-    for Located { origin, key, .. } in
-        object.locator.iter_mut().map(|(_, value)| value).chain(object.fields.iter_mut().map(|(_, value)| value))
-    {
-        place(origin);
-        key.iter_mut().for_each(&mut place);
-    }
+    object.locator.iter_mut().for_each(|(_, located)| place(&mut located.origin));
+    object.fields.iter_mut().for_each(|(_, located)| place(&mut located.origin));
     object
 }
 

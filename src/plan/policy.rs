@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Cause, TargetState};
 use crate::{
     model::{
-        Action, Change, CreateContext, Desired, Ensure, FieldChange, Live, ObservedState,
+        Action, Change, CreateContext, Desired, Ensure, FieldChange, KeyConflict, Live, ObservedState,
         policy::{Policies, Policy},
     },
     provider::{Facts, Kind},
@@ -41,8 +41,12 @@ fn reduced(desired: &Desired, live: &Live, kind: Option<&dyn Kind>, facts: &Fact
     let unique_keys = kind
         .map(|kind| kind.unique_keys(&of_policy(desired, Policy::Enforce), Some(live), CreateContext::none(), facts));
     let mut live = live.clone();
-    live.key_conflicts
-        .retain(|rival| unique_keys.as_ref().is_none_or(|unique_keys| unique_keys.desired.contains(&rival.claim)));
+    live.relate(|own| {
+        let is_left = |rival: &KeyConflict| {
+            unique_keys.as_ref().is_none_or(|unique_keys| unique_keys.desired.contains(&rival.claim))
+        };
+        own.key_conflicts.retain(is_left);
+    });
     live
 }
 

@@ -73,7 +73,8 @@ pub(super) fn order_deletes<'s>(
         let Some(live) = candidate.live else { continue };
         let on = live.depends_on.iter().filter_map(|label| going.get(label.as_str()));
         after.extend(on.map(|other| (*other, candidate.desired.id.clone())));
-        let stay: Vec<_> = live.holds.iter().filter(|label| !going.contains_key(label.as_str())).cloned().collect();
+        let stay: Vec<_> =
+            live.relations().holds.iter().filter(|label| !going.contains_key(label.as_str())).cloned().collect();
         if !stay.is_empty() {
             let message = format!("{} cannot be removed: {} depends on it", candidate.desired.id, stay.join(", "));
             let diagnostic = Diagnostic::error("P141", message, &candidate.desired.origin);

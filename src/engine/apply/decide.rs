@@ -92,23 +92,12 @@ pub(super) fn decide_write(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::json;
 
     use super::*;
 
     fn found() -> ObservedState {
-        ObservedState::Found(Live {
-            handle: json!(1).into(),
-            label: "bk_switch #1".into(),
-            fields: crate::model::LiveFields::new(),
-            key_conflicts: Vec::new(),
-            depends_on: Vec::new(),
-            end_names: BTreeMap::new(),
-            holds: Vec::new(),
-            undeletable: None,
-        })
+        ObservedState::Found(Live::new(json!(1), "bk_switch #1", crate::model::LiveFields::new()))
     }
 
     fn absent() -> ObservedState {

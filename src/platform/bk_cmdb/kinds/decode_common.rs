@@ -143,7 +143,7 @@ pub(super) fn attributes(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> 
             continue;
         }
         let declared = Located::new(declared(value), value.origin.clone());
-        fields.insert(FieldPath::field(name), declared.with_key(key.origin.clone()));
+        fields.insert(FieldPath::field(name), declared.with_key(&key.origin));
     }
     fields
 }
@@ -213,7 +213,7 @@ pub(super) fn matching(
             continue;
         }
         let name: Arc<str> = format!("{prefix}{MATCH}{}", key.key()).into();
-        values.push((name, Located::new(declared(value), value.origin.clone()).with_key(key.origin.clone())));
+        values.push((name, Located::new(declared(value), value.origin.clone()).with_key(&key.origin)));
     }
     values
 }

@@ -367,7 +367,7 @@ pub(super) fn attribute_changes(
     for (name, value) in declared {
         let Some(attribute) = definition.get(*name) else {
             let diagnostic =
-                Diagnostic::error("P103", format!("the model has no attribute `{name}`"), value.name_origin());
+                Diagnostic::error("P103", format!("the model has no attribute `{name}`"), &value.name_origin());
             let ids: Vec<_> = definition.keys().map(ToString::to_string).collect();
             problems.push(match definition.iter().find(|(_, attribute)| attribute.display_name() == *name) {
                 Some((id, _)) => diagnostic.hint(format!("`{name}` is the display name of `{id}`")),

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
+use smol_str::SmolStr;
 
 mod author;
 mod check;
@@ -202,9 +203,9 @@ impl Kind for InstanceAssociation {
 
     fn before(&self, _: &Desired, live: &Live, _: &Facts) -> Vec<KnownField> {
         let ends = ["source", "target"].iter().zip(&live.depends_on);
-        let known = |(end, label): (&&str, &String)| {
-            let name = live.end_names.get(*end).map(|name| format!("{name} ({label})"));
-            KnownField { display: name, ..KnownField::new(FieldPath::field(end), json!(label)) }
+        let known = |(end, label): (&&str, &SmolStr)| {
+            let name = live.relations().end_names.get(*end).map(|name| format!("{name} ({label})"));
+            KnownField { display: name, ..KnownField::new(FieldPath::field(end), json!(label.as_str())) }
         };
         ends.map(known).collect()
     }

@@ -401,8 +401,9 @@ fn claim(handle: &Json, name: &str) -> String {
 fn live(desired: &Desired, row: &Json) -> Live {
     let handle = HANDLE.object([row["bk_biz_id"].clone(), row["bk_module_id"].clone(), row["bk_set_id"].clone()]);
     let template = Some(&row[TEMPLATE]).filter(|id| id.as_i64().is_some_and(|id| id > 0));
-    let depends_on = [sets::label(&row["bk_set_id"])].into_iter().chain(template.map(templates::label)).collect();
-    Live { depends_on, ..Live::new(handle, label(desired, &row["bk_module_id"]), LiveFields::of_row(row.clone())) }
+    let depends_on = [sets::label(&row["bk_set_id"])].into_iter().chain(template.map(templates::label));
+    let fields = LiveFields::of_row(row.clone());
+    Live::new(handle, label(desired, &row["bk_module_id"]), fields).depending_on(depends_on)
 }
 
 /// Returns how people tell a module apart that a document means.

@@ -156,7 +156,7 @@ pub(super) fn selectors(
             let ids: Vec<_> = definition.keys().map(ToString::to_string).collect();
             let message = format!("the model has no attribute `{name}`");
             return Err(Box::new(decode_common::nearest(
-                Diagnostic::error("P103", message, value.name_origin()),
+                Diagnostic::error("P103", message, &value.name_origin()),
                 name,
                 &ids,
             )));

@@ -31,7 +31,7 @@ pub(super) fn impact(planned: &[Planned<'_>], facts: &Facts) -> Step<Impact> {
         }
         if item.change.action == Action::Delete {
             // They were read to see whether it can go.
-            impact.note(id, ASSOCIATIONS, Some(Arc::new(things(&live.holds))));
+            impact.note(id, ASSOCIATIONS, Some(Arc::new(things(&live.relations().holds))));
         } else if let Some(instance) = live.handle.as_i64() {
             by_model.entry(model_of(item.desired)).or_default().push((item, instance));
         }

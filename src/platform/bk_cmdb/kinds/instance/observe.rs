@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     diff::identity::{self, Assigned},
-    model::{CreateContext, Desired, Ensure, FieldPath, Json, KeyConflict, Live, ObservedState, Request, ResourceId},
+    model::{CreateContext, Desired, Ensure, FieldPath, Json, KeyConflict, ObservedState, Request, ResourceId},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{business_id, matched_field, observed_after},
@@ -171,12 +171,14 @@ fn assign(
             Assigned::One(id) => match rows.row(*id) {
                 Some(row) => match &holds {
                     Ok(holds) => {
-                        let holds = holds.get(id).cloned().unwrap_or_default();
-                        let mut live = Live { key_conflicts, holds, ..live(desired, row) };
-                        if desired.ensure == Ensure::Absent && is_layer(&row[PARENT]) {
-                            let below = below.as_ref().ok().and_then(|all| all.get(id));
-                            live.undeletable = layer::undeletable(desired, below).map(Box::new);
-                        }
+                        let mut live = live(desired, row).related(|own| {
+                            own.key_conflicts = key_conflicts;
+                            own.holds = holds.get(id).cloned().unwrap_or_default();
+                            if desired.ensure == Ensure::Absent && is_layer(&row[PARENT]) {
+                                let below = below.as_ref().ok().and_then(|all| all.get(id));
+                                own.undeletable = layer::undeletable(desired, below).map(Box::new);
+                            }
+                        });
                         let keys = taken.as_ref().ok().and_then(|(_, conflicts)| conflicts.fields.get(id));
                         for (field, value) in keys.into_iter().flatten() {
                             if live.fields.get(field).is_none() {

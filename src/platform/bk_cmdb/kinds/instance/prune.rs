@@ -86,7 +86,7 @@ fn surplus(
     let goes = |row: &&&Json| row["bk_inst_id"].as_i64().is_some_and(|id| going.contains(&id));
     let surplus = rows.iter().filter(goes).map(|row| {
         let id = row["bk_inst_id"].as_i64().unwrap_or_default();
-        pruned(scope, NAME, Live { holds: holds.get(&id).cloned().unwrap_or_default(), ..live(scope, row) })
+        pruned(scope, NAME, live(scope, row).related(|own| own.holds = holds.get(&id).cloned().unwrap_or_default()))
     });
     Ok(surplus.collect())
 }

@@ -220,10 +220,8 @@ fn label(id: i64) -> String {
 pub(super) fn live(handle: Json) -> Live {
     let end = |model: &str, id: &str| format!("{} #{}", text(&handle[model]), handle[id]);
     let label = label(handle["id"].as_i64().unwrap_or_default());
-    Live {
-        depends_on: vec![end("model", "source"), end("targetModel", "target")],
-        ..Live::new(handle, label, LiveFields::new())
-    }
+    let ends = [end("model", "source"), end("targetModel", "target")];
+    Live::new(handle, label, LiveFields::new()).depending_on(ends)
 }
 
 /// Adds the names of their ends to rows that are to be removed, as far as they can be read. Only waiting for an answer
@@ -254,9 +252,10 @@ pub(super) fn name_ends<'l>(
         return Err(LookupError::Pending);
     }
     for row in rows {
-        for (model, id, end) in ends_with_ids(&row.handle) {
-            row.end_names.extend(names.get(&(model, id)).map(|name| (end, name.clone())));
-        }
+        let ends = ends_with_ids(&row.handle);
+        let known = ends.into_iter().filter_map(|(model, id, end)| Some((end, names.get(&(model, id))?.clone())));
+        let known: Vec<_> = known.collect();
+        row.relate(|own| own.end_names.extend(known));
     }
     Ok(())
 }

@@ -102,13 +102,16 @@ pub(super) fn business(
             Assigned::One(id) => {
                 let mut found = live(desired, rows[id]);
                 let undeletable = || removal::undeletable(rows[id], &hosts).or_else(|| of_set_template(set, &sets));
-                found.undeletable = if desired.ensure == Ensure::Absent { undeletable().map(Box::new) } else { None };
-                if let Some(name) = wanted_name(desired) {
+                let undeletable = (desired.ensure == Ensure::Absent).then(undeletable).flatten();
+                let key_conflicts = wanted_name(desired).map(|name| {
                     let holders = named(set, name).into_iter().filter(|holder| holder != id);
-                    found.key_conflicts = holders
-                        .map(|holder| KeyConflict { claim: claim(&found.handle, name), holder: label(holder) })
-                        .collect();
-                }
+                    let claim = claim(&found.handle, name);
+                    holders.map(|holder| KeyConflict { claim: claim.clone(), holder: label(holder) }).collect()
+                });
+                found.relate(|own| {
+                    own.undeletable = undeletable.map(Box::new);
+                    own.key_conflicts = key_conflicts.unwrap_or_default();
+                });
                 match self::found(desired, found, &services, facts) {
                     Some(observed) => observed,
                     None => continue,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{NAME, live, observe, removal};
 use crate::{
-    model::{Desired, Json, Live},
+    model::{Desired, Json},
     platform::bk_cmdb::{
         kinds::{
             prune_common::{in_businesses, meant, pruned},
@@ -41,7 +41,7 @@ fn search(
     let hosts = removal::hosts(business, &going, observation, facts)?;
     for row in rows {
         let undeletable = removal::undeletable(row, &hosts).map(Box::new);
-        observation.surplus.push(pruned(scope, NAME, Live { undeletable, ..live(scope, row) }));
+        observation.surplus.push(pruned(scope, NAME, live(scope, row).related(|own| own.undeletable = undeletable)));
     }
     Ok(())
 }

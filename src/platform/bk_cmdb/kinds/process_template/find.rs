@@ -136,14 +136,15 @@ fn assign(
         let observed = match assigned {
             Assigned::One(id) => {
                 let mut found = live(desired, rows[id]);
+                let mut key_conflicts = Vec::new();
                 if let Some(name) = desired.field(NAME).and_then(Json::as_str) {
                     let holders = named(template_of(rows[id]), name).into_iter().filter(|holder| holder != id);
                     let claim = claim(&found.handle, name);
-                    found.key_conflicts = holders
-                        .map(|holder| KeyConflict { claim: claim.clone(), holder: template_label(holder) })
-                        .collect();
+                    key_conflicts
+                        .extend(holders.map(|id| KeyConflict { claim: claim.clone(), holder: template_label(id) }));
                 }
-                found.key_conflicts.extend(pairs.key_conflicts(desired, Some(&found), &found.handle));
+                key_conflicts.extend(pairs.key_conflicts(desired, Some(&found), &found.handle));
+                found.relate(|own| own.key_conflicts = key_conflicts);
                 if desired.ensure != Ensure::Absent {
                     held::observe(desired, &found, observation, facts);
                 }
@@ -179,9 +180,8 @@ fn assign(
 /// Returns a live process template from its row.
 pub(super) fn live(desired: &Desired, row: &Json) -> Live {
     let handle = HANDLE.object([row["bk_biz_id"].clone(), row["id"].clone(), row["service_template_id"].clone()]);
-    let depends_on = vec![templates::label(&row["service_template_id"])];
     let fields = LiveFields::of_row(row["property"].clone());
-    Live { depends_on, ..Live::new(handle, label(desired, &row["id"]), fields) }
+    Live::new(handle, label(desired, &row["id"]), fields).depending_on([templates::label(&row["service_template_id"])])
 }
 
 /// Returns how people tell a process template apart that a document means.

@@ -76,11 +76,17 @@ pub(super) fn business(
             (_, Err(problem)) => ObservedState::Impossible(problem),
             (Assigned::One(id), Ok(category)) => {
                 let mut live = with_wanted(live(business, by_id[id]), category);
-                live.key_conflicts = key_conflicts(desired, Some(*id));
-                if let Some(below) = below.get(id) {
-                    let Some(holds) = below.holds(all, facts) else { continue };
-                    live.holds = holds;
-                }
+                let holds = match below.get(id) {
+                    Some(below) => {
+                        let Some(holds) = below.holds(all, facts) else { continue };
+                        holds
+                    }
+                    None => Vec::new(),
+                };
+                live.relate(|own| {
+                    own.key_conflicts = key_conflicts(desired, Some(*id));
+                    own.holds = holds;
+                });
                 ObservedState::Found(live)
             }
             (Assigned::Nothing, Ok(category)) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{KIND, NAME, below, live};
 use crate::{
-    model::{Desired, Json, Live},
+    model::{Desired, Json},
     platform::bk_cmdb::{
         kinds::prune_common::{in_businesses, meant, pruned},
         lookup::{LookupError, service_templates},
@@ -34,7 +34,7 @@ fn search(
     for row in rows {
         let holds = row["id"].as_i64().and_then(|id| below.get(&id)).and_then(|below| below.holds(all, facts));
         let holds = holds.unwrap_or_default();
-        observation.surplus.push(pruned(scope, NAME, Live { holds, ..live(business, row) }));
+        observation.surplus.push(pruned(scope, NAME, live(business, row).related(|own| own.holds = holds)));
     }
     Ok(())
 }

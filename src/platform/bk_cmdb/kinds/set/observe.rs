@@ -122,12 +122,13 @@ pub(super) fn business(
         let observed = match assigned {
             Assigned::One(id) => {
                 let row = rows[id];
-                let mut live = live(business, row);
-                if let Some(below) = below.get(id) {
-                    live.undeletable = below.undeletable(row).map(Box::new);
-                    live.holds = below.holds(desired, row, all);
-                }
-                live.key_conflicts = key_conflicts(desired, &row[PARENT], Some(*id), &found);
+                let live = live(business, row).related(|own| {
+                    if let Some(below) = below.get(id) {
+                        own.undeletable = below.undeletable(row).map(Box::new);
+                        own.holds = below.holds(desired, row, all);
+                    }
+                    own.key_conflicts = key_conflicts(desired, &row[PARENT], Some(*id), &found);
+                });
                 parents.moved(desired, row).unwrap_or(ObservedState::Found(live))
             }
             Assigned::Nothing => absent(desired, business, &parents, &found),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{KIND, NAME, below, live, observe, sets};
 use crate::{
-    model::{Desired, Json, Live},
+    model::{Desired, Json},
     platform::bk_cmdb::{
         kinds::prune_common::{in_businesses, meant, pruned},
         lookup::LookupError,
@@ -37,7 +37,14 @@ fn search(
     for row in rows {
         let Some(below) = row["bk_set_id"].as_i64().and_then(|id| below.get(&id)) else { continue };
         let (undeletable, holds) = (below.undeletable(row).map(Box::new), below.holds(scope, row, all));
-        observation.surplus.push(pruned(scope, NAME, Live { holds, undeletable, ..live(business, row) }));
+        observation.surplus.push(pruned(
+            scope,
+            NAME,
+            live(business, row).related(|own| {
+                own.holds = holds;
+                own.undeletable = undeletable;
+            }),
+        ));
     }
     Ok(())
 }

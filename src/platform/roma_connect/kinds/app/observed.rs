@@ -86,7 +86,9 @@ fn assign(instance: &str, group: &[&Desired], listed: &Listed<'_>, observation: 
             Assigned::One(id) => {
                 let live = live(instance, apps[id]);
                 key_conflicts(instance, desired, Some(&live), listed, observation, facts).map(|key_conflicts| {
-                    key_conflicts.map(|key_conflicts| ObservedState::Found(Live { key_conflicts, ..live }))
+                    key_conflicts.map(|key_conflicts| {
+                        ObservedState::Found(live.related(|own| own.key_conflicts = key_conflicts))
+                    })
                 })
             }
             Assigned::Nothing => absent(instance, desired, listed, observation, facts),
@@ -174,7 +176,7 @@ fn absent(
             Some(Ok(app)) => {
                 let live = live(instance, app);
                 return Ok(key_conflicts(instance, desired, Some(&live), listed, observation, facts)?
-                    .map(|key_conflicts| ObservedState::Found(Live { key_conflicts, ..live })));
+                    .map(|key_conflicts| ObservedState::Found(live.related(|own| own.key_conflicts = key_conflicts))));
             }
             // It went in between.
             Some(Err(Missing::Gone)) if key == "id" => {}
