@@ -14,6 +14,7 @@ mod events;
 #[cfg(test)]
 mod fake;
 mod hang;
+mod held;
 mod inventory;
 mod layout;
 mod log;
@@ -47,7 +48,9 @@ pub use metrics::Metrics;
 pub use notices::{Event, Notice, NoticeObject, Notices};
 pub use observer::{Observer, TargetStatus};
 pub use settings::{Loader, Problems, Reloaded, Settings};
-pub use status::{ByKind, ConfigurationStatus, Counts, ManifestStatus, Report, Snapshot, Status, Trigger, Verdict};
+pub use status::{
+    ByKind, ConfigurationStatus, Counts, KindCounts, ManifestStatus, Report, Snapshot, Status, Trigger, Verdict,
+};
 
 /// Time between two looks at everything where the configuration does not say.
 pub const RESYNC: Duration = Duration::from_mins(5);

@@ -12,6 +12,7 @@ mod resolve;
 mod safety;
 mod source;
 mod target;
+mod windows;
 
 use std::{
     net::SocketAddr,
@@ -32,7 +33,10 @@ pub use target::{Limits, Platforms, Target};
 use crate::{
     diagnostic::Diagnostic,
     files::{self, FileError},
-    plan::guard::Safety,
+    plan::{
+        guard::Safety,
+        hold::{Holds, Window},
+    },
     source::Sources,
 };
 
@@ -48,6 +52,8 @@ pub struct Config {
     pub targets: Vec<Target>,
     /// Where `--prune` removes what no document means.
     pub prune: Vec<Scope>,
+    /// When changes are made, and when not.
+    pub windows: Vec<Window>,
     /// How `watch` runs.
     pub watch: Watch,
     /// The webhooks that `watch` sends messages to.
@@ -133,6 +139,7 @@ impl Config {
             path: path.to_owned(),
             targets: Vec::new(),
             prune: Vec::new(),
+            windows: Vec::new(),
             watch: Watch::default(),
             notify: Vec::new(),
             state: StateLimits::default(),
@@ -144,6 +151,12 @@ impl Config {
     /// Returns a target by its name.
     pub fn target(&self, name: &str) -> Option<&Target> {
         self.targets.iter().find(|target| &*target.name == name)
+    }
+
+    /// Returns what holds changes back: windows, and suspensions of targets.
+    pub fn holds(&self) -> Holds {
+        let suspended = |target: &Target| Some((target.name.clone(), target.suspended.clone()?));
+        Holds { windows: self.windows.clone(), targets: self.targets.iter().filter_map(suspended).collect() }
     }
 
     /// Returns where the secrets come from that are no target's.

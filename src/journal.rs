@@ -73,6 +73,8 @@ mod tests {
             acknowledgement: None,
             acknowledged: false,
             limits: Vec::new(),
+            held: Vec::new(),
+            override_reason: None,
             file: None,
             counts: ActionCounts::default(),
         }))

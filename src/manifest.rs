@@ -13,7 +13,6 @@ mod overlay;
 mod parallel;
 mod policy;
 mod provenance;
-mod selector;
 mod targets;
 mod variable_notes;
 mod variables;
@@ -25,7 +24,6 @@ use sha2::{Digest as _, Sha256};
 pub use decode::{Cache, Options, Resolved, Retain, decode, decode_cached, decode_with, resolve};
 pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover};
 pub use provenance::{Provenance, Use, Via};
-pub use selector::{Selector, SelectorError};
 pub use targets::Targets;
 pub use variables::{AssignmentError, Given, Variable, Variables, unused, values};
 

@@ -8,7 +8,9 @@ mod live_fields;
 mod path;
 pub mod policy;
 mod request;
+pub mod selector;
 mod shared_map;
+mod suspension;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -28,6 +30,7 @@ use serde_json::Value;
 use shared_map::SharedKeys;
 pub use shared_map::SharedMap;
 use smol_str::SmolStr;
+pub use suspension::Suspension;
 
 use crate::{
     diagnostic::Diagnostic,
@@ -93,6 +96,8 @@ pub struct Desired {
     pub exclusive: bool,
     /// The policies for differences.
     pub policies: policy::Policies,
+    /// The time for which it is not written; `None` if its document says nothing.
+    pub suspended: Option<Arc<Suspension>>,
 }
 
 impl Desired {

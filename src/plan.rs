@@ -3,6 +3,7 @@
 pub mod file;
 pub mod follow_up;
 pub mod guard;
+pub mod hold;
 pub mod integrity;
 mod moved;
 pub mod order;

@@ -11,6 +11,7 @@ mod rollout;
 pub mod scope;
 pub mod settings;
 mod step;
+mod suspend;
 mod wire;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -26,6 +27,7 @@ pub use reversal::Reversal;
 pub use rollout::{Rollout, RolloutPace, SyncNeed, SyncProgress};
 pub use settings::{Environment, GivenSettings, ScopeKey, SettingSpec, SettingValues, SettingsProblem};
 pub use step::Step;
+pub use suspend::suspension;
 pub use wire::{
     ConcurrencyGroup, CredentialStatus, Endpoint, LockedKey, Login, LoginResult, Method, Prepared, Reply,
     RequestContext,
@@ -70,6 +72,7 @@ impl Envelope {
             protect: false,
             exclusive: false,
             policies: Policies::default(),
+            suspended: None,
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     plan::{
         Plan, TargetState,
         guard::{self, Excess},
+        hold::HeldChanges,
     },
 };
 
@@ -230,6 +231,10 @@ pub struct Work<'a> {
     pub excesses: &'a [Excess],
     /// True if the text that acknowledges it was given.
     pub acknowledged: bool,
+    /// The changes that windows and suspensions hold back.
+    pub held: &'a [HeldChanges],
+    /// Why they are made all the same; `None` if nobody said so.
+    pub override_reason: Option<&'a str>,
     /// The saved plan that was given, where one was.
     pub file: Option<String>,
 }
@@ -314,6 +319,8 @@ fn begin(
         acknowledgement: Some(guard::acknowledgement(work.plan, work.excesses)),
         acknowledged: work.acknowledged,
         limits: work.excesses.iter().map(ToString::to_string).collect(),
+        held: work.held.iter().map(ToString::to_string).collect(),
+        override_reason: work.override_reason.filter(|_| !work.held.is_empty()).map(str::to_owned),
         file: work.file.clone(),
         counts: ActionCounts {
             create: count(Action::Create),

@@ -49,6 +49,7 @@ fn is_same(one: &Desired, other: &Desired) -> bool {
         && one.protect == other.protect
         && one.exclusive == other.exclusive
         && one.policies == other.policies
+        && one.suspended == other.suspended
         && one.labels == other.labels
         && values(&one.locator).eq(values(&other.locator))
         && values(&one.fields).eq(values(&other.fields))

@@ -22,7 +22,7 @@ use crate::{config, model::ResourceId};
 use super::{
     Agent, Control, Debounce, Inventory,
     events::{Followers, KeyIndex, Touched},
-    hang,
+    hang, held,
     manifests::{self, Location, Manifests},
     pass,
     record::Record,
@@ -78,6 +78,8 @@ pub(super) struct Cycle {
     wake: Arc<Notify>,
     debounce: Debounce,
     schedule: Schedule,
+    /// When the next window opens or closes, or the next suspension ends.
+    turn: Option<Timestamp>,
     retries: Retries,
     followers: Followers,
     keys: KeyIndex,
@@ -152,6 +154,7 @@ impl Cycle {
             wake: agent.wake,
             debounce: agent.debounce,
             schedule: Schedule::new(settings.resync, agent.rescan, agent.retry, Instant::now()),
+            turn: None,
             retries: Retries::new(agent.retry),
             followers: Followers::new(),
             keys: KeyIndex::default(),
@@ -200,6 +203,21 @@ impl Cycle {
         }
     }
 
+    /// Returns the pass over what a window or a suspension held back, and waits for the next such time.
+    fn due_by_turn(&mut self) -> Wake {
+        self.find_turn();
+        match self.shared.turned() {
+            Some(part) if part.is_empty() => Wake::Nothing,
+            part => Wake::Pass(Due { trigger: Trigger::Window, part }),
+        }
+    }
+
+    /// Finds when the next window opens or closes, or the next suspension ends.
+    fn find_turn(&mut self) {
+        let desired = self.manifests.iter().flat_map(|manifests| &manifests.desired);
+        self.turn = self.shared.settings.holds.next_turn(desired, Timestamp::now());
+    }
+
     /// Returns the pass that events ask for.
     fn due_by_events(&self, touched: &Touched) -> Wake {
         let Some(manifests) = self.manifests.as_ref().filter(|_| !touched.all) else {
@@ -230,6 +248,7 @@ impl Cycle {
             () = self.wake.notified() => Wake::Pass(Due::all(Trigger::Signal)),
             () = self.control.requested() => Wake::Pass(Due::all(Trigger::Request)),
             () = sleep_until(next_pass) => Wake::Pass(Due::all(trigger)),
+            () = held::until(self.turn) => self.due_by_turn(),
             touched = self.followers.next() => self.due_by_events(&touched),
             () = sleep_until(next_retry.unwrap_or(next_pass)), if next_retry.is_some() => {
                 Wake::Pass(Due { trigger: Trigger::Retry, part: Some(self.retries.due(Instant::now())) })
@@ -264,8 +283,12 @@ impl Cycle {
             Ok(FilesRead { settings, location, manifests, is_told }) => {
                 self.location = location;
                 let changed = manifests.is_some();
+                let is_new = changed || matches!(settings, Reloaded::Changed(..));
                 self.configure(settings);
                 manifests.into_iter().for_each(|manifests| self.adopt(Arc::new(manifests)));
+                if is_new {
+                    self.find_turn();
+                }
                 (is_told && self.readable(), changed)
             }
             Err(error) => {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
+    held::Held,
     log::author,
     looked::Looked,
     manifests::Manifests,
@@ -118,6 +119,8 @@ pub(super) struct Found<'a> {
     pub(super) run: Option<&'a str>,
     /// The limit that the plan is over, so that nothing was sent.
     pub(super) refusal: Option<String>,
+    /// Why objects are held back.
+    pub(super) held: &'a Held,
     /// Texts that nobody may see.
     pub(super) secrets: &'a [String],
     /// The objects that were looked at; `None` for all.
@@ -334,7 +337,11 @@ impl Found<'_> {
             action: Some(change.action.name()),
             fields,
             outcome: outcome.map(Outcome::name),
-            reason: outcome.map(outcome_detail).map(|text| self.hide(&text)).unwrap_or_default(),
+            reason: outcome
+                .map(outcome_detail)
+                .or_else(|| self.held.get(&change.id).map(ToString::to_string))
+                .map(|text| self.hide(&text))
+                .unwrap_or_default(),
             run: outcome.and(self.run).map(str::to_owned),
             id: change.handle.clone(),
             since: Timestamp::now(),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::{
+    held::Held,
     report::{cause, outcome_detail},
     said::News,
 };
@@ -31,6 +32,8 @@ pub(super) struct PassLog<'a> {
     pub(super) run: Option<&'a str>,
     /// The last changes of values that differ, as far as they were asked for and answered.
     pub(super) trace: Trace,
+    /// Why objects are held back.
+    pub(super) held: &'a Held,
 }
 
 impl PassLog<'_> {
@@ -56,10 +59,12 @@ impl PassLog<'_> {
         let (kind, key, at) = (change.id.kind, &*change.id.key, self.sources.position(&change.origin));
         let (target, id, action) = (&*change.target, id(change), change.action.name());
         let (changes, author) = (changes(change), authors(&self.trace.all(change)));
-        let suffix = author.as_ref().map(|author| format!("; {author}")).unwrap_or_default();
+        let hold = self.held.get(&change.id).map(ToString::to_string);
+        let parts = [Some(&changes), author.as_ref(), hold.as_ref()];
+        let shown = parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("; ");
         tracing::warn!(
-            run = self.run, target, kind, key, %at, id, action, outcome = "drifted", changes, author,
-            "would {action}: {changes}{suffix}"
+            run = self.run, target, kind, key, %at, id, action, outcome = "drifted", changes, author, hold,
+            "would {action}: {shown}"
         );
     }
 

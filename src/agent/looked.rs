@@ -19,6 +19,8 @@ pub(super) struct Found {
     pub(super) state: State,
     /// It was not as declared when it was read.
     pub(super) differed: bool,
+    /// A window or a suspension holds back what would make it so.
+    pub(super) held: bool,
 }
 
 /// What is known of all objects.
@@ -38,6 +40,11 @@ impl Looked {
     /// Returns true if a look at a part is enough.
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole
+    }
+
+    /// Returns the objects that were held back.
+    pub(super) fn held(&self) -> HashSet<ResourceId> {
+        self.objects.iter().filter(|(_, found)| found.held).map(|(id, _)| id.clone()).collect()
     }
 
     /// Returns true if an object was blocked or unknown when it was last looked at.

@@ -137,17 +137,23 @@ impl Collector for Objects {
         let by_kind = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let help = "Declared objects after the last pass";
         let mut family = encoder.encode_descriptor("objects", help, None, MetricType::Gauge)?;
-        for ((target, kind), (counts, _)) in &by_kind {
-            for (state, count) in counts.by_state() {
+        for ((target, kind), found) in &by_kind {
+            for (state, count) in found.counts.by_state() {
                 let labels = [("target", &**target), ("kind", *kind), ("state", state)];
                 ConstGauge::new(number(count)).encode(family.encode_family(&labels)?)?;
             }
         }
         let help = "Objects that the last pass found to differ";
         let mut family = encoder.encode_descriptor("drift", help, None, MetricType::Gauge)?;
-        for ((target, kind), (_, drift)) in &by_kind {
+        for ((target, kind), found) in &by_kind {
             let labels = [("target", &**target), ("kind", *kind)];
-            ConstGauge::new(number(*drift)).encode(family.encode_family(&labels)?)?;
+            ConstGauge::new(number(found.drift)).encode(family.encode_family(&labels)?)?;
+        }
+        let help = "Objects that differ, and that a window or a suspension holds back";
+        let mut family = encoder.encode_descriptor("held", help, None, MetricType::Gauge)?;
+        for ((target, kind), found) in &by_kind {
+            let labels = [("target", &**target), ("kind", *kind)];
+            ConstGauge::new(number(found.held)).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }

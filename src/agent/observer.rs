@@ -51,6 +51,8 @@ pub struct TargetStatus {
     pub mean_seconds: Option<f64>,
     /// Its objects by state.
     pub objects: Counts,
+    /// Objects that differ, and that a window or a suspension holds back.
+    pub held: usize,
 }
 
 impl Observer {
@@ -58,9 +60,10 @@ impl Observer {
     pub fn targets(&self) -> Vec<TargetStatus> {
         let mut requests = self.counters.as_ref().map(|counters| counters.by_target()).unwrap_or_default();
         let mut objects = std::collections::BTreeMap::<Arc<str>, Counts>::new();
-        for ((target, _), (counts, _)) in &self.status.snapshot().last.map(|report| report.by_kind).unwrap_or_default()
-        {
-            objects.entry(target.clone()).or_default().add(*counts);
+        let mut held = std::collections::BTreeMap::<Arc<str>, usize>::new();
+        for ((target, _), found) in &self.status.snapshot().last.map(|report| report.by_kind).unwrap_or_default() {
+            objects.entry(target.clone()).or_default().add(found.counts);
+            *held.entry(target.clone()).or_default() += found.held;
         }
         objects.keys().for_each(|target| {
             requests.entry(target.clone()).or_default();
@@ -82,6 +85,7 @@ impl Observer {
                 in_flight: requests.in_flight(),
                 mean_seconds,
                 objects: objects.get(&name).copied().unwrap_or_default(),
+                held: held.get(&name).copied().unwrap_or_default(),
                 name: name.to_string(),
             }
         };

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -33,6 +34,7 @@ use super::{
     Control, Filter, Inventory,
     contest::Contests,
     events::KeyIndex,
+    held::{self, Held, hold_back},
     inventory,
     log::PassLog,
     looked::Looked,
@@ -123,6 +125,12 @@ impl Shared {
             touched.extend(named);
         }
         touched
+    }
+
+    /// Returns the objects to look at when windows open or close; `None` if all.
+    pub(super) fn turned(&self) -> Option<HashSet<ResourceId>> {
+        let looked = self.looked();
+        looked.is_whole().then(|| looked.held())
     }
 
     fn looked(&self) -> MutexGuard<'_, Looked> {
@@ -221,6 +229,8 @@ async fn pass_over(
     let is_part = |object: &Desired| part.is_none_or(|part| part.contains(&object.id)) && is_wanted(object);
     let mut desired = select_some(&manifests.desired, if part.is_some() { shared.platforms } else { &[] }, &is_part);
     shared.contests().soften(&mut desired);
+    let is_enforcing = shared.settings.mode == Mode::Enforce;
+    let held = if is_enforcing { hold_back(&mut desired, &shared.settings.holds, start) } else { Held::new() };
     let desired: &[Desired] = &desired;
     let unserved = unserved(desired, &shared.settings.connections);
     let readers: Vec<_> = shared.settings.connections.iter().map(Connection::reader).collect();
@@ -245,7 +255,7 @@ async fn pass_over(
     let Some(plan) = planned(shared, &readers, &mut states, stop).await else { return end(interrupted(), 0) };
     let sources = &manifests.sources;
     // A pass that only reports sends nothing, so no limit can be exceeded. Nor does one of an agent that is paused.
-    let limited = shared.settings.mode == Mode::Enforce && shared.control.paused().is_none();
+    let limited = is_enforcing && shared.control.paused().is_none();
     let excesses = if limited { guard::excesses(&plan, &shared.settings.safety) } else { Vec::new() };
     if part.is_some() && (!excesses.is_empty() || is_doubtful(&plan, trigger, &shared.looked())) {
         return None;
@@ -256,14 +266,15 @@ async fn pass_over(
     shared.contests().observe(&declared, &plan.reported, &shared.settings.ceasefire);
     let is_known =
         |id: &ResourceId| if declared.contains(id) { !unserved.contains(id) } else { !is_partial && part.is_none() };
-    let news = shared.memory.said.lock().unwrap_or_else(PoisonError::into_inner).news(&differing, &plan, is_known);
+    let news =
+        shared.memory.said.lock().unwrap_or_else(PoisonError::into_inner).news(&differing, &plan, &held, is_known);
     let is_traced = excesses.is_empty() && (!news.drift.is_empty() || (limited && !plan.changes.is_empty()));
     let trace = tokio::select! {
         biased;
         () = stop.cancelled() => return end(interrupted(), plan.differing()),
         trace = authors(&readers, &mut states, &plan, is_traced) => trace,
     };
-    let log = PassLog { sources, run: None, trace };
+    let log = PassLog { sources, run: None, trace, held: &held };
     log.news(&news);
     // Nobody is there to acknowledge what exceeds a limit.
     let is_sent = limited && excesses.is_empty() && !plan.changes.is_empty();
@@ -275,7 +286,9 @@ async fn pass_over(
     };
     let Enforced { outcomes, run, problem } =
         enforced.unwrap_or_else(|problem| Enforced { outcomes: Vec::new(), run: None, problem: Some(problem) });
-    let mut sum = sum(&plan, &outcomes, desired, &unserved, &mut shared.looked_at(&states, manifests, part.is_some()));
+    let mut looked = shared.looked_at(&states, manifests, part.is_some());
+    let mut sum = sum(&plan, &outcomes, desired, &unserved, &held, &mut looked);
+    drop(looked);
     let ids: Option<Vec<ResourceId>> = part.map(|part| part.iter().cloned().collect());
     shared.memory.inventory.record(&inventory::Found {
         plan: &plan,
@@ -284,6 +297,7 @@ async fn pass_over(
         sources,
         run: run.as_deref(),
         refusal: excesses.first().map(ToString::to_string),
+        held: &held,
         secrets: shared.record.secrets(),
         part: ids.as_deref(),
     });
@@ -358,7 +372,7 @@ async fn enforce(
     let is_alone = claim.newest() == read.newest.as_deref();
     let fresh_until = if is_alone { read.at + apply::TRUST } else { read.at };
     let run = claim.run().to_owned();
-    let log = PassLog { run: Some(&run), sources: log.sources, trace: log.trace.clone() };
+    let log = PassLog { run: Some(&run), sources: log.sources, trace: log.trace.clone(), held: log.held };
     let listener = |event: &apply::Event<'_>| {
         if let apply::Event::Finished(change, outcome, _) = event {
             log.outcome(change, outcome);
@@ -369,6 +383,7 @@ async fn enforce(
         }
     };
     let writers: Vec<_> = shared.settings.connections.iter().map(Connection::writer).collect();
+    let stop = stop.child_token();
     let options = apply::Options {
         verify: shared.verify,
         fresh_until,
@@ -379,17 +394,35 @@ async fn enforce(
     };
     let document = shared.record.document(plan, read.states, &manifests.sources);
     let digests = [(String::new(), manifests.digest.clone())];
-    let work = Work { plan, document: &document, manifests: &digests, excesses: &[], acknowledged: false, file: None };
+    let work = Work {
+        plan,
+        document: &document,
+        manifests: &digests,
+        excesses: &[],
+        acknowledged: false,
+        held: &[],
+        override_reason: None,
+        file: None,
+    };
     // Unless it comes to its end, there is something to settle.
     shared.record.doubt();
     let surroundings = shared.record.surroundings();
-    let finished = run::carry_out(&surroundings, claim, &work, (read.states, &writers), options).await;
+    let closing = held::closing(plan, read.states, &shared.settings.holds);
+    let mut work = pin!(run::carry_out(&surroundings, claim, &work, (read.states, &writers), options));
+    let finished = tokio::select! {
+        finished = &mut work => finished,
+        // What is under way then comes to its end, and nothing else is sent.
+        () = held::until(closing) => {
+            stop.cancel();
+            work.await
+        }
+    };
     let finished = finished.map_err(|error| error.to_string())?;
     if finished.problem.is_none() {
         shared.record.trust();
     }
     let problem = finished.problem.or_else(|| taken.into_values().next());
-    Ok(Enforced { outcomes: finished.outcomes, run: Some(run), problem })
+    Ok(Enforced { outcomes: finished.outcomes, run: Some(run.clone()), problem })
 }
 
 /// Corrects the sum of a pass: one over nothing, or one that was refused, is no success.

@@ -134,7 +134,16 @@ impl Record {
     pub(super) fn refused(&self, plan: &Plan, states: &[TargetState<'_>], manifests: &Manifests, excesses: &[Excess]) {
         let document = self.document(plan, states, &manifests.sources);
         let manifests = [(String::new(), manifests.digest.clone())];
-        let work = Work { plan, document: &document, manifests: &manifests, excesses, acknowledged: false, file: None };
+        let work = Work {
+            plan,
+            document: &document,
+            manifests: &manifests,
+            excesses,
+            acknowledged: false,
+            held: &[],
+            override_reason: None,
+            file: None,
+        };
         let verdict = journal::Verdict::Refused;
         if let Err(problem) = run::record_refusal(&self.surroundings(), self.targets(plan), &work, verdict) {
             tracing::warn!("{problem}");

@@ -11,6 +11,7 @@ use crate::{
 };
 
 use super::{
+    held::Held,
     looked::{Found, Looked},
     status::{ByKind, Counts, Verdict},
 };
@@ -80,13 +81,14 @@ impl State {
     }
 }
 
-/// Adds up. Without outcomes nothing was sent. `unserved` are objects whose target nobody can talk to. What was looked at
+/// Adds up. Without outcomes nothing was sent. `held` are objects that are held back, `unserved` are objects whose target nobody can talk to. What was looked at
 /// is added to what is known of the others.
 pub(super) fn sum(
     plan: &Plan,
     outcomes: &[(ResourceId, Outcome)],
     desired: &[Desired],
     unserved: &HashSet<&ResourceId>,
+    held: &Held,
     looked: &mut Looked,
 ) -> Sum {
     let mut error = (!unserved.is_empty()).then(|| "no connection to a target".to_owned());
@@ -129,7 +131,8 @@ pub(super) fn sum(
     }
     let differing: HashSet<&ResourceId> = plan.changes.iter().chain(&plan.reported).map(|change| &change.id).collect();
     looked.objects.extend(states.into_iter().map(|(id, (target, state))| {
-        (id.clone(), Found { target: target.clone(), state, differed: differing.contains(id) })
+        let differed = differing.contains(id);
+        (id.clone(), Found { target: target.clone(), state, differed, held: differed && held.contains_key(id) })
     }));
     let (counts, by_kind) = count(looked);
     let elsewhere = counts.failed + counts.blocked + counts.unknown;
@@ -170,7 +173,7 @@ fn left(outcome: &Outcome) -> State {
 /// Counts objects, all together and by target and kind.
 fn count(looked: &Looked) -> (Counts, ByKind) {
     let (mut all, mut by_kind) = (Counts::default(), ByKind::new());
-    for (id, Found { target, state, differed }) in &looked.objects {
+    for (id, Found { target, state, differed, held }) in &looked.objects {
         let mut one = Counts::default();
         *match state {
             State::Changed => &mut one.changed,
@@ -180,10 +183,11 @@ fn count(looked: &Looked) -> (Counts, ByKind) {
             State::Blocked => &mut one.blocked,
             State::Unknown => &mut one.unknown,
         } = 1;
-        let (counts, drift) = by_kind.entry((target.clone(), id.kind)).or_default();
-        counts.add(one);
+        let kind = by_kind.entry((target.clone(), id.kind)).or_default();
+        kind.counts.add(one);
         all.add(one);
-        *drift += usize::from(*differed);
+        kind.drift += usize::from(*differed);
+        kind.held += usize::from(*held);
     }
     (all, by_kind)
 }

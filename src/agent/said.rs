@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::report::cause;
+use super::{held::Held, report::cause};
 use crate::{
     model::{Change, ResourceId},
     plain::without_request,
@@ -37,13 +37,14 @@ impl Said {
         &mut self,
         differing: &[&'p Change],
         plan: &'p Plan,
+        held: &Held,
         is_known: impl Fn(&ResourceId) -> bool,
     ) -> News<'p> {
         let mut news = News::default();
         let blocked: HashSet<&ResourceId> = plan.blocked.iter().map(|blocked| &blocked.id).collect();
         let mut drift: HashMap<ResourceId, HashSet<String>> = HashMap::new();
         for change in differing {
-            let sentence = difference(change);
+            let sentence = difference(change, held);
             if !self.drift.get(&change.id).is_some_and(|said| said.contains(&sentence)) {
                 news.drift.push(change);
             }
@@ -84,12 +85,14 @@ impl Said {
     }
 }
 
-/// Returns a text that is the same for the same difference. It holds the whole values: what a line of the log shows is cut.
-fn difference(change: &Change) -> String {
+/// Returns a text that is the same for the same difference that is left for the same reason. It holds the whole values: what
+/// a line of the log shows is cut.
+fn difference(change: &Change, held: &Held) -> String {
     let fields = change.fields.iter().map(|field| field.fingerprint(&change.id));
     let before = change.before.iter().map(|field| format!("{} {:?}", field.path, field.value));
     let all: Vec<String> = fields.chain(before).collect();
-    format!("{} {} {}", change.action.name(), change.handle, all.join("\n"))
+    let reason = held.get(&change.id).map_or("", |hold| hold.reason.as_str());
+    format!("{} {} {} {reason}", change.action.name(), change.handle, all.join("\n"))
 }
 
 #[cfg(test)]
@@ -152,7 +155,7 @@ mod tests {
         // How many of each sort are news: differences, blocked objects, and the ends of both.
         let mut check = |differing: &[Change], plan: &Plan, is_known: bool, expected: [usize; 4]| {
             let differing: Vec<&Change> = differing.iter().collect();
-            let news = said.news(&differing, plan, |_| is_known);
+            let news = said.news(&differing, plan, &Held::new(), |_| is_known);
             let counts = [news.drift.len(), news.blocked.len(), news.resolved.len(), news.unblocked.len()];
             assert_eq!(counts, expected, "{news:?}");
         };

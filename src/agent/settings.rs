@@ -10,7 +10,7 @@ use crate::{
     engine::connection::Connection,
     journal::RunOrigin,
     manifest::{Targets, Variables},
-    plan::{file::Setup, guard::Safety},
+    plan::{file::Setup, guard::Safety, hold::Holds},
     run::Surroundings,
     source::Sources,
 };
@@ -33,6 +33,8 @@ pub struct Settings {
     pub mode: Mode,
     /// The limits of one pass; beyond them nothing is sent.
     pub safety: Safety,
+    /// When changes are held back.
+    pub holds: Holds,
     /// Time between two looks at everything.
     pub resync: Duration,
     /// The longest time of one pass, after which it is broken off.
@@ -56,6 +58,7 @@ impl Default for Settings {
             connections: Vec::new(),
             mode: Mode::default(),
             safety: Safety::default(),
+            holds: Holds::default(),
             resync: super::RESYNC,
             deadline: super::DEADLINE,
             ceasefire: Ceasefire::default(),

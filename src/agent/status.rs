@@ -32,6 +32,8 @@ pub enum Trigger {
     Request,
     /// A platform told of changes.
     Event,
+    /// A window opened or closed, or a suspension ended.
+    Window,
 }
 
 impl Trigger {
@@ -45,6 +47,7 @@ impl Trigger {
             Self::Signal => "signal",
             Self::Request => "request",
             Self::Event => "event",
+            Self::Window => "window",
         }
     }
 }
@@ -129,8 +132,19 @@ impl Counts {
     }
 }
 
-/// The objects of a pass by target and kind: in which states it left them, and how many of them it found to differ.
-pub type ByKind = BTreeMap<(Arc<str>, &'static str), (Counts, usize)>;
+/// The objects of a kind on a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KindCounts {
+    /// The states in which they were left.
+    pub counts: Counts,
+    /// How many of them were found to differ.
+    pub drift: usize,
+    /// How many of those a window or a suspension holds back.
+    pub held: usize,
+}
+
+/// The objects of a pass by target and kind.
+pub type ByKind = BTreeMap<(Arc<str>, &'static str), KindCounts>;
 
 /// A pass that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -33,10 +33,10 @@ fn first(paths: &[PathBuf]) -> &Path {
 pub(super) fn targets(config: Option<&Config>, paths: &[PathBuf]) -> Targets {
     let mut targets = Targets::default();
     if let Some(config) = config {
-        config
-            .targets
-            .iter()
-            .for_each(|target| targets.add(target.name.clone(), target.platform.name(), target.default));
+        for target in &config.targets {
+            targets.add(target.name.clone(), target.platform.name(), target.default);
+            targets.restrict(&target.name, target.policy);
+        }
         return targets;
     }
     platform::ALL.iter().for_each(|platform| targets.add(platform.name(), platform.name(), false));

@@ -69,6 +69,10 @@ pub(super) async fn execute(
         Ui::aside(&planning::preview_text(&report, &ui.of_stderr()));
     }
     planning::blocked(&report, ui);
+    if args.dry_run || args.override_reason().is_some() {
+        // Otherwise they are why nothing is sent.
+        planned_run.held.iter().for_each(|held| ui.say(&held.to_string()));
+    }
     let start = Instant::now();
     let consent = confirm(args, planned_run, &settled, stop).await;
     let verdict = match status_of(&consent) {
@@ -84,6 +88,8 @@ pub(super) async fn execute(
         manifests: if is_recorded { planned_run.record.manifests.digests(report.sources) } else { &[] },
         excesses: &planned_run.excesses,
         acknowledged: planned_run.acknowledged,
+        held: &planned_run.held,
+        override_reason: args.override_reason(),
         file: file.map(|file| file.display().to_string()),
     };
     if let Some(verdict) = verdict
@@ -217,6 +223,9 @@ pub(super) async fn confirm(
         let detailed = args.output.detailed_exitcode && args.dry_run && !is_idle;
         let status = if stale { ExitStatus::Stale } else { planning::exit_status(&planned_run.plan, detailed) };
         return Ok(Consent::Needless(status));
+    }
+    if let Some(error) = planning::held_back(planned_run, args.override_reason()) {
+        return Err(error);
     }
     if args.auto_approve || approved(&question(&planned_run.plan), stop).await {
         Ok(Consent::Given)

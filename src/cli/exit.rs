@@ -11,7 +11,7 @@ pub enum ExitStatus {
     Failed,
     /// With `--detailed-exitcode`: there are changes; of `apply`: converged after changes.
     Changes,
-    /// The plan exceeds a safety limit, and nothing acknowledges it: nothing was sent.
+    /// The plan exceeds a safety limit that nothing acknowledges, or is held back for now: nothing was sent.
     Refused,
     /// Objects of the plan were changed by somebody else after it had been made: they were left alone.
     Stale,
@@ -59,7 +59,7 @@ Exit codes:
   0    done: planned, converged or valid
   1    an error, or an object is blocked by one
   2    with --detailed-exitcode: there are (plan, drift) or were (apply) changes
-  3    refused by a safety limit
+  3    refused by a safety limit; of apply also: held back by a window or a suspension
   4    an object was changed by somebody else after it had been planned
   5    partial: something could not be read, or only some objects were applied
   64   wrong usage, or no terminal to ask on and no --auto-approve

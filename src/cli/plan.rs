@@ -17,6 +17,7 @@ pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> Result<ExitStatus, CommandE
     let report = planning::report("plan", &prepared, &planned_run, &args.output);
     let saved = args.out.as_deref().map(|path| plan_file::save(&report, path)).transpose();
     planning::show(&report, &args.output, ui);
+    planned_run.held.iter().for_each(|held| ui.say(&held.to_string()));
     against::guesses(&prepared.connected, ui);
     let mut status = match planning::refused(&planned_run, &args.safety) {
         Some(error) => {

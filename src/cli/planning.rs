@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
@@ -39,6 +40,7 @@ use crate::{
     plan::{
         Cause, Plan, TargetState,
         guard::{self, Excess, Safety},
+        hold::{HeldChanges, held_changes},
         part, plan, select,
     },
     platform,
@@ -129,6 +131,8 @@ pub(super) struct PlannedRun<'a> {
     pub(super) excesses: Vec<Excess>,
     /// It may go over them all the same.
     pub(super) acknowledged: bool,
+    /// The changes that windows and suspensions hold back for now.
+    pub(super) held: Vec<HeldChanges>,
     /// The record from which the plan was made.
     pub(super) record: Record,
     /// When reading began.
@@ -156,8 +160,9 @@ pub(super) async fn read<'p>(prepared: &'p Prepared, args: &SafetyArgs) -> Plann
     impact(&readers, &mut states, &mut plan).await;
     let excesses = guard::excesses(&plan, &safety(prepared.loaded.config.as_ref(), args));
     let acknowledged = acknowledged(args, &plan, &excesses);
+    let held = held(prepared.loaded.config.as_ref(), &plan, &states);
     let record = record(prepared, &states, &plan);
-    PlannedRun { states, plan, excesses, acknowledged, record, start, took: start.elapsed() }
+    PlannedRun { states, plan, excesses, acknowledged, held, record, start, took: start.elapsed() }
 }
 
 /// Returns what all forms of report say about a plan.
@@ -171,6 +176,7 @@ pub(super) fn report<'a>(
         plan: Some(&planned_run.plan),
         excesses: &planned_run.excesses,
         acknowledged: planned_run.acknowledged,
+        held: &planned_run.held,
         diagnostics: &prepared.loaded.diagnostics,
         counters: Some(prepared.connected.shared.counters()),
         took: planned_run.took,
@@ -207,6 +213,12 @@ pub(super) fn preview_text(report: &Report<'_>, ui: &Ui) -> String {
     writer.finish()
 }
 
+/// Returns the changes of a plan that are held back now.
+pub(super) fn held(config: Option<&Config>, plan: &Plan, states: &[TargetState<'_>]) -> Vec<HeldChanges> {
+    let holds = config.map(Config::holds).unwrap_or_default();
+    held_changes(plan, states, &mut holds.at(Timestamp::now()))
+}
+
 /// Returns true if the text that was given acknowledges a plan.
 pub(super) fn acknowledged(args: &SafetyArgs, plan: &Plan, excesses: &[Excess]) -> bool {
     args.ack.as_ref().is_some_and(|text| *text == guard::acknowledgement(plan, excesses))
@@ -231,6 +243,18 @@ pub(super) fn refused(planned_run: &PlannedRun<'_>, args: &SafetyArgs) -> Option
     } else {
         error.hint(format!("`{}` raises the limits for one run", remedies.join(" ")))
     })
+}
+
+/// Returns the error of a plan with changes that are held back, and no reason to make them all the same; `None` if it may
+/// be sent.
+pub(super) fn held_back(planned_run: &PlannedRun<'_>, reason: Option<&str>) -> Option<CommandError> {
+    if planned_run.held.is_empty() || reason.is_some() {
+        return None;
+    }
+    let error = CommandError::refused(planned_run.held.iter().map(ToString::to_string).collect());
+    let hint = "nothing is sent; `--override-holds REASON` makes these changes all the same and records the reason, \
+                `--exclude` leaves objects out";
+    Some(error.hint(hint))
 }
 
 /// The limits of a run: those of the configuration, and those of the flags above them.

@@ -120,12 +120,14 @@ pub(super) async fn apply(args: &ApplyArgs, path: &Path, ui: &Ui) -> Result<Exit
     }
     let excesses = guard::excesses(&plan, &safety);
     let acknowledged = planning::acknowledged(&args.safety, &plan, &excesses);
-    let planned_run =
-        PlannedRun { states, plan, excesses, acknowledged, record: Record::default(), start, took: start.elapsed() };
+    let held = planning::held(config.as_ref(), &plan, &states);
+    let record = Record::default();
+    let planned_run = PlannedRun { states, plan, excesses, acknowledged, held, record, start, took: start.elapsed() };
     let report = Report {
         plan: Some(&planned_run.plan),
         excesses: &planned_run.excesses,
         acknowledged: planned_run.acknowledged,
+        held: &planned_run.held,
         counters: Some(connected.shared.counters()),
         took: planned_run.took,
         calls: args.output.calls,

@@ -7,8 +7,10 @@ use super::{
     inputs::LoadedInputs,
 };
 use crate::{
-    manifest::{Selector, SelectorError},
-    model::Desired,
+    model::{
+        Desired,
+        selector::{Selector, SelectorError, is_meant, wildcard},
+    },
     yaml::nearest,
 };
 
@@ -98,41 +100,4 @@ pub(super) fn assignments(inputs: &Inputs, loaded: &LoadedInputs) -> Result<(), 
         }
     }
     Ok(())
-}
-
-/// An address with wildcards; without a slash a target. A document means all its rows.
-fn is_meant(pattern: &str, desired: &Desired) -> bool {
-    if !pattern.contains('/') {
-        return wildcard(pattern, &desired.target);
-    }
-    wildcard(pattern, &desired.id.to_string()) || wildcard(pattern, &desired.id.document().to_string())
-}
-
-fn wildcard(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    let mut rest = rest;
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.len() >= last.len() && rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcards() {
-        let check = |pattern: &str, text: &str, expected: bool| assert_eq!(wildcard(pattern, text), expected);
-        check("Instance/core-sw-1", "Instance/core-sw-1", true);
-        check("Instance/core-sw-1", "Instance/core-sw-12", false);
-        check("Instance/core-*", "Instance/core-sw-12", true);
-        check("*/nginx", "ProcessTemplate/nginx", true);
-        check("I*/a*b", "Instance/ab", true);
-        check("I*/ab*b", "Instance/ab", false);
-    }
 }

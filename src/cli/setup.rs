@@ -149,6 +149,7 @@ pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
         protect: false,
         exclusive: false,
         policies: Policies::default(),
+        suspended: None,
     };
     config.map(|config| config.prune.iter().enumerate().map(scope).collect()).unwrap_or_default()
 }

@@ -71,6 +71,7 @@ pub(super) async fn run(args: &UndoArgs, ui: &Ui) -> Result<ExitStatus, CommandE
         plan: Some(&planned_run.plan),
         excesses: &planned_run.excesses,
         acknowledged: planned_run.acknowledged,
+        held: &planned_run.held,
         counters: Some(connected.shared.counters()),
         took: planned_run.took,
         record: Some(&record),
@@ -205,7 +206,9 @@ async fn plan_way_back<'d>(
     impact(readers, &mut states, &mut plan).await;
     let excesses = guard::excesses(&plan, &planning::safety(config, &args.safety));
     let acknowledged = planning::acknowledged(&args.safety, &plan, &excesses);
-    PlannedRun { states, plan, excesses, acknowledged, record: Record::default(), start, took: start.elapsed() }
+    let held = planning::held(config, &plan, &states);
+    let record = Record::default();
+    PlannedRun { states, plan, excesses, acknowledged, held, record, start, took: start.elapsed() }
 }
 
 fn record(planned_run: &PlannedRun<'_>, config: Option<&Config>, connected: &Connected) -> Record {

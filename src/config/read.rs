@@ -10,6 +10,7 @@ use crate::{
     config::{
         Ceasefire, Config, Mode, StateLimits, Watch, prune, safety,
         target::{self, Platforms, Target},
+        windows,
     },
     diagnostic::Diagnostic,
     provider::SettingSpec,
@@ -81,6 +82,9 @@ fn document(root: &Node<'_>, config: &mut Config, platforms: Platforms, diagnost
     if let Some(node) = section.get("safety") {
         config.safety = safety::safety(node, platforms, diagnostics);
     }
+    if let Some(node) = section.get("windows") {
+        config.windows = windows::windows(node, &config.targets, diagnostics);
+    }
     if let Some(node) = section.get("watch") {
         config.watch = watch(node, &directory, diagnostics);
     }
@@ -114,7 +118,7 @@ fn targets(node: &Node<'_>, directory: &Path, platforms: Platforms, diagnostics:
 }
 
 /// Reads a duration that is not zero.
-fn duration_above_zero(
+pub(super) fn duration_above_zero(
     key: &str,
     text: &str,
     origin: &Origin,

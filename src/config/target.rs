@@ -9,9 +9,11 @@ use std::{
 use crate::{
     config::source::{self, Setting, Source},
     diagnostic::Diagnostic,
+    model::{Suspension, policy::Policy},
     provider::{
         GivenSettings, Platform, SettingSpec,
         settings::{Format, Role, is_root},
+        suspension,
     },
     source::{Located, Origin},
     yaml::{self, Node, Section, Typed},
@@ -37,6 +39,10 @@ pub struct Target {
     pub secrets: BTreeMap<&'static str, Located<Source>>,
     /// How hard it may be driven.
     pub limits: Limits,
+    /// The policy that no object on it goes beyond, whatever its document says.
+    pub policy: Policy,
+    /// The time for which nothing is written to it; `None` if nothing is said.
+    pub suspended: Option<Suspension>,
 }
 
 /// How hard a target may be driven.
@@ -74,7 +80,7 @@ impl Target {
         settings.chain(self.secrets.values().map(|secret| &secret.value)).filter_map(Source::file)
     }
 
-    /// Returns true if two targets are the same, wherever they are written.
+    /// Returns true if two targets are reached in the same way, wherever they are written.
     pub fn is_same(&self, other: &Self) -> bool {
         fn values<'m, T>(map: &'m BTreeMap<&'static str, Located<T>>) -> impl Iterator<Item = (&'static str, &'m T)> {
             map.iter().map(|(key, located)| (*key, &located.value))
@@ -115,6 +121,9 @@ pub(super) fn target(
     let platform = *platforms.iter().find(|provider| provider.name() == platform)?;
     let default = section.get("default").and_then(|node| yaml::boolean(node, "default", diagnostics));
     let limits = section.get("limits").map(|node| limits(node, diagnostics)).unwrap_or_default();
+    let policy = section.get("policy").and_then(|node| yaml::one_of(node, "policy", Policy::WORDS, diagnostics));
+    let suspended =
+        section.get("suspend").and_then(|node| suspension(node, &format!("suspend of target {name}"), diagnostics));
     let mut reader = Reader {
         directory,
         diagnostics,
@@ -126,6 +135,8 @@ pub(super) fn target(
             settings: BTreeMap::new(),
             secrets: BTreeMap::new(),
             limits,
+            policy: policy.and_then(|word| word.parse().ok()).unwrap_or_default(),
+            suspended,
         },
     };
     reader.section(&section, "");

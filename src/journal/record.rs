@@ -61,6 +61,12 @@ pub struct RunRecord {
     pub acknowledged: bool,
     /// The limits that the plan exceeds, in words.
     pub limits: Vec<String>,
+    /// The changes that windows and suspensions held back, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<String>,
+    /// Why they were made all the same; `None` if nobody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_reason: Option<String>,
     /// The saved plan that was given, where one was.
     pub file: Option<String>,
     /// The effects of the plan in numbers.

@@ -350,7 +350,7 @@ impl<'a> Reader<'a> {
             };
             desired = kind.decode(&envelope, spec, &mut found);
             too_far_left(&root_keys, &mut found, &mut of_envelope);
-            policy.put_on(&mut desired, spec, &mut found);
+            policy.put_on(&mut desired, spec, self.targets, &mut found);
         }
         let sound = sound && !found.iter().any(Diagnostic::is_error);
         desired.iter().for_each(|desired| provenance.settles(&desired.id, &settings));
@@ -368,6 +368,7 @@ impl<'a> Reader<'a> {
             desired.locator = Locator::new();
             desired.fields = Fields::new();
             desired.policies = Policies::default();
+            desired.suspended = None;
         }
         if self.options.retain == Retain::Addresses {
             desired.labels = Labels::default();

@@ -1,19 +1,22 @@
-//! The keys of `spec` that all kinds share: the policy for differences, and whether the object may ever be removed.
+//! The keys of `spec` that all kinds share: the policy for differences, whether the object may ever be removed, and for how
+//! long it is not written.
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
+use super::targets::Targets;
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Desired, FieldPath,
+        Desired, FieldPath, Suspension,
         policy::{Policies, Policy},
     },
+    provider::suspension,
     source::Origin,
     yaml::{self, Content, Node, Section, nearest},
 };
 
 /// The keys that no kind has to know.
-const KEYS: [&str; 3] = ["policy", "fieldPolicy", "protect"];
+const KEYS: [&str; 4] = ["policy", "fieldPolicy", "protect", "suspend"];
 
 /// The keys of `spec` that all kinds share, as far as they could be read.
 #[derive(Default)]
@@ -22,6 +25,7 @@ pub(super) struct ForAllKinds {
     policies: Policies,
     /// Where each field with a policy of its own is named.
     places: Vec<(Arc<str>, Origin)>,
+    suspended: Option<Arc<Suspension>>,
 }
 
 /// Takes out of `spec` what holds for all kinds.
@@ -44,6 +48,9 @@ pub(super) fn common_keys(spec: &mut Node<'_>, diagnostics: &mut Vec<Diagnostic>
     if let Some(node) = spec.get("protect") {
         found.protect = yaml::boolean(node, "`protect`", diagnostics).unwrap_or_default();
     }
+    if let Some(node) = spec.get("suspend") {
+        found.suspended = suspension(node, "`suspend`", diagnostics).map(Arc::new);
+    }
     if let Content::Mapping(entries) = &mut spec.content {
         entries.retain(|(key, _)| !KEYS.contains(&key.key()));
     }
@@ -55,9 +62,15 @@ fn word(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Optio
 }
 
 impl ForAllKinds {
-    /// Puts it on the objects of a document, and reports policies of fields that none of them declares. Where the
-    /// document could not be read there are no objects, and nothing is said.
-    pub(super) fn put_on(&self, objects: &mut [Desired], spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    /// Puts it on the objects of a document, as far as their targets allow that, and reports policies of fields that none
+    /// of them declares. Where the document could not be read there are no objects, and nothing is said.
+    pub(super) fn put_on(
+        &self,
+        objects: &mut [Desired],
+        spec: &Node<'_>,
+        targets: &Targets,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
         if objects.is_empty() {
             return;
         }
@@ -72,6 +85,8 @@ impl ForAllKinds {
         for desired in objects {
             desired.protect = self.protect;
             desired.policies = self.policies.clone();
+            desired.policies.restrict(targets.policy(&desired.target));
+            desired.suspended.clone_from(&self.suspended);
         }
     }
 }

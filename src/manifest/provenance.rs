@@ -51,6 +51,7 @@ enum Setting {
     Protect,
     Policy,
     FieldPolicy,
+    Suspend,
 }
 
 impl Setting {
@@ -62,6 +63,7 @@ impl Setting {
             Self::Protect => "protect",
             Self::Policy => "policy",
             Self::FieldPolicy => "fieldPolicy",
+            Self::Suspend => "suspend",
         }
     }
 }
@@ -85,7 +87,9 @@ impl Settings {
             place(Setting::Policy, spec, "policy"),
         ];
         let fields = fields.map(|(_, node)| (Setting::FieldPolicy, node.origin.clone()));
-        Self(objects.into_iter().flatten().chain(fields).collect())
+        let suspension = spec.and_then(|spec| spec.get("suspend")).into_iter().flat_map(Node::entries);
+        let suspension = suspension.map(|(_, node)| (Setting::Suspend, node.origin.clone()));
+        Self(objects.into_iter().flatten().chain(fields).chain(suspension).collect())
     }
 }
 
@@ -168,7 +172,7 @@ impl Provenance {
     /// not.
     pub fn settled_by(&self, id: &ResourceId, action: Action) -> Vec<Origin> {
         let counts = |setting: Setting| match setting {
-            Setting::Target | Setting::Policy | Setting::FieldPolicy => true,
+            Setting::Target | Setting::Policy | Setting::FieldPolicy | Setting::Suspend => true,
             Setting::Ensure => !matches!(action, Action::Update | Action::Sync),
             Setting::Protect => action == Action::Delete,
         };

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::model::policy::Policy;
+
 /// The targets of `reconcile.yaml`, as far as manifests are concerned.
 #[derive(Debug, Clone, Default)]
 pub struct Targets {
@@ -14,6 +16,7 @@ pub struct Targets {
 struct Target {
     platform: Arc<str>,
     default: bool,
+    policy: Policy,
 }
 
 /// Why a platform has no target that goes without saying.
@@ -40,7 +43,19 @@ impl Targets {
 
     /// Adds a target.
     pub fn add(&mut self, name: impl Into<Arc<str>>, platform: impl Into<Arc<str>>, default: bool) {
-        self.targets.insert(name.into(), Target { platform: platform.into(), default });
+        self.targets.insert(name.into(), Target { platform: platform.into(), default, policy: Policy::Enforce });
+    }
+
+    /// Sets the policy that no object of a target goes beyond.
+    pub fn restrict(&mut self, name: &str, policy: Policy) {
+        if let Some(target) = self.targets.get_mut(name) {
+            target.policy = policy;
+        }
+    }
+
+    /// Returns the policy that no object of a target goes beyond.
+    pub(super) fn policy(&self, name: &str) -> Policy {
+        self.targets.get(name).map(|target| target.policy).unwrap_or_default()
     }
 
     /// Returns the name of a target and its platform.

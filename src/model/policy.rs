@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use super::FieldPath;
 
-/// The policy where a live value is not as declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The policy where a live value is not as declared; a later one does less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Policy {
     /// It is made as declared.
     #[default]
@@ -56,6 +56,12 @@ impl Policies {
     /// Returns the policy of a path such as `operator` or `bind_info[3].port`.
     pub fn of(&self, path: &FieldPath) -> Policy {
         self.fields.get(&*path.root()).copied().unwrap_or(self.object)
+    }
+
+    /// Gives all that is looked at or changed more than `most` allows that policy.
+    pub fn restrict(&mut self, most: Policy) {
+        let policies = std::iter::once(&mut self.object).chain(self.fields.values_mut());
+        policies.for_each(|policy| *policy = (*policy).max(most));
     }
 
     /// Returns true if everything is to be as declared.

@@ -19,7 +19,7 @@ use crate::{
     diagnostic::{Diagnostic, Severity},
     model::{
         Action, Call, Change, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, Json, KnownField,
-        PathError, Reference, Request, ResourceId, Wave, policy::Policies,
+        PathError, Reference, Request, ResourceId, Suspension, Wave, policy::Policies,
     },
     provider::Platform,
     source::{FileId, Located, Origin, Sources},
@@ -104,7 +104,7 @@ fn digest_of(document: &Value) -> String {
 /// Returns an object as a document holds it.
 pub fn object(desired: &Desired, sources: &Sources) -> Value {
     let value = |located: &Located<Json>| json!({"value": located.value, "at": location(&located.origin, sources)});
-    json!({
+    let mut document = json!({
         "address": desired.id.to_string(),
         "target": *desired.target,
         "ensure": match desired.ensure {
@@ -127,7 +127,11 @@ pub fn object(desired: &Desired, sources: &Sources) -> Value {
         }),
         "changes": desired.selected,
         "at": location(&desired.origin, sources),
-    })
+    });
+    if let Some(suspension) = &desired.suspended {
+        document["suspend"] = json!({"reason": *suspension.reason, "until": suspension.until.to_string()});
+    }
+    document
 }
 
 /// Returns a place as documents hold it.
@@ -391,6 +395,9 @@ impl Reading<'_> {
             protect: object.protect,
             exclusive: object.exclusive,
             policies: policies(&object.policies)?,
+            suspended: object
+                .suspend
+                .map(|document::Suspend { reason, until }| Arc::new(Suspension { reason: reason.into(), until })),
         })
     }
 

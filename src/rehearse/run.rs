@@ -170,6 +170,8 @@ async fn attempt(
         document: &rehearsal.document,
         manifests: &[],
         excesses: &[],
+        held: &[],
+        override_reason: None,
         acknowledged: false,
         file: None,
     };

@@ -327,6 +327,8 @@ fn lost_run_record(run: &UnfinishedRun) -> Record {
         acknowledgement: None,
         acknowledged: false,
         limits: Vec::new(),
+        held: Vec::new(),
+        override_reason: None,
         file: None,
         counts: ActionCounts::default(),
     }))

@@ -86,7 +86,7 @@ fn overview(shown: &Shown) -> Value {
     let snapshot = observer.status.snapshot();
     let kinds = snapshot.last.iter().flat_map(|report| &report.by_kind);
     let kinds = kinds.map(
-        |((target, kind), (counts, drift))| json!({"target": &**target, "kind": kind, "objects": counts, "drift": drift}),
+        |((target, kind), found)| json!({"target": &**target, "kind": kind, "objects": found.counts, "drift": found.drift, "held": found.held}),
     );
     json!({
         "version": version::NUMBER,

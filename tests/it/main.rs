@@ -89,4 +89,5 @@ mod watch_hang;
 mod watch_journal;
 mod watch_part;
 mod watch_settings;
+mod windows;
 mod wordings;

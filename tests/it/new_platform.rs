@@ -199,7 +199,16 @@ async fn a_panic_in_the_middle_of_a_run_leaves_a_run_to_resume() {
     let setup = Setup { target: "toys".into(), platform: "toy".into(), settings: BTreeMap::new() };
     let targets = vec![target_record(&setup)];
     let claim = run::claim(&surroundings, targets.clone(), &|_| {}).await.expect("nobody else is there");
-    let work = Work { plan: &plan, document: b"{}", manifests: &[], excesses: &[], acknowledged: false, file: None };
+    let work = Work {
+        plan: &plan,
+        document: b"{}",
+        manifests: &[],
+        excesses: &[],
+        acknowledged: false,
+        held: &[],
+        override_reason: None,
+        file: None,
+    };
     let options = apply::Options {
         log: &reconcile::engine::run_log::Unrecorded,
         verify: true,

@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("files", &["diagnostic", "source"]),
     ("manifest", &["files", "provider", "diff", "yaml", "model", "source", "diagnostic"]),
     ("plan", &["provider", "diff", "yaml", "model", "source", "diagnostic"]),
-    ("config", &["files", "plan", "provider", "yaml", "diagnostic", "source"]),
+    ("config", &["files", "plan", "provider", "yaml", "model", "diagnostic", "source"]),
     ("transport", &["provider", "model"]),
     ("snapshot", &["provider", "model"]),
     ("clock", &[]),

@@ -22,6 +22,9 @@ pub(in crate::cli) struct ApplyArgs {
     pub(in crate::cli) prune: bool,
     #[command(flatten, next_help_heading = "Safety")]
     pub(in crate::cli) safety: SafetyArgs,
+    /// Apply although windows or suspensions hold changes back; REASON is recorded in the journal
+    #[arg(long, value_name = "REASON", env = "RECONCILE_OVERRIDE_HOLDS")]
+    pub(in crate::cli) override_holds: Option<String>,
     #[command(flatten, next_help_heading = "Safety")]
     pub(in crate::cli) state: StateArgs,
     /// First settle and finish runs on the same targets that were broken off, as `resume` does
@@ -39,4 +42,12 @@ pub(in crate::cli) struct ApplyArgs {
     /// Read each object back after its write
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, env = "RECONCILE_VERIFY")]
     pub(in crate::cli) verify: bool,
+}
+
+impl ApplyArgs {
+    /// Returns why changes are made that are held back; `None` if they are not to be made. A CI variable that nobody set
+    /// is empty.
+    pub(in crate::cli) fn override_reason(&self) -> Option<&str> {
+        self.override_holds.as_deref().map(str::trim).filter(|reason| !reason.is_empty())
+    }
 }

@@ -89,6 +89,10 @@ pub(super) fn findings(report: &Report<'_>) -> Vec<Finding> {
         list.add(Rank::Error, "run", "the run failed", error, None, error);
     }
     if let Some(plan) = report.plan {
+        for held in report.held {
+            let key = format!("{} {}", held.target, held.hold.reason);
+            list.add(Rank::Warning, "hold", "held back for now", &held.to_string(), None, &key);
+        }
         for excess in report.excesses {
             let key = format!("{} {} {}", excess.target, excess.kind, excess.what);
             if report.acknowledged {

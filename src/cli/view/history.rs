@@ -92,6 +92,8 @@ fn summary(history: &RunHistory) -> Value {
         "acknowledgement": record.and_then(|record| record.acknowledgement.as_ref()),
         "acknowledged": record.is_some_and(|record| record.acknowledged),
         "limits": record.map(|record| &record.limits).into_iter().flatten().collect::<Vec<_>>(),
+        "held": record.map(|record| &record.held).into_iter().flatten().collect::<Vec<_>>(),
+        "override": record.and_then(|record| record.override_reason.as_ref()),
         "counts": record.map(|record| record.counts).unwrap_or_default(),
         "outcomes": history.outcomes(),
         "resumed": resumed.collect::<Vec<_>>(),
@@ -309,6 +311,8 @@ fn facts(history: &RunHistory) -> Vec<(&'static str, String)> {
             let given = if record.acknowledged { "acknowledged by" } else { "not acknowledged by" };
             facts.push(("", format!("{given} {text}")));
         }
+        facts.extend(record.held.iter().map(|held| ("held", held.clone())));
+        facts.extend(record.override_reason.iter().map(|reason| ("override", reason.clone())));
         let counts = record.counts;
         let planned = format!("{} to add, {} to update, {} to delete", counts.create, counts.update, counts.delete);
         facts.push(("changes", planned));

@@ -30,14 +30,17 @@ pub(in crate::cli) fn report(report: &Report<'_>) -> Value {
         };
         write::document(plan, &context, report.sources)
     });
-    if report.document.is_some() && report.outcomes.is_none() && report.errors.is_empty() && report.excesses.is_empty()
-    {
+    let is_sendable = report.excesses.is_empty() && report.held.is_empty();
+    if report.document.is_some() && report.outcomes.is_none() && report.errors.is_empty() && is_sendable {
         return document;
     }
     document["limits"] = report.excesses.iter().map(ToString::to_string).collect();
     if !report.excesses.is_empty() {
         document["acknowledgement"] = json!(guard::acknowledgement(plan, report.excesses));
         document["acknowledged"] = json!(report.acknowledged);
+    }
+    if !report.held.is_empty() {
+        document["held"] = report.held.iter().map(ToString::to_string).collect();
     }
     if !report.errors.is_empty() {
         document["errors"] = json!(report.errors);

@@ -72,6 +72,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
     if let Some(plan) = report.plan {
         page.put(&sum(plan, report));
         page.put(&limits(plan, report));
+        page.put(&held(report));
         page.put(&steps(plan, report));
     }
     let problems = problems(report, &finder);
@@ -194,6 +195,14 @@ fn limits(plan: &Plan, report: &Report<'_>) -> String {
     }
     let pass = fenced("sh", &format!("--ack '{}'", guard::acknowledgement(plan, report.excesses)));
     format!("### Refused by a limit\n\n{lines}This lets the plan pass, and no other:\n\n{pass}")
+}
+
+fn held(report: &Report<'_>) -> String {
+    let lines: Vec<_> = report.held.iter().map(|held| cut(&line(&held.to_string()), VALUE).into_owned()).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("### Held back for now\n\n{}", fenced("text", &lines.join("\n")))
 }
 
 /// Names the steps that are left to people.

@@ -10,7 +10,7 @@ use crate::{
     diagnostic::Diagnostic,
     engine::{author::Trace, connection::RequestCounters},
     model::{Change, FieldChange, Outcome, ResourceId},
-    plan::{Plan, guard::Excess},
+    plan::{Plan, guard::Excess, hold::HeldChanges},
     source::Sources,
 };
 
@@ -24,6 +24,8 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) excesses: &'a [Excess],
     /// The run may go over these limits all the same: `--ack` names this very plan.
     pub(in crate::cli) acknowledged: bool,
+    /// The changes that windows and suspensions hold back for now.
+    pub(in crate::cli) held: &'a [HeldChanges],
     /// The outcomes, in the plan's order; `None` if nothing was to be sent.
     pub(in crate::cli) outcomes: Option<&'a [(ResourceId, Outcome)]>,
     /// Diagnostics of documents, beside those of the plan.
@@ -56,6 +58,7 @@ impl<'a> Report<'a> {
             plan: None,
             excesses: &[],
             acknowledged: false,
+            held: &[],
             outcomes: None,
             diagnostics: &[],
             errors: &[],

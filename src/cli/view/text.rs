@@ -65,6 +65,9 @@ pub(super) fn report(report: &Report<'_>, ui: &Ui) -> String {
         writer.out.push('\n');
         writer.out.push_str(&render::text(&diagnostics, report.sources, ui.colour, ui.width));
     }
+    for held in report.held {
+        let _ = writeln!(writer.out, "held back: {held}");
+    }
     for excess in report.excesses {
         let _ = writeln!(writer.out, "{}: {excess}", if report.acknowledged { "acknowledged" } else { "refused" });
     }

@@ -86,6 +86,7 @@ pub(super) fn settings(
             None => config.watch.mode,
         },
         safety: config.safety.clone(),
+        holds: config.holds(),
         resync: args.resync.or(config.watch.resync).unwrap_or(agent::RESYNC),
         deadline: config.watch.deadline.unwrap_or(agent::DEADLINE),
         ceasefire: config.watch.ceasefire,

@@ -144,8 +144,15 @@ pub(super) struct Object {
     pub(super) protect: bool,
     pub(super) exclusive: bool,
     pub(super) policies: Policies,
+    pub(super) suspend: Option<Suspend>,
     pub(super) changes: bool,
     pub(super) at: Location,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Suspend {
+    pub(super) reason: String,
+    pub(super) until: jiff::Timestamp,
 }
 
 #[derive(Deserialize)]

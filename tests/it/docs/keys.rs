@@ -105,6 +105,12 @@ const TABLES: &[(&str, &str, &str)] = &[
     ),
     ("configuration.md", "watch", "apiVersion: reconcile/v1\nkind: Config\nwatch: {X: 1}\n"),
     ("configuration.md", "ceasefire", "apiVersion: reconcile/v1\nkind: Config\nwatch: {ceasefire: {X: 1}}\n"),
+    ("configuration.md", "window", "apiVersion: reconcile/v1\nkind: Config\nwindows: {a: {X: 1}}\n"),
+    (
+        "configuration.md",
+        "suspend",
+        "apiVersion: reconcile/v1\nkind: Config\ntargets: {a: {platform: roma-connect, suspend: {X: 1}}}\n",
+    ),
     ("configuration.md", "state", "apiVersion: reconcile/v1\nkind: Config\nstate: {X: 1}\n"),
     ("configuration.md", "sandbox", "apiVersion: reconcile/v1\nkind: Config\nsandbox: {X: 1}\n"),
 ];

@@ -59,6 +59,7 @@ fn desired(rows: Option<&[DeclaredRow]>, user: Option<&str>) -> Desired {
         protect: false,
         exclusive: false,
         policies: Policies::default(),
+        suspended: None,
     }
 }
 

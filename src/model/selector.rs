@@ -1,6 +1,9 @@
-//! Selectors: `site=sz,team notin (net, db)` picks documents by their labels, as in kubectl.
+//! Selectors: `site=sz,team notin (net, db)` picks documents by their labels, as in kubectl; an address with wildcards
+//! picks them by their names.
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+
+use super::Desired;
 
 /// Conditions on labels; all of them have to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -110,9 +113,43 @@ fn plain_condition(text: &str) -> Result<(Condition, Option<&str>), SelectorErro
     Ok((Condition { key: key.to_owned(), test }, behind))
 }
 
+/// Returns true if an address with wildcards means an object: `KIND/NAME`, or a target where it has no slash. That of a
+/// document means all its objects.
+pub fn is_meant(pattern: &str, desired: &Desired) -> bool {
+    if !pattern.contains('/') {
+        return wildcard(pattern, &desired.target);
+    }
+    wildcard(pattern, &desired.id.to_string()) || wildcard(pattern, &desired.id.document().to_string())
+}
+
+/// Returns true if a text fits a pattern, in which `*` stands for any text.
+pub fn wildcard(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    let mut rest = rest;
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wildcards() {
+        let check = |pattern: &str, text: &str, expected: bool| assert_eq!(wildcard(pattern, text), expected);
+        check("Instance/core-sw-1", "Instance/core-sw-1", true);
+        check("Instance/core-sw-1", "Instance/core-sw-12", false);
+        check("Instance/core-*", "Instance/core-sw-12", true);
+        check("*/nginx", "ProcessTemplate/nginx", true);
+        check("I*/a*b", "Instance/ab", true);
+        check("I*/ab*b", "Instance/ab", false);
+    }
 
     #[test]
     fn selectors_pick_by_labels() {
