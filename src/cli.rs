@@ -12,6 +12,7 @@ mod error;
 mod execute;
 pub mod exit;
 mod explain;
+mod export;
 mod history;
 mod inputs;
 mod journal;
@@ -95,6 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::History(args) => history::run(args, &ui),
             Command::Undo(args) => undo::run(args, &ui).await,
             Command::Snapshot(args) => snapshot::run(args, &ui).await,
+            Command::Export(args) => export::run(args, &ui).await,
             Command::Rehearse(args) => rehearse::run(args, &ui).await,
             Command::Sandbox(args) => sandbox::run(args, &ui).await,
             Command::Schema(args) => Ok(schema::run(args, &ui)),

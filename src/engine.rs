@@ -10,6 +10,7 @@ pub mod check;
 pub mod connection;
 mod counters;
 mod drive;
+pub mod export;
 pub mod impact;
 mod limit;
 mod mask;

@@ -3,6 +3,7 @@
 mod author;
 pub mod codes;
 mod events;
+mod export;
 mod facts;
 mod impact;
 mod platform;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use author::Authors;
 pub use events::{Event, EventBatch, EventSchema, Stream};
+pub use export::{Cursor, Draft, ExportPage, ExportResult, ExportScope, ExportedObject, export_step, tree_of};
 pub use facts::{Facts, Freshness};
 pub use impact::{Impact, ImpactSet};
 pub use platform::Platform;
@@ -40,7 +42,7 @@ use crate::{
         Live, Locator, ObservedState, Refusal, Request, ResourceId, policy::Policies,
     },
     source::Origin,
-    yaml::Node,
+    yaml::{Node, write::Tree},
 };
 
 /// The surroundings of the document that a kind's decoder reads.
@@ -206,6 +208,19 @@ pub trait Kind: Sync {
         None
     }
 
+    /// Returns the keys that say where a scope of [`Kind::export`] lies; `None` for a kind that cannot be exported.
+    fn export_keys(&self) -> Option<&'static [ScopeKey]> {
+        None
+    }
+
+    /// Lists live objects in a scope as documents whose plan is empty, a page from a cursor on. Called again after each
+    /// round of answers. Objects that no document can declare, such as built-in ones, are left out.
+    fn export(&self, export: &ExportScope<'_>, _from: Cursor, _facts: &Facts) -> Step<ExportResult> {
+        let message = format!("nothing of the kind {} can be exported", self.name());
+        let diagnostic = Diagnostic::error("P190", message, &export.scope.origin);
+        Step::Done(Err(ObservedState::Impossible(Box::new(diagnostic))))
+    }
+
     /// Checks documents against what the platform defines, whether their objects are there or not: names of models and
     /// places that do not exist, fields and values that the server would drop or refuse. Called like
     /// [`Kind::observe`]; a document without a fault is `Absent`.
@@ -362,6 +377,11 @@ pub trait Kind: Sync {
     /// Returns a stored value of a field as a document declares it.
     fn declared(&self, _desired: &Desired, _path: &FieldPath, stored: &Value, _facts: &Facts) -> Value {
         stored.clone()
+    }
+
+    /// Returns a stored value of a field as a manifest spells it.
+    fn written(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Tree {
+        tree_of(&self.declared(desired, path, stored, facts))
     }
 
     /// Returns the document that puts back the fields of a live object that a run changed, where they still have the

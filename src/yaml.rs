@@ -16,6 +16,7 @@ mod section;
 mod slip;
 mod tag;
 mod value;
+pub mod write;
 
 pub use duration::duration;
 pub use emit::emit;

@@ -6,6 +6,7 @@ mod completion;
 mod drift;
 mod examples;
 mod explain;
+mod export;
 mod files;
 mod forms;
 mod history;
@@ -41,6 +42,7 @@ pub(super) use choice::{Color, DataFormat, Document, Format, LogFormat, Mode, Pa
 pub(super) use completion::CompletionArgs;
 pub(super) use drift::DriftArgs;
 pub(super) use explain::ExplainArgs;
+pub(super) use export::{ExportArgs, Layout};
 pub(super) use forms::{Forms, Stream};
 pub(super) use history::HistoryArgs;
 pub(super) use inputs::Inputs;
@@ -154,6 +156,13 @@ pub(super) enum Command {
     /// it as a live plan would have at that moment, also for documents that are added later.
     #[command(after_long_help = examples::SNAPSHOT)]
     Snapshot(SnapshotArgs),
+    /// Write live objects as manifests whose plan is empty
+    ///
+    /// Lists the objects of kinds, by model, business, set, service template, association, name and values, and writes a
+    /// document for each, with its ids as comments. What cannot be declared as it is stored is left out and named. Like
+    /// `plan`, it cannot write to a platform.
+    #[command(after_long_help = examples::EXPORT)]
+    Export(ExportArgs),
     /// Run a saved plan against simulated servers that fail, and show how it ends
     ///
     /// Loads simulated servers with a snapshot and applies the plan to them once for each seed: requests and answers get
@@ -196,6 +205,7 @@ impl Command {
             Self::History(_) => "history",
             Self::Undo(_) => "undo",
             Self::Snapshot(_) => "snapshot",
+            Self::Export(_) => "export",
             Self::Rehearse(_) => "rehearse",
             Self::Sandbox(_) => "sandbox",
             Self::Schema(_) => "schema",
@@ -225,6 +235,7 @@ impl Command {
             | Self::Render(_)
             | Self::History(_)
             | Self::Snapshot(_)
+            | Self::Export(_)
             | Self::Rehearse(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
@@ -249,6 +260,7 @@ impl Command {
             | Self::History(_)
             | Self::Undo(_)
             | Self::Snapshot(_)
+            | Self::Export(_)
             | Self::Rehearse(_)
             | Self::Watch(_)
             | Self::Sandbox(_)

@@ -13,6 +13,7 @@ pub(super) mod json;
 mod junit;
 mod layout;
 pub(super) mod log;
+pub(super) mod manifest;
 mod markdown;
 pub(super) mod origin;
 pub(super) mod plain;

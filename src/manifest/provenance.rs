@@ -195,6 +195,11 @@ impl Provenance {
         self.overlays.get(&file)
     }
 
+    /// Returns true if an alias stands at a place.
+    pub fn is_alias(&self, place: &Origin) -> bool {
+        self.aliases.contains_key(place)
+    }
+
     /// Returns the values that a value of an overlay replaced.
     pub fn replaced(&self, value: &Origin) -> &[Origin] {
         self.over.get(value).map_or(&[], Vec::as_slice)

@@ -86,6 +86,11 @@ impl Facts {
         self.answers.insert(request, answer);
     }
 
+    /// Forgets the answers of reads that nothing needs any more.
+    pub fn forget(&mut self, requests: &[Request]) {
+        requests.iter().for_each(|request| drop(self.answers.remove(request)));
+    }
+
     /// Returns how much is known: it grows with each new answer and each object of which something becomes known.
     pub fn size(&self) -> usize {
         self.answers.len() + self.observed_states.len()

@@ -16,6 +16,7 @@ mod drift_reports;
 mod endless;
 mod every_access;
 mod explain;
+mod export;
 mod faults;
 mod forms;
 mod harness;

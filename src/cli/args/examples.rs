@@ -174,3 +174,12 @@ mod tests {
         }
     }
 }
+
+pub(super) const EXPORT: &str = "\
+Examples:
+  # Write all switches and racks, and which stands where, as manifests
+  reconcile export --kind Instance,InstanceAssociation --model bk_switch,bk_rack --out manifests
+  # Show some fields of the switches in use
+  reconcile export --kind Instance --model bk_switch --where 'status=In use' --fields status,operator
+  # Write a business with a file for each object, from a snapshot
+  reconcile export --kind Set,Module,ServiceTemplate,ProcessTemplate --business shop --layout object --out shop --from state.json";

@@ -19,6 +19,7 @@ impl Command {
             Self::Resume(_)
             | Self::Render(_)
             | Self::Explain(_)
+            | Self::Export(_)
             | Self::History(_)
             | Self::Watch(_)
             | Self::Rehearse(_)

@@ -39,6 +39,11 @@ pub(super) fn text(value: &Json) -> Option<&str> {
     value.as_str().or_else(|| value.get(PLAIN)?.as_str())
 }
 
+/// Returns the text of a scalar that [`plain`] made; `None` for other values.
+pub(super) fn plain_text(value: &Value) -> Option<&str> {
+    value.get(PLAIN)?.as_str()
+}
+
 /// Attributes in which the server notes who made and changed a row, and when. Nothing is declared of them.
 pub(super) const HISTORY: &[&str] = &[
     "bk_created_at",

@@ -10,6 +10,7 @@ pub(super) mod set;
 
 mod author;
 mod decode_common;
+mod export_common;
 mod impact;
 mod own;
 mod prune_common;

@@ -5,6 +5,7 @@ mod author;
 mod calls;
 mod check;
 mod decode;
+mod export;
 mod find;
 mod impact;
 mod key;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 use super::{
     decode_common::{self, by_business},
+    export_common::plain_tree,
     instance::{attribute_changes, displays},
     module, own, process_template, sets, templates,
 };
@@ -32,11 +34,11 @@ use crate::{
     },
     platform::bk_cmdb::codes,
     provider::{
-        Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ProposedChange, Reversal, Step, SyncNeed,
-        reversal,
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned,
+        ProposedChange, Reversal, ScopeKey, Step, SyncNeed, export_step, reversal,
     },
     source::Located,
-    yaml::Node,
+    yaml::{Node, write::Tree},
 };
 
 /// The model of hosts.
@@ -76,6 +78,16 @@ impl Kind for Host {
 
     fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         check::check(desired, all, facts).step()
+    }
+
+    fn export_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name_or_id("business")] })
+    }
+
+    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+        let mut observation = Observation::default();
+        let page = export::export(export, from, &mut observation, facts);
+        export_step(observation.ask, page)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
@@ -184,6 +196,10 @@ impl Kind for Host {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
+    }
+
+    fn written(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Tree {
+        plain_tree(self.declared(desired, path, stored, facts))
     }
 
     fn declared(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {

@@ -2,6 +2,7 @@
 
 mod author;
 mod check;
+mod export;
 mod impact;
 pub(super) mod layer;
 mod observe;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     decode_common::{self, observed_after},
+    export_common::plain_tree,
     impact::{ASSOCIATIONS, HOSTS, MODULES},
     instance_association::end,
     select_instances::{ByModel, wanted_fields},
@@ -32,9 +34,12 @@ use crate::{
         codes,
         lookup::{self, PARENT, Selector},
     },
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
+    provider::{
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned, ScopeKey,
+        Step, UniqueKeys, export_step,
+    },
     source::{Located, Origin},
-    yaml::{self, Node, Section},
+    yaml::{self, Node, Section, write::Tree},
 };
 
 /// The field that names an instance; unique within its model.
@@ -145,6 +150,16 @@ impl Kind for Instance {
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         prune::prune(scopes, all, facts).step()
+    }
+
+    fn export_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name("model").required(), ScopeKey::name_or_id("business")] })
+    }
+
+    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+        let mut observation = Observation::default();
+        let page = export::export(export, from, &mut observation, facts);
+        export_step(observation.ask, page)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
@@ -285,6 +300,10 @@ impl Kind for Instance {
         codes::is_duplicated(refusal)
     }
 
+    fn written(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Tree {
+        plain_tree(self.declared(desired, path, stored, facts))
+    }
+
     fn declared(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {
         let definition = lookup::definition(model_of(desired), &mut Observation::default(), facts).unwrap_or_default();
         let time_zone = facts.settings.get("timeZone").map(String::as_str);
@@ -348,7 +367,7 @@ pub(super) fn displays(live: &Live, definition: &Definition, facts: &Facts) -> B
 
 /// Returns a live value of an attribute as people read it: an option by its name with the id, a time in the target's
 /// zone; `None` if it is read as it is stored.
-fn shown(attribute: &Attribute, value: &Json, facts: &Facts) -> Option<String> {
+pub(super) fn shown(attribute: &Attribute, value: &Json, facts: &Facts) -> Option<String> {
     let display = attribute.display(None, value, facts.settings.get("timeZone").map(String::as_str))?;
     let ids = value.as_str().map_or_else(|| value.to_string().replace('"', ""), str::to_owned);
     let is_option = display.kind == DisplayKind::Option;

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 mod author;
 mod check;
 mod ends;
+mod export;
 mod links;
 mod prune;
 
@@ -28,7 +29,10 @@ use crate::{
         Reference, Request, ResourceId,
     },
     platform::bk_cmdb::lookup::read_rows,
-    provider::{Authors, Envelope, Facts, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
+    provider::{
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Kind, Observation, Planned, ScopeKey, Step,
+        UniqueKeys, export_step,
+    },
     source::Located,
     yaml::{self, Node, Section},
 };
@@ -141,6 +145,16 @@ impl Kind for InstanceAssociation {
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         prune::prune(scopes, all, facts).step()
+    }
+
+    fn export_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name("association"), ScopeKey::name("model")] })
+    }
+
+    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+        let mut observation = Observation::default();
+        let page = export::export(export, from, &mut observation, facts);
+        export_step(observation.ask, page)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {

@@ -2,6 +2,7 @@
 
 mod author;
 mod check;
+mod export;
 mod fixed;
 mod impact;
 mod names;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value, json};
 use self::observe::{Declared, Services};
 use super::{
     decode_common::{self, by_business, fail_all},
+    export_common::plain_tree,
     impact::{HOSTS, SERVICE_INSTANCES},
     instance::{attribute_changes, displays},
     own, refs, sets, templates,
@@ -36,11 +38,11 @@ use crate::{
         lookup::{Businesses, LookupError},
     },
     provider::{
-        Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ProposedChange, Reversal, ScopeKey, Step,
-        SyncNeed, UniqueKeys, reversal,
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned,
+        ProposedChange, Reversal, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, reversal,
     },
     source::Located,
-    yaml::{Node, Section},
+    yaml::{Node, Section, write::Tree},
 };
 
 /// The kind's name.
@@ -132,6 +134,16 @@ impl Kind for Module {
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         prune::prune(scopes, all, facts).step()
+    }
+
+    fn export_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name_or_id("business"), ScopeKey::name_or_id("set")] })
+    }
+
+    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+        let mut observation = Observation::default();
+        let page = export::export(export, from, &mut observation, facts);
+        export_step(observation.ask, page)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
@@ -253,6 +265,10 @@ impl Kind for Module {
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {
         codes::is_duplicated(refusal)
+    }
+
+    fn written(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Tree {
+        plain_tree(self.declared(desired, path, stored, facts))
     }
 
     fn declared(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {

@@ -84,6 +84,18 @@ pub(super) fn definition(
     Ok(both(model, business, &own, &common, facts))
 }
 
+/// Returns the definition of a model with the attributes of a business, whatever documents declare.
+pub(super) fn whole(
+    model: &str,
+    business: i64,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Arc<Definition>, LookupError> {
+    let common = lookup::definition(model, observation, facts);
+    let own = lookup::definition_in(model, Some(business), observation, facts)?;
+    Ok(both(model, business, &own, &*common?, facts))
+}
+
 fn both(model: &str, business: i64, own: &Definition, common: &Definition, facts: &Facts) -> Arc<Definition> {
     facts.derive(&format!("{model} of {business} and all"), || {
         let mut definition = own.clone();

@@ -6,6 +6,7 @@
 mod author;
 mod check;
 mod creation;
+mod export;
 mod find;
 mod held;
 mod lock;
@@ -41,11 +42,11 @@ use crate::{
     },
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{
-        Authors, Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ProposedChange, Reversal, ScopeKey, Step,
-        SyncNeed, UniqueKeys,
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Notes, Observation, Planned,
+        ProposedChange, Reversal, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, tree_of,
     },
     source::Located,
-    yaml::{self, Node, Section},
+    yaml::{self, Node, Section, write::Tree},
 };
 
 /// The kind's name.
@@ -147,6 +148,16 @@ impl Kind for ProcessTemplate {
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         prune::prune(scopes, all, facts).step()
+    }
+
+    fn export_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name_or_id("business"), ScopeKey::name_or_id("serviceTemplate")] })
+    }
+
+    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+        let mut observation = Observation::default();
+        let page = export::export(export, from, &mut observation, facts);
+        export_step(observation.ask, page)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
@@ -276,6 +287,10 @@ impl Kind for ProcessTemplate {
             })
         };
         planned.iter().filter_map(call).collect()
+    }
+
+    fn written(&self, _desired: &Desired, path: &FieldPath, stored: &Value, _facts: &Facts) -> Tree {
+        tree_of(&wording::words(path.rest(), &stored.into()).to_value())
     }
 
     fn reversal(&self, desired: &Desired, live: &Live, changes: &[FieldChange], facts: &Facts) -> Reversal {

@@ -2,6 +2,7 @@
 
 mod below;
 mod category;
+mod export;
 mod observe;
 mod prune;
 mod rollout;
@@ -26,8 +27,8 @@ use crate::{
     },
     platform::bk_cmdb::{codes, lookup::Businesses},
     provider::{
-        Envelope, Facts, Impact, Kind, Notes, Observation, Planned, ProposedChange, Reversal, Rollout, ScopeKey, Step,
-        SyncNeed, UniqueKeys, reversal,
+        Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Notes, Observation, Planned, ProposedChange,
+        Reversal, Rollout, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, reversal,
     },
     source::Located,
     yaml::{self, Content, Node, Section},
@@ -140,6 +141,16 @@ impl Kind for ServiceTemplate {
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         prune::prune(scopes, all, facts).step()
+    }
+
+    fn export_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name_or_id("business")] })
+    }
+
+    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+        let mut observation = Observation::default();
+        let page = export::export(export, from, &mut observation, facts);
+        export_step(observation.ask, page)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {

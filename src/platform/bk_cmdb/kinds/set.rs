@@ -3,6 +3,7 @@
 mod author;
 mod below;
 mod check;
+mod export;
 mod observe;
 mod prune;
 
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     decode_common::{self, business_id, by_business, fail_all},
+    export_common::plain_tree,
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
     instance::{attribute_changes, displays, layer::CASCADE},
     own,
@@ -29,9 +31,12 @@ use crate::{
         codes,
         lookup::{Businesses, LookupError, PARENT},
     },
-    provider::{Authors, Envelope, Facts, Impact, Kind, Observation, Planned, ScopeKey, Step, UniqueKeys},
+    provider::{
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned, ScopeKey,
+        Step, UniqueKeys, export_step,
+    },
     source::Located,
-    yaml::{self, Node, Section},
+    yaml::{self, Node, Section, write::Tree},
 };
 
 /// The model of sets.
@@ -122,6 +127,16 @@ impl Kind for Set {
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         prune::prune(scopes, all, facts).step()
+    }
+
+    fn export_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name_or_id("business")] })
+    }
+
+    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+        let mut observation = Observation::default();
+        let page = export::export(export, from, &mut observation, facts);
+        export_step(observation.ask, page)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
@@ -236,6 +251,10 @@ impl Kind for Set {
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {
         codes::is_duplicated(refusal)
+    }
+
+    fn written(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Tree {
+        plain_tree(self.declared(desired, path, stored, facts))
     }
 
     fn declared(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {

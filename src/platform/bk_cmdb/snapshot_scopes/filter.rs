@@ -1,4 +1,5 @@
-//! The conditions that kinds ask with, evaluated on the rows of a scope: equality and membership, joined by and and or.
+//! The conditions that kinds ask with, evaluated on the rows of a scope: equality, membership and being above a number,
+//! joined by and and or.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -18,6 +19,8 @@ pub(super) enum Filter {
     Any(Vec<Filter>),
     /// A field has one of some values, as texts.
     In(String, HashSet<String>),
+    /// A field is a number above another one.
+    Above(String, i64),
 }
 
 impl Filter {
@@ -35,6 +38,9 @@ impl Filter {
             };
         }
         let value = tree.get("value")?;
+        if tree["operator"] == "greater" {
+            return Some(Self::Above(tree["field"].as_str()?.to_owned(), value.as_i64()?));
+        }
         let values = match tree["operator"].as_str()? {
             "equal" => [text(value)].into(),
             "in" => value.as_array()?.iter().map(text).collect(),
@@ -50,10 +56,10 @@ impl Filter {
                 Some(Self::Any(value.as_array()?.iter().map(Self::of_condition).collect::<Option<_>>()?))
             }
             _ if key.starts_with('$') => None,
-            Value::Object(operators) => match operators.get("$in") {
-                Some(Value::Array(values)) if operators.len() == 1 => {
-                    Some(Self::In(key.clone(), values.iter().map(text).collect()))
-                }
+            Value::Object(operators) if operators.len() != 1 => None,
+            Value::Object(operators) => match (operators.get("$in"), operators.get("$gt")) {
+                (Some(Value::Array(values)), _) => Some(Self::In(key.clone(), values.iter().map(text).collect())),
+                (None, Some(least)) => Some(Self::Above(key.clone(), least.as_i64()?)),
                 _ => None,
             },
             value => Some(Self::In(key.clone(), [text(value)].into())),
@@ -74,7 +80,7 @@ impl Filter {
     pub(super) fn asks(&self, name: &str) -> bool {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.asks(name)),
-            Self::In(field, _) => field == name,
+            Self::In(field, _) | Self::Above(field, _) => field == name,
         }
     }
 
@@ -93,6 +99,10 @@ impl Filter {
                 let index = scope_rows.index(field);
                 values.iter().filter_map(|value| index.get(value)).flatten().copied().collect()
             }
+            Self::Above(..) => {
+                let rows = scope_rows.rows().iter().enumerate();
+                rows.filter(|(_, row)| self.holds(row)).map(|(at, _)| at).collect()
+            }
         }
     }
 
@@ -107,6 +117,7 @@ impl Filter {
                 let index: Arc<_> = scope_rows.index(field);
                 values.iter().filter_map(|value| index.get(value)).map(Vec::len).sum()
             }
+            Self::Above(..) => scope_rows.rows().len(),
         }
     }
 
@@ -115,6 +126,7 @@ impl Filter {
             Self::All(parts) => parts.iter().all(|part| part.holds(row)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(row)),
             Self::In(field, values) => texts(&row[field]).iter().any(|text| values.contains(text)),
+            Self::Above(field, least) => row[field].as_i64().is_some_and(|value| value > *least),
         }
     }
 }
@@ -150,6 +162,8 @@ mod tests {
         check(rules(&all(&[rule("b", "in", json!([2, 7])), rule("a", "equal", json!("x"))])), &[2]);
         check(rules(&any(&[rule("id", "in", json!([4, 1])), rule("b", "equal", json!(3))])), &[1, 3, 4]);
         let pair = |a: &str, b: i64| all(&[rule("a", "equal", json!(a)), rule("b", "equal", json!(b))]);
+        check(rules(&rule("id", "greater", json!(2))), &[3, 4]);
+        check(rules(&all(&[rule("id", "greater", json!(1)), rule("a", "equal", json!("x"))])), &[2]);
         check(rules(&all(&[rule("id", "in", json!([1, 3])), any(&[pair("x", 1), pair("y", 3)])])), &[1, 3]);
         assert_eq!(rules(&rule("a", "contains", json!("x"))), None);
         assert_eq!(rules(&json!({"condition": "NOT", "rules": []})), None);
@@ -163,6 +177,7 @@ mod tests {
         check(condition(json!({"a": {"$in": ["x", "y"]}, "b": 2})), &[2, 3]);
         check(condition(json!({"$or": [{"a": "y"}, {"a": "x", "b": 1}], "id": {"$in": [1, 2, 3]}})), &[1, 3]);
         check(condition(json!({"a": null})), &[4]);
+        check(condition(json!({"id": {"$gt": 1}, "b": 2})), &[2, 3]);
         assert_eq!(condition(json!({"a": {"$regex": "x"}})), None);
         assert_eq!(condition(json!({"$nor": []})), None);
         assert_eq!(condition(json!({"a": {"$in": ["x"], "$nin": ["y"]}})), None);

@@ -5,6 +5,7 @@
 //! that is not declared, made between the read and the write.
 
 mod author;
+mod export;
 mod member;
 mod observed;
 mod prune;
@@ -25,7 +26,8 @@ use crate::{
         Live, LiveFields, Locator, ObservedState, Request, ResourceId, policy::Policies,
     },
     provider::{
-        Authors, Envelope, Facts, Impact, Kind, Observation, Planned, Reversal, ScopeKey, Step, UniqueKeys, reversal,
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned, Reversal,
+        ScopeKey, Step, UniqueKeys, export_step, reversal,
     },
     source::Located,
     yaml::{self, Node, Section},
@@ -141,6 +143,16 @@ impl Kind for App {
 
     fn prune(&self, scopes: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         prune::prune(scopes, all, facts).step()
+    }
+
+    fn export_keys(&self) -> Option<&'static [ScopeKey]> {
+        Some(const { &[ScopeKey::name("instance")] })
+    }
+
+    fn export(&self, export: &ExportScope<'_>, _from: Cursor, facts: &Facts) -> Step<ExportResult> {
+        let mut observation = Observation::default();
+        let page = export::export(export, &mut observation, facts);
+        export_step(observation.ask, page)
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {

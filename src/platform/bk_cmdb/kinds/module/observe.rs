@@ -236,6 +236,18 @@ pub(super) fn modules<'f>(
     read_rows(Request { operation: "search_module", arguments, repeatable: true }, "info", observation, facts)
 }
 
+/// Reads all modules of a business.
+pub(super) fn all_modules<'f>(
+    business: i64,
+    fields: &BTreeSet<String>,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Vec<&'f Json>, LookupError> {
+    let arguments = json!({"bk_biz_id": business, "bk_set_id": 0, "condition": {}, "fields": fields,
+        "page": {"start": 0, "limit": 0, "sort": "bk_module_id"}});
+    read_rows(Request { operation: "search_module", arguments, repeatable: true }, "info", observation, facts)
+}
+
 pub(super) fn by_ids<'f>(
     business: i64,
     ids: &BTreeSet<i64>,

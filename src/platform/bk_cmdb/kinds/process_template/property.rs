@@ -62,6 +62,11 @@ const PROPERTIES: &[(&str, Type)] = &[
     ("work_path", Type::Text),
 ];
 
+/// Returns the names of all properties.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    PROPERTIES.iter().map(|(name, _)| *name)
+}
+
 /// Properties that old pages name and the server ignores since 3.9.
 const GONE: &[&str] = &["auto_time_gap", "bind_ip", "bk_enable_port", "bk_func_id", "port", "protocol"];
 

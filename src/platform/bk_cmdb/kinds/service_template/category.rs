@@ -9,6 +9,7 @@ use crate::{
         lookup::{LookupError, service_categories},
     },
     provider::{Facts, Observation},
+    yaml::write::Tree,
 };
 
 /// The categories that a business can use, as far as documents name any.
@@ -89,6 +90,23 @@ impl<'f> Categories<'f> {
             None => name.to_owned(),
         }
     }
+}
+
+/// Returns a category as a document names it: by its path where that names no other one, else by its id.
+pub(super) fn declared(business: i64, id: i64, facts: &Facts) -> Tree {
+    let rows = service_categories(business, &mut Observation::default(), facts).unwrap_or_default();
+    let categories = Categories { rows };
+    let row = categories.rows.iter().find(|row| row["id"].as_i64() == Some(id));
+    let name = |row: &Json| row["name"].as_str().map(str::to_owned);
+    let path: Option<Vec<String>> =
+        row.and_then(|row| [categories.parent(row).map(name), Some(name(row))].into_iter().flatten().collect());
+    let path = path.unwrap_or_default();
+    let words: Vec<&str> = path.iter().map(String::as_str).collect();
+    let is_it = |row: &&&Json| categories.ends_with(row, &words) && categories.is_leaf(row);
+    if !words.is_empty() && categories.rows.iter().filter(is_it).count() == 1 {
+        return Tree::List(path.into_iter().map(Tree::Text).collect());
+    }
+    Tree::Plain(id.to_string())
 }
 
 /// Returns a category as people read it; `None` if the categories were not read.

@@ -1,0 +1,155 @@
+//! Process templates of businesses, or of one service template, as documents.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{NAME, ProcessTemplate, find::live, property, rows, template_label, wording};
+use crate::{
+    model::{Json, Live, Request},
+    platform::bk_cmdb::{
+        kinds::export_common::{self, Business, Unlisted, heads, name_or_id, unread},
+        lookup::{LookupError, read_rows, service_templates},
+    },
+    provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
+    yaml::write::{Entry, Tree},
+};
+
+/// Service templates whose processes make a page: each is a read of its own.
+const TEMPLATES: usize = 20;
+
+/// Returns the process templates of some service templates of a business.
+pub(super) fn export(
+    export: &ExportScope<'_>,
+    from: Cursor,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<ExportPage, Unlisted> {
+    let known: Vec<&str> = property::names().collect();
+    export_common::check_known(export, &known)?;
+    let businesses = export_common::businesses(export.scope, observation, facts)?;
+    let Some(business) = businesses.get(from.part) else { return Ok(ExportPage::default()) };
+    let in_trouble = |error: LookupError| unread(&error, export.scope);
+    let mut templates = service_templates(business.id, observation, facts).map_err(in_trouble)?;
+    let id = |row: &Json| row["id"].as_i64().unwrap_or_default();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    templates.iter().filter_map(|row| row["name"].as_str()).for_each(|name| *counts.entry(name).or_default() += 1);
+    if let Some(given) = export.scope.locator.get("serviceTemplate") {
+        let names: Vec<String> = counts.keys().map(ToString::to_string).collect();
+        let named = templates.iter().map(|row| (id(row), row["name"].as_str().unwrap_or_default()));
+        let picked = export_common::picked(&given.value, named);
+        templates.retain(|row| Some(id(row)) == picked);
+        if templates.is_empty() && businesses.len() == 1 {
+            return Err(Some(export_common::missing("P111", "service template", given, &names)));
+        }
+    }
+    templates.retain(|row| id(row) > from.after);
+    templates.sort_by_key(|row| id(row));
+    let is_last = templates.len() <= TEMPLATES;
+    templates.truncate(TEMPLATES);
+    let (mut objects, mut read, mut trouble) = (Vec::new(), Vec::new(), None);
+    for template in &templates {
+        let arguments = json!({"bk_biz_id": business.id, "service_template_id": id(template)});
+        let request = Request { operation: "list_proc_template", arguments, repeatable: true };
+        read.push(request.clone());
+        match read_rows(request, "info", observation, facts) {
+            Ok(rows) => {
+                let name = template["name"].as_str().unwrap_or_default();
+                let place = (business, name, name_or_id(name, id(template), counts.get(name) == Some(&1)));
+                objects.extend(of_template(export, &place, &rows, facts));
+            }
+            Err(error) => trouble = Some(error),
+        }
+    }
+    if let Some(error) = trouble {
+        return Err(in_trouble(error));
+    }
+    let next = match templates.last() {
+        Some(last) if !is_last => Some(Cursor { after: id(last), ..from }),
+        _ => export_common::part(Vec::new(), from, businesses.len()).next,
+    };
+    Ok(ExportPage { objects, next, read })
+}
+
+fn of_template(
+    export: &ExportScope<'_>,
+    (business, template, tree): &(&Business, &str, Tree),
+    rows: &[&Json],
+    facts: &Facts,
+) -> Vec<ExportedObject> {
+    let name = |row: &Json| row[NAME].as_str().unwrap_or_default().to_owned();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    rows.iter().for_each(|row| *counts.entry(name(row)).or_default() += 1);
+    let fits = |live: &Live| {
+        export.conditions.iter().all(|(field, value)| match &live.field(field)["value"] {
+            stored if stored.as_str().is_some() => stored.as_str() == Some(value),
+            stored => stored.to_string() == *value,
+        })
+    };
+    let mut objects = Vec::new();
+    for row in rows {
+        let live = live(export.scope, row);
+        if !fits(&live) {
+            continue;
+        }
+        let (id, name) = (row["id"].as_i64().unwrap_or_default(), name(row));
+        let unique = Some(name.as_str()).filter(|name| counts.get(*name) == Some(&1));
+        let in_business = vec![Entry::new("business", business.tree.clone())];
+        let in_template = [in_business[0].clone(), Entry::new("serviceTemplate", tree.clone())];
+        let by_name = heads(&in_template, ("process", unique), ("process", id));
+        let by_id = heads(&in_business, ("id", None), ("id", id));
+        let is_named = unique.is_some_and(export_common::is_name);
+        let heads = by_name.into_iter().take(usize::from(is_named)).chain(by_id).collect();
+        let fields = properties(export, &live, is_named);
+        let (spec, left) = Draft { heads, key: "properties", fields, live: &live }.spec(&ProcessTemplate, facts);
+        objects.push(ExportedObject {
+            title: name,
+            handles: vec![id.to_string()],
+            instance: None,
+            group: vec![business.name.clone(), (*template).to_owned(), "processes".to_owned()],
+            note: template_label(id),
+            spec,
+            left,
+        });
+    }
+    objects
+}
+
+/// Returns the properties that have a value.
+fn properties(export: &ExportScope<'_>, live: &Live, is_named: bool) -> Vec<Entry> {
+    let is_asked = |name: &&str| match export.fields {
+        Some(asked) => asked.iter().any(|asked| asked == name),
+        // No update sets the function's name.
+        None => *name != "bk_func_name" && !(is_named && *name == NAME),
+    };
+    let entry = |name: &'static str| {
+        let stored = live.field(name);
+        if name == property::BIND_INFO {
+            let rows = stored["value"].items();
+            return (!rows.is_empty()).then(|| Entry::new(name, Tree::List(rows.iter().map(row).collect())));
+        }
+        let is_empty = stored["value"].is_null() || stored["value"].as_str() == Some("");
+        (!is_empty).then(|| Entry::new(name, envelope(&tree_of(&stored["value"].to_value()), stored)))
+    };
+    property::names().filter(is_asked).filter_map(entry).collect()
+}
+
+/// Returns a value, with its lock where that is open: locked is what a new value is.
+fn envelope(value: &Tree, stored: &Json) -> Tree {
+    if stored["as_default_value"] != json!(false) {
+        return value.clone();
+    }
+    let open = Tree::Plain("false".to_owned());
+    Tree::Flow(vec![("value".to_owned(), value.clone()), ("as_default_value".to_owned(), open)])
+}
+
+/// Returns a row of `bind_info` with its id, by which it is kept.
+fn row(row: &Json) -> Tree {
+    let id = (rows::ROW_ID.to_owned(), tree_of(&row[rows::ROW_ID].to_value()));
+    let cell = |name: &&str| {
+        let stored = &row[*name];
+        let value = wording::words(name, &stored["value"]).to_value();
+        (!value.is_null()).then(|| ((*name).to_owned(), envelope(&tree_of(&value), stored)))
+    };
+    Tree::Flow(std::iter::once(id).chain(rows::CELLS.iter().filter_map(cell)).collect())
+}
