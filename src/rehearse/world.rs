@@ -226,11 +226,12 @@ impl World {
         }
     }
 
-    /// Takes note of an answer that arrives: it may show what somebody else wrote.
-    fn arrived(&self, record: &Record, call: u64, answer: &Answer) {
+    /// Takes note of an answer that arrives: it may show what somebody else wrote. One that is not `told`, because it
+    /// cannot be understood, is no success.
+    fn arrived(&self, record: &Record, call: u64, told: bool, answer: &Answer) {
         let mut events = self.events();
         if record.write {
-            if answer.status < 300 && record.code.is_null() {
+            if told && answer.status < 300 && record.code.is_null() {
                 events.succeeded.insert(call);
             }
             return;
@@ -499,7 +500,7 @@ impl Service for Way {
                     let headers = answer.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
                     let record = Record { code: answer.record.code, ..record };
                     let answer = Answer { status: answer.status, headers: headers.collect(), body: answer.body };
-                    world.arrived(&record, call, &answer);
+                    world.arrived(&record, call, is_told, &answer);
                     Ok(answer)
                 }
                 Delivery::Lost => Err(Loss::BrokenOff),
