@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, all formatting for people in `view`.
 
+mod adopt;
 mod against;
 mod apply;
 mod args;
@@ -92,6 +93,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Resume(args) => resume::run(args, &ui).await,
             Command::Show(args) => saved::show(args, &ui),
             Command::Drift(args) => drift::run(args, &ui).await,
+            Command::Adopt(args) => adopt::run(args, &ui).await,
             Command::Watch(args) => watch::run(args, &ui).await,
             Command::History(args) => history::run(args, &ui),
             Command::Undo(args) => undo::run(args, &ui).await,

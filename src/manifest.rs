@@ -6,6 +6,7 @@
 mod check;
 mod decode;
 mod discover;
+pub mod edit;
 mod envelope;
 mod interpolate;
 mod ours;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod adopt;
 mod apply;
 mod choice;
 mod completion;
@@ -37,6 +38,7 @@ use std::borrow::Cow;
 
 use clap::{Parser, Subcommand};
 
+pub(super) use adopt::AdoptArgs;
 pub(super) use apply::ApplyArgs;
 pub(super) use choice::{Color, DataFormat, Document, Format, LogFormat, Mode, PartialStale, RenderFormat, TextOrJson};
 pub(super) use completion::CompletionArgs;
@@ -131,6 +133,12 @@ pub(super) enum Command {
     /// changed, `drift` a live value that somebody else changed. Like `plan`, it cannot write.
     #[command(after_long_help = examples::DRIFT)]
     Drift(DriftArgs),
+    /// Write drifted live values into the lines that decide them
+    ///
+    /// Plans, asks who changed what differs, and prints a patch with a commit message that names them. A line that decides
+    /// several values, or a variable that several values share, is refused. Like `plan`, it cannot write to a platform.
+    #[command(after_long_help = examples::ADOPT)]
+    Adopt(AdoptArgs),
     /// Keep running: plan and apply on every change of the manifests and from time to time
     ///
     /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
@@ -201,6 +209,7 @@ impl Command {
             Self::Resume(_) => "resume",
             Self::Show(_) => "show",
             Self::Drift(_) => "drift",
+            Self::Adopt(_) => "adopt",
             Self::Watch(_) => "watch",
             Self::History(_) => "history",
             Self::Undo(_) => "undo",
@@ -236,6 +245,7 @@ impl Command {
             | Self::History(_)
             | Self::Snapshot(_)
             | Self::Export(_)
+            | Self::Adopt(_)
             | Self::Rehearse(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
@@ -261,6 +271,7 @@ impl Command {
             | Self::Undo(_)
             | Self::Snapshot(_)
             | Self::Export(_)
+            | Self::Adopt(_)
             | Self::Rehearse(_)
             | Self::Watch(_)
             | Self::Sandbox(_)

@@ -1,5 +1,6 @@
 //! All formatting for people and programs.
 
+pub(super) mod adopt;
 pub(super) mod drift;
 pub(super) mod events;
 pub(super) mod explain;

@@ -2,6 +2,7 @@
 //! port and works in a directory of its own.
 
 mod acknowledgement;
+mod adopt;
 mod apply;
 mod benches;
 mod bind_info;

@@ -130,6 +130,24 @@ Examples:
   # Print the version as a document
   reconcile version -o json";
 
+pub(super) const EXPORT: &str = "\
+Examples:
+  # Write all switches and racks, and which stands where, as manifests
+  reconcile export --kind Instance,InstanceAssociation --model bk_switch,bk_rack --out manifests
+  # Show some fields of the switches in use
+  reconcile export --kind Instance --model bk_switch --where 'status=In use' --fields status,operator
+  # Write a business with a file for each object, from a snapshot
+  reconcile export --kind Set,Module,ServiceTemplate,ProcessTemplate --business shop --layout object --out shop --from state.json";
+
+pub(super) const ADOPT: &str = "\
+Examples:
+  # Show what a patch of the manifests would take over from the servers
+  reconcile adopt manifests
+  # Take it over, and name in the commit who changed it
+  reconcile adopt manifests --write | git commit -a -F -
+  # The same for an environment
+  reconcile adopt base --overlay envs/prod --values prod-values.yaml | git apply";
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -174,12 +192,3 @@ mod tests {
         }
     }
 }
-
-pub(super) const EXPORT: &str = "\
-Examples:
-  # Write all switches and racks, and which stands where, as manifests
-  reconcile export --kind Instance,InstanceAssociation --model bk_switch,bk_rack --out manifests
-  # Show some fields of the switches in use
-  reconcile export --kind Instance --model bk_switch --where 'status=In use' --fields status,operator
-  # Write a business with a file for each object, from a snapshot
-  reconcile export --kind Set,Module,ServiceTemplate,ProcessTemplate --business shop --layout object --out shop --from state.json";

@@ -20,6 +20,7 @@ impl Command {
             | Self::Render(_)
             | Self::Explain(_)
             | Self::Export(_)
+            | Self::Adopt(_)
             | Self::History(_)
             | Self::Watch(_)
             | Self::Rehearse(_)
