@@ -25,10 +25,10 @@ pub use lookup::{Found, PassedOver, find, find_below};
 pub use notify::{EVENTS, Notify, WebhookFormat};
 pub use program::{end_programs, running_programs};
 pub use prune::Scope;
-pub use read::decode;
+pub use read::{CONFIGURATION, decode};
 pub use resolve::{Problem, ResolveError};
-pub use source::{Setting, Source};
-pub use target::{Limits, Platforms, Target};
+pub use source::{SOURCE, Setting, Source};
+pub use target::{Limits, Platforms, TARGET, Target};
 
 use crate::{
     diagnostic::Diagnostic,

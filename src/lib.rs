@@ -21,6 +21,7 @@ pub mod platform;
 pub mod provider;
 pub mod rehearse;
 pub mod run;
+pub mod schema;
 pub mod snapshot;
 pub mod source;
 pub mod transport;

@@ -24,6 +24,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use decode::{Cache, Options, Resolved, Retain, decode, decode_cached, decode_with, resolve};
 pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover};
+pub use envelope::{DOCUMENT, METADATA, VERSION};
+pub use policy::COMMON;
 pub use provenance::{Provenance, Use, Via};
 pub use targets::Targets;
 pub use variables::{AssignmentError, Given, Variable, Variables, unused, values};

@@ -29,7 +29,7 @@ pub use reversal::Reversal;
 pub use rollout::{Rollout, RolloutPace, SyncNeed, SyncProgress};
 pub use settings::{Environment, GivenSettings, ScopeKey, SettingSpec, SettingValues, SettingsProblem};
 pub use step::Step;
-pub use suspend::suspension;
+pub use suspend::{SUSPENSION, suspension};
 pub use wire::{
     ConcurrencyGroup, CredentialStatus, Endpoint, LockedKey, Login, LoginResult, Method, Prepared, Reply,
     RequestContext,
@@ -42,7 +42,7 @@ use crate::{
         Live, Locator, ObservedState, Refusal, Request, ResourceId, policy::Policies,
     },
     source::Origin,
-    yaml::{Node, write::Tree},
+    yaml::{Form, Node, write::Tree},
 };
 
 /// The surroundings of the document that a kind's decoder reads.
@@ -180,6 +180,9 @@ pub struct ProposedChange<'a> {
 pub trait Kind: Sync {
     /// Returns its name as manifests spell it, such as `Instance`.
     fn name(&self) -> &'static str;
+
+    /// Returns the keys of its `spec` without those that all kinds share: the table that [`Kind::decode`] reads by.
+    fn spec_form(&self) -> &'static Form;
 
     /// Reads the `spec` of a document; one document may declare several objects (the rows of an association).
     /// Problems go to `diagnostics`; with an error among them nothing is returned.

@@ -13,6 +13,7 @@ mod node;
 mod report;
 mod scalar;
 mod section;
+mod shape;
 mod slip;
 mod tag;
 mod value;
@@ -24,6 +25,7 @@ pub use load::load;
 pub use nearest::{nearest, suggestion};
 pub use node::{Content, Node, Scalar, Typed};
 pub use section::Section;
+pub use shape::{Form, Key, MOST, Shape};
 pub use value::{boolean, integer, json, list, one_of, text};
 
 use crate::source::Origin;

@@ -25,7 +25,7 @@ use crate::{
     },
     source::Located,
     transport::{self, Transport},
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Node, Section},
 };
 
 pub(super) struct Fake;
@@ -46,6 +46,10 @@ pub(super) fn thing(name: &str, value: &str) -> String {
 impl Kind for Thing {
     fn name(&self) -> &'static str {
         "Thing"
+    }
+
+    fn spec_form(&self) -> &'static Form {
+        const { &Form::new(&[]) }
     }
 
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {

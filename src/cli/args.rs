@@ -183,7 +183,9 @@ pub(super) enum Command {
     /// The first line on stdout is `sandbox listening on http://ADDR`. Ends with 0 on SIGTERM and SIGINT.
     #[command(after_long_help = examples::SANDBOX)]
     Sandbox(SandboxArgs),
-    /// Print the JSON Schema of the documents that `-o json`, `-o yaml` and `--events` write
+    /// Print the JSON Schema of manifests, of the configuration or of a report
+    ///
+    /// Reports are the documents that `-o json`, `-o yaml` and `--events` write.
     #[command(after_long_help = examples::SCHEMA)]
     Schema(SchemaArgs),
     /// Print the script that completes commands and flags in a shell

@@ -5,12 +5,23 @@ use std::path::Path;
 use super::source::{self, Source};
 use crate::{
     diagnostic::Diagnostic,
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Key, Node, Section, Shape},
 };
 
 /// The names of the events, as they can be chosen.
 pub const EVENTS: [&str; 8] =
     ["unknown", "failed", "blocked", "drifted", "changed", "resolved", "refused", "manifests"];
+
+/// The names of the forms of messages.
+const FORMATS: &[&str] = &["json", "slack", "wecom", "dingtalk"];
+
+/// The keys of a webhook.
+pub(super) static WEBHOOK: Form = Form::new(&[
+    Key::new("format", Shape::OneOf(FORMATS), "`json` (the default), `slack`, `wecom` or `dingtalk`"),
+    Key::new("url", Shape::Secret, "its address, as a secret").required(),
+    Key::new("events", Shape::List(&Shape::OneOf(&EVENTS), 0), "the events that it gets; all by default"),
+    Key::new("secret", Shape::Secret, "the key of the signature, as a secret; for `dingtalk` only"),
+]);
 
 /// A webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +66,8 @@ pub(super) fn webhooks(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<
 }
 
 fn webhook(name: &str, node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Notify> {
-    let section = Section::open(node, &format!("notify {name}"), diagnostics)?;
-    let format = section.get("format").map_or(Some("json"), |node| {
-        yaml::one_of(node, "format", &["json", "slack", "wecom", "dingtalk"], diagnostics)
-    });
+    let section = Section::of(node, &format!("notify {name}"), &WEBHOOK, diagnostics)?;
+    let format = section.get("format").map_or(Some("json"), |node| yaml::one_of(node, "format", FORMATS, diagnostics));
     let url = section.require("url", diagnostics);
     let url = url.and_then(|node| source::secret(node, &format!("notify.{name}.url"), directory, diagnostics));
     // Elsewhere it is a key that is not known.

@@ -15,8 +15,85 @@ use crate::{
     diagnostic::Diagnostic,
     provider::SettingSpec,
     source::{FileId, Origin, Sources},
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Key, MOST, Node, Section, Shape},
 };
+
+/// The keys of a configuration. Those of a target are up to its platform, those of a scope of `prune` up to its kind.
+pub static CONFIGURATION: Form = Form::new(&[
+    Key::new("apiVersion", Shape::OneOf(&["reconcile/v1"]), "`reconcile/v1`").required(),
+    Key::new("kind", Shape::OneOf(&["Config"]), "`Config`").required(),
+    Key::new("targets", Shape::MappingOf(&Shape::Any), "the servers, each with a name of its own"),
+    Key::new("prune", Shape::List(&Shape::Any, 0), "where `--prune` may remove objects"),
+    Key::new("safety", Shape::Mapping(&safety::SAFETY), "limits on what one run may change"),
+    Key::new(
+        "windows",
+        Shape::MappingOf(&Shape::Mapping(&windows::WINDOW)),
+        "times at which changes are made, or are not, each with a name of its own",
+    ),
+    Key::new("watch", Shape::Mapping(&WATCH), "settings of `reconcile watch`"),
+    Key::new(
+        "notify",
+        Shape::MappingOf(&Shape::Mapping(&super::notify::WEBHOOK)),
+        "webhooks for messages of `watch`, each with a name of its own",
+    ),
+    Key::new("state", Shape::Mapping(&STATE), "how long runs stay recorded"),
+    Key::new("sandbox", Shape::Mapping(&SANDBOX), "the state that `--sandbox` starts from"),
+]);
+
+/// The keys of `watch`.
+static WATCH: Form = Form::new(&[
+    Key::new(
+        "mode",
+        Shape::OneOf(&["enforce", "report"]),
+        "`enforce` (the default), or `report`, which writes nothing",
+    ),
+    Key::new(
+        "resync",
+        Shape::Duration,
+        "how often everything is compared, besides changes of files and events; `5m` by default",
+    ),
+    Key::new(
+        "deadline",
+        Shape::Duration,
+        "the longest time of one comparison; then it is broken off, and `/healthz` fails; `30m` by default",
+    ),
+    Key::new(
+        "ceasefire",
+        Shape::Mapping(&CEASEFIRE),
+        "when a field that somebody else sets back each time is only reported",
+    ),
+    Key::new(
+        "listen",
+        Shape::Text,
+        "address and port of the status page, health and metrics; `127.0.0.1:8321` by default",
+    ),
+    Key::new("token", Shape::Secret, "the token of the status page's controls, as a secret; without it they are off"),
+]);
+
+/// The keys of `ceasefire`.
+static CEASEFIRE: Form = Form::new(&[
+    Key::new(
+        "after",
+        Shape::Integer(1, MOST),
+        "how often the field is taken back from the same party before; `3` by default",
+    ),
+    Key::new("within", Shape::Duration, "the time within which that happens; `1h` by default"),
+    Key::new("quiet", Shape::Duration, "how long its value has to rest before it is enforced again; `1h` by default"),
+]);
+
+/// The keys of `state`.
+static STATE: Form = Form::new(&[
+    Key::new("keep", Shape::Duration, "the age at which runs are removed; `90d` by default"),
+    Key::new(
+        "runs",
+        Shape::Integer(1, MOST),
+        "how many runs are kept; unfinished ones are never removed; `1000` by default",
+    ),
+]);
+
+/// The keys of `sandbox`.
+static SANDBOX: Form =
+    Form::new(&[Key::new("state", Shape::List(&Shape::Text, 0), "a list of files from which `--sandbox` starts")]);
 
 /// Reads a configuration that is in the sources already; paths in it are relative to the directory of `path`.
 pub fn decode(
@@ -63,7 +140,7 @@ fn names_secret(diagnostic: &Diagnostic, secrets: &BTreeSet<&str>, sources: &Sou
 }
 
 fn document(root: &Node<'_>, config: &mut Config, platforms: Platforms, diagnostics: &mut Vec<Diagnostic>) {
-    let Some(section) = Section::open(root, "the configuration", diagnostics) else { return };
+    let Some(section) = Section::of(root, "the configuration", &CONFIGURATION, diagnostics) else { return };
     if let Some(node) =
         section.require_hinted("apiVersion", || "write `apiVersion: reconcile/v1`".to_owned(), diagnostics)
     {
@@ -134,7 +211,7 @@ pub(super) fn duration_above_zero(
 
 fn state(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> StateLimits {
     let mut state = StateLimits::default();
-    let Some(section) = Section::open(node, "state", diagnostics) else { return state };
+    let Some(section) = Section::of(node, "state", &STATE, diagnostics) else { return state };
     if let Some(node) = section.get("keep")
         && let Some(text) = yaml::text(node, "keep", diagnostics)
     {
@@ -155,7 +232,7 @@ fn state(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> StateLimits {
 
 fn watch(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Watch {
     let mut watch = Watch::default();
-    let Some(section) = Section::open(node, "watch", diagnostics) else { return watch };
+    let Some(section) = Section::of(node, "watch", &WATCH, diagnostics) else { return watch };
     if let Some(node) = section.get("mode")
         && yaml::one_of(node, "mode", &["enforce", "report"], diagnostics) == Some("report")
     {
@@ -193,7 +270,7 @@ fn watch(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -
 
 fn ceasefire(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Ceasefire {
     let mut ceasefire = Ceasefire::default();
-    let Some(section) = Section::open(node, "ceasefire", diagnostics) else { return ceasefire };
+    let Some(section) = Section::of(node, "ceasefire", &CEASEFIRE, diagnostics) else { return ceasefire };
     if let Some(node) = section.get("after")
         && let Some(count) = yaml::integer(node, "after", diagnostics)
     {
@@ -217,7 +294,7 @@ fn ceasefire(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Ceasefire {
 }
 
 fn sandbox(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
-    let Some(section) = Section::open(node, "sandbox", diagnostics) else { return Vec::new() };
+    let Some(section) = Section::of(node, "sandbox", &SANDBOX, diagnostics) else { return Vec::new() };
     let mut files = Vec::new();
     if let Some(node) = section.get("state") {
         for item in yaml::list(node, "state", diagnostics).unwrap_or_default() {

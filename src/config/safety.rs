@@ -7,13 +7,40 @@ use crate::{
     diagnostic::Diagnostic,
     plan::guard::{Limit, Limits, Safety},
     provider::Kind,
-    yaml::{self, Node, Section, Typed},
+    yaml::{self, Form, Key, MOST, Node, Section, Shape, Typed},
 };
+
+const MAX_CHANGES: Key = Key::new(
+    "maxChanges",
+    Shape::Limit,
+    "maximum changes of a kind on a target: a number, or a share of the live objects; `30%` by default",
+);
+const MAX_DELETES: Key =
+    Key::new("maxDeletes", Shape::Limit, "maximum implicit deletions: a number or a share; `0` by default");
+const MIN_OBJECTS: Key =
+    Key::new("minObjects", Shape::Integer(0, MOST), "a share counts from this many objects on; `10` by default");
+const MAX_IMPACT: Key = Key::new(
+    "maxImpact",
+    Shape::MappingOf(&Shape::Integer(0, MOST)),
+    "maximum impact by unit, such as `{hosts: 500}`; no limit by default",
+);
+
+/// The keys of `safety`.
+pub(super) static SAFETY: Form = Form::new(&[
+    MAX_CHANGES,
+    MAX_DELETES,
+    MIN_OBJECTS,
+    MAX_IMPACT,
+    Key::new("kinds", Shape::MappingOf(&Shape::Mapping(&LIMITS)), "the same keys for single kinds"),
+]);
+
+/// The keys of the limits of a kind.
+static LIMITS: Form = Form::new(&[MAX_CHANGES, MAX_DELETES, MIN_OBJECTS, MAX_IMPACT]);
 
 /// Reads the limits on all kinds, and those on single ones.
 pub(super) fn safety(node: &Node<'_>, platforms: Platforms, diagnostics: &mut Vec<Diagnostic>) -> Safety {
     let mut safety = Safety::default();
-    let Some(section) = Section::open(node, "safety", diagnostics) else { return safety };
+    let Some(section) = Section::of(node, "safety", &SAFETY, diagnostics) else { return safety };
     let known: Vec<&dyn Kind> = platforms.iter().flat_map(|platform| platform.kinds()).copied().collect();
     let all: Vec<&str> = known.iter().flat_map(|kind| kind.impact_units()).copied().collect();
     safety.all = limits(&section, "a change of any kind", &all, diagnostics);
@@ -26,7 +53,7 @@ pub(super) fn safety(node: &Node<'_>, platforms: Platforms, diagnostics: &mut Ve
                 continue;
             };
             let name = found.name();
-            let Some(section) = Section::open(node, &format!("safety of {name}"), diagnostics) else {
+            let Some(section) = Section::of(node, &format!("safety of {name}"), &LIMITS, diagnostics) else {
                 continue;
             };
             let limits = limits(&section, &format!("a change of {name}"), found.impact_units(), diagnostics);

@@ -4,8 +4,16 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     diagnostic::Diagnostic,
-    yaml::{self, Content, Node, Section},
+    yaml::{self, Content, Form, Key, Node, Section, Shape},
 };
+
+/// The keys of what says where a value comes from.
+pub static SOURCE: Form = Form::new(&[
+    Key::new("env", Shape::Name, "the name of an environment variable"),
+    Key::new("file", Shape::Name, "a file, from the directory of the configuration"),
+    Key::new("command", Shape::List(&Shape::Text, 1), "a program and its arguments; its output is the value"),
+])
+.exactly_one(&["env", "file", "command"]);
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +85,7 @@ pub(super) fn secret(
 }
 
 fn source(node: &Node<'_>, what: &str, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Source> {
-    let section = Section::open(node, what, diagnostics)?;
+    let section = Section::of(node, what, &SOURCE, diagnostics)?;
     let before = diagnostics.len();
     let env = section.get("env").map(|node| env(node, what, diagnostics));
     let file = section.get("file").map(|node| {

@@ -11,13 +11,32 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Suspension, policy::Policy},
     provider::{
-        GivenSettings, Platform, SettingSpec,
+        GivenSettings, Platform, SUSPENSION, SettingSpec,
         settings::{Format, Role, is_root},
         suspension,
     },
     source::{Located, Origin},
-    yaml::{self, Node, Section, Typed},
+    yaml::{self, Form, Key, MOST, Node, Section, Shape, Typed},
 };
+
+/// The keys of a target that its platform does not name.
+pub static TARGET: Form = Form::new(&[
+    Key::new("platform", Shape::Text, "the product that the target is a server of").required(),
+    Key::new("default", Shape::Boolean, "`true`: documents without a target belong to this one"),
+    Key::new("limits", Shape::Mapping(&LIMITS), "how fast requests are sent"),
+    Key::new("policy", Shape::OneOf(Policy::WORDS), "the most that is done about differences on this target"),
+    Key::new("suspend", Shape::Mapping(&SUSPENSION), "for how long nothing is written"),
+]);
+
+/// The keys of `limits`.
+static LIMITS: Form = Form::new(&[
+    Key::new(
+        "concurrency",
+        Shape::Integer(1, MOST),
+        "maximum number of concurrent requests, `--parallelism` by default",
+    ),
+    Key::new("requestsPerSecond", Shape::Number, "maximum number of requests per second"),
+]);
 
 /// The platforms of a run.
 pub type Platforms = &'static [&'static dyn Platform];
@@ -253,7 +272,7 @@ impl Reader<'_> {
 
 fn limits(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Limits {
     let mut limits = Limits::default();
-    let Some(section) = Section::open(node, "limits", diagnostics) else { return limits };
+    let Some(section) = Section::of(node, "limits", &LIMITS, diagnostics) else { return limits };
     if let Some(node) = section.get("concurrency")
         && let Some(number) = yaml::integer(node, "concurrency", diagnostics)
     {

@@ -5,8 +5,27 @@ use crate::{
     diagnostic::Diagnostic,
     model::selector::{Selector, SelectorError, wildcard},
     plan::hold::{Schedule, ScheduleError, Scope, Window},
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Key, Node, Section, Shape},
 };
+
+/// The keys of a window.
+pub(super) static WINDOW: Form = Form::new(&[
+    Key::new(
+        "allow",
+        Shape::Text,
+        "when it opens: a cron expression of five fields (minute, hour, day of the month, month, day of the week)",
+    ),
+    Key::new("deny", Shape::Text, "the same, instead of `allow`"),
+    Key::new("duration", Shape::Duration, "how long it stays open; openings that overlap are one").required(),
+    Key::new("timeZone", Shape::Text, "the zone of the expression, such as `Asia/Shanghai`; `UTC` by default"),
+    Key::new(
+        "target",
+        Shape::AnyOf(&[Shape::Text, Shape::List(&Shape::Text, 1)]),
+        "a target or an object such as `Instance/core-*`, or a list of them; all by default",
+    ),
+    Key::new("selector", Shape::Text, "labels, as in `-l`; all by default"),
+])
+.exactly_one(&["allow", "deny"]);
 
 /// Reads the windows.
 pub(super) fn windows(node: &Node<'_>, targets: &[Target], diagnostics: &mut Vec<Diagnostic>) -> Vec<Window> {
@@ -16,7 +35,7 @@ pub(super) fn windows(node: &Node<'_>, targets: &[Target], diagnostics: &mut Vec
 }
 
 fn window(name: &str, node: &Node<'_>, targets: &[Target], diagnostics: &mut Vec<Diagnostic>) -> Option<Window> {
-    let section = Section::open(node, &format!("window {name}"), diagnostics)?;
+    let section = Section::of(node, &format!("window {name}"), &WINDOW, diagnostics)?;
     let (allow, deny) = (section.get("allow"), section.get("deny"));
     let start = match (allow, deny) {
         (Some(start), None) | (None, Some(start)) => Some(start),

@@ -8,11 +8,35 @@ use crate::{
     model::{ARROW, Labels},
     provider::{Kind, Platform},
     source::{Located, Origin},
-    yaml::{self, Node, Section, nearest},
+    yaml::{self, Form, Key, Node, Section, Shape, nearest},
 };
 
 /// The version that all platforms are at.
-const VERSION: &str = "v1";
+pub const VERSION: &str = "v1";
+
+/// The keys of a document. Which versions, kinds and specs there are is up to the platforms.
+pub static DOCUMENT: Form = Form::new(&[
+    Key::new("apiVersion", Shape::Text, "the platform and the version of its manifests").required(),
+    Key::new("kind", Shape::Text, "the kind of object that it declares").required(),
+    Key::new("metadata", Shape::Mapping(&METADATA), "the name and more").required(),
+    Key::new("spec", Shape::Any, "the object; its keys depend on the kind").required(),
+]);
+
+/// The keys of `metadata`.
+pub static METADATA: Form = Form::new(&[
+    Key::new("name", Shape::Name, "the name of the document, unique among the documents of its kind").required(),
+    Key::new(
+        "target",
+        Shape::Text,
+        "a target of `reconcile.yaml`; it can be left out if the platform has one target, or one with `default: true`",
+    ),
+    Key::new(
+        "labels",
+        Shape::MappingOf(&Shape::Text),
+        "texts by which `-l 'site=sz,team notin (net, db)'` selects documents",
+    ),
+    Key::new("annotations", Shape::MappingOf(&Shape::Text), "texts for people; they have no effect"),
+]);
 
 /// The envelope of a document, as far as it could be read.
 #[derive(Default)]
@@ -43,7 +67,7 @@ pub(super) fn read(
         return Head::default();
     }
     let mut head = Head::default();
-    let Some(section) = Section::open(root, "the document", diagnostics) else { return head };
+    let Some(section) = Section::of(root, "the document", &DOCUMENT, diagnostics) else { return head };
     let hint = || {
         let lines = platforms.iter().map(|platform| format!("`apiVersion: {}/{VERSION}`", platform.name()));
         format!("write {}", lines.collect::<Vec<_>>().join(" or "))
@@ -136,7 +160,7 @@ fn metadata(
     targets: &Targets,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let Some(section) = Section::open(node, "metadata", diagnostics) else { return };
+    let Some(section) = Section::of(node, "metadata", &METADATA, diagnostics) else { return };
     if let Some(node) = section.require("name", diagnostics)
         && let Some(name) = name(node, diagnostics)
     {

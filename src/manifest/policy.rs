@@ -10,13 +10,26 @@ use crate::{
         Desired, FieldPath, Suspension,
         policy::{Policies, Policy},
     },
-    provider::suspension,
+    provider::{SUSPENSION, suspension},
     source::Origin,
-    yaml::{self, Content, Node, Section, nearest},
+    yaml::{self, Content, Form, Key, Node, Section, Shape, nearest},
 };
 
-/// The keys that no kind has to know.
-const KEYS: [&str; 4] = ["policy", "fieldPolicy", "protect", "suspend"];
+/// The keys of `spec` that no kind has to know.
+pub static COMMON: Form = Form::new(&[
+    Key::new(
+        "policy",
+        Shape::OneOf(Policy::WORDS),
+        "what is done about differences: `enforce` (the default), `report` or `ignore`",
+    ),
+    Key::new("fieldPolicy", Shape::MappingOf(&Shape::OneOf(Policy::WORDS)), "the policies of single fields"),
+    Key::new("protect", Shape::Boolean, "`true`: the object is never removed"),
+    Key::new(
+        "suspend",
+        Shape::Mapping(&SUSPENSION),
+        "`{reason: TEXT, until: TIME}`: differences are shown and not sent until then",
+    ),
+]);
 
 /// The keys of `spec` that all kinds share, as far as they could be read.
 #[derive(Default)]
@@ -52,7 +65,7 @@ pub(super) fn common_keys(spec: &mut Node<'_>, diagnostics: &mut Vec<Diagnostic>
         found.suspended = suspension(node, "`suspend`", diagnostics).map(Arc::new);
     }
     if let Content::Mapping(entries) = &mut spec.content {
-        entries.retain(|(key, _)| !KEYS.contains(&key.key()));
+        entries.retain(|(key, _)| COMMON.key(key.key()).is_none());
     }
     found
 }

@@ -9,7 +9,7 @@ use crate::{
     },
     provider::{Endpoint, Envelope, Facts, Kind, Observation, Planned, Platform, Prepared, Reply, Step},
     source::{Located, Sources},
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Node, Section},
 };
 
 /// A kind with a port, an upstream and any number of free fields.
@@ -18,6 +18,10 @@ struct Switch;
 impl Kind for Switch {
     fn name(&self) -> &'static str {
         "Switch"
+    }
+
+    fn spec_form(&self) -> &'static Form {
+        const { &Form::new(&[]) }
     }
 
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
@@ -72,6 +76,10 @@ struct Cable;
 impl Kind for Cable {
     fn name(&self) -> &'static str {
         "Cable"
+    }
+
+    fn spec_form(&self) -> &'static Form {
+        const { &Form::new(&[]) }
     }
 
     fn decode(&self, _: &Envelope, _: &Node<'_>, _: &mut Vec<Diagnostic>) -> Vec<Desired> {

@@ -123,6 +123,16 @@ impl SettingSpec {
         }
     }
 
+    /// Returns when the setting exists: a setting, its value, and true if it has to have that value, false if it must
+    /// not; `None` if the setting always exists.
+    pub fn condition(&self) -> Option<(&'static str, &'static str, bool)> {
+        match self.condition {
+            Condition::Always => None,
+            Condition::Is(name, value) => Some((name, value, true)),
+            Condition::IsNot(name, value) => Some((name, value, false)),
+        }
+    }
+
     /// Returns true if the setting has a role.
     pub fn has_role(&self, role: Role) -> bool {
         self.roles.contains(&role)

@@ -5,12 +5,18 @@ use jiff::Timestamp;
 use crate::{
     diagnostic::Diagnostic,
     model::Suspension,
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Key, Node, Section, Shape},
 };
+
+/// The keys of a suspension.
+pub static SUSPENSION: Form = Form::new(&[
+    Key::new("reason", Shape::Text, "why, for those who ask").required(),
+    Key::new("until", Shape::Text, "its end, a time with its offset from UTC").required(),
+]);
 
 /// Reads a suspension. `what` names it in messages.
 pub fn suspension(node: &Node<'_>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Suspension> {
-    let section = Section::open(node, what, diagnostics)?;
+    let section = Section::of(node, what, &SUSPENSION, diagnostics)?;
     let reason = section.require("reason", diagnostics);
     let reason = reason.and_then(|node| yaml::text(node, "reason", diagnostics));
     let until = section.require("until", diagnostics);

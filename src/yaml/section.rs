@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeSet};
 use crate::{
     diagnostic::Diagnostic,
     source::Origin,
-    yaml::{Content, Node, nearest, slip::WIDE_COLON},
+    yaml::{Content, Form, Node, nearest, slip::WIDE_COLON},
 };
 
 /// The cursor of all decoders: every key asked for is known, and [`Section::finish`] reports the others.
@@ -13,6 +13,8 @@ use crate::{
 pub struct Section<'a, 's> {
     node: &'a Node<'s>,
     what: String,
+    /// The keys that it may have; without a table its decoder alone knows them.
+    form: Option<&'static Form>,
     known: RefCell<BTreeSet<&'static str>>,
     missing: RefCell<Vec<(&'static str, Diagnostic)>>,
 }
@@ -21,7 +23,8 @@ impl<'a, 's> Section<'a, 's> {
     /// Opens a mapping, which messages call `what`, such as `spec of Instance`. Anything else is an error.
     pub fn open(node: &'a Node<'s>, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         if matches!(node.content, Content::Mapping(_)) {
-            return Some(Self { node, what: what.to_owned(), known: RefCell::default(), missing: RefCell::default() });
+            let (known, missing) = (RefCell::default(), RefCell::default());
+            return Some(Self { node, what: what.to_owned(), form: None, known, missing });
         }
         let message = format!("{what} has to be a mapping, not {}", node.describe());
         let diagnostic = Diagnostic::error("Y201", message, &node.origin);
@@ -32,6 +35,12 @@ impl<'a, 's> Section<'a, 's> {
             diagnostic
         });
         None
+    }
+
+    /// Opens a mapping as [`Section::open`] does, with the table of its keys: a decoder that asks for another key than
+    /// the table has fails in tests, so that schemas have all keys that decoders know.
+    pub fn of(node: &'a Node<'s>, what: &str, form: &'static Form, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+        Self::open(node, what, diagnostics).map(|section| Self { form: Some(form), ..section })
     }
 
     /// Returns the mapping.
@@ -46,6 +55,11 @@ impl<'a, 's> Section<'a, 's> {
 
     /// Returns the value of a key, which is known from now on; `None` if it was left out.
     pub fn get(&self, key: &'static str) -> Option<&'a Node<'s>> {
+        debug_assert!(
+            self.form.is_none_or(|form| form.key(key).is_some()),
+            "`{key}` is not in the table of {}",
+            self.what
+        );
         self.known.borrow_mut().insert(key);
         self.node.get(key)
     }

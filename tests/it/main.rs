@@ -59,6 +59,7 @@ mod roma;
 mod safety;
 mod saved;
 mod saved_reports;
+mod schema;
 mod second_writer;
 mod secrets;
 mod service_templates;

@@ -60,6 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("fuzzed", &[]),
     ("lib", &[]),
+    ("schema", &["config", "manifest", "provider", "yaml"]),
 ];
 
 /// The part that stands for the folder of each platform; none may use another.

@@ -4,6 +4,10 @@ use clap::ValueEnum;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Document {
+    /// A document of a manifest
+    Manifest,
+    /// The configuration, `reconcile.yaml`
+    Config,
     /// A plan, and what became of it
     Plan,
     /// The drift, and who caused it

@@ -108,6 +108,8 @@ Examples:
 
 pub(super) const SCHEMA: &str = "\
 Examples:
+  # Let editors check and complete manifests
+  reconcile schema manifest > manifest.json
   # Write the schema of plans to a file
   reconcile schema plan > plan.json";
 

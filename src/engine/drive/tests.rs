@@ -63,6 +63,10 @@ impl Kind for Behaviour {
         self.0
     }
 
+    fn spec_form(&self) -> &'static crate::yaml::Form {
+        const { &crate::yaml::Form::new(&[]) }
+    }
+
     fn decode(&self, _: &Envelope, _: &Node<'_>, _: &mut Vec<Diagnostic>) -> Vec<Desired> {
         Vec::new()
     }

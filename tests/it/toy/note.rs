@@ -5,9 +5,12 @@ use reconcile::{
     model::{Call, Desired, Ensure, FieldChange, FieldPath, Json, Live, ObservedState, Refusal, Request},
     provider::{Envelope, Facts, Kind, Observation, Planned, Read, ScopeKey, Step},
     source::Located,
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Key, Node, Section, Shape},
 };
 use serde_json::{Value, json};
+
+/// The keys of its `spec`, for schemas and editors.
+static SPEC: Form = Form::new(&[Key::new("text", Shape::Text, "the text").required()]);
 
 /// The kind: one line in the kinds of its platform.
 pub(super) struct Note;
@@ -17,8 +20,12 @@ impl Kind for Note {
         "Note"
     }
 
+    fn spec_form(&self) -> &'static Form {
+        &SPEC
+    }
+
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
-        let Some(section) = Section::open(spec, "spec of Note", diagnostics) else { return Vec::new() };
+        let Some(section) = Section::of(spec, "spec of Note", &SPEC, diagnostics) else { return Vec::new() };
         let mut desired = envelope.desired(self.name(), Ensure::Present);
         let text = section
             .require("text", diagnostics)

@@ -13,7 +13,7 @@ use crate::{
     },
     provider::{Facts, Observation},
     source::{Located, Origin},
-    yaml::{self, Content, Node, Section, Typed},
+    yaml::{self, Content, Key, MOST, Node, Section, Shape, Typed},
 };
 
 /// Keys that the ESB takes out of every body, so that no attribute of such a name can be set (contract section 1.1).
@@ -55,6 +55,25 @@ const SYSTEM: &[&str] = &[
     "set_template_id",
 ];
 
+/// The values of `ensure`.
+pub(super) const ENSURE: &[&str] = &["existing", "present", "absent"];
+
+/// The table's row for `ensure` of a kind whose objects exist by default.
+pub(super) const ENSURE_KEY: Key =
+    Key::new("ensure", Shape::OneOf(ENSURE), "`existing` (the default), `present` or `absent`");
+
+/// The table's row for `business`.
+pub(super) const BUSINESS_KEY: Key = Key::new("business", Shape::NameOrId, "the business, by name or id").required();
+
+/// The shape of `match`.
+pub(super) const MATCH_SHAPE: Shape = Shape::MappingOf(&Shape::Text);
+
+/// The shape of an id.
+pub(super) const ID_SHAPE: Shape = Shape::Integer(1, MOST);
+
+/// The shape of the attributes of a model, whose names and types only the server knows.
+pub(super) const ATTRIBUTES_SHAPE: Shape = Shape::MappingOf(&Shape::Any);
+
 /// Reads `ensure`. What a kind does not offer is refused.
 pub(super) fn ensure(
     section: &Section<'_, '_>,
@@ -63,7 +82,7 @@ pub(super) fn ensure(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Ensure {
     let Some(node) = section.get("ensure") else { return default };
-    match yaml::one_of(node, "`ensure`", &["existing", "present", "absent"], diagnostics) {
+    match yaml::one_of(node, "`ensure`", ENSURE, diagnostics) {
         Some(word) if !offers.contains(&word) => {
             let message = format!("`ensure: {word}` is not supported here by this version yet");
             let hint = format!("supported: {}", offers.join(", "));

@@ -38,7 +38,7 @@ use crate::{
         ProposedChange, Reversal, ScopeKey, Step, SyncNeed, export_step, reversal,
     },
     source::Located,
-    yaml::{Node, write::Tree},
+    yaml::{Form, Node, write::Tree},
 };
 
 /// The model of hosts.
@@ -53,6 +53,10 @@ pub(crate) struct Host;
 impl Kind for Host {
     fn name(&self) -> &'static str {
         "Host"
+    }
+
+    fn spec_form(&self) -> &'static Form {
+        &decode::SPEC
     }
 
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {

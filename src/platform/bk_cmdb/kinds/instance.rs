@@ -39,7 +39,7 @@ use crate::{
         Step, UniqueKeys, export_step,
     },
     source::{Located, Origin},
-    yaml::{self, Node, Section, write::Tree},
+    yaml::{self, Form, Key, Node, Section, Shape, write::Tree},
 };
 
 /// The field that names an instance; unique within its model.
@@ -57,6 +57,41 @@ pub(super) const BUILT_IN: &[(&str, Option<&str>)] = &[
     ("set", Some("Set")),
 ];
 
+/// The keys of `spec`.
+static SPEC: Form = Form::new(&[
+    Key::new(
+        "model",
+        Shape::Name,
+        "the id of the model (`bk_obj_id`). Built-in models such as `biz`, `set`, `module` and `host` are refused",
+    )
+    .required(),
+    Key::new("match", decode_common::MATCH_SHAPE, "fields that select exactly one instance"),
+    Key::new("id", decode_common::ID_SHAPE, "the instance's id, instead of `match`"),
+    Key::new(
+        "fields",
+        decode_common::ATTRIBUTES_SHAPE,
+        "the declared attributes; their names and types are those of the model",
+    )
+    .required_unless(&[("ensure", "absent")]),
+    decode_common::ENSURE_KEY,
+    Key::new(
+        "business",
+        Shape::NameOrId,
+        "the business of an instance of a custom layer of the topology, by name or id",
+    ),
+    Key::new(
+        "parent",
+        Shape::Mapping(&super::instance_association::END),
+        "the instance of the layer above, for a custom layer",
+    ),
+    Key::new(
+        layer::CASCADE,
+        Shape::Boolean,
+        "with `ensure: absent`: also removes what lies below an instance of a custom layer",
+    ),
+])
+.exactly_one(&["match", "id"]);
+
 /// The kind.
 pub(crate) struct Instance;
 
@@ -65,9 +100,13 @@ impl Kind for Instance {
         "Instance"
     }
 
+    fn spec_form(&self) -> &'static Form {
+        &SPEC
+    }
+
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
-        let Some(section) = Section::open(spec, "the spec of an Instance", diagnostics) else { return Vec::new() };
+        let Some(section) = Section::of(spec, "the spec of an Instance", &SPEC, diagnostics) else { return Vec::new() };
         let ensure = decode_common::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
         let mut desired = envelope.desired(self.name(), ensure);
         if let Some(node) = section.require("model", diagnostics)

@@ -34,8 +34,31 @@ use crate::{
         UniqueKeys, export_step,
     },
     source::Located,
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Key, Node, Section, Shape},
 };
+
+/// The keys of `spec`.
+static SPEC: Form = Form::new(&[
+    Key::new("association", Shape::Text, "the id of the association between the models (`bk_obj_asst_id`)").required(),
+    Key::new("source", Shape::Mapping(&END), "the instance on the left side").required(),
+    Key::new("targets", Shape::List(&Shape::Mapping(&END), 1), "the instances on the right side; at least one")
+        .required(),
+    Key::new("ensure", Shape::OneOf(decode_common::ENSURE), "`present` (the default) or `absent`"),
+    Key::new(
+        "mode",
+        Shape::OneOf(&["add", "exact"]),
+        "`add` (the default): other rows of the source stay. `exact`: they are removed",
+    ),
+]);
+
+/// The keys of an end of an association.
+pub(super) static END: Form = Form::new(&[
+    Key::new("ref", Shape::Text, "the name of an Instance document; no other key goes with it"),
+    Key::new("model", Shape::Text, "the id of the model").required_unless(&[("ref", "")]),
+    Key::new("match", decode_common::MATCH_SHAPE, "fields that select exactly one instance"),
+    Key::new("id", decode_common::ID_SHAPE, "the instance's id; ends of built-in models need it"),
+])
+.exactly_one(&["ref", "match", "id"]);
 
 /// The kind.
 pub(crate) struct InstanceAssociation;
@@ -45,9 +68,13 @@ impl Kind for InstanceAssociation {
         "InstanceAssociation"
     }
 
+    fn spec_form(&self) -> &'static Form {
+        &SPEC
+    }
+
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
-        let Some(section) = Section::open(spec, "the spec of an InstanceAssociation", diagnostics) else {
+        let Some(section) = Section::of(spec, "the spec of an InstanceAssociation", &SPEC, diagnostics) else {
             return Vec::new();
         };
         let ensure = decode_common::ensure(&section, Ensure::Present, &["existing", "present", "absent"], diagnostics);
@@ -301,7 +328,7 @@ pub(super) fn end(
         diagnostics.push(Diagnostic::error("M343", message, &node.origin).hint(hint));
         return None;
     }
-    let section = Section::open(node, &format!("`{what}`"), diagnostics)?;
+    let section = Section::of(node, &format!("`{what}`"), &END, diagnostics)?;
     let before = diagnostics.len();
     let mut label = String::new();
     if let Some(reference) = section.get("ref") {

@@ -42,7 +42,7 @@ use crate::{
         ProposedChange, Reversal, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, reversal,
     },
     source::Located,
-    yaml::{Node, Section, write::Tree},
+    yaml::{Form, Key, Node, Section, Shape, write::Tree},
 };
 
 /// The kind's name.
@@ -66,6 +66,26 @@ fn wanted_path(key: &str) -> FieldPath {
 /// The keys of a handle.
 static HANDLE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["business", "module", "set"]));
 
+/// The keys of `spec`.
+static SPEC: Form = Form::new(&[
+    decode_common::BUSINESS_KEY,
+    Key::new("set", Shape::NameOrId, "the set, by name or id").required(),
+    Key::new("module", Shape::NameOrId, "the module, by name or id").required(),
+    Key::new(
+        "fields",
+        decode_common::ATTRIBUTES_SHAPE,
+        "the declared attributes; with `present` and `absent` they can be left out",
+    )
+    .required_unless(&[("ensure", "present"), ("ensure", "absent")]),
+    decode_common::ENSURE_KEY,
+    Key::new(
+        "serviceTemplate",
+        Shape::NameOrId,
+        "the service template of a new module, by name or id; it gives the module its name",
+    ),
+    Key::new("serviceCategory", Shape::NameOrId, "the service category of a new module, by name or id"),
+]);
+
 /// The kind.
 pub(crate) struct Module;
 
@@ -74,9 +94,13 @@ impl Kind for Module {
         KIND
     }
 
+    fn spec_form(&self) -> &'static Form {
+        &SPEC
+    }
+
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
-        let Some(section) = Section::open(spec, "the spec of a Module", diagnostics) else { return Vec::new() };
+        let Some(section) = Section::of(spec, "the spec of a Module", &SPEC, diagnostics) else { return Vec::new() };
         let ensure = decode_common::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
         let mut desired = envelope.desired(self.name(), ensure);
         for (key, what) in [("business", "`business`"), ("set", "`set`"), ("module", "`module`")] {

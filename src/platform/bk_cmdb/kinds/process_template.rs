@@ -46,13 +46,30 @@ use crate::{
         ProposedChange, Reversal, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, tree_of,
     },
     source::Located,
-    yaml::{self, Node, Section, write::Tree},
+    yaml::{self, Form, Key, Node, Section, Shape, write::Tree},
 };
 
 /// The kind's name.
 pub(super) const KIND: &str = "ProcessTemplate";
 /// The property that names a process; unique within its service template.
 const NAME: &str = "bk_process_name";
+
+/// The keys of `spec`.
+static SPEC: Form = Form::new(&[
+    decode_common::BUSINESS_KEY,
+    Key::new("serviceTemplate", Shape::NameOrId, "the service template, by name or id").required_unless(&[("id", "")]),
+    Key::new("process", Shape::Text, "the name of the process (`bk_process_name`)"),
+    Key::new(
+        "id",
+        decode_common::ID_SHAPE,
+        "the template's id, instead of `process`; then `serviceTemplate` can be left out",
+    ),
+    Key::new("properties", Shape::Mapping(&property::FORM), "the declared properties")
+        .required_unless(&[("ensure", "absent")]),
+    Key::new("as_default_value", Shape::Boolean, "`true` locks all that the document declares, `false` unlocks it"),
+    decode_common::ENSURE_KEY,
+])
+.exactly_one(&["process", "id"]);
 
 /// The kind.
 pub(crate) struct ProcessTemplate;
@@ -62,9 +79,13 @@ impl Kind for ProcessTemplate {
         KIND
     }
 
+    fn spec_form(&self) -> &'static Form {
+        &SPEC
+    }
+
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
-        let Some(section) = Section::open(spec, "the spec of a ProcessTemplate", diagnostics) else {
+        let Some(section) = Section::of(spec, "the spec of a ProcessTemplate", &SPEC, diagnostics) else {
             return Vec::new();
         };
         let ensure = decode_common::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);

@@ -31,7 +31,7 @@ use crate::{
         Reversal, Rollout, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, reversal,
     },
     source::Located,
-    yaml::{self, Content, Node, Section},
+    yaml::{self, Content, Form, Key, Node, Section, Shape},
 };
 
 /// The field that names the category.
@@ -44,6 +44,26 @@ const WANTED: &str = "wanted";
 /// The ids of a module that follows a template. Process templates name the first two alike.
 static HANDLE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["business", "module", "serviceTemplate"]));
 
+/// The keys of `spec`.
+static SPEC: Form = Form::new(&[
+    decode_common::BUSINESS_KEY,
+    Key::new("template", Shape::NameOrId, "the service template, by name or id").required(),
+    Key::new("fields", Shape::Mapping(&FIELDS), "the declared fields; with `absent` they can be left out")
+        .required_unless(&[("ensure", "absent")]),
+    decode_common::ENSURE_KEY,
+    Key::new(ROLLOUT, Shape::Mapping(&rollout::FORM), "how its modules follow it; without it they are left to you"),
+]);
+
+/// The keys of `fields`.
+static FIELDS: Form = Form::new(&[
+    Key::new(NAME, Shape::Name, "the name"),
+    Key::new(
+        CATEGORY,
+        Shape::AnyOf(&[Shape::NameOrId, Shape::List(&Shape::Text, 1)]),
+        "the service category, by its path (`[Default, Default]`), its name or its id; needed by a new template",
+    ),
+]);
+
 /// The kind.
 pub(crate) struct ServiceTemplate;
 
@@ -52,9 +72,13 @@ impl Kind for ServiceTemplate {
         KIND
     }
 
+    fn spec_form(&self) -> &'static Form {
+        &SPEC
+    }
+
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
-        let Some(section) = Section::open(spec, "the spec of a ServiceTemplate", diagnostics) else {
+        let Some(section) = Section::of(spec, "the spec of a ServiceTemplate", &SPEC, diagnostics) else {
             return Vec::new();
         };
         let ensure = decode_common::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
@@ -304,7 +328,7 @@ impl Kind for ServiceTemplate {
 
 /// Reads `fields`.
 fn decode_fields(node: &Node<'_>, desired: &mut Desired, diagnostics: &mut Vec<Diagnostic>) {
-    let Some(section) = Section::open(node, "`fields`", diagnostics) else { return };
+    let Some(section) = Section::of(node, "`fields`", &FIELDS, diagnostics) else { return };
     if let Some(node) = section.get(NAME)
         && let Some(name) = yaml::text(node, "`name`", diagnostics)
     {

@@ -36,7 +36,7 @@ use crate::{
         Step, UniqueKeys, export_step,
     },
     source::Located,
-    yaml::{self, Node, Section, write::Tree},
+    yaml::{self, Form, Key, Node, Section, Shape, write::Tree},
 };
 
 /// The model of sets.
@@ -53,6 +53,25 @@ pub(super) fn by_ids<'f>(
     observe::by_ids(business, ids, fields, observation, facts)
 }
 
+/// The keys of `spec`.
+static SPEC: Form = Form::new(&[
+    decode_common::BUSINESS_KEY,
+    Key::new("set", Shape::NameOrId, "the set, by name or id").required(),
+    Key::new(
+        "parent",
+        Shape::NameOrId,
+        "the instance of the custom layer above sets, by name or id; only where there is such a layer",
+    ),
+    Key::new(
+        "fields",
+        decode_common::ATTRIBUTES_SHAPE,
+        "the declared attributes; with `present` and `absent` they can be left out",
+    )
+    .required_unless(&[("ensure", "present"), ("ensure", "absent")]),
+    decode_common::ENSURE_KEY,
+    Key::new(CASCADE, Shape::Boolean, "with `absent`: the modules of the set go with it"),
+]);
+
 /// The kind.
 pub(crate) struct Set;
 
@@ -61,9 +80,13 @@ impl Kind for Set {
         KIND
     }
 
+    fn spec_form(&self) -> &'static Form {
+        &SPEC
+    }
+
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
-        let Some(section) = Section::open(spec, "the spec of a Set", diagnostics) else { return Vec::new() };
+        let Some(section) = Section::of(spec, "the spec of a Set", &SPEC, diagnostics) else { return Vec::new() };
         let ensure = decode_common::ensure(&section, Ensure::Existing, &["existing", "present", "absent"], diagnostics);
         let mut desired = envelope.desired(self.name(), ensure);
         for (key, what) in [("business", "`business`"), ("set", "`set`")] {

@@ -30,7 +30,7 @@ use crate::{
         ScopeKey, Step, UniqueKeys, export_step, reversal,
     },
     source::Located,
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Key, Node, Section, Shape},
 };
 
 /// Longest name, in characters.
@@ -45,6 +45,36 @@ static HANDLE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["app", "instanc
 /// The fields of a live app.
 static LIVE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["favorite", "name", "remark"]));
 
+/// The keys of `spec`.
+static SPEC: Form = Form::new(&[
+    Key::new("app", Shape::Name, "the name of the app"),
+    Key::new("id", Shape::Text, "the app's id, instead of `app`"),
+    Key::new("instance", Shape::Text, "the id of the ROMA instance; by default `instanceId` of the target"),
+    Key::new(
+        "fields",
+        Shape::Mapping(&FIELD_FORM),
+        "the declared fields; with `members` or `absent` they can be left out",
+    )
+    .required_unless(&[("members", ""), ("ensure", "absent")]),
+    Key::new(
+        "members",
+        Shape::AnyOf(&[Shape::List(&Shape::Mapping(&member::FORM), 0), Shape::Null]),
+        "the complete list of members",
+    ),
+    Key::new("ensure", Shape::OneOf(ENSURE), "`existing` (the default), `present` or `absent`"),
+])
+.exactly_one(&["app", "id"]);
+
+/// The values of `ensure`.
+const ENSURE: &[&str] = &["existing", "present", "absent"];
+
+/// The keys of `fields`.
+static FIELD_FORM: Form = Form::new(&[
+    Key::new("name", Shape::Name, "1 to 256 characters: letters, digits, Chinese characters, blanks and `-_.()（）`"),
+    Key::new("remark", Shape::AnyOf(&[Shape::Text, Shape::Null]), "a text of at most 255 characters"),
+    Key::new("favorite", Shape::AnyOf(&[Shape::Boolean, Shape::Null]), "true or false"),
+]);
+
 /// The kind.
 pub(crate) struct App;
 
@@ -53,9 +83,13 @@ impl Kind for App {
         "App"
     }
 
+    fn spec_form(&self) -> &'static Form {
+        &SPEC
+    }
+
     fn decode(&self, envelope: &Envelope, spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Desired> {
         let before = diagnostics.len();
-        let Some(section) = Section::open(spec, "the spec of an App", diagnostics) else { return Vec::new() };
+        let Some(section) = Section::of(spec, "the spec of an App", &SPEC, diagnostics) else { return Vec::new() };
         let mut desired = envelope.desired(self.name(), ensure(&section, diagnostics));
         match (section.get("app"), section.get("id")) {
             (Some(node), None) => {
@@ -346,7 +380,7 @@ fn same(declared: &Json, live: &Json) -> bool {
 
 fn ensure(section: &Section<'_, '_>, diagnostics: &mut Vec<Diagnostic>) -> Ensure {
     let Some(node) = section.get("ensure") else { return Ensure::Existing };
-    match yaml::one_of(node, "`ensure`", &["existing", "present", "absent"], diagnostics) {
+    match yaml::one_of(node, "`ensure`", ENSURE, diagnostics) {
         Some("present") => Ensure::Present,
         Some("absent") => Ensure::Absent,
         _ => Ensure::Existing,
@@ -361,7 +395,7 @@ fn text_into(key: &str, node: &Node<'_>, into: &mut Locator, diagnostics: &mut V
 
 fn fields(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Fields {
     let mut fields = Fields::new();
-    let Some(section) = Section::open(node, "`fields`", diagnostics) else { return fields };
+    let Some(section) = Section::of(node, "`fields`", &FIELD_FORM, diagnostics) else { return fields };
     if let Some(node) = section.get("name")
         && let Some(name) = yaml::text(node, "`name`", diagnostics)
     {

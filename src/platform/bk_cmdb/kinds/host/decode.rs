@@ -14,11 +14,35 @@ use crate::{
     platform::bk_cmdb::{attribute::text, kinds::decode_common},
     provider::Envelope,
     source::Located,
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Key, Node, Section, Shape},
 };
 
 /// The entry of a locator that says whether modules are only added.
 pub(super) const MODE: &str = "mode";
+
+/// The keys of `spec`.
+pub(super) static SPEC: Form = Form::new(&[
+    Key::new("business", Shape::NameOrId, "the business that the host is in, by name or id").required(),
+    Key::new(
+        "match",
+        decode_common::MATCH_SHAPE,
+        "the host: `bk_host_innerip` and `bk_cloud_id`, or `bk_asset_id`, or `bk_host_id`",
+    )
+    .required(),
+    Key::new("fields", decode_common::ATTRIBUTES_SHAPE, "the declared attributes; with `modules` they can be left out")
+        .required_unless(&[(MODULES, "")]),
+    Key::new(
+        MODULES,
+        Shape::List(&Shape::NameOrId, 1),
+        "the modules that the host is in: `SET/MODULE` or the id; or one of `idle`, `fault` and `recycle` alone",
+    ),
+    Key::new("ensure", Shape::OneOf(&["existing"]), "`existing`: nothing else is possible"),
+    Key::new(
+        MODE,
+        Shape::OneOf(&["exact", "add"]),
+        "`exact` (the default): `modules` is the full list. `add`: the host stays in its other modules, too",
+    ),
+]);
 
 pub(super) fn decode(
     kind: &'static str,
@@ -27,10 +51,10 @@ pub(super) fn decode(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Desired> {
     let before = diagnostics.len();
-    let Some(section) = Section::open(spec, "the spec of a Host", diagnostics) else { return Vec::new() };
+    let Some(section) = Section::of(spec, "the spec of a Host", &SPEC, diagnostics) else { return Vec::new() };
     let mut host = envelope.desired(kind, Ensure::Existing);
     if let Some(node) = section.get("ensure")
-        && let Some(word) = yaml::one_of(node, "`ensure`", &["existing", "present", "absent"], diagnostics)
+        && let Some(word) = yaml::one_of(node, "`ensure`", decode_common::ENSURE, diagnostics)
         && word != "existing"
     {
         let message = format!("`ensure: {word}` is not for hosts: they are neither created nor removed here");

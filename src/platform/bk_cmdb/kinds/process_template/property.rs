@@ -8,7 +8,7 @@ use crate::{
     diff::values::same,
     model::{Desired, FieldChange, FieldPath, Fields, Json, KnownField, Live, Row},
     source::{Located, Origin},
-    yaml::{self, Content, Node, Section},
+    yaml::{self, Content, Form, Key, Node, Section, Shape},
 };
 
 /// The property that holds rows.
@@ -40,31 +40,76 @@ enum Type {
     Rows,
 }
 
+impl Type {
+    /// Returns the type of a row of the table, whose first shape is that of the value.
+    fn of(key: &Key) -> Self {
+        let Shape::AnyOf([value, ..]) = key.shape else { return Self::Text };
+        match value {
+            Shape::Name => Self::Name,
+            Shape::Integer(least, most) => Self::Integer { least: *least, most: *most },
+            Shape::Boolean => Self::Truth,
+            Shape::List(..) => Self::Rows,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// The long forms of values with their locks.
+pub(super) const LONG: Shape = Shape::Mapping(&LONG_FORM);
+pub(super) const LONG_TEXT: Shape = Shape::Mapping(&LONG_TEXT_FORM);
+pub(super) const LONG_TRUTH: Shape = Shape::Mapping(&LONG_TRUTH_FORM);
+
+/// The keys of the long form of a value.
+static LONG_FORM: Form = Form::new(&[Key::new("value", Shape::Any, "the value"), LOCK_KEY]);
+static LONG_TEXT_FORM: Form =
+    Form::new(&[Key::new("value", Shape::AnyOf(&[Shape::Text, Shape::Null]), "the value"), LOCK_KEY]);
+static LONG_TRUTH_FORM: Form =
+    Form::new(&[Key::new("value", Shape::AnyOf(&[Shape::Boolean, Shape::Null]), "the value"), LOCK_KEY]);
+
+/// The table's row for the lock of a value.
+const LOCK_KEY: Key = Key::new(LOCK, Shape::Boolean, "`true` locks the value: a sync carries it over to the processes");
+
 /// All properties since 3.9 (contract section 4.4).
-const PROPERTIES: &[(&str, Type)] = &[
-    ("auto_start", Type::Truth),
-    (BIND_INFO, Type::Rows),
-    ("bk_func_name", Type::Name),
-    ("bk_process_name", Type::Name),
-    ("bk_start_check_secs", Type::Integer { least: 1, most: 10_000 }),
-    ("bk_start_param_regex", Type::Text),
-    ("description", Type::Text),
-    ("face_stop_cmd", Type::Text),
-    ("pid_file", Type::Text),
-    ("priority", Type::Integer { least: -100, most: 10_000 }),
-    ("proc_num", Type::Integer { least: 1, most: 10_000 }),
-    ("reload_cmd", Type::Text),
-    ("restart_cmd", Type::Text),
-    ("start_cmd", Type::Text),
-    ("stop_cmd", Type::Text),
-    ("timeout", Type::Integer { least: 1, most: 10_000 }),
-    ("user", Type::Text),
-    ("work_path", Type::Text),
-];
+pub(super) static FORM: Form = Form::new(&[
+    Key::new("auto_start", Shape::AnyOf(&[Shape::Boolean, Shape::Null, LONG_TRUTH]), "true or false"),
+    Key::new(
+        BIND_INFO,
+        Shape::AnyOf(&[Shape::List(&Shape::Mapping(&rows::FORM), 0), Shape::Null, LONG]),
+        "a list of rows",
+    ),
+    Key::new(
+        "bk_func_name",
+        Shape::AnyOf(&[Shape::Name, LONG_TEXT]),
+        "a text; needed to create a template, and it cannot be changed later; always locked",
+    ),
+    Key::new(
+        "bk_process_name",
+        Shape::AnyOf(&[Shape::Name, LONG_TEXT]),
+        "a text, unique in the service template; always locked",
+    ),
+    Key::new(
+        "bk_start_check_secs",
+        Shape::AnyOf(&[Shape::Integer(1, 10_000), Shape::Null, LONG]),
+        "1 to 10000; above 600 the sync of the template fails",
+    ),
+    Key::new("bk_start_param_regex", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+    Key::new("description", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+    Key::new("face_stop_cmd", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+    Key::new("pid_file", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+    Key::new("priority", Shape::AnyOf(&[Shape::Integer(-100, 10_000), Shape::Null, LONG]), "-100 to 10000"),
+    Key::new("proc_num", Shape::AnyOf(&[Shape::Integer(1, 10_000), Shape::Null, LONG]), "1 to 10000"),
+    Key::new("reload_cmd", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+    Key::new("restart_cmd", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+    Key::new("start_cmd", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+    Key::new("stop_cmd", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+    Key::new("timeout", Shape::AnyOf(&[Shape::Integer(1, 10_000), Shape::Null, LONG]), "1 to 10000, in seconds"),
+    Key::new("user", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+    Key::new("work_path", Shape::AnyOf(&[Shape::Text, Shape::Null, LONG_TEXT]), "a text"),
+]);
 
 /// Returns the names of all properties.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PROPERTIES.iter().map(|(name, _)| *name)
+    FORM.keys.iter().map(|key| key.name)
 }
 
 /// Properties that old pages name and the server ignores since 3.9.
@@ -78,9 +123,9 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
     let Some(section) = Section::open(node, "`properties`", diagnostics) else { return };
     for (key, value) in section.node().entries() {
         let name = key.key();
-        match PROPERTIES.iter().find(|(known, _)| *known == name) {
+        match FORM.key(name).map(|key| (key.name, Type::of(key))) {
             Some((_, Type::Rows)) => rows::decode(value, fields, diagnostics),
-            Some((known, kind)) => decode_one(known, *kind, value, fields, diagnostics),
+            Some((known, kind)) => decode_one(known, kind, value, fields, diagnostics),
             None if GONE.contains(&name) => {
                 let message = format!("`{name}` is no property of a process template since 3.9: the server ignores it");
                 let diagnostic = Diagnostic::error("M320", message, &key.origin);
@@ -91,11 +136,11 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
             }
             None => {
                 let diagnostic = Diagnostic::error("M321", format!("unknown property `{name}`"), &key.origin);
-                let known = yaml::nearest(name, PROPERTIES.iter().map(|(name, _)| *name));
+                let known = yaml::nearest(name, FORM.keys.iter().map(|key| key.name));
                 diagnostics.push(if let Some(known) = known {
                     diagnostic.hint(format!("did you mean `{known}`?"))
                 } else {
-                    let known: Vec<_> = PROPERTIES.iter().map(|(name, _)| *name).collect();
+                    let known: Vec<_> = FORM.keys.iter().map(|key| key.name).collect();
                     diagnostic.hint(format!("known properties: {}", known.join(", ")))
                 });
             }
@@ -133,7 +178,7 @@ pub(super) fn parts<'a, 's>(
     if is_row || !matches!(node.content, Content::Mapping(_)) {
         return (Some(node), None);
     }
-    let Some(section) = Section::open(node, &format!("`{name}`"), diagnostics) else { return (None, None) };
+    let Some(section) = Section::of(node, &format!("`{name}`"), &LONG_FORM, diagnostics) else { return (None, None) };
     let found = (section.get("value"), section.get("as_default_value"));
     if found == (None, None) && node.entries().is_empty() {
         let message = format!("`{name}` says nothing: give `value` or `as_default_value`");
@@ -279,7 +324,8 @@ pub(super) fn before(live: &Live, essentials: &[&str]) -> Vec<KnownField> {
 /// Gives the same lock to all that is declared without one.
 pub(super) fn lock_all(lock: &Located<Json>, fields: &mut Fields) {
     let is_name = |path: &FieldPath| {
-        PROPERTIES.iter().any(|(name, kind)| path == name && matches!(kind, Type::Name)) && lock.value == json!(false)
+        FORM.keys.iter().any(|key| path == key.name && matches!(Type::of(key), Type::Name))
+            && lock.value == json!(false)
     };
     let takes_lock =
         |path: &FieldPath| !is_lock(path) && !path.is_row() && path.rest() != rows::ROW_ID && !is_name(path);

@@ -16,7 +16,7 @@ use crate::{
     model::{Desired, Display, DisplayKind, FieldChange, FieldPath, Fields, Json, Live},
     platform::bk_cmdb::version::Version,
     source::{Located, Origin},
-    yaml::{self, Content, Node, Section, Typed},
+    yaml::{self, Content, Form, Key, MOST, Node, Section, Shape, Typed},
 };
 
 /// The parts of a row that have a value and a lock.
@@ -28,6 +28,36 @@ const KEY: &[&str] = &["ip", "port", "protocol"];
 pub(super) const ROW_ID: &str = "row_id";
 /// The part of the list that says in which order its rows are.
 pub(super) const ORDER: &str = "order";
+
+/// The keys of a row.
+pub(super) static FORM: Form = Form::new(&[
+    Key::new(
+        "ip",
+        Shape::AnyOf(&[Shape::Text, Shape::Null, property::LONG_TEXT]),
+        "`0.0.0.0`, `127.0.0.1`, `first_inner_ip`, `first_outer_ip`, `::`, `::1`, `first_inner_ipv6` or \
+         `first_outer_ipv6`",
+    ),
+    Key::new(
+        "port",
+        Shape::AnyOf(&[Shape::Text, property::LONG_TEXT]),
+        "a port, a range or a list: `80`, `\"80-90\"`, `\"80,443\"`",
+    ),
+    Key::new(
+        "protocol",
+        Shape::AnyOf(&[Shape::Text, property::LONG_TEXT]),
+        "`tcp` or `udp`; with an IPv6 address `tcp6` or `udp6`",
+    ),
+    Key::new(
+        "enable",
+        Shape::AnyOf(&[Shape::Boolean, Shape::Null, property::LONG_TRUTH]),
+        "true or false; a row without it makes a disabled process, and the plan says so",
+    ),
+    Key::new(
+        ROW_ID,
+        Shape::AnyOf(&[Shape::OneOf(&["new"]), Shape::Integer(1, MOST)]),
+        "the id of a live row, or `new`",
+    ),
+]);
 
 /// Returns the path of the list.
 pub(super) fn list_path() -> FieldPath {
@@ -56,7 +86,7 @@ pub(super) fn decode(node: &Node<'_>, fields: &mut Fields, diagnostics: &mut Vec
     fields.insert(list_path(), Located::new(json!(items.len()), value.origin.clone()));
     let mut ids: Vec<(i64, &Origin)> = Vec::new();
     for (at, item) in items.iter().enumerate() {
-        let Some(section) = Section::open(item, "a row of `bind_info`", diagnostics) else { continue };
+        let Some(section) = Section::of(item, "a row of `bind_info`", &FORM, diagnostics) else { continue };
         let row = list_path().row_at(at);
         fields.insert(row.clone(), Located::new(Value::Null, item.origin.clone()));
         if let Some(node) = section.get(ROW_ID)

@@ -10,7 +10,7 @@ use crate::{
     platform::bk_cmdb::codes,
     provider::{Rollout, RolloutPace, SyncProgress},
     source::Located,
-    yaml::{self, Content, Node, Section, Typed},
+    yaml::{self, Content, Form, Key, Node, Section, Shape, Typed},
 };
 
 /// The key of the roll-out, in `spec` and among what finds a part.
@@ -37,9 +37,31 @@ const TIMEOUT: Duration = Duration::from_mins(15);
 /// The longest pause and timeout.
 const LONGEST: Duration = Duration::from_hours(24);
 
+/// The keys of `rollout`.
+pub(super) static FORM: Form = Form::new(&[
+    Key::new(
+        "modules",
+        Shape::AnyOf(&[Shape::OneOf(&["all"]), Shape::List(&Shape::Name, 1)]),
+        "`all`, or a list of modules as `set/module`; `*` stands for any characters but `/`",
+    )
+    .required(),
+    Key::new(
+        "waves",
+        Shape::List(&Shape::AnyOf(&[Shape::Text, Shape::Mapping(&WAVE)]), 1),
+        "how many modules are synced with each wave and those before it: a count, a share of those that need a sync, or \
+         `{match: \"prod-*/nginx\"}` for those of that name; what is left is one more wave. `[1, 25%, 100%]` if left out",
+    ),
+    Key::new("pause", Shape::Duration, "the wait between two waves, up to `24h`; `30s` if left out"),
+    Key::new("timeout", Shape::Duration, "the longest wait for the tasks of one wave, up to `24h`; `15m` if left out"),
+]);
+
+/// The keys of a wave that is told by a pattern.
+static WAVE: Form =
+    Form::new(&[Key::new("match", Shape::Name, "the modules of the wave, as `set/module` with `*`").required()]);
+
 /// Reads `rollout`. Durations are kept in milliseconds.
 pub(super) fn decode(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Located<Json>> {
-    let section = Section::open(node, "`rollout`", diagnostics)?;
+    let section = Section::of(node, "`rollout`", &FORM, diagnostics)?;
     let before = diagnostics.len();
     let modules = section.require("modules", diagnostics).map(|node| modules(node, diagnostics)).unwrap_or_default();
     let waves = match section.get("waves") {
@@ -116,7 +138,7 @@ fn wave(node: &Node<'_>, count: &mut i64, share: &mut i64, diagnostics: &mut Vec
         Diagnostic::error("M312", message, &node.origin).hint(hint)
     };
     if let Content::Mapping(_) = &node.content {
-        let section = Section::open(node, "a wave", diagnostics)?;
+        let section = Section::of(node, "a wave", &WAVE, diagnostics)?;
         let pattern = section.require("match", diagnostics).and_then(|node| pattern(node, diagnostics));
         section.finish(diagnostics);
         return pattern.map(|pattern| json!({"match": pattern}));

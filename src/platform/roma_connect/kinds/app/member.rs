@@ -14,13 +14,24 @@ use crate::{
     },
     provider::{Facts, Impact, ImpactSet, Observation, Planned, Read, Reversal, Step},
     source::Located,
-    yaml::{self, Node, Section},
+    yaml::{self, Form, Key, Node, Section, Shape},
 };
 
 /// All roles that there are, as the server lists them.
 const ROLES: &[&str] = &["read", "access", "delete", "modify", "admin"];
 /// The entry of a locator that says that members are meant, with the place of their list.
 const PART: &str = "members";
+
+/// The keys of a member.
+pub(super) static FORM: Form = Form::new(&[
+    Key::new("id", Shape::Name, "the id of an IAM user").required(),
+    Key::new(
+        "roles",
+        Shape::List(&Shape::OneOf(ROLES), 0),
+        "a list of `read`, `access`, `delete`, `modify` and `admin`",
+    )
+    .required(),
+]);
 
 /// Returns true if a document's object are the members of an app.
 pub(super) fn is_members(desired: &Desired) -> bool {
@@ -32,7 +43,7 @@ pub(super) fn decode(app: &Desired, node: &Node<'_>, diagnostics: &mut Vec<Diagn
     let mut fields = Fields::new();
     let rows = if node.is_null() { None } else { yaml::list(node, "`members`", diagnostics) };
     for row in rows.unwrap_or_default() {
-        let Some(section) = Section::open(row, "a member", diagnostics) else { continue };
+        let Some(section) = Section::of(row, "a member", &FORM, diagnostics) else { continue };
         let id = section.require("id", diagnostics);
         let id = id.and_then(|node| Some((yaml::text(node, "the `id` of a member", diagnostics)?, node)));
         let names = section.require("roles", diagnostics);

@@ -1,0 +1,188 @@
+//! The schemas of manifests and of the configuration, held against what the decoders say.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use reconcile::{
+    config, manifest,
+    manifest::{Discovery, Targets, Variables},
+    platform, schema,
+    source::Sources,
+    yaml,
+};
+use serde_json::{Value, json};
+
+use crate::harness::{Site, repository, state};
+
+#[test]
+fn the_committed_schemas_are_those_that_are_emitted() {
+    let site = Site::new(&state());
+    for name in ["manifest", "config"] {
+        let emitted = site.run(&["schema", name]).stdout;
+        let path = repository().join(format!("docs/schema/{name}.json"));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &emitted).expect("it can be written");
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(committed, emitted, "`UPDATE_DOCS=1 cargo test --test it schema` writes it anew");
+    }
+}
+
+/// The documents of all YAML files below a directory, with the names of their files.
+fn documents(directory: &Path) -> Vec<(PathBuf, Value)> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).expect("it can be read").map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|end| end == "yaml") {
+            let text = std::fs::read_to_string(&path).expect("it is text");
+            let mut sources = Sources::default();
+            let file = sources.add("a.yaml", text.as_str());
+            let documents = yaml::load(file, &text, &mut Vec::new());
+            found.extend(documents.iter().map(|document| (path.clone(), document.root.to_json())));
+        }
+    }
+    found
+}
+
+fn is_of(document: &Value, kinds: &str) -> bool {
+    document["apiVersion"].as_str().is_some_and(|version| version.starts_with(kinds))
+}
+
+/// All manifests of the examples but those of overlays.
+fn manifests() -> Vec<(PathBuf, Value)> {
+    let examples = repository().join("examples");
+    let mut found = documents(&examples.join("manifests"));
+    found.extend(documents(&examples.join("business")));
+    found.retain(|(_, document)| is_of(document, "bk-cmdb/") || is_of(document, "roma-connect/"));
+    found
+}
+
+fn configurations() -> Vec<(PathBuf, Value)> {
+    let mut found = documents(&repository().join("examples"));
+    found.retain(|(_, document)| document["apiVersion"] == "reconcile/v1" && document["kind"] == "Config");
+    found
+}
+
+/// The codes of the errors of a manifest.
+fn of_manifest(document: &Value) -> BTreeSet<String> {
+    let mut sources = Sources::default();
+    let file = sources.add("a.yaml", document.to_string());
+    let found = Discovery { files: vec![file], ..Discovery::default() };
+    let mut targets = Targets::default();
+    targets.add("cmdb-prod", "bk-cmdb", true);
+    targets.add("roma-prod", "roma-connect", true);
+    let (_, diagnostics) = manifest::decode(&sources, &found, platform::ALL, &targets, &Variables::default());
+    diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .map(|diagnostic| diagnostic.code.to_string())
+        .collect()
+}
+
+/// The codes of the errors of a configuration.
+fn of_configuration(document: &Value) -> BTreeSet<String> {
+    let mut sources = Sources::default();
+    let file = sources.add("reconcile.yaml", document.to_string());
+    let mut diagnostics = Vec::new();
+    config::decode(file, Path::new("reconcile.yaml"), platform::ALL, &sources, &mut diagnostics);
+    diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .map(|diagnostic| diagnostic.code.to_string())
+        .collect()
+}
+
+/// The documents that come of one by one change at any place.
+fn changed(document: &Value) -> Vec<Value> {
+    fn places(value: &Value, pointer: &str, found: &mut Vec<String>) {
+        found.push(pointer.to_owned());
+        for (key, value) in value.as_object().into_iter().flatten() {
+            places(value, &format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), found);
+        }
+        for (number, value) in value.as_array().into_iter().flatten().enumerate() {
+            places(value, &format!("{pointer}/{number}"), found);
+        }
+    }
+    let mut pointers = Vec::new();
+    places(document, "", &mut pointers);
+    // An empty document is none.
+    let is_root = |pointer: &str| pointer.is_empty();
+    let others = [json!(null), json!(5), json!(-1), json!(true), json!("zz"), json!([]), json!({}), json!({"zz": 1})];
+    let mut all = Vec::new();
+    for pointer in pointers {
+        let at = |document: &mut Value, change: &dyn Fn(&mut Value)| document.pointer_mut(&pointer).map(change);
+        for other in others.iter().filter(|_| !is_root(&pointer)) {
+            let mut other_document = document.clone();
+            at(&mut other_document, &|value| *value = other.clone());
+            all.push(other_document);
+        }
+        let keys: Vec<String> = document
+            .pointer(&pointer)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in &keys {
+            let mut without = document.clone();
+            at(&mut without, &|value| drop(value.as_object_mut().and_then(|entries| entries.remove(key))));
+            all.push(without);
+        }
+        if !keys.is_empty() {
+            let mut with = document.clone();
+            at(&mut with, &|value| value["zz"] = json!(1));
+            all.push(with);
+        }
+    }
+    all
+}
+
+/// Codes of mistakes that a schema can tell: the wrong type, an unknown key, a missing one, a word that is none of a few.
+const STRUCTURE: [&str; 8] = ["Y201", "Y202", "Y203", "Y204", "Y205", "Y206", "Y207", "Y208"];
+
+fn compare(schema: &Value, documents: &[(PathBuf, Value)], decode: impl Fn(&Value) -> BTreeSet<String>) {
+    let validator = jsonschema::validator_for(schema).expect("the schema is right");
+    let (mut total, mut refused, mut wrong) = (0, 0, Vec::new());
+    for (path, document) in documents {
+        let errors: Vec<String> = validator.iter_errors(document).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {document:#}\n{errors:?}", path.display());
+        for changed in changed(document) {
+            let codes = decode(&changed);
+            let is_valid = validator.is_valid(&changed);
+            total += 1;
+            refused += usize::from(!is_valid);
+            if codes.is_empty() && !is_valid {
+                wrong.push(format!("refused by the schema alone: {changed}"));
+            }
+            if is_valid && codes.iter().any(|code| STRUCTURE.contains(&code.as_str())) {
+                wrong.push(format!("taken by the schema, {codes:?}: {changed}"));
+            }
+        }
+    }
+    assert!(refused > total / 4, "{refused} of {total}");
+    assert!(
+        wrong.is_empty(),
+        "{} of {total}\n{}",
+        wrong.len(),
+        wrong.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
+    );
+}
+
+#[test]
+fn the_schema_of_manifests_agrees_with_their_decoder() {
+    let manifests = manifests();
+    let kinds: BTreeSet<&str> = manifests.iter().filter_map(|(_, document)| document["kind"].as_str()).collect();
+    let all: BTreeSet<&str> =
+        platform::ALL.iter().flat_map(|platform| platform.kinds()).map(|kind| kind.name()).collect();
+    assert_eq!(kinds, all, "each kind has an example");
+    compare(&schema::manifest(platform::ALL), &manifests, of_manifest);
+}
+
+#[test]
+fn the_schema_of_the_configuration_agrees_with_its_decoder() {
+    compare(&schema::configuration(platform::ALL), &configurations(), of_configuration);
+}
