@@ -120,7 +120,8 @@ mod tests {
     }
 
     fn write(store: &dyn Store, run: &str, records: Vec<Record>) {
-        let mut writer = Writer::create(store, run, b"{}", vec![run_record(run)], clock()).expect("a run");
+        let mut writer =
+            Writer::create(store, run, &|out| out.write_all(b"{}"), vec![run_record(run)], clock()).expect("a run");
         writer.append(records).and_then(|()| writer.sync()).expect("written");
     }
 
@@ -233,7 +234,7 @@ mod tests {
         fs::write(&path, "in the way").expect("written");
         let store = Directory::new(&path);
         assert!(store.key().is_err() && store.runs().is_err());
-        assert!(Writer::create(&store, &id(1, 1), b"{}", vec![], clock()).is_err());
+        assert!(Writer::create(&store, &id(1, 1), &|out| out.write_all(b"{}"), vec![], clock()).is_err());
         let empty = Directory::new(root.path().join("none"));
         assert!(empty.runs().expect("nothing is there").is_empty());
     }

@@ -33,7 +33,6 @@ use crate::{
 /// A plan that is rehearsed.
 pub struct Rehearsal {
     saved: Saved,
-    document: Vec<u8>,
     targets: Vec<SimulatedTarget>,
     start: Timestamp,
     origin: Arc<Origin>,
@@ -122,8 +121,7 @@ impl Rehearsal {
     /// the plan was made for.
     pub fn new(saved: Saved, targets: Vec<SimulatedTarget>, start: Timestamp) -> Result<Self, String> {
         let origin = Arc::new(Origin::of(targets.iter().map(|target| &target.sandbox)));
-        let document = serde_json::to_vec(&saved.document).map_err(|error| error.to_string())?;
-        let mut rehearsal = Self { document, saved, targets, start, origin, baseline: Baseline::default() };
+        let mut rehearsal = Self { saved, targets, start, origin, baseline: Baseline::default() };
         rehearsal.baseline = rehearsal.simulate(0, run::baseline)?;
         Ok(rehearsal)
     }

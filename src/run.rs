@@ -24,6 +24,7 @@ use crate::{
     model::{Action, Outcome, ResourceId},
     plan::{
         Plan, TargetState,
+        file::Document,
         guard::{self, Excess},
         hold::HeldChanges,
     },
@@ -224,7 +225,7 @@ pub struct Work<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// Its document, as `plan --out` writes it.
-    pub document: &'a [u8],
+    pub document: &'a Document<'a>,
     /// The manifests that it was made from, with their digests.
     pub manifests: &'a [(String, String)],
     /// The limits that it exceeds.
@@ -307,7 +308,6 @@ fn begin(
     more: Vec<Record>,
 ) -> Result<journal::Writer, RunError> {
     let count = |action| work.plan.count(action);
-    let document: Option<DigestOf> = serde_json::from_slice(work.document).ok();
     let first = RunRecord {
         format_version: record::FORMAT_VERSION.to_owned(),
         run: claim.run.clone(),
@@ -315,7 +315,7 @@ fn begin(
         pid: std::process::id(),
         targets: targets_of(work.plan, &claim.targets),
         manifests: journal::manifests_digest(work.manifests),
-        plan: document.map(|document| document.digest),
+        plan: work.document.digest().map(str::to_owned),
         acknowledgement: Some(guard::acknowledgement(work.plan, work.excesses)),
         acknowledged: work.acknowledged,
         limits: work.excesses.iter().map(ToString::to_string).collect(),
@@ -331,14 +331,8 @@ fn begin(
     };
     let records = std::iter::once(Record::Run(Box::new(first))).chain(more).collect();
     let clock = surroundings.clock.clone();
-    let created = journal::Writer::create(store, &claim.run, work.document, records, clock);
+    let created = journal::Writer::create(store, &claim.run, &|out| work.document.write(out), records, clock);
     created.map_err(RunError::store(store.place(&claim.run)))
-}
-
-/// The digest in a document.
-#[derive(serde::Deserialize)]
-struct DigestOf {
-    digest: String,
 }
 
 /// Runs the engine; a panic in it becomes an error, and the journal stays without an end.

@@ -40,7 +40,7 @@ use super::{
     looked::Looked,
     manifests::Manifests,
     metrics::Metrics,
-    record::Record,
+    record::{self, Record},
     report::{Sum, sum},
     said::Said,
     settings::Settings,
@@ -392,7 +392,8 @@ async fn enforce(
         stop: stop.clone(),
         log: &Unrecorded,
     };
-    let document = shared.record.document(plan, read.states, &manifests.sources);
+    let inputs = shared.record.inputs(plan, read.states);
+    let document = record::document(plan, inputs.as_ref(), &manifests.sources);
     let digests = [(String::new(), manifests.digest.clone())];
     let work = Work {
         plan,

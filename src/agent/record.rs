@@ -111,28 +111,22 @@ impl Record {
         self.setups.iter().filter(is_used).map(target_record).collect()
     }
 
-    /// Returns the document of a plan; nothing where none is kept.
-    pub(super) fn document(&self, plan: &Plan, states: &[TargetState<'_>], sources: &Sources) -> Vec<u8> {
-        if self.surroundings.store().is_none() {
-            return Vec::new();
-        }
+    /// Returns what the document of a plan rests on; nothing where none is kept.
+    pub(super) fn inputs(&self, plan: &Plan, states: &[TargetState<'_>]) -> Option<file::write::Record> {
+        self.surroundings.store()?;
         let changed: std::collections::HashSet<_> = plan.changes.iter().map(|change| &change.id).collect();
-        let record = file::write::Record {
+        Some(file::write::Record {
             objects: part(states, &|object: &Desired| changed.contains(&object.id)),
             manifests: file::write::ManifestFiles::default(),
             setups: self.setups.clone(),
             config: self.config.clone(),
-        };
-        let context = file::write::Context { version: VERSION, reads: 0, took: Duration::ZERO, diagnostics: &[] };
-        let mut document = file::write::document(plan, &context, sources);
-        file::write::add_record(&mut document, &record, sources);
-        file::add_digest(&mut document);
-        file::write::pretty(&document).into_bytes()
+        })
     }
 
     /// Notes that a plan exceeds limits.
     pub(super) fn refused(&self, plan: &Plan, states: &[TargetState<'_>], manifests: &Manifests, excesses: &[Excess]) {
-        let document = self.document(plan, states, &manifests.sources);
+        let inputs = self.inputs(plan, states);
+        let document = document(plan, inputs.as_ref(), &manifests.sources);
         let manifests = [(String::new(), manifests.digest.clone())];
         let work = Work {
             plan,
@@ -207,4 +201,18 @@ impl Record {
             }
         }
     }
+}
+
+/// Returns the document of a plan; an empty one where none is kept.
+pub(super) fn document<'a>(
+    plan: &'a Plan,
+    inputs: Option<&'a file::write::Record>,
+    sources: &'a Sources,
+) -> file::Document<'a> {
+    let Some(inputs) = inputs else { return file::Document::default() };
+    let context = file::write::Context { version: VERSION, reads: 0, took: Duration::ZERO, diagnostics: &[] };
+    let mut document = file::write::document(plan, &context, sources);
+    file::write::add_record(&mut document, inputs, sources);
+    document.add_digest();
+    document
 }

@@ -25,7 +25,7 @@ use crate::{
     },
     journal::{TargetRecord, Verdict},
     model::{Action, Outcome, ResourceId},
-    plan::{Cause, Plan},
+    plan::{Cause, Plan, file::Document},
     run::{self, Claim, Finished, RunError, Surroundings, Work},
     source::Sources,
 };
@@ -81,10 +81,10 @@ pub(super) async fn execute(
         _ => None,
     };
     let is_recorded = surroundings.store().is_some() && (verdict.is_some() || matches!(consent, Ok(Consent::Given)));
-    let document = if is_recorded { report.form(Format::Json) } else { String::new() };
+    let document = if is_recorded { report.run_document() } else { Document::default() };
     let work = Work {
         plan: &planned_run.plan,
-        document: document.as_bytes(),
+        document: &document,
         manifests: if is_recorded { planned_run.record.manifests.digests(report.sources) } else { &[] },
         excesses: &planned_run.excesses,
         acknowledged: planned_run.acknowledged,

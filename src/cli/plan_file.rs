@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    files::write::{self, Readers},
+    files::write::Readers,
     plan::file::{self, Saved, Setup},
     platform,
     provider::settings::Role,
@@ -39,7 +39,7 @@ pub(super) fn setups(config: &Config, used: &BTreeSet<&Arc<str>>, is_sandbox: bo
 /// Writes a plan to a file, whole or not at all.
 pub(super) fn save(report: &Report<'_>, path: &Path) -> Result<(), String> {
     let problem = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
-    write::replace(path, report.form(Format::Json).as_bytes(), Readers::Owner).map_err(problem)
+    report.write_form(Format::Json, path, Readers::Owner).map_err(problem)
 }
 
 /// Returns the saved plan that a command was given instead of manifests; an error where both were.

@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// A text that is written piece by piece: it may be large.
+pub type Text<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
+
 /// The readers of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readers {
@@ -19,15 +22,20 @@ pub enum Readers {
 /// Writes a file, whole or not at all; when this returns it is on the disk. A link is replaced, a pipe or a device is
 /// written to.
 pub fn replace(path: &Path, text: &[u8], readers: Readers) -> io::Result<()> {
+    replace_by(path, &|out| out.write_all(text), readers)
+}
+
+/// Does the same with a text that is written piece by piece.
+pub fn replace_by(path: &Path, text: &Text<'_>, readers: Readers) -> io::Result<()> {
     if is_stream(path) {
-        return OpenOptions::new().write(true).open(path)?.write_all(text);
+        return text(&mut OpenOptions::new().write(true).open(path)?);
     }
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     let part = beside(path);
     let written = options(readers).write(true).create_new(true).open(&part).and_then(|mut file| {
-        file.write_all(text)?;
+        text(&mut file)?;
         file.sync_all()
     });
     let replaced = written.and_then(|()| fs::rename(&part, path));
@@ -57,10 +65,10 @@ pub fn create(path: &Path) -> io::Result<File> {
 
 /// Makes a file for its owner alone that is not there yet, whole or not at all; when this returns its content is on the
 /// disk.
-pub fn create_new(path: &Path, text: &[u8]) -> io::Result<()> {
+pub fn create_new(path: &Path, text: &Text<'_>) -> io::Result<()> {
     let part = beside(path);
     let written = options(Readers::Owner).write(true).create_new(true).open(&part).and_then(|mut file| {
-        file.write_all(text)?;
+        text(&mut file)?;
         file.sync_all()
     });
     // A link to it, unlike a new name, replaces nothing. Not every file system has links.
@@ -205,8 +213,8 @@ mod tests {
         create(&path).expect("made").write_all(b"two").expect("written");
         assert_eq!((fs::read_to_string(&path).expect("read"), mode(&path)), ("two".to_owned(), 0o600));
         assert_eq!(fs::read_to_string(&other).expect("read"), "kept");
-        create_new(&root.path().join("new"), b"three").expect("made");
-        let again = create_new(&root.path().join("new"), b"four").expect_err("it is there");
+        create_new(&root.path().join("new"), &|out| out.write_all(b"three")).expect("made");
+        let again = create_new(&root.path().join("new"), &|out| out.write_all(b"four")).expect_err("it is there");
         assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(root.path().join("new")).expect("read"), "three");
         fs::remove_file(root.path().join("new")).expect("removed");

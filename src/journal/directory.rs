@@ -20,7 +20,7 @@ use super::{
 };
 use crate::files::{
     self,
-    write::{self, Readers},
+    write::{self, Readers, Text},
 };
 
 /// Maximum bytes of a plan.
@@ -145,7 +145,7 @@ impl Store for Directory {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
         write::make_directories(&self.path)?;
-        match write::create_new(&path, &key) {
+        match write::create_new(&path, &|out| out.write_all(&key)) {
             // Another process was quicker.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(),
             Err(error) => Err(error),
@@ -160,13 +160,13 @@ impl Store for Directory {
         Ok(runs)
     }
 
-    fn create(&self, run: &str, plan: &[u8], lines: &[u8]) -> io::Result<Box<dyn Storage>> {
+    fn create(&self, run: &str, plan: &Text<'_>, lines: &[u8]) -> io::Result<Box<dyn Storage>> {
         let (half_made, whole) = (self.runs_path().join(format!(".{run}")), self.runs_path().join(run));
         write::make_directories(&half_made)?;
         let made = || -> io::Result<JournalFile> {
             write::create_new(&half_made.join("plan.json"), plan)?;
             let path = half_made.join("journal");
-            write::create_new(&path, lines)?;
+            write::create_new(&path, &|out| out.write_all(lines))?;
             // The file keeps its handle when its directory gets another name.
             let file = OpenOptions::new().append(true).open(&path)?;
             write::sync_directory(&half_made)?;

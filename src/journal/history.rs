@@ -265,7 +265,8 @@ mod tests {
             Timestamp::from_second(second).expect("a time")
         };
         let first = vec![run_record("r1")];
-        let mut writer = Writer::create(&store, "r1", b"{}", first, Arc::new(clock)).expect("a run");
+        let mut writer =
+            Writer::create(&store, "r1", &|out| out.write_all(b"{}"), first, Arc::new(clock)).expect("a run");
         for record in records {
             writer.append(vec![record]).expect("written");
         }
@@ -355,7 +356,7 @@ mod tests {
         assert!(named(LATEST).is_err());
         for run in ["0001aaaa", "0002aaaa", "0002aabb"] {
             let clock = Arc::new(|| Timestamp::UNIX_EPOCH);
-            Writer::create(&store, run, b"{}", vec![run_record(run)], clock).expect("a run");
+            Writer::create(&store, run, &|out| out.write_all(b"{}"), vec![run_record(run)], clock).expect("a run");
         }
         let check = |text: &str, expected: Result<&str, &str>| match (named(text), expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected),

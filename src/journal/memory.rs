@@ -10,6 +10,7 @@ use super::{
     chain::{Integrity, Journal},
     store::{Storage, Store, read_run},
 };
+use crate::files::write::Text;
 
 /// A moment at which a process can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -223,9 +224,11 @@ impl Store for Memory {
         Ok(self.disk().keys().cloned().collect())
     }
 
-    fn create(&self, run: &str, plan: &[u8], lines: &[u8]) -> io::Result<Box<dyn Storage>> {
+    fn create(&self, run: &str, plan: &Text<'_>, lines: &[u8]) -> io::Result<Box<dyn Storage>> {
         self.process.pass(KillPoint::BeforeCreate)?;
-        let files = Files { plan: plan.to_vec(), journal: lines.to_vec(), synced: lines.len() };
+        let mut text = Vec::new();
+        plan(&mut text)?;
+        let files = Files { plan: text, journal: lines.to_vec(), synced: lines.len() };
         self.disk().insert(run.to_owned(), files);
         self.process.pass(KillPoint::Created)?;
         Ok(self.opened(run))
@@ -323,7 +326,7 @@ mod tests {
     /// Writes a run of two batches; ends early where the process dies.
     fn write(memory: &Memory) -> io::Result<()> {
         let clock = Arc::new(|| Timestamp::UNIX_EPOCH);
-        let mut writer = Writer::create(memory, RUN, b"{}", vec![run_record(RUN)], clock)?;
+        let mut writer = Writer::create(memory, RUN, &|out| out.write_all(b"{}"), vec![run_record(RUN)], clock)?;
         for address in ["A/a", "A/b"] {
             writer.append(vec![crate::journal::tests::intent(address)])?;
             writer.sync()?;

@@ -8,6 +8,7 @@ use super::{
     chain::{Chain, Integrity, Journal, read},
     record::{Entry, Record},
 };
+use crate::files::write::Text;
 
 /// A clock.
 pub type Clock = dyn Fn() -> Timestamp + Send + Sync;
@@ -30,7 +31,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn runs(&self) -> io::Result<Vec<String>>;
 
     /// Starts a run: its plan and the first lines of its journal are on the disk when this returns, both or neither.
-    fn create(&self, run: &str, plan: &[u8], lines: &[u8]) -> io::Result<Box<dyn Storage>>;
+    fn create(&self, run: &str, plan: &Text<'_>, lines: &[u8]) -> io::Result<Box<dyn Storage>>;
 
     /// Opens the journal of a run to add to it, behind that part of it that can be trusted. An altered journal is kept
     /// beside it.
@@ -115,7 +116,7 @@ impl Writer {
     pub fn create(
         store: &dyn Store,
         run: &str,
-        plan: &[u8],
+        plan: &Text<'_>,
         records: Vec<Record>,
         clock: std::sync::Arc<Clock>,
     ) -> io::Result<Self> {

@@ -4,6 +4,7 @@
 //! is refused.
 
 mod document;
+mod streamed;
 pub mod write;
 
 use std::{
@@ -13,6 +14,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
+
+pub use streamed::Document;
 
 use super::{Blocked, Cause, ImpactTotal, Plan, precondition::digest};
 use crate::{
@@ -89,18 +92,6 @@ pub fn fingerprint(text: &str) -> String {
     digest
 }
 
-/// Puts the digest of a document into it.
-pub fn add_digest(document: &mut Value) {
-    document[DIGEST] = json!(digest_of(document));
-}
-
-/// Returns the digest of a document, key by key: it may be large.
-fn digest_of(document: &Value) -> String {
-    let content = document.as_object().into_iter().flatten().filter(|(key, _)| *key != DIGEST && *key != COST);
-    let parts: Vec<String> = content.map(|(key, value)| digest(&json!([key, digest(value)]))).collect();
-    digest(&json!(parts))
-}
-
 /// Returns an object as a document holds it.
 pub fn object(desired: &Desired, sources: &Sources) -> Value {
     let value = |located: &Located<Json>| json!({"value": located.value, "at": location(&located.origin, sources)});
@@ -149,7 +140,7 @@ pub fn read(text: &str, platforms: &[&'static dyn Platform], sources: &mut Sourc
         _ => return Err(FileError::Shape("it has no `apiVersion: reconcile/v1` and `kind: Plan`".to_owned())),
     }
     check_version(document["format_version"].as_str().unwrap_or("unknown"))?;
-    if document[DIGEST].as_str() != Some(&digest_of(&document)) {
+    if document[DIGEST].as_str() != Some(&Document::of(&document).work_out_digest()) {
         return Err(FileError::Digest);
     }
     let read: document::Document =

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -69,7 +70,7 @@ pub fn precondition_digest(kind: &dyn Kind, desired: &Desired, observed: &Observ
 }
 
 /// Returns the SHA-256 of a value in hexadecimal digits.
-pub(super) fn digest(value: &Value) -> String {
+pub(super) fn digest(value: &(impl Serialize + ?Sized)) -> String {
     let mut sum = Sum(Sha256::new());
     // A sum takes everything.
     let _ = serde_json::to_writer(&mut sum, value);

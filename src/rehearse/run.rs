@@ -23,7 +23,7 @@ use crate::{
     },
     journal::{RunOrigin, memory::Memory, target_record},
     model::{Desired, Outcome, ResourceId},
-    plan::{plan, precondition::saved_change_states},
+    plan::{file::Document, plan, precondition::saved_change_states},
     provider::Endpoint,
     run::{self, Recording, Surroundings, Work, resume, unfinished::unfinished_on},
     transport::Transport,
@@ -165,9 +165,10 @@ async fn attempt(
     let standings = saved_change_states(&saved.plan, &states);
     let settled = standings.into_iter().filter_map(|(id, standing)| Some((id, standing.outcome()?))).collect();
     let options = apply::Options { verify: true, fresh_until, settled, listener, stop, log: &Unrecorded };
+    let document = Document::of(&saved.document);
     let work = Work {
         plan: &saved.plan,
-        document: &rehearsal.document,
+        document: &document,
         manifests: &[],
         excesses: &[],
         held: &[],

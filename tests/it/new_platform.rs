@@ -201,7 +201,7 @@ async fn a_panic_in_the_middle_of_a_run_leaves_a_run_to_resume() {
     let claim = run::claim(&surroundings, targets.clone(), &|_| {}).await.expect("nobody else is there");
     let work = Work {
         plan: &plan,
-        document: b"{}",
+        document: &reconcile::plan::file::Document::default(),
         manifests: &[],
         excesses: &[],
         acknowledged: false,

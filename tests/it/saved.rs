@@ -273,8 +273,9 @@ fn a_file_that_cannot_be_trusted_is_refused_by_name() {
 fn forge(site: &Site, edit: &dyn Fn(&mut Value)) {
     let mut document = document(site);
     edit(&mut document);
-    reconcile::plan::file::add_digest(&mut document);
-    site.write("plan.json", &format!("{document:#}\n"));
+    let mut document = reconcile::plan::file::Document::from(document);
+    document.add_digest();
+    site.write("plan.json", &document.text());
 }
 
 /// The call of an operation in a document.

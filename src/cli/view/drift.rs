@@ -18,6 +18,7 @@ use crate::{
         Action, Change, FieldChange, FieldPath,
         author::{Changed, Deed, Source, Verdict},
     },
+    plan::file::Document,
 };
 
 /// Returns the verdict about an object: drift where any of it is.
@@ -174,9 +175,10 @@ fn time(at: &str) -> String {
 }
 
 /// Returns the drift as one document: the changes of a plan, with who changed what and the verdict.
-pub(super) fn json(report: &Report<'_>) -> Value {
-    let mut document = plan_json::report(report);
+pub(super) fn json<'a>(report: &Report<'a>) -> Document<'a> {
+    let document = plan_json::report(report);
     let (Some(plan), Some(trace)) = (report.plan, report.trace) else { return document };
+    let mut document = document.into_value();
     let object = |(change, is_reported): (&Change, bool)| {
         let mut shown = plan_json::change(change, report.sources);
         shown["verdict"] = json!(verdict(change, trace).name());
@@ -215,7 +217,7 @@ pub(super) fn json(report: &Report<'_>) -> Value {
     if report.calls {
         drifted["calls"] = document["calls"].take();
     }
-    drifted
+    drifted.into()
 }
 
 fn author(changed: &Changed) -> Value {

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use crate::{
     cli::call_provenance::CallProvenance,
     manifest::{Given, Provenance, Via},
-    plan::{Plan, TargetState, file::location as at},
+    plan::{
+        Plan, TargetState,
+        file::{Document, location as at},
+    },
     source::{Origin, Sources},
 };
 
@@ -19,23 +22,28 @@ pub(in crate::cli) struct Origins<'a> {
 }
 
 /// Adds to the document of a plan how its values came about (`via`) and what its calls rest on (`because`).
-pub(in crate::cli) fn explain(document: &mut Value, plan: &Plan, origins: Origins<'_>, sources: &Sources) {
+pub(in crate::cli) fn explain<'a>(
+    document: &mut Document<'a>,
+    plan: &'a Plan,
+    origins: Origins<'a>,
+    sources: &'a Sources,
+) {
     let Origins { states, provenance } = origins;
     for (list, changes) in [("changes", &plan.changes), ("reported", &plan.reported)] {
-        for (at, change) in changes.iter().enumerate() {
-            for (number, field) in change.fields.iter().enumerate() {
+        document.amend(list, |at, shown| {
+            for (number, field) in changes[at].fields.iter().enumerate() {
                 let steps = via(&field.because, provenance, sources);
                 if !steps.is_empty() {
-                    document[list][at]["fields"][number]["via"] = Value::Array(steps);
+                    shown["fields"][number]["via"] = Value::Array(steps);
                 }
             }
-        }
+        });
     }
     let call_provenance = CallProvenance::new(plan, states, provenance);
-    for (number, call) in plan.calls.iter().enumerate() {
-        document["calls"][number]["because"] =
-            call_provenance.of(call).iter().map(|place| at(place, sources)).collect();
-    }
+    document.amend("calls", move |at, shown| {
+        let places = call_provenance.of(&plan.calls[at]);
+        shown["because"] = places.iter().map(|place| self::at(place, sources)).collect();
+    });
 }
 
 /// Returns how a value came about, step by step; nothing for one that is written where it stands.

@@ -5,12 +5,12 @@ use std::{cell::OnceCell, fmt::Write, time::Duration};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{FORMAT_VERSION, Setup, location, object};
+use super::{Document, FORMAT_VERSION, Setup, location, object};
 use crate::{
     diagnostic::{Diagnostic, render},
-    model::{Action, Change, Desired, FieldChange, KnownField, ResourceId},
+    model::{Action, Call, Change, Desired, FieldChange, KnownField, ResourceId},
     plan::{
-        Cause, Plan,
+        Blocked, Cause, Plan,
         follow_up::{follow_ups, follow_ups_json},
     },
     source::{FileId, Sources},
@@ -72,103 +72,93 @@ pub struct Context<'a> {
 }
 
 /// Returns the document of a plan, without its digest.
-pub fn document(plan: &Plan, context: &Context<'_>, sources: &Sources) -> Value {
+pub fn document<'a>(plan: &'a Plan, context: &Context<'_>, sources: &'a Sources) -> Document<'a> {
+    let mut document = Document::default();
+    document.set("apiVersion", json!("reconcile/v1"));
+    document.set("kind", json!("Plan"));
+    document.set("format_version", json!(FORMAT_VERSION));
+    document.set("reconcile", json!(context.version));
+    let summary = json!({
+        "create": plan.count(Action::Create),
+        "update": plan.count(Action::Update),
+        "delete": plan.count(Action::Delete),
+        "sync": plan.count(Action::Sync),
+        "unchanged": plan.unchanged,
+        "blocked": plan.blocked.len(),
+        "reported": plan.reported.len(),
+    });
+    document.set("summary", summary);
+    let impact = plan
+        .impact
+        .iter()
+        .map(|total| json!({"target": *total.target, "kind": total.kind, "unit": total.unit, "count": total.count}));
+    document.set("impact", impact.collect());
+    for (key, changes) in [("changes", &plan.changes), ("reported", &plan.reported)] {
+        document.set_list(key, changes.len(), |at| change_document(&changes[at], sources));
+    }
+    document.set("follow_ups", follow_ups_json(&follow_ups(plan, None)));
+    document.set_list("calls", plan.calls.len(), |at| call_document(&plan.calls[at]));
+    document.set_list("blocked", plan.blocked.len(), |at| blocked_document(&plan.blocked[at], plan, sources));
+    let live =
+        plan.live.iter().map(|((target, kind), count)| json!({"target": **target, "kind": kind, "count": count}));
+    document.set("live", live.collect());
+    let cost = json!({
+        "reads": context.reads,
+        "writes": plan.calls.len(),
+        "lower_bound": plan.changes.len(),
+        "seconds": context.took.as_secs_f64(),
+    });
+    document.set("cost", cost);
+    document.set("diagnostics", diagnostics(context.diagnostics, plan, sources).into());
+    document
+}
+
+fn call_document(call: &Call) -> Value {
     json!({
-        "apiVersion": "reconcile/v1",
-        "kind": "Plan",
-        "format_version": FORMAT_VERSION,
-        "reconcile": context.version,
-        "summary": {
-            "create": plan.count(Action::Create),
-            "update": plan.count(Action::Update),
-            "delete": plan.count(Action::Delete),
-            "sync": plan.count(Action::Sync),
-            "unchanged": plan.unchanged,
-            "blocked": plan.blocked.len(),
-            "reported": plan.reported.len(),
+        "operation": call.request.operation,
+        "target": *call.target,
+        "arguments": call.request.arguments,
+        "repeatable": call.request.repeatable,
+        "serves": call.serves.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn blocked_document(blocked: &Blocked, plan: &Plan, sources: &Sources) -> Value {
+    json!({
+        "address": blocked.id.to_string(),
+        "target": *blocked.target,
+        "cause": match &blocked.cause {
+            Cause::Wrong(_) => "wrong",
+            Cause::Unread(_) => "unread",
+            Cause::Needs(_) => "needs",
         },
-        "impact": plan.impact.iter().map(|total| json!({
-            "target": *total.target,
-            "kind": total.kind,
-            "unit": total.unit,
-            "count": total.count,
-        })).collect::<Vec<_>>(),
-        "changes": plan.changes.iter().map(|change| change_document(change, sources)).collect::<Vec<_>>(),
-        "reported": plan.reported.iter().map(|change| change_document(change, sources)).collect::<Vec<_>>(),
-        "follow_ups": follow_ups_json(&follow_ups(plan, None)),
-        "calls": plan.calls.iter().map(|call| json!({
-            "operation": call.request.operation,
-            "target": *call.target,
-            "arguments": call.request.arguments,
-            "repeatable": call.request.repeatable,
-            "serves": call.serves.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
-        "blocked": plan.blocked.iter().map(|blocked| json!({
-            "address": blocked.id.to_string(),
-            "target": *blocked.target,
-            "cause": match &blocked.cause {
-                Cause::Wrong(_) => "wrong",
-                Cause::Unread(_) => "unread",
-                Cause::Needs(_) => "needs",
-            },
-            "message": match &blocked.cause {
-                Cause::Wrong(problems) => problems.first().map(|problem| problem.message.clone()).unwrap_or_default(),
-                Cause::Unread(why) => why.clone(),
-                Cause::Needs(other) => format!("it needs {}", needed(plan, other)),
-            },
-            "needs": match &blocked.cause {
-                Cause::Needs(other) => Some(other.to_string()),
-                Cause::Wrong(_) | Cause::Unread(_) => None,
-            },
-            "at": location(&blocked.origin, sources),
-        })).collect::<Vec<_>>(),
-        "live": plan.live.iter().map(|((target, kind), count)| json!({
-            "target": **target, "kind": kind, "count": count,
-        })).collect::<Vec<_>>(),
-        "cost": {
-            "reads": context.reads,
-            "writes": plan.calls.len(),
-            "lower_bound": plan.changes.len(),
-            "seconds": context.took.as_secs_f64(),
+        "message": match &blocked.cause {
+            Cause::Wrong(problems) => problems.first().map(|problem| problem.message.clone()).unwrap_or_default(),
+            Cause::Unread(why) => why.clone(),
+            Cause::Needs(other) => format!("it needs {}", needed(plan, other)),
         },
-        "diagnostics": diagnostics(context.diagnostics, plan, sources),
+        "needs": match &blocked.cause {
+            Cause::Needs(other) => Some(other.to_string()),
+            Cause::Wrong(_) | Cause::Unread(_) => None,
+        },
+        "at": location(&blocked.origin, sources),
     })
 }
 
 /// Adds to a document what the calls of its plan rest on.
-pub fn add_record(document: &mut Value, record: &Record, sources: &Sources) {
-    let manifests = record.manifests.digests(sources).iter();
-    let manifests = manifests.map(|(path, digest)| json!({"file": path, "sha256": digest}));
-    document["manifests"] = manifests.collect();
-    document["config"] = json!(record.config);
+pub fn add_record<'a>(document: &mut Document<'a>, record: &'a Record, sources: &'a Sources) {
+    let manifests = record.manifests.digests(sources);
+    document.set_list("manifests", manifests.len(), |at| {
+        let (path, digest) = &manifests[at];
+        json!({"file": path, "sha256": digest})
+    });
+    document.set("config", json!(record.config));
     let targets = record
         .setups
         .iter()
         .map(|setup| json!({"name": *setup.target, "platform": *setup.platform, "settings": setup.settings}));
-    document["targets"] = targets.collect();
-    document["objects"] = record.objects.iter().map(|desired| object(desired, sources)).collect();
-}
-
-/// Returns a document over several lines, with what a run cost in one of them: less that line, the same plan has the
-/// same text.
-pub fn pretty(document: &Value) -> String {
-    let mut text = String::new();
-    let mut lines = format!("{document:#}").lines().map(str::to_owned).collect::<Vec<_>>().into_iter();
-    while let Some(mut line) = lines.next() {
-        if line == "  \"cost\": {" {
-            for part in lines.by_ref() {
-                let part = part.trim_start();
-                line.push_str(part);
-                if part.starts_with('}') {
-                    break;
-                }
-                line.push_str(if part.ends_with(',') { " " } else { "" });
-            }
-        }
-        text.push_str(&line);
-        text.push('\n');
-    }
-    text
+    document.set("targets", targets.collect());
+    document.set_list("objects", record.objects.len(), |at| object(&record.objects[at], sources));
 }
 
 /// Returns a change as documents hold it.
