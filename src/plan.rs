@@ -337,13 +337,12 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
 fn order_followers(state: &TargetState<'_>, candidates: &mut BTreeMap<&ResourceId, Candidate<'_>>) {
     let all: Vec<&Desired> = state.objects().collect();
     for kind in state.platform.kinds() {
-        let live = candidates.values().filter(|candidate| candidate.desired.id.kind == kind.name());
-        let live: Vec<(&Desired, &Live)> =
-            live.filter_map(|candidate| Some((candidate.desired, candidate.live?))).collect();
-        if live.is_empty() {
+        let own = candidates.values().filter(|candidate| candidate.desired.id.kind == kind.name());
+        let own: Vec<(&Desired, Option<&Live>)> = own.map(|candidate| (candidate.desired, candidate.live)).collect();
+        if own.is_empty() {
             continue;
         }
-        for (id, first) in kind.follows(&live, &all, &state.facts) {
+        for (id, first) in kind.follows(&own, &all, &state.facts) {
             if candidates.contains_key(&first)
                 && let Some(candidate) = candidates.get_mut(&id)
             {

@@ -311,8 +311,14 @@ pub trait Kind: Sync {
         Vec::new()
     }
 
-    /// Returns pairs of a live object and another one whose change comes first, where the run changes both.
-    fn follows(&self, _some: &[(&Desired, &Live)], _all: &[&Desired], _facts: &Facts) -> Vec<(ResourceId, ResourceId)> {
+    /// Returns pairs of an object that changes and another one whose change comes first, where the run changes both. An
+    /// object that is to be created has no live one.
+    fn follows(
+        &self,
+        _some: &[(&Desired, Option<&Live>)],
+        _all: &[&Desired],
+        _facts: &Facts,
+    ) -> Vec<(ResourceId, ResourceId)> {
         Vec::new()
     }
 

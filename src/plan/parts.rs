@@ -71,8 +71,14 @@ impl<'s> Group<'s, '_> {
         }
         let Some((_, sample)) = live.first() else { return };
         self.block_handed_on(sample, candidates, blocked);
-        let (before, is_disturbed) = self.before(sample, candidates);
+        let document = parts.first().map(|part| part.id.document());
+        let own = document.as_ref().and_then(|document| candidates.get(document));
+        let (before, is_disturbed) = self.before(sample, document.as_ref(), candidates);
         live.retain(|(_, live)| !self.goes(live, candidates));
+        let is_put_out = |live: &Live| {
+            (is_disturbed && self.rollout.is_in_use(live))
+                || own.is_some_and(|own| self.need(own, live) == SyncNeed::Sync)
+        };
         let mut needed = Vec::new();
         for (desired, live) in live {
             match desired.policies.object {
@@ -86,7 +92,7 @@ impl<'s> Group<'s, '_> {
                 },
                 Policy::Enforce => match self.kind.compare(desired, Some(live), &self.state.facts) {
                     Err(problems) => drop(blocked.insert(&desired.id, Cause::Wrong(problems))),
-                    Ok(fields) if fields.is_empty() && !(is_disturbed && self.rollout.is_in_use(live)) => {}
+                    Ok(fields) if fields.is_empty() && !is_put_out(live) => {}
                     Ok(fields) => needed.push(Needed { desired, live, fields }),
                 },
             }
@@ -144,10 +150,12 @@ impl<'s> Group<'s, '_> {
         self.state.kind(&desired.id).map_or(SyncNeed::None, |kind| kind.sync_need(&proposed, part))
     }
 
-    /// Returns the changes that come before a sync, and true if one of them makes it needed.
+    /// Returns the changes that come before a sync, and true if one of them makes it needed for all that are in use. Of
+    /// the document's own object each part is asked.
     fn before(
         &self,
         sample: &Live,
+        document: Option<&ResourceId>,
         candidates: &BTreeMap<&'s ResourceId, Candidate<'s>>,
     ) -> (BTreeSet<ResourceId>, bool) {
         let (mut before, mut is_disturbed) = (BTreeSet::new(), false);
@@ -155,7 +163,7 @@ impl<'s> Group<'s, '_> {
             let need = self.need(candidate, sample);
             if need > SyncNeed::None {
                 before.insert((*id).clone());
-                is_disturbed |= need == SyncNeed::Sync;
+                is_disturbed |= need == SyncNeed::Sync && document != Some(*id);
             }
         }
         (before, is_disturbed)

@@ -45,6 +45,14 @@ const FIXED: &str = "attributes of service templates";
 /// either.
 const COMPARISON: &str = "comparison of modules with service templates";
 const TASKS: &str = "sync of service templates";
+/// The operations about such attributes.
+const FIXING: &[&str] = &[
+    "list_service_template_attribute",
+    "create_service_template_all_info",
+    "update_service_template_all_info",
+    "update_service_template_attribute",
+    "delete_service_template_attribute",
+];
 /// The operations about such tasks.
 const SYNC: &[&str] = &["list_service_template_sync_status", "sync_service_template_to_service_instance"];
 
@@ -88,7 +96,7 @@ impl Platform for BkCmdb {
     ) -> &'static [&'static str] {
         let version = settings.get("version").and_then(|version| Version::parse(version));
         let is_known = |since: Version| version.is_some_and(|version| version >= since);
-        if request.operation == "list_service_template_attribute" {
+        if FIXING.contains(&request.operation) {
             &[FIXED]
         } else if request.operation == "list_service_template_difference" {
             &[COMPARISON]

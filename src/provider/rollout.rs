@@ -24,7 +24,8 @@ pub enum SyncNeed {
     None,
     /// They are synced only once it is made.
     Order,
-    /// It puts those of them out of sync that are in use.
+    /// It puts those of them out of sync that are in use. A change of the object that they follow puts only those out of
+    /// sync of which it says so.
     Sync,
 }
 

@@ -34,6 +34,7 @@ mod limits;
 mod loading;
 mod locks;
 mod module_attributes;
+mod module_fields;
 mod monitoring;
 mod mutation;
 mod network;

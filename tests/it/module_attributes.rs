@@ -137,7 +137,7 @@ fn of_template(fields: &str) -> String {
 }
 
 /// Lets the target speak to the server itself, which alone lists what service templates fix.
-fn go_direct(site: &Site) {
+pub(crate) fn go_direct(site: &Site) {
     let target =
         format!("{{platform: bk-cmdb, access: direct, endpoint: '{}', auth: {{username: admin}}}}", site.url());
     let file =
@@ -238,7 +238,7 @@ fn a_server_that_does_not_tell_what_is_fixed_refuses_it() {
     check(
         &|site| {
             let file = std::fs::read_to_string(site.path().join("reconcile.yaml")).expect("it is there");
-            site.write("reconcile.yaml", &file.replace("platform: bk-cmdb,", "platform: bk-cmdb, access: gateway,"));
+            site.write("reconcile.yaml", &file.replace("access: esb", "access: gateway"));
         },
         0,
     );

@@ -152,14 +152,14 @@ fn apply(site: &Site) {
 }
 
 /// Plans the way back of the last run.
-fn undo(site: &Site) -> Output {
+pub(crate) fn undo(site: &Site) -> Output {
     let output = site.run(&["undo", "latest", "--out", "undo.json"]);
     assert_eq!(output.code, Some(0), "{output}");
     output
 }
 
 /// Applies the saved way back, with the acknowledgement that was printed with it.
-fn apply_undo(site: &Site, undo: &Output) -> Output {
+pub(crate) fn apply_undo(site: &Site, undo: &Output) -> Output {
     let acknowledgement = undo.stderr.split("--ack '").nth(1).and_then(|rest| rest.split('\'').next());
     let mut arguments = vec!["apply", "-y", "undo.json"];
     arguments.extend(acknowledgement.iter().flat_map(|text| ["--ack", text]));

@@ -12,7 +12,9 @@ const LANGUAGES: [&str; 2] = ["en", "zh-cn"];
 
 /// The settings. The server itself believes the name of a user, so that direct access needs nothing else.
 pub(super) static SETTINGS: &[SettingSpec] = &[
-    SettingSpec::new("access", Format::OneOf(&["esb", "gateway", "direct"]), "`esb`, `gateway` or `direct`").required(),
+    SettingSpec::new("access", Format::OneOf(&["esb", "gateway", "direct"]), "`esb`, `gateway` or `direct`")
+        .required()
+        .roles(&[Role::ShapesPlans]),
     SettingSpec::new(
         "endpoint",
         Format::Address { example: "https://paas.example.com", paths: &["/api/v3", "/api/c/", "/api/bk-cmdb"] },

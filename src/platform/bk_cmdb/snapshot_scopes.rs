@@ -122,7 +122,7 @@ impl ScopeSchema for Scopes {
                 .map(|operation| of(BUSINESS, operation))
                 .chain([self::scope("search_business", json!({}))])
                 .collect(),
-            "list_service_template" => ["list_service_category", "list_proc_template"]
+            "list_service_template" => ["list_service_category", "list_proc_template", "search_module", FIXED]
                 .iter()
                 .chain(BELOW)
                 .map(|operation| of(BUSINESS, operation))

@@ -155,7 +155,7 @@ pub(super) fn create_all(world: &mut World, call: &Call) -> Outcome {
         store(world, call, &template, &[], attribute)?;
     }
     for item in args.objects("processes")? {
-        process::insert(world, call, &template, property::decode(&item.object("spec")?)?)?;
+        process::insert(world, call, &template, property::decode(&item.object("property")?)?)?;
     }
     Ok(Reply::Json(json!({"id": template.int("id")})))
 }
@@ -167,7 +167,9 @@ pub(super) fn update_all(world: &mut World, call: &Call) -> Outcome {
     let (name, category) = (args.text("name")?.to_owned(), args.int("service_category_id")?);
     let attributes = sent(&args)?;
     let template = of_business(&world.tables, id, args.int("bk_biz_id")?)?;
-    change(world, id, &name, category)?;
+    if name != template.text("name") || category != template.int("service_category_id") {
+        change(world, id, &name, category)?;
+    }
     let configured = of_template(&world.tables, id);
     for row in configured.iter().filter(|row| !attributes.iter().any(|(id, _)| *id == row.int("bk_attribute_id"))) {
         world.put(Place::TemplateAttributes, row.int("id"), None);
@@ -179,7 +181,8 @@ pub(super) fn update_all(world: &mut World, call: &Call) -> Outcome {
     Ok(Reply::Nothing)
 }
 
-/// Gives a template the process templates of a request, by their ids.
+/// Gives a template the process templates of a request, by their ids. The items are rows as they are listed: their
+/// properties are in `property`, not in `spec` as in a batch create.
 fn replace_processes(world: &mut World, call: &Call, template: &Row, sent: &[Args]) -> Result<(), Refusal> {
     let kept = sent.iter().map(|item| item.int("id")).collect::<Result<Vec<i64>, _>>()?;
     for row in process_templates(&world.tables, template.int("id")) {
@@ -187,12 +190,15 @@ fn replace_processes(world: &mut World, call: &Call, template: &Row, sent: &[Arg
             world.put(Place::ProcessTemplates, row.int("id"), None);
         }
     }
+    let known = process_templates(&world.tables, template.int("id"));
     for (item, id) in sent.iter().zip(kept) {
-        let spec = item.object("spec")?;
-        if id > 0 {
-            process::change(world, call, id, &spec)?;
-        } else {
-            process::insert(world, call, template, property::decode(&spec)?)?;
+        let spec = item.object("property")?;
+        let properties = property::decode(&spec)?;
+        match known.iter().find(|row| row.int("id") == id) {
+            Some(row) if row.get("property").and_then(Value::as_object) == Some(&properties) => {}
+            Some(_) => drop(process::change(world, call, id, &spec)?),
+            // Also one whose id is not among those of the template.
+            None => drop(process::insert(world, call, template, properties)?),
         }
     }
     Ok(())

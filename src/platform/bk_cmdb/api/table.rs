@@ -181,8 +181,18 @@ static OPERATIONS: &[Operation] = &[
     write("delete_proc_template", Delete, "/deletemany/proc/proc_template"),
     read("list_service_template", "/findmany/proc/service_template"),
     read("get_service_template", "/find/proc/service_template/{service_template_id}").get(),
-    // It came with 3.10.18.
+    // They came with 3.10.18.
     read("list_service_template_attribute", "/findmany/proc/service_template/attribute").only_direct().since_3_10(),
+    write("create_service_template_all_info", Post, "/create/proc/service_template/all_info")
+        .only_direct()
+        .since_3_10(),
+    write("update_service_template_all_info", Put, "/update/proc/service_template/all_info").only_direct().since_3_10(),
+    write("update_service_template_attribute", Put, "/update/proc/service_template/attribute")
+        .only_direct()
+        .since_3_10(),
+    write("delete_service_template_attribute", Delete, "/delete/proc/service_template/attribute")
+        .only_direct()
+        .since_3_10(),
     // They came with 3.9.26 and 3.10.1; the tasks with 3.9.36 and 3.10.10. The ESB and the gateway may hide them.
     read("list_service_template_difference", "/findmany/proc/service_template/sync_status/biz/{bk_biz_id}"),
     read("list_service_template_sync_status", "/findmany/proc/service_template_sync_status/bk_biz_id/{bk_biz_id}")

@@ -146,7 +146,12 @@ fn declared(node: &Node<'_>) -> Json {
 
 /// Reads `fields`: attributes of a model, whose names and types only the server knows.
 pub(super) fn attributes(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Fields {
-    let Some(section) = Section::open(node, "`fields`", diagnostics) else { return Fields::new() };
+    attributes_in("fields", node, diagnostics)
+}
+
+/// Reads attributes of a model from a key of `spec`.
+pub(super) fn attributes_in(key: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Fields {
+    let Some(section) = Section::open(node, &format!("`{key}`"), diagnostics) else { return Fields::new() };
     let mut fields = Fields::new();
     for (key, value) in section.node().entries() {
         let name = key.key();

@@ -156,7 +156,12 @@ impl Kind for Host {
         placement::made(live)
     }
 
-    fn follows(&self, some: &[(&Desired, &Live)], all: &[&Desired], facts: &Facts) -> Vec<(ResourceId, ResourceId)> {
+    fn follows(
+        &self,
+        some: &[(&Desired, Option<&Live>)],
+        all: &[&Desired],
+        facts: &Facts,
+    ) -> Vec<(ResourceId, ResourceId)> {
         processes_first(some, all, facts)
     }
 
@@ -223,7 +228,11 @@ impl Kind for Host {
 
 /// Returns for each move the process templates of the modules that the host comes into: a transfer makes its processes
 /// after those of the moment, so they have to be as declared.
-fn processes_first(some: &[(&Desired, &Live)], all: &[&Desired], facts: &Facts) -> Vec<(ResourceId, ResourceId)> {
+fn processes_first(
+    some: &[(&Desired, Option<&Live>)],
+    all: &[&Desired],
+    facts: &Facts,
+) -> Vec<(ResourceId, ResourceId)> {
     let template_of = |document: &Desired| match facts.observed(&document.id)? {
         ObservedState::Found(live) => Some(live.handle["serviceTemplate"].to_string()),
         ObservedState::Absent { context, .. } => Some(context["serviceTemplate"].to_string()),
@@ -244,6 +253,7 @@ fn processes_first(some: &[(&Desired, &Live)], all: &[&Desired], facts: &Facts) 
     };
     let mut pairs = Vec::new();
     for (desired, live) in some.iter().filter(|(desired, _)| placement::is_placement(desired)) {
+        let Some(live) = live else { continue };
         let there = placement::wanted_templates(live).iter().map(Json::to_string);
         let made = placement::made(live);
         let templates: BTreeSet<String> = there.chain(made.iter().filter_map(made_template)).collect();

@@ -23,13 +23,13 @@ use super::{
     export_common::plain_tree,
     impact::{HOSTS, SERVICE_INSTANCES},
     instance::{attribute_changes, displays},
-    own, refs, sets, templates,
+    own, refs, service_template, sets, templates,
 };
 use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Layout, Live, LiveFields,
-        ObservedState, Refusal, Request, placeholder_in, policy::Policy,
+        ObservedState, Refusal, Request, ResourceId, placeholder_in, policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -48,7 +48,7 @@ use crate::{
 /// The kind's name.
 pub(super) const KIND: &str = "Module";
 /// The model of modules.
-const MODEL: &str = "module";
+pub(super) const MODEL: &str = "module";
 /// The field that names a module; unique within its set.
 pub(super) const NAME: &str = "bk_module_name";
 /// The service template that a module is made from; fixed once it is made.
@@ -234,6 +234,17 @@ impl Kind for Module {
     fn implicit_dependencies<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
         let (sets, templates) = (sets::implicit_dependencies(some, all), templates::implicit_dependencies(some, all));
         sets.into_iter().chain(templates).collect()
+    }
+
+    fn follows(
+        &self,
+        some: &[(&Desired, Option<&Live>)],
+        all: &[&Desired],
+        facts: &Facts,
+    ) -> Vec<(ResourceId, ResourceId)> {
+        service_template::templates_first(some, all, facts, |live, context| {
+            live.map_or(&context[TEMPLATE], |live| live.field(TEMPLATE)).as_i64()
+        })
     }
 
     fn unique_keys(

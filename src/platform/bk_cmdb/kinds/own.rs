@@ -76,8 +76,21 @@ pub(super) fn definition(
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<Arc<Definition>, LookupError> {
+    let needs_more = |common: &Definition| group.iter().any(|desired| needs_more(desired, common));
+    definition_for(model, business, needs_more, observation, facts)
+}
+
+/// Returns the definition of a model in a business: the model's own, with that business's attributes where these do not
+/// suffice.
+pub(super) fn definition_for(
+    model: &str,
+    business: i64,
+    needs_more: impl FnOnce(&Definition) -> bool,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Arc<Definition>, LookupError> {
     let common = lookup::definition(model, observation, facts)?;
-    if !group.iter().any(|desired| needs_more(desired, &common)) {
+    if !needs_more(&common) {
         return Ok(common);
     }
     let own = lookup::definition_in(model, Some(business), observation, facts)?;

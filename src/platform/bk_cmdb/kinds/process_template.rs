@@ -32,13 +32,13 @@ use serde_json::{Map, Value, json};
 use super::{
     decode_common::{self, by_business, fail_all},
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
-    refs, templates,
+    refs, service_template, templates,
 };
 use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live,
-        ObservedState, Request, placeholder_in,
+        ObservedState, Request, ResourceId, placeholder_in,
     },
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{
@@ -155,6 +155,17 @@ impl Kind for ProcessTemplate {
 
     fn implicit_dependencies<'d>(&self, some: &[&Desired], all: &[&'d Desired]) -> Vec<&'d Desired> {
         templates::implicit_dependencies(some, all)
+    }
+
+    fn follows(
+        &self,
+        some: &[(&Desired, Option<&Live>)],
+        all: &[&Desired],
+        facts: &Facts,
+    ) -> Vec<(ResourceId, ResourceId)> {
+        service_template::templates_first(some, all, facts, |live, context| {
+            live.map_or(context, |live| &live.handle)["serviceTemplate"].as_i64()
+        })
     }
 
     fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {

@@ -1,8 +1,11 @@
 //! `ServiceTemplate`: a service template of a business, by `update_service_template` (contract "topology", section 2).
 
 mod below;
+mod calls;
 mod category;
 mod export;
+mod fixed_reach;
+mod module_fields;
 mod observe;
 mod prune;
 mod rollout;
@@ -12,8 +15,11 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-pub(super) use self::sync::rolled_out;
-use self::{category::Categories, rollout::ROLLOUT};
+use self::{category::Categories, module_fields::MODULE_FIELDS, rollout::ROLLOUT};
+pub(super) use self::{
+    fixed_reach::{declared_values, templates_first},
+    sync::rolled_out,
+};
 use super::{
     decode_common::{self, by_business, fail_all},
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
@@ -22,7 +28,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     model::{
-        Action, Call, CreateContext, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, Json, Layout, Live,
+        Call, CreateContext, Desired, Display, DisplayKind, Ensure, FieldChange, FieldPath, Json, Layout, Live,
         ObservedState, Refusal, Request,
     },
     platform::bk_cmdb::{codes, lookup::Businesses},
@@ -48,8 +54,17 @@ static HANDLE: LazyLock<Layout> = LazyLock::new(|| Layout::new(&["business", "mo
 static SPEC: Form = Form::new(&[
     decode_common::BUSINESS_KEY,
     Key::new("template", Shape::NameOrId, "the service template, by name or id").required(),
-    Key::new("fields", Shape::Mapping(&FIELDS), "the declared fields; with `absent` they can be left out")
-        .required_unless(&[("ensure", "absent")]),
+    Key::new(
+        "fields",
+        Shape::Mapping(&FIELDS),
+        "the declared fields; with `absent`, `moduleFields` or `rollout` they can be left out",
+    )
+    .required_unless(&[("ensure", "absent"), (MODULE_FIELDS, ""), (ROLLOUT, "")]),
+    Key::new(
+        MODULE_FIELDS,
+        decode_common::ATTRIBUTES_SHAPE,
+        "values that it fixes for attributes of its modules, by their ids; `null` leaves an attribute free",
+    ),
     decode_common::ENSURE_KEY,
     Key::new(ROLLOUT, Shape::Mapping(&rollout::FORM), "how its modules follow it; without it they are left to you"),
 ]);
@@ -96,8 +111,17 @@ impl Kind for ServiceTemplate {
             let message = "`ensure: present` needs the template's name: an id cannot be chosen";
             diagnostics.push(Diagnostic::error("M306", message, &template.origin));
         }
-        if let Some(node) = decode_common::fields(&section, ensure, diagnostics) {
+        let (module_fields, rollout) = (section.get(MODULE_FIELDS), section.get(ROLLOUT));
+        let fields = if module_fields.or(rollout).is_some() {
+            section.get("fields")
+        } else {
+            decode_common::fields(&section, ensure, diagnostics)
+        };
+        if let Some(node) = fields {
             decode_fields(node, &mut desired, diagnostics);
+        }
+        if let Some(node) = module_fields {
+            module_fields::decode(node, &mut desired, diagnostics);
         }
         let named = desired.fields.get(NAME).or(desired.locator.get("template").filter(|_| ensure == Ensure::Present));
         if let Some(name) = named.filter(|name| name.value.is_string())
@@ -110,7 +134,7 @@ impl Kind for ServiceTemplate {
             let hint = "name a leaf of the categories, such as `category: [Web, Nginx]`";
             diagnostics.push(Diagnostic::error("M311", message, &envelope.origin).hint(hint));
         }
-        if let Some(node) = section.get(ROLLOUT) {
+        if let Some(node) = rollout {
             desired.locator.extend(rollout::decode(node, diagnostics).map(|rollout| (ROLLOUT.into(), rollout)));
             if ensure == Ensure::Absent {
                 let message = "a service template that is to be absent is not rolled out";
@@ -150,7 +174,12 @@ impl Kind for ServiceTemplate {
                 Ok(categories) => {
                     for desired in group {
                         let problem = categories.wanted(desired).err().map(|problem| *problem);
-                        observation.checked(&desired.id, problem.into_iter().collect());
+                        match module_fields::check(desired, business, &mut observation, facts) {
+                            Ok(problems) => {
+                                observation.checked(&desired.id, problem.into_iter().chain(problems).collect());
+                            }
+                            Err(observed) => observation.know_if(&desired.id, observed),
+                        }
                     }
                 }
                 Err(error) => fail_all(&error, &group, &mut observation),
@@ -209,32 +238,7 @@ impl Kind for ServiceTemplate {
         if let Some(live) = live.filter(|_| self.is_part(desired)) {
             return Ok(sync::compare(desired, live));
         }
-        let context = match (live, facts.observed(&desired.id)) {
-            (None, Some(ObservedState::Absent { context, .. })) => context,
-            _ => CreateContext::none(),
-        };
-        let business = live.map_or(&context["business"], |live| live.field("bk_biz_id")).as_i64();
-        let mut changes = Vec::new();
-        let name = desired.fields.get(NAME).or(desired.locator.get("template").filter(|_| live.is_none()));
-        if let Some(name) = name {
-            let wanted = Json::from(name.value.as_str().unwrap_or_default().trim());
-            let from = live.map(|live| live.field(NAME).clone());
-            if from.as_ref() != Some(&wanted) {
-                changes.push(change(NAME, from.as_ref(), &wanted, None, name));
-            }
-        }
-        if let Some(category) = desired.fields.get(CATEGORY) {
-            let wanted = live.map_or(&context[CATEGORY], |live| live.field(WANTED)).clone();
-            let from = live.map(|live| live.field(CATEGORY).clone());
-            if from.as_ref() != Some(&wanted) {
-                let shown = |id: &Json| category::shown(business?, id.as_i64()?, facts);
-                let display =
-                    Display { kind: DisplayKind::Option, from: from.as_ref().and_then(shown), to: shown(&wanted) };
-                changes.push(change(CATEGORY, from.as_ref(), &wanted, Some(display), category));
-            }
-        }
-        changes.sort_by_key(|change| change.because.order());
-        Ok(changes)
+        changes(desired, live, facts)
     }
 
     fn unique_keys(
@@ -259,11 +263,15 @@ impl Kind for ServiceTemplate {
         if self.is_part(desired) {
             return Some(Vec::new());
         }
-        Some(vec![NAME, CATEGORY, "bk_biz_id"])
+        Some(vec![NAME, CATEGORY, "bk_biz_id", module_fields::ATTRIBUTES, module_fields::PROCESSES])
     }
 
     fn essentials(&self) -> &'static [&'static str] {
         &[NAME, CATEGORY]
+    }
+
+    fn declared(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Value {
+        module_fields::declared_value(desired, path, stored, facts)
     }
 
     /// A category is declared by its id.
@@ -280,9 +288,9 @@ impl Kind for ServiceTemplate {
         reversal
     }
 
-    fn calls(&self, planned: &[Planned<'_>], _facts: &Facts) -> Vec<Call> {
+    fn calls(&self, planned: &[Planned<'_>], facts: &Facts) -> Vec<Call> {
         let call = |planned: &Planned<'_>| Call {
-            request: request(planned),
+            request: calls::request(planned, facts),
             target: planned.desired.target.clone(),
             serves: vec![planned.desired.id.clone()],
         };
@@ -300,11 +308,18 @@ impl Kind for ServiceTemplate {
 
     fn sync_need(&self, proposed: &ProposedChange<'_>, part: &Live) -> SyncNeed {
         let is_own = |live: &Live| live.handle == part.handle["serviceTemplate"];
-        if proposed.live.is_some_and(is_own) { SyncNeed::Order } else { SyncNeed::None }
+        match proposed.live.is_some_and(is_own) {
+            false => SyncNeed::None,
+            true if fixed_reach::differs(proposed.fields, part) => SyncNeed::Sync,
+            true => SyncNeed::Order,
+        }
     }
 
-    fn notes(&self, planned: &[Planned<'_>], _facts: &Facts) -> Step<Notes> {
-        Step::Done(sync::notes(planned))
+    fn notes(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {
+        let mut observation = Observation::default();
+        let mut notes = sync::notes(planned);
+        notes.notes.extend(fixed_reach::left_to_people(planned, &mut observation, facts));
+        Step::new(observation.ask, notes)
     }
 
     fn impact_units(&self) -> &'static [&'static str] {
@@ -319,11 +334,41 @@ impl Kind for ServiceTemplate {
         codes::is_duplicated(refusal)
     }
 
-    /// `create_service_template` and `update_service_template` return the full row.
+    /// `create_service_template` returns the full row, the call with all of a template its id.
     fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {
         let made = || answer.get("id").filter(|id| id.is_i64()).map(Json::to_value);
         planned.live.map_or_else(made, |live| Some(live.handle.to_value()))
     }
+}
+
+/// Returns what differs between a template and its document.
+fn changes(desired: &Desired, live: Option<&Live>, facts: &Facts) -> Result<Vec<FieldChange>, Vec<Diagnostic>> {
+    let context = match (live, facts.observed(&desired.id)) {
+        (None, Some(ObservedState::Absent { context, .. })) => context,
+        _ => CreateContext::none(),
+    };
+    let business = live.map_or(&context["business"], |live| live.field("bk_biz_id")).as_i64();
+    let mut changes = module_fields::changes(desired, live, business, facts)?;
+    let name = desired.fields.get(NAME).or(desired.locator.get("template").filter(|_| live.is_none()));
+    if let Some(name) = name {
+        let wanted = Json::from(name.value.as_str().unwrap_or_default().trim());
+        let from = live.map(|live| live.field(NAME).clone());
+        if from.as_ref() != Some(&wanted) {
+            changes.push(change(NAME, from.as_ref(), &wanted, None, name));
+        }
+    }
+    if let Some(category) = desired.fields.get(CATEGORY) {
+        let wanted = live.map_or(&context[CATEGORY], |live| live.field(WANTED)).clone();
+        let from = live.map(|live| live.field(CATEGORY).clone());
+        if from.as_ref() != Some(&wanted) {
+            let shown = |id: &Json| category::shown(business?, id.as_i64()?, facts);
+            let display =
+                Display { kind: DisplayKind::Option, from: from.as_ref().and_then(shown), to: shown(&wanted) };
+            changes.push(change(CATEGORY, from.as_ref(), &wanted, Some(display), category));
+        }
+    }
+    changes.sort_by_key(|change| change.because.order());
+    Ok(changes)
 }
 
 /// Reads `fields`.
@@ -369,29 +414,6 @@ fn name_problem(value: &Json) -> Option<&'static str> {
         Some(_) if name.chars().count() > 256 => Some("takes at most 256 characters"),
         problem => problem,
     }
-}
-
-fn request(planned: &Planned<'_>) -> Request {
-    let to = |name: &str| planned.change.fields.iter().find(|field| field.path == name)?.to.clone();
-    let Some(live) = planned.live else {
-        let arguments = json!({"bk_biz_id": planned.context["business"], NAME: to(NAME),
-            CATEGORY_ID: planned.context[CATEGORY]});
-        return Request { operation: "create_service_template", arguments, repeatable: false };
-    };
-    let business = live.field("bk_biz_id");
-    if planned.change.action == Action::Delete {
-        let arguments = json!({"bk_biz_id": business, "service_template_id": live.handle});
-        // Of one that is gone the server says what it says of one that is in use (code 1108030).
-        return Request { operation: "delete_service_template", arguments, repeatable: false };
-    }
-    // A category that has become a parent refuses updates that merely repeat it.
-    let mut arguments = json!({"bk_biz_id": business, "id": live.handle});
-    for (key, name) in [(NAME, NAME), (CATEGORY_ID, CATEGORY)] {
-        if let Some(value) = to(name) {
-            arguments[key] = value;
-        }
-    }
-    Request { operation: "update_service_template", arguments, repeatable: true }
 }
 
 fn wanted_name(desired: &Desired) -> Option<&str> {

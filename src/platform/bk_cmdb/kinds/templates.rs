@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::{
     decode_common::nearest,
     refs::{self, Ref, Told},
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, Json, ObservedState},
+    model::{Desired, Ensure, Json, ObservedState, Request},
     provider::Facts,
 };
 
@@ -71,6 +73,13 @@ pub(super) fn implicit_dependencies<'d>(some: &[&Desired], all: &[&'d Desired]) 
         some.iter().filter_map(|desired| desired.locate("serviceTemplate")?.as_str()).collect();
     let tells = |template: &Desired| template.id.kind == KIND && names(template).any(|name| wanted.contains(name));
     if wanted.is_empty() { Vec::new() } else { all.iter().copied().filter(|desired| tells(desired)).collect() }
+}
+
+/// Returns the question for the module attributes that a service template fixes, which only the server itself answers
+/// (contract "topology", section 4).
+pub(super) fn fixed_attributes(business: i64, template: i64) -> Request {
+    let arguments = json!({"bk_biz_id": business, "id": template});
+    Request { operation: "list_service_template_attribute", arguments, repeatable: true }
 }
 
 /// Returns how people tell a service template apart. Documents of what rests on it call it the same.

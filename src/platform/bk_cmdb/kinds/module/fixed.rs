@@ -3,16 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
-
 use super::{
     MODEL, NAME, TEMPLATE, attribute_changes, is_sent, live,
     observe::{Services, resolve},
 };
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Ensure, FieldChange, Json, Live, ObservedState, Request},
-    platform::bk_cmdb::{attribute::Definition, kinds::own},
+    model::{
+        Desired, Ensure, FieldChange, FieldPath, Json, Live, ObservedState, ResourceId, placeholder_in, policy::Policy,
+    },
+    platform::bk_cmdb::{
+        attribute::Definition,
+        kinds::{own, service_template, templates::fixed_attributes},
+    },
     provider::{Facts, Observation},
     source::Located,
 };
@@ -42,7 +45,7 @@ pub(super) fn ask<'m>(
         .filter_map(|(desired, row)| template(desired, row).filter(|id| *id > 0))
         .collect();
     for template in templates {
-        observation.read(request(business, template), facts);
+        observation.read(fixed_attributes(business, template), facts);
     }
 }
 
@@ -55,11 +58,6 @@ fn changes_more(desired: &Desired, row: Option<&Json>, definition: &Definition, 
         .is_ok_and(|changes| changes.iter().any(|change| row.is_none() || is_sent(desired, change)))
 }
 
-fn request(business: i64, template: i64) -> Request {
-    let arguments = json!({"bk_biz_id": business, "id": template});
-    Request { operation: "list_service_template_attribute", arguments, repeatable: true }
-}
-
 /// Returns what is wrong with changes of attributes that a module's service template fixes. A new module has the
 /// template's values, whatever is sent.
 pub(super) fn problems(
@@ -70,20 +68,59 @@ pub(super) fn problems(
     facts: &Facts,
 ) -> Vec<Diagnostic> {
     let template = match (live, facts.observed(&desired.id)) {
-        (Some(live), _) => live.field(TEMPLATE).as_i64(),
-        (None, Some(ObservedState::Absent { context, .. })) => context[TEMPLATE].as_i64(),
-        (None, _) => None,
+        (Some(live), _) => live.field(TEMPLATE),
+        (None, Some(ObservedState::Absent { context, .. })) => &context[TEMPLATE],
+        (None, _) => &Json::NULL,
     };
-    let place = own::business(desired, live, facts).zip(template.filter(|id| *id > 0));
-    let Some((business, template)) = place else { return Vec::new() };
-    let fixed = values(business, template, facts);
-    let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let problem = |change: &FieldChange| {
-        let attribute = definition.get(change.path.as_str())?;
+    let (Some(business), Some(key)) = (own::business(desired, live, facts), key(template)) else { return Vec::new() };
+    let fixed = template.as_i64().map(|id| values(business, id, facts)).unwrap_or_default();
+    let planned = service_template::declared_values(&key, facts);
+    let module = Module { desired, live, template: &key, definition, facts };
+    // A new module is sent with all that is declared of it.
+    let sent = changes.iter().filter(|change| live.is_none() || is_sent(desired, change));
+    let mut problems: Vec<Diagnostic> = Vec::new();
+    for change in sent {
+        let name = change.path.as_str();
+        // What becomes free is written behind that.
+        if planned.as_ref().is_none_or(|planned| !planned.values.contains_key(name)) {
+            problems.extend(module.problem(change, &fixed));
+        }
+    }
+    if let Some(planned) = planned {
+        problems.extend(planned.values.iter().filter_map(|(name, value)| module.clash(name, value, &planned.document)));
+    }
+    problems
+}
+
+/// Returns the key of a service template among those of the run: its id, or the address of the document that makes it.
+fn key(template: &Json) -> Option<String> {
+    match template.as_i64() {
+        Some(id) => (id > 0).then(|| id.to_string()),
+        None => placeholder_in(template).map(str::to_owned),
+    }
+}
+
+/// A module that a document declares.
+struct Module<'a> {
+    desired: &'a Desired,
+    live: Option<&'a Live>,
+    template: &'a str,
+    definition: &'a Definition,
+    facts: &'a Facts,
+}
+
+impl Module<'_> {
+    fn time_zone(&self) -> Option<&str> {
+        self.facts.settings.get("timeZone").map(String::as_str)
+    }
+
+    /// Returns what is wrong with a change of an attribute that the service template fixes on the server.
+    fn problem(&self, change: &FieldChange, fixed: &BTreeMap<i64, &Json>) -> Option<Diagnostic> {
+        let attribute = self.definition.get(change.path.as_str())?;
         let value = fixed.get(&attribute.id()?)?;
-        let is_same = change.to.as_ref().is_some_and(|to| attribute.same(&to.into(), value, time_zone));
-        let path = &change.path;
-        let (message, hint) = match live {
+        let is_same = change.to.as_ref().is_some_and(|to| attribute.same(&to.into(), value, self.time_zone()));
+        let (path, template) = (&change.path, self.template);
+        let (message, hint) = match self.live {
             None if is_same => return None,
             None => (
                 format!(
@@ -104,14 +141,29 @@ pub(super) fn problems(
             ),
         };
         Some(Diagnostic::error("P119", message, &change.because).hint(hint))
-    };
-    // A new module is sent with all that is declared of it.
-    changes.iter().filter(|change| live.is_none() || is_sent(desired, change)).filter_map(problem).collect()
+    }
+
+    /// Returns what is wrong with an attribute that the document of the service template declares too.
+    fn clash(&self, name: &str, value: &Json, document: &ResourceId) -> Option<Diagnostic> {
+        let path = FieldPath::field(name);
+        let given = self.desired.fields.get(&path).filter(|_| self.desired.policies.of(&path) == Policy::Enforce)?;
+        let attribute = self.definition.get(name).filter(|_| !value.is_null())?;
+        let (own, fixed) =
+            (attribute.wire(&given.value, self.time_zone()).ok()?, attribute.wire(value, self.time_zone()).ok()?);
+        let is_same = attribute.same(&own, &fixed, self.time_zone());
+        let is_there = self.live.is_none_or(|live| attribute.same(&own, live.field(name), self.time_zone()));
+        if is_same && is_there {
+            return None;
+        }
+        let message = format!("`{name}` is fixed by {document} for all modules of its service template");
+        let hint = "declare it there alone: modules get it by a sync";
+        Some(Diagnostic::error("P119", message, &given.origin).hint(hint))
+    }
 }
 
 /// Returns the values that a service template fixes by the ids of their attributes, as far as they were read.
 fn values(business: i64, template: i64, facts: &Facts) -> BTreeMap<i64, &Json> {
-    let answer = facts.answer(&request(business, template)).and_then(|answer| answer.as_ref().ok());
+    let answer = facts.answer(&fixed_attributes(business, template)).and_then(|answer| answer.as_ref().ok());
     let rows = answer.and_then(|answer| answer["attributes"].as_array()).into_iter().flatten();
     rows.filter_map(|row| Some((row["bk_attribute_id"].as_i64()?, &row["bk_property_value"]))).collect()
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    FieldChange, HANDLE,
+    FieldChange, HANDLE, fixed_reach,
     rollout::{self, HOSTS, IN_SYNC, MODULE, ROLLOUT, STATUS, UNAVAILABLE},
 };
 use crate::{
@@ -30,8 +30,13 @@ const SETS: usize = 500;
 /// The operation that starts the sync.
 const SYNC: &str = "sync_service_template_to_service_instance";
 
-/// A template whose document has a roll-out, and its id.
-pub(super) type RolledOut<'d> = (&'d Desired, i64);
+/// A template whose document has a roll-out.
+pub(super) struct RolledOut<'d> {
+    pub(super) desired: &'d Desired,
+    pub(super) template: i64,
+    /// The module attributes for which it gets another value.
+    pub(super) fixed: BTreeSet<String>,
+}
 
 /// Notes the modules of templates that are rolled out; nothing while they are still asked for.
 pub(super) fn observe(
@@ -44,12 +49,12 @@ pub(super) fn observe(
     if templates.is_empty() {
         return Some(());
     }
-    let ids: BTreeSet<i64> = templates.iter().map(|(_, id)| *id).collect();
+    let ids: BTreeSet<i64> = templates.iter().map(|rolled_out| rolled_out.template).collect();
     let modules = match modules(business, &ids, observation, facts) {
         Ok(modules) => modules,
         Err(LookupError::Pending) => return None,
         Err(error) => {
-            for (desired, _) in templates {
+            for RolledOut { desired, .. } in templates {
                 let unknown = ObservedState::Unknown(format!("the modules of the template: {}", why(&error)));
                 observation.parts.push((part(desired, "modules", "modules"), unknown));
             }
@@ -62,7 +67,7 @@ pub(super) fn observe(
     let hosts = if is_disturbed { Some(impact::hosts(business, &all_ids, observation, facts)) } else { None };
     let mut parts = Vec::new();
     let mut is_pending = matches!(hosts, Some(Err(LookupError::Pending)));
-    for (desired, template) in templates {
+    for RolledOut { desired, template, fixed } in templates {
         let Some(rollout) = desired.locate(ROLLOUT) else { continue };
         let own: Vec<&Module<'_>> = modules.iter().filter(|module| module.template == *template).collect();
         let meant: Vec<&Module<'_>> =
@@ -74,6 +79,10 @@ pub(super) fn observe(
             is_pending = true;
             continue;
         };
+        let values = fixed_reach::of_modules(business, &ids.iter().copied().collect(), fixed, observation, facts);
+        is_pending |= matches!(values, Err(LookupError::Pending));
+        // A value that could not be read may be any other.
+        let mut values = values.unwrap_or_default();
         let hosts_of = |id: i64| match &hosts {
             Some(Ok(hosts)) => json!(hosts.get(&id).map_or(0, ImpactSet::count)).into(),
             _ => Json::NULL,
@@ -90,7 +99,9 @@ pub(super) fn observe(
             let handle = HANDLE.object([business.into(), module.id.into(), (*template).into()]);
             let observed = states.of(module.id).map_or_else(ObservedState::Unknown, |mut fields| {
                 fields.push((HOSTS, hosts_of(module.id)));
-                ObservedState::Found(live(handle, module.id, fields))
+                let mut live = live(handle, module.id, fields);
+                live.fields.extend(values.remove(&module.id).unwrap_or_default());
+                ObservedState::Found(live)
             });
             parts.push((part(desired, &address, &module.name), observed));
         }
