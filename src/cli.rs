@@ -17,6 +17,7 @@ mod export;
 mod history;
 mod inputs;
 mod journal;
+mod lsp;
 mod man;
 mod plan;
 mod plan_file;
@@ -102,6 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Rehearse(args) => rehearse::run(args, &ui).await,
             Command::Sandbox(args) => sandbox::run(args, &ui).await,
             Command::Schema(args) => Ok(schema::run(args, &ui)),
+            Command::Lsp(args) => lsp::run(args),
             Command::Completion(args) => Ok(completion::run(args, &ui)),
             Command::Man(args) => man::run(args, &ui),
             Command::Version(args) => Ok(version::run(args, &ui)),

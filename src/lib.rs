@@ -12,6 +12,7 @@ pub mod diff;
 pub mod engine;
 pub mod files;
 pub mod journal;
+pub mod lsp;
 pub mod manifest;
 pub mod model;
 pub mod notify;

@@ -20,7 +20,7 @@ mod value;
 pub mod write;
 
 pub use duration::duration;
-pub use emit::emit;
+pub use emit::{emit, scalar};
 pub use load::load;
 pub use nearest::{nearest, suggestion};
 pub use node::{Content, Node, Scalar, Typed};

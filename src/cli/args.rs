@@ -13,6 +13,7 @@ mod forms;
 mod history;
 mod inputs;
 mod logging;
+mod lsp;
 mod man;
 mod network;
 mod output;
@@ -49,6 +50,7 @@ pub(super) use forms::{Forms, Stream};
 pub(super) use history::HistoryArgs;
 pub(super) use inputs::Inputs;
 pub(super) use logging::LoggingArgs;
+pub(super) use lsp::LspArgs;
 pub(super) use man::ManArgs;
 pub(super) use network::Network;
 pub(super) use output::Output;
@@ -188,6 +190,12 @@ pub(super) enum Command {
     /// Reports are the documents that `-o json`, `-o yaml` and `--events` write.
     #[command(after_long_help = examples::SCHEMA)]
     Schema(SchemaArgs),
+    /// Serve an editor: the Language Server Protocol on stdin and stdout
+    ///
+    /// Reports mistakes while they are typed, completes keys and names, describes keys, finds and renames documents.
+    /// Sends nothing to a server and needs no credentials.
+    #[command(after_long_help = examples::LSP)]
+    Lsp(LspArgs),
     /// Print the script that completes commands and flags in a shell
     #[command(after_long_help = examples::COMPLETION)]
     Completion(CompletionArgs),
@@ -220,6 +228,7 @@ impl Command {
             Self::Rehearse(_) => "rehearse",
             Self::Sandbox(_) => "sandbox",
             Self::Schema(_) => "schema",
+            Self::Lsp(_) => "lsp",
             Self::Completion(_) => "completion",
             Self::Man(_) => "man",
             Self::Version(_) => "version",
@@ -252,6 +261,7 @@ impl Command {
             | Self::Watch(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
+            | Self::Lsp(_)
             | Self::Completion(_)
             | Self::Man(_)
             | Self::Version(_) => None,
@@ -278,6 +288,7 @@ impl Command {
             | Self::Watch(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
+            | Self::Lsp(_)
             | Self::Completion(_)
             | Self::Man(_)
             | Self::Version(_) => None,

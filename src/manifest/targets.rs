@@ -63,6 +63,11 @@ impl Targets {
         self.targets.get_key_value(name).map(|(name, target)| (name, &target.platform))
     }
 
+    /// Returns the names of all targets, each with its platform.
+    pub fn names(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.targets.iter().map(|(name, target)| (name, &target.platform))
+    }
+
     /// Returns the targets of a platform.
     pub(super) fn of(&self, platform: &str) -> impl Iterator<Item = &Arc<str>> {
         self.targets.iter().filter(move |(_, target)| &*target.platform == platform).map(|(name, _)| name)

@@ -19,6 +19,11 @@ pub fn emit(root: &Node<'_>, note: &dyn Fn(&Node<'_>) -> Option<String>) -> Stri
     writer.text
 }
 
+/// Returns a text as a scalar on one line: plain where that means the same, otherwise in double quotes.
+pub fn scalar(text: &str) -> String {
+    if is_plain(text) { text.to_owned() } else { quoted(text) }
+}
+
 struct Writer<'a> {
     text: String,
     note: &'a dyn Fn(&Node<'_>) -> Option<String>,
@@ -114,7 +119,7 @@ fn single_line(scalar: &Scalar<'_>) -> String {
             Typed::Bool(_) | Typed::Int(_) | Typed::BigInt(_) | Typed::Float(_) => return text.to_owned(),
         }
     }
-    if is_plain(text) { text.to_owned() } else { quoted(text) }
+    self::scalar(text)
 }
 
 /// Returns true if a text without quotes is still this text, and no indicator of YAML is in it.

@@ -33,6 +33,7 @@ mod life_cycle;
 mod limits;
 mod loading;
 mod locks;
+mod lsp;
 mod module_attributes;
 mod module_fields;
 mod monitoring;

@@ -60,6 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("fuzzed", &[]),
     ("lib", &[]),
+    ("lsp", &["config", "diagnostic", "manifest", "model", "provider", "source", "yaml"]),
     ("schema", &["config", "manifest", "provider", "yaml"]),
 ];
 

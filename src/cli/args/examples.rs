@@ -113,6 +113,13 @@ Examples:
   # Write the schema of plans to a file
   reconcile schema plan > plan.json";
 
+pub(super) const LSP: &str = "\
+Examples:
+  # Serve the directory that the editor opened; editors start it themselves
+  reconcile lsp
+  # Look at manifests as an environment has them
+  reconcile lsp base --overlay envs/prod --values prod-values.yaml";
+
 pub(super) const COMPLETION: &str = "\
 Examples:
   # Complete commands and flags in the current bash

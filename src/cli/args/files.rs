@@ -26,6 +26,7 @@ impl Command {
             | Self::Rehearse(_)
             | Self::Sandbox(_)
             | Self::Schema(_)
+            | Self::Lsp(_)
             | Self::Completion(_)
             | Self::Man(_)
             | Self::Version(_) => (None, None),
