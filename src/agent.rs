@@ -1,10 +1,11 @@
 //! The long-running agent: keeps what is live as declared, or says where it is not.
 //!
 //! It is level-based: a pass looks at objects and does not ask why it was called. What changes the files, the time and
-//! failures only decide when the next pass comes, and which objects it looks at. Passes never overlap. A save is answered by
-//! a look at what it changed, and each object that failed is looked at again by a budget of its own; at everything where
-//! that leaves a doubt.
+//! failures only decide when the next pass comes, and which objects it looks at. Each target has passes of its own, which
+//! never overlap. A save is answered by a look at what it changed, and each object that failed is looked at again by a
+//! budget of its own; at everything where that leaves a doubt.
 
+mod base;
 mod changed;
 mod contest;
 mod control;
@@ -13,9 +14,11 @@ mod debounce;
 mod events;
 #[cfg(test)]
 mod fake;
+mod files;
 mod hang;
 mod held;
 mod inventory;
+mod lane;
 mod layout;
 mod log;
 mod looked;
@@ -31,6 +34,7 @@ mod said;
 mod schedule;
 mod settings;
 mod status;
+mod supervise;
 mod watch;
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};

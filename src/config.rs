@@ -24,7 +24,7 @@ pub use crate::yaml::duration;
 pub use lookup::{Found, PassedOver, find, find_below};
 pub use notify::{EVENTS, Notify, WebhookFormat};
 pub use program::{end_programs, running_programs};
-pub use prune::Scope;
+pub use prune::Scope as PruneScope;
 pub use read::{CONFIGURATION, decode};
 pub use resolve::{Problem, ResolveError};
 pub use source::{SOURCE, Setting, Source};
@@ -35,7 +35,7 @@ use crate::{
     files::{self, FileError},
     plan::{
         guard::Safety,
-        hold::{Holds, Window},
+        hold::{Holds, Scope, Window},
     },
     source::Sources,
 };
@@ -51,7 +51,7 @@ pub struct Config {
     /// Targets, in the order of the file.
     pub targets: Vec<Target>,
     /// Where `--prune` removes what no document means.
-    pub prune: Vec<Scope>,
+    pub prune: Vec<PruneScope>,
     /// When changes are made, and when not.
     pub windows: Vec<Window>,
     /// How `watch` runs.
@@ -76,12 +76,14 @@ pub struct StateLimits {
 }
 
 /// How `watch` runs.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Watch {
     /// Its reaction to drift.
     pub mode: Mode,
     /// Time between two looks at everything.
     pub resync: Option<Duration>,
+    /// Objects that are looked at at times of their own; of several rules about an object the first one counts.
+    pub resync_rules: Vec<ResyncRule>,
     /// The longest time of one pass.
     pub deadline: Option<Duration>,
     /// When a field that somebody else sets back is left alone.
@@ -90,6 +92,15 @@ pub struct Watch {
     pub listen: Option<SocketAddr>,
     /// The token that the controls of the status page ask for; without one they are off.
     pub token: Option<Source>,
+}
+
+/// Objects that are looked at at times of their own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResyncRule {
+    /// The objects.
+    pub scope: Scope,
+    /// Time between two looks at them.
+    pub every: Duration,
 }
 
 /// When a field is left alone that somebody else sets to another value each time that it is set.

@@ -1,9 +1,7 @@
-//! The loop: reads the files, makes a pass where one is due, waits.
+//! The loop: reads the files, makes a pass over each target where one is due, waits.
 
 use std::{
-    any::Any,
-    collections::HashSet,
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,123 +10,76 @@ use jiff::Timestamp;
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc},
-    task::{JoinError, JoinHandle, spawn_blocking},
-    time::{Instant, sleep, sleep_until},
+    task::{JoinSet, spawn_blocking},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{config, model::ResourceId};
+use crate::config;
 
 use super::{
     Agent, Control, Debounce, Inventory,
+    base::Base,
     events::{Followers, KeyIndex, Touched},
-    hang, held,
-    manifests::{self, Location, Manifests},
+    files::{FileReader, FilesRead, watched},
+    held,
+    lane::{Due, Lane, Running, Stage, together},
+    log,
+    manifests::{Location, Manifests},
     pass,
-    record::Record,
-    retries::Retries,
-    schedule::Schedule,
-    settings::{Loader, Problems, Reloaded},
-    status::{ByKind, Counts, Report, Status, Trigger, Verdict},
+    record::OwnRuns,
+    schedule::next_scan,
+    settings::{Problems, Reloaded},
+    status::{Report, Status, Trigger, Verdict},
+    supervise::{Supervised, panic_message},
     watch::{self, Watch},
 };
 
-/// A pass that is due.
-struct Due {
-    trigger: Trigger,
-    /// The objects to look at; `None` if all.
-    part: Option<HashSet<ResourceId>>,
-}
+/// The lane of an agent to which nothing is declared. No target has this name.
+const NOTHING: &str = "";
 
-impl Due {
-    fn all(trigger: Trigger) -> Self {
-        Self { trigger, part: None }
-    }
-
-    /// Returns a pass that looks at what was due, and at what is declared otherwise now; without `changed` that may be all.
-    fn with_changed(due: Option<Self>, changed: Option<HashSet<ResourceId>>) -> Self {
-        match due {
-            None => Self { trigger: Trigger::Change, part: changed },
-            Some(due) if due.part.is_none() => due,
-            Some(due) => {
-                let both = due.part.zip(changed).map(|(part, changed)| part.into_iter().chain(changed).collect());
-                Self { trigger: Trigger::Change, part: both }
-            }
-        }
-    }
-}
+/// The key of the status under which reading the files is overdue. No target has this name.
+const FILES: &str = "files/";
 
 /// Why the loop goes on.
 enum Wake {
-    /// A pass is due, whatever the files say.
-    Pass(Due),
+    /// Passes may have come due.
+    Due,
     /// The files are to be read again, or the end has come.
     Files,
+    /// A signal asks for everything.
+    Signal,
+    /// Somebody on the status page does.
+    Request,
+    /// A pass over a target has ended.
+    Ended(Arc<str>, Box<Report>, Option<String>),
     /// What happened concerns nothing.
     Nothing,
 }
 
 /// The loop's own state.
 pub(super) struct Cycle {
-    paths: Vec<PathBuf>,
-    timeout: Duration,
-    reader: Arc<Mutex<FileReader>>,
+    base: Base,
     location: Arc<Location>,
+    reader: Arc<Mutex<FileReader>>,
     dirty: mpsc::Receiver<()>,
     wake: Arc<Notify>,
     debounce: Debounce,
-    schedule: Schedule,
+    rescan: Duration,
+    next_scan: Instant,
+    first_retry: Duration,
     /// When the next window opens or closes, or the next suspension ends.
     turn: Option<Timestamp>,
-    retries: Retries,
     followers: Followers,
     keys: KeyIndex,
     manifests: Option<Arc<Manifests>>,
-    shared: Arc<pass::Shared>,
+    /// By their targets.
+    lanes: BTreeMap<Arc<str>, Lane>,
+    passes: JoinSet<(Arc<str>, Box<Report>, Option<String>)>,
     status: Status,
     inventory: Inventory,
     control: Control,
     stop: CancellationToken,
-}
-
-/// What reads the files, and notices when they change.
-struct FileReader {
-    watch: Watch,
-    loader: Option<Box<dyn Loader>>,
-}
-
-/// What was read from the files.
-struct FilesRead {
-    settings: Reloaded,
-    location: Arc<Location>,
-    manifests: Option<Manifests>,
-    /// Their changes will be reported.
-    is_told: bool,
-}
-
-impl FileReader {
-    /// Reads the files, after everything is watched: so what changes later is noticed, and what changed before is read.
-    fn read(&mut self, location: &Arc<Location>, previous: Option<&Manifests>, anew: bool) -> FilesRead {
-        let mut location = location.clone();
-        self.watch.rearm();
-        let settings = self.loader.as_mut().map_or(Reloaded::Unchanged, |loader| loader.load(anew));
-        let is_changed = if let Reloaded::Changed(settings, _) = &settings {
-            location = Arc::new(location.with(settings));
-            self.watch.set_paths(watched(&location, self.loader.as_deref()));
-            self.watch.rearm();
-            true
-        } else {
-            false
-        };
-        let manifests = manifests::read(&location, previous, is_changed);
-        FilesRead { settings, location, manifests, is_told: !self.watch.polls() }
-    }
-}
-
-/// Returns the paths that decide what is declared and how it is carried out.
-fn watched(location: &Location, loader: Option<&dyn Loader>) -> Vec<PathBuf> {
-    let files = loader.map(Loader::files).unwrap_or_default();
-    location.paths.iter().chain(&location.overlays).cloned().chain(files).collect()
 }
 
 impl Cycle {
@@ -148,28 +99,32 @@ impl Cycle {
         let places = watched(&location, loader.as_deref());
         let watch = Watch::new(places, agent.follow_links, agent.poll.then_some(watch::POLL), sender);
         Self {
+            base: Base {
+                settings,
+                paths,
+                timeout: agent.timeout,
+                verify: agent.verify,
+                filter: agent.filter,
+                platforms,
+                metrics: agent.metrics,
+                inventory: agent.inventory.clone(),
+                control: agent.control.clone(),
+                own_runs: OwnRuns::default(),
+            },
             reader: Arc::new(Mutex::new(FileReader { watch, loader })),
             location: Arc::new(location),
             dirty,
             wake: agent.wake,
             debounce: agent.debounce,
-            schedule: Schedule::new(settings.resync, agent.rescan, agent.retry, Instant::now()),
+            rescan: agent.rescan,
+            next_scan: Instant::now(),
+            first_retry: agent.retry,
             turn: None,
-            retries: Retries::new(agent.retry),
             followers: Followers::new(),
             keys: KeyIndex::default(),
             manifests: None,
-            shared: Arc::new(pass::Shared {
-                verify: agent.verify,
-                filter: agent.filter,
-                platforms,
-                record: Record::new(&settings, &paths, platforms, agent.timeout),
-                memory: Arc::new(pass::Memory::new(agent.metrics, &agent.inventory)),
-                control: agent.control.clone(),
-                settings,
-            }),
-            paths,
-            timeout: agent.timeout,
+            lanes: BTreeMap::new(),
+            passes: JoinSet::new(),
             status: agent.status,
             inventory: agent.inventory,
             control: agent.control,
@@ -179,80 +134,95 @@ impl Cycle {
 
     /// Runs until it is cancelled.
     pub(super) async fn run(mut self) {
-        let mut due = Some(Due::all(Trigger::Start));
+        self.look(false).await;
         while !self.stop.is_cancelled() {
-            let is_signal = due.as_ref().is_some_and(|due| due.trigger == Trigger::Signal);
-            // Passes that happen often have no need of the files.
-            let is_part = due.as_ref().is_some_and(|due| due.part.is_some());
-            let is_scan_due = !is_part || self.schedule.next_scan() <= Instant::now();
-            if is_scan_due && self.scan(is_signal).await {
-                let changed = self.manifests.as_ref().and_then(|manifests| manifests.changed.clone());
-                due = Some(Due::with_changed(due, changed));
-                self.follow().await;
-            }
-            if let Some(due) = due {
-                self.pass(due).await;
-            }
-            due = loop {
-                match self.wait().await {
-                    Wake::Pass(due) => break Some(due),
-                    Wake::Files => break None,
-                    Wake::Nothing => {}
+            self.start_passes();
+            match self.wait().await {
+                Wake::Files => self.look(false).await,
+                Wake::Signal => {
+                    self.ask_all(Trigger::Signal);
+                    self.look(true).await;
                 }
-            };
+                Wake::Request => {
+                    self.ask_all(Trigger::Request);
+                    self.look(false).await;
+                }
+                // Passes that happen often have no need of the files.
+                Wake::Due if self.lanes.values().any(Lane::is_ready_for_all) => self.look(false).await,
+                Wake::Ended(target, report, problem) => self.ended(&target, *report, problem),
+                Wake::Due | Wake::Nothing => {}
+            }
+        }
+        // Calls on their way are waited for.
+        while let Some(Ok((target, report, problem))) = self.passes.join_next().await {
+            self.ended(&target, *report, problem);
         }
     }
 
-    /// Returns the pass over what a window or a suspension held back, and waits for the next such time.
-    fn due_by_turn(&mut self) -> Wake {
+    fn ask_all(&mut self, trigger: Trigger) {
+        self.lanes.values_mut().for_each(|lane| lane.ask(Due::all(trigger)));
+    }
+
+    /// Asks for passes over what a window or a suspension held back, and waits for the next such time.
+    fn turned(&mut self) -> Wake {
         self.find_turn();
-        match self.shared.turned() {
-            Some(part) if part.is_empty() => Wake::Nothing,
-            part => Wake::Pass(Due { trigger: Trigger::Window, part }),
+        for lane in self.lanes.values_mut() {
+            match lane.shared.turned() {
+                Some(part) if part.is_empty() => {}
+                part => lane.ask(Due { trigger: Trigger::Window, part }),
+            }
         }
+        Wake::Due
     }
 
     /// Finds when the next window opens or closes, or the next suspension ends.
     fn find_turn(&mut self) {
         let desired = self.manifests.iter().flat_map(|manifests| &manifests.desired);
-        self.turn = self.shared.settings.holds.next_turn(desired, Timestamp::now());
+        self.turn = self.base.settings.holds.next_turn(desired, Timestamp::now());
     }
 
-    /// Returns the pass that events ask for.
-    fn due_by_events(&self, touched: &Touched) -> Wake {
-        let Some(manifests) = self.manifests.as_ref().filter(|_| !touched.all) else {
-            return Wake::Pass(Due::all(Trigger::Event));
-        };
-        let part = self.shared.touched(&touched.events, manifests, &self.keys);
-        if part.is_empty() {
-            return Wake::Nothing;
+    /// Asks for the passes that events are about.
+    fn touched(&mut self, touched: &Touched) -> Wake {
+        let Some(manifests) = self.manifests.clone() else { return Wake::Nothing };
+        for (target, lane) in &mut self.lanes {
+            let events: Vec<_> = touched.events.iter().filter(|(name, _)| name == target).cloned().collect();
+            let part = if touched.all.contains(target) {
+                None
+            } else {
+                Some(lane.shared.touched(&events, &manifests, &self.keys))
+            };
+            if part.as_ref().is_none_or(|part| !part.is_empty()) {
+                self.base.metrics.event_waits(target);
+                lane.ask(Due { trigger: Trigger::Event, part });
+            }
         }
-        Wake::Pass(Due { trigger: Trigger::Event, part: Some(part) })
+        Wake::Due
     }
 
     /// Follows the events about what is declared now.
     async fn follow(&mut self) {
         let Some(manifests) = self.manifests.clone() else { return };
-        let connections = &self.shared.settings.connections;
+        let connections = &self.base.settings.connections;
         self.keys = KeyIndex::of(&manifests.desired, connections);
         self.followers.follow(&manifests.desired, connections).await;
     }
 
     /// Waits until something happens.
     async fn wait(&mut self) -> Wake {
-        let (next_pass, trigger) = self.schedule.next_pass();
-        let next_retry = self.retries.next();
+        let next = self.lanes.values().filter_map(Lane::next).min();
+        let is_running = !self.passes.is_empty();
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Wake::Files,
-            () = self.wake.notified() => Wake::Pass(Due::all(Trigger::Signal)),
-            () = self.control.requested() => Wake::Pass(Due::all(Trigger::Request)),
-            () = sleep_until(next_pass) => Wake::Pass(Due::all(trigger)),
-            () = held::until(self.turn) => self.due_by_turn(),
-            touched = self.followers.next() => self.due_by_events(&touched),
-            () = sleep_until(next_retry.unwrap_or(next_pass)), if next_retry.is_some() => {
-                Wake::Pass(Due { trigger: Trigger::Retry, part: Some(self.retries.due(Instant::now())) })
-            }
+            () = self.stop.cancelled() => Wake::Nothing,
+            Some(ended) = self.passes.join_next(), if is_running => match ended {
+                Ok((target, report, problem)) => Wake::Ended(target, report, problem),
+                Err(_) => Wake::Nothing,
+            },
+            () = self.wake.notified() => Wake::Signal,
+            () = self.control.requested() => Wake::Request,
+            () = held::until(self.turn) => self.turned(),
+            touched = self.followers.next() => self.touched(&touched),
+            () = sleep_until(next.unwrap_or(self.next_scan)), if next.is_some() => self.come_due(),
             Some(()) = self.dirty.recv() => {
                 tokio::select! {
                     () = self.stop.cancelled() => {}
@@ -260,7 +230,22 @@ impl Cycle {
                 }
                 Wake::Files
             }
-            () = sleep_until(self.schedule.next_scan()) => Wake::Files,
+            () = sleep_until(self.next_scan) => Wake::Files,
+        }
+    }
+
+    fn come_due(&mut self) -> Wake {
+        let manifests = self.manifests.clone();
+        let desired = manifests.as_ref().map(|manifests| &*manifests.desired).unwrap_or_default();
+        let now = Instant::now();
+        self.lanes.values_mut().for_each(|lane| lane.come_due(desired, now));
+        Wake::Due
+    }
+
+    /// Reads the files. Where they are not what they were, passes over what changed are asked for.
+    async fn look(&mut self, anew: bool) {
+        if self.scan(anew).await {
+            self.follow().await;
         }
     }
 
@@ -268,16 +253,24 @@ impl Cycle {
     async fn scan(&mut self, anew: bool) -> bool {
         if anew {
             tracing::info!("the configuration, the manifests and the secrets are read anew, because of a signal");
-            self.shared.settings.connections.iter().for_each(|connection| connection.renew_session());
+            self.base.settings.connections.iter().for_each(|connection| connection.renew_session());
         }
         let (reader, location, previous) = (self.reader.clone(), self.location.clone(), self.manifests.clone());
         let read = spawn_blocking(move || {
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
             reader.read(&location, previous.as_deref(), anew)
         });
-        let (read, problem) = self.within_deadline(read, "reading the files", || ()).await;
+        let key: Arc<str> = FILES.into();
+        let supervised = Supervised {
+            what: "reading the files".to_owned(),
+            key: key.clone(),
+            deadline: self.base.settings.deadline,
+            connections: &self.base.settings.connections,
+            status: &self.status,
+        };
+        let (read, problem) = supervised.wait(read, || ()).await;
         if problem.is_some() {
-            self.status.set_overdue(None);
+            self.status.set_overdue(&key, None);
         }
         let (trusted, changed) = match read {
             Ok(FilesRead { settings, location, manifests, is_told }) => {
@@ -298,7 +291,7 @@ impl Cycle {
                 (false, false)
             }
         };
-        self.schedule.scanned(trusted, Instant::now());
+        self.next_scan = next_scan(self.rescan, trusted, Instant::now());
         changed
     }
 
@@ -326,21 +319,16 @@ impl Cycle {
                 } else {
                     tracing::warn!(diagnostics, problems_text, "the configuration was read anew and is in force");
                 }
-                self.schedule.set_resync(settings.resync, Instant::now());
-                let old = &self.shared;
-                self.shared = Arc::new(pass::Shared {
-                    verify: old.verify,
-                    filter: old.filter.clone(),
-                    platforms: old.platforms,
-                    record: Record::new(&settings, &self.paths, old.platforms, self.timeout),
-                    memory: old.memory.clone(),
-                    control: old.control.clone(),
-                    settings: *settings,
-                });
+                self.base.settings = *settings;
+                let now = Instant::now();
+                for (target, lane) in &mut self.lanes {
+                    let shared = self.base.shared(target, Some(lane.shared.memory.clone()));
+                    lane.configure(shared, now);
+                }
                 Problems { errors: 0, ..problems }
             }
         };
-        self.shared.memory.metrics.configuration_errors(problems.errors);
+        self.base.metrics.configuration_errors(problems.errors);
         self.status.update(|snapshot| snapshot.configuration = problems.into());
     }
 
@@ -355,37 +343,121 @@ impl Cycle {
         } else if !problems.text.is_empty() {
             tracing::warn!(diagnostics, problems_text, "the manifests have warnings");
         }
-        self.shared.memory.metrics.manifests(&manifests);
+        self.base.metrics.manifests(&manifests);
         self.status.update(|snapshot| snapshot.manifests = Some(manifests.status()));
-        self.schedule.changed();
         self.inventory.adopt(&manifests);
-        self.retries.forget(manifests.changed.as_ref());
+        for lane in self.lanes.values_mut() {
+            lane.adopt(&manifests);
+            lane.ask_for(Trigger::Change, manifests.changed.as_ref(), &manifests.desired);
+        }
+        self.add_lanes(&manifests);
         self.manifests = Some(manifests);
     }
 
-    /// Waits for a task. Where it does not end in the time of a pass, says what it waits for, calls `end`, and waits on:
-    /// nothing else may begin before. Returns that sentence, too.
-    async fn within_deadline<T>(
-        &self,
-        mut task: JoinHandle<T>,
-        what: &str,
-        end: impl FnOnce(),
-    ) -> (Result<T, JoinError>, Option<String>) {
-        let deadline = self.shared.settings.deadline;
-        tokio::select! {
-            ended = &mut task => return (ended, None),
-            () = sleep(deadline) => {}
+    /// Makes a lane for each target that has objects for the first time.
+    fn add_lanes(&mut self, manifests: &Manifests) {
+        let is_wanted = |object: &&crate::model::Desired| self.base.filter.as_ref().is_none_or(|filter| filter(object));
+        let targets: BTreeSet<Arc<str>> =
+            manifests.desired.iter().filter(is_wanted).map(|object| object.target.clone()).collect();
+        if !targets.is_empty() {
+            self.lanes.remove(NOTHING);
+        } else if self.lanes.is_empty() {
+            self.add_lane(NOTHING.into());
         }
-        let problem = format!(
-            "{what} has not ended within {} s and is broken off: {}",
-            deadline.as_secs_f64(),
-            hang::waiting_for(&self.shared.settings.connections)
-        );
-        tracing::error!("{problem}");
-        self.status.set_overdue(Some(problem.clone()));
-        self.status.update(|snapshot| snapshot.last_error = Some(problem.clone()));
-        end();
-        (task.await, Some(problem))
+        for target in targets {
+            if !self.lanes.contains_key(&target) {
+                self.add_lane(target);
+            }
+        }
+    }
+
+    fn add_lane(&mut self, target: Arc<str>) {
+        let trigger = if self.manifests.is_none() { Trigger::Start } else { Trigger::Change };
+        let shared = self.base.shared(&target, None);
+        self.lanes.insert(target, Lane::new(shared, self.first_retry, Due::all(trigger), Instant::now()));
+    }
+
+    /// Starts all passes that can begin.
+    fn start_passes(&mut self) {
+        let Some(manifests) = self.manifests.clone() else { return };
+        let ready: Vec<Arc<str>> =
+            self.lanes.iter().filter(|(_, lane)| lane.is_ready()).map(|(target, _)| target.clone()).collect();
+        for target in ready {
+            let Some(due) = self.lanes.get_mut(&target).and_then(Lane::take) else { continue };
+            self.start_pass(&target, due, manifests.clone());
+        }
+    }
+
+    /// Starts a pass, on a thread of its own: a mistake of ours costs this pass only, and a large plan does not hold up the
+    /// loop. Where the loop is dropped, the pass sends nothing more.
+    fn start_pass(&mut self, target: &Arc<str>, due: Due, manifests: Arc<Manifests>) {
+        let start = Timestamp::now();
+        let stop = self.stop.child_token();
+        let guards = [stop.clone().drop_guard(), self.stop_on_pause(&stop)];
+        let stage = Arc::new(Stage::default());
+        let Some(lane) = self.lanes.get_mut(target) else { return };
+        let shared = lane.shared.clone();
+        lane.running =
+            Some(Running { due: due.clone(), start, stop: stop.clone(), stage: stage.clone(), _guards: guards });
+        self.status.pass_begins(target);
+        self.status.update(|snapshot| snapshot.running = snapshot.running.or(Some(start)));
+        let (runtime, status, target) = (Handle::current(), self.status.clone(), target.clone());
+        let (pass_shared, pass_stop, trigger) = (shared.clone(), stop.clone(), due.trigger);
+        let task = spawn_blocking(move || {
+            let (part, stage) = (due.part.as_ref(), &*stage);
+            runtime.block_on(pass::pass(&pass_shared, &manifests, (trigger, part), stage, &pass_stop))
+        });
+        self.passes.spawn(async move {
+            let supervised = Supervised {
+                what: "a pass".to_owned(),
+                key: target.clone(),
+                deadline: shared.settings.deadline,
+                connections: &shared.settings.connections,
+                status: &status,
+            };
+            let end = || {
+                stop.cancel();
+                config::end_programs();
+            };
+            let (ended, problem) = supervised.wait(task, end).await;
+            let report = ended.unwrap_or_else(|error| Report::panicked(trigger, start, &panic_message(error)));
+            (target, Box::new(report), problem)
+        });
+    }
+
+    /// Takes in the report of a pass over a target, and why it was broken off, where it was.
+    fn ended(&mut self, target: &Arc<str>, mut report: Report, problem: Option<String>) {
+        if problem.is_none() {
+            self.status.set_overdue(target, None);
+        } else if !self.stop.is_cancelled() {
+            report = Report { verdict: Verdict::Failed, error: problem, retry: true, all_failed: true, ..report };
+        }
+        self.status.pass_ends(target);
+        let is_told = self.lanes.get_mut(target).is_some_and(|lane| lane.ended(&report, Instant::now()));
+        let running = self.lanes.values().filter_map(|lane| Some(lane.running.as_ref()?.start)).min();
+        if !is_told {
+            self.status.update(|snapshot| snapshot.running = running);
+            return;
+        }
+        log::pass_ended(target, &report);
+        let all = together(&report, &self.lanes.values());
+        let is_complete = self.lanes.values().all(|lane| lane.complete);
+        let successes = self.lanes.values().map(|lane| lane.last_success).collect::<Option<Vec<_>>>();
+        let last_success = successes.and_then(|times| times.into_iter().min());
+        if report.verdict.complete() && self.lanes.get(target).is_some_and(|lane| !lane.is_due()) {
+            self.base.metrics.event_taken_in(target);
+        }
+        self.base.metrics.pass(&report, &all.by_kind, last_success);
+        self.base.metrics.paused(self.control.paused().is_some());
+        self.status.update(|snapshot| {
+            snapshot.running = running;
+            snapshot.passes += 1;
+            snapshot.complete |= is_complete;
+            if let Some(error) = &report.error {
+                snapshot.last_error = Some(error.clone());
+            }
+            snapshot.last = Some(all);
+        });
     }
 
     /// Has a pass send nothing more once the agent is paused, until the guard is dropped.
@@ -400,112 +472,5 @@ impl Cycle {
             });
         }
         guard
-    }
-
-    async fn pass(&mut self, due: Due) {
-        let Due { trigger, part } = due;
-        let Some(manifests) = self.manifests.clone() else {
-            self.schedule.passed(true, Instant::now());
-            return;
-        };
-        let start = Timestamp::now();
-        self.status.update(|snapshot| snapshot.running = Some(start));
-        self.status.pass_begins();
-        // On a thread of its own: a mistake of ours costs this pass only, and a large plan does not hold up the loop.
-        // Where the loop is dropped, the pass sends nothing more.
-        let stop = self.stop.child_token();
-        let _guard = stop.clone().drop_guard();
-        let (runtime, shared) = (Handle::current(), self.shared.clone());
-        let _pause_guard = self.stop_on_pause(&stop);
-        let (pass_shared, pass_stop) = (shared.clone(), stop.clone());
-        let task = spawn_blocking(move || {
-            runtime.block_on(pass::pass(&pass_shared, &manifests, (trigger, part.as_ref()), &pass_stop))
-        });
-        let (ended, problem) = self
-            .within_deadline(task, "a pass", || {
-                stop.cancel();
-                config::end_programs();
-            })
-            .await;
-        let mut report = ended.unwrap_or_else(|error| Report {
-            trigger,
-            start,
-            end: Timestamp::now(),
-            verdict: Verdict::Panicked,
-            counts: Counts::default(),
-            by_kind: ByKind::new(),
-            drift: 0,
-            error: Some(format!("the pass did not end: {}", panic_message(error))),
-            retry: true,
-            all_failed: true,
-            failing: HashSet::new(),
-            part: None,
-            whole: true,
-        });
-        if problem.is_none() {
-            self.status.set_overdue(None);
-        } else if !self.stop.is_cancelled() {
-            report = Report { verdict: Verdict::Failed, error: problem, retry: true, all_failed: true, ..report };
-        }
-        self.status.pass_ends();
-        log(&report);
-        self.shared.memory.metrics.pass(&report);
-        self.shared.memory.metrics.paused(self.control.paused().is_some());
-        let now = Instant::now();
-        if report.whole || report.all_failed {
-            self.schedule.passed(report.all_failed, now);
-        }
-        if report.verdict.complete() {
-            self.retries.note(report.part.as_ref(), &report.failing, self.shared.settings.resync, now);
-        }
-        self.status.update(|snapshot| {
-            snapshot.running = None;
-            snapshot.passes += 1;
-            snapshot.complete |= report.verdict.complete();
-            if let Some(error) = &report.error {
-                snapshot.last_error = Some(error.clone());
-            }
-            snapshot.last = Some(report);
-        });
-    }
-}
-
-fn log(report: &Report) {
-    let Counts { in_sync, changed, drifted, failed, blocked, unknown } = report.counts;
-    let (trigger, result, drift) = (report.trigger.name(), report.verdict.name(), report.drift);
-    let whole = report.whole;
-    let ms = i64::try_from(report.end.duration_since(report.start).as_millis()).unwrap_or(i64::MAX);
-    let error = report.error.as_deref().unwrap_or_default();
-    if report.verdict == Verdict::Failed || report.verdict == Verdict::Panicked {
-        tracing::error!(
-            trigger, result, in_sync, changed, drifted, failed, blocked, unknown, drift, whole, ms, "{error}"
-        );
-    } else {
-        tracing::info!(
-            trigger,
-            result,
-            in_sync,
-            changed,
-            drifted,
-            failed,
-            blocked,
-            unknown,
-            drift,
-            whole,
-            ms,
-            "pass ended"
-        );
-    }
-}
-
-/// Returns what a task that did not end said.
-fn panic_message(error: JoinError) -> String {
-    let text = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
-        Ok(text) => *text,
-        Err(panic) => panic.downcast_ref::<&str>().map_or_else(|| "no message".to_owned(), |text| (*text).to_owned()),
-    };
-    match error.try_into_panic() {
-        Ok(panic) => format!("it panicked: {}", text(panic)),
-        Err(error) => error.to_string(),
     }
 }

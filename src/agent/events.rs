@@ -40,12 +40,12 @@ const WAITING: usize = 256;
 /// What a stream told.
 #[derive(Debug)]
 enum Told {
-    /// A new stream is followed from now on.
-    Begun,
+    /// A new stream of a target is followed from now on.
+    Begun(Arc<str>),
     /// A new stream cannot be followed for now.
     Failed,
-    /// Events may have been missed: anything may have changed.
-    Missed,
+    /// Events may have been missed: anything on a target may have changed.
+    Missed(Arc<str>),
     /// Objects of a target changed.
     Changed(Arc<str>, Vec<Event>),
 }
@@ -53,21 +53,21 @@ enum Told {
 /// What events concern.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Touched {
-    /// All objects may have changed.
-    pub(super) all: bool,
+    /// Targets on which all objects may have changed.
+    pub(super) all: BTreeSet<Arc<str>>,
     /// Events by their targets.
     pub(super) events: Vec<(Arc<str>, Event)>,
 }
 
 impl Touched {
     fn is_empty(&self) -> bool {
-        !self.all && self.events.is_empty()
+        self.all.is_empty() && self.events.is_empty()
     }
 
     fn add(&mut self, told: Told) {
         match told {
             Told::Failed => {}
-            Told::Begun | Told::Missed => self.all = true,
+            Told::Begun(target) | Told::Missed(target) => drop(self.all.insert(target)),
             Told::Changed(target, events) => {
                 self.events.extend(events.into_iter().map(|event| (target.clone(), event)));
             }
@@ -126,7 +126,7 @@ impl Followers {
         {
             match told {
                 // All is read after this.
-                Told::Begun | Told::Failed => begun -= 1,
+                Told::Begun(_) | Told::Failed => begun -= 1,
                 told => self.early.add(told),
             }
         }
@@ -210,7 +210,8 @@ impl Follower {
     async fn began(&self, is_new: bool) {
         let (target, resource, part) = (&*self.connection.target().name, self.stream.resource, &*self.stream.part);
         tracing::info!(target, resource, part, "events are followed");
-        let _ = self.sender.send(if is_new { Told::Begun } else { Told::Missed }).await;
+        let name = self.connection.target().name.clone();
+        let _ = self.sender.send(if is_new { Told::Begun(name) } else { Told::Missed(name) }).await;
     }
 
     /// Says once why events cannot be followed.

@@ -1,7 +1,7 @@
 //! The state of each object, for those who look at the agent: nothing is computed before somebody asks.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -123,7 +123,9 @@ pub(super) struct Found<'a> {
     pub(super) held: &'a Held,
     /// Texts that nobody may see.
     pub(super) secrets: &'a [String],
-    /// The objects that were looked at; `None` for all.
+    /// The target that was looked at.
+    pub(super) target: &'a Arc<str>,
+    /// The objects that were looked at; `None` for all of the target.
     pub(super) part: Option<&'a [ResourceId]>,
 }
 
@@ -131,13 +133,17 @@ pub(super) struct Found<'a> {
 #[derive(Debug, Clone)]
 pub struct Inventory(Arc<Inner>);
 
+/// What is known of an object, with its target.
+type OfTarget<T> = (Arc<str>, Arc<T>);
+
 #[derive(Debug)]
 struct Inner {
     /// The number of the version, which wakes those who wait for a newer one.
     generation: watch::Sender<u64>,
     manifests: Mutex<Option<Arc<Manifests>>>,
-    looked: Arc<Mutex<Looked>>,
-    details: Mutex<HashMap<ResourceId, Arc<Detail>>>,
+    looked: Mutex<BTreeMap<Arc<str>, Arc<Mutex<Looked>>>>,
+    /// With their targets.
+    details: Mutex<HashMap<ResourceId, OfTarget<Detail>>>,
     table: Mutex<Arc<Table>>,
     notices: Notices,
 }
@@ -147,7 +153,7 @@ impl Default for Inventory {
         Self(Arc::new(Inner {
             generation: watch::Sender::new(0),
             manifests: Mutex::default(),
-            looked: Arc::default(),
+            looked: Mutex::default(),
             details: Mutex::default(),
             table: Mutex::default(),
             notices: Notices::default(),
@@ -173,7 +179,7 @@ impl Inventory {
 
     /// Returns the differences of an object; nothing where there are none, or too many objects differ.
     pub fn detail(&self, id: &ResourceId) -> Option<Arc<Detail>> {
-        lock(&self.0.details).get(id).cloned()
+        lock(&self.0.details).get(id).map(|(_, detail)| detail.clone())
     }
 
     /// Returns the row and the differences of the object with an address.
@@ -188,8 +194,9 @@ impl Inventory {
         &self.0.notices
     }
 
-    pub(super) fn looked(&self) -> Arc<Mutex<Looked>> {
-        self.0.looked.clone()
+    /// Returns where it is kept what was found on a target.
+    pub(super) fn looked(&self, target: &Arc<str>) -> Arc<Mutex<Looked>> {
+        lock(&self.0.looked).entry(target.clone()).or_default().clone()
     }
 
     /// Notes the manifests that are in force.
@@ -211,7 +218,7 @@ impl Inventory {
         let mut old = HashMap::new();
         match found.part {
             Some(part) => part.iter().for_each(|id| old.extend(details.remove_entry(id))),
-            None => std::mem::swap(&mut *details, &mut old),
+            None => old.extend(details.extract_if(|_, (target, _)| target == found.target)),
         }
         let outcomes: HashMap<&ResourceId, &Outcome> =
             found.outcomes.iter().map(|(id, outcome)| (id, outcome)).collect();
@@ -220,22 +227,22 @@ impl Inventory {
                 continue;
             }
             let mut detail = found.detail(change, outcomes.get(&change.id).copied());
-            if let Some(known) = details.remove(&change.id) {
+            if let Some((_, known)) = details.remove(&change.id) {
                 // One object may differ in what is enforced and in what is only reported.
                 detail.fields.extend(known.fields.iter().cloned());
             }
-            if let Some(old) = old.get(&change.id) {
+            if let Some((_, old)) = old.get(&change.id) {
                 detail.keep(old);
             }
-            details.insert(change.id.clone(), Arc::new(detail));
+            details.insert(change.id.clone(), (found.target.clone(), Arc::new(detail)));
         }
         for blocked in &found.plan.blocked {
             if details.len() < DETAILS {
                 let mut detail = Detail::blocked(found.hide(&cause(blocked)));
-                if let Some(old) = old.get(&blocked.id) {
+                if let Some((_, old)) = old.get(&blocked.id) {
                     detail.keep(old);
                 }
-                details.insert(blocked.id.clone(), Arc::new(detail));
+                details.insert(blocked.id.clone(), (found.target.clone(), Arc::new(detail)));
             }
         }
         drop(details);
@@ -244,19 +251,23 @@ impl Inventory {
 
     fn build(&self, generation: u64) -> Table {
         let manifests = lock(&self.0.manifests).clone();
-        let looked = lock(&self.0.looked);
+        let looked: Vec<Arc<Mutex<Looked>>> = lock(&self.0.looked).values().cloned().collect();
+        let mut states: HashMap<ResourceId, (Arc<str>, &'static str)> = HashMap::new();
+        for looked in looked {
+            let found = lock(&looked);
+            states.extend(
+                found.objects.iter().map(|(id, found)| (id.clone(), (found.target.clone(), found.state.name()))),
+            );
+        }
         let desired = manifests.iter().flat_map(|manifests| manifests.desired.iter().enumerate());
         let mut rows: Vec<Row> = desired
             .filter(|(_, object)| object.selected)
             .map(|(index, object)| {
-                let state = looked.objects.get(&object.id).map_or("pending", |found| found.state.name());
+                let state = states.remove(&object.id).map_or("pending", |(_, state)| state);
                 Row::new(&object.id, &object.target, state, Some(index))
             })
             .collect();
-        let declared: std::collections::HashSet<ResourceId> = rows.iter().map(|row| row.id.clone()).collect();
-        let others = looked.objects.iter().filter(|(id, _)| !declared.contains(id));
-        rows.extend(others.map(|(id, found)| Row::new(id, &found.target, found.state.name(), None)));
-        drop(looked);
+        rows.extend(states.iter().map(|(id, (target, state))| Row::new(id, target, state, None)));
         rows.sort_by(|one, other| (&one.target, &one.id).cmp(&(&other.target, &other.id)));
         Table { generation, rows, manifests }
     }

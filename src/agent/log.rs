@@ -8,6 +8,7 @@ use super::{
     held::Held,
     report::{cause, outcome_detail},
     said::News,
+    status::{Counts, Report, Verdict},
 };
 use crate::{
     engine::author::Trace,
@@ -23,6 +24,36 @@ const FIELDS: usize = 12;
 
 /// Most characters of one value that a line shows.
 const LONG: usize = 60;
+
+/// Says how a pass over a target ended.
+pub(super) fn pass_ended(target: &str, report: &Report) {
+    let Counts { in_sync, changed, drifted, failed, blocked, unknown } = report.counts;
+    let (trigger, result, drift) = (report.trigger.name(), report.verdict.name(), report.drift);
+    let whole = report.whole;
+    let ms = i64::try_from(report.end.duration_since(report.start).as_millis()).unwrap_or(i64::MAX);
+    let error = report.error.as_deref().unwrap_or_default();
+    if report.verdict == Verdict::Failed || report.verdict == Verdict::Panicked {
+        tracing::error!(
+            trigger, result, in_sync, changed, drifted, failed, blocked, unknown, drift, whole, ms, target, "{error}"
+        );
+    } else {
+        tracing::info!(
+            trigger,
+            result,
+            in_sync,
+            changed,
+            drifted,
+            failed,
+            blocked,
+            unknown,
+            drift,
+            whole,
+            ms,
+            target,
+            "pass ended"
+        );
+    }
+}
 
 /// The context of the lines of a pass.
 pub(super) struct PassLog<'a> {

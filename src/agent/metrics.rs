@@ -1,10 +1,12 @@
 //! Numbers for Prometheus.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 
+use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet},
@@ -17,6 +19,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use tokio::time::Instant;
 
 use crate::{
     engine::connection::{Attempted, RequestCounters, SECONDS as REQUEST_SECONDS},
@@ -26,7 +29,7 @@ use crate::{
 
 use super::{
     manifests::Manifests,
-    status::{ByKind, Report, Verdict},
+    status::{ByKind, Report},
 };
 
 /// Seconds that tell passes apart: a local one takes milliseconds, one of many objects minutes.
@@ -50,6 +53,7 @@ pub struct Metrics {
     passes: Family<ResultLabel, Counter>,
     changes: Family<ChangeLabels, Counter>,
     objects: Arc<Mutex<ByKind>>,
+    lags: Arc<Mutex<BTreeMap<Arc<str>, Lag>>>,
     last_success: Gauge<f64, AtomicU64>,
     duration: Histogram,
     manifest_errors: Gauge,
@@ -63,6 +67,7 @@ impl Default for Metrics {
             passes: Family::default(),
             changes: Family::default(),
             objects: Arc::default(),
+            lags: Arc::default(),
             last_success: Gauge::default(),
             duration: Histogram::new(SECONDS),
             manifest_errors: Gauge::default(),
@@ -80,6 +85,7 @@ impl Metrics {
         registry.register("changes", "Changes that were carried out or tried", self.changes.clone());
         registry.register_collector(Box::new(Objects(self.objects.clone())));
         registry.register_collector(Box::new(Build));
+        registry.register_collector(Box::new(Lags(self.lags.clone())));
         let help = "When a pass last found or left everything as declared";
         registry.register("last_success_timestamp_seconds", help, self.last_success.clone());
         registry.register("pass_duration_seconds", "How long passes took", self.duration.clone());
@@ -92,6 +98,21 @@ impl Metrics {
             registry.register_collector(Box::new(Requests(counters)));
         }
         registry
+    }
+
+    /// Notes that an event has come about objects of a target.
+    pub(super) fn event_waits(&self, target: &Arc<str>) {
+        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        lags.entry(target.clone()).or_default().waiting.get_or_insert_with(Instant::now);
+    }
+
+    /// Notes that what the events of a target are about was looked at.
+    pub(super) fn event_taken_in(&self, target: &Arc<str>) {
+        if let Some(lag) = self.lags.lock().unwrap_or_else(PoisonError::into_inner).get_mut(target)
+            && let Some(since) = lag.waiting.take()
+        {
+            lag.last = since.elapsed().as_secs_f64();
+        }
     }
 
     pub(super) fn manifests(&self, manifests: &Manifests) {
@@ -111,16 +132,45 @@ impl Metrics {
         self.changes.get_or_create(&labels).inc();
     }
 
-    pub(super) fn pass(&self, report: &Report) {
+    /// Counts a pass. `by_kind` are the objects of all targets, and `last_success` is when all of them were
+    /// last as declared.
+    pub(super) fn pass(&self, report: &Report, by_kind: &ByKind, last_success: Option<Timestamp>) {
         self.passes.get_or_create(&ResultLabel { result: report.verdict.name() }).inc();
         self.duration.observe(report.end.duration_since(report.start).as_secs_f64());
         if !report.verdict.complete() {
             return;
         }
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.by_kind);
-        if report.verdict == Verdict::Converged {
-            self.last_success.set(report.end.as_duration().as_secs_f64());
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).clone_from(by_kind);
+        if let Some(time) = last_success {
+            self.last_success.set(time.as_duration().as_secs_f64());
         }
+    }
+}
+
+/// How long events wait.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lag {
+    /// How long the last one waited until its object had been looked at, in seconds.
+    last: f64,
+    /// Since when one waits that was not answered yet.
+    waiting: Option<Instant>,
+}
+
+/// The lags of events by target.
+#[derive(Debug)]
+struct Lags(Arc<Mutex<BTreeMap<Arc<str>, Lag>>>);
+
+impl Collector for Lags {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help =
+            "How long an event waited until its object had been looked at; of one that waits, how long it does so far";
+        let mut family = encoder.encode_descriptor("event_lag_seconds", help, None, MetricType::Gauge)?;
+        let lags = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (target, lag) in &lags {
+            let seconds = lag.waiting.map_or(lag.last, |since| since.elapsed().as_secs_f64());
+            ConstGauge::new(seconds).encode(family.encode_family(&[("target", &**target)])?)?;
+        }
+        Ok(())
     }
 }
 

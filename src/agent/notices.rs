@@ -171,7 +171,7 @@ impl Notices {
                 add(&mut groups, &blocked.target, event, named);
             }
         }
-        memory.resolve(found.part, open, &mut groups);
+        memory.resolve(found, open, &mut groups);
         memory.seen.retain(|_, seen| now.duration_since(*seen) < QUIET);
         for ((target, event), (count, objects)) in groups {
             let title = title(event, &target, count);
@@ -202,16 +202,12 @@ impl Memory {
     }
 
     /// Notes what is not as declared now, and tells what is as declared again.
-    fn resolve(
-        &mut self,
-        part: Option<&[ResourceId]>,
-        open: HashMap<ResourceId, (Arc<str>, Event)>,
-        groups: &mut Groups,
-    ) {
-        let looked: Option<HashSet<&ResourceId>> = part.map(|part| part.iter().collect());
+    fn resolve(&mut self, found: &Found<'_>, open: HashMap<ResourceId, (Arc<str>, Event)>, groups: &mut Groups) {
+        let looked: Option<HashSet<&ResourceId>> = found.part.map(|part| part.iter().collect());
         let is_over =
             |id: &ResourceId| !open.contains_key(id) && looked.as_ref().is_none_or(|looked| looked.contains(id));
-        let over: Vec<ResourceId> = self.open.keys().filter(|id| is_over(id)).cloned().collect();
+        let own = self.open.iter().filter(|(_, (target, _))| target == found.target);
+        let over: Vec<ResourceId> = own.map(|(id, _)| id).filter(|id| is_over(id)).cloned().collect();
         for id in over {
             let Some((target, _)) = self.open.remove(&id) else { continue };
             let address = id.to_string();

@@ -36,6 +36,7 @@ use super::{
     events::KeyIndex,
     held::{self, Held, hold_back},
     inventory,
+    lane::Stage,
     log::PassLog,
     looked::Looked,
     manifests::Manifests,
@@ -50,8 +51,10 @@ use super::{
 /// Most changes whose authors are asked for in one pass.
 const TRACED: usize = 100;
 
-/// The surroundings of a pass.
+/// The surroundings of the passes over one target.
 pub(super) struct Shared {
+    /// The target. The settings hold its connection and no other.
+    pub(super) target: Arc<str>,
     pub(super) settings: Settings,
     pub(super) verify: bool,
     pub(super) filter: Option<Arc<Filter>>,
@@ -61,7 +64,7 @@ pub(super) struct Shared {
     pub(super) control: Control,
 }
 
-/// The state that all passes of an agent share.
+/// The state that all passes over a target share.
 pub(super) struct Memory {
     pub(super) metrics: Metrics,
     /// Why the last pass sent nothing, so that it is said once.
@@ -77,13 +80,13 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Returns the memory of an agent that has looked at nothing yet.
-    pub(super) fn new(metrics: Metrics, inventory: &Inventory) -> Self {
+    /// Returns the memory of a target that was not looked at yet.
+    pub(super) fn new(metrics: Metrics, inventory: &Inventory, target: &Arc<str>) -> Self {
         Self {
             metrics,
             refusal: Mutex::default(),
             said: Mutex::default(),
-            looked: inventory.looked(),
+            looked: inventory.looked(target),
             inventory: inventory.clone(),
             contests: Mutex::default(),
         }
@@ -189,6 +192,7 @@ pub(super) async fn pass(
     shared: &Shared,
     manifests: &Manifests,
     (trigger, part): (Trigger, Option<&HashSet<ResourceId>>),
+    stage: &Stage,
     stop: &CancellationToken,
 ) -> Report {
     shared.settings.connections.iter().for_each(|connection| connection.begin_pass());
@@ -196,19 +200,23 @@ pub(super) async fn pass(
         shared.settle(stop).await;
     }
     let is_whole = shared.looked().is_whole();
-    let part = part.filter(|part| is_whole && part.len() <= manifests.desired.len() / SHARE);
+    let count = manifests.desired.iter().filter(|object| object.target == shared.target).count();
+    // Objects that are looked at at times of their own are not looked at together with the others.
+    let is_small = |part: &&HashSet<ResourceId>| trigger == Trigger::Resync || part.len() <= count / SHARE;
+    let part = part.filter(is_small).filter(|_| is_whole);
     // Until it has come to an end, nothing is known for certain.
     shared.looked().set_whole(false);
     let mut report = match part {
-        Some(part) => pass_over(shared, manifests, trigger, Some(part), stop).await,
+        Some(part) => pass_over(shared, manifests, (trigger, Some(part)), stage, stop).await,
         None => None,
     };
     if report.is_none() {
-        report = pass_over(shared, manifests, trigger, None, stop).await;
+        report = pass_over(shared, manifests, (trigger, None), stage, stop).await;
     }
     let report = report.unwrap_or_else(|| Report::of(trigger, Timestamp::now(), interrupted(), 0, None));
-    // Changes that exceed a limit all together must not be sent in parts.
-    shared.looked().set_whole(matches!(report.verdict, Verdict::Converged | Verdict::Drifted | Verdict::Failed));
+    // Changes that exceed a limit all together must not be sent in parts. What gave way has changed nothing.
+    let is_known = matches!(report.verdict, Verdict::Converged | Verdict::Drifted | Verdict::Failed);
+    shared.looked().set_whole(is_known || (is_whole && stage.has_given_way()));
     report
 }
 
@@ -217,8 +225,8 @@ pub(super) async fn pass(
 async fn pass_over(
     shared: &Shared,
     manifests: &Manifests,
-    trigger: Trigger,
-    part: Option<&HashSet<ResourceId>>,
+    (trigger, part): (Trigger, Option<&HashSet<ResourceId>>),
+    stage: &Stage,
     stop: &CancellationToken,
 ) -> Option<Report> {
     let start = Timestamp::now();
@@ -226,7 +234,9 @@ async fn pass_over(
     let newest = shared.record.newest();
     let is_wanted = |object: &Desired| shared.filter.as_ref().is_none_or(|filter| filter(object));
     let unselected = part.is_none() && !manifests.desired.is_empty() && !manifests.desired.iter().any(is_wanted);
-    let is_part = |object: &Desired| part.is_none_or(|part| part.contains(&object.id)) && is_wanted(object);
+    let is_part = |object: &Desired| {
+        object.target == shared.target && part.is_none_or(|part| part.contains(&object.id)) && is_wanted(object)
+    };
     let mut desired = select_some(&manifests.desired, if part.is_some() { shared.platforms } else { &[] }, &is_part);
     shared.contests().soften(&mut desired);
     let is_enforcing = shared.settings.mode == Mode::Enforce;
@@ -259,6 +269,10 @@ async fn pass_over(
     let excesses = if limited { guard::excesses(&plan, &shared.settings.safety) } else { Vec::new() };
     if part.is_some() && (!excesses.is_empty() || is_doubtful(&plan, trigger, &shared.looked())) {
         return None;
+    }
+    // From here on it is remembered what was found.
+    if !stage.begin_sending() {
+        return end(interrupted(), 0);
     }
     shared.refuse(&plan, &states, manifests, &excesses);
     let differing = plan.reported.iter().chain(plan.changes.iter().filter(|_| !limited)).collect::<Vec<_>>();
@@ -298,6 +312,7 @@ async fn pass_over(
         run: run.as_deref(),
         refusal: excesses.first().map(ToString::to_string),
         held: &held,
+        target: &shared.target,
         secrets: shared.record.secrets(),
         part: ids.as_deref(),
     });
@@ -369,7 +384,7 @@ async fn enforce(
         Some((change.id.clone(), Outcome::Unsent(why.clone())))
     });
     // Another run may have written since the objects were read; the plan does not know of that.
-    let is_alone = claim.newest() == read.newest.as_deref();
+    let is_alone = shared.record.is_alone(claim.newest(), read.newest.as_deref());
     let fresh_until = if is_alone { read.at + apply::TRUST } else { read.at };
     let run = claim.run().to_owned();
     let log = PassLog { run: Some(&run), sources: log.sources, trace: log.trace.clone(), held: log.held };

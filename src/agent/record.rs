@@ -1,9 +1,12 @@
 //! The agent's runs: where they are recorded, and what becomes of those that were broken off.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,7 +41,14 @@ pub(super) struct Record {
     timeout: Duration,
     /// Runs of this or an earlier agent may have been broken off.
     is_unsettled: AtomicBool,
+    own_runs: OwnRuns,
 }
+
+/// Most runs of this agent that are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// The runs of this agent, on all its targets.
+pub(super) type OwnRuns = Arc<Mutex<BTreeSet<String>>>;
 
 impl Record {
     /// Returns the record of an agent on manifests below some paths.
@@ -47,6 +57,7 @@ impl Record {
         paths: &[PathBuf],
         platforms: &'static [&'static dyn Platform],
         timeout: Duration,
+        own_runs: OwnRuns,
     ) -> Self {
         Self {
             surroundings: settings.surroundings.clone(),
@@ -56,6 +67,7 @@ impl Record {
             platforms,
             timeout,
             is_unsettled: AtomicBool::new(true),
+            own_runs,
         }
     }
 
@@ -75,6 +87,25 @@ impl Record {
         self.surroundings.store()?.runs().ok()?.pop()
     }
 
+    /// Returns true if no run but those of this agent, which are on other targets, came between two newest ones.
+    pub(super) fn is_alone(&self, now: Option<&str>, before: Option<&str>) -> bool {
+        if now == before {
+            return true;
+        }
+        let runs = self.surroundings.store().and_then(|store| store.runs().ok()).unwrap_or_default();
+        let own = self.own_runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_between = |run: &&String| Some(run.as_str()) > before && Some(run.as_str()) <= now;
+        runs.iter().filter(is_between).all(|run| own.contains(run))
+    }
+
+    fn remember(&self, run: &str) {
+        let mut own = self.own_runs.lock().unwrap_or_else(PoisonError::into_inner);
+        own.insert(run.to_owned());
+        if own.len() > REMEMBERED {
+            own.pop_first();
+        }
+    }
+
     /// Locks the targets of a plan. Returns with the locks those targets that are not free, each with the reason.
     pub(super) async fn claim(&self, plan: &Plan) -> Result<(Claim, BTreeMap<String, String>), String> {
         let (mut targets, mut taken) = (self.targets(plan), BTreeMap::new());
@@ -82,7 +113,10 @@ impl Record {
             let claimed =
                 run::claim(&self.surroundings, targets.clone(), &|sentence| tracing::warn!("{sentence}")).await;
             let error = match claimed {
-                Ok(claim) => return Ok((claim, taken)),
+                Ok(claim) => {
+                    self.remember(claim.run());
+                    return Ok((claim, taken));
+                }
                 Err(error) => error,
             };
             let count = targets.len();

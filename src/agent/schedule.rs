@@ -8,38 +8,36 @@ use super::status::Trigger;
 
 /// Up to this part of the time between two looks at everything is left out at random: agents that were started together,
 /// as by a rollout, do not stay together.
-const RESYNC_PART: u32 = 10;
+pub(super) const RESYNC_PART: u32 = 10;
 
 /// Time between two looks at the files where one of them could not be read, or changes may go unnoticed.
 const SHORT_RESCAN: Duration = Duration::from_secs(5);
 
-/// The times at which reads and passes are due.
+/// Returns when to look at the files again. They are trusted if all could be read and their changes will be reported.
+pub(super) fn next_scan(rescan: Duration, trusted: bool, now: Instant) -> Instant {
+    now + if trusted { rescan } else { SHORT_RESCAN.min(rescan) }
+}
+
+/// The times at which passes over everything are due.
 #[derive(Debug)]
 pub(super) struct Schedule {
     resync: Duration,
-    rescan: Duration,
     /// The longest wait before a pass that failed as a whole is made again, doubled with each further one.
     first_retry: Duration,
     /// The wait before the pass that repeats a failed one.
     retry: Option<Duration>,
     next_pass: Instant,
-    next_scan: Instant,
 }
 
 impl Schedule {
     /// Returns a schedule by which everything is due now.
-    pub(super) fn new(resync: Duration, rescan: Duration, first_retry: Duration, now: Instant) -> Self {
-        Self { resync, rescan, first_retry, retry: None, next_pass: now, next_scan: now }
+    pub(super) fn new(resync: Duration, first_retry: Duration, now: Instant) -> Self {
+        Self { resync, first_retry, retry: None, next_pass: now }
     }
 
     /// Returns when the next pass is due whatever the files say, and why.
     pub(super) fn next_pass(&self) -> (Instant, Trigger) {
         (self.next_pass, if self.retry.is_some() { Trigger::Retry } else { Trigger::Resync })
-    }
-
-    /// Returns when to look at the files again.
-    pub(super) fn next_scan(&self) -> Instant {
-        self.next_scan
     }
 
     /// Notes that something else is declared than before: what failed may do now.
@@ -51,11 +49,6 @@ impl Schedule {
     pub(super) fn set_resync(&mut self, resync: Duration, now: Instant) {
         self.resync = resync;
         self.next_pass = self.next_pass.min(now + resync);
-    }
-
-    /// Notes that the files were read. They are trusted if all could be read and their changes will be reported.
-    pub(super) fn scanned(&mut self, trusted: bool, now: Instant) {
-        self.next_scan = now + if trusted { self.rescan } else { SHORT_RESCAN.min(self.rescan) };
     }
 
     /// Notes that a look at everything ended; it failed where it could not be made at all.
@@ -81,7 +74,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_come_again_ever_later() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), Duration::from_secs(5), now);
+        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(5), now);
         let mut passed = |failed: bool, expected: u64| {
             schedule.passed(failed, now);
             let (pause, longest) = (schedule.next_pass().0 - now, Duration::from_secs(expected));
@@ -105,10 +98,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn files_in_doubt_are_looked_at_sooner() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(Duration::from_mins(1), Duration::from_secs(30), Duration::from_secs(5), now);
-        schedule.scanned(true, now);
-        assert_eq!(schedule.next_scan(), now + Duration::from_secs(30));
-        schedule.scanned(false, now);
-        assert_eq!(schedule.next_scan(), now + Duration::from_secs(5));
+        let rescan = Duration::from_secs(30);
+        assert_eq!(next_scan(rescan, true, now), now + rescan);
+        assert_eq!(next_scan(rescan, false, now), now + Duration::from_secs(5));
     }
 }

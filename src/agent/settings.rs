@@ -5,11 +5,12 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    config::{Ceasefire, Mode},
+    config::{Ceasefire, Mode, ResyncRule},
     diagnostic::{Diagnostic, render},
     engine::connection::Connection,
     journal::RunOrigin,
     manifest::{Targets, Variables},
+    model::Desired,
     plan::{file::Setup, guard::Safety, hold::Holds},
     run::Surroundings,
     source::Sources,
@@ -37,6 +38,8 @@ pub struct Settings {
     pub holds: Holds,
     /// Time between two looks at everything.
     pub resync: Duration,
+    /// Objects that are looked at at times of their own.
+    pub resync_rules: Vec<ResyncRule>,
     /// The longest time of one pass, after which it is broken off.
     pub deadline: Duration,
     /// When a field that somebody else sets back is left alone.
@@ -60,12 +63,20 @@ impl Default for Settings {
             safety: Safety::default(),
             holds: Holds::default(),
             resync: super::RESYNC,
+            resync_rules: Vec::new(),
             deadline: super::DEADLINE,
             ceasefire: Ceasefire::default(),
             surroundings: Surroundings::unrecorded(RunOrigin::here("watch", &[])),
             setups: Vec::new(),
             config: None,
         }
+    }
+}
+
+impl Settings {
+    /// Returns the time between two looks at an object: that of the first rule that is about it, or else that of all.
+    pub(super) fn resync_of(&self, object: &Desired) -> Duration {
+        self.resync_rules.iter().find(|rule| rule.scope.has(object)).map_or(self.resync, |rule| rule.every)
     }
 }
 

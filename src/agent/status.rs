@@ -83,6 +83,18 @@ impl Verdict {
         }
     }
 
+    /// Returns how bad it is, compared with the others.
+    pub(super) fn weight(self) -> u8 {
+        match self {
+            Self::Converged => 0,
+            Self::Drifted => 1,
+            Self::Interrupted => 2,
+            Self::Refused => 3,
+            Self::Failed => 4,
+            Self::Panicked => 5,
+        }
+    }
+
     /// Returns true if all objects were looked at.
     pub fn complete(self) -> bool {
         matches!(self, Self::Converged | Self::Drifted | Self::Refused | Self::Failed)
@@ -183,6 +195,25 @@ pub struct Report {
 }
 
 impl Report {
+    /// Returns the report of a pass that did not end by itself, with what it said.
+    pub(super) fn panicked(trigger: Trigger, start: Timestamp, message: &str) -> Self {
+        Self {
+            trigger,
+            start,
+            end: Timestamp::now(),
+            verdict: Verdict::Panicked,
+            counts: Counts::default(),
+            by_kind: ByKind::new(),
+            drift: 0,
+            error: Some(format!("the pass did not end: {message}")),
+            retry: true,
+            all_failed: true,
+            failing: HashSet::new(),
+            part: None,
+            whole: true,
+        }
+    }
+
     /// Returns the report of a pass that ends now.
     pub(super) fn of(
         trigger: Trigger,
@@ -252,13 +283,13 @@ pub struct Snapshot {
     pub manifests: Option<ManifestStatus>,
     /// What is wrong with the configuration and the files of values.
     pub configuration: ConfigurationStatus,
-    /// Since when a pass is running, where one is.
+    /// Since when the oldest running pass runs, where there is one.
     pub running: Option<Timestamp>,
-    /// The last pass that ended.
+    /// The last pass that ended, with the counts and the worst result of the last passes over all targets.
     pub last: Option<Report>,
     /// Passes that ended.
     pub passes: u64,
-    /// True if a pass has looked at all objects since the start.
+    /// True if passes have looked at all objects since the start.
     pub complete: bool,
     /// The last thing that went wrong, even where it has gone right since.
     pub last_error: Option<String>,
@@ -269,8 +300,8 @@ pub struct Snapshot {
 pub struct Status {
     snapshot: Arc<watch::Sender<Snapshot>>,
     heartbeat: Arc<Mutex<Instant>>,
-    pass: Arc<Mutex<Option<Instant>>>,
-    overdue: Arc<Mutex<Option<String>>>,
+    passes: Arc<Mutex<BTreeMap<Arc<str>, Instant>>>,
+    overdue: Arc<Mutex<BTreeMap<Arc<str>, String>>>,
 }
 
 impl Default for Status {
@@ -279,7 +310,7 @@ impl Default for Status {
         Self {
             snapshot,
             heartbeat: Arc::new(Mutex::new(Instant::now())),
-            pass: Arc::default(),
+            passes: Arc::default(),
             overdue: Arc::default(),
         }
     }
@@ -306,29 +337,34 @@ impl Status {
         *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Returns how long the running pass has taken so far; `None` between passes.
+    /// Returns how long the oldest running pass has taken so far; `None` between passes.
     pub fn pass_age(&self) -> Option<Duration> {
-        self.pass.lock().unwrap_or_else(PoisonError::into_inner).map(|start| start.elapsed())
+        let passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        passes.values().map(Instant::elapsed).max()
     }
 
     /// Returns what did not end in its time, and what it waits for; `None` once a pass has ended in time again.
     pub fn overdue(&self) -> Option<String> {
-        self.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.overdue.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned()
     }
 
-    /// Notes what did not end in its time, or that a pass has.
-    pub(crate) fn set_overdue(&self, problem: Option<String>) {
-        *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    /// Notes what of a target did not end in its time, or that a pass over it has.
+    pub(crate) fn set_overdue(&self, target: &Arc<str>, problem: Option<String>) {
+        let mut overdue = self.overdue.lock().unwrap_or_else(PoisonError::into_inner);
+        match problem {
+            Some(problem) => drop(overdue.insert(target.clone(), problem)),
+            None => drop(overdue.remove(target)),
+        }
     }
 
-    /// Notes that a pass begins.
-    pub(crate) fn pass_begins(&self) {
-        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Notes that a pass over a target begins.
+    pub(crate) fn pass_begins(&self, target: &Arc<str>) {
+        self.passes.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), Instant::now());
     }
 
-    /// Notes that the pass has ended.
-    pub(crate) fn pass_ends(&self) {
-        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Notes that the pass over a target has ended.
+    pub(crate) fn pass_ends(&self, target: &Arc<str>) {
+        self.passes.lock().unwrap_or_else(PoisonError::into_inner).remove(target);
     }
 
     /// Changes the state and wakes those who wait for it.

@@ -216,6 +216,32 @@ async fn what_fails_holds_up_no_others() {
 }
 
 #[tokio::test]
+async fn a_save_is_not_kept_waiting_by_a_look_at_everything() {
+    let things: String = (0..8).map(|number| thing(&format!("t{number}"), "1")).collect();
+    let live: Vec<(String, i64)> = (0..8).map(|number| (format!("t{number}"), 1)).collect();
+    let live: Vec<(&str, i64)> = live.iter().map(|(key, value)| (&**key, *value)).collect();
+    let often = |agent: &mut Agent| agent.settings.resync = Duration::from_millis(200);
+    let running = Running::start(&[("a.yaml", &*things)], &live, often).await;
+    running.passes(1).await;
+    running.store.hold_reads.store(true, Ordering::SeqCst);
+    let looks = running.until("a look at everything", |snapshot| snapshot.running.is_some()).await;
+    // It is broken off at once: its end is seen before any answer comes.
+    running.write("a.yaml", &things.replacen("value: 1", "value: 5", 1));
+    let other = |snapshot: &Snapshot| snapshot.running.is_some_and(|start| Some(start) != looks.running);
+    running.until("another pass", other).await;
+    assert_eq!(running.status.snapshot().passes, looks.passes);
+    running.store.hold_reads.store(false, Ordering::SeqCst);
+    running.until("the value", |_| running.store.get("t0") == Some(5)).await;
+    let answered = |snapshot: &Snapshot| snapshot.last.as_ref().is_some_and(|last| last.trigger == Trigger::Change);
+    let last = running.until("the save is answered", answered).await.last.expect("just seen");
+    assert_eq!((last.whole, last.verdict), (false, Verdict::Converged));
+    // What gave way is made afterwards.
+    let resync = |snapshot: &Snapshot| snapshot.last.as_ref().is_some_and(|last| last.trigger == Trigger::Resync);
+    running.until("a look at everything", resync).await;
+    running.end().await;
+}
+
+#[tokio::test]
 async fn a_panic_costs_one_pass() {
     let files = [("a.yaml", &*thing("a", "666"))];
     let running = Running::start(&files, &[("a", 0)], |_| {}).await;

@@ -132,7 +132,7 @@ pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, String> {
 
 /// Returns the scopes of the configuration, written like documents that are to be absent.
 pub(super) fn scopes(config: Option<&Config>) -> Vec<Desired> {
-    let scope = |(number, scope): (usize, &config::Scope)| Desired {
+    let scope = |(number, scope): (usize, &config::PruneScope)| Desired {
         id: ResourceId::new(scope.kind, format!("scope {} of prune", number + 1)),
         target: scope.target.clone(),
         ensure: Ensure::Absent,

@@ -4,18 +4,19 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
     config::{
-        Ceasefire, Config, Mode, StateLimits, Watch, prune, safety,
+        Ceasefire, Config, Mode, ResyncRule, StateLimits, Watch, prune, safety,
         target::{self, Platforms, Target},
         windows,
     },
     diagnostic::Diagnostic,
     provider::SettingSpec,
     source::{FileId, Origin, Sources},
-    yaml::{self, Form, Key, MOST, Node, Section, Shape},
+    yaml::{self, Content, Form, Key, MOST, Node, Section, Shape},
 };
 
 /// The keys of a configuration. Those of a target are up to its platform, those of a scope of `prune` up to its kind.
@@ -40,6 +41,27 @@ pub static CONFIGURATION: Form = Form::new(&[
     Key::new("sandbox", Shape::Mapping(&SANDBOX), "the state that `--sandbox` starts from"),
 ]);
 
+/// The keys of `watch.resync`.
+static RESYNC: Form = Form::new(&[
+    Key::new("default", Shape::Duration, "how often objects without a rule are compared; `5m` by default"),
+    Key::new(
+        "rules",
+        Shape::List(&Shape::Mapping(&RULE), 0),
+        "objects that are compared at times of their own; the first rule about an object counts",
+    ),
+]);
+
+/// The keys of a rule of `watch.resync`.
+static RULE: Form = Form::new(&[
+    Key::new("every", Shape::Duration, "how often its objects are compared").required(),
+    Key::new("selector", Shape::Text, "labels, as in `-l`; all by default"),
+    Key::new(
+        "target",
+        Shape::AnyOf(&[Shape::Text, Shape::List(&Shape::Text, 0)]),
+        "a target or an object such as `Instance/core-*`, or a list of them; all by default",
+    ),
+]);
+
 /// The keys of `watch`.
 static WATCH: Form = Form::new(&[
     Key::new(
@@ -49,7 +71,7 @@ static WATCH: Form = Form::new(&[
     ),
     Key::new(
         "resync",
-        Shape::Duration,
+        Shape::AnyOf(&[Shape::Duration, Shape::Mapping(&RESYNC)]),
         "how often everything is compared, besides changes of files and events; `5m` by default",
     ),
     Key::new(
@@ -163,7 +185,7 @@ fn document(root: &Node<'_>, config: &mut Config, platforms: Platforms, diagnost
         config.windows = windows::windows(node, &config.targets, diagnostics);
     }
     if let Some(node) = section.get("watch") {
-        config.watch = watch(node, &directory, diagnostics);
+        config.watch = watch(node, &directory, &config.targets, diagnostics);
     }
     if let Some(node) = section.get("notify") {
         config.notify = super::notify::webhooks(node, &directory, diagnostics);
@@ -230,7 +252,7 @@ fn state(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> StateLimits {
     state
 }
 
-fn watch(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Watch {
+fn watch(node: &Node<'_>, directory: &Path, targets: &[Target], diagnostics: &mut Vec<Diagnostic>) -> Watch {
     let mut watch = Watch::default();
     let Some(section) = Section::of(node, "watch", &WATCH, diagnostics) else { return watch };
     if let Some(node) = section.get("mode")
@@ -238,10 +260,8 @@ fn watch(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -
     {
         watch.mode = Mode::Report;
     }
-    if let Some(node) = section.get("resync")
-        && let Some(text) = yaml::text(node, "resync", diagnostics)
-    {
-        watch.resync = duration_above_zero("resync", text, &node.origin, diagnostics);
+    if let Some(node) = section.get("resync") {
+        (watch.resync, watch.resync_rules) = resync(node, targets, diagnostics);
     }
     if let Some(node) = section.get("deadline")
         && let Some(text) = yaml::text(node, "deadline", diagnostics)
@@ -266,6 +286,35 @@ fn watch(node: &Node<'_>, directory: &Path, diagnostics: &mut Vec<Diagnostic>) -
     }
     section.finish(diagnostics);
     watch
+}
+
+/// Reads the times between two looks: one for all objects, or one for each of several rules.
+fn resync(
+    node: &Node<'_>,
+    targets: &[Target],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Option<Duration>, Vec<ResyncRule>) {
+    let time = |node: &Node<'_>, key: &str, diagnostics: &mut Vec<Diagnostic>| {
+        let text = yaml::text(node, key, diagnostics)?;
+        duration_above_zero(key, text, &node.origin, diagnostics)
+    };
+    if !matches!(node.content, Content::Mapping(_)) {
+        return (time(node, "resync", diagnostics), Vec::new());
+    }
+    let Some(section) = Section::of(node, "resync", &RESYNC, diagnostics) else { return (None, Vec::new()) };
+    let default = section.get("default").and_then(|node| time(node, "default", diagnostics));
+    let rules = section.get("rules").and_then(|node| yaml::list(node, "rules", diagnostics)).unwrap_or_default();
+    let rules = rules.iter().filter_map(|node| {
+        let section = Section::of(node, "a rule of resync", &RULE, diagnostics)?;
+        let scope = windows::scope(&section, targets, diagnostics);
+        let every = section.require("every", diagnostics);
+        let every = every.and_then(|node| time(node, "every", diagnostics));
+        section.finish(diagnostics);
+        Some(ResyncRule { scope, every: every? })
+    });
+    let rules = rules.collect();
+    section.finish(diagnostics);
+    (default, rules)
 }
 
 fn ceasefire(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Ceasefire {

@@ -107,7 +107,7 @@ sandbox: {state: [sandbox.yaml, /tmp/x.yaml]}
       region = Literal("cn-north-4")
       timeZone = Literal("Asia/Shanghai")
       token = Env("HW_TOKEN")
-    Watch { mode: Report, resync: Some(300s), deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: Some(127.0.0.1:8321), token: None } ["etc/sandbox.yaml", "/tmp/x.yaml"]
+    Watch { mode: Report, resync: Some(300s), resync_rules: [], deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: Some(127.0.0.1:8321), token: None } ["etc/sandbox.yaml", "/tmp/x.yaml"]
     "#);
     let (config, _) = read(&(HEAD.to_owned() + text));
     let files: Vec<String> = config.files().iter().map(|file| file.display().to_string()).collect();
@@ -333,7 +333,7 @@ targtes: {}
     three (roma-connect) default=true Limits { concurrency: None, requests_per_second: None }
       region = Literal("cn-north-4")
       timeZone = Literal("Asia/Shenzen")
-    Watch { mode: Enforce, resync: None, deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
+    Watch { mode: Enforce, resync: None, resync_rules: [], deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
     "#);
 }
 
@@ -497,7 +497,7 @@ targets:
       stage = Literal("a/b")
       username = Literal("u")
       version = Literal("new")
-    Watch { mode: Enforce, resync: None, deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
+    Watch { mode: Enforce, resync: None, resync_rules: [], deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
     "#);
 }
 
@@ -557,7 +557,7 @@ fn a_configuration_is_one_document() {
     1 |
       | ^
 
-    Watch { mode: Enforce, resync: None, deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
+    Watch { mode: Enforce, resync: None, resync_rules: [], deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
     ");
     insta::assert_snapshot!(check("a: [\n"), @r"
     error[Y001]: unclosed bracket '['
@@ -566,7 +566,7 @@ fn a_configuration_is_one_document() {
     1 | a: [
       |    ^
 
-    Watch { mode: Enforce, resync: None, deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
+    Watch { mode: Enforce, resync: None, resync_rules: [], deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
     ");
     insta::assert_snapshot!(check("apiVersion: reconcile/v2\nkind: Plan\n---\na: 1\n"), @r"
     error[Y207]: apiVersion cannot be `reconcile/v2`
@@ -591,7 +591,7 @@ fn a_configuration_is_one_document() {
     4 | a: 1
       | ^^^^
 
-    Watch { mode: Enforce, resync: None, deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
+    Watch { mode: Enforce, resync: None, resync_rules: [], deadline: None, ceasefire: Ceasefire { after: 3, within: 3600s, quiet: 3600s }, listen: None, token: None } []
     ");
 }
 

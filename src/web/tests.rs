@@ -136,17 +136,17 @@ async fn a_pass_that_hangs_is_told() {
         shown.observer.status.beat();
         (healthz(State(shown.clone())).await.0.as_u16(), readyz(State(shown.clone())).await.0.as_u16())
     };
-    shown.observer.status.pass_begins();
+    shown.observer.status.pass_begins(&"here".into());
     assert_eq!(codes().await, (200, 200));
     tokio::time::advance(SLOW_PASS).await;
     // The loop itself is alive all the time.
     assert_eq!(codes().await, (200, 503));
-    shown.observer.status.set_overdue(Some("a pass has not ended".to_owned()));
+    shown.observer.status.set_overdue(&"here".into(), Some("a pass has not ended".to_owned()));
     assert_eq!(codes().await, (503, 503));
     assert_eq!(healthz(State(shown.clone())).await.1, "a pass has not ended\n");
-    shown.observer.status.pass_ends();
+    shown.observer.status.pass_ends(&"here".into());
     assert_eq!(codes().await, (503, 200));
-    shown.observer.status.set_overdue(None);
+    shown.observer.status.set_overdue(&"here".into(), None);
     assert_eq!(codes().await, (200, 200));
 }
 

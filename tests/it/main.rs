@@ -94,5 +94,6 @@ mod watch_hang;
 mod watch_journal;
 mod watch_part;
 mod watch_settings;
+mod watch_targets;
 mod windows;
 mod wordings;

@@ -360,9 +360,7 @@ fn metrics_say_which_target_is_down_and_which_drifted() {
         "reconcile_target_up{target=\"roma\"} 1",
         "reconcile_requests_total{target=\"roma\",outcome=\"failed\"} 0",
     ];
-    for line in all {
-        assert!(has(line), "{line} is not in\n{}", watch.page("/metrics"));
-    }
+    all.iter().for_each(|line| wait_until(line, || has(line)));
     let version = format!("reconcile_build_info{{version=\"{}\",commit=\"", env!("CARGO_PKG_VERSION"));
     assert!(watch.page("/metrics").contains(&version), "{}", watch.page("/metrics"));
     for family in ["request_duration_seconds_count", "target_last_read_timestamp_seconds", "retries_total"] {

@@ -48,12 +48,15 @@ fn a_tug_of_war_is_given_up_for_one_field_alone() {
     assert_eq!(of_ports(&site), 3);
     // It has come to rest, and is set once more. The opponent does not give way.
     wait_until("it is set once more", || of_ports(&site) == 4);
+    // What comes before it is read back would be no setback.
+    wait_until("it is read back", || watch.lines("update applied: ports: ").len() == 4);
     assert_eq!(operations(&site.writes()), json!({"update_inst": 5}));
     sets(&site, "ports", 7);
     wait_until("it is reported again", || !watch.lines("would update: ports: 7 → 24").is_empty());
     assert_eq!((of_ports(&site), watch.lines("each time it was set").len()), (4, 1));
     // In the end it does.
     wait_until("it is set once more", || of_ports(&site) == 5);
+    wait_until("it is read back", || watch.lines("update applied: ports: ").len() == 5);
     wait_until("peace", || !watch.lines("has stayed as declared, and is enforced as before").is_empty());
     sets(&site, "ports", 7);
     wait_until("it is enforced as before", || of_ports(&site) == 6);

@@ -81,7 +81,7 @@ fn changed_values_are_taken_over() {
     wait_until("the value is applied", || bodies(&site.writes()) == json!([sets_ports(48), sets_ports(96)]));
     site.write("values.yaml", "ports: [96\n");
     wait_until("the mistake is counted", || watch.metric("reconcile_configuration_errors") == 1);
-    assert!(!watch.lines("values.yaml:").is_empty(), "{:?}", watch.lines(""));
+    wait_until("the log names it", || !watch.lines("values.yaml:").is_empty());
     site.write("values.yaml", "ports: 12\n");
     wait_until("the value is applied", || site.writes().len() == 3);
     assert_eq!(bodies(&site.writes()[2..]), json!([sets_ports(12)]));

@@ -88,6 +88,7 @@ pub(super) fn settings(
         safety: config.safety.clone(),
         holds: config.holds(),
         resync: args.resync.or(config.watch.resync).unwrap_or(agent::RESYNC),
+        resync_rules: config.watch.resync_rules.clone(),
         deadline: config.watch.deadline.unwrap_or(agent::DEADLINE),
         ceasefire: config.watch.ceasefire,
         surroundings: journal::surroundings(

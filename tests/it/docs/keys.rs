@@ -104,6 +104,8 @@ const TABLES: &[(&str, &str, &str)] = &[
         "apiVersion: reconcile/v1\nkind: Config\nnotify: {a: {format: dingtalk, url: {env: A}, X: 1}}\n",
     ),
     ("configuration.md", "watch", "apiVersion: reconcile/v1\nkind: Config\nwatch: {X: 1}\n"),
+    ("configuration.md", "resync", "apiVersion: reconcile/v1\nkind: Config\nwatch: {resync: {X: 1}}\n"),
+    ("configuration.md", "rule", "apiVersion: reconcile/v1\nkind: Config\nwatch: {resync: {rules: [{X: 1}]}}\n"),
     ("configuration.md", "ceasefire", "apiVersion: reconcile/v1\nkind: Config\nwatch: {ceasefire: {X: 1}}\n"),
     ("configuration.md", "window", "apiVersion: reconcile/v1\nkind: Config\nwindows: {a: {X: 1}}\n"),
     (
