@@ -9,7 +9,7 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -82,8 +82,8 @@ pub struct Connection {
     /// The rate that the platform's refusals tell.
     limit: AdaptiveLimiter,
     probes: Probes,
-    /// The settings that are not secret, once the target was resolved.
-    settings: OnceLock<HashMap<&'static str, String>>,
+    /// The settings that are not secret, once the target was resolved; until the session is renewed.
+    settings: Mutex<Arc<HashMap<&'static str, String>>>,
     /// Answers that take long.
     slow: Notice,
 }
@@ -114,7 +114,7 @@ impl Connection {
             probes,
             suppressed: Mutex::default(),
             keys: Mutex::default(),
-            settings: OnceLock::new(),
+            settings: Mutex::default(),
             reached: AtomicBool::new(false),
             breaker,
             budget,
@@ -143,6 +143,12 @@ impl Connection {
     /// while ago. A key that its platform locks is still left alone for its time.
     pub fn renew_session(&self) {
         self.session.forget();
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+    }
+
+    /// Returns the settings that are not secret; none before the target was resolved.
+    fn known_settings(&self) -> Arc<HashMap<&'static str, String>> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the way to use it that cannot write.
@@ -396,7 +402,7 @@ impl Connection {
     /// Sends a request until it is answered for good. One that rests on what the server was seen to lack is not sent.
     async fn send_until_settled(&self, request: &Request, window: Option<SendWindow<'_>>) -> SendResult {
         let platform = self.target.platform;
-        let needed = platform.required_capabilities(request, self.settings.get().unwrap_or(&HashMap::new()));
+        let needed = platform.required_capabilities(request, &self.known_settings());
         let first = match self.probes.pass(needed).await {
             Ok(first) => first,
             Err(refusal) => return SendResult::Answered(Err(refusal)),

@@ -121,6 +121,22 @@ fn a_hangup_makes_a_pass_at_once() {
 }
 
 #[test]
+fn a_hangup_reads_settings_anew_that_lie_in_other_files() {
+    let app = "apiVersion: roma-connect/v1\nkind: App\nmetadata: {name: orders}\nspec: {app: orders, fields: {remark: \
+               new}}\n";
+    let site = Site::with(&state(), &[("manifests/app.yaml", app), ("instance.txt", "i0")]);
+    let config = std::fs::read_to_string(site.path().join("reconcile.yaml")).expect("it is there");
+    assert!(config.contains("instanceId: i1"), "{config}");
+    site.write("reconcile.yaml", &config.replace("instanceId: i1", "instanceId: {file: instance.txt}"));
+    let watch = Watch::start(&site, &["manifests", "--resync", "1h"]);
+    expect_no_writes(&site);
+    site.write("instance.txt", "i1");
+    watch.signal("HUP");
+    wait_until("the app of that instance is written", || site.writes().len() == 1);
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
 fn a_log_of_json_is_one_document_a_line() {
     let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48)), ("manifests/b.yaml", "kind: [\n")]);
     let watch = Watch::start(&site, &["manifests", "--resync", "1h", "--log-format", "json"]);

@@ -49,7 +49,10 @@ impl Reader {
             return settings;
         }
         let held = self.connection.session.get(&*self.connection).await?;
-        let settings = self.connection.settings.get_or_init(|| held.endpoint.settings.clone());
+        let mut settings = self.connection.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if settings.is_empty() {
+            *settings = Arc::new(held.endpoint.settings.clone());
+        }
         Ok(settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
     }
 
