@@ -4,6 +4,7 @@ mod adopt;
 mod against;
 mod apply;
 mod args;
+mod blame;
 mod call_provenance;
 mod claim;
 mod completion;
@@ -95,6 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Show(args) => saved::show(args, &ui),
             Command::Drift(args) => drift::run(args, &ui).await,
             Command::Adopt(args) => adopt::run(args, &ui).await,
+            Command::Blame(args) => blame::run(args, &ui).await,
             Command::Watch(args) => watch::run(args, &ui).await,
             Command::History(args) => history::run(args, &ui),
             Command::Undo(args) => undo::run(args, &ui).await,

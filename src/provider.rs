@@ -39,7 +39,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, KnownField, Labels,
-        Live, Locator, ObservedState, Refusal, Request, ResourceId, policy::Policies,
+        Live, Locator, ObservedState, Refusal, Request, ResourceId, author::Changed, policy::Policies,
     },
     source::Origin,
     yaml::{Form, Node, write::Tree},
@@ -364,6 +364,12 @@ pub trait Kind: Sync {
     /// Says who changed the live values that differ, or what to ask for that. Asked by `drift` alone.
     fn changed(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Step<Authors> {
         Step::Done(Authors::default())
+    }
+
+    /// Says who changed live objects last, whatever of them, or what to ask for that: a read for hundreds of objects.
+    /// Nothing is said of an object of which the platform keeps nothing.
+    fn touched(&self, _objects: &[(&Desired, &Live)], _facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+        Step::Done(Vec::new())
     }
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.

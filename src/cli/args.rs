@@ -2,6 +2,7 @@
 
 mod adopt;
 mod apply;
+mod blame;
 mod choice;
 mod completion;
 mod drift;
@@ -41,6 +42,7 @@ use clap::{Parser, Subcommand};
 
 pub(super) use adopt::AdoptArgs;
 pub(super) use apply::ApplyArgs;
+pub(super) use blame::BlameArgs;
 pub(super) use choice::{Color, DataFormat, Document, Format, LogFormat, Mode, PartialStale, RenderFormat, TextOrJson};
 pub(super) use completion::CompletionArgs;
 pub(super) use drift::DriftArgs;
@@ -141,6 +143,12 @@ pub(super) enum Command {
     /// several values, or a variable that several values share, is refused. Like `plan`, it cannot write to a platform.
     #[command(after_long_help = examples::ADOPT)]
     Adopt(AdoptArgs),
+    /// Show who changed what the lines of a file declare
+    ///
+    /// Names for each managed line the last change that somebody else made and the last one of your own, with author, time
+    /// and run: `unknown` where the platform keeps nothing. Like `plan`, it cannot write to a platform.
+    #[command(after_long_help = examples::BLAME)]
+    Blame(BlameArgs),
     /// Keep running: plan and apply on every change of the manifests and from time to time
     ///
     /// Prints `listening on http://ADDR` on stderr and serves /healthz, /readyz and /metrics there. A broken
@@ -220,6 +228,7 @@ impl Command {
             Self::Show(_) => "show",
             Self::Drift(_) => "drift",
             Self::Adopt(_) => "adopt",
+            Self::Blame(_) => "blame",
             Self::Watch(_) => "watch",
             Self::History(_) => "history",
             Self::Undo(_) => "undo",
@@ -257,6 +266,7 @@ impl Command {
             | Self::Snapshot(_)
             | Self::Export(_)
             | Self::Adopt(_)
+            | Self::Blame(_)
             | Self::Rehearse(_)
             | Self::Watch(_)
             | Self::Sandbox(_)
@@ -284,6 +294,7 @@ impl Command {
             | Self::Snapshot(_)
             | Self::Export(_)
             | Self::Adopt(_)
+            | Self::Blame(_)
             | Self::Rehearse(_)
             | Self::Watch(_)
             | Self::Sandbox(_)

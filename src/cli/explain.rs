@@ -1,7 +1,7 @@
 //! `reconcile explain`: from a line of YAML to the objects, the fields and the calls that it decides.
 
 pub(super) mod decided;
-mod place;
+pub(super) mod place;
 
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ pub(super) async fn run(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, Comma
 async fn explain(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     let prepared = planning::prepare(&args.inputs, &args.network, false, None, ui).await?;
     let sources = &prepared.loaded.sources;
-    let Some(file) = place::find_file(&args.place, sources) else {
+    let Some(file) = place::find_file(&args.place.file, sources) else {
         let problem = format!("`{}` is none of the files that are read; name its directory as PATH", args.place.file);
         planning::end(prepared.connected).await;
         return Err(CommandError::usage(problem));

@@ -1,6 +1,7 @@
 //! All formatting for people and programs.
 
 pub(super) mod adopt;
+pub(super) mod blame;
 pub(super) mod drift;
 pub(super) mod events;
 pub(super) mod explain;

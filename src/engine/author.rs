@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{connection::Reader, drive::drive_all};
 use crate::{
-    model::{Action, Change, FieldPath, ResourceId, author::Changed},
+    model::{Action, Change, FieldPath, ObservedState, ResourceId, author::Changed},
     plan::{Plan, TargetState},
     provider::Kind,
 };
@@ -27,6 +27,26 @@ impl Trace {
         };
         paths.into_iter().map(|path| (path, self.of(&change.id, path))).collect()
     }
+}
+
+/// Asks who changed live objects last, whatever of them. A read that fails makes the answer worse, and nothing else.
+pub async fn touched(readers: &[Reader], states: &mut [TargetState<'_>]) -> HashMap<ResourceId, Changed> {
+    let mut told = HashMap::new();
+    for state in states {
+        let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };
+        let touched = |kind: &'static dyn Kind, state: &mut TargetState<'_>| {
+            let own = state.desired.iter().filter(|desired| desired.selected && desired.id.kind == kind.name());
+            let live = own.filter_map(|desired| match state.facts.observed(&desired.id)? {
+                ObservedState::Found(live) => Some((*desired, live)),
+                _ => None,
+            });
+            kind.touched(&live.collect::<Vec<_>>(), &state.facts)
+        };
+        for (_, found) in drive_all(reader, state.platform.kinds().iter().copied(), state, touched).await {
+            told.extend(found.unwrap_or_default());
+        }
+    }
+    told
 }
 
 /// Asks who changed what differs, of what is to be changed and of what is only reported. A read that fails makes the

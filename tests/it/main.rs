@@ -6,6 +6,7 @@ mod adopt;
 mod apply;
 mod benches;
 mod bind_info;
+mod blame;
 mod browser;
 mod budgets;
 mod ci_kit;

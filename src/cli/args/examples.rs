@@ -157,6 +157,13 @@ Examples:
   # The same for an environment
   reconcile adopt base --overlay envs/prod --values prod-values.yaml | git apply";
 
+pub(super) const BLAME: &str = "\
+Examples:
+  # Show who changed what a manifest declares
+  reconcile blame network/switches.yaml
+  # The same for a file of an environment
+  reconcile blame envs/prod/switches.yaml base --overlay envs/prod";
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;

@@ -21,6 +21,7 @@ impl Command {
             | Self::Explain(_)
             | Self::Export(_)
             | Self::Adopt(_)
+            | Self::Blame(_)
             | Self::History(_)
             | Self::Watch(_)
             | Self::Rehearse(_)

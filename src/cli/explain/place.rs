@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// Returns the file that is meant, by its path as it was read or by what the path leads to.
-pub(super) fn find_file(place: &Place, sources: &Sources) -> Option<FileId> {
-    let wanted = place.file.strip_prefix("./").unwrap_or(&place.file);
+pub(in crate::cli) fn find_file(file: &str, sources: &Sources) -> Option<FileId> {
+    let wanted = file.strip_prefix("./").unwrap_or(file);
     let real = |path: &str| Path::new(path).canonicalize().ok();
     let by_name = sources.files().find(|file| **sources.path(*file) == *wanted);
     by_name.or_else(|| {

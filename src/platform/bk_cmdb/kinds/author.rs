@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub(super) use self::remade::Namesakes;
 use crate::{
     model::{
-        Action, FieldPath, Json, Live, Request,
+        Action, Desired, FieldPath, Json, Live, Request, ResourceId,
         author::{Changed, Deed, Source, moment},
     },
     platform::bk_cmdb::lookup::{self, LookupError},
@@ -299,6 +299,33 @@ pub(super) fn of_row(row: &Json, action: Action, facts: &Facts) -> Changed {
         source: if by.is_some() { Source::Object } else { Source::Time },
         ours: ours(by, facts),
     }
+}
+
+/// Says of objects with ids what their rows say of themselves.
+pub(super) fn touched(
+    group: &[(&Desired, i64)],
+    rows: Columns<'_>,
+    facts: &Facts,
+) -> impl Iterator<Item = (ResourceId, Changed)> {
+    let rows = rows.unwrap_or_default();
+    let told = group.iter().filter_map(move |(desired, id)| {
+        Some((desired.id.clone(), of_row(rows.get(id).copied()?, Action::Update, facts)))
+    });
+    told.collect::<Vec<_>>().into_iter()
+}
+
+/// Sorts live objects by a number, such as their business, each with its id.
+pub(super) fn sorted<'d>(
+    objects: &[(&'d Desired, &Live)],
+    place: impl Fn(&Desired, &Live) -> Option<(i64, i64)>,
+) -> BTreeMap<i64, Vec<(&'d Desired, i64)>> {
+    let mut sorted: BTreeMap<i64, Vec<(&Desired, i64)>> = BTreeMap::new();
+    for (desired, live) in objects {
+        if let Some((group, id)) = place(desired, live) {
+            sorted.entry(group).or_default().push((*desired, id));
+        }
+    }
+    sorted
 }
 
 /// The rows of objects by their ids, as they were read for their columns.

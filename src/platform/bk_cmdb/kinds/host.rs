@@ -30,7 +30,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Call, CreateContext, Desired, FieldChange, FieldPath, Json, Layout, Live, LiveFields, ObservedState, Refusal,
-        Request, ResourceId,
+        Request, ResourceId, author::Changed,
     },
     platform::bk_cmdb::codes,
     provider::{
@@ -205,6 +205,10 @@ impl Kind for Host {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
+    }
+
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+        author::touched(objects, facts)
     }
 
     fn written(&self, desired: &Desired, path: &FieldPath, stored: &Value, facts: &Facts) -> Tree {

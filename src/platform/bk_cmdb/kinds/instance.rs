@@ -26,7 +26,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, DisplayKind, Ensure, FieldChange, FieldPath, Json, Live,
-        LiveFields, ObservedState, Refusal, Request, placeholder_in,
+        LiveFields, ObservedState, Refusal, Request, ResourceId, author::Changed, placeholder_in,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -333,6 +333,10 @@ impl Kind for Instance {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
+    }
+
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+        author::touched(objects, facts)
     }
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {

@@ -29,7 +29,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Layout, Live, LiveFields,
-        ObservedState, Refusal, Request, ResourceId, placeholder_in, policy::Policy,
+        ObservedState, Refusal, Request, ResourceId, author::Changed, placeholder_in, policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -290,6 +290,10 @@ impl Kind for Module {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
+    }
+
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+        author::touched(objects, facts)
     }
 
     fn sync_need(&self, proposed: &ProposedChange<'_>, part: &Live) -> SyncNeed {

@@ -38,7 +38,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live,
-        ObservedState, Request, ResourceId, placeholder_in,
+        ObservedState, Request, ResourceId, author::Changed, placeholder_in,
     },
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{
@@ -354,6 +354,10 @@ impl Kind for ProcessTemplate {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
+    }
+
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+        author::touched(objects, facts)
     }
 
     fn impact_units(&self) -> &'static [&'static str] {

@@ -23,7 +23,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Live, LiveFields,
-        ObservedState, Refusal, Request, policy::Policy,
+        ObservedState, Refusal, Request, ResourceId, author::Changed, policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -270,6 +270,10 @@ impl Kind for Set {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
+    }
+
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+        author::touched(objects, facts)
     }
 
     fn is_conflict(&self, refusal: &Refusal) -> bool {

@@ -23,7 +23,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, KnownField, Layout,
-        Live, LiveFields, Locator, ObservedState, Request, ResourceId, policy::Policies,
+        Live, LiveFields, Locator, ObservedState, Request, ResourceId, author::Changed, policy::Policies,
     },
     provider::{
         Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned, Reversal,
@@ -319,6 +319,10 @@ impl Kind for App {
 
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
+    }
+
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+        author::touched(objects, facts)
     }
 
     fn handle(&self, planned: &Planned<'_>, answer: &Json) -> Option<Value> {

@@ -6,10 +6,13 @@ use serde_json::json;
 
 use super::{MODEL, key::ID, key::Key, placement, read};
 use crate::{
-    model::author::{Changed, Deed},
+    model::{
+        Desired, Live, ResourceId,
+        author::{Changed, Deed},
+    },
     platform::bk_cmdb::{
         attribute::HISTORY,
-        kinds::author::{self, Namesakes, Subject},
+        kinds::author::{self, Columns, Namesakes, Subject},
     },
     provider::{Authors, Facts, Observation, Planned, Step},
 };
@@ -28,12 +31,7 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         by_business.entry(business.unwrap_or_default()).or_default().push(item);
     }
     for (business, group) in by_business {
-        let columns = |ids: &BTreeSet<i64>, observation: &mut Observation| {
-            let keys = ids.iter().map(|id| Key::Id(*id)).collect();
-            let fields = HISTORY.iter().copied().chain([ID]).map(str::to_owned).collect();
-            let rows = read::hosts(Some(business), &keys, &fields, observation, facts)?;
-            Ok(rows.into_iter().filter_map(|row| Some((row[ID].as_i64()?, row))).collect())
-        };
+        let columns = |ids: &BTreeSet<i64>, observation: &mut Observation| columns(business, ids, observation, facts);
         let condition = json!({"resource_type": MODEL});
         let namesakes = Namesakes { condition, container: None };
         authors.extend(author::of_live(&group, subject, &namesakes, columns, &mut observation, facts));
@@ -49,6 +47,29 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         }
     }
     Step::new(observation.ask, authors)
+}
+
+/// Says who changed objects last, or asks for it.
+pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    let (mut observation, mut told) = (Observation::default(), Vec::new());
+    let place = |desired: &Desired, live: &Live| {
+        // No row says who moved a host.
+        let live = Some(live).filter(|_| !placement::is_placement(desired))?;
+        Some((live.handle["business"].as_i64()?, live.handle["host"].as_i64()?))
+    };
+    for (business, group) in author::sorted(objects, place) {
+        let ids = group.iter().map(|(_, id)| *id).collect();
+        let rows = columns(business, &ids, &mut observation, facts);
+        told.extend(author::touched(&group, rows, facts));
+    }
+    Step::new(observation.ask, told)
+}
+
+fn columns<'f>(business: i64, ids: &BTreeSet<i64>, observation: &mut Observation, facts: &'f Facts) -> Columns<'f> {
+    let keys = ids.iter().map(|id| Key::Id(*id)).collect();
+    let fields = HISTORY.iter().copied().chain([ID]).map(str::to_owned).collect();
+    let rows = read::hosts(Some(business), &keys, &fields, observation, facts)?;
+    Ok(rows.into_iter().filter_map(|row| Some((row[ID].as_i64()?, row))).collect())
 }
 
 fn subject<'p>(planned: &Planned<'p>) -> Option<Subject<'p>> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{NAME, model_of, wanted_name};
 use crate::{
-    model::{Action, author::Changed},
+    model::{Action, Desired, Live, ResourceId, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
         kinds::{
@@ -43,6 +43,20 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         authors.extend(removed(model, &group, &mut observation, facts));
     }
     Step::new(observation.ask, authors)
+}
+
+/// Says who changed instances last, or asks for it.
+pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    let mut by_model: BTreeMap<&str, Vec<(&Desired, i64)>> = BTreeMap::new();
+    for (desired, live) in objects {
+        by_model.entry(model_of(desired)).or_default().extend(live.handle.as_i64().map(|id| (*desired, id)));
+    }
+    let (mut observation, mut told) = (Observation::default(), Vec::new());
+    for (model, group) in by_model {
+        let rows = columns(model, &group.iter().map(|(_, id)| *id).collect(), &mut observation, facts);
+        told.extend(author::touched(&group, rows, facts));
+    }
+    Step::new(observation.ask, told)
 }
 
 /// Returns what the records of a model's instances have in common.

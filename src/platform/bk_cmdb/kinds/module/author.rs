@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{observe, wanted_name};
 use crate::{
-    model::{Action, Json, author::Changed},
+    model::{Action, Desired, Json, Live, ResourceId, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
-        kinds::author::{self, Namesakes, Subject},
+        kinds::author::{self, Columns, Namesakes, Subject},
     },
     provider::{Authors, Facts, Observation, Planned, Step},
 };
@@ -28,16 +28,30 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
     for (business, group) in by_business {
         let id = |planned: &Planned<'_>| planned.live?.handle["module"].as_i64();
         let subject = |planned: &Planned<'_>| Some(Subject { resource: RESOURCE, model: RESOURCE, id: id(planned)? });
-        let columns = |ids: &BTreeSet<i64>, observation: &mut Observation| {
-            let fields = HISTORY.iter().copied().chain(["bk_module_id"]).map(str::to_owned).collect();
-            let rows = observe::by_ids(business, ids, &fields, observation, facts)?;
-            Ok(rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect())
-        };
+        let columns = |ids: &BTreeSet<i64>, observation: &mut Observation| columns(business, ids, observation, facts);
         let namesakes = Namesakes { condition: condition(business), container: Some("bk_set_id") };
         authors.extend(author::of_live(&group, subject, &namesakes, columns, &mut observation, facts));
         authors.extend(removed(business, &group, &mut observation, facts));
     }
     Step::new(observation.ask, authors)
+}
+
+/// Says who changed objects last, or asks for it.
+pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    let (mut observation, mut told) = (Observation::default(), Vec::new());
+    let place = |_: &Desired, live: &Live| Some((live.handle["business"].as_i64()?, live.handle["module"].as_i64()?));
+    for (business, group) in author::sorted(objects, place) {
+        let ids = group.iter().map(|(_, id)| *id).collect();
+        let rows = columns(business, &ids, &mut observation, facts);
+        told.extend(author::touched(&group, rows, facts));
+    }
+    Step::new(observation.ask, told)
+}
+
+fn columns<'f>(business: i64, ids: &BTreeSet<i64>, observation: &mut Observation, facts: &'f Facts) -> Columns<'f> {
+    let fields = HISTORY.iter().copied().chain(["bk_module_id"]).map(str::to_owned).collect();
+    let rows = observe::by_ids(business, ids, &fields, observation, facts)?;
+    Ok(rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect())
 }
 
 /// Returns what the records of a business's modules have in common.

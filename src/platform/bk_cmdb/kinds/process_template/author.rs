@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::read::by_ids;
 use crate::{
-    model::{Action, Json, Request, author::Changed},
+    model::{Action, Desired, Json, Live, Request, ResourceId, author::Changed},
     platform::bk_cmdb::kinds::author,
     provider::{Authors, Facts, Observation, Planned, Step},
 };
@@ -35,6 +35,19 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         authors.known.extend(paths.into_iter().map(|path| (planned.desired.id.clone(), path, told.clone())));
     }
     Step::new(observation.ask, authors)
+}
+
+/// Says who changed process templates last, or asks for it.
+pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    let (mut observation, mut told) = (Observation::default(), Vec::new());
+    let place = |_: &Desired, live: &Live| Some((live.handle["business"].as_i64()?, live.handle["process"].as_i64()?));
+    for (business, group) in author::sorted(objects, place) {
+        let ids = group.iter().map(|(_, id)| *id).collect();
+        let rows = by_ids(business, &ids, &mut observation, facts)
+            .map(|rows| rows.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect());
+        told.extend(author::touched(&group, rows, facts));
+    }
+    Step::new(observation.ask, told)
 }
 
 /// Where a live process template is.
