@@ -16,6 +16,7 @@ pub mod exit;
 mod explain;
 mod export;
 mod history;
+mod import;
 mod inputs;
 mod journal;
 mod lsp;
@@ -102,6 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Undo(args) => undo::run(args, &ui).await,
             Command::Snapshot(args) => snapshot::run(args, &ui).await,
             Command::Export(args) => export::run(args, &ui).await,
+            Command::Import(args) => import::run(args, &ui).await,
             Command::Rehearse(args) => rehearse::run(args, &ui).await,
             Command::Sandbox(args) => sandbox::run(args, &ui).await,
             Command::Schema(args) => Ok(schema::run(args, &ui)),

@@ -6,6 +6,7 @@ mod events;
 mod export;
 mod facts;
 mod impact;
+mod import;
 mod platform;
 pub mod reversal;
 mod rollout;
@@ -24,6 +25,7 @@ pub use events::{Event, EventBatch, EventSchema, Stream};
 pub use export::{Cursor, Draft, ExportPage, ExportResult, ExportScope, ExportedObject, export_step, tree_of};
 pub use facts::{Facts, Freshness};
 pub use impact::{Impact, ImpactSet};
+pub use import::{CellProblem, ImportResult, ImportScope, Imported, LinkRow, SheetRow};
 pub use platform::Platform;
 pub use reversal::Reversal;
 pub use rollout::{Rollout, RolloutPace, SyncNeed, SyncProgress};
@@ -222,6 +224,12 @@ pub trait Kind: Sync {
         let message = format!("nothing of the kind {} can be exported", self.name());
         let diagnostic = Diagnostic::error("P190", message, &export.scope.origin);
         Step::Done(Err(ObservedState::Impossible(Box::new(diagnostic))))
+    }
+
+    /// Turns rows of a spreadsheet of the platform into documents, as far as they are about this kind, or asks for what
+    /// tells how.
+    fn import(&self, _import: &ImportScope<'_>, _facts: &Facts) -> Step<ImportResult> {
+        Step::Done(Ok(Imported::default()))
     }
 
     /// Checks documents against what the platform defines, whether their objects are there or not: names of models and

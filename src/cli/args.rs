@@ -12,6 +12,7 @@ mod export;
 mod files;
 mod forms;
 mod history;
+mod import;
 mod inputs;
 mod logging;
 mod lsp;
@@ -50,6 +51,7 @@ pub(super) use explain::ExplainArgs;
 pub(super) use export::{ExportArgs, Layout};
 pub(super) use forms::{Forms, Stream};
 pub(super) use history::HistoryArgs;
+pub(super) use import::ImportArgs;
 pub(super) use inputs::Inputs;
 pub(super) use logging::LoggingArgs;
 pub(super) use lsp::LspArgs;
@@ -181,6 +183,12 @@ pub(super) enum Command {
     /// `plan`, it cannot write to a platform.
     #[command(after_long_help = examples::EXPORT)]
     Export(ExportArgs),
+    /// Write a spreadsheet that the page of BlueKing CMDB exported as manifests
+    ///
+    /// Reads the instances of a model and their associations, checks each cell against the definitions of the models, and
+    /// names the sheet, row and column of what is wrong. Like `plan`, it cannot write to a platform.
+    #[command(after_long_help = examples::IMPORT)]
+    Import(ImportArgs),
     /// Run a saved plan against simulated servers that fail, and show how it ends
     ///
     /// Loads simulated servers with a snapshot and applies the plan to them once for each seed: requests and answers get
@@ -234,6 +242,7 @@ impl Command {
             Self::Undo(_) => "undo",
             Self::Snapshot(_) => "snapshot",
             Self::Export(_) => "export",
+            Self::Import(_) => "import",
             Self::Rehearse(_) => "rehearse",
             Self::Sandbox(_) => "sandbox",
             Self::Schema(_) => "schema",
@@ -265,6 +274,7 @@ impl Command {
             | Self::History(_)
             | Self::Snapshot(_)
             | Self::Export(_)
+            | Self::Import(_)
             | Self::Adopt(_)
             | Self::Blame(_)
             | Self::Rehearse(_)
@@ -293,6 +303,7 @@ impl Command {
             | Self::Undo(_)
             | Self::Snapshot(_)
             | Self::Export(_)
+            | Self::Import(_)
             | Self::Adopt(_)
             | Self::Blame(_)
             | Self::Rehearse(_)

@@ -1,8 +1,8 @@
 //! `reconcile export`: live objects as manifests.
 
-mod names;
-mod scopes;
-mod sink;
+pub(super) mod names;
+pub(super) mod scopes;
+pub(super) mod sink;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -55,11 +55,7 @@ async fn export(args: &ExportArgs, ui: &Ui) -> Result<ExitStatus, CommandError> 
     let config = configuration(args, &mut sources, ui)?;
     let scopes = scopes::of(args, config.as_ref(), &mut sources).map_err(CommandError::usage)?;
     let used: BTreeSet<Arc<str>> = scopes.iter().map(|scope| scope.desired.target.clone()).collect();
-    let connected = match &args.from {
-        Some(file) => against::open(file, &args.network, config.as_ref(), &used, ui),
-        None => setup::connect(&args.network, config.as_ref(), &used).await,
-    };
-    let connected = connected.map_err(CommandError::failed)?;
+    let connected = connect(args, config.as_ref(), &used, ui).await.map_err(CommandError::failed)?;
     let mut exporter = Exporter {
         pattern: args.name.as_deref().map(pattern),
         names: Names::default(),
@@ -83,7 +79,7 @@ async fn export(args: &ExportArgs, ui: &Ui) -> Result<ExitStatus, CommandError> 
     Ok(ExitStatus::Success)
 }
 
-fn configuration(args: &ExportArgs, sources: &mut Sources, ui: &Ui) -> Result<Option<Config>, CommandError> {
+pub(super) fn configuration(args: &ExportArgs, sources: &mut Sources, ui: &Ui) -> Result<Option<Config>, CommandError> {
     let mut diagnostics = Vec::new();
     let config =
         configuration::read(args.config.as_deref(), &[], sources, &mut diagnostics).map_err(CommandError::failed)?;
@@ -95,6 +91,19 @@ fn configuration(args: &ExportArgs, sources: &mut Sources, ui: &Ui) -> Result<Op
         return Err(CommandError::failed(configuration::missing(&[])));
     }
     Ok(config)
+}
+
+/// Prepares connections, or the snapshot that stands for them.
+pub(super) async fn connect(
+    args: &ExportArgs,
+    config: Option<&Config>,
+    used: &BTreeSet<Arc<str>>,
+    ui: &Ui,
+) -> Result<Connected, String> {
+    match &args.from {
+        Some(file) => against::open(file, &args.network, config, used, ui),
+        None => setup::connect(&args.network, config, used).await,
+    }
 }
 
 /// Returns the pattern of a name in which `*` stands for any text and `?` for any letter.
@@ -112,7 +121,7 @@ enum Problem {
 }
 
 /// Returns the error about a scope that cannot be listed: what was not read is unknown, so nothing is left out in silence.
-fn unlisted(observed: ObservedState, sources: Sources, ui: &Ui) -> CommandError {
+pub(super) fn unlisted(observed: ObservedState, sources: Sources, ui: &Ui) -> CommandError {
     match observed {
         ObservedState::Impossible(diagnostic) | ObservedState::Ambiguous(diagnostic) => {
             ui.diagnostics(&[*diagnostic], &sources);
@@ -201,7 +210,7 @@ impl Exporter<'_> {
     }
 }
 
-fn scope_kind(kind: &str, reader: &Reader) -> &'static dyn crate::provider::Kind {
+pub(super) fn scope_kind(kind: &str, reader: &Reader) -> &'static dyn crate::provider::Kind {
     reader.target().platform.kind(kind).unwrap_or_else(|| unreachable!("the scope is of a kind of the platform"))
 }
 

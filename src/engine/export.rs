@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{connection::Reader, drive::drive};
 use crate::{
     model::ObservedState,
-    provider::{Cursor, ExportPage, ExportScope, Facts, Freshness, Kind},
+    provider::{Cursor, ExportPage, ExportScope, Facts, Freshness, ImportScope, Imported, Kind},
 };
 
 /// Lists the objects of one target.
@@ -34,5 +34,16 @@ impl<'r> Lister<'r> {
         let page = page.map_err(|error| ObservedState::Unknown(error.to_string()))??;
         self.facts.forget(&page.read);
         Ok(page)
+    }
+
+    /// Returns rows of a spreadsheet as documents, or why there are none.
+    pub async fn import(
+        &mut self,
+        kind: &'static dyn Kind,
+        scope: &ImportScope<'_>,
+    ) -> Result<Imported, ObservedState> {
+        let step = |facts: &mut Facts| kind.import(scope, facts);
+        let imported = drive(self.reader, kind, &mut self.facts, step).await;
+        imported.map_err(|error| ObservedState::Unknown(error.to_string()))?
     }
 }

@@ -25,6 +25,7 @@ mod harness;
 mod history;
 mod hosts;
 mod impact;
+mod import;
 mod inputs;
 mod journal;
 mod killed;

@@ -164,6 +164,13 @@ Examples:
   # The same for a file of an environment
   reconcile blame envs/prod/switches.yaml base --overlay envs/prod";
 
+pub(super) const IMPORT: &str = "\
+Examples:
+  # Show the manifests of a spreadsheet
+  reconcile import switches.xlsx --model bk_switch
+  # Write them, with the definitions of models from a snapshot
+  reconcile import switches.xlsx --model bk_switch --from state.json --out manifests";
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;

@@ -20,6 +20,7 @@ impl Command {
             | Self::Render(_)
             | Self::Explain(_)
             | Self::Export(_)
+            | Self::Import(_)
             | Self::Adopt(_)
             | Self::Blame(_)
             | Self::History(_)

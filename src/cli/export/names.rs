@@ -6,24 +6,24 @@ use crate::{model::ARROW, provider::ExportedObject};
 
 /// The names that documents have.
 #[derive(Default)]
-pub(super) struct Names {
+pub(in crate::cli) struct Names {
     taken: HashSet<(&'static str, Box<str>)>,
     instances: HashMap<Box<str>, HashMap<i64, Box<str>>>,
 }
 
 impl Names {
     /// Forgets the instances of another target, to which none of this one can refer.
-    pub(super) fn begin_target(&mut self) {
+    pub(in crate::cli) fn begin_target(&mut self) {
         self.instances.clear();
     }
 
     /// Returns the name of the document of an instance; `None` if it has none.
-    pub(super) fn of_instance(&self, model: &str, id: i64) -> Option<String> {
+    pub(in crate::cli) fn of_instance(&self, model: &str, id: i64) -> Option<String> {
         Some(self.instances.get(model)?.get(&id)?.to_string())
     }
 
     /// Chooses the name of a document: that of its object, with its id where another document has that name.
-    pub(super) fn choose(&mut self, kind: &'static str, object: &ExportedObject) -> String {
+    pub(in crate::cli) fn choose(&mut self, kind: &'static str, object: &ExportedObject) -> String {
         let handle = object.handles.first().map(String::as_str).unwrap_or_default();
         let plain = allowed(&object.title);
         let base = if plain.is_empty() { format!("{}-{handle}", kind.to_lowercase()) } else { plain };

@@ -14,15 +14,15 @@ use crate::{
 };
 
 /// A scope of one kind on one target.
-pub(super) struct Scope {
+pub(in crate::cli) struct Scope {
     /// The scope, written like a document.
-    pub(super) desired: Desired,
+    pub(in crate::cli) desired: Desired,
     /// The `apiVersion` of its documents.
-    pub(super) version: String,
+    pub(in crate::cli) version: String,
     /// The target that its documents name; `None` where the platform has but one.
-    pub(super) written_target: Option<String>,
+    pub(in crate::cli) written_target: Option<String>,
     /// The directory of the target, where several are exported.
-    pub(super) directory: Option<String>,
+    pub(in crate::cli) directory: Option<String>,
 }
 
 /// A flag and the key of a scope that it gives.
@@ -40,7 +40,11 @@ fn flags(args: &ExportArgs) -> [Flag<'_>; 6] {
 }
 
 /// Returns the scopes in the order in which they are listed: by target and kind, those first that others refer to.
-pub(super) fn of(args: &ExportArgs, config: Option<&Config>, sources: &mut Sources) -> Result<Vec<Scope>, String> {
+pub(in crate::cli) fn of(
+    args: &ExportArgs,
+    config: Option<&Config>,
+    sources: &mut Sources,
+) -> Result<Vec<Scope>, String> {
     let line = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     let file = sources.add("the command line", line.as_str());
     let origin = Origin::new(file, 0..line.len());

@@ -15,7 +15,7 @@ const LONGEST: usize = 120;
 const NAMED: usize = 5;
 
 /// Takes documents one after the other.
-pub(super) enum Sink {
+pub(in crate::cli) enum Sink {
     /// Shown as they come.
     Stdout { is_first: bool },
     /// Gathered beside the place where they are to be.
@@ -23,7 +23,7 @@ pub(super) enum Sink {
 }
 
 /// Files that are not in their place yet. What is left of them goes when this is dropped.
-pub(super) struct Staged {
+pub(in crate::cli) struct Staged {
     out: PathBuf,
     staging: PathBuf,
     layout: Layout,
@@ -33,7 +33,7 @@ pub(super) struct Staged {
 }
 
 impl Sink {
-    pub(super) fn new(out: Option<&Path>, layout: Layout) -> Result<Self, String> {
+    pub(in crate::cli) fn new(out: Option<&Path>, layout: Layout) -> Result<Self, String> {
         let Some(out) = out else { return Ok(Self::Stdout { is_first: true }) };
         // Beside the files, so that these are only moved; directories with a dot are not read as manifests.
         let staging = out.join(format!(".reconcile-export-{}", std::process::id()));
@@ -43,7 +43,7 @@ impl Sink {
     }
 
     /// Writes a document of a group.
-    pub(super) fn write(&mut self, group: &[&str], name: &str, document: &str, ui: &Ui) -> Result<(), String> {
+    pub(in crate::cli) fn write(&mut self, group: &[&str], name: &str, document: &str, ui: &Ui) -> Result<(), String> {
         match self {
             Self::Stdout { is_first } => {
                 let mark = if std::mem::take(is_first) { "" } else { "---\n" };
@@ -56,7 +56,7 @@ impl Sink {
 
     /// Moves the files to their places and returns how many are new; `None` for stdout. Nothing is moved where a file
     /// that is there differs.
-    pub(super) fn finish(self) -> Result<Option<usize>, Vec<String>> {
+    pub(in crate::cli) fn finish(self) -> Result<Option<usize>, Vec<String>> {
         match self {
             Self::Stdout { .. } => Ok(None),
             Self::Directory(staged) => staged.finish().map(Some),

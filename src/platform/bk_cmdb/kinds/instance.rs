@@ -4,6 +4,7 @@ mod author;
 mod check;
 mod export;
 mod impact;
+mod import;
 pub(super) mod layer;
 mod observe;
 pub(super) mod parent;
@@ -35,8 +36,8 @@ use crate::{
         lookup::{self, PARENT, Selector},
     },
     provider::{
-        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned, ScopeKey,
-        Step, UniqueKeys, export_step,
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, ImportResult, ImportScope, Kind,
+        Observation, Planned, ScopeKey, Step, UniqueKeys, export_step,
     },
     source::{Located, Origin},
     yaml::{self, Form, Key, Node, Section, Shape, write::Tree},
@@ -199,6 +200,16 @@ impl Kind for Instance {
         let mut observation = Observation::default();
         let page = export::export(export, from, &mut observation, facts);
         export_step(observation.ask, page)
+    }
+
+    fn import(&self, import: &ImportScope<'_>, facts: &Facts) -> Step<ImportResult> {
+        let mut observation = Observation::default();
+        let imported = import::import(import, &mut observation, facts);
+        match imported {
+            Err(Some(why)) => Step::Done(Err(why)),
+            Ok(imported) if observation.ask.is_empty() => Step::Done(Ok(imported)),
+            Ok(_) | Err(None) => Step::Ask(observation.ask),
+        }
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {

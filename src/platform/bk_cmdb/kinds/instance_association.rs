@@ -12,6 +12,7 @@ mod author;
 mod check;
 mod ends;
 mod export;
+mod import;
 mod links;
 mod prune;
 
@@ -30,8 +31,8 @@ use crate::{
     },
     platform::bk_cmdb::lookup::read_rows,
     provider::{
-        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Kind, Observation, Planned, ScopeKey, Step,
-        UniqueKeys, export_step,
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, ImportResult, ImportScope, Kind, Observation,
+        Planned, ScopeKey, Step, UniqueKeys, export_step,
     },
     source::Located,
     yaml::{self, Form, Key, Node, Section, Shape},
@@ -182,6 +183,16 @@ impl Kind for InstanceAssociation {
         let mut observation = Observation::default();
         let page = export::export(export, from, &mut observation, facts);
         export_step(observation.ask, page)
+    }
+
+    fn import(&self, import: &ImportScope<'_>, facts: &Facts) -> Step<ImportResult> {
+        let mut observation = Observation::default();
+        let imported = import::import(import, &mut observation, facts);
+        match imported {
+            Err(Some(why)) => Step::Done(Err(why)),
+            Ok(imported) if observation.ask.is_empty() => Step::Done(Ok(imported)),
+            Ok(_) | Err(None) => Step::Ask(observation.ask),
+        }
     }
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
