@@ -65,10 +65,10 @@ fn write(path: &Path, rows: &[Vec<Value>], links: &[[&str; 4]]) {
     for (row, cells) in (6..).zip(rows) {
         for (at, cell) in (1..).zip(cells) {
             match cell {
-                Value::String(text) => drop(sheet.write_string(row, at, text).expect("written")),
-                Value::Bool(truth) => drop(sheet.write_boolean(row, at, *truth).expect("written")),
+                Value::String(text) => _ = sheet.write_string(row, at, text).expect("written"),
+                Value::Bool(truth) => _ = sheet.write_boolean(row, at, *truth).expect("written"),
                 Value::Number(number) => {
-                    drop(sheet.write_number(row, at, number.as_f64().expect("a number")).expect("written"));
+                    _ = sheet.write_number(row, at, number.as_f64().expect("a number")).expect("written");
                 }
                 _ => {}
             }
