@@ -194,7 +194,7 @@ mod tests {
     /// Returns the command lines of the program in a line of a shell.
     fn commands(line: &str) -> Vec<String> {
         let line = line.trim().trim_start_matches("source <(").trim_end_matches(')');
-        let line = line.split_once(" > ").map_or(line, |(line, _)| line);
+        let line = [" > ", " | "].iter().fold(line, |line, end| line.split_once(end).map_or(line, |(line, _)| line));
         if line.starts_with("reconcile ") { vec![line.to_owned()] } else { Vec::new() }
     }
 

@@ -71,7 +71,7 @@ mod tests {
         check("a", "rack", 2, "a-rack");
         check("a", "rack", 3, "a-3");
         check("a-rack", "rack", 4, "a-rack-rack");
-        check(" b\n → c ", "rack", 5, "b - c");
+        check(" b\n → c ", "rack", 5, "b -c");
         check("\t", "rack", 6, "instance-6");
         check("", "rack", 6, "instance-6-rack");
         assert_eq!(names.of_instance("rack", 7), None);

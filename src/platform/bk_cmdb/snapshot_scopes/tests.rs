@@ -91,7 +91,7 @@ fn rows_are_narrowed_as_the_server_would() {
         json!({"count": 3, "info": [{"bk_inst_id": 1}, {"bk_inst_id": 2}, {"bk_inst_id": 3}]}),
     );
     // What no kind asks, and what was left behind, is not told.
-    let odd = all(json!([rule("x", "greater", json!(0))]));
+    let odd = all(json!([rule("x", "less", json!(0))]));
     check("search_object_instances", json!({"conditions": odd}), Value::Null);
     let maker = all(json!([rule("bk_created_by", "in", json!(["zoe"]))]));
     check("search_object_instances", json!({"conditions": maker}), Value::Null);
