@@ -283,8 +283,8 @@ fn generate(seed: u64, size: usize) -> Generated {
                 if field == "whole" && is_shared {
                     shared.insert(id);
                 } else {
-                    lines += 1
-                };
+                    lines += 1;
+                }
             }
         }
         edits.push((id, Value::Object(edit)));

@@ -20,17 +20,16 @@ pub(super) use write::{change_document as change, values};
 /// Returns the document of a run.
 pub(in crate::cli) fn report<'a>(report: &Report<'a>) -> Document<'a> {
     let Some(plan) = report.plan else { return problems(report) };
-    let mut document = match report.document {
-        Some(kept) => Document::of(kept),
-        None => {
-            let context = write::Context {
-                version: VERSION,
-                reads: report.counters.map_or(0, |counters| counters.total(false)),
-                took: report.took,
-                diagnostics: report.diagnostics,
-            };
-            write::document(plan, &context, report.sources)
-        }
+    let mut document = if let Some(kept) = report.document {
+        Document::of(kept)
+    } else {
+        let context = write::Context {
+            version: VERSION,
+            reads: report.counters.map_or(0, |counters| counters.total(false)),
+            took: report.took,
+            diagnostics: report.diagnostics,
+        };
+        write::document(plan, &context, report.sources)
     };
     let is_sendable = report.excesses.is_empty() && report.held.is_empty();
     if report.document.is_some() && report.outcomes.is_none() && report.errors.is_empty() && is_sendable {
