@@ -35,7 +35,7 @@ fn main() {
     let day = date.as_ref().map(|date| format!(", {date}")).unwrap_or_default();
     let line = format!("{number} ({shown}{day})");
     let target = env::var("TARGET").unwrap_or_default();
-    println!("cargo::rustc-env=RECONCILE_TARGET={target}");
+    println!("cargo::rustc-env=RECONCILE_BUILD_TARGET={target}");
     println!("cargo::rustc-env=RECONCILE_VERSION={version}");
     println!("cargo::rustc-env=RECONCILE_VERSION_LINE={line}");
     println!("cargo::rustc-env=RECONCILE_COMMIT={}", commit.as_ref().map_or("", |commit| &commit.hash));

@@ -71,6 +71,10 @@ bench-sandbox:
 killed seeds="300":
     KILLED_SEEDS={{seeds}} cargo test --release --locked --test it killed
 
+# `kill -9` at each boundary of a small roll-out, with and without the resume behind it.
+killed-roll-out:
+    cargo test --locked --test it killed_at_each_boundary -- --ignored
+
 # The readers of what others wrote, with so many inputs each: `just fuzz`, `just fuzz 50000000 yaml plan`.
 fuzz runs="1000000" *targets:
     fuzz/run.sh --runs {{runs}} {{targets}}

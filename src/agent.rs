@@ -15,6 +15,7 @@ mod events;
 #[cfg(test)]
 mod fake;
 mod files;
+mod follow_ups;
 mod hang;
 mod held;
 mod inventory;

@@ -25,4 +25,4 @@ pub fn date() -> Option<&'static str> {
 }
 
 /// The target that the program was built for, such as `x86_64-unknown-linux-musl`.
-pub const TARGET: &str = env!("RECONCILE_TARGET");
+pub const TARGET: &str = env!("RECONCILE_BUILD_TARGET");

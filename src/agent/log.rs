@@ -16,6 +16,7 @@ use crate::{
         Action, Change, Display, FieldChange, FieldPath, KnownField, Outcome,
         author::{Changed, Deed, Source},
     },
+    plan::follow_up::FollowUp,
     source::Sources,
 };
 
@@ -56,6 +57,7 @@ pub(super) fn pass_ended(target: &str, report: &Report) {
 }
 
 /// The context of the lines of a pass.
+#[derive(Clone)]
 pub(super) struct PassLog<'a> {
     /// The texts that places point into.
     pub(super) sources: &'a Sources,
@@ -97,6 +99,15 @@ impl PassLog<'_> {
             run = self.run, target, kind, key, %at, id, action, outcome = "drifted", changes, author, hold,
             "would {action}: {shown}"
         );
+    }
+
+    /// Says what is left to people.
+    pub(super) fn follow_ups(&self, steps: &[FollowUp<'_>]) {
+        for step in steps {
+            let text = step.text;
+            let objects = step.objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(run = self.run, objects, outcome = "manual", "manual follow-up: {text}");
+        }
     }
 
     /// Says what became of a change.

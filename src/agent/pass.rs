@@ -17,7 +17,7 @@ use crate::{
         author::{Trace, trace},
         connection::{Connection, Reader},
         impact::impact,
-        observe::observe_as,
+        observe::{note, observe_as},
         run_log::Unrecorded,
     },
     model::{Desired, Outcome, ResourceId},
@@ -34,6 +34,7 @@ use super::{
     Control, Filter, Inventory,
     contest::Contests,
     events::KeyIndex,
+    follow_ups::FollowUps,
     held::{self, Held, hold_back},
     inventory,
     lane::Stage,
@@ -71,6 +72,8 @@ pub(super) struct Memory {
     refusal: Mutex<Option<String>>,
     /// The last log line of each object, so that a pass says only what is new.
     said: Mutex<Said>,
+    /// The manual follow-ups that stay, so that each is said once.
+    follow_ups: Mutex<FollowUps>,
     /// What was found of each object.
     looked: Arc<Mutex<Looked>>,
     /// The states and differences of objects, for those who look at the agent.
@@ -87,6 +90,7 @@ impl Memory {
             refusal: Mutex::default(),
             said: Mutex::default(),
             looked: inventory.looked(target),
+            follow_ups: Mutex::default(),
             inventory: inventory.clone(),
             contests: Mutex::default(),
         }
@@ -142,6 +146,10 @@ impl Shared {
 
     fn contests(&self) -> MutexGuard<'_, Contests> {
         self.memory.contests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn follow_ups(&self) -> MutexGuard<'_, FollowUps> {
+        self.memory.follow_ups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what is known of all objects once these were looked at, for the result of each to be added.
@@ -262,7 +270,7 @@ async fn pass_over(
         // An object without a document may be declared in a broken one.
         states.iter_mut().for_each(|state| state.surplus.clear());
     }
-    let Some(plan) = planned(shared, &readers, &mut states, stop).await else { return end(interrupted(), 0) };
+    let Some(mut plan) = planned(shared, &readers, &mut states, stop).await else { return end(interrupted(), 0) };
     let sources = &manifests.sources;
     // A pass that only reports sends nothing, so no limit can be exceeded. Nor does one of an agent that is paused.
     let limited = is_enforcing && shared.control.paused().is_none();
@@ -275,6 +283,11 @@ async fn pass_over(
         return end(interrupted(), 0);
     }
     shared.refuse(&plan, &states, manifests, &excesses);
+    // Nobody is there to acknowledge what exceeds a limit.
+    let is_enforced = limited && excesses.is_empty() && !plan.changes.is_empty();
+    if is_enforced && stop.run_until_cancelled(note(&readers, &mut states, &mut plan)).await.is_none() {
+        return end(interrupted(), plan.differing());
+    }
     let differing = plan.reported.iter().chain(plan.changes.iter().filter(|_| !limited)).collect::<Vec<_>>();
     let declared: HashSet<&ResourceId> = desired.iter().map(|object| &object.id).collect();
     shared.contests().observe(&declared, &plan.reported, &shared.settings.ceasefire);
@@ -290,16 +303,13 @@ async fn pass_over(
     };
     let log = PassLog { sources, run: None, trace, held: &held };
     log.news(&news);
-    // Nobody is there to acknowledge what exceeds a limit.
-    let is_sent = limited && excesses.is_empty() && !plan.changes.is_empty();
     let read = Read { states: &states, at: read_at, newest };
-    let enforced = if is_sent {
-        enforce(shared, manifests, &plan, read, stop, &log).await
-    } else {
-        Ok(Enforced { outcomes: Vec::new(), run: None, problem: None })
-    };
     let Enforced { outcomes, run, problem } =
-        enforced.unwrap_or_else(|problem| Enforced { outcomes: Vec::new(), run: None, problem: Some(problem) });
+        if is_enforced { enforce(shared, manifests, &plan, read, stop, &log).await } else { Enforced::default() };
+    let steps = shared.follow_ups().news(&plan, &outcomes, |id| {
+        if declared.contains(&id.document()) { is_known(&id.document()) } else { is_known(id) }
+    });
+    PassLog { run: run.as_deref(), ..log.clone() }.follow_ups(&steps);
     let mut looked = shared.looked_at(&states, manifests, part.is_some());
     let mut sum = sum(&plan, &outcomes, desired, &unserved, &held, &mut looked);
     drop(looked);
@@ -360,6 +370,7 @@ struct Read<'a> {
 }
 
 /// What came of sending.
+#[derive(Default)]
 struct Enforced {
     outcomes: Vec<(ResourceId, Outcome)>,
     /// The run in the journal.
@@ -368,9 +379,25 @@ struct Enforced {
     problem: Option<String>,
 }
 
+/// Sends the changes of a plan where a call makes any. A run that sends nothing is none.
+async fn enforce(
+    shared: &Shared,
+    manifests: &Manifests,
+    plan: &Plan,
+    read: Read<'_>,
+    stop: &CancellationToken,
+    log: &PassLog<'_>,
+) -> Enforced {
+    if plan.calls.is_empty() {
+        return Enforced { outcomes: apply::left_to_people(plan, read.states), ..Enforced::default() };
+    }
+    let sent = send(shared, manifests, plan, read, stop, log).await;
+    sent.unwrap_or_else(|problem| Enforced { problem: Some(problem), ..Enforced::default() })
+}
+
 /// Sends the changes of a plan, and records what became of each. Returns the outcomes, and why it ended early if it did
 /// for a reason of its own. Where nothing could be sent, the reason is an error.
-async fn enforce(
+async fn send(
     shared: &Shared,
     manifests: &Manifests,
     plan: &Plan,
@@ -390,7 +417,10 @@ async fn enforce(
     let log = PassLog { run: Some(&run), sources: log.sources, trace: log.trace.clone(), held: log.held };
     let listener = |event: &apply::Event<'_>| {
         if let apply::Event::Finished(change, outcome, _) = event {
-            log.outcome(change, outcome);
+            // What is left to people is said as a follow-up, and once.
+            if !matches!(outcome, Outcome::Manual(_)) {
+                log.outcome(change, outcome);
+            }
             if outcome.converged() {
                 shared.contests().wrote(change, &log.trace, &shared.settings.ceasefire);
             }

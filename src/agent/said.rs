@@ -96,7 +96,7 @@ fn difference(change: &Change, held: &Held) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{collections::BTreeMap, sync::Arc};
 
     use serde_json::{Value, json};
@@ -116,7 +116,8 @@ mod tests {
         ResourceId::new("Thing", "a")
     }
 
-    fn change(from: u32) -> Change {
+    /// Returns a change of one object.
+    pub(in crate::agent) fn change(from: u32) -> Change {
         let field = FieldChange {
             path: FieldPath::field("value"),
             from: Some(json!(from)),

@@ -55,11 +55,12 @@ async fn explain(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError
         Ok(decided) => {
             let unlimited = SafetyArgs { max_changes: None, max_deletes: None, max_impact: Vec::new(), ack: None };
             let planned_run = planning::observe_and_plan(&prepared, &unlimited, ui).await;
-            let explained: Vec<_> = decided
-                .objects
-                .iter()
-                .map(|object| Explained::new(object, &planned_run.plan, &planned_run.states, provenance))
-                .collect();
+            let synced = decided.synced(&planned_run.states);
+            let explain = |object| Explained::new(object, &planned_run.plan, &planned_run.states, provenance);
+            let differs = |explained: &Explained<'_>| !matches!(explained.state, State::AsDeclared);
+            // A roll-out has many parts: those that it does nothing about are left out.
+            let synced = synced.iter().map(explain).filter(differs);
+            let explained: Vec<_> = decided.objects.iter().map(explain).chain(synced).collect();
             let writer = view::Writer { sources, provenance };
             show(args, &writer.json(&args.place, &decided, &explained), &writer.text(&decided, &explained), ui);
             let wrong = explained.iter().filter_map(|explained| match explained.state {

@@ -7,6 +7,8 @@ mod refused;
 mod sending;
 mod waves;
 
+pub use waves::left_to_people;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
@@ -561,16 +563,5 @@ impl<'a> Run<'a> {
             (self.options.listener)(&Event::Finished(change, &outcome, took));
         }
         self.outcomes.insert(id.clone(), outcome);
-    }
-
-    /// Books the parts of roll-outs that no call serves.
-    fn leave_to_people(&mut self, level: &[ResourceId]) {
-        let open: Vec<_> = level.iter().filter(|id| self.is_sync(id) && !self.outcomes.contains_key(*id)).collect();
-        for id in open {
-            let why = self.live(id).zip(self.rollout(id)).and_then(|(live, rollout)| rollout.unavailable(live));
-            if let Some(why) = why {
-                self.finish(id, Outcome::Manual(why), Duration::ZERO);
-            }
-        }
     }
 }

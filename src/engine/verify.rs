@@ -16,10 +16,18 @@ pub(super) async fn look_up(reader: &Reader, objects: Vec<&Desired>) -> HashMap<
     ids.into_iter().filter_map(|id| state.facts.observed(&id).cloned().map(|observed| (id, observed))).collect()
 }
 
+/// Returns true if all values that were sent are stored.
+fn is_stored(kind: &dyn Kind, change: &Change, live: &Live) -> bool {
+    let is_same = |field: &FieldChange| field.to.is_some() && kind.live_value(live, &field.path) == field.to;
+    !change.fields.is_empty() && change.fields.iter().all(is_same)
+}
+
 /// Compares what was sent with what was stored.
 pub(super) fn judge(kind: &dyn Kind, desired: &Desired, change: &Change, live: &Live, facts: &Facts) -> Outcome {
     let mut remaining = match kind.compare(desired, Some(live), facts) {
         Ok(remaining) => remaining,
+        // Names that documents use may have changed in the same run: what is stored is what was sent.
+        Err(_) if is_stored(kind, change, live) => return Outcome::Applied,
         Err(problems) => {
             let problem = problems.into_iter().next().map(|problem| problem.message).unwrap_or_default();
             return Outcome::NotApplied(format!("it was changed, but cannot be kept: {problem}"));

@@ -80,6 +80,7 @@ mod strangers;
 mod surroundings;
 mod terminal;
 mod tidy;
+mod topology;
 mod toy;
 mod traps;
 mod two_applies;

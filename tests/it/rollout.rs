@@ -53,7 +53,7 @@ pub(crate) fn process(properties: &str) -> String {
 }
 
 /// The document of a process template whose port changes.
-const PORT: &str = "bind_info: [{ip: 127.0.0.1, port: '8080', protocol: tcp, enable: true}]";
+pub(crate) const PORT: &str = "bind_info: [{ip: 127.0.0.1, port: '8080', protocol: tcp, enable: true}]";
 
 fn site(rollout: &str, properties: &str) -> Site {
     let documents = format!("{}{}", template(rollout), process(properties));
@@ -63,7 +63,7 @@ fn site(rollout: &str, properties: &str) -> Site {
 }
 
 /// The ports of all processes with their ids and row ids, by module.
-fn ports(site: &Site) -> Vec<String> {
+pub(crate) fn ports(site: &Site) -> Vec<String> {
     let state = site.sandbox().state();
     let rows = state["bk-cmdb"]["service_instances"].as_array().expect("service instances").clone();
     let mut ports: Vec<_> = rows
@@ -82,13 +82,13 @@ fn ports(site: &Site) -> Vec<String> {
 }
 
 /// The modules of each call that syncs.
-fn synced(site: &Site) -> Value {
+pub(crate) fn synced(site: &Site) -> Value {
     let calls = site.writes().into_iter().filter(|call| call.operation.starts_with("sync_"));
     calls.map(|call| call.body["bk_module_ids"].clone()).collect()
 }
 
 /// The outcomes that a run prints behind its plan, less what they took.
-fn results(output: &Output) -> String {
+pub(crate) fn results(output: &Output) -> String {
     let (told, _) = output.stdout.split_once("\nCalls:").unwrap_or((&output.stdout, ""));
     let told = told.rsplit("\n\n").next().unwrap_or_default();
     Regex::new(r"\d+\.\d\d s").expect("an expression").replace_all(told, "[time]").into_owned()
@@ -99,7 +99,7 @@ fn follow_ups(output: &Output) -> &str {
     output.stdout.rsplit("\nCalls:").next().and_then(|told| told.split_once('\n')).map_or("", |(_, told)| told)
 }
 
-fn code(output: &Output, expected: i32) {
+pub(crate) fn code(output: &Output, expected: i32) {
     assert_eq!(output.code, Some(expected), "{output}");
 }
 
@@ -119,7 +119,7 @@ fn a_changed_port_reaches_the_processes_in_waves() {
 }
 
 /// Brings the modules out of sync by somebody else's change.
-fn disturb(site: &Site) {
+pub(crate) fn disturb(site: &Site) {
     let value = json!({"value": 4, "as_default_value": true});
     site.edit(
         "update_proc_template",
@@ -327,8 +327,9 @@ fn kill(site: &Site, arguments: &[&str], calls: usize) {
 /// The calls of an undisturbed run with the documents of the kill tests.
 const WAVES: &str = "modules: all, waves: [1, '100%'], pause: 0s, timeout: 20s";
 
-#[test]
-fn a_roll_out_that_is_killed_anywhere_ends_as_if_it_had_not_been() {
+/// Kills a small roll-out when so many calls have come, for each of the numbers that are chosen among all, and lets the next
+/// run end it. The numbers of `abandoned` ones get no resume.
+fn kill_at(chosen: impl Fn(usize) -> Vec<usize>, abandoned: impl Fn(usize) -> Vec<usize>) {
     let undisturbed = site(WAVES, PORT);
     let expected = {
         undisturbed.apply();
@@ -359,15 +360,27 @@ fn a_roll_out_that_is_killed_anywhere_ends_as_if_it_had_not_been() {
         assert_eq!(modules, [31, 32, 34], "killed after {calls} calls: {synced}");
         assert_eq!(site.plan().code, Some(0), "killed after {calls} calls");
     };
-    // The reads of the plan come first; what matters are the last calls.
-    let boundaries: Vec<usize> = (calls.saturating_sub(20)..calls).step_by(2).collect();
+    let boundaries = chosen(calls);
     std::thread::scope(|scope| {
-        for boundaries in boundaries.chunks(3) {
+        for boundaries in boundaries.chunks(boundaries.len().div_ceil(4).max(1)) {
             scope.spawn(|| boundaries.iter().for_each(|calls| check(*calls, false)));
         }
     });
     // Without a resume, a new plan reads where things are.
-    check(calls - 6, true);
+    abandoned(calls).into_iter().for_each(|calls| check(calls, true));
+}
+
+#[test]
+fn a_roll_out_that_is_killed_anywhere_ends_as_if_it_had_not_been() {
+    // The reads of the plan come first; what matters are the last calls.
+    kill_at(|calls| (calls.saturating_sub(20)..calls).step_by(2).collect(), |calls| vec![calls - 6]);
+}
+
+/// The same at each boundary: `just killed-roll-out`.
+#[test]
+#[ignore = "takes minutes"]
+fn a_roll_out_that_is_killed_at_each_boundary_ends_as_if_it_had_not_been() {
+    kill_at(|calls| (0..=calls).collect(), |calls| (0..calls).collect());
 }
 
 #[test]

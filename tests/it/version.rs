@@ -17,7 +17,7 @@ use crate::{
 fn the_program_tells_what_it_was_built_from() {
     let site = Site::new(&state());
     let line = site.run(&["version"]);
-    let (version, target) = (env!("RECONCILE_VERSION_LINE"), env!("RECONCILE_TARGET"));
+    let (version, target) = (env!("RECONCILE_VERSION_LINE"), env!("RECONCILE_BUILD_TARGET"));
     assert_eq!(line.stdout, format!("reconcile {version}\ntarget {target}\n"));
     assert_eq!(site.run(&["--version"]).stdout, format!("reconcile {version}\n"));
     let document = site.run(&["version", "-o", "json"]).json();

@@ -75,6 +75,17 @@ impl<'a> Decided<'a> {
         Self { objects: objects.collect(), replaced }
     }
 
+    /// Returns the parts of roll-outs that the values at the place sync.
+    pub(super) fn synced<'s>(&'s self, states: &'s [TargetState<'_>]) -> Vec<Object<'s>> {
+        let of = |object: &'s Object<'a>, part: &'s Part<'a>| {
+            let at = part.value.map(|value| &value.origin);
+            let all = states.iter().flat_map(|state| &state.parts);
+            all.filter(move |synced| synced.id.document() == object.desired.id && at == Some(&synced.origin))
+                .map(|desired| Object { desired, parts: vec![Part { role: Role::Finder, ..*part }] })
+        };
+        self.objects.iter().flat_map(|object| object.parts.iter().flat_map(move |part| of(object, part))).collect()
+    }
+
     /// Says why nothing is decided, with a better reason where there is one.
     pub(in crate::cli) fn nothing(&self, otherwise: String) -> String {
         if self.replaced.is_empty() {

@@ -15,7 +15,7 @@ use crate::{
         explain::decided::{Decided, Explained, Part, Role, State},
     },
     manifest::Provenance,
-    model::{Action, FieldChange, policy::Policy},
+    model::{Action, Change, FieldChange, policy::Policy},
     plan::{
         Cause,
         file::{FORMAT_VERSION, location as at},
@@ -171,6 +171,11 @@ impl Writer<'_> {
     fn what(&self, explained: &Explained<'_>, part: &Part<'_>) -> String {
         let declared = part.value.map(|value| in_one_line(self.loaded(&value.origin))).unwrap_or_default();
         let changes = explained.changes(part);
+        if let State::Changes(Change { action: Action::Sync, wave, .. }) = &explained.state {
+            let label = explained.live.map(|live| live.label.as_str()).unwrap_or_default();
+            let wave = wave.map(|wave| format!(" in wave {} of {}", wave.number, wave.of)).unwrap_or_default();
+            return format!("syncs {label}{wave}");
+        }
         match part.role {
             Role::Finder if changes.is_empty() => match explained.live {
                 Some(live) if !live.label.is_empty() => format!("{declared} finds {}", live.label),

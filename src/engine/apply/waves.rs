@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::{ReadBack, Run, TRIES, Unsent, WINDOW, sending::Sending};
 use crate::{
     engine::notice::Notice,
-    model::{Action, Call, Live, ObservedState, Outcome, Refusal, ResourceId},
+    model::{Action, Call, Change, Live, ObservedState, Outcome, Refusal, ResourceId},
+    plan::{Plan, TargetState},
     provider::{Rollout, RolloutPace, SyncProgress},
 };
 
@@ -22,7 +23,33 @@ fn working_on(first: &ResourceId, count: usize) -> String {
     if count == 1 { first.to_string() } else { format!("{first} and {} more", count - 1) }
 }
 
+/// Returns the outcomes of those changes of a plan that are left to people. Nothing has to be sent to know them.
+pub fn left_to_people(plan: &Plan, states: &[TargetState<'_>]) -> Vec<(ResourceId, Outcome)> {
+    let syncs = plan.changes.iter().filter(|change| change.action == Action::Sync);
+    let outcome = |change: &Change| {
+        let state = states.iter().find(|state| state.target == change.target)?;
+        Some((change.id.clone(), manual(state, &change.id)?))
+    };
+    syncs.filter_map(outcome).collect()
+}
+
+/// Returns the outcome of a part of a roll-out that no call can sync.
+fn manual(state: &TargetState<'_>, id: &ResourceId) -> Option<Outcome> {
+    let ObservedState::Found(live) = state.facts.observed(id)? else { return None };
+    state.kind(id)?.rollout()?.unavailable(live).map(Outcome::Manual)
+}
+
 impl<'a> Run<'a> {
+    /// Books the parts of roll-outs that no call serves.
+    pub(super) fn leave_to_people(&mut self, level: &[ResourceId]) {
+        let open: Vec<_> = level.iter().filter(|id| self.is_sync(id) && !self.outcomes.contains_key(*id)).collect();
+        for id in open {
+            if let Some(outcome) = manual(self.state, id) {
+                self.finish(id, outcome, Duration::ZERO);
+            }
+        }
+    }
+
     /// Returns true if a call syncs the parts of a wave.
     pub(super) fn is_wave(&self, call: &Call) -> bool {
         call.serves.first().is_some_and(|id| self.is_sync(id))
