@@ -54,6 +54,16 @@ bench *flags:
     cargo build --release --locked
     benches/run.py --check {{flags}}
 
+# How fast a running `watch` answers saves and edits, and what it takes at rest.
+bench-watch *flags:
+    cargo build --release --locked
+    benches/watch.py bench --sizes 1000,10000,100000 --check {{flags}}
+
+# Wears a running `watch` out: edits, saves, faults and kills at random, for half an hour.
+soak *flags:
+    cargo build --release --locked
+    benches/watch.py soak {{flags}}
+
 # Takes the baseline of instruction counts anew: behind a change that is meant to cost more, or that costs less.
 instructions:
     cargo build --release --locked

@@ -92,3 +92,25 @@ fn what_refers_to_a_changed_object_is_looked_at_too() {
     assert!(calls.iter().any(|call| call.operation.contains("association")), "the row was looked at");
     assert_eq!(watch.end(), Some(0));
 }
+
+/// How many files are written at once.
+const BURST: usize = 20_000;
+
+#[test]
+fn twenty_thousand_files_at_once_are_few_passes() {
+    let site = Site::with(&state(), &[]);
+    declare(&site, 0, "ports: 24");
+    let watch = Watch::start(&site, &["manifests", "--resync", "1h"]);
+    site.sandbox().clear_calls();
+    // All of them are more than the queue of the system's events holds. All but one declare nothing.
+    for number in 1..BURST {
+        site.write(&format!("manifests/burst/{}/{number}.yaml", number % 100), "# nothing yet\n");
+    }
+    let matches = "bk_asset_id: A1";
+    site.write("manifests/burst/99/last.yaml", &switch("last", matches, "ports: 48"));
+    wait_until("the last file is answered", || site.writes().len() == 1);
+    assert_eq!(bodies(&site.writes()), json!([{"bk_obj_id": "bk_switch", "bk_inst_id": 1, "ports": 48}]));
+    let passes = watch.lines("pass ended").len();
+    assert!(passes < 60, "{passes} passes for {BURST} files");
+    assert_eq!(watch.end(), Some(0));
+}
