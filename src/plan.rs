@@ -10,6 +10,7 @@ pub mod order;
 mod parts;
 mod policy;
 pub mod precondition;
+mod rename;
 mod select;
 mod settle;
 pub mod undo;
@@ -298,6 +299,8 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     for level in levels(&mut candidates, &mut blocked) {
         finish_level(state, &level, &surplus, &mut candidates, plan);
     }
+    let proposals = rename::proposals(state, &plan.changes);
+    plan.remarks.extend(proposals);
     plan.unchanged += unchanged;
     for kind in state.platform.kinds() {
         if plan.changes.iter().any(|change| change.target == state.target && change.id.kind == kind.name()) {

@@ -369,6 +369,12 @@ pub trait Kind: Sync {
         Step::Done(Impact::default())
     }
 
+    /// Says what a document that is to make an object has to say instead to mean a live one, as its rename; `None` if it
+    /// cannot be the same object.
+    fn rename_hint(&self, _desired: &Desired, _live: &Live) -> Option<String> {
+        None
+    }
+
     /// Says who changed the live values that differ, or what to ask for that. Asked by `drift` alone.
     fn changed(&self, _planned: &[Planned<'_>], _facts: &Facts) -> Step<Authors> {
         Step::Done(Authors::default())

@@ -50,6 +50,30 @@ fn only_what_no_document_means_goes_and_only_when_asked() {
 }
 
 #[test]
+fn a_document_that_may_mean_a_removed_object_is_told_how() {
+    let document =
+        |matched: &str, fields: &str| switch("c", matched, fields).replace("spec:\n", "spec:\n  ensure: present\n");
+    let new = document("bk_inst_name: core-3", "bk_asset_id: A3, ports: 24");
+    let site = site(&state(), INSTANCES, &(two() + &new));
+    let output = site.run(&["plan", "--prune"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert!(output.stdout.contains("1 to add, 1 to update, 1 to delete"), "nothing is guessed: {output}");
+    let hint = "write `match: {bk_inst_name: sw-3}`, and `bk_inst_name: core-3` below `fields`";
+    assert!(output.stderr.contains("warning[P163]: a new object like ") && output.stderr.contains(hint), "{output}");
+    // What the hint says makes a rename of it.
+    let renamed = document("bk_inst_name: sw-3", "bk_asset_id: A3, ports: 24, bk_inst_name: core-3");
+    site.write("all.yaml", &(two() + &renamed));
+    let output = site.run(&["plan", "--prune"]);
+    assert!(output.stdout.contains("0 to add, 2 to update, 0 to delete"), "{output}");
+    assert!(!output.stderr.contains("P163"), "{output}");
+    // One that has little in common with it is another object.
+    let other = document("bk_inst_name: core-3", "bk_asset_id: A9, ports: 96");
+    site.write("all.yaml", &(two() + &other));
+    let output = site.run(&["plan", "--prune"]);
+    assert!(!output.stderr.contains("P163"), "{output}");
+}
+
+#[test]
 fn a_removal_points_at_its_scope() {
     let site = site(&state(), INSTANCES, &two());
     insta::assert_snapshot!(site.run(&["plan", "--prune"]), @r#"

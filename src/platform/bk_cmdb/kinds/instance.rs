@@ -9,6 +9,7 @@ pub(super) mod layer;
 mod observe;
 pub(super) mod parent;
 mod prune;
+mod rename;
 mod unique;
 mod unique_keys;
 
@@ -240,6 +241,10 @@ impl Kind for Instance {
             }
         }
         observation.step()
+    }
+
+    fn rename_hint(&self, desired: &Desired, live: &Live) -> Option<String> {
+        rename::hint(desired, live)
     }
 
     fn displays(&self, desired: &Desired, live: &Live, facts: &Facts) -> BTreeMap<FieldPath, String> {
