@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use reconcile_fuzz::{
-    plan::file::{add_digest, read},
+    plan::file::{Document, read},
     platform,
     source::Sources,
 };
@@ -12,9 +12,10 @@ fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = read(text, platform::ALL, &mut Sources::default());
     // What the digest keeps out is tried, too: whoever can write the file can compute it.
-    let Ok(mut document) = serde_json::from_str::<serde_json::Value>(text) else { return };
-    if document.is_object() {
-        add_digest(&mut document);
-        let _ = read(&document.to_string(), platform::ALL, &mut Sources::default());
+    let Ok(object) = serde_json::from_str::<serde_json::Value>(text) else { return };
+    if object.is_object() {
+        let mut document = Document::of(&object);
+        document.add_digest();
+        let _ = read(&document.text(), platform::ALL, &mut Sources::default());
     }
 });
