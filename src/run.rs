@@ -315,7 +315,7 @@ fn begin(
         pid: std::process::id(),
         targets: targets_of(work.plan, &claim.targets),
         manifests: journal::manifests_digest(work.manifests),
-        plan: work.document.digest().map(str::to_owned),
+        plan: work.document.digest(),
         acknowledgement: Some(guard::acknowledgement(work.plan, work.excesses)),
         acknowledged: work.acknowledged,
         limits: work.excesses.iter().map(ToString::to_string).collect(),

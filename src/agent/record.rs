@@ -208,7 +208,7 @@ impl Record {
             let mut sources = Sources::default();
             let text = resume::plan_text(store, &run.id);
             let saved = text.and_then(|text| {
-                file::read(&text, self.platforms, &mut sources)
+                file::read(text, self.platforms, &mut sources)
                     .map_err(|error| format!("its plan cannot be used: {error}"))
             });
             let options = resume::Options {

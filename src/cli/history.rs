@@ -85,9 +85,9 @@ pub(super) fn plan(store: &Directory, history: &RunHistory, sources: &mut Source
     let bytes = store.plan(&history.id).map_err(|error| problem(&format!("cannot be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|_| problem("is not UTF-8"))?;
     let saved =
-        file::read(&text, platform::ALL, sources).map_err(|error| problem(&format!("cannot be used: {error}")))?;
-    let expected = history.record.as_ref().and_then(|record| record.plan.as_deref());
-    if expected.is_some_and(|expected| saved.document["digest"] != *expected) {
+        file::read(text, platform::ALL, sources).map_err(|error| problem(&format!("cannot be used: {error}")))?;
+    let expected = history.record.as_ref().and_then(|record| record.plan.as_ref());
+    if expected.is_some_and(|expected| saved.document().digest().as_ref() != Some(expected)) {
         return Err(problem("is not the one that its journal names"));
     }
     Ok(saved)

@@ -92,7 +92,7 @@ pub(super) fn is_document(text: &str) -> bool {
 pub(super) fn read(path: &Path, sources: &mut Sources) -> Result<Saved, String> {
     let problem = |error: &dyn std::error::Error| format!("{}: {}", path.display(), inputs::explain(error));
     let text = std::fs::read_to_string(path).map_err(|error| problem(&error))?;
-    file::read(&text, platform::ALL, sources).map_err(|error| problem(&error))
+    file::read(text, platform::ALL, sources).map_err(|error| problem(&error))
 }
 
 /// Says which target leads elsewhere than it did when the plan was made; `None` if all lead there.

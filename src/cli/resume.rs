@@ -208,7 +208,7 @@ impl Resumption<'_> {
     fn plan(&self, run: &UnfinishedRun, sources: &mut Sources) -> Result<Saved, String> {
         let Some(store) = self.surroundings.store() else { return Err("it is not recorded".to_owned()) };
         let text = resume::plan_text(store, &run.id)?;
-        let saved = file::read(&text, platform::ALL, sources)
+        let saved = file::read(text, platform::ALL, sources)
             .map_err(|error| format!("its plan cannot be used: {}", inputs::explain(&error)))?;
         if let Some(problem) = integrity::contradiction(&saved.plan) {
             return Err(problem);

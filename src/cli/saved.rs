@@ -62,7 +62,7 @@ fn report<'a>(command: &'static str, saved: &'a Saved, sources: &'a Sources) -> 
     Report {
         plan: Some(&saved.plan),
         diagnostics: &saved.diagnostics,
-        document: Some(&saved.document),
+        saved: Some(saved),
         ..Report::new(command, sources)
     }
 }

@@ -81,8 +81,19 @@ pub struct Saved {
     pub config: Option<String>,
     /// Diagnostics of documents.
     pub diagnostics: Vec<Diagnostic>,
-    /// The whole document.
-    pub document: Value,
+    /// The steps by which values of changes came about, by object and field: of those that are not written where they
+    /// stand.
+    pub steps: HashMap<(ResourceId, FieldPath), Value>,
+    /// The text of the whole document.
+    text: String,
+}
+
+impl Saved {
+    /// Returns the whole document.
+    pub fn document(&self) -> Document<'_> {
+        // It was read before.
+        Document::parse(&self.text).unwrap_or_default()
+    }
 }
 
 /// Returns the digest of a setting.
@@ -132,20 +143,20 @@ pub fn location(origin: &Origin, sources: &Sources) -> Value {
 }
 
 /// Reads a document. Its places go into `sources`.
-pub fn read(text: &str, platforms: &[&'static dyn Platform], sources: &mut Sources) -> Result<Saved, FileError> {
-    let document: Value = serde_json::from_str(text).map_err(|error| FileError::Shape(error.to_string()))?;
-    match (document["apiVersion"].as_str(), document["kind"].as_str()) {
+pub fn read(text: String, platforms: &[&'static dyn Platform], sources: &mut Sources) -> Result<Saved, FileError> {
+    let document = Document::parse(&text).map_err(|error| FileError::Shape(error.to_string()))?;
+    match (document.get("apiVersion").as_str(), document.get("kind").as_str()) {
         (Some("reconcile/v1"), Some("Plan")) => {}
         (Some("reconcile/v1"), Some(other)) => return Err(FileError::Kind(other.to_owned())),
         _ => return Err(FileError::Shape("it has no `apiVersion: reconcile/v1` and `kind: Plan`".to_owned())),
     }
-    check_version(document["format_version"].as_str().unwrap_or("unknown"))?;
-    if document[DIGEST].as_str() != Some(&Document::of(&document).work_out_digest()) {
+    check_version(document.get("format_version").as_str().unwrap_or("unknown"))?;
+    if document.digest() != Some(document.work_out_digest()) {
         return Err(FileError::Digest);
     }
-    let read: document::Document =
-        serde::Deserialize::deserialize(&document).map_err(|error| FileError::Shape(error.to_string()))?;
-    Reading { platforms, sources, files: BTreeMap::new() }.saved(read, document)
+    drop(document);
+    let read: document::Document = serde_json::from_str(&text).map_err(|error| FileError::Shape(error.to_string()))?;
+    Reading { platforms, sources, files: BTreeMap::new(), steps: HashMap::new() }.saved(read, text)
 }
 
 fn check_version(version: &str) -> Result<(), FileError> {
@@ -211,10 +222,11 @@ struct Reading<'a> {
     platforms: &'a [&'static dyn Platform],
     sources: &'a mut Sources,
     files: BTreeMap<String, FileId>,
+    steps: HashMap<(ResourceId, FieldPath), Value>,
 }
 
 impl Reading<'_> {
-    fn saved(mut self, read: document::Document, document: Value) -> Result<Saved, FileError> {
+    fn saved(mut self, read: document::Document, text: String) -> Result<Saved, FileError> {
         let setups: Vec<_> = read
             .targets
             .into_iter()
@@ -251,7 +263,7 @@ impl Reading<'_> {
         if let Some(change) = plan.changes.iter().find(|change| !known.contains(&change.id)) {
             return Err(FileError::Shape(format!("nothing says what {} is", change.id)));
         }
-        Ok(Saved { plan, objects, setups, config: read.config, diagnostics: told.rest(), document })
+        Ok(Saved { plan, objects, setups, config: read.config, diagnostics: told.rest(), steps: self.steps, text })
     }
 
     fn kind(&self, name: &str) -> Result<&'static str, FileError> {
@@ -273,10 +285,14 @@ impl Reading<'_> {
 
     fn change(&mut self, change: document::Change) -> Result<Change, FileError> {
         let action = Action::ALL.iter().copied().find(|action| action.name() == change.action);
+        let id = self.id(&change.address)?;
         let mut field_notes = BTreeMap::new();
         let fields = change.fields.into_iter().map(|field| {
             let path = self::path(&field.path)?;
             field_notes.extend(field.note.map(|note| (path.clone(), note)));
+            if !field.via.is_null() {
+                self.steps.insert((id.clone(), path.clone()), field.via);
+            }
             Ok(FieldChange {
                 display: field.display.and_then(display),
                 because: self.origin(&field.at),
@@ -292,7 +308,7 @@ impl Reading<'_> {
         };
         let before = change.before.into_iter().map(known);
         Ok(Change {
-            id: self.id(&change.address)?,
+            id,
             target: change.target.into(),
             label: change.label,
             handle: change.id,

@@ -23,7 +23,7 @@ use crate::{
     },
     journal::{RunOrigin, memory::Memory, target_record},
     model::{Desired, Outcome, ResourceId},
-    plan::{file::Document, plan, precondition::saved_change_states},
+    plan::{plan, precondition::saved_change_states},
     provider::Endpoint,
     run::{self, Recording, Surroundings, Work, resume, unfinished::unfinished_on},
     transport::Transport,
@@ -165,7 +165,7 @@ async fn attempt(
     let standings = saved_change_states(&saved.plan, &states);
     let settled = standings.into_iter().filter_map(|(id, standing)| Some((id, standing.outcome()?))).collect();
     let options = apply::Options { verify: true, fresh_until, settled, listener, stop, log: &Unrecorded };
-    let document = Document::of(&saved.document);
+    let document = saved.document();
     let work = Work {
         plan: &saved.plan,
         document: &document,

@@ -109,7 +109,7 @@ fn snapshot(site: &Site, file: &str) -> Snapshot {
 
 fn rehearsal(site: &Site) -> Rehearsal {
     let text = std::fs::read_to_string(site.path().join("plan.json")).expect("it was written");
-    let saved = file::read(&text, platform::ALL, &mut Sources::default()).expect("it is a plan");
+    let saved = file::read(text, platform::ALL, &mut Sources::default()).expect("it is a plan");
     let snapshot = snapshot(site, "live.json");
     let target = |setup: &file::Setup| {
         let platform = platform::ALL.iter().copied().find(|platform| platform.name() == &*setup.platform);

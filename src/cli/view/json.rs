@@ -20,8 +20,8 @@ pub(super) use write::{change_document as change, values};
 /// Returns the document of a run.
 pub(in crate::cli) fn report<'a>(report: &Report<'a>) -> Document<'a> {
     let Some(plan) = report.plan else { return problems(report) };
-    let mut document = if let Some(kept) = report.document {
-        Document::of(kept)
+    let mut document = if let Some(saved) = report.saved {
+        saved.document()
     } else {
         let context = write::Context {
             version: VERSION,
@@ -32,7 +32,7 @@ pub(in crate::cli) fn report<'a>(report: &Report<'a>) -> Document<'a> {
         write::document(plan, &context, report.sources)
     };
     let is_sendable = report.excesses.is_empty() && report.held.is_empty();
-    if report.document.is_some() && report.outcomes.is_none() && report.errors.is_empty() && is_sendable {
+    if report.saved.is_some() && report.outcomes.is_none() && report.errors.is_empty() && is_sendable {
         return document;
     }
     document.set("limits", report.excesses.iter().map(ToString::to_string).collect());

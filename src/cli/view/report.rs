@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::origin::{self, Origins};
 pub(in crate::cli) use crate::plan::file::write::{ManifestFiles, Record};
 use crate::{
     diagnostic::Diagnostic,
     engine::{author::Trace, connection::RequestCounters},
     model::{Change, FieldChange, Outcome, ResourceId},
-    plan::{Plan, guard::Excess, hold::HeldChanges},
+    plan::{Plan, file::Saved, guard::Excess, hold::HeldChanges},
     source::Sources,
 };
 
@@ -42,8 +40,8 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) record: Option<&'a Record>,
     /// How values came about; `None` if that is known from a file.
     pub(in crate::cli) origins: Option<Origins<'a>>,
-    /// The document that the plan was read from; `None` if it was just made.
-    pub(in crate::cli) document: Option<&'a Value>,
+    /// The file that the plan was read from; `None` if it was just made.
+    pub(in crate::cli) saved: Option<&'a Saved>,
     /// Show the calls too, in the forms that do not always have them.
     pub(in crate::cli) calls: bool,
     /// The last changes of live values; `None` if nobody asked.
@@ -67,7 +65,7 @@ impl<'a> Report<'a> {
             took: Duration::ZERO,
             record: None,
             origins: None,
-            document: None,
+            saved: None,
             calls: false,
             trace: None,
         }
@@ -90,18 +88,7 @@ impl Report<'_> {
         if let Some(origins) = self.origins {
             return origin::note(&field.because, origins.provenance, self.sources);
         }
-        let (Some(plan), Some(document)) = (self.plan, self.document) else { return String::new() };
-        // A document holds its changes in the plan's order.
-        let at = |list: &[Change]| {
-            let at = list.partition_point(|update| std::ptr::from_ref(update) < std::ptr::from_ref(change));
-            list.get(at).is_some_and(|update| std::ptr::eq(update, change)).then_some(at)
-        };
-        let kept = match (at(&plan.changes), at(&plan.reported)) {
-            (Some(at), _) => &document["changes"][at],
-            (None, Some(at)) => &document["reported"][at],
-            (None, None) => return String::new(),
-        };
-        let number = change.fields.iter().position(|field_change| std::ptr::eq(field_change, field));
-        number.map(|number| origin::kept(&kept["fields"][number]["via"])).unwrap_or_default()
+        let steps = self.saved.and_then(|saved| saved.steps.get(&(change.id.clone(), field.path.clone())));
+        steps.map(origin::kept).unwrap_or_default()
     }
 }

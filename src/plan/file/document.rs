@@ -73,6 +73,8 @@ pub(super) struct FieldChange {
     pub(super) display: Option<Display>,
     pub(super) note: Option<String>,
     pub(super) at: Location,
+    #[serde(default)]
+    pub(super) via: Value,
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
 };
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{super::precondition::digest, COST, DIGEST};
 
@@ -19,7 +19,8 @@ pub struct Document<'a> {
 
 enum Part<'a> {
     Value(Value),
-    Kept(&'a Value),
+    /// A piece of a text that was read, not taken apart yet.
+    Text(&'a RawValue),
     List(List<'a>),
 }
 
@@ -30,10 +31,24 @@ struct List<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// Returns the document that a JSON object is.
-    pub fn of(object: &'a Value) -> Self {
-        let entries = object.as_object().into_iter().flatten();
-        Self { parts: entries.map(|(key, value)| (Cow::Borrowed(key.as_str()), Part::Kept(value))).collect() }
+    /// Reads the text of a document: the elements of its lists stay text until they are needed. The error says what is
+    /// no JSON, or that it is no object.
+    pub fn parse(text: &'a str) -> serde_json::Result<Self> {
+        let keys: BTreeMap<String, &'a RawValue> = serde_json::from_str(text)?;
+        let part = |value: &'a RawValue| match serde_json::from_str::<Vec<&'a RawValue>>(value.get()) {
+            Ok(elements) => {
+                let length = elements.len();
+                let element = move |at: usize| elements.get(at).map_or(Value::Null, |element| taken_apart(element));
+                Part::List(List { length, element: Box::new(element) })
+            }
+            Err(_) => Part::Text(value),
+        };
+        Ok(Self { parts: keys.into_iter().map(|(key, value)| (Cow::Owned(key), part(value))).collect() })
+    }
+
+    /// Returns the value of a key; null if it has none.
+    pub fn get(&self, key: &str) -> Value {
+        self.parts.get(key).map_or(Value::Null, Part::value)
     }
 
     /// Sets a value.
@@ -48,12 +63,13 @@ impl<'a> Document<'a> {
 
     /// Changes each element of a list when it is made.
     pub fn amend(&mut self, key: &'static str, change: impl Fn(usize, &mut Value) + 'a) {
-        if let Some(Part::List(List { length, element })) = self.parts.remove(key) {
-            self.set_list(key, length, move |at| {
+        match self.parts.remove(key) {
+            Some(Part::List(List { length, element })) => self.set_list(key, length, move |at| {
                 let mut value = element(at);
                 change(at, &mut value);
                 value
-            });
+            }),
+            other => self.parts.extend(other.map(|part| (Cow::Borrowed(key), part))),
         }
     }
 
@@ -71,22 +87,13 @@ impl<'a> Document<'a> {
     }
 
     /// Returns the digest in it.
-    pub fn digest(&self) -> Option<&str> {
-        match self.parts.get(DIGEST)? {
-            Part::Value(value) => value.as_str(),
-            Part::Kept(value) => value.as_str(),
-            Part::List(_) => None,
-        }
+    pub fn digest(&self) -> Option<String> {
+        self.get(DIGEST).as_str().map(str::to_owned)
     }
 
     /// Returns it whole.
     pub fn into_value(self) -> Value {
-        let value = |part| match part {
-            Part::Value(value) => value,
-            Part::Kept(value) => value.clone(),
-            Part::List(List { length, element }) => (0..length).map(element).collect(),
-        };
-        Value::Object(self.parts.into_iter().map(|(key, part)| (key.into_owned(), value(part))).collect())
+        Value::Object(self.parts.into_iter().map(|(key, part)| (key.into_owned(), part.into_value())).collect())
     }
 
     /// Writes it over several lines, with what a run cost in one of them: less that line, the same plan has the same
@@ -104,6 +111,29 @@ impl<'a> Document<'a> {
         // A list of bytes takes everything.
         let _ = self.write(&mut text);
         String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// Returns a piece of a text as a value.
+fn taken_apart(text: &RawValue) -> Value {
+    // That it is JSON was found when the whole text was read.
+    serde_json::from_str(text.get()).unwrap_or_default()
+}
+
+impl Part<'_> {
+    fn value(&self) -> Value {
+        match self {
+            Self::Value(value) => value.clone(),
+            Self::Text(text) => taken_apart(text),
+            Self::List(List { length, element }) => (0..*length).map(element).collect(),
+        }
+    }
+
+    fn into_value(self) -> Value {
+        match self {
+            Self::Value(value) => value,
+            other => other.value(),
+        }
     }
 }
 
@@ -131,7 +161,7 @@ impl Serialize for Part<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Part::Value(value) => value.serialize(serializer),
-            Part::Kept(value) => value.serialize(serializer),
+            Part::Text(text) => taken_apart(text).serialize(serializer),
             Part::List(List { length, element }) => {
                 let mut list = serializer.serialize_seq(Some(*length))?;
                 for at in 0..*length {
@@ -217,13 +247,30 @@ mod tests {
 
     #[test]
     fn a_document_is_the_same_however_it_is_made() {
-        let (mut streamed, whole) = (streamed(), whole());
-        let mut kept = Document::of(&whole);
-        assert_eq!(streamed.text(), kept.text());
+        let (mut streamed, whole) = (streamed(), whole().to_string());
+        let mut read = Document::parse(&whole).expect("JSON");
+        assert_eq!(streamed.text(), read.text());
         streamed.add_digest();
-        kept.add_digest();
-        assert_eq!(streamed.digest(), kept.digest());
-        assert_eq!(serde_json::to_value(&streamed).expect("a value"), kept.into_value());
+        read.add_digest();
+        assert_eq!(streamed.digest(), read.digest());
+        assert_eq!(serde_json::to_value(&streamed).expect("a value"), read.into_value());
+    }
+
+    #[test]
+    fn elements_of_a_text_can_be_changed() {
+        let text = whole().to_string();
+        let mut read = Document::parse(&text).expect("JSON");
+        read.amend("changes", |at, change| change["at"] = json!(at + 5));
+        read.amend("kind", |_, _| unreachable!("it is no list"));
+        assert_eq!(read.get("changes")[1], json!({"at": 6, "text": "a\nb"}));
+        assert_eq!((read.get("kind"), read.get("other")), (json!("Plan"), Value::Null));
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error() {
+        for text in ["", "[]", "7", "{\"a\": }", "{\"a\": [1,]}", "{\"a\": 1} x"] {
+            assert!(Document::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -253,7 +300,7 @@ mod tests {
             let mut document = streamed();
             change(&mut document);
             document.add_digest();
-            document.digest().map(str::to_owned)
+            document.digest()
         };
         let plain = digest_of(&|_| {});
         assert_eq!(digest_of(&|document| document.set("cost", json!(1))), plain);

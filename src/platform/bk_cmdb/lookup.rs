@@ -2,8 +2,10 @@
 
 mod bounds;
 mod business;
+mod pages;
 mod selector;
 mod service;
+mod topology;
 mod whole;
 
 use std::{
@@ -29,8 +31,10 @@ use crate::{
 
 pub(super) use bounds::{check_count, check_page};
 pub(super) use business::{Businesses, Place};
+pub(super) use pages::{Counted, until_short, worse};
 pub(super) use selector::{Key, Selector};
 pub(super) use service::{service_categories, service_templates};
+pub(super) use topology::{all_modules, modules_by_ids, modules_of_sets, sets_by_ids};
 pub(super) use whole::all_instances;
 
 /// Most values of one `in`, and most rows of one page.

@@ -274,6 +274,16 @@ pub(super) fn business_id(place: Option<Place>, desired: &Desired) -> Result<i64
     }
 }
 
+/// Sorts objects by the businesses that their handles name, each with its id there, which lies under `key`.
+pub(super) fn by_handle<'d>(objects: &[(&'d Desired, &Value)], key: &str) -> BTreeMap<i64, Vec<(&'d Desired, i64)>> {
+    let mut sorted: BTreeMap<i64, Vec<(&Desired, i64)>> = BTreeMap::new();
+    for (desired, handle) in objects {
+        let (business, id) = (handle["business"].as_i64(), handle[key].as_i64());
+        sorted.entry(business.unwrap_or_default()).or_default().push((desired, id.unwrap_or_default()));
+    }
+    sorted
+}
+
 /// Sorts documents by their businesses, and says of those whose business cannot be found why.
 pub(super) fn by_business<'d>(
     documents: &[&'d Desired],

@@ -10,7 +10,7 @@ use crate::{
     model::{Desired, Json, Live, ObservedState, Request},
     platform::bk_cmdb::{
         attribute::{self, Attribute, Definition},
-        lookup::{LookupError, check_page, read_rows},
+        lookup::{LookupError, until_short},
     },
     provider::{Cursor, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
     source::Located,
@@ -45,18 +45,12 @@ pub(super) fn businesses(
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<Vec<Business>, Unlisted> {
-    let mut rows: Vec<&Json> = Vec::new();
-    loop {
+    let request = |start: usize| {
         let arguments = json!({"condition": {}, "fields": ["bk_biz_id", "bk_biz_name"],
-            "page": {"start": rows.len(), "limit": BUSINESSES, "sort": "bk_biz_id"}});
-        let request = Request { operation: "search_business", arguments, repeatable: true };
-        let page = read_rows(request, "info", observation, facts).map_err(|error| unread(&error, scope))?;
-        check_page(&rows, &page).map_err(|error| unread(&error, scope))?;
-        rows.extend(&page);
-        if page.len() < BUSINESSES {
-            break;
-        }
-    }
+            "page": {"start": start, "limit": BUSINESSES, "sort": "bk_biz_id"}});
+        Request { operation: "search_business", arguments, repeatable: true }
+    };
+    let rows = until_short(BUSINESSES, request, observation, facts).map_err(|error| unread(&error, scope))?;
     let name = |row: &Json| row["bk_biz_name"].as_str().unwrap_or_default().to_owned();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     rows.iter().for_each(|row| *counts.entry(name(row)).or_default() += 1);

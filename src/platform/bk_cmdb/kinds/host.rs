@@ -21,7 +21,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    decode_common::{self, by_business},
+    decode_common::{self, by_business, by_handle},
     export_common::plain_tree,
     instance::{attribute_changes, displays},
     module, own, process_template, sets, templates,
@@ -96,12 +96,7 @@ impl Kind for Host {
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
-        let mut by_business: BTreeMap<i64, Vec<(&Desired, i64)>> = BTreeMap::new();
-        for (desired, handle) in objects {
-            let (business, host) = (handle["business"].as_i64(), handle["host"].as_i64());
-            by_business.entry(business.unwrap_or_default()).or_default().push((desired, host.unwrap_or_default()));
-        }
-        for (business, group) in by_business {
+        for (business, group) in by_handle(objects, "host") {
             find::reread(business, &group, &mut observation, facts);
         }
         observation.step()

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     model::{Json, Request},
-    platform::bk_cmdb::lookup::{LookupError, check_page, read_rows},
-    provider::{Facts, ImpactSet, Observation, Read},
+    platform::bk_cmdb::lookup::{Counted, LookupError, until_short, worse},
+    provider::{Facts, ImpactSet, Observation},
 };
 
 /// Modules that service templates gave rise to.
@@ -52,22 +52,17 @@ pub(super) fn module_rows<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Vec<&'f Json>, LookupError> {
-    let mut seen: Vec<&Json> = Vec::new();
     // No templates at all would mean every module of the business.
-    while !templates.is_empty() {
+    if templates.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request = |start: usize| {
         let arguments = json!({"bk_biz_id": business, "bk_service_template_ids": templates,
             "fields": ["bk_module_id", "bk_module_name", "bk_set_id", "service_template_id"],
-            "page": {"start": seen.len(), "limit": OF_TEMPLATES, "sort": "bk_module_id"}});
-        let request = Request { operation: "find_module_with_relation", arguments, repeatable: true };
-        let rows = read_rows(request, "info", observation, facts)?;
-        check_page(&seen, &rows)?;
-        let is_last = rows.len() < OF_TEMPLATES;
-        seen.extend(rows);
-        if is_last {
-            break;
-        }
-    }
-    Ok(seen)
+            "page": {"start": start, "limit": OF_TEMPLATES, "sort": "bk_module_id"}});
+        Request { operation: "find_module_with_relation", arguments, repeatable: true }
+    };
+    until_short(OF_TEMPLATES, request, observation, facts)
 }
 
 /// Counts the hosts of modules of a business, by module.
@@ -146,33 +141,24 @@ impl Count<'_> {
         if modules.len() == 1 {
             return self.numbers(modules, observation, facts);
         }
-        let (mut rows, count) = self.page(self.all, 0, PAGE, observation, facts)?;
-        let pages = count.div_ceil(PAGE);
-        if pages > 1 + modules.len() {
+        let request = |page| (self.request)(self.all, page);
+        let list = self.list(&request);
+        let first = list.first(PAGE, observation, facts)?;
+        if first.1.div_ceil(PAGE) > 1 + modules.len() {
             return self.numbers(modules, observation, facts);
         }
-        let mut error = None;
-        for page in 1..pages {
-            match self.page(self.all, page * PAGE, PAGE, observation, facts) {
-                Ok((more, _)) => rows.extend(more),
-                Err(found) => error = worse(error, found),
-            }
-        }
-        if let Some(error) = error {
-            return Err(error);
-        }
+        let key = |row: &Json| (row["bk_module_id"].as_i64(), (self.name)(row));
+        let rows = list.rest(first, key, observation, facts)?;
         let mut counted: BTreeMap<i64, ImpactSet> =
             modules.iter().map(|module| (*module, ImpactSet::default())).collect();
-        let mut seen = BTreeSet::new();
         for row in rows {
             let module = row["bk_module_id"].as_i64().unwrap_or_default();
             let name = (self.name)(row).ok_or_else(|| LookupError::Failed("a row has no id".to_owned()))?;
-            seen.insert((module, name.clone()));
             if let Some(things) = counted.get_mut(&module) {
                 things.add(name);
             }
         }
-        if seen.len() == count { Ok(counted) } else { Err(LookupError::Failed("the rows moved meanwhile".to_owned())) }
+        Ok(counted)
     }
 
     /// Asks for one number a module.
@@ -185,7 +171,8 @@ impl Count<'_> {
         let mut counted = BTreeMap::new();
         let mut error = None;
         for module in modules {
-            match self.page(&[*module], 0, 1, observation, facts) {
+            let request = |page| (self.request)(&[*module], page);
+            match self.list(&request).first(1, observation, facts) {
                 Ok((_, count)) => {
                     let mut things = ImpactSet::default();
                     things.add_all_of(format!("module #{module}"), count as u64);
@@ -197,31 +184,7 @@ impl Count<'_> {
         error.map_or(Ok(counted), Err)
     }
 
-    /// Reads one page: its rows, and how many there are in all.
-    fn page<'f>(
-        &self,
-        modules: &[i64],
-        start: usize,
-        limit: usize,
-        observation: &mut Observation,
-        facts: &'f Facts,
-    ) -> Result<(Vec<&'f Json>, usize), LookupError> {
-        match observation.read((self.request)(modules, json!({"start": start, "limit": limit})), facts) {
-            Read::Pending => Err(LookupError::Pending),
-            Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
-            Read::Value(data) => {
-                let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
-                let count = count.ok_or_else(|| LookupError::Failed("the answer has no count".to_owned()))?;
-                Ok((data[self.list].as_array().into_iter().flatten().collect(), count))
-            }
-        }
-    }
-}
-
-/// Returns the worse of two errors: a failed read outweighs one that is only pending.
-fn worse(error: Option<LookupError>, other: LookupError) -> Option<LookupError> {
-    match (error, other) {
-        (None | Some(LookupError::Pending), other) => Some(other),
-        (error, _) => error,
+    fn list<'r>(&self, request: &'r dyn Fn(Value) -> Request) -> Counted<'r> {
+        Counted { request, list: self.list, sort: None, limit: PAGE }
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use self::observe::{Declared, Services};
 use super::{
-    decode_common::{self, by_business, fail_all},
+    decode_common::{self, by_business, by_handle, fail_all},
     export_common::plain_tree,
     impact::{HOSTS, SERVICE_INSTANCES},
     instance::{attribute_changes, displays},
@@ -35,7 +35,7 @@ use crate::{
         api::DATA,
         attribute::text,
         codes,
-        lookup::{Businesses, LookupError},
+        lookup::{Businesses, modules_by_ids},
     },
     provider::{
         Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned,
@@ -172,14 +172,10 @@ impl Kind for Module {
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
-        let mut by_business: BTreeMap<i64, Vec<(&Desired, &Value)>> = BTreeMap::new();
-        for (desired, handle) in objects {
-            by_business.entry(handle["business"].as_i64().unwrap_or_default()).or_default().push((desired, handle));
-        }
-        for (business, group) in by_business {
+        for (business, group) in by_handle(objects, "module") {
             let documents: Vec<_> = group.iter().map(|(desired, _)| *desired).collect();
-            let ids: BTreeSet<_> = group.iter().filter_map(|(_, handle)| handle["module"].as_i64()).collect();
-            let rows = observe::by_ids(business, &ids, &observe::fields(&documents), &mut observation, facts);
+            let ids: BTreeSet<_> = group.iter().map(|(_, id)| *id).collect();
+            let rows = modules_by_ids(business, &ids, &observe::fields(&documents), &mut observation, facts);
             // What a document names has an id that the row alone does not tell: without it, nothing would differ.
             let services = Services::of(business, &documents, &[], &mut observation, facts);
             let (rows, services) = match (rows, services) {
@@ -193,9 +189,8 @@ impl Kind for Module {
             };
             let rows: HashMap<i64, &Json> =
                 rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
-            for (desired, handle) in group {
-                let row = handle["module"].as_i64().and_then(|id| rows.get(&id));
-                let observed = match row {
+            for (desired, id) in group {
+                let observed = match rows.get(&id) {
                     Some(row) => observe::found(desired, live(desired, row), &services, facts),
                     None => Some(ObservedState::absent()),
                 };
@@ -466,40 +461,6 @@ pub(super) fn label(desired: &Desired, id: &Json) -> String {
     let place = |key: &str| desired.locate(key).and_then(Json::as_str);
     let path: Vec<_> = [place("business"), place("set")].into_iter().flatten().collect();
     format!("{} #{id}", if path.is_empty() { "module".to_owned() } else { path.join("/") })
-}
-
-/// Reads all modules of sets.
-pub(super) fn in_sets<'f>(
-    business: i64,
-    ids: &BTreeSet<i64>,
-    fields: &BTreeSet<String>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Json>, LookupError> {
-    observe::modules(business, ids, None, fields, observation, facts)
-}
-
-/// Reads the modules of sets that have one of some names.
-pub(super) fn named_in_sets<'f>(
-    business: i64,
-    ids: &BTreeSet<i64>,
-    names: &BTreeSet<&str>,
-    fields: &BTreeSet<String>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Json>, LookupError> {
-    observe::modules(business, ids, Some(names), fields, observation, facts)
-}
-
-/// Reads modules by their ids.
-pub(super) fn by_ids<'f>(
-    business: i64,
-    ids: &BTreeSet<i64>,
-    fields: &BTreeSet<String>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Json>, LookupError> {
-    observe::by_ids(business, ids, fields, observation, facts)
 }
 
 /// Returns the documents that declare what modules of a business rest on.

@@ -24,13 +24,13 @@ pub(super) use sync::Below;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
 };
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    decode_common::{self, by_business, fail_all},
+    decode_common::{self, by_business, by_handle, fail_all},
     impact::{HOSTS, MODULES, SERVICE_INSTANCES},
     refs, service_template, templates,
 };
@@ -194,12 +194,7 @@ impl Kind for ProcessTemplate {
 
     fn reread(&self, objects: &[(&Desired, &Value)], facts: &Facts) -> Step<Observation> {
         let mut observation = Observation::default();
-        let mut by_business: BTreeMap<i64, Vec<(&Desired, i64)>> = BTreeMap::new();
-        for (desired, handle) in objects {
-            let (business, id) = (handle["business"].as_i64(), handle["process"].as_i64());
-            by_business.entry(business.unwrap_or_default()).or_default().push((desired, id.unwrap_or_default()));
-        }
-        for (business, group) in by_business {
+        for (business, group) in by_handle(objects, "process") {
             let ids = group.iter().map(|(_, id)| *id).collect();
             match read::by_ids(business, &ids, &mut observation, facts) {
                 Ok(rows) => {

@@ -29,7 +29,7 @@ use crate::{
         api::DATA,
         attribute::text,
         codes,
-        lookup::{Businesses, LookupError, PARENT},
+        lookup::{Businesses, PARENT, sets_by_ids},
     },
     provider::{
         Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned, ScopeKey,
@@ -41,17 +41,6 @@ use crate::{
 
 /// The model of sets.
 const MODEL: &str = "set";
-
-/// Reads sets by their ids.
-pub(super) fn by_ids<'f>(
-    business: i64,
-    ids: &BTreeSet<i64>,
-    fields: &BTreeSet<String>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Json>, LookupError> {
-    observe::by_ids(business, ids, fields, observation, facts)
-}
 
 /// The keys of `spec`.
 static SPEC: Form = Form::new(&[
@@ -184,7 +173,7 @@ impl Kind for Set {
         for (business, group) in by_business {
             let documents: Vec<_> = group.iter().map(|(desired, _)| *desired).collect();
             let ids: BTreeSet<_> = group.iter().filter_map(|(_, handle)| handle.as_i64()).collect();
-            match observe::by_ids(business, &ids, &observe::fields(&documents), &mut observation, facts) {
+            match sets_by_ids(business, &ids, &observe::fields(&documents), &mut observation, facts) {
                 Ok(rows) => {
                     let rows: HashMap<i64, &Json> =
                         rows.into_iter().filter_map(|row| Some((row["bk_set_id"].as_i64()?, row))).collect();

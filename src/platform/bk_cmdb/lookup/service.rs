@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{LookupError, check_page, read_rows};
+use super::{LookupError, read_rows, until_short};
 use crate::{
     model::{Json, Request},
     provider::{Facts, Observation},
@@ -17,19 +17,12 @@ pub(in crate::platform::bk_cmdb) fn service_templates<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Vec<&'f Json>, LookupError> {
-    let mut all = Vec::new();
-    loop {
-        let page = json!({"start": all.len(), "limit": TEMPLATES, "sort": "id"});
+    let request = |start: usize| {
+        let page = json!({"start": start, "limit": TEMPLATES, "sort": "id"});
         let arguments = json!({"bk_biz_id": business, "page": page});
-        let request = Request { operation: "list_service_template", arguments, repeatable: true };
-        let rows = read_rows(request, "info", observation, facts)?;
-        let last = rows.len() < TEMPLATES;
-        check_page(&all, &rows)?;
-        all.extend(rows);
-        if last {
-            return Ok(all);
-        }
-    }
+        Request { operation: "list_service_template", arguments, repeatable: true }
+    };
+    until_short(TEMPLATES, request, observation, facts)
 }
 
 /// Reads the service categories that a business can use, the built-in ones included.

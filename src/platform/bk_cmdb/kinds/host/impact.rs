@@ -13,9 +13,9 @@ use crate::{
     model::{Json, Request},
     platform::bk_cmdb::{
         kinds::impact::SERVICE_INSTANCES,
-        lookup::{LookupError, check_count},
+        lookup::{Counted, LookupError, worse},
     },
-    provider::{Facts, Impact, ImpactSet, Observation, Planned, Read, Step},
+    provider::{Facts, Impact, ImpactSet, Observation, Planned, Step},
 };
 
 /// Processes of service instances.
@@ -97,22 +97,15 @@ fn services<'f>(
 ) -> Result<Vec<&'f Json>, LookupError> {
     let (mut all, mut error) = (Vec::new(), None);
     for chunk in hosts.chunks(HOSTS) {
-        let (mut start, mut count) = (0, 1);
-        while start < count {
-            let arguments = json!({"bk_biz_id": business, "bk_host_ids": chunk,
-                "page": {"start": start, "limit": PAGE, "sort": "id"}});
-            let request = Request { operation: "list_service_instance_detail", arguments, repeatable: true };
-            match observation.read(request, facts) {
-                Read::Pending => error = error.or(Some(LookupError::Pending)),
-                Read::Failed(refusal) => error = Some(LookupError::Failed(refusal.to_string())),
-                Read::Value(data) => {
-                    let told = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
-                    count = told.ok_or_else(|| LookupError::Failed("the answer has no count".to_owned()))?;
-                    check_count(count).map_err(LookupError::Failed)?;
-                    all.extend(data["info"].items());
-                }
-            }
-            start += PAGE;
+        let request = |page: Value| Request {
+            operation: "list_service_instance_detail",
+            arguments: json!({"bk_biz_id": business, "bk_host_ids": chunk, "page": page}),
+            repeatable: true,
+        };
+        let list = Counted { request: &request, list: "info", sort: Some("id"), limit: PAGE };
+        match list.all(|row| row["id"].as_i64(), observation, facts) {
+            Ok(rows) => all.extend(rows),
+            Err(found) => error = worse(error, found),
         }
     }
     error.map_or(Ok(all), Err)

@@ -13,9 +13,9 @@ use crate::{
             decode_common::nearest,
             module,
             refs::{self, Ref, Told},
-            set, sets,
+            sets,
         },
-        lookup::{Businesses, LookupError},
+        lookup::{Businesses, LookupError, modules_by_ids, modules_of_sets, sets_by_ids},
     },
     provider::{Facts, Observation},
     source::Origin,
@@ -94,10 +94,10 @@ impl<'f, 'd> Topology<'f, 'd> {
             let set_fields = ["bk_set_id", sets::NAME].map(str::to_owned).into();
             sets::read(business, &json!({sets::NAME: {"$in": set_names}}), &set_fields, observation, facts)
         };
-        let by_id = module::by_ids(business, &ids, &fields, observation, facts);
+        let by_id = modules_by_ids(business, &ids, &fields, observation, facts);
         let sets = sets?;
         let set_ids: BTreeSet<i64> = sets.iter().filter_map(|row| row["bk_set_id"].as_i64()).collect();
-        let named = module::named_in_sets(business, &set_ids, &names, &fields, observation, facts);
+        let named = modules_of_sets(business, &set_ids, Some(&names), &fields, observation, facts);
         let rows = by_id?.into_iter().chain(named?);
         let modules: BTreeMap<i64, &Json> = rows.filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect();
         let mut set_names: BTreeMap<i64, &str> = names_of(sets);
@@ -105,7 +105,7 @@ impl<'f, 'd> Topology<'f, 'd> {
         let others = modules.values().filter_map(|row| row["bk_set_id"].as_i64());
         let others = others.filter(|id| !set_names.contains_key(id)).collect();
         let set_fields = ["bk_set_id", sets::NAME].map(str::to_owned).into();
-        match set::by_ids(business, &others, &set_fields, observation, facts) {
+        match sets_by_ids(business, &others, &set_fields, observation, facts) {
             Err(LookupError::Pending) => return Err(LookupError::Pending),
             more => set_names.extend(names_of(more.unwrap_or_default())),
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::key::{ADDRESS, ASSET, CLOUD, ID, Key};
 use crate::{
     model::{Json, Request},
-    platform::bk_cmdb::lookup::{LookupError, check_count, check_page},
+    platform::bk_cmdb::lookup::{Counted, LookupError, check_page, worse},
     provider::{Facts, Observation, Read},
 };
 
@@ -96,34 +96,24 @@ pub(super) fn pairs<'f>(
     let hosts: Vec<i64> = hosts.iter().copied().collect();
     let (mut error, mut all) = (None, Pairs::new());
     for chunk in hosts.chunks(CHUNK) {
-        let (mut rows, mut start, mut count) = (Vec::new(), 0, 1);
-        while start < count {
-            // Pages hold still under two fields alone (trap 20).
-            let mut arguments = json!({"bk_host_ids": chunk,
-                "page": {"start": start, "limit": PAIRS, "sort": "bk_host_id,bk_module_id"}});
+        let request = |page: Value| {
+            let mut arguments = json!({"bk_host_ids": chunk, "page": page});
             if let Some(business) = business {
                 arguments["bk_biz_id"] = json!(business);
             }
-            let request = Request { operation: "find_host_topo_relation", arguments, repeatable: true };
-            match observation.read(request, facts) {
-                Read::Pending => error = error.or(Some(LookupError::Pending)),
-                Read::Failed(refusal) => error = Some(LookupError::Failed(refusal.to_string())),
-                Read::Value(data) => {
-                    let told = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
-                    count = told.ok_or_else(|| LookupError::Failed("the answer has no count".to_owned()))?;
-                    check_count(count).map_err(LookupError::Failed)?;
-                    rows.extend(data["data"].items());
+            Request { operation: "find_host_topo_relation", arguments, repeatable: true }
+        };
+        // Pages hold still under two fields alone (trap 20).
+        let sort = Some("bk_host_id,bk_module_id");
+        let list = Counted { request: &request, list: "data", sort, limit: PAIRS };
+        let pair = |row: &Json| (row["bk_host_id"].as_i64(), row["bk_module_id"].as_i64());
+        match list.all(pair, observation, facts) {
+            Ok(rows) => {
+                for row in rows {
+                    all.entry(row["bk_host_id"].as_i64().unwrap_or_default()).or_default().push(row);
                 }
             }
-            start += PAIRS;
-        }
-        let distinct: BTreeSet<_> =
-            rows.iter().map(|row| (row["bk_host_id"].as_i64(), row["bk_module_id"].as_i64())).collect();
-        if error.is_none() && distinct.len() != count {
-            error = Some(LookupError::Failed("the modules of hosts moved while they were read".to_owned()));
-        }
-        for row in rows {
-            all.entry(row["bk_host_id"].as_i64().unwrap_or_default()).or_default().push(row);
+            Err(found) => error = worse(error, found),
         }
     }
     error.map_or(Ok(all), Err)

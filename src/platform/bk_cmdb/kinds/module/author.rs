@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{observe, wanted_name};
+use super::wanted_name;
 use crate::{
     model::{Action, Desired, Json, Live, ResourceId, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
         kinds::author::{self, Columns, Namesakes, Subject},
+        lookup::modules_by_ids,
     },
     provider::{Authors, Facts, Observation, Planned, Step},
 };
@@ -50,7 +51,7 @@ pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<
 
 fn columns<'f>(business: i64, ids: &BTreeSet<i64>, observation: &mut Observation, facts: &'f Facts) -> Columns<'f> {
     let fields = HISTORY.iter().copied().chain(["bk_module_id"]).map(str::to_owned).collect();
-    let rows = observe::by_ids(business, ids, &fields, observation, facts)?;
+    let rows = modules_by_ids(business, ids, &fields, observation, facts)?;
     Ok(rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, row))).collect())
 }
 

@@ -9,7 +9,7 @@ use crate::{
     model::Json,
     platform::bk_cmdb::{
         kinds::export_common::{self, Unlisted, heads, name_or_id, unread},
-        lookup::LookupError,
+        lookup::{LookupError, all_modules},
     },
     provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation},
     yaml::write::Entry,
@@ -33,7 +33,7 @@ pub(super) fn export(
     let wanted = sets.wanted(export, businesses.len())?;
     let fields: BTreeSet<String> =
         observe::fields(&[]).into_iter().chain(definition.keys().map(ToString::to_string)).collect();
-    let rows = observe::all_modules(business.id, &fields, observation, facts).map_err(in_trouble)?;
+    let rows = all_modules(business.id, &fields, observation, facts).map_err(in_trouble)?;
     let mut counts: BTreeMap<(i64, &str), usize> = BTreeMap::new();
     let place = |row: &Json| row["bk_set_id"].as_i64().unwrap_or_default();
     for row in &rows {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{CreateContext, Desired, Ensure, Json, KeyConflict, Live, ObservedState, Request, Undeletable, View},
+    model::{CreateContext, Desired, Ensure, Json, KeyConflict, Live, ObservedState, Undeletable, View},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, nearest},
@@ -21,13 +21,11 @@ use crate::{
             sets::{self, Sets, set_of, sets},
             templates,
         },
-        lookup::{LookupError, read_rows, service_categories, service_templates},
+        lookup::{LookupError, modules_by_ids, modules_of_sets, service_categories, service_templates},
     },
     provider::{Facts, Observation},
 };
 
-/// Most ids of one `find_module_batch`.
-const IDS: usize = 500;
 /// Fields that decide whether a module can be written at all.
 const GUARDS: &[&str] = &["bk_module_id", "bk_module_name", "bk_set_id", "bk_biz_id", "default", TEMPLATE, CATEGORY];
 
@@ -151,12 +149,12 @@ fn named_modules<'f>(
     facts: &'f Facts,
 ) -> Option<Modules<'f>> {
     let ids = group.iter().filter_map(|desired| desired.locate("module")?.as_i64()).collect();
-    let by_id = by_ids(business, &ids, fields, observation, facts);
+    let by_id = modules_by_ids(business, &ids, fields, observation, facts);
     let given = placed.iter().filter_map(|(desired, _)| desired.locate("module")?.as_str());
     let names: BTreeSet<&str> = given.chain(placed.iter().filter_map(|(desired, _)| wanted_name(desired))).collect();
     // The server searches for what is built in by the names that it stores, and shows others.
     let is_plain = names.iter().all(|name| !is_built_in(name));
-    let searched = modules(business, in_sets, Some(&names).filter(|_| is_plain), fields, observation, facts);
+    let searched = modules_of_sets(business, in_sets, Some(&names).filter(|_| is_plain), fields, observation, facts);
     match (by_id, searched) {
         (Ok(by_id), Ok(searched)) => Some(Modules::of(by_id.into_iter().chain(searched))),
         (by_id, searched) => {
@@ -185,7 +183,7 @@ fn names_by_set<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Option<HashMap<i64, Vec<&'f str>>> {
-    let all = match modules(business, sets, None, fields, observation, facts) {
+    let all = match modules_of_sets(business, sets, None, fields, observation, facts) {
         Ok(all) => all,
         Err(LookupError::Pending) => return None,
         Err(LookupError::Failed(_) | LookupError::NoModel) => Vec::new(),
@@ -213,60 +211,6 @@ pub(super) fn found(
         }
         Err(unknown) => unknown,
     }
-}
-
-/// Reads modules of sets, by name or all of them. Their number is bounded by sets × names.
-pub(super) fn modules<'f>(
-    business: i64,
-    sets: &BTreeSet<i64>,
-    names: Option<&BTreeSet<&str>>,
-    fields: &BTreeSet<String>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Json>, LookupError> {
-    if sets.is_empty() || names.is_some_and(BTreeSet::is_empty) {
-        return Ok(Vec::new());
-    }
-    let mut condition = json!({"bk_set_id": {"$in": sets}});
-    if let Some(names) = names {
-        condition[NAME] = json!({"$in": names});
-    }
-    let arguments = json!({"bk_biz_id": business, "bk_set_id": 0, "condition": condition, "fields": fields,
-        "page": {"start": 0, "limit": 0, "sort": "bk_module_id"}});
-    read_rows(Request { operation: "search_module", arguments, repeatable: true }, "info", observation, facts)
-}
-
-/// Reads all modules of a business.
-pub(super) fn all_modules<'f>(
-    business: i64,
-    fields: &BTreeSet<String>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Json>, LookupError> {
-    let arguments = json!({"bk_biz_id": business, "bk_set_id": 0, "condition": {}, "fields": fields,
-        "page": {"start": 0, "limit": 0, "sort": "bk_module_id"}});
-    read_rows(Request { operation: "search_module", arguments, repeatable: true }, "info", observation, facts)
-}
-
-pub(super) fn by_ids<'f>(
-    business: i64,
-    ids: &BTreeSet<i64>,
-    fields: &BTreeSet<String>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Json>, LookupError> {
-    let ids: Vec<_> = ids.iter().copied().collect();
-    let mut rows = Ok(Vec::new());
-    for chunk in ids.chunks(IDS) {
-        let arguments = json!({"bk_biz_id": business, "bk_ids": chunk, "fields": fields});
-        let request = Request { operation: "find_module_batch", arguments, repeatable: true };
-        match (read_rows(request, "", observation, facts), &mut rows) {
-            (Ok(more), Ok(rows)) => rows.extend(more),
-            (Err(error), _) => rows = Err(error),
-            (Ok(_), Err(_)) => {}
-        }
-    }
-    rows
 }
 
 fn label(id: i64) -> String {

@@ -10,7 +10,7 @@ use crate::{
             prune_common::{in_businesses, meant, pruned},
             sets,
         },
-        lookup::LookupError,
+        lookup::{LookupError, modules_of_sets},
     },
     provider::{Facts, Observation},
 };
@@ -29,7 +29,7 @@ fn search(
 ) -> Result<(), LookupError> {
     let sets = sets::sets(business, &[scope], observation, facts)?;
     let Some(set) = sets::set_of(scope, &sets, &[], observation, facts).and_then(|set| set.id()) else { return Ok(()) };
-    let rows = observe::modules(business, &[set].into(), None, &observe::fields(&[scope]), observation, facts)?;
+    let rows = modules_of_sets(business, &[set].into(), None, &observe::fields(&[scope]), observation, facts)?;
     let goes = |row: &&Json| {
         let is_there = row["bk_set_id"].as_i64() == Some(set) && row["bk_biz_id"].as_i64() == Some(business);
         // Nobody may remove a built-in one.

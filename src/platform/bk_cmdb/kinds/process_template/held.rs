@@ -1,9 +1,9 @@
 //! Row ids that processes still hold: those of rows that were removed and not synced yet too. A new row that got such an
 //! id would take over the unlocked values of the removed one on every process (measured page, "Row ids").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::rows;
 use crate::{
@@ -11,9 +11,9 @@ use crate::{
     model::{Desired, Json, Live, Request},
     platform::bk_cmdb::{
         kinds::impact,
-        lookup::{LookupError, check_count},
+        lookup::{Counted, LookupError},
     },
-    provider::{Facts, Observation, Read},
+    provider::{Facts, Observation},
 };
 
 /// Service instances of one read; each comes with all its processes.
@@ -41,8 +41,8 @@ fn read(live: &Live, observation: &mut Observation, facts: &Facts) -> Result<i64
     let (business, template, process) = (id("business"), id("serviceTemplate"), id("process"));
     let modules = impact::modules(business, &BTreeSet::from([template]), observation, facts)?;
     let modules: Vec<i64> = modules.values().flatten().map(|(id, _)| *id).collect();
-    let top = |rows: BTreeMap<i64, &Json>| {
-        let processes = rows.into_values().flat_map(|row| row["process_instances"].as_array().into_iter().flatten());
+    let top = |rows: Vec<&Json>| {
+        let processes = rows.into_iter().flat_map(|row| row["process_instances"].as_array().into_iter().flatten());
         let own = processes.filter(|row| row["relation"]["process_template_id"] == json!(process));
         let rows = own.flat_map(|row| row["process"]["bind_info"].as_array().into_iter().flatten());
         rows.filter_map(|row| row["template_row_id"].as_i64()).fold(0, i64::max)
@@ -52,7 +52,7 @@ fn read(live: &Live, observation: &mut Observation, facts: &Facts) -> Result<i64
         [module] => Ok(top(instances(business, Some(module), observation, facts)?)),
         _ => {
             // The whole business, unless its modules take fewer reads.
-            let (_, count) = page(business, None, 0, observation, facts)?;
+            let (_, count) = list(&question(business, None)).first(PAGE, observation, facts)?;
             if count.div_ceil(PAGE) <= modules.len() {
                 return Ok(top(instances(business, None, observation, facts)?));
             }
@@ -63,44 +63,27 @@ fn read(live: &Live, observation: &mut Observation, facts: &Facts) -> Result<i64
     }
 }
 
-/// Reads the service instances of a module, or of the business, by id.
+/// A question for the service instances of a module, or of the business.
+fn question(business: i64, module: Option<i64>) -> impl Fn(Value) -> Request {
+    move |page| {
+        let mut arguments = json!({"bk_biz_id": business, "page": page});
+        if let Some(module) = module {
+            arguments["bk_module_id"] = json!(module);
+        }
+        Request { operation: "list_service_instance_detail", arguments, repeatable: true }
+    }
+}
+
+fn list(request: &dyn Fn(Value) -> Request) -> Counted<'_> {
+    Counted { request, list: "info", sort: Some("id"), limit: PAGE }
+}
+
+/// Reads the service instances of a module, or of the business.
 fn instances<'f>(
     business: i64,
     module: Option<i64>,
     observation: &mut Observation,
     facts: &'f Facts,
-) -> Result<BTreeMap<i64, &'f Json>, LookupError> {
-    let (mut found, count) = page(business, module, 0, observation, facts)?;
-    // All pages are asked for at once.
-    check_count(count).map_err(LookupError::Failed)?;
-    let more: Vec<_> =
-        (PAGE..count).step_by(PAGE).map(|start| page(business, module, start, observation, facts)).collect();
-    for page in more {
-        found.extend(page?.0);
-    }
-    let found: BTreeMap<i64, &Json> = found.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect();
-    if found.len() == count { Ok(found) } else { Err(LookupError::Failed("the rows moved meanwhile".to_owned())) }
-}
-
-/// Reads one page of service instances: its rows, and how many there are in all.
-fn page<'f>(
-    business: i64,
-    module: Option<i64>,
-    start: usize,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<(Vec<&'f Json>, usize), LookupError> {
-    let mut arguments = json!({"bk_biz_id": business, "page": {"start": start, "limit": PAGE, "sort": "id"}});
-    if let Some(module) = module {
-        arguments["bk_module_id"] = json!(module);
-    }
-    match observation.read(Request { operation: "list_service_instance_detail", arguments, repeatable: true }, facts) {
-        Read::Pending => Err(LookupError::Pending),
-        Read::Failed(refusal) => Err(LookupError::Failed(refusal.to_string())),
-        Read::Value(data) => {
-            let count = data["count"].as_u64().and_then(|count| usize::try_from(count).ok());
-            let count = count.ok_or_else(|| LookupError::Failed("the answer has no count".to_owned()))?;
-            Ok((data["info"].as_array().into_iter().flatten().collect(), count))
-        }
-    }
+) -> Result<Vec<&'f Json>, LookupError> {
+    list(&question(business, module)).all(|row| row["id"].as_i64(), observation, facts)
 }

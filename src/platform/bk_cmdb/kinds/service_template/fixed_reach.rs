@@ -15,8 +15,8 @@ use super::{
 use crate::{
     model::{Desired, Ensure, FieldChange, FieldPath, Json, Live, ObservedState, ResourceId, policy::Policy},
     platform::bk_cmdb::{
-        kinds::{impact, module, templates},
-        lookup::LookupError,
+        kinds::{impact, templates},
+        lookup::{LookupError, modules_by_ids},
     },
     provider::{Facts, Observation, Planned},
 };
@@ -105,7 +105,7 @@ pub(super) fn of_modules(
         return Ok(BTreeMap::new());
     }
     let fields = names.iter().cloned().chain(["bk_module_id".to_owned()]).collect();
-    let rows = module::by_ids(business, modules, &fields, observation, facts)?;
+    let rows = modules_by_ids(business, modules, &fields, observation, facts)?;
     let values = |row: &Json| names.iter().map(|name| (path(name), row[name.as_str()].clone())).collect();
     Ok(rows.into_iter().filter_map(|row| Some((row["bk_module_id"].as_i64()?, values(row)))).collect())
 }

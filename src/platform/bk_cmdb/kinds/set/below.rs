@@ -14,7 +14,7 @@ use crate::{
             instance::layer::CASCADE,
             module, sets,
         },
-        lookup::LookupError,
+        lookup::{LookupError, modules_of_sets},
     },
     provider::{Facts, Impact, ImpactSet, Observation, Planned, Step},
 };
@@ -38,7 +38,7 @@ fn modules<'f>(
 ) -> Result<BTreeMap<i64, Modules<'f>>, LookupError> {
     let mut found: BTreeMap<i64, Modules<'_>> = ids.iter().map(|id| (*id, Vec::new())).collect();
     let fields = ["bk_module_id", "bk_module_name", "bk_set_id"].map(str::to_owned).into();
-    for row in module::in_sets(business, ids, &fields, observation, facts)? {
+    for row in modules_of_sets(business, ids, None, &fields, observation, facts)? {
         let (Some(set), Some(id)) = (row["bk_set_id"].as_i64(), row["bk_module_id"].as_i64()) else { continue };
         found.entry(set).or_default().push((id, row["bk_module_name"].as_str().unwrap_or_default()));
     }

@@ -12,22 +12,20 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     diff::identity::{self, Assigned},
-    model::{CreateContext, Desired, Ensure, Json, KeyConflict, ObservedState, Request, ResourceId, View},
+    model::{CreateContext, Desired, Ensure, Json, KeyConflict, ObservedState, ResourceId, View},
     platform::bk_cmdb::{
         kinds::{
             decode_common::{fail_all, nearest},
             instance::parent::above,
             select_instances,
         },
-        lookup::{self, Key, LookupError, PARENT, Selector, read_rows, some_names},
+        lookup::{self, Key, LookupError, PARENT, Selector, sets_by_ids, some_names},
     },
     provider::{Facts, Observation},
 };
 
 /// The model of businesses.
 const BUSINESS: &str = "biz";
-/// Most ids of one `find_set_batch`.
-const IDS: usize = 500;
 /// Fields that decide whether a set can be written at all.
 const GUARDS: &[&str] = &["bk_set_id", NAME, PARENT, "bk_biz_id", "default", SET_TEMPLATE];
 /// Fields that plans show of a set that is to go.
@@ -41,28 +39,6 @@ pub(super) fn fields(group: &[&Desired]) -> BTreeSet<String> {
     declared.chain(shown).chain(GUARDS.iter().map(|name| (*name).to_owned())).collect()
 }
 
-/// Reads sets by their ids.
-pub(super) fn by_ids<'f>(
-    business: i64,
-    ids: &BTreeSet<i64>,
-    fields: &BTreeSet<String>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Json>, LookupError> {
-    let ids: Vec<_> = ids.iter().copied().collect();
-    let mut rows = Ok(Vec::new());
-    for chunk in ids.chunks(IDS) {
-        let arguments = json!({"bk_biz_id": business, "bk_ids": chunk, "fields": fields});
-        let request = Request { operation: "find_set_batch", arguments, repeatable: true };
-        match (read_rows(request, "", observation, facts), &mut rows) {
-            (Ok(more), Ok(rows)) => rows.extend(more),
-            (Err(error), _) => rows = Err(error),
-            (Ok(_), Err(_)) => {}
-        }
-    }
-    rows
-}
-
 /// Says what is known of the sets that documents of a business mean.
 pub(super) fn business(
     business: i64,
@@ -74,7 +50,7 @@ pub(super) fn business(
     let parents = parents(business, group, observation, facts);
     let fields = self::fields(group);
     let ids = group.iter().filter_map(|desired| desired.locate("set")?.as_i64()).collect();
-    let by_id = by_ids(business, &ids, &fields, observation, facts);
+    let by_id = sets_by_ids(business, &ids, &fields, observation, facts);
     let names: BTreeSet<&str> = group
         .iter()
         .filter_map(|desired| desired.locate("set")?.as_str())
