@@ -8,6 +8,7 @@ fmt:
 
 clippy:
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --locked -- -D warnings
 
 test:
     cargo test --workspace --locked
@@ -22,6 +23,10 @@ demo:
 # A binary that needs no glibc, for older hosts: it takes the target `x86_64-unknown-linux-musl` of rustup and `musl-gcc`.
 static:
     cargo build --release --locked --bin reconcile --target x86_64-unknown-linux-musl
+
+# All that a release consists of, in target/dist: `just dist --key ~/.minisign/minisign.key`, or `just dist --unsigned`.
+dist *flags:
+    packaging/dist.sh {{flags}}
 
 # The documentation as HTML, in target/book: `cargo install mdbook --no-default-features --locked` brings mdbook.
 book:

@@ -12,6 +12,7 @@ mod budgets;
 mod ci_kit;
 mod cli;
 mod deploy;
+mod dist;
 mod docs;
 mod drift;
 mod drift_reports;
