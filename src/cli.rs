@@ -37,6 +37,7 @@ mod snapshot;
 mod state;
 mod undo;
 mod validate;
+mod vanished;
 mod version;
 mod view;
 mod watch;
@@ -106,7 +107,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             Command::Import(args) => import::run(args, &ui).await,
             Command::Rehearse(args) => rehearse::run(args, &ui).await,
             Command::Sandbox(args) => sandbox::run(args, &ui).await,
-            Command::Schema(args) => Ok(schema::run(args, &ui)),
+            Command::Schema(args) => schema::run(args, &ui).await,
             Command::Lsp(args) => lsp::run(args),
             Command::Completion(args) => Ok(completion::run(args, &ui)),
             Command::Man(args) => man::run(args, &ui),

@@ -6,6 +6,7 @@ mod breaker;
 mod budget;
 mod call_log;
 mod capability;
+pub mod catalog;
 pub mod check;
 pub mod connection;
 mod counters;

@@ -8,9 +8,14 @@ mod complete;
 mod cursor;
 mod hover;
 mod keys;
+mod live;
 mod navigate;
 mod position;
+mod shift;
 mod workspace;
 
+pub use live::Live;
 pub use navigate::RenameError;
+pub use position::{byte, text_edit};
+pub use shift::Shift;
 pub use workspace::{Inputs, Workspace, uri};

@@ -8,6 +8,7 @@ mod decode;
 mod discover;
 pub mod edit;
 mod envelope;
+mod incremental;
 mod interpolate;
 mod ours;
 mod overlay;
@@ -22,13 +23,14 @@ use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-pub use decode::{Cache, Options, Resolved, Retain, decode, decode_cached, decode_with, resolve};
+pub use decode::{Cache, Context, Options, Resolved, Retain, decode, decode_cached, decode_with, resolve};
 pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover};
 pub use envelope::{DOCUMENT, METADATA, VERSION};
+pub use incremental::Incremental;
 pub use policy::COMMON;
 pub use provenance::{Provenance, Use, Via};
 pub use targets::Targets;
-pub use variables::{AssignmentError, Given, Variable, Variables, unused, values};
+pub use variables::{AssignmentError, Given, Variable, Variables, idle, unused, values};
 
 use crate::{
     model::{Desired, ResourceId},

@@ -16,6 +16,7 @@ mod settle;
 pub mod undo;
 
 pub use moved::moved;
+pub use rename::{Vanished, of_vanished};
 pub use select::{implicit_dependencies, part, select, select_some};
 use settle::{Held, block_cycles, block_dependents, order_by_unique_keys, order_deletes};
 

@@ -1,6 +1,7 @@
 //! The interfaces of a platform and a kind. Neither does any I/O: both say what to ask and what an answer means.
 
 mod author;
+mod catalog;
 pub mod codes;
 mod events;
 mod export;
@@ -8,6 +9,7 @@ mod facts;
 mod impact;
 mod import;
 mod platform;
+mod rename;
 pub mod reversal;
 mod rollout;
 pub mod scope;
@@ -21,12 +23,14 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde_json::Value;
 
 pub use author::Authors;
+pub use catalog::{Catalog, FieldDefinition, FieldKind, FieldOption, FieldTable};
 pub use events::{Event, EventBatch, EventSchema, Stream};
 pub use export::{Cursor, Draft, ExportPage, ExportResult, ExportScope, ExportedObject, export_step, tree_of};
 pub use facts::{Facts, Freshness};
 pub use impact::{Impact, ImpactSet};
 pub use import::{CellProblem, ImportResult, ImportScope, Imported, LinkRow, SheetRow};
 pub use platform::Platform;
+pub use rename::NameKeys;
 pub use reversal::Reversal;
 pub use rollout::{Rollout, RolloutPace, SyncNeed, SyncProgress};
 pub use settings::{Environment, GivenSettings, ScopeKey, SettingSpec, SettingValues, SettingsProblem};
@@ -41,7 +45,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, KnownField, Labels,
-        Live, Locator, ObservedState, Refusal, Request, ResourceId, author::Changed, policy::Policies,
+        Live, Locator, ObservedState, Refusal, Request, ResourceId, policy::Policies,
     },
     source::Origin,
     yaml::{Form, Node, write::Tree},
@@ -370,8 +374,8 @@ pub trait Kind: Sync {
     }
 
     /// Says what a document that is to make an object has to say instead to mean a live one, as its rename; `None` if it
-    /// cannot be the same object.
-    fn rename_hint(&self, _desired: &Desired, _live: &Live) -> Option<String> {
+    /// cannot be the same object. `context` is that of [`ObservedState::Absent`].
+    fn rename_hint(&self, _desired: &Desired, _live: &Live, _context: &CreateContext) -> Option<String> {
         None
     }
 
@@ -380,10 +384,11 @@ pub trait Kind: Sync {
         Step::Done(Authors::default())
     }
 
-    /// Says who changed live objects last, whatever of them, or what to ask for that: a read for hundreds of objects.
-    /// Nothing is said of an object of which the platform keeps nothing.
-    fn touched(&self, _objects: &[(&Desired, &Live)], _facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
-        Step::Done(Vec::new())
+    /// Says who changed live objects last, whatever of them, and where the platform keeps that, who else changed each of
+    /// their fields last, or what to ask for that: a read for hundreds of objects. Nothing is said of an object of which
+    /// the platform keeps nothing.
+    fn touched(&self, _objects: &[(&Desired, &Live)], _facts: &Facts) -> Step<Authors> {
+        Step::Done(Authors::default())
     }
 
     /// Returns the handle of an object after its write was answered: an update leaves it as it was, a create names it.

@@ -4,10 +4,12 @@
 //! values of the wrong type.
 
 mod configuration;
+mod live;
 mod manifest;
 mod shape;
 
 pub use configuration::configuration;
+pub use live::manifest_with;
 pub use manifest::manifest;
 
 /// The draft that the schemas are written in.

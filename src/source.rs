@@ -158,6 +158,12 @@ impl Sources {
         id
     }
 
+    /// Puts another text in place of one. Places in the old text mean nothing any more.
+    pub fn replace(&mut self, file: FileId, text: Arc<str>) {
+        let path = self.source(file).path.clone();
+        self.files[file.index()] = Source { path, text, lines: OnceLock::new(), marks: None };
+    }
+
     /// Takes in the name of a text that is not at hand, such as one of which only places were saved.
     pub fn add_absent(&mut self, path: impl Into<Arc<str>>) -> FileId {
         let id = self.add(path, "");

@@ -11,6 +11,7 @@ function activate() {
   const server = { command: settings.get("path"), args: ["lsp", ...settings.get("arguments")] };
   const options = {
     documentSelector: [{ scheme: "file", language: "yaml" }],
+    initializationOptions: { against: settings.get("against") || undefined },
     synchronize: { fileEvents: workspace.createFileSystemWatcher("**/*.{yaml,yml,json}") },
   };
   client = new LanguageClient("reconcile", "reconcile", server, options);

@@ -1,6 +1,6 @@
 //! `reconcile adopt`: live values go into the lines that decide them.
 
-mod decide;
+pub(super) mod decide;
 mod patch;
 
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -23,7 +23,7 @@ use crate::{
     },
     model::Refusal,
     platform,
-    provider::{Platform, scope::ScopeSchema, settings::Role},
+    provider::{Catalog, Platform, scope::ScopeSchema, settings::Role},
     snapshot::{Snapshot, TargetSnapshot},
     transport::{Options, Transport},
 };
@@ -36,14 +36,62 @@ pub(super) fn open(
     used: &BTreeSet<Arc<str>>,
     ui: &Ui,
 ) -> Result<Connected, String> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let mut snapshot = Snapshot::from_text(&text).map_err(|error| format!("cannot use {shown}: {error}"))?;
+    let snapshot = read(file)?;
     let age = Timestamp::now().duration_since(snapshot.taken);
-    ui.say(&snapshot_view::age(&shown.to_string(), snapshot.taken, Duration::try_from(age).ok()));
+    ui.say(&snapshot_view::age(&file.display().to_string(), snapshot.taken, Duration::try_from(age).ok()));
     if !snapshot.missing.is_empty() {
         ui.say(&format!("warning: the snapshot is incomplete: it lacks {}", snapshot.missing.join(", ")));
     }
+    connect(snapshot, network, config, used)
+}
+
+/// Returns the newest snapshot in a directory; a path of a file as it is.
+pub(super) fn newest(path: &Path) -> Result<PathBuf, String> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let failed = |error: std::io::Error| format!("cannot list {}: {error}", path.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let is_json = entry.path().extension().is_some_and(|end| end == "json");
+        if let Some(time) = entry.metadata().ok().filter(|_| is_json).and_then(|metadata| metadata.modified().ok()) {
+            found.push((time, entry.path()));
+        }
+    }
+    let newest = found.into_iter().max().map(|(_, path)| path);
+    newest.ok_or_else(|| format!("no snapshot in {} (looked for *.json)", path.display()))
+}
+
+/// Reads a snapshot.
+pub(super) fn read(file: &Path) -> Result<Snapshot, String> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    Snapshot::from_text(&text).map_err(|error| format!("cannot use {shown}: {error}"))
+}
+
+/// Returns the fields and names that a snapshot tells.
+pub(super) fn catalog(snapshot: &Snapshot) -> Catalog {
+    let mut catalog = Catalog::default();
+    for target in snapshot.targets.values() {
+        let platform = platform::ALL.iter().find(|platform| platform.name() == target.platform);
+        let Some(schema) = platform.and_then(|platform| platform.snapshot_scopes()) else { continue };
+        for (name, content) in &target.scopes {
+            if let Ok(rows) = content {
+                schema.describe(name.operation(), &name.arguments(), rows, &mut catalog);
+            }
+        }
+    }
+    catalog
+}
+
+/// Lets a snapshot stand for connections to targets.
+pub(super) fn connect(
+    mut snapshot: Snapshot,
+    network: &Network,
+    config: Option<&Config>,
+    used: &BTreeSet<Arc<str>>,
+) -> Result<Connected, String> {
     let options = Options { timeout: network.timeout, ..Options::default() };
     let transport = Transport::new(&options).map_err(|error| inputs::explain(&error))?;
     let shared = Shared::new(transport, network.parallelism, network.rate);

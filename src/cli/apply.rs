@@ -8,6 +8,7 @@ use super::{
     exit::ExitStatus,
     journal, plan_file, planning, saved,
     signal::Stop,
+    vanished,
     view::Ui,
 };
 use crate::{engine::apply, journal::target_record};
@@ -26,7 +27,7 @@ pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> Result<ExitStatus, Command
     let targets: Vec<_> = setups.iter().flatten().map(target_record).collect();
     let claim = claim(args, config, &surroundings, &targets, (&stop, ui)).await?;
     let planned_run = tokio::select! {
-        planned_run = planning::observe_and_plan(&prepared, &args.safety, ui) => planned_run,
+        planned_run = vanished::plan(&prepared, &args.safety, args.state.state_dir.as_deref(), ui) => planned_run,
         () = stop.token().cancelled() => return Err(planning::interrupted(&stop)),
     };
     let report = planning::report("apply", &prepared, &planned_run, &args.output);

@@ -95,7 +95,7 @@ pub(super) enum Command {
     /// Check manifests, offline unless --online is given
     ///
     /// Parses the manifests and checks everything that needs no server: schema, references, rules of values. Needs
-    /// neither network nor credentials. With --online it also reads the definitions of models and reports fields and
+    /// neither network nor credentials. With --online or --against it also reads the definitions of models and reports fields and
     /// values that they do not take, and businesses, sets and templates that do not exist.
     #[command(after_long_help = examples::VALIDATE)]
     Validate(ValidateArgs),
@@ -203,13 +203,14 @@ pub(super) enum Command {
     Sandbox(SandboxArgs),
     /// Print the JSON Schema of manifests, of the configuration or of a report
     ///
-    /// Reports are the documents that `-o json`, `-o yaml` and `--events` write.
+    /// Reports are the documents that `-o json`, `-o yaml` and `--events` write. With --online or --against, the schema of
+    /// manifests has the fields, types and options of live models, too.
     #[command(after_long_help = examples::SCHEMA)]
     Schema(SchemaArgs),
     /// Serve an editor: the Language Server Protocol on stdin and stdout
     ///
-    /// Reports mistakes while they are typed, completes keys and names, describes keys, finds and renames documents.
-    /// Sends nothing to a server and needs no credentials.
+    /// Reports mistakes while they are typed, completes keys and names, describes keys, finds and renames documents. With
+    /// a snapshot it also shows live values and adopts them. Sends nothing to a server and needs no credentials.
     #[command(after_long_help = examples::LSP)]
     Lsp(LspArgs),
     /// Print the script that completes commands and flags in a shell

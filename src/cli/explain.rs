@@ -3,6 +3,8 @@
 pub(super) mod decided;
 pub(super) mod place;
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{
@@ -13,8 +15,12 @@ use super::{
     signal::Stop,
     view::{Ui, explain as view},
 };
-use crate::plan::Cause;
-use decided::{Decided, Explained, State};
+use crate::{
+    manifest::Provenance,
+    model::ResourceId,
+    plan::{Cause, Plan, TargetState},
+};
+use decided::{Decided, Explained, Object, State};
 
 /// Explains a place. Only readers are made: nothing here can write.
 pub(super) async fn run(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
@@ -28,7 +34,7 @@ pub(super) async fn run(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, Comma
 }
 
 async fn explain(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
-    let prepared = planning::prepare(&args.inputs, &args.network, false, None, ui).await?;
+    let prepared = planning::prepare(&args.inputs, &args.network, false, args.against.as_deref(), ui).await?;
     let sources = &prepared.loaded.sources;
     let Some(file) = place::find_file(&args.place.file, sources) else {
         let problem = format!("`{}` is none of the files that are read; name its directory as PATH", args.place.file);
@@ -56,11 +62,8 @@ async fn explain(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError
             let unlimited = SafetyArgs { max_changes: None, max_deletes: None, max_impact: Vec::new(), ack: None };
             let planned_run = planning::observe_and_plan(&prepared, &unlimited, ui).await;
             let synced = decided.synced(&planned_run.states);
-            let explain = |object| Explained::new(object, &planned_run.plan, &planned_run.states, provenance);
-            let differs = |explained: &Explained<'_>| !matches!(explained.state, State::AsDeclared);
-            // A roll-out has many parts: those that it does nothing about are left out.
-            let synced = synced.iter().map(explain).filter(differs);
-            let explained: Vec<_> = decided.objects.iter().map(explain).chain(synced).collect();
+            let objects = decided.objects.iter().chain(&synced);
+            let explained = explained(objects, &planned_run.plan, &planned_run.states, provenance);
             let writer = view::Writer { sources, provenance };
             show(args, &writer.json(&args.place, &decided, &explained), &writer.text(&decided, &explained), ui);
             let wrong = explained.iter().filter_map(|explained| match explained.state {
@@ -73,6 +76,20 @@ async fn explain(args: &ExplainArgs, ui: &Ui) -> Result<ExitStatus, CommandError
     };
     planning::end(prepared.connected).await;
     Ok(status)
+}
+
+/// Explains objects. A roll-out has many parts: those that it does nothing about are left out.
+pub(super) fn explained<'a>(
+    objects: impl Iterator<Item = &'a Object<'a>>,
+    plan: &'a Plan,
+    states: &'a [TargetState<'_>],
+    provenance: &'a Provenance,
+) -> Vec<Explained<'a>> {
+    let parts: HashSet<&ResourceId> = states.iter().flat_map(|state| &state.parts).map(|part| &part.id).collect();
+    let is_shown = |explained: &Explained<'_>| {
+        !parts.contains(&explained.object.desired.id) || !matches!(explained.state, State::AsDeclared)
+    };
+    objects.map(|object| Explained::new(object, plan, states, provenance)).filter(is_shown).collect()
 }
 
 fn show(args: &ExplainArgs, document: &Value, text: &str, ui: &Ui) {

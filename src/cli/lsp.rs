@@ -1,5 +1,9 @@
 //! `reconcile lsp`: the Language Server Protocol on stdin and stdout.
 
+mod files;
+mod live;
+mod refresh;
+
 use std::{
     collections::BTreeMap,
     error::Error,
@@ -7,16 +11,29 @@ use std::{
     sync::Arc,
 };
 
+use crossbeam_channel::select;
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, Response};
 use serde_json::{Value, json};
 
-use super::{args::LspArgs, configuration, error::CommandError, exit::ExitStatus, inputs, setup};
+use super::{
+    args::{Inputs, LspArgs},
+    error::CommandError,
+    exit::ExitStatus,
+    inputs,
+};
 use crate::{
     lsp::{self, Workspace},
-    manifest, platform,
-    source::Sources,
-    version,
+    platform, version,
 };
+use files::Files;
+use live::{Loaded, Settings};
+use refresh::Refresh;
+
+/// The command that reads the snapshot again.
+const REFRESH: &str = "reconcile.refresh";
+/// Severities of messages in the protocol.
+const WARNING: u8 = 2;
+const INFO: u8 = 3;
 
 /// Serves an editor until it says goodbye. Nothing is sent to a server, and no credential is needed.
 pub(super) fn run(args: &LspArgs) -> Result<ExitStatus, CommandError> {
@@ -36,24 +53,48 @@ fn serve(args: &LspArgs, connection: &Connection) -> Result<(), String> {
         "serverInfo": {"name": "reconcile", "version": version::VERSION},
     });
     connection.initialize_finish(id, result).map_err(|error| failed(&error))?;
+    let root = root(&parameters)?;
+    let inputs = located(&args.inputs, &root);
+    let named = || parameters["initializationOptions"]["against"].as_str().map(PathBuf::from);
+    let against = args.against.clone().or_else(named);
+    let settings = against.map(|against| Settings {
+        against: root.join(against),
+        root: root.clone(),
+        inputs: inputs.clone(),
+        state_dir: args.state_dir.clone(),
+    });
     let mut server = Server {
-        args: located(args, &parameters)?,
+        args: inputs,
         open: BTreeMap::new(),
         published: BTreeMap::new(),
         workspace: None,
+        live: Refresh::new(settings),
+        hints_refresh: parameters["capabilities"]["workspace"]["inlayHint"]["refreshSupport"] == true,
+        asked: 0,
         connection,
     };
     server.reload()?;
     server.publish()?;
-    while let Ok(message) = connection.receiver.recv() {
-        if let Message::Request(request) = &message
-            && connection.handle_shutdown(request).map_err(|error| failed(&error))?
-        {
-            return Ok(());
+    server.live.start();
+    let results = server.live.results();
+    loop {
+        select! {
+            recv(connection.receiver) -> message => {
+                let Ok(message) = message else { return Ok(()) };
+                if let Message::Request(request) = &message
+                    && connection.handle_shutdown(request).map_err(|error| failed(&error))?
+                {
+                    return Ok(());
+                }
+                server.take(message)?;
+            }
+            recv(results) -> loaded => {
+                if let Ok(loaded) = loaded {
+                    server.refreshed(loaded)?;
+                }
+            }
         }
-        server.take(message)?;
     }
-    Ok(())
 }
 
 /// What the server can do, as the protocol has it.
@@ -68,17 +109,23 @@ fn capabilities() -> Value {
         "referencesProvider": true,
         "renameProvider": true,
         "codeActionProvider": {"codeActionKinds": ["quickfix", "refactor"]},
+        "inlayHintProvider": true,
+        "executeCommandProvider": {"commands": [REFRESH]},
     })
 }
 
-/// Returns the arguments with absolute paths: without any, the directory that the editor opened is read.
-fn located(args: &LspArgs, parameters: &Value) -> Result<super::args::Inputs, String> {
+/// Returns the directory that the editor opened; the current one if it names none.
+fn root(parameters: &Value) -> Result<PathBuf, String> {
     let folder = parameters["workspaceFolders"][0]["uri"].as_str().or(parameters["rootUri"].as_str());
-    let root = match folder.and_then(path_of) {
-        Some(root) => PathBuf::from(root),
-        None => std::env::current_dir().map_err(|error| format!("there is no current directory: {error}"))?,
-    };
-    let mut inputs = args.inputs.clone();
+    match folder.and_then(path_of) {
+        Some(root) => Ok(PathBuf::from(root)),
+        None => std::env::current_dir().map_err(|error| format!("there is no current directory: {error}")),
+    }
+}
+
+/// Returns the arguments with absolute paths: without any, the directory that the editor opened is read.
+fn located(args: &Inputs, root: &Path) -> Inputs {
+    let mut inputs = args.clone();
     let absolute = |path: &PathBuf| root.join(path);
     inputs.overlays = inputs.overlays.iter().map(absolute).collect();
     inputs.values = inputs.values.iter().map(absolute).collect();
@@ -86,8 +133,8 @@ fn located(args: &LspArgs, parameters: &Value) -> Result<super::args::Inputs, St
     let paths = inputs::paths(&inputs);
     inputs.files = Vec::new();
     inputs.paths =
-        paths.iter().map(|path| if path == Path::new(".") { root.clone() } else { root.join(path) }).collect();
-    Ok(inputs)
+        paths.iter().map(|path| if path == Path::new(".") { root.to_owned() } else { root.join(path) }).collect();
+    inputs
 }
 
 /// Returns the path of a `file:` address.
@@ -97,12 +144,18 @@ fn path_of(uri: &str) -> Option<String> {
 }
 
 struct Server<'a> {
-    args: super::args::Inputs,
+    args: Inputs,
     /// The texts of the files that are open in the editor, by their paths.
     open: BTreeMap<Arc<str>, Arc<str>>,
     /// The diagnostics that the editor has, by the paths of files.
     published: BTreeMap<Arc<str>, Vec<Value>>,
     workspace: Option<Workspace>,
+    /// The live objects, where a snapshot is named.
+    live: Refresh,
+    /// The editor asks for hints again when it is told to.
+    hints_refresh: bool,
+    /// How many requests were sent to the editor.
+    asked: i32,
     connection: &'a Connection,
 }
 
@@ -150,6 +203,9 @@ impl Server<'_> {
             }
             "textDocument/didSave" | "workspace/didChangeWatchedFiles" => {
                 self.reload()?;
+                if notification.method == "textDocument/didSave" {
+                    self.live.start();
+                }
                 return Ok(false);
             }
             _ => None,
@@ -161,36 +217,56 @@ impl Server<'_> {
 
     /// Reads all files anew. Those that are open in the editor are taken from there.
     fn reload(&mut self) -> Result<(), String> {
-        let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
-        let paths = &self.args.paths;
-        let config = configuration::read(self.args.config.as_deref(), paths, &mut sources, &mut diagnostics)?;
-        let config_file = config.as_ref().and_then(|_| sources.files().next());
-        let secrets = config.clone();
-        let variables = setup::variables(&self.args, &mut sources, &mut diagnostics)?
-            .hiding(move || secrets.as_ref().map(crate::config::Config::known_secrets).unwrap_or_default());
-        let skipped = setup::skipped(&self.args, config.as_ref());
-        let search = manifest::Search {
-            paths,
-            skip: &skipped,
-            overlays: &self.args.overlays,
-            follow_links: self.args.follow_links,
-        };
-        let found = manifest::discover(&search, &mut std::io::empty(), &mut sources);
-        for error in &found.errors {
-            self.log(&inputs::explain(error))?;
+        let Files { sources, found, config_file, targets, variables, diagnostics, errors, .. } =
+            files::read(&self.args)?;
+        for error in &errors {
+            self.log(WARNING, error)?;
         }
-        let targets = configuration::targets(config.as_ref(), paths);
-        let platforms = platform::ALL;
-        self.workspace = Some(Workspace::new(lsp::Inputs {
-            sources,
-            found,
-            config: config_file,
-            targets,
-            variables,
-            diagnostics,
-            platforms,
-        }));
+        let (config, platforms) = (config_file, platform::ALL);
+        let inputs = lsp::Inputs { sources, found, config, targets, variables, diagnostics, platforms };
+        let told = self.workspace.take().map(Workspace::into_live).unwrap_or_default();
+        let mut workspace = Workspace::new(inputs);
+        workspace.set_live(told);
+        self.workspace = Some(workspace);
         self.refresh();
+        Ok(())
+    }
+
+    /// Takes over what was read from a snapshot.
+    fn refreshed(&mut self, loaded: Result<Loaded, String>) -> Result<(), String> {
+        match self.live.take(loaded) {
+            Ok((told, notes)) => {
+                for note in &notes {
+                    self.log(WARNING, note)?;
+                }
+                if let Some(view) = self.live.view() {
+                    self.log(INFO, &view.summary())?;
+                }
+                if let Some(workspace) = self.workspace.as_mut() {
+                    workspace.set_live(told);
+                }
+                self.publish()?;
+                if self.hints_refresh {
+                    self.asked += 1;
+                    let method = "workspace/inlayHint/refresh".to_owned();
+                    let request = Request { id: self.asked.into(), method, params: Value::Null };
+                    self.send(Message::Request(request))?;
+                }
+                Ok(())
+            }
+            Err(problem) => {
+                let parameters = json!({"type": WARNING, "message": format!("no live values: {problem}")});
+                let method = "window/showMessage".to_owned();
+                self.send(Message::Notification(Notification { method, params: parameters }))
+            }
+        }
+    }
+
+    /// Waits until the snapshot was read that is being read.
+    fn settle(&mut self) -> Result<(), String> {
+        while let Some(loaded) = self.live.wait() {
+            self.refreshed(loaded)?;
+        }
         Ok(())
     }
 
@@ -229,8 +305,19 @@ impl Server<'_> {
         Ok(())
     }
 
-    fn answer(&self, request: Request) -> Result<(), String> {
+    fn answer(&mut self, request: Request) -> Result<(), String> {
         let Request { id, method, params } = request;
+        match method.as_str() {
+            "workspace/executeCommand" if params["command"] == REFRESH => {
+                self.reload()?;
+                self.live.start();
+                self.settle()?;
+            }
+            "textDocument/hover" | "textDocument/codeAction" => self.settle()?,
+            // The editor asks again once they are known.
+            "textDocument/inlayHint" if !self.hints_refresh => self.settle()?,
+            _ => {}
+        }
         let response = match self.result(&method, &params) {
             Some(Ok(result)) => Response::new_ok(id, result),
             Some(Err(problem)) => Response::new_err(id, ErrorCode::RequestFailed as i32, problem),
@@ -250,7 +337,14 @@ impl Server<'_> {
         let (line, character) = place(&parameters["position"]);
         Some(match method {
             "textDocument/completion" => Ok(json!(workspace.complete(&path, line, character))),
-            "textDocument/hover" => Ok(json!(workspace.hover(&path, line, character))),
+            "textDocument/hover" => Ok(self.hover(workspace, &path, line, character)),
+            "textDocument/inlayHint" => {
+                let range = &parameters["range"];
+                Ok(json!(workspace.hints(&path, place(&range["start"]).0, place(&range["end"]).0)))
+            }
+            "workspace/executeCommand" if parameters["command"] == REFRESH => {
+                Ok(json!(self.live.view().map(live::LiveView::summary)))
+            }
             "textDocument/definition" => Ok(json!(workspace.definition(&path, line, character))),
             "textDocument/references" => {
                 let declaration = parameters["context"]["includeDeclaration"] == true;
@@ -262,15 +356,34 @@ impl Server<'_> {
             }
             "textDocument/codeAction" => {
                 let range = &parameters["range"];
-                Ok(json!(workspace.actions(&path, place(&range["start"]), place(&range["end"]))))
+                let (start, end) = (place(&range["start"]), place(&range["end"]));
+                let mut actions = workspace.actions(&path, start, end);
+                if let (Some(view), Some(text)) = (self.live.view(), workspace.text(&path)) {
+                    let (start, end) = (lsp::byte(text, start.0, start.1), lsp::byte(text, end.0, end.1));
+                    actions.extend(view.adoptions(workspace, &path, start, end));
+                }
+                Ok(json!(actions))
             }
             _ => return None,
         })
     }
 
+    /// Returns what is known of a place: what may be written there, and what is live.
+    fn hover(&self, workspace: &Workspace, path: &str, line: usize, character: usize) -> Value {
+        let live = self.live.view().and_then(|view| {
+            let (file, byte) = workspace.compared_at(path, line, character)?;
+            view.hover(file, byte)
+        });
+        let parts: Vec<String> = workspace.hover(path, line, character).into_iter().chain(live).collect();
+        if parts.is_empty() {
+            return Value::Null;
+        }
+        json!({"contents": {"kind": "markdown", "value": parts.join("\n\n---\n\n")}})
+    }
+
     /// Writes a line to the editor's log.
-    fn log(&self, text: &str) -> Result<(), String> {
-        let parameters = json!({"type": 2, "message": text});
+    fn log(&self, severity: u8, text: &str) -> Result<(), String> {
+        let parameters = json!({"type": severity, "message": text});
         self.send(Message::Notification(Notification { method: "window/logMessage".to_owned(), params: parameters }))
     }
 

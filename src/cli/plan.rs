@@ -1,7 +1,8 @@
 //! `reconcile plan`, and the first half of `apply`.
 
 use super::{
-    against, args::PlanArgs, error::CommandError, exit::ExitStatus, plan_file, planning, signal::Stop, view::Ui,
+    against, args::PlanArgs, error::CommandError, exit::ExitStatus, plan_file, planning, signal::Stop, vanished,
+    view::Ui,
 };
 use crate::plan::guard::{self};
 
@@ -11,7 +12,7 @@ pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> Result<ExitStatus, CommandE
     let against = args.against.as_deref();
     let prepared = planning::prepare(&args.inputs, &args.network, args.prune, against, ui).await?;
     let planned_run = tokio::select! {
-        planned_run = planning::observe_and_plan(&prepared, &args.safety, ui) => planned_run,
+        planned_run = vanished::plan(&prepared, &args.safety, args.state_dir.as_deref(), ui) => planned_run,
         () = stop.token().cancelled() => return Err(planning::interrupted(&stop)),
     };
     let report = planning::report("plan", &prepared, &planned_run, &args.output);

@@ -61,6 +61,10 @@ pub(super) struct Prepared {
     pub(super) scopes: Vec<Desired>,
     /// The targets of this run.
     pub(super) connected: Connected,
+    /// The objects that are declared and are no part of any run.
+    pub(super) ignored: Vec<ResourceId>,
+    /// Not all that is declared is known.
+    pub(super) is_partial: bool,
 }
 
 /// Reads manifests and configuration, and prepares connections, or the snapshot that stands for them.
@@ -86,6 +90,9 @@ pub(super) async fn prepare(
     }
     let mut desired = std::mem::take(&mut loaded.set.desired);
     let scopes = if prune { setup::scopes(loaded.config.as_ref()) } else { Vec::new() };
+    let ignored = desired.iter().filter(|desired| desired.policies.ignore_all()).map(|desired| desired.id.clone());
+    let ignored = ignored.collect();
+    let is_partial = inputs.selection.is_partial() || loaded.set.partial || loaded.set.unplaced;
     select(&mut desired, &scopes, platform::ALL, &*is_selected);
     if prune && scopes.is_empty() {
         ui.say("nothing to prune in: the configuration has no scopes under `prune`");
@@ -104,7 +111,7 @@ pub(super) async fn prepare(
         Err(problem) => return Err(CommandError::failed(problem).with(loaded)),
     };
     ui.events.reading(used.iter().map(|target| &**target), desired.len());
-    Ok(Prepared { loaded, desired, scopes, connected })
+    Ok(Prepared { loaded, desired, scopes, connected, ignored, is_partial })
 }
 
 impl Prepared {

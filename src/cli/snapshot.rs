@@ -59,7 +59,8 @@ async fn write_snapshot(args: &SnapshotArgs, ui: &Ui) -> Result<ExitStatus, Comm
     for connection in &connected.connections {
         let target = connection.target();
         let snapshot_scopes = against::schema_of(target.platform).map_err(CommandError::failed)?;
-        connected.snapshot_scopes.insert(target.name.clone(), ScopeReader::live(snapshot_scopes, connection.reader()));
+        let scopes = ScopeReader::live(snapshot_scopes, connection.reader(), args.authors);
+        connected.snapshot_scopes.insert(target.name.clone(), scopes);
     }
     let work = read_scopes(&connected, &desired, &scopes, ui);
     let snapshot = progress::reading(&used, connected.shared.counters(), ui, work).await;

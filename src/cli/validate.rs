@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    against,
     args::{Format, ValidateArgs},
     configuration,
     error::CommandError,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    engine::{check::check, connection::Connection},
+    engine::check::check,
     manifest::{self, Retain},
     plan::select,
     platform,
@@ -24,7 +25,8 @@ use crate::{
 /// Checks offline and, where it is asked to, what is right so far against the servers' definitions.
 pub(super) async fn run(args: &ValidateArgs, ui: &Ui) -> Result<ExitStatus, CommandError> {
     // Offline, the values of a document are not needed once it is checked.
-    let retain = match (args.online, &args.inputs.selection.selector) {
+    let is_online = args.online || args.against.is_some();
+    let retain = match (is_online, &args.inputs.selection.selector) {
         (true, _) => Retain::Objects,
         (false, Some(_)) => Retain::Labels,
         (false, None) => Retain::Addresses,
@@ -41,7 +43,7 @@ pub(super) async fn run(args: &ValidateArgs, ui: &Ui) -> Result<ExitStatus, Comm
     }
     let objects = loaded.set.desired.len();
     let mut status = if loaded.is_broken() { ExitStatus::Failed } else { ExitStatus::Success };
-    if args.online && status == ExitStatus::Success {
+    if is_online && status == ExitStatus::Success {
         let stop = Stop::listen();
         status = tokio::select! {
             status = online(args, &mut loaded, ui) => status,
@@ -84,18 +86,22 @@ async fn online(args: &ValidateArgs, loaded: &mut LoadedInputs, ui: &Ui) -> Exit
     let desired = &mut loaded.set.desired;
     select(desired, &[], platform::ALL, &*is_selected);
     let used = setup::used(desired);
-    if loaded.config.is_none() && !used.is_empty() {
+    if loaded.config.is_none() && args.against.is_none() && !used.is_empty() {
         loaded.unread.push(configuration::missing(&inputs::paths(&args.inputs)));
         return ExitStatus::Failed;
     }
-    let connected = match setup::connect(&args.network, loaded.config.as_ref(), &used).await {
+    let connected = match &args.against {
+        Some(file) => against::open(file, &args.network, loaded.config.as_ref(), &used, ui),
+        None => setup::connect(&args.network, loaded.config.as_ref(), &used).await,
+    };
+    let connected = match connected {
         Ok(connected) => connected,
         Err(problem) => {
             loaded.unread.push(problem);
             return ExitStatus::Failed;
         }
     };
-    let readers: Vec<_> = connected.connections.iter().map(Connection::reader).collect();
+    let readers = connected.readers();
     ui.events.reading(used.iter().map(|target| &**target), desired.len());
     let findings = check(&readers, desired).await;
     ui.events.read(connected.shared.counters());

@@ -3,6 +3,7 @@
 pub(super) mod adopt;
 pub(super) mod blame;
 pub(super) mod drift;
+pub(super) mod editor;
 pub(super) mod events;
 pub(super) mod explain;
 mod finding;

@@ -63,8 +63,8 @@ pub fn json(diagnostic: &Diagnostic, sources: &Sources) -> Value {
 }
 
 /// Returns diagnostics in the order of files and places; those without a place come first.
-pub fn sorted(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
-    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+pub fn sorted<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> Vec<&'d Diagnostic> {
+    let mut sorted: Vec<&Diagnostic> = diagnostics.into_iter().collect();
     sorted.sort_by_key(|diagnostic| diagnostic.origin().map(|origin| (origin.file, origin.bytes.start)));
     sorted
 }

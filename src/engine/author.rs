@@ -6,7 +6,7 @@ use super::{connection::Reader, drive::drive_all};
 use crate::{
     model::{Action, Change, FieldPath, ObservedState, ResourceId, author::Changed},
     plan::{Plan, TargetState},
-    provider::Kind,
+    provider::{Authors, Kind},
 };
 
 /// The last change of each value, by object and path; an object that is created or deleted has no path.
@@ -19,6 +19,20 @@ impl Trace {
         self.0.get(&(id.clone(), path.cloned())).cloned().unwrap_or_else(Changed::unknown)
     }
 
+    /// Returns the last change of a field, else that of its object, whatever of it; `None` if nothing tells either.
+    pub fn last(&self, id: &ResourceId, path: &FieldPath) -> Option<&Changed> {
+        self.0.get(&(id.clone(), Some(path.clone()))).or_else(|| self.object(id))
+    }
+
+    /// Returns the last change of an object as a whole; `None` if nothing tells it.
+    pub fn object(&self, id: &ResourceId) -> Option<&Changed> {
+        self.0.get(&(id.clone(), None))
+    }
+
+    fn extend(&mut self, authors: Authors) {
+        self.0.extend(authors.known.into_iter().map(|(id, path, changed)| ((id, path), changed)));
+    }
+
     /// Returns the last changes of all that a change of an object is about: its fields, or the object itself.
     pub fn all<'c>(&self, change: &'c Change) -> Vec<(Option<&'c FieldPath>, Changed)> {
         let paths: Vec<_> = match change.action {
@@ -29,9 +43,9 @@ impl Trace {
     }
 }
 
-/// Asks who changed live objects last, whatever of them. A read that fails makes the answer worse, and nothing else.
-pub async fn touched(readers: &[Reader], states: &mut [TargetState<'_>]) -> HashMap<ResourceId, Changed> {
-    let mut told = HashMap::new();
+/// Asks who changed live objects last, whatever of them, and who else each of their fields. A read that fails makes the answer worse, and nothing else.
+pub async fn touched(readers: &[Reader], states: &mut [TargetState<'_>]) -> Trace {
+    let mut told = Trace::default();
     for state in states {
         let Some(reader) = readers.iter().find(|reader| reader.target().name == state.target) else { continue };
         let touched = |kind: &'static dyn Kind, state: &mut TargetState<'_>| {
@@ -60,8 +74,7 @@ pub async fn trace(readers: &[Reader], states: &mut [TargetState<'_>], plan: &Pl
             kind.changed(&state.planned_of(kind, state.declared(), changes), &state.facts)
         };
         for (_, authors) in drive_all(reader, state.platform.kinds().iter().copied(), state, changed).await {
-            let known = authors.map(|authors| authors.known).unwrap_or_default();
-            trace.0.extend(known.into_iter().map(|(id, path, changed)| ((id, path), changed)));
+            trace.extend(authors.unwrap_or_default());
         }
     }
     trace

@@ -16,7 +16,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Action, Change, Desired, ObservedState, ResourceId},
     plan::{
-        Plan, TargetState, integrity,
+        Plan, TargetState, Vanished, integrity,
         precondition::{SavedChangeState, saved_change_states},
     },
     provider::{Facts, Freshness, Kind, Notes, Observation, Step},
@@ -222,6 +222,28 @@ async fn recall_by_handle<'d>(reader: &Reader, objects: &'d [Desired], plan: &Pl
             }
         }
     }
+}
+
+/// Returns the live ones of objects that were found by their handles before. What cannot be read is not among them.
+pub async fn found_again(readers: &[Reader], objects: &[(Desired, Value)]) -> Vec<Vanished> {
+    let mut found = Vec::new();
+    for reader in readers {
+        for kind in reader.target().platform.kinds() {
+            let is_own = |(desired, _): &&(Desired, Value)| {
+                desired.id.kind == kind.name() && desired.target == reader.target().name
+            };
+            let group: Vec<_> = objects.iter().filter(is_own).map(|(desired, handle)| (desired, handle)).collect();
+            if group.is_empty() {
+                continue;
+            }
+            let mut observed = reread(reader, *kind, &group).await;
+            found.extend(group.iter().filter_map(|(desired, _)| match observed.remove(&desired.id)? {
+                ObservedState::Found(live) => Some(Vanished { desired: (*desired).clone(), live }),
+                _ => None,
+            }));
+        }
+    }
+    found
 }
 
 /// Reads objects again by their handles.

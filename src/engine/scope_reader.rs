@@ -41,6 +41,8 @@ enum Source {
 pub struct ScopeReader {
     schema: &'static dyn ScopeSchema,
     source: Source,
+    /// Rows keep who changed them last.
+    with_authors: bool,
     scopes: Mutex<HashMap<Request, Arc<OnceCell<Content>>>>,
     kept: BTreeMap<ScopeName, Content>,
     guessed: Mutex<BTreeSet<String>>,
@@ -82,9 +84,10 @@ pub struct Taken {
 }
 
 impl ScopeReader {
-    /// Returns a reader that reads scopes from a live server as they are asked for.
-    pub fn live(schema: &'static dyn ScopeSchema, reader: Reader) -> Arc<Self> {
-        Arc::new(Self::new(schema, Source::Live(reader), BTreeMap::new()))
+    /// Returns a reader that reads scopes from a live server as they are asked for, and with `with_authors` who changed
+    /// their rows last.
+    pub fn live(schema: &'static dyn ScopeSchema, reader: Reader, with_authors: bool) -> Arc<Self> {
+        Arc::new(Self { with_authors, ..Self::new(schema, Source::Live(reader), BTreeMap::new()) })
     }
 
     /// Returns a reader of the scopes of a snapshot. Nothing is sent.
@@ -97,7 +100,15 @@ impl ScopeReader {
     }
 
     fn new(schema: &'static dyn ScopeSchema, source: Source, kept: BTreeMap<ScopeName, Content>) -> Self {
-        Self { schema, source, scopes: Mutex::default(), kept, guessed: Mutex::default(), keys: Mutex::default() }
+        Self {
+            schema,
+            source,
+            with_authors: false,
+            scopes: Mutex::default(),
+            kept,
+            guessed: Mutex::default(),
+            keys: Mutex::default(),
+        }
     }
 
     /// Returns what was answered from a scope that does not quite tell, in words.
@@ -143,7 +154,7 @@ impl ScopeReader {
         for need in self.schema.needs(scope) {
             needs.extend(self.content(&need).await.transpose()?);
         }
-        let mut facts = Facts::default();
+        let mut facts = Facts::of_scopes(self.with_authors);
         let rows = |facts: &mut Facts| match self.schema.rows(scope, &needs, facts) {
             Ok(Step::Ask(missing)) => Step::Ask(missing),
             Ok(Step::Done(rows)) => Step::Done(Ok(rows)),

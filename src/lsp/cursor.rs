@@ -15,6 +15,8 @@ pub(super) struct Cursor {
     pub(super) kind: Option<String>,
     /// The `apiVersion` of the document.
     pub(super) version: Option<String>,
+    /// The nearest `model` before the place, else the first one behind it.
+    pub(super) model: Option<String>,
 }
 
 impl Cursor {
@@ -55,7 +57,8 @@ impl Cursor {
         path.extend(flow.path);
         let start = byte - flow.typed.len();
         let (kind, version) = (word("kind:"), word("apiVersion:"));
-        Self { path, is_value: flow.is_value, typed: flow.typed.to_owned(), start, kind, version }
+        let model = model(&text[document..rest], start - document);
+        Self { path, is_value: flow.is_value, typed: flow.typed.to_owned(), start, kind, version, model }
     }
 
     /// Returns the surroundings of the whole key or value in which a byte lies.
@@ -66,6 +69,20 @@ impl Cursor {
         cursor.typed = cursor.typed.trim_matches(['"', '\'']).to_owned();
         cursor
     }
+}
+
+/// Returns the `model` that a document names before a byte, else behind it.
+fn model(document: &str, byte: usize) -> Option<String> {
+    const KEY: &str = "model: ";
+    let named = document.match_indices(KEY).filter_map(|(at, _)| {
+        let is_key = document[..at].ends_with([' ', '{', '\n', ',']);
+        let value = document[at + KEY.len()..].split([',', '}', '\n', '#']).next()?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        (is_key && !value.is_empty()).then_some((at, value))
+    });
+    let all: Vec<(usize, &str)> = named.collect();
+    let before = all.iter().rev().find(|(at, _)| *at < byte);
+    before.or(all.first()).map(|(_, value)| (*value).to_owned())
 }
 
 /// Returns the column at which a line says something, behind blanks and dashes of lists, and what it says.

@@ -1,28 +1,29 @@
 //! Descriptions of keys, values and references.
 
-use serde_json::{Value, json};
-
 use super::{
     cursor::Cursor,
     keys::{self, Place},
     position,
     workspace::Workspace,
 };
-use crate::{model::Desired, source::Origin};
+use crate::{model::Desired, provider::FieldDefinition, source::Origin};
 
 impl Workspace {
-    /// Returns the description of what stands at a position, counted from 0 in units of UTF-16.
-    pub fn hover(&self, path: &str, line: usize, character: usize) -> Option<Value> {
+    /// Returns the description of what stands at a position, counted from 0 in units of UTF-16, in Markdown.
+    pub fn hover(&self, path: &str, line: usize, character: usize) -> Option<String> {
         let file = self.file(path)?;
         let text = self.inputs.sources.text(file);
         let byte = position::byte(text, line, character);
         if let Some(id) = self.reference_at(file, byte) {
-            let object = self.set.desired.iter().find(|object| object.id == id);
+            let object = self.declared.desired().find(|object| object.id == id);
             let place = object.map(|object| self.declared_at(object)).unwrap_or_default();
-            return Some(markdown(&format!("**{id}**\n\n{place}")));
+            return Some(format!("**{id}**\n\n{place}"));
         }
         let mut cursor = Cursor::around(text, byte);
         let key = if cursor.is_value { cursor.path.pop()? } else { cursor.typed.clone() };
+        if let Some(field) = self.fields(&cursor, &cursor.path).and_then(|(fields, _)| fields.get(&key)) {
+            return Some(described(&key, field));
+        }
         let place = keys::place(&cursor, self.inputs.platforms)?;
         let key = keys::keys(&place).into_iter().find(|known| known.name == key)?;
         let words = keys::words(&key.shape);
@@ -42,7 +43,7 @@ impl Workspace {
             description.replace_range(..1, &first.to_uppercase());
         }
         let is_mapping = matches!(place, Place::Mapping(_) | Place::Value(_));
-        is_mapping.then(|| markdown(&format!("**{}**\n\n{description}.{words}{needed}", key.name)))
+        is_mapping.then(|| format!("**{}**\n\n{description}.{words}{needed}", key.name))
     }
 
     /// Says where an object is declared, with its target.
@@ -55,6 +56,17 @@ impl Workspace {
     }
 }
 
-fn markdown(text: &str) -> Value {
-    json!({"contents": {"kind": "markdown", "value": text}})
+/// Describes a field of a model.
+fn described(id: &str, field: &FieldDefinition) -> String {
+    let options = field.options.iter().map(|option| format!("\n- `{}` {}", option.id, option.name));
+    let bounds = match field.bounds {
+        (Some(least), Some(most)) => format!(", {least} to {most}"),
+        (Some(least), None) => format!(", at least {least}"),
+        (None, Some(most)) => format!(", at most {most}"),
+        (None, None) => String::new(),
+    };
+    let fixed = if field.is_editable { "" } else { ", cannot be changed" };
+    let needed = if field.is_required { ", cannot be empty" } else { "" };
+    let head = format!("**{id}** {}\n\n`{}`{bounds}{needed}{fixed}", field.name, field.type_name);
+    std::iter::once(head).chain(options).collect()
 }

@@ -73,7 +73,7 @@ impl Workspace {
         if new.is_empty() || new.trim() != new || new.chars().any(char::is_control) || new.contains(ARROW) {
             return Err(RenameError::NotAName(new.to_owned()));
         }
-        if self.set.desired.iter().any(|object| object.id.kind == id.kind && *object.id.key == *new) {
+        if self.declared.desired().any(|object| object.id.kind == id.kind && *object.id.key == *new) {
             return Err(RenameError::Taken(id.kind, new.to_owned()));
         }
         let sources = &self.inputs.sources;
@@ -102,7 +102,7 @@ impl Workspace {
     /// Returns the object that a reference at a byte means.
     pub(super) fn reference_at(&self, file: FileId, byte: usize) -> Option<ResourceId> {
         let at = |origin: &Origin| origin.file == file && origin.range().start <= byte && byte <= origin.range().end;
-        let mut references = self.set.desired.iter().flat_map(|object| &object.references);
+        let mut references = self.declared.desired().flat_map(|object| &object.references);
         references
             .find(|reference| at(&reference.origin) && self.is_written(&reference.origin, &reference.to))
             .map(|reference| reference.to.clone())
@@ -137,7 +137,7 @@ impl Workspace {
 
     /// Returns where the name of a document is written: in the base, and in overlays over it.
     fn names(&self, id: &ResourceId) -> Vec<Origin> {
-        let objects = self.set.desired.iter().filter(|object| object.id.kind == id.kind && object.id.key == id.key);
+        let objects = self.declared.desired().filter(|object| object.id.kind == id.kind && object.id.key == id.key);
         let mut files: BTreeSet<FileId> = objects.map(|object| object.origin.file).collect();
         files.extend(self.inputs.found.overlays.iter().flat_map(|overlay| &overlay.files));
         let mut names = Vec::new();
@@ -151,7 +151,7 @@ impl Workspace {
 
     /// Returns where other documents refer to a document.
     fn referring(&self, id: &ResourceId) -> Vec<Origin> {
-        let references = self.set.desired.iter().flat_map(|object| &object.references);
+        let references = self.declared.desired().flat_map(|object| &object.references);
         let places = references.filter(|reference| reference.to == *id && self.is_written(&reference.origin, id));
         let mut places: Vec<Origin> = places.map(|reference| reference.origin.clone()).collect();
         places.sort_by_key(Origin::order);

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::shift::Shift;
 use crate::source::{Origin, Sources};
 
 /// Returns the byte of a position; the end of the line if it has fewer characters, the end of the text behind its lines.
-pub(super) fn byte(text: &str, line: usize, character: usize) -> usize {
+pub fn byte(text: &str, line: usize, character: usize) -> usize {
     let start = if line == 0 { Some(0) } else { text.match_indices('\n').nth(line - 1).map(|(at, _)| at + 1) };
     let Some(start) = start else { return text.len() };
     let mut units = 0;
@@ -34,4 +35,10 @@ pub(super) fn range_of(text: &str, bytes: std::ops::Range<usize>) -> Value {
 /// Returns the range of a place.
 pub(super) fn range(origin: &Origin, sources: &Sources) -> Value {
     range_of(sources.text(origin.file), origin.range())
+}
+
+/// Returns the edit that makes one text of another: the smallest stretch in which they differ.
+pub fn text_edit(old: &str, new: &str) -> Value {
+    let (before, after) = Shift::between(old, new).replaced();
+    json!({"range": range_of(old, before), "newText": new[after]})
 }

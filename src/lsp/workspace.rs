@@ -1,14 +1,18 @@
 //! The texts of manifests as an editor has them, and what they declare.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
-use super::position::range;
+use super::{live::Live, position::range};
 use crate::{
     config,
     diagnostic::{Diagnostic, Severity, render},
-    manifest::{self, Cache, Discovery, Options, Retain, Set, Targets, Variables},
+    manifest::{self, Context, Discovery, Incremental, Options, Retain, Targets, Variables},
     provider::Platform,
     source::{FileId, Sources},
     yaml::{self, Node},
@@ -36,26 +40,37 @@ pub struct Inputs {
     pub platforms: &'static [&'static dyn Platform],
 }
 
+impl Inputs {
+    fn context(&self) -> Context<'_> {
+        let Self { sources, found, platforms, targets, variables, .. } = self;
+        Context { options: &OPTIONS, sources, found, platforms, targets, variables }
+    }
+}
+
 /// The texts of manifests, and what they declare.
 #[derive(Debug)]
 pub struct Workspace {
     pub(super) inputs: Inputs,
-    pub(super) set: Set,
+    pub(super) declared: Incremental,
     pub(super) diagnostics: Vec<Diagnostic>,
-    cache: Cache,
+    pub(super) live: Live,
+    /// The files by their paths.
+    files: HashMap<Arc<str>, FileId>,
 }
 
 impl Workspace {
     /// Returns the workspace of texts.
     pub fn new(inputs: Inputs) -> Self {
-        let mut workspace = Self { inputs, set: Set::default(), diagnostics: Vec::new(), cache: Cache::default() };
-        workspace.decode();
+        let declared = Incremental::new(&inputs.context());
+        let files = inputs.sources.files().map(|file| (inputs.sources.path(file).clone(), file)).collect();
+        let mut workspace = Self { inputs, declared, diagnostics: Vec::new(), live: Live::default(), files };
+        workspace.gather();
         workspace
     }
 
     /// Returns the file of a path; `None` if it is not one of the workspace.
     pub(super) fn file(&self, path: &str) -> Option<FileId> {
-        self.inputs.sources.files().find(|file| **self.inputs.sources.path(*file) == *path)
+        self.files.get(path).copied()
     }
 
     /// Returns the text of a path; `None` if it is not one of the workspace.
@@ -66,43 +81,42 @@ impl Workspace {
     /// Replaces texts by those that an editor has. A file that is not known yet counts as a manifest. What they declare is
     /// worked out anew; files that stay as they are cost little.
     pub fn change(&mut self, texts: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) {
-        let mut texts: BTreeMap<Arc<str>, Arc<str>> = texts.into_iter().collect();
-        let old = std::mem::take(&mut self.inputs.sources);
-        // Places in the files that stay keep their numbers.
-        for file in old.files() {
-            let text = texts.remove(old.path(file)).unwrap_or_else(|| old.text(file).clone());
-            self.inputs.sources.add(old.path(file).clone(), text);
-        }
+        let mut changed = Vec::new();
         for (path, text) in texts {
-            let file = self.inputs.sources.add(path, text);
-            self.inputs.found.files.push(file);
+            if let Some(file) = self.file(&path) {
+                self.inputs.sources.replace(file, text);
+                changed.push(file);
+            } else {
+                let file = self.inputs.sources.add(path.clone(), text);
+                self.inputs.found.files.push(file);
+                self.files.insert(path, file);
+                changed.push(file);
+            }
         }
-        if let Some(file) = self.inputs.config.filter(|file| old.text(*file) != self.inputs.sources.text(*file)) {
+        if let Some(file) = self.inputs.config.filter(|file| changed.contains(file)) {
             self.inputs.diagnostics.retain(|diagnostic| diagnostic.origin().is_some_and(|origin| origin.file != file));
             let path = self.inputs.sources.path(file).clone();
             let Inputs { sources, diagnostics, platforms, .. } = &mut self.inputs;
             // The targets are taken over once the file is saved.
             config::decode(file, Path::new(&*path), platforms, sources, diagnostics);
         }
-        self.decode();
+        self.declared.update(&self.inputs.context(), &changed);
+        self.gather();
     }
 
-    fn decode(&mut self) {
-        let Inputs { sources, found, platforms, targets, variables, .. } = &self.inputs;
-        let (set, diagnostics) =
-            manifest::decode_cached(&mut self.cache, &OPTIONS, sources, found, platforms, targets, variables);
-        self.set = set;
-        self.diagnostics = diagnostics;
+    fn gather(&mut self) {
+        self.diagnostics = self.declared.diagnostics().to_vec();
         self.diagnostics.extend(self.inputs.diagnostics.iter().cloned());
         if !self.diagnostics.iter().any(Diagnostic::is_error) {
-            self.diagnostics.extend(manifest::unused(variables, &self.set.provenance));
+            self.diagnostics.extend(manifest::idle(&self.inputs.variables, &self.declared.mentioned()));
         }
     }
 
     /// Returns the diagnostics of each file that has any, by its path.
     pub fn diagnostics(&self) -> BTreeMap<Arc<str>, Vec<Value>> {
         let mut by_path: BTreeMap<Arc<str>, Vec<Value>> = BTreeMap::new();
-        for diagnostic in render::sorted(&self.diagnostics) {
+        let live = self.live_diagnostics();
+        for diagnostic in render::sorted(self.diagnostics.iter().chain(&live)) {
             let Some(origin) = diagnostic.origin() else { continue };
             let path = self.inputs.sources.path(origin.file).clone();
             by_path.entry(path).or_default().push(self.diagnostic(diagnostic));

@@ -28,8 +28,42 @@ fn directory<'s>(origin: &Origin, sources: &'s Sources) -> Option<&'s str> {
     sources.path(origin.file).rsplit_once('/').map(|(directory, _)| directory)
 }
 
+/// The names of all documents, broken ones included.
+pub(super) trait Declared {
+    /// Returns true if a document has a name.
+    fn has(&self, id: &ResourceId) -> bool;
+
+    /// Returns all names.
+    fn names(&self) -> Box<dyn Iterator<Item = &ResourceId> + '_>;
+}
+
+impl Declared for HashMap<ResourceId, Origin> {
+    fn has(&self, id: &ResourceId) -> bool {
+        self.contains_key(id)
+    }
+
+    fn names(&self) -> Box<dyn Iterator<Item = &ResourceId> + '_> {
+        Box::new(self.keys())
+    }
+}
+
+/// Puts the objects of documents into a set, and checks them together.
+pub(super) fn together(
+    set: &mut Set,
+    objects: &mut Vec<Object>,
+    declared: &dyn Declared,
+    unread: bool,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    same_address(objects, diagnostics);
+    same_object(objects, &mut set.broken, diagnostics);
+    set.desired = std::mem::take(objects).into_iter().map(|object| object.desired).collect();
+    set.desired.shrink_to_fit();
+    references(set, declared, unread, diagnostics);
+}
+
 /// Drops objects whose address another one has, such as a row that is listed twice.
-pub(super) fn same_address(objects: &mut Vec<Object>, diagnostics: &mut Vec<Diagnostic>) {
+fn same_address(objects: &mut Vec<Object>, diagnostics: &mut Vec<Diagnostic>) {
     let mut seen: HashMap<&ResourceId, &Origin> = HashMap::with_capacity(objects.len());
     let mut repeated = HashSet::new();
     for (number, Object { desired, .. }) in objects.iter().enumerate() {
@@ -51,11 +85,7 @@ pub(super) fn same_address(objects: &mut Vec<Object>, diagnostics: &mut Vec<Diag
 
 /// Reports documents that are certain to mean the same live object, because what finds it is the same. Neither can be
 /// trusted, so both are dropped.
-pub(super) fn same_object(
-    objects: &mut Vec<Object>,
-    broken: &mut BTreeSet<ResourceId>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+fn same_object(objects: &mut Vec<Object>, broken: &mut BTreeSet<ResourceId>, diagnostics: &mut Vec<Diagnostic>) {
     let mut seen: HashMap<(&str, &str, &str), &Desired> = HashMap::with_capacity(objects.len());
     for Object { desired, locator } in objects.iter() {
         let Some(locator) = locator else { continue };
@@ -74,16 +104,11 @@ pub(super) fn same_object(
 }
 
 /// Reports references to documents that do not exist, and drops the objects that hold them.
-pub(super) fn references(
-    set: &mut Set,
-    declared: &HashMap<ResourceId, Origin>,
-    unread: bool,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+fn references(set: &mut Set, declared: &dyn Declared, unread: bool, diagnostics: &mut Vec<Diagnostic>) {
     // The objects that are documents are declared.
     let parts: HashSet<&ResourceId> =
         set.desired.iter().map(|object| &object.id).filter(|id| id.part.is_some()).collect();
-    let exists = |id: &ResourceId| declared.contains_key(id) || parts.contains(id) || set.broken.contains(id);
+    let exists = |id: &ResourceId| declared.has(id) || parts.contains(id) || set.broken.contains(id);
     let mut reported = HashSet::new();
     let mut dropped = Vec::new();
     for object in &set.desired {
@@ -99,15 +124,15 @@ pub(super) fn references(
     set.desired.retain(|object| !set.broken.contains(&object.id));
 }
 
-fn dangling(reference: &Reference, declared: &HashMap<ResourceId, Origin>, unread: bool) -> Diagnostic {
+fn dangling(reference: &Reference, declared: &dyn Declared, unread: bool) -> Diagnostic {
     let ResourceId { kind, key, .. } = &reference.to;
     let diagnostic = Diagnostic::error("M012", format!("there is no {kind} called `{key}`"), &reference.origin);
-    let mut names: Vec<&str> = declared.keys().filter(|id| id.kind == *kind).map(|id| &*id.key).collect();
+    let mut names: Vec<&str> = declared.names().filter(|id| id.kind == *kind).map(|id| &*id.key).collect();
     names.sort_unstable();
     if let Some(question) = suggestion(key, names) {
         return diagnostic.hint(question);
     }
-    if let Some(other) = declared.keys().filter(|id| id.key == *key).map(|id| id.kind).min() {
+    if let Some(other) = declared.names().filter(|id| id.key == *key).map(|id| id.kind).min() {
         return diagnostic.hint(format!("`{key}` is of kind {other}"));
     }
     if unread {

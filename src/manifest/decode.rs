@@ -54,8 +54,25 @@ pub struct Options {
 /// Bytes of text that are worth a thread of their own.
 const SHARE: usize = 128 << 10;
 
+/// All that files are decoded with.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// How documents are decoded.
+    pub options: &'a Options,
+    /// The texts of the files.
+    pub sources: &'a Sources,
+    /// The files.
+    pub found: &'a Discovery,
+    /// The platforms.
+    pub platforms: &'a [&'a dyn Platform],
+    /// The targets that documents may name.
+    pub targets: &'a Targets,
+    /// The variables.
+    pub variables: &'a Variables,
+}
+
 impl Options {
-    fn threads(&self, sources: &Sources, found: &Discovery) -> NonZeroUsize {
+    pub(super) fn threads(&self, sources: &Sources, found: &Discovery) -> NonZeroUsize {
         self.threads.unwrap_or_else(|| {
             let bytes: usize = found.all().map(|file| sources.text(file).len()).sum();
             let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -88,8 +105,7 @@ pub fn decode_with(
     targets: &Targets,
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
-    let reader =
-        Reader { sources, platforms, targets, variables, options, common: CommonPool::default(), resolved: None };
+    let reader = Reader::new(&Context { options, sources, found, platforms, targets, variables });
     reader.decode_all(found, |id| reader.decode_file(id))
 }
 
@@ -131,8 +147,7 @@ pub fn decode_cached(
     targets: &Targets,
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
-    let reader =
-        Reader { sources, platforms, targets, variables, options, common: CommonPool::default(), resolved: None };
+    let reader = Reader::new(&Context { options, sources, found, platforms, targets, variables });
     let current = Mutex::new(HashMap::new());
     let decoded = AtomicUsize::new(0);
     let all = reader.decode_all(found, |id| {
@@ -183,26 +198,26 @@ struct Loaded<'s> {
 
 /// The findings of reading a file, beside its documents.
 #[derive(Debug, Clone, Default)]
-struct File {
-    diagnostics: Vec<Diagnostic>,
+pub(super) struct File {
+    pub(super) diagnostics: Vec<Diagnostic>,
     /// Some document could not be read at all.
-    unread: bool,
-    provenance: Provenance,
+    pub(super) unread: bool,
+    pub(super) provenance: Provenance,
 }
 
 /// A document that was decoded for itself.
 #[derive(Debug, Clone)]
-struct Decoded {
+pub(super) struct Decoded {
     file: FileId,
     /// Its address, and where its name is written.
-    id: Option<(ResourceId, Origin)>,
+    pub(super) id: Option<(ResourceId, Origin)>,
     /// A mistake was reported where its name is written.
     is_name_wrong: bool,
     /// Its problems; the first `head` are those of its envelope.
-    found: Vec<Diagnostic>,
+    pub(super) found: Vec<Diagnostic>,
     head: usize,
-    objects: Vec<Object>,
-    sound: bool,
+    pub(super) objects: Vec<Object>,
+    pub(super) sound: bool,
     covered: bool,
 }
 
@@ -215,7 +230,7 @@ pub(super) struct Object {
 }
 
 /// Reads and decodes files, each for itself.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     sources: &'a Sources,
     platforms: &'a [&'a dyn Platform],
     targets: &'a Targets,
@@ -241,6 +256,12 @@ impl CommonPool {
 }
 
 impl<'a> Reader<'a> {
+    /// Returns a reader of files with what they are decoded with.
+    pub(super) fn new(context: &Context<'a>) -> Self {
+        let Context { options, sources, platforms, targets, variables, .. } = *context;
+        Self { sources, platforms, targets, variables, options, common: CommonPool::default(), resolved: None }
+    }
+
     /// Decodes all files; `of_file` reads and decodes one, unless there are overlays.
     fn decode_all(
         &self,
@@ -249,15 +270,8 @@ impl<'a> Reader<'a> {
     ) -> (Set, Vec<Diagnostic>) {
         let Self { sources, variables, options, .. } = self;
         let threads = options.threads(sources, found);
-        let mut gathered = Gathered {
-            sources,
-            variables,
-            set: Set { digest: digest(sources, found.all()), partial: !found.broken.is_empty(), ..Set::default() },
-            objects: Vec::new(),
-            diagnostics: Vec::new(),
-            declared: HashMap::new(),
-            targetless: HashSet::new(),
-        };
+        let set = Set { digest: digest(sources, found.all()), partial: !found.broken.is_empty(), ..Set::default() };
+        let mut gathered = Gathered { set, ..Gathered::new(sources, variables) };
         let mut diagnostics = found.broken.clone();
         let mut unread = !found.broken.is_empty();
         if found.overlays.is_empty() {
@@ -311,7 +325,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the documents of a file and decodes them.
-    fn decode_file(&self, id: FileId) -> (File, Vec<Decoded>) {
+    pub(super) fn decode_file(&self, id: FileId) -> (File, Vec<Decoded>) {
         let (mut file, documents) = self.load(id, false);
         let decoded: Vec<Decoded> =
             documents.into_iter().map(|document| self.decode(document, &mut file.provenance)).collect();
@@ -523,7 +537,7 @@ fn lay<'a>(
 }
 
 /// All that was decoded so far.
-struct Gathered<'a> {
+pub(super) struct Gathered<'a> {
     sources: &'a Sources,
     variables: &'a Variables,
     set: Set,
@@ -536,9 +550,15 @@ struct Gathered<'a> {
     targetless: HashSet<String>,
 }
 
-impl Gathered<'_> {
+impl<'a> Gathered<'a> {
+    /// Returns nothing yet.
+    pub(super) fn new(sources: &'a Sources, variables: &'a Variables) -> Self {
+        let (objects, diagnostics, set) = (Vec::new(), Vec::new(), Set::default());
+        Self { sources, variables, set, objects, diagnostics, declared: HashMap::new(), targetless: HashSet::new() }
+    }
+
     /// Adds the next document.
-    fn add(&mut self, mut decoded: Decoded) {
+    pub(super) fn add(&mut self, mut decoded: Decoded) {
         self.set.documents += 1;
         let id = decoded.id.map(|(id, name)| {
             match self.declared.entry(id.clone()) {
@@ -568,14 +588,17 @@ impl Gathered<'_> {
         self.diagnostics.append(&mut decoded.found);
     }
 
+    /// Returns the set of documents that are a part of all, and their problems. `declared` knows the names of all.
+    pub(super) fn checked_among(self, declared: &dyn check::Declared, unread: bool) -> (Set, Vec<Diagnostic>) {
+        let Self { mut set, mut objects, mut diagnostics, .. } = self;
+        check::together(&mut set, &mut objects, declared, unread, &mut diagnostics);
+        (set, diagnostics)
+    }
+
     /// Returns the set, once what takes all documents together is checked.
     fn checked(self, unread: bool, diagnostics: &mut Vec<Diagnostic>) -> Set {
         let Self { sources, variables, mut set, mut objects, declared, .. } = self;
-        check::same_address(&mut objects, diagnostics);
-        check::same_object(&mut objects, &mut set.broken, diagnostics);
-        set.desired = objects.into_iter().map(|object| object.desired).collect();
-        set.desired.shrink_to_fit();
-        check::references(&mut set, &declared, unread, diagnostics);
+        check::together(&mut set, &mut objects, &declared, unread, diagnostics);
         without_doubled(diagnostics);
         set.provenance.name_variables(diagnostics.iter_mut(), sources, &|| variables.secrets());
         if set.unplaced {
@@ -616,7 +639,7 @@ fn too_far_left(root_keys: &[String], found: &mut Vec<Diagnostic>, of_envelope: 
 }
 
 /// Drops warnings about scalars that an error is about too.
-fn without_doubled(diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn without_doubled(diagnostics: &mut Vec<Diagnostic>) {
     let wrong: HashSet<Origin> = diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.is_error())

@@ -1,6 +1,10 @@
 //! Variables: where their values come from, and which source wins.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -123,7 +127,11 @@ impl Variables {
 
 /// Returns warnings about values that no document uses: most often a name is misspelt in one of the two.
 pub fn unused(variables: &Variables, provenance: &Provenance) -> Vec<Diagnostic> {
-    let used = provenance.mentioned();
+    idle(variables, provenance.mentioned())
+}
+
+/// Returns warnings about values that are none of the variables in use.
+pub fn idle(variables: &Variables, used: &BTreeSet<String>) -> Vec<Diagnostic> {
     let values = variables.layers.iter().flatten();
     let idle = values.filter_map(|(name, variable)| match &variable.given {
         Given::Values(origin) if !used.contains(name) => Some((name, origin)),

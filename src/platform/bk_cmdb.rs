@@ -2,6 +2,7 @@
 
 mod api;
 mod attribute;
+mod catalog;
 mod codes;
 mod events;
 mod kinds;

@@ -25,6 +25,8 @@ pub enum Freshness {
 pub struct Facts {
     /// How fresh new reads have to be.
     pub freshness: Freshness,
+    /// Rows of scopes keep who changed them last, and when.
+    pub with_authors: bool,
     /// Settings of the target that are not secret, such as `timeZone`.
     pub settings: HashMap<String, String>,
     /// Changes that the platform accepted earlier and did not store, by [`crate::model::FieldChange::fingerprint`]: they are not
@@ -43,6 +45,11 @@ impl Facts {
     /// Returns no answers yet.
     pub fn new(freshness: Freshness, settings: HashMap<String, String>) -> Self {
         Self { freshness, settings, ..Self::default() }
+    }
+
+    /// Returns no answers yet, for reads of whole scopes.
+    pub fn of_scopes(with_authors: bool) -> Self {
+        Self { with_authors, ..Self::default() }
     }
 
     /// Returns the answer to a request; `None` if it was not asked yet.

@@ -7,8 +7,8 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Facts, Step};
-use crate::model::{Json, Refusal, Request};
+use super::{Catalog, Facts, Step};
+use crate::model::{Desired, Json, Refusal, Request};
 
 /// How a platform's reads are answered from whole scopes: all instances of a model, all modules of a business. A scope
 /// is named by a request without conditions, fields and pages; it is never sent as it is.
@@ -37,6 +37,14 @@ pub trait ScopeSchema: Sync {
     fn is_dispensable(&self, _scope: &Request) -> bool {
         false
     }
+
+    /// Names the reads that tell the fields of the objects that documents declare.
+    fn definitions(&self, _desired: &[&Desired]) -> Vec<Request> {
+        Vec::new()
+    }
+
+    /// Takes in what the rows of a scope, or of such a read, tell of fields and names.
+    fn describe(&self, _operation: &str, _arguments: &Value, _scope_rows: &ScopeRows, _catalog: &mut Catalog) {}
 
     /// Returns the answer that the server would have given; `None` if the scope does not tell.
     fn select(&self, request: &Request, scope: &Request, scope_rows: &ScopeRows) -> Option<Result<Value, Refusal>>;

@@ -55,6 +55,7 @@ mod prune;
 mod reads;
 mod rehearse;
 mod removals;
+mod rename_help;
 mod renames;
 mod render;
 mod reports;

@@ -186,3 +186,125 @@ fn the_schema_of_manifests_agrees_with_their_decoder() {
 fn the_schema_of_the_configuration_agrees_with_its_decoder() {
     compare(&schema::configuration(platform::ALL), &configurations(), of_configuration);
 }
+
+/// A manifest of a switch with fields as JSON writes them.
+fn instance(number: usize, fields: &Value) -> Value {
+    json!({"apiVersion": "bk-cmdb/v1", "kind": "Instance", "metadata": {"name": format!("n{number}")},
+        "spec": {"model": "bk_switch", "match": {"bk_asset_id": format!("X{number}")}, "fields": fields}})
+}
+
+/// A state whose switches have a field of each type.
+fn typed() -> Value {
+    let mut state = state();
+    let attributes = state["bk-cmdb"]["attributes"].as_array_mut().expect("a list");
+    let options = json!([{"id": "1", "name": "In use", "type": "text"}, {"id": "2", "name": "7", "type": "text"}]);
+    let more = [
+        ("status", "enum", options.clone()),
+        ("uses", "enummulti", options),
+        ("height", "float", json!({"min": 0, "max": 9})),
+        ("depth", "int", json!({"min": "-1", "max": "50"})),
+        ("is_spare", "bool", Value::Null),
+        ("color", "list", json!(["red", "blue"])),
+        ("since", "date", Value::Null),
+    ];
+    for (name, kind, option) in more {
+        attributes.push(json!({"bk_obj_id": "bk_switch", "bk_property_id": name, "bk_property_name": name,
+            "bk_property_type": kind, "editable": true, "isrequired": false, "ismultiple": true, "option": option}));
+    }
+    attributes.push(json!({"bk_obj_id": "bk_switch", "bk_property_id": "fixed", "bk_property_name": "fixed",
+        "bk_property_type": "singlechar", "editable": false, "isrequired": false}));
+    state
+}
+
+#[test]
+fn the_schema_with_live_models_agrees_with_their_definitions() {
+    let state = typed();
+    let seed = instance(0, &json!({"remark": "x"})).to_string();
+    let site = Site::with(&state, &[("seed.json", &seed)]);
+    let taken = site.run(&["snapshot", "--out", "live.json"]);
+    assert_eq!(taken.code, Some(0), "{taken}");
+    let schemas = [&["--against", "live.json"][..], &["--online", "seed.json"]].map(|arguments| {
+        let output = site.run(&[&["schema", "manifest"], arguments].concat());
+        assert_eq!(output.code, Some(0), "{output}");
+        output.json()
+    });
+    assert_eq!(schemas[0]["$defs"]["Instance"], schemas[1]["$defs"]["Instance"]);
+    assert!(jsonschema::draft202012::meta::is_valid(&schemas[0]));
+    let validator = jsonschema::validator_for(&schemas[0]).expect("the schema is right");
+    let fields = [
+        "bk_inst_name",
+        "ports",
+        "operator",
+        "remark",
+        "status",
+        "uses",
+        "height",
+        "depth",
+        "is_spare",
+        "color",
+        "since",
+        "fixed",
+        "bk_switch",
+    ];
+    let values = [
+        json!("zz"),
+        json!("In use"),
+        json!("1"),
+        json!(1),
+        json!(7),
+        json!("7"),
+        json!(99),
+        json!(-2),
+        json!(1.5),
+        json!(true),
+        json!("True"),
+        json!(null),
+        json!([]),
+        json!(["In use", "2"]),
+        json!(["zz"]),
+        json!({}),
+        json!("red"),
+        json!("${A:-1}"),
+        json!("2024-02-28"),
+    ];
+    std::fs::remove_file(site.path().join("seed.json")).expect("it was there");
+    let cases: Vec<Value> =
+        fields.iter().flat_map(|field| values.iter().map(move |value| json!({*field: value}))).collect();
+    for (number, fields) in cases.iter().enumerate() {
+        site.write(&format!("v/{number}.json"), &instance(number + 1, fields).to_string());
+    }
+    let report = site.run(&["validate", "v", "--config", "reconcile.yaml", "-o", "json"]).json();
+    let wrong = |report: &Value| -> BTreeSet<usize> {
+        let errors = report["diagnostics"].as_array().expect("a list").iter().filter(|row| row["severity"] == "error");
+        let number = |row: &Value| row["at"]["file"].as_str()?.strip_prefix("v/")?.strip_suffix(".json")?.parse().ok();
+        errors.filter_map(number).collect()
+    };
+    // What the documents alone tell comes first, and hides the rest.
+    let mut refused = wrong(&report);
+    for number in &refused {
+        std::fs::remove_file(site.path().join(format!("v/{number}.json"))).expect("it was there");
+    }
+    let report =
+        site.run(&["validate", "v", "--config", "reconcile.yaml", "--against", "live.json", "-o", "json"]).json();
+    refused.extend(wrong(&report));
+    let mut by_schema = 0;
+    for (number, fields) in cases.iter().enumerate() {
+        let is_valid = validator.is_valid(&instance(number + 1, fields));
+        by_schema += usize::from(!is_valid);
+        assert!(is_valid || refused.contains(&number), "the schema alone refuses {fields}");
+    }
+    // A schema does not tell whether a text is a date, nor how long a text is.
+    assert!(by_schema * 10 > refused.len() * 8, "{by_schema} of {}", refused.len());
+    for fields in [
+        json!({"prots": 1}),
+        json!({"status": "zz"}),
+        json!({"ports": "many"}),
+        json!({"depth": 51}),
+        json!({"uses": ["zz"]}),
+        json!({"fixed": "x"}),
+        json!({"bk_inst_name": null}),
+        json!({"is_spare": 2}),
+    ] {
+        assert!(!validator.is_valid(&instance(0, &fields)), "{fields}");
+    }
+}

@@ -39,7 +39,7 @@ impl Refused {
 }
 
 /// Finds the place that decides a value.
-pub(super) struct Decider<'a> {
+pub(in crate::cli) struct Decider<'a> {
     provenance: &'a Provenance,
     sources: &'a Sources,
     /// The documents whose fields are written at each place of interest, with their paths.
@@ -49,7 +49,7 @@ pub(super) struct Decider<'a> {
 }
 
 impl<'a> Decider<'a> {
-    pub(super) fn new<'c>(
+    pub(in crate::cli) fn new<'c>(
         desired: &[Desired],
         changes: impl Iterator<Item = &'c Change>,
         provenance: &'a Provenance,
@@ -75,7 +75,7 @@ impl<'a> Decider<'a> {
 
     /// Returns the place that decides a field and nothing else, with the live value as its file spells it; or why there
     /// is none.
-    pub(super) fn edit(
+    pub(in crate::cli) fn edit(
         &self,
         field: &FieldChange,
         desired: &Desired,

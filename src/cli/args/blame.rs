@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{inputs::Inputs, network::Network};
+use super::{choice::TextOrJson, inputs::Inputs, network::Network};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BlameArgs {
@@ -18,4 +18,7 @@ pub(in crate::cli) struct BlameArgs {
     /// Directory of the journals of runs [default: `reconcile` in the user's directory for state]
     #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
     pub(in crate::cli) state_dir: Option<PathBuf>,
+    /// Format of the result on stdout
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", env = "RECONCILE_BLAME_OUTPUT")]
+    pub(in crate::cli) output: TextOrJson,
 }

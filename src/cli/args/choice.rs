@@ -14,6 +14,8 @@ pub(in crate::cli) enum Document {
     Drift,
     /// The explanation of a line of a manifest
     Explanation,
+    /// Who changed what the lines of a file declare
+    Blame,
     /// Runs of the past
     History,
     /// The diagnostics of a run without a plan

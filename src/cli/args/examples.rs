@@ -110,6 +110,8 @@ pub(super) const SCHEMA: &str = "\
 Examples:
   # Let editors check and complete manifests
   reconcile schema manifest > manifest.json
+  # The same with the fields and options of the models in a snapshot
+  reconcile schema manifest --against live.json > manifest.json
   # Write the schema of plans to a file
   reconcile schema plan > plan.json";
 
@@ -118,7 +120,9 @@ Examples:
   # Serve the directory that the editor opened; editors start it themselves
   reconcile lsp
   # Look at manifests as an environment has them
-  reconcile lsp base --overlay envs/prod --values prod-values.yaml";
+  reconcile lsp base --overlay envs/prod --values prod-values.yaml
+  # Show live values from the newest snapshot in a directory
+  reconcile lsp --against snapshots";
 
 pub(super) const COMPLETION: &str = "\
 Examples:

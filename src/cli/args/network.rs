@@ -28,3 +28,17 @@ pub(in crate::cli) struct Network {
     #[arg(long, env = "RECONCILE_TLS_SKIP_VERIFY", value_parser = truth)]
     pub(in crate::cli) tls_skip_verify: bool,
 }
+
+impl Network {
+    /// Returns what holds where nothing is sent.
+    pub(in crate::cli) fn unused() -> Self {
+        Self {
+            sandbox: false,
+            parallelism: 1,
+            rate: None,
+            timeout: std::time::Duration::from_secs(40),
+            ca_cert_file: None,
+            tls_skip_verify: false,
+        }
+    }
+}

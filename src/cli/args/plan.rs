@@ -23,7 +23,10 @@ pub(in crate::cli) struct PlanArgs {
     /// Save the plan in a file, for `show` and `apply`
     #[arg(long, value_name = "FILE", env = "RECONCILE_OUT")]
     pub(in crate::cli) out: Option<PathBuf>,
-    /// Plan from a snapshot instead of the live state: no network, no credentials
+    /// Read a snapshot instead of the live state: no network, no credentials
     #[arg(long, value_name = "FILE", env = "RECONCILE_AGAINST", conflicts_with = "sandbox")]
     pub(in crate::cli) against: Option<PathBuf>,
+    /// Directory of the journals of runs and of locks [default: `reconcile` in the user's directory for state]
+    #[arg(long, value_name = "DIR", env = "RECONCILE_STATE_DIR")]
+    pub(in crate::cli) state_dir: Option<PathBuf>,
 }

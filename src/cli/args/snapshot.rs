@@ -18,4 +18,7 @@ pub(in crate::cli) struct SnapshotArgs {
     /// Include the `prune` scopes of the configuration, for plans with --prune
     #[arg(long, env = "RECONCILE_PRUNE", value_parser = truth)]
     pub(in crate::cli) prune: bool,
+    /// Include who changed each object last, and when, for editors
+    #[arg(long, env = "RECONCILE_AUTHORS", value_parser = truth)]
+    pub(in crate::cli) authors: bool,
 }

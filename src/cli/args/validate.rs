@@ -1,5 +1,7 @@
 //! Arguments of `reconcile validate`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{
@@ -18,6 +20,9 @@ pub(in crate::cli) struct ValidateArgs {
     /// Check fields and values against the models on the servers too; the objects need not exist
     #[arg(long, env = "RECONCILE_ONLINE", value_parser = truth)]
     pub(in crate::cli) online: bool,
+    /// Read a snapshot instead of the live state: no network, no credentials
+    #[arg(long, value_name = "FILE", env = "RECONCILE_AGAINST", conflicts_with_all = ["sandbox", "online"])]
+    pub(in crate::cli) against: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Output")]
     pub(in crate::cli) forms: Forms,
     #[command(flatten, next_help_heading = "Output")]

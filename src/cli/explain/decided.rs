@@ -49,7 +49,11 @@ pub(in crate::cli) enum Role<'a> {
 }
 
 impl<'a> Decided<'a> {
-    pub(super) fn new(values: &super::place::Values, desired: &'a [Desired], provenance: &'a Provenance) -> Self {
+    pub(in crate::cli) fn new(
+        values: &super::place::Values,
+        desired: &'a [Desired],
+        provenance: &'a Provenance,
+    ) -> Self {
         let (mut replaced, mut leaves) = (Vec::new(), Vec::new());
         for leaf in &values.leaves {
             let by = in_force(leaf, provenance);
@@ -76,7 +80,7 @@ impl<'a> Decided<'a> {
     }
 
     /// Returns the parts of roll-outs that the values at the place sync.
-    pub(super) fn synced<'s>(&'s self, states: &'s [TargetState<'_>]) -> Vec<Object<'s>> {
+    pub(in crate::cli) fn synced<'s>(&'s self, states: &'s [TargetState<'_>]) -> Vec<Object<'s>> {
         let of = |object: &'s Object<'a>, part: &'s Part<'a>| {
             let at = part.value.map(|value| &value.origin);
             let all = states.iter().flat_map(|state| &state.parts);

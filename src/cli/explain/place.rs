@@ -21,15 +21,15 @@ pub(in crate::cli) fn find_file(file: &str, sources: &Sources) -> Option<FileId>
 
 /// The values at a place.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Values {
+pub(in crate::cli) struct Values {
     /// Values without parts that are written there: scalars, empty lists, aliases.
-    pub(super) leaves: Vec<Origin>,
+    pub(in crate::cli) leaves: Vec<Origin>,
     /// The list or mapping that begins there, where the place names one as a whole.
-    pub(super) whole: Option<Origin>,
+    pub(in crate::cli) whole: Option<Origin>,
 }
 
 /// Returns the values at a place of a file, or why there are none.
-pub(super) fn values(asked: &Place, file: FileId, sources: &Sources) -> Result<Values, String> {
+pub(in crate::cli) fn values(asked: &Place, file: FileId, sources: &Sources) -> Result<Values, String> {
     let text = sources.text(file);
     let Some(line) = line(text, asked.line) else {
         return Err(format!("{} has no line {}", asked.file, asked.line));

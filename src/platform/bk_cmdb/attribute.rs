@@ -1,6 +1,7 @@
 //! Attributes of models: which values an attribute takes, what is sent for them, and when the server's value is the
 //! same one (contract section 4.1).
 
+mod described;
 mod pattern;
 mod time;
 

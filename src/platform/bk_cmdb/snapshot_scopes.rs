@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use self::filter::Filter;
 use crate::{
-    model::{Refusal, Request},
-    platform::bk_cmdb::attribute::HISTORY,
+    model::{Desired, Refusal, Request},
+    platform::bk_cmdb::{attribute::HISTORY, catalog},
     provider::{
-        Facts, Observation, Step,
+        Catalog, Facts, Observation, Step,
         scope::{ScopeRows, ScopeSchema, only},
     },
 };
@@ -154,6 +154,14 @@ impl ScopeSchema for Scopes {
 
     fn is_dispensable(&self, scope: &Request) -> bool {
         BELOW.contains(&scope.operation) || [FIXED, SERVICES].contains(&scope.operation)
+    }
+
+    fn definitions(&self, desired: &[&Desired]) -> Vec<Request> {
+        catalog::definitions(desired)
+    }
+
+    fn describe(&self, operation: &str, arguments: &Value, scope_rows: &ScopeRows, catalog: &mut Catalog) {
+        catalog::read(operation, arguments, scope_rows, catalog);
     }
 
     fn select(&self, request: &Request, _scope: &Request, scope_rows: &ScopeRows) -> Option<Result<Value, Refusal>> {

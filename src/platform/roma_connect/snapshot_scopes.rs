@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{Json, Refusal, Request, Retry},
     provider::{
-        Facts, Observation, Read, Step,
+        Catalog, Facts, Observation, Read, Step,
         scope::{ScopeRows, ScopeSchema, only_read},
     },
 };
@@ -25,6 +25,14 @@ const INSTANCE: &str = "instance_id";
 const INSTANCES: usize = 100;
 /// The fields of an application that the kind reads: neither its key nor its secret, nor who made it.
 const APP: &[&str] = &["id", "name", "remark", "favorite"];
+/// The fields that tell who made and changed an application.
+const AUTHORS: &[&str] = &["owner", "created_user", "create_time", "last_updated_user", "update_time"];
+
+/// Returns what is kept of an application.
+fn kept(app: &Json, facts: &Facts) -> Value {
+    let authors = if facts.with_authors { AUTHORS } else { &[] };
+    only_read(app, &[APP, authors].concat())
+}
 
 impl ScopeSchema for Scopes {
     /// The owner of a name can only be asked for: the list does not show what belongs to others. For a name that was
@@ -67,7 +75,7 @@ impl ScopeSchema for Scopes {
                 let app = &scope.arguments["app_id"];
                 single_answer(scope.clone(), &mut observation, facts)?.map(|answer| vec![members(app, answer)])
             }
-            _ => single_answer(scope.clone(), &mut observation, facts)?.map(|app| vec![only_read(app, APP)]),
+            _ => single_answer(scope.clone(), &mut observation, facts)?.map(|app| vec![kept(app, facts)]),
         };
         Ok(rows.map_or(Step::Ask(observation.ask), Step::Done))
     }
@@ -82,6 +90,12 @@ impl ScopeSchema for Scopes {
                 is_final && (codes::is_forbidden(refusal) || codes::is_absent(refusal) || codes::is_invalid(refusal))
             }
             _ => false,
+        }
+    }
+
+    fn describe(&self, operation: &str, _arguments: &Value, scope_rows: &ScopeRows, catalog: &mut Catalog) {
+        if operation == "ListRomaApp" {
+            catalog.add_values("App", "", "app", scope_rows.rows().iter().filter_map(|app| app["name"].as_str()));
         }
     }
 
@@ -145,7 +159,7 @@ fn instances(scope: &Request, observation: &mut Observation, facts: &Facts) -> R
 /// Reads the apps of an instance.
 fn apps(scope: &Request, observation: &mut Observation, facts: &Facts) -> Result<Option<Vec<Value>>, Refusal> {
     let apps = list::apps("the list of apps", scope, observation, facts)?;
-    Ok(apps.map(|apps| apps.into_values().map(|app| only_read(app, APP)).collect()))
+    Ok(apps.map(|apps| apps.into_values().map(|app| kept(app, facts)).collect()))
 }
 
 /// Reads with whom all apps of an instance are shared.

@@ -4,16 +4,17 @@
 //! changed a field if it sent the field and what was stored before differs from what was stored after, which is the row
 //! before the next record, or the live one.
 
+mod latest;
 mod remade;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-pub(super) use self::remade::Namesakes;
+pub(super) use self::{latest::Identified, remade::Namesakes};
 use crate::{
     model::{
-        Action, Desired, FieldPath, Json, Live, Request, ResourceId,
+        Action, Desired, FieldPath, Json, Live, Request,
         author::{Changed, Deed, Source, moment},
     },
     platform::bk_cmdb::lookup::{self, LookupError},
@@ -301,28 +302,35 @@ pub(super) fn of_row(row: &Json, action: Action, facts: &Facts) -> Changed {
     }
 }
 
-/// Says of objects with ids what their rows say of themselves.
+/// Says of objects with ids what their rows say of themselves, and where records tell it, of each field who else changed
+/// it last. `condition` says what their records have in common; objects without records have none.
 pub(super) fn touched(
-    group: &[(&Desired, i64)],
-    rows: Columns<'_>,
+    group: &[Identified<'_>],
+    columns: Columns<'_>,
+    condition: Option<&Value>,
+    observation: &mut Observation,
     facts: &Facts,
-) -> impl Iterator<Item = (ResourceId, Changed)> {
-    let rows = rows.unwrap_or_default();
-    let told = group.iter().filter_map(move |(desired, id)| {
-        Some((desired.id.clone(), of_row(rows.get(id).copied()?, Action::Update, facts)))
+) -> Authors {
+    let rows = columns.unwrap_or_default();
+    let of_rows = group.iter().filter_map(|(desired, _, id)| {
+        Some((desired.id.clone(), None, of_row(rows.get(id).copied()?, Action::Update, facts)))
     });
-    told.collect::<Vec<_>>().into_iter()
+    let mut authors = Authors { known: of_rows.collect() };
+    if let Some(condition) = condition {
+        authors.known.extend(latest::foreign(condition, group, observation, facts));
+    }
+    authors
 }
 
 /// Sorts live objects by a number, such as their business, each with its id.
 pub(super) fn sorted<'d>(
-    objects: &[(&'d Desired, &Live)],
+    objects: &[(&'d Desired, &'d Live)],
     place: impl Fn(&Desired, &Live) -> Option<(i64, i64)>,
-) -> BTreeMap<i64, Vec<(&'d Desired, i64)>> {
-    let mut sorted: BTreeMap<i64, Vec<(&Desired, i64)>> = BTreeMap::new();
+) -> BTreeMap<i64, Vec<Identified<'d>>> {
+    let mut sorted: BTreeMap<i64, Vec<Identified<'d>>> = BTreeMap::new();
     for (desired, live) in objects {
         if let Some((group, id)) = place(desired, live) {
-            sorted.entry(group).or_default().push((*desired, id));
+            sorted.entry(group).or_default().push((*desired, *live, id));
         }
     }
     sorted

@@ -30,7 +30,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Call, CreateContext, Desired, FieldChange, FieldPath, Json, Layout, Live, LiveFields, ObservedState, Refusal,
-        Request, ResourceId, author::Changed,
+        Request, ResourceId,
     },
     platform::bk_cmdb::codes,
     provider::{
@@ -202,7 +202,7 @@ impl Kind for Host {
         author::changed(planned, facts)
     }
 
-    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
         author::touched(objects, facts)
     }
 

@@ -28,7 +28,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, DisplayKind, Ensure, FieldChange, FieldPath, Json, Live,
-        LiveFields, ObservedState, Refusal, Request, ResourceId, author::Changed, placeholder_in,
+        LiveFields, ObservedState, Refusal, Request, placeholder_in,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -48,7 +48,7 @@ use crate::{
 pub(super) const NAME: &str = "bk_inst_name";
 
 /// Models that the common API refuses (code 1199084), and what to use instead.
-pub(super) const BUILT_IN: &[(&str, Option<&str>)] = &[
+pub(in crate::platform::bk_cmdb) const BUILT_IN: &[(&str, Option<&str>)] = &[
     ("biz", None),
     ("bk_biz_set_obj", None),
     ("bk_project", None),
@@ -243,7 +243,7 @@ impl Kind for Instance {
         observation.step()
     }
 
-    fn rename_hint(&self, desired: &Desired, live: &Live) -> Option<String> {
+    fn rename_hint(&self, desired: &Desired, live: &Live, _context: &CreateContext) -> Option<String> {
         rename::hint(desired, live)
     }
 
@@ -351,7 +351,7 @@ impl Kind for Instance {
         author::changed(planned, facts)
     }
 
-    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
         author::touched(objects, facts)
     }
 

@@ -29,7 +29,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Layout, Live, LiveFields,
-        ObservedState, Refusal, Request, ResourceId, author::Changed, placeholder_in, policy::Policy,
+        ObservedState, Refusal, Request, ResourceId, placeholder_in, policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -283,11 +283,15 @@ impl Kind for Module {
         impact::impact(planned, facts)
     }
 
+    fn rename_hint(&self, desired: &Desired, live: &Live, context: &CreateContext) -> Option<String> {
+        names::rename_hint(desired, live, context)
+    }
+
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }
 
-    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
         author::touched(objects, facts)
     }
 

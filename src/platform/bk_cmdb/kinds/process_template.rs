@@ -38,12 +38,12 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, KnownField, Live,
-        ObservedState, Request, ResourceId, author::Changed, placeholder_in,
+        ObservedState, Request, ResourceId, placeholder_in,
     },
     platform::bk_cmdb::{lookup::Businesses, version::Version},
     provider::{
-        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Notes, Observation, Planned,
-        ProposedChange, Reversal, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, tree_of,
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, NameKeys, Notes, Observation,
+        Planned, ProposedChange, Reversal, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, tree_of,
     },
     source::Located,
     yaml::{self, Form, Key, Node, Section, Shape, write::Tree},
@@ -347,11 +347,17 @@ impl Kind for ProcessTemplate {
         }
     }
 
+    fn rename_hint(&self, desired: &Desired, live: &Live, context: &CreateContext) -> Option<String> {
+        let is_there = live.handle["serviceTemplate"] == context["serviceTemplate"];
+        let keys = NameKeys { key: "process", fields: "properties", name: NAME };
+        keys.hint(desired, live.field(NAME)["value"].as_str().filter(|_| is_there))
+    }
+
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }
 
-    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
         author::touched(objects, facts)
     }
 

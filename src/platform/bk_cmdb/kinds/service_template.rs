@@ -33,8 +33,8 @@ use crate::{
     },
     platform::bk_cmdb::{codes, lookup::Businesses},
     provider::{
-        Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Notes, Observation, Planned, ProposedChange,
-        Reversal, Rollout, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, reversal,
+        Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, NameKeys, Notes, Observation, Planned,
+        ProposedChange, Reversal, Rollout, ScopeKey, Step, SyncNeed, UniqueKeys, export_step, reversal,
     },
     source::Located,
     yaml::{self, Content, Form, Key, Node, Section, Shape},
@@ -313,6 +313,12 @@ impl Kind for ServiceTemplate {
             true if fixed_reach::differs(proposed.fields, part) => SyncNeed::Sync,
             true => SyncNeed::Order,
         }
+    }
+
+    fn rename_hint(&self, desired: &Desired, live: &Live, context: &CreateContext) -> Option<String> {
+        let is_there = *live.field("bk_biz_id") == context["business"];
+        let keys = NameKeys { key: "template", fields: "fields", name: NAME };
+        keys.hint(desired, live.field(NAME).as_str().filter(|_| is_there))
     }
 
     fn notes(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Notes> {

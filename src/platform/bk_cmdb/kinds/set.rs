@@ -23,7 +23,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Json, Live, LiveFields,
-        ObservedState, Refusal, Request, ResourceId, author::Changed, policy::Policy,
+        ObservedState, Refusal, Request, policy::Policy,
     },
     platform::bk_cmdb::{
         api::DATA,
@@ -32,8 +32,8 @@ use crate::{
         lookup::{Businesses, PARENT, sets_by_ids},
     },
     provider::{
-        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned, ScopeKey,
-        Step, UniqueKeys, export_step,
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, NameKeys, Observation, Planned,
+        ScopeKey, Step, UniqueKeys, export_step,
     },
     source::Located,
     yaml::{self, Form, Key, Node, Section, Shape, write::Tree},
@@ -257,11 +257,17 @@ impl Kind for Set {
         below::impact(planned, facts)
     }
 
+    fn rename_hint(&self, desired: &Desired, live: &Live, context: &CreateContext) -> Option<String> {
+        let is_there = *live.field(PARENT) == context["parent"];
+        let keys = NameKeys { key: "set", fields: "fields", name: NAME };
+        keys.hint(desired, live.field(NAME).as_str().filter(|_| is_there))
+    }
+
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }
 
-    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
         author::touched(objects, facts)
     }
 

@@ -10,7 +10,11 @@ use serde_json::{Value, json};
 use super::{BUSINESS, HOSTS, MODEL, SERVICES};
 use crate::{
     model::{Json, Refusal, Request},
-    platform::bk_cmdb::{api::AGAIN, attribute::is_history, lookup::check_count},
+    platform::bk_cmdb::{
+        api::AGAIN,
+        attribute::{HISTORY, is_history},
+        lookup::check_count,
+    },
     provider::{
         Facts, Observation, Read,
         scope::{ScopeRows, only_read},
@@ -152,7 +156,7 @@ pub(super) fn rows(
             pages(scope, &arguments, key, most, observation, facts)?
         }
     };
-    Ok(found.map(|rows| kept(scope.operation, &rows, needs)))
+    Ok(found.map(|rows| kept(scope.operation, &rows, needs, facts.with_authors)))
 }
 
 /// Reads rows in one answer.
@@ -310,18 +314,25 @@ fn of_templates<'f>(
     Ok(all)
 }
 
-/// Returns rows with what kinds read of them: their history and what else there is stay behind.
-fn kept(operation: &str, rows: &[&Json], needs: &[Arc<ScopeRows>]) -> Vec<Value> {
+/// The operations that list objects of documents, of which the rows say who changed them last.
+const WITH_HISTORY: &[&str] =
+    &["search_object_instances", "search_inst_by_object", "search_set", "search_module", "list_proc_template", HOSTS];
+
+/// Returns rows with what kinds read of them: what else there is stays behind, and their history unless it is asked for.
+fn kept(operation: &str, rows: &[&Json], needs: &[Arc<ScopeRows>], with_authors: bool) -> Vec<Value> {
     let declared = |row: &Value| row["bk_property_id"].as_str().filter(|_| !is_history(&row.into())).map(str::to_owned);
     let attributes: Vec<String> = needs.iter().flat_map(|definition| definition.rows()).filter_map(declared).collect();
     let attributes = || attributes.iter().map(String::as_str);
-    let keys: BTreeSet<&str> = match keys(operation) {
+    let mut keys: BTreeSet<&str> = match keys(operation) {
         Some(keys) => keys.iter().copied().collect(),
         None if operation == HOSTS => attributes().chain(HOST.iter().copied()).collect(),
         None if operation == "search_set" => attributes().chain(SET.iter().copied()).collect(),
         None if operation == "search_module" => attributes().chain(MODULE.iter().copied()).collect(),
         None => attributes().chain(INSTANCE.iter().copied()).collect(),
     };
+    if with_authors && WITH_HISTORY.contains(&operation) {
+        keys.extend(HISTORY);
+    }
     let keys: Vec<&str> = keys.into_iter().collect();
     let rows = rows.iter().map(|row| only_read(row, &keys));
     match operation {

@@ -23,11 +23,11 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, FieldPath, Fields, Json, KnownField, Layout,
-        Live, LiveFields, Locator, ObservedState, Request, ResourceId, author::Changed, policy::Policies,
+        Live, LiveFields, Locator, ObservedState, Request, ResourceId, policy::Policies,
     },
     provider::{
-        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, Observation, Planned, Reversal,
-        ScopeKey, Step, UniqueKeys, export_step, reversal,
+        Authors, Cursor, Envelope, ExportResult, ExportScope, Facts, Impact, Kind, NameKeys, Observation, Planned,
+        Reversal, ScopeKey, Step, UniqueKeys, export_step, reversal,
     },
     source::Located,
     yaml::{self, Form, Key, Node, Section, Shape},
@@ -317,11 +317,17 @@ impl Kind for App {
         member::impact(planned, facts)
     }
 
+    fn rename_hint(&self, desired: &Desired, live: &Live, context: &CreateContext) -> Option<String> {
+        let is_there = live.handle["instance"] == context["instance"] && !member::is_members(desired);
+        let keys = NameKeys { key: "app", fields: "fields", name: "name" };
+        keys.hint(desired, live.field("name").as_str().filter(|_| is_there))
+    }
+
     fn changed(&self, planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
         author::changed(planned, facts)
     }
 
-    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
+    fn touched(&self, objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
         author::touched(objects, facts)
     }
 

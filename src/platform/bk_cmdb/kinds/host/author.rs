@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{MODEL, key::ID, key::Key, placement, read};
 use crate::{
     model::{
-        Desired, Live, ResourceId,
+        Desired, Live,
         author::{Changed, Deed},
     },
     platform::bk_cmdb::{
@@ -50,19 +50,19 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
 }
 
 /// Says who changed objects last, or asks for it.
-pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
-    let (mut observation, mut told) = (Observation::default(), Vec::new());
+pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
     let place = |desired: &Desired, live: &Live| {
         // No row says who moved a host.
         let live = Some(live).filter(|_| !placement::is_placement(desired))?;
         Some((live.handle["business"].as_i64()?, live.handle["host"].as_i64()?))
     };
     for (business, group) in author::sorted(objects, place) {
-        let ids = group.iter().map(|(_, id)| *id).collect();
+        let ids = group.iter().map(|(_, _, id)| *id).collect();
         let rows = columns(business, &ids, &mut observation, facts);
-        told.extend(author::touched(&group, rows, facts));
+        authors.extend(author::touched(&group, rows, Some(&json!({"resource_type": MODEL})), &mut observation, facts));
     }
-    Step::new(observation.ask, told)
+    Step::new(observation.ask, authors)
 }
 
 fn columns<'f>(business: i64, ids: &BTreeSet<i64>, observation: &mut Observation, facts: &'f Facts) -> Columns<'f> {

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{NAME, model_of, wanted_name};
 use crate::{
-    model::{Action, Desired, Live, ResourceId, author::Changed},
+    model::{Action, Desired, Live, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
         kinds::{
-            author::{self, Columns, Namesakes, Subject},
+            author::{self, Columns, Identified, Namesakes, Subject},
             decode_common::matched_field,
         },
         lookup::{self, Selector},
@@ -46,17 +46,17 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
 }
 
 /// Says who changed instances last, or asks for it.
-pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
-    let mut by_model: BTreeMap<&str, Vec<(&Desired, i64)>> = BTreeMap::new();
+pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
+    let mut by_model: BTreeMap<&str, Vec<Identified<'_>>> = BTreeMap::new();
     for (desired, live) in objects {
-        by_model.entry(model_of(desired)).or_default().extend(live.handle.as_i64().map(|id| (*desired, id)));
+        by_model.entry(model_of(desired)).or_default().extend(live.handle.as_i64().map(|id| (*desired, *live, id)));
     }
-    let (mut observation, mut told) = (Observation::default(), Vec::new());
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
     for (model, group) in by_model {
-        let rows = columns(model, &group.iter().map(|(_, id)| *id).collect(), &mut observation, facts);
-        told.extend(author::touched(&group, rows, facts));
+        let rows = columns(model, &group.iter().map(|(_, _, id)| *id).collect(), &mut observation, facts);
+        authors.extend(author::touched(&group, rows, Some(&condition(model)), &mut observation, facts));
     }
-    Step::new(observation.ask, told)
+    Step::new(observation.ask, authors)
 }
 
 /// Returns what the records of a model's instances have in common.

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::Json;
-
-use super::NAME;
-use crate::platform::bk_cmdb::kinds::sets::built_in;
+use super::{NAME, TEMPLATE};
+use crate::{
+    model::{CreateContext, Desired, Json, Live},
+    platform::bk_cmdb::kinds::sets::built_in,
+    provider::NameKeys,
+};
 
 /// Names of the modules of the set that every business has, in each language, and their `default`.
 const BUILT_IN_MODULES: &[(&str, i64)] =
@@ -14,6 +16,15 @@ const BUILT_IN_MODULES: &[(&str, i64)] =
 /// Returns true if a module of the built-in set is called so in some language.
 pub(super) fn is_built_in(name: &str) -> bool {
     built_in(BUILT_IN_MODULES, name).is_some()
+}
+
+/// Returns how a document means a live module of its set that has another name.
+pub(super) fn rename_hint(desired: &Desired, live: &Live, context: &CreateContext) -> Option<String> {
+    // A template gives its modules their name.
+    let is_free = live.field(TEMPLATE).as_i64().unwrap_or_default() == 0;
+    let is_there = live.handle["set"] == context["set"] && is_free && desired.locate("serviceTemplate").is_none();
+    let keys = NameKeys { key: "module", fields: "fields", name: NAME };
+    keys.hint(desired, live.field(NAME).as_str().filter(|_| is_there))
 }
 
 /// Modules of a business that were found, by id, and by set and name.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::read::by_ids;
 use crate::{
-    model::{Action, Desired, Json, Live, Request, ResourceId, author::Changed},
+    model::{Action, Desired, Json, Live, Request, author::Changed},
     platform::bk_cmdb::kinds::author,
     provider::{Authors, Facts, Observation, Planned, Step},
 };
@@ -38,16 +38,16 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
 }
 
 /// Says who changed process templates last, or asks for it.
-pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
-    let (mut observation, mut told) = (Observation::default(), Vec::new());
+pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
     let place = |_: &Desired, live: &Live| Some((live.handle["business"].as_i64()?, live.handle["process"].as_i64()?));
     for (business, group) in author::sorted(objects, place) {
-        let ids = group.iter().map(|(_, id)| *id).collect();
+        let ids = group.iter().map(|(_, _, id)| *id).collect();
         let rows = by_ids(business, &ids, &mut observation, facts)
             .map(|rows| rows.into_iter().filter_map(|row| Some((row["id"].as_i64()?, row))).collect());
-        told.extend(author::touched(&group, rows, facts));
+        authors.extend(author::touched(&group, rows, None, &mut observation, facts));
     }
-    Step::new(observation.ask, told)
+    Step::new(observation.ask, authors)
 }
 
 /// Where a live process template is.

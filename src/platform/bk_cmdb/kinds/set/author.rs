@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{MODEL, wanted_name};
 use crate::{
-    model::{Action, Desired, Json, Live, ResourceId, author::Changed},
+    model::{Action, Desired, Json, Live, author::Changed},
     platform::bk_cmdb::{
         attribute::HISTORY,
         kinds::author::{self, Columns, Namesakes, Subject},
@@ -35,15 +35,15 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
 }
 
 /// Says who changed objects last, or asks for it.
-pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
-    let (mut observation, mut told) = (Observation::default(), Vec::new());
+pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
     let place = |_: &Desired, live: &Live| Some((live.field("bk_biz_id").as_i64()?, live.handle.as_i64()?));
     for (business, group) in author::sorted(objects, place) {
-        let ids = group.iter().map(|(_, id)| *id).collect();
+        let ids = group.iter().map(|(_, _, id)| *id).collect();
         let rows = columns(business, &ids, &mut observation, facts);
-        told.extend(author::touched(&group, rows, facts));
+        authors.extend(author::touched(&group, rows, Some(&condition(business)), &mut observation, facts));
     }
-    Step::new(observation.ask, told)
+    Step::new(observation.ask, authors)
 }
 
 fn columns<'f>(business: i64, ids: &BTreeSet<i64>, observation: &mut Observation, facts: &'f Facts) -> Columns<'f> {

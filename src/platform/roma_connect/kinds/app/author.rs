@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{
-        Action, Desired, Json, Live, ResourceId,
+        Action, Desired, Json, Live,
         author::{Changed, Deed, Source, moment},
     },
     provider::{Authors, Facts, Observation, Planned, Step},
@@ -46,17 +46,17 @@ pub(super) fn changed(planned: &[Planned<'_>], facts: &Facts) -> Step<Authors> {
 }
 
 /// Says who changed apps last, or asks for it.
-pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Vec<(ResourceId, Changed)>> {
-    let (mut observation, mut told) = (Observation::default(), Vec::new());
+pub(super) fn touched(objects: &[(&Desired, &Live)], facts: &Facts) -> Step<Authors> {
+    let (mut observation, mut authors) = (Observation::default(), Authors::default());
     for (desired, live) in objects.iter().filter(|(desired, _)| !member::is_members(desired)) {
         let text = |key: &str| live.handle[key].as_str().unwrap_or_default();
         let Ok(Some(apps)) = read::apps(text("instance"), &mut observation, facts) else { continue };
         let own = apps.values().find(|app| app["owner"] == true).map(|app| &app["created_user"]);
         if let Some(row) = apps.get(text("app")) {
-            told.push((desired.id.clone(), of_row(row, Action::Update, own, facts)));
+            authors.known.push((desired.id.clone(), None, of_row(row, Action::Update, own, facts)));
         }
     }
-    Step::new(observation.ask, told)
+    Step::new(observation.ask, authors)
 }
 
 /// Returns the last change by an app's own fields. `own` is the maker of an app that belongs to the caller, if there is
