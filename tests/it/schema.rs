@@ -308,3 +308,36 @@ fn the_schema_with_live_models_agrees_with_their_definitions() {
         assert!(!validator.is_valid(&instance(0, &fields)), "{fields}");
     }
 }
+
+/// The schema that a text names for editors.
+fn modeline(text: &str) -> Option<&str> {
+    text.lines().next()?.strip_prefix("# yaml-language-server: $schema=")
+}
+
+#[test]
+fn examples_name_the_schema_that_they_fit() {
+    let mut open = vec![repository().join("examples/manifests"), repository().join("examples/business")];
+    let mut checked = 0;
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).expect("it can be read").map(|entry| entry.expect("an entry").path()));
+            continue;
+        }
+        let is_state = path.file_name().is_some_and(|name| name == "sandbox.yaml");
+        if is_state || path.extension().is_none_or(|end| end != "yaml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("it is text");
+        let named = modeline(&text).unwrap_or_else(|| panic!("{} names no schema", path.display()));
+        let schema = path.parent().expect("it lies in a directory").join(named);
+        let schema = std::fs::read_to_string(&schema).unwrap_or_else(|error| panic!("{}: {error}", schema.display()));
+        let validator =
+            jsonschema::validator_for(&serde_json::from_str(&schema).expect("it is JSON")).expect("it is right");
+        for (_, document) in documents(&path) {
+            let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}
