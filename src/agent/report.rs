@@ -137,7 +137,7 @@ pub(super) fn sum(
     let (counts, by_kind) = count(looked);
     let elsewhere = counts.failed + counts.blocked + counts.unknown;
     if elsewhere > 0 {
-        error.get_or_insert_with(|| format!("{elsewhere} objects are not as declared since an earlier pass"));
+        error.get_or_insert_with(|| format!("objects that are not as declared since an earlier pass: {elsewhere}"));
     }
     let drifted = counts.drifted > 0 || !plan.reported.is_empty();
     let verdict = if interrupted {
