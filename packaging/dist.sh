@@ -83,7 +83,7 @@ build() {
 pages() {
     local program=$1 shell
     mkdir -p "$staging/pages/completions"
-    "$program" man "$staging/pages/man" >/dev/null
+    "$program" man --quiet "$staging/pages/man"
     for shell in bash zsh fish powershell; do
         "$program" completion "$shell" >"$staging/pages/completions/reconcile.$shell"
     done
