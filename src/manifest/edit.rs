@@ -230,6 +230,7 @@ fn json(value: &Tree) -> String {
         Tree::Plain(text) => text.clone(),
         Tree::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
         Tree::List(items) => format!("[{}]", list(items.iter().map(json).collect())),
+        Tree::Lines(items) => format!("[{}]", list(items.iter().map(|item| json(&item.value)).collect())),
         Tree::Flow(entries) => {
             let entry = |(key, value): &(String, Tree)| format!("{}: {}", serde_json::json!(key), json(value));
             format!("{{{}}}", list(entries.iter().map(entry).collect()))
@@ -279,6 +280,10 @@ fn says(node: &Node<'_>, value: &Tree) -> bool {
         Tree::Plain(text) => node.as_scalar().is_some_and(|scalar| scalar.text == *text && scalar.plain),
         Tree::List(items) => {
             node.items().len() == items.len() && node.items().iter().zip(items).all(|(node, item)| says(node, item))
+        }
+        Tree::Lines(items) => {
+            node.items().len() == items.len()
+                && node.items().iter().zip(items).all(|(node, item)| says(node, &item.value))
         }
         Tree::Flow(entries) => {
             node.entries().len() == entries.len()

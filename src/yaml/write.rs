@@ -16,6 +16,8 @@ pub enum Tree {
     Text(String),
     /// A list, in one line where it holds scalars alone.
     List(Vec<Tree>),
+    /// A list, one line an item.
+    Lines(Vec<Item>),
     /// A mapping, one line a key.
     Map(Vec<Entry>),
     /// A mapping in one line.
@@ -46,6 +48,15 @@ impl Entry {
     }
 }
 
+/// An item of a list that has a line of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The value.
+    pub value: Tree,
+    /// A comment behind the value; empty for none.
+    pub note: String,
+}
+
 impl Tree {
     /// Returns a text.
     pub fn text(text: impl Into<String>) -> Self {
@@ -65,6 +76,9 @@ impl Tree {
             Self::Plain(text) => Self::Plain(text),
             Self::Text(text) => Self::Text(change(text)),
             Self::List(items) => Self::List(items.into_iter().map(value).collect()),
+            Self::Lines(items) => Self::Lines(
+                items.into_iter().map(|item| Item { value: item.value.map_texts(change), ..item }).collect(),
+            ),
             Self::Map(entries) => Self::Map(
                 entries.into_iter().map(|entry| Entry { value: entry.value.map_texts(change), ..entry }).collect(),
             ),
@@ -82,8 +96,15 @@ impl Tree {
 /// Writes a mapping as a document or a part of one, with a line break at its end. `indent` is the number of blanks before
 /// each key.
 pub fn write(entries: &[Entry], indent: usize) -> String {
-    let mut text = String::new();
+    let mut text = " ".repeat(indent);
     mapping(&mut text, entries, indent);
+    if entries.is_empty() { String::new() } else { text }
+}
+
+/// Writes a value as a document. `note` is the comment behind one that has no line of its own in it.
+pub fn document(value: &Tree, note: &str) -> String {
+    let mut text = String::new();
+    inner(&mut text, value, note, 0);
     text
 }
 
@@ -141,52 +162,86 @@ fn is_plain(text: &str, is_flow: bool) -> bool {
     starts_well && text.chars().all(is_safe) && !text.ends_with(' ') && !has_mark && is_text && !is_number
 }
 
+/// Writes the entries of a mapping. The first of them begins where the text ends, so that it can follow a dash.
 fn mapping(text: &mut String, entries: &[Entry], indent: usize) {
-    for Entry { key, value, note } in entries {
-        let _ = write!(text, "{:indent$}{}:", "", scalar(key, false));
+    for (number, Entry { key, value, note }) in entries.iter().enumerate() {
+        pad(text, number, indent);
+        let _ = write!(text, "{}:", scalar(key, false));
         below(text, value, note, indent);
     }
 }
 
+/// Writes the items of a list, as [`mapping`] writes entries.
+fn lines(text: &mut String, items: &[Item], indent: usize) {
+    for (number, Item { value, note }) in items.iter().enumerate() {
+        pad(text, number, indent);
+        text.push_str("- ");
+        inner(text, value, note, indent + 2);
+    }
+}
+
+fn pad(text: &mut String, number: usize, indent: usize) {
+    if number > 0 {
+        let _ = write!(text, "{:indent$}", "");
+    }
+}
+
+fn comment(text: &mut String, note: &str) {
+    if !note.is_empty() {
+        let shown = |letter: char| if is_shown(letter) { letter } else { ' ' };
+        let _ = write!(text, "  # {}", note.chars().map(shown).collect::<String>());
+    }
+    text.push('\n');
+}
+
 /// Writes a value behind its key, with the line break.
 fn below(text: &mut String, value: &Tree, note: &str, indent: usize) {
-    let comment = |text: &mut String| {
-        if !note.is_empty() {
-            let shown = |letter: char| if is_shown(letter) { letter } else { ' ' };
-            let _ = write!(text, "  # {}", note.chars().map(shown).collect::<String>());
-        }
-        text.push('\n');
+    let is_below = match value {
+        Tree::Map(entries) => !entries.is_empty(),
+        Tree::Lines(items) => !items.is_empty(),
+        Tree::List(items) => items.iter().any(|item| !item.is_scalar()),
+        Tree::Plain(_) | Tree::Text(_) | Tree::Flow(_) => false,
     };
+    if is_below {
+        comment(text, note);
+        pad(text, 1, indent + 2);
+    } else {
+        text.push(' ');
+    }
+    inner(text, value, note, indent + 2);
+}
+
+/// Writes a value where the text ends, with the line break. `indent` is that of its lines but the first.
+fn inner(text: &mut String, value: &Tree, note: &str, indent: usize) {
     match value {
-        Tree::Map(entries) if !entries.is_empty() => {
-            comment(text);
-            mapping(text, entries, indent + 2);
-        }
+        Tree::Map(entries) if !entries.is_empty() => mapping(text, entries, indent),
+        Tree::Lines(items) if !items.is_empty() => lines(text, items, indent),
         Tree::List(items) if items.iter().any(|item| !item.is_scalar()) => {
-            comment(text);
-            for item in items {
-                let _ = write!(text, "{:indent$}  - ", "");
-                let _ = writeln!(text, "{}", in_one_line(item));
+            for (number, item) in items.iter().enumerate() {
+                pad(text, number, indent);
+                let _ = writeln!(text, "- {}", in_one_line(item));
             }
         }
         Tree::Text(value) if is_block(value) => {
-            text.push_str(if value.ends_with('\n') { " |" } else { " |-" });
-            comment(text);
+            text.push_str(if value.ends_with('\n') { "|" } else { "|-" });
+            comment(text, note);
+            // Lines of a block have to be indented, even where nothing is around them.
+            let indent = indent.max(2);
             for line in value.trim_end_matches('\n').split('\n') {
                 if line.is_empty() {
                     text.push('\n');
                 } else {
-                    let _ = writeln!(text, "{:indent$}  {line}", "");
+                    let _ = writeln!(text, "{:indent$}{line}", "");
                 }
             }
         }
         Tree::Text(value) => {
-            let _ = write!(text, " {}", scalar(value, false));
-            comment(text);
+            text.push_str(&scalar(value, false));
+            comment(text, note);
         }
         value => {
-            let _ = write!(text, " {}", in_one_line(value));
-            comment(text);
+            text.push_str(&in_one_line(value));
+            comment(text, note);
         }
     }
 }
@@ -211,6 +266,7 @@ pub fn in_one_line(value: &Tree) -> String {
         Tree::Plain(text) => text.clone(),
         Tree::Text(text) => scalar(text, true),
         Tree::List(items) => format!("[{}]", joined(items.iter().map(in_one_line).collect())),
+        Tree::Lines(items) => format!("[{}]", joined(items.iter().map(|item| in_one_line(&item.value)).collect())),
         Tree::Map(entries) => pairs(&mut entries.iter().map(|entry| (entry.key.as_str(), &entry.value))),
         Tree::Flow(entries) => pairs(&mut entries.iter().map(|(key, value)| (key.as_str(), value))),
     }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     source::{Origin, Sources},
-    yaml::load,
+    yaml::{Scalar, load},
 };
 
 /// Returns the written form of a text, with a note behind each scalar that holds `!`.
@@ -29,7 +29,7 @@ fn documents_are_written_in_block_style() {
     );
     check("a: 'x: y'\nb: '# z'\nc: 核心 交换机\n", "a: \"x: y\"\nb: \"# z\"\nc: 核心 交换机\n");
     check("a: |\n  one\n\n  two\nb: |-\n  x\n  y\n", "a: |\n  one\n\n  two\nb: |-\n  x\n  y\n");
-    check("a: \"tab\\t\\u0007\"\n", "a: \"tab\\t\\u0007\"\n");
+    check("a: \"tab\\t\\u0007\"\n", "a: \"tab\\t\\x07\"\n");
     check("a: well!\nb: [oh!]\n\"1\": x\n", "a: well!  # noted\nb:\n  - oh!  # noted\n\"1\": x\n");
 }
 
