@@ -27,6 +27,7 @@ mod planning;
 mod rehearse;
 mod render;
 mod resume;
+mod rewrite;
 mod sandbox;
 mod saved;
 mod schema;

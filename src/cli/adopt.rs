@@ -1,6 +1,7 @@
 //! `reconcile adopt`: live values go into the lines that decide them.
 
 pub(super) mod decide;
+mod hunks;
 mod patch;
 
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ use super::{
     error::CommandError,
     exit::ExitStatus,
     planning::{self, Prepared},
+    rewrite,
     signal::Stop,
     view::{Ui, adopt as view},
 };
@@ -137,17 +139,8 @@ fn whole(action: Action) -> &'static str {
 
 /// Writes a file that still is as it was read, through links that lead to it.
 fn replace(path: &std::path::Path, before: &str, text: &str) -> Result<(), String> {
-    let shown = path.display();
-    let place = path.canonicalize().map_err(|error| format!("cannot find {shown}: {error}"))?;
-    let now = std::fs::read(&place).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    // A mark at the beginning of the text is no part of it.
-    let (mark, body) = match now.strip_prefix("\u{feff}".as_bytes()) {
-        Some(body) => ("\u{feff}", body),
-        None => ("", now.as_slice()),
-    };
-    if body != before.trim_start_matches('\u{feff}').as_bytes() {
-        return Err(format!("{shown} was changed meanwhile: it is left as it is"));
-    }
-    let text = format!("{mark}{}", text.trim_start_matches('\u{feff}'));
-    write::replace(&place, text.as_bytes(), Readers::Mask).map_err(|error| format!("cannot write {shown}: {error}"))
+    let (place, now) = rewrite::as_it_was(path, before)?;
+    let text = rewrite::with_mark(&now, text);
+    write::replace(&place, text.as_bytes(), Readers::Mask)
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

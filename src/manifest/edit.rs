@@ -3,7 +3,10 @@
 //! Every edit is checked: the new text is read again, and has to differ from the old one in that value alone. So what
 //! cannot be rewritten safely, such as an anchor that others refer to, is refused.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -16,6 +19,9 @@ use crate::{
 
 /// A value that is to stand at a place of a text.
 pub type Edit = (Range<usize>, Tree);
+
+/// Bytes of a text, and those that stand for them in the new one.
+pub type Span = (Range<usize>, Range<usize>);
 
 /// Why a value is not written into a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,9 +40,19 @@ pub enum EditError {
     Twice,
 }
 
-/// Writes values to places of a text, each in the style of what stands there. Returns the new text, and of each edit
-/// whether it is in it. A text of JSON is written as JSON.
-pub fn write(path: &str, text: &str, edits: &[Edit]) -> (String, Vec<Result<(), EditError>>) {
+/// A text with other values.
+#[derive(Debug)]
+pub struct Edited {
+    /// The text.
+    pub text: String,
+    /// Of each edit whether it is in it.
+    pub results: Vec<Result<(), EditError>>,
+    /// The bytes that were replaced, in their order, and those that stand there now.
+    pub spans: Vec<Span>,
+}
+
+/// Writes values to places of a text, each in the style of what stands there. A text of JSON is written as JSON.
+pub fn write(path: &str, text: &str, edits: &[Edit]) -> Edited {
     let mut sources = Sources::default();
     let file = sources.add("before", text);
     let mut problems = Vec::new();
@@ -44,21 +60,22 @@ pub fn write(path: &str, text: &str, edits: &[Edit]) -> (String, Vec<Result<(), 
     let is_json = std::path::Path::new(path).extension().is_some_and(|end| end.eq_ignore_ascii_case("json"));
     let mut writer = Writer { text, is_json, before, errors: errors(&problems), written: Vec::new() };
     let mut results = vec![Ok(()); edits.len()];
-    let mut open = Vec::new();
+    let (mut open, mut known) = (Vec::new(), BTreeMap::new());
     for (at, (place, value)) in edits.iter().enumerate() {
-        let overlaps = open.iter().any(|at: &usize| {
-            let known = &edits[*at].0;
-            known.start < place.end && place.start < known.end
-        });
+        // None of those before overlaps another, so that the last one that begins before the end of this ends last.
+        let overlaps = known.range(..place.end).next_back().is_some_and(|(_, end)| place.start < *end);
         match styled(text, place, value, is_in_flow(text, place.start), is_json) {
             _ if overlaps => results[at] = Err(EditError::Twice),
             Err(why) => results[at] = Err(why),
-            Ok(_) => open.push(at),
+            Ok(_) => {
+                known.insert(place.start, place.end);
+                open.push(at);
+            }
         }
     }
     writer.add(edits, &open, &mut results);
-    let text = writer.with(&[]);
-    (text, results)
+    let (text, spans) = writer.with(&[]);
+    Edited { text, results, spans }
 }
 
 struct Writer<'t> {
@@ -99,22 +116,23 @@ impl Writer<'_> {
         }
     }
 
-    /// Returns the text with all that was written and some more.
-    fn with(&self, more: &[(Edit, String)]) -> String {
+    /// Returns the text with all that was written and some more, and where that is.
+    fn with(&self, more: &[(Edit, String)]) -> (String, Vec<Span>) {
         let mut all: Vec<&(Edit, String)> = self.written.iter().chain(more).collect();
         all.sort_by_key(|((place, _), _)| place.start);
-        let (mut text, mut end) = (String::with_capacity(self.text.len()), 0);
+        let (mut text, mut spans, mut end) = (String::with_capacity(self.text.len()), Vec::new(), 0);
         for ((place, _), new) in all {
             text += &self.text[end..place.start];
+            spans.push((place.clone(), text.len()..text.len() + new.len()));
             text += new;
             end = place.end;
         }
-        text + &self.text[end..]
+        (text + &self.text[end..], spans)
     }
 
     /// Returns true if the text with some more edits says the same as before but for the edited values.
     fn is_right(&self, more: &[(Edit, String)]) -> bool {
-        let text = self.with(more);
+        let (text, _) = self.with(more);
         let (mut sources, mut problems) = (Sources::default(), Vec::new());
         let file = sources.add("after", text.as_str());
         let after = yaml::load(file, &text, &mut problems);
@@ -244,7 +262,7 @@ fn json(value: &Tree) -> String {
 }
 
 /// Compares two trees: where an edited value stood, the new one has to stand.
-fn same(old: &Node<'_>, new: &Node<'_>, expected: &mut HashMap<(usize, usize), (&Tree, usize)>) -> bool {
+pub(super) fn same(old: &Node<'_>, new: &Node<'_>, expected: &mut HashMap<(usize, usize), (&Tree, usize)>) -> bool {
     let place = old.origin.range();
     if let Some((value, found)) = expected.get_mut(&(place.start, place.end)) {
         *found += 1;

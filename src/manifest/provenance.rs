@@ -29,6 +29,16 @@ pub struct Use {
     pub is_whole: bool,
 }
 
+impl Use {
+    /// Returns the value of a values file that it stands for.
+    fn given_at(&self) -> Option<&Origin> {
+        match &self.given {
+            Given::Values(at) => Some(at),
+            Given::Set | Given::Environment | Given::Default => None,
+        }
+    }
+}
+
 /// One step on the way of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Via {
@@ -213,30 +223,47 @@ impl Provenance {
         by
     }
 
-    /// Returns the scalars in force that a value of a values file, or a scalar with an anchor, is in.
+    /// Returns the scalars in force that a value of a values file, or a scalar with an anchor, is in. It looks at all
+    /// scalars: who asks about many values takes [`Provenance::users`].
     pub fn used_at(&self, value: &Origin) -> Vec<Origin> {
-        let uses = |uses: &[Use]| uses.iter().any(|usage| matches!(&usage.given, Given::Values(at) if at == value));
-        let is_in = |place: &&Origin| uses(self.variables(place)) || self.aliases.get(*place) == Some(value);
-        let scalars =
-            self.scalars.iter().flat_map(|(file, scalars)| scalars.from(0).map(|bytes| Origin { file: *file, bytes }));
-        let in_force = scalars.chain(self.scattered.values().flatten().cloned());
-        let mut places: Vec<Origin> = in_force.filter(|place| is_in(&place)).collect();
+        let mut places: Vec<Origin> =
+            self.in_force_places().filter(|place| self.sources_of(place).any(|at| at == value)).collect();
         places.sort_by_key(Origin::order);
         places.dedup();
         places
     }
 
+    /// Returns the scalars in force by the values of values files, and the scalars with anchors, that are in them.
+    pub fn users(&self) -> HashMap<Origin, Vec<Origin>> {
+        let mut users: HashMap<Origin, Vec<Origin>> = HashMap::new();
+        for place in self.in_force_places() {
+            for at in self.sources_of(&place) {
+                users.entry(at.clone()).or_default().push(place.clone());
+            }
+        }
+        for places in users.values_mut() {
+            places.sort_by_key(Origin::order);
+            places.dedup();
+        }
+        users
+    }
+
+    /// Returns the places of all scalars in force. One that is written elsewhere may come several times.
+    fn in_force_places(&self) -> impl Iterator<Item = Origin> {
+        let scalars =
+            self.scalars.iter().flat_map(|(file, scalars)| scalars.from(0).map(|bytes| Origin { file: *file, bytes }));
+        scalars.chain(self.scattered.values().flatten().cloned())
+    }
+
+    /// Returns the values of values files and the scalar with an anchor that are in a scalar.
+    fn sources_of(&self, scalar: &Origin) -> impl Iterator<Item = &Origin> {
+        self.variables(scalar).iter().filter_map(Use::given_at).chain(self.aliases.get(scalar))
+    }
+
     /// Adds to the places of scalars those of the variables that are in them and of what aliases stand for.
     pub fn with_sources(&self, places: &mut Vec<Origin>) {
-        let given = |usage: &Use| match &usage.given {
-            Given::Values(at) => Some(at.clone()),
-            Given::Set | Given::Environment | Given::Default => None,
-        };
-        let values: Vec<Origin> =
-            places.iter().flat_map(|place| self.variables(place).iter().filter_map(given)).collect();
-        let aliased: Vec<Origin> = places.iter().filter_map(|place| self.aliases.get(place)).cloned().collect();
-        places.extend(values);
-        places.extend(aliased);
+        let sources: Vec<Origin> = places.iter().flat_map(|place| self.sources_of(place)).cloned().collect();
+        places.extend(sources);
         places.sort_by_key(|place| (place.order(), place.bytes.end));
         places.dedup();
     }

@@ -333,6 +333,7 @@ fn any_drift_goes_into_its_own_lines_alone() {
     for seed in 1..=3 {
         check(seed, 60);
     }
+    check(4, 250);
 }
 
 #[test]

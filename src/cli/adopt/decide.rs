@@ -46,6 +46,8 @@ pub(in crate::cli) struct Decider<'a> {
     owners: HashMap<Origin, HashSet<(ResourceId, String)>>,
     /// Files of values.
     values: HashSet<FileId>,
+    /// The scalars in force by the places of what is in them.
+    users: HashMap<Origin, Vec<Origin>>,
 }
 
 impl<'a> Decider<'a> {
@@ -70,7 +72,7 @@ impl<'a> Decider<'a> {
             Given::Values(place) => Some(place.file),
             Given::Set | Given::Environment | Given::Default => None,
         });
-        Self { provenance, sources, owners, values: values.collect() }
+        Self { provenance, sources, owners, values: values.collect(), users: provenance.users() }
     }
 
     /// Returns the place that decides a field and nothing else, with the live value as its file spells it; or why there
@@ -121,7 +123,7 @@ impl<'a> Decider<'a> {
         if is_elsewhere || self.provenance.is_alias(part) || self.text(part).starts_with('*') {
             return Err("it is written elsewhere, for several values: its line is an alias".to_owned());
         }
-        if self.provenance.used_at(part).is_empty() { Ok(()) } else { Err("other values refer to its line".to_owned()) }
+        if self.users.contains_key(part) { Err("other values refer to its line".to_owned()) } else { Ok(()) }
     }
 
     /// Returns the place of the variable that decides a value; `None` if no variable does.
@@ -137,7 +139,7 @@ impl<'a> Decider<'a> {
             Given::Environment => Err(format!("the variable `{name}` comes from the environment")),
             Given::Default => Err(format!("it is the default of the variable `{name}`")),
             Given::Values(place) => {
-                if self.provenance.used_at(place).len() > 1 {
+                if self.users.get(place).is_some_and(|users| users.len() > 1) {
                     return Err(format!("the variable `{name}` decides several values"));
                 }
                 self.written(place.clone()).map(Some)

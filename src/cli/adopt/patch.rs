@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     path::{Path, PathBuf},
 };
 
-use similar::TextDiff;
-
+use super::hunks::hunks;
 use crate::{
-    manifest::edit::{self, Edit, EditError},
+    manifest::edit::{self, Edit, EditError, Edited, Span},
     source::{FileId, Origin, Sources},
     yaml::write::Tree,
 };
@@ -31,11 +31,11 @@ impl Wanted {
         for (file, wanted) in self.files {
             let (numbers, edits): (Vec<usize>, Vec<Edit>) = wanted.into_iter().unzip();
             let (path, before) = (sources.path(file), sources.text(file));
-            let (now, results) = edit::write(path, before, &edits);
+            let Edited { text: now, results, spans } = edit::write(path, before, &edits);
             let failed = numbers.iter().zip(results).filter_map(|(number, result)| Some((*number, result.err()?)));
             refused.extend(failed);
             if now != **before {
-                patch.files.push(Changed { path: PathBuf::from(&**path), before: before.to_string(), now });
+                patch.files.push(Changed { path: PathBuf::from(&**path), before: before.to_string(), now, spans });
             }
         }
         patch.files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -51,6 +51,8 @@ pub(super) struct Changed {
     pub(super) before: String,
     /// Its text with the values.
     pub(super) now: String,
+    /// The bytes that were replaced, and those that stand there now.
+    spans: Vec<Span>,
 }
 
 /// The files that change.
@@ -64,10 +66,9 @@ impl Patch {
     /// Returns the patch. Paths are those of the git work tree, or of the current directory outside of one.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        for Changed { path, before, now } in &self.files {
+        for Changed { path, before, now, spans } in &self.files {
             let path = in_tree(path);
-            let diff = TextDiff::from_lines(before.as_str(), now.as_str());
-            text += &diff.unified_diff().header(&format!("a/{path}"), &format!("b/{path}")).to_string();
+            let _ = write!(text, "--- a/{path}\n+++ b/{path}\n{}", hunks(before, now, spans));
         }
         text
     }

@@ -30,7 +30,10 @@ use crate::{
         observe::observe,
     },
     lsp::{Live, Workspace, text_edit, uri},
-    manifest::{self, Set, edit},
+    manifest::{
+        self, Set,
+        edit::{self, Edited},
+    },
     model::{Action, Change, Desired, FieldPath},
     plan::{Plan, TargetState, plan, select},
     platform,
@@ -201,7 +204,7 @@ impl LiveView {
                 let Ok((place, value)) = decider.edit(field, desired, state) else { continue };
                 let Some((file, range)) = workspace.now_at(&place) else { continue };
                 let Some(text) = workspace.text(&file) else { continue };
-                let (new, results) = edit::write(&file, text, &[(range, value)]);
+                let Edited { text: new, results, .. } = edit::write(&file, text, &[(range, value)]);
                 if results.iter().all(Result::is_ok) && new != **text {
                     actions.push(json!({
                         "title": view::adoption(field),

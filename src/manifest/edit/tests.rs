@@ -7,7 +7,8 @@ fn written(path: &str, text: &str, old: &str, value: &Tree) -> Result<String, Ed
     let documents = yaml::load(file, text, &mut problems);
     let mut place = None;
     documents.iter().for_each(|document| find(&document.root, old, text, &mut place));
-    let (text, results) = write(path, text, &[(place.expect("there is such a value"), value.clone())]);
+    let Edited { text, results, spans } = write(path, text, &[(place.expect("there is such a value"), value.clone())]);
+    assert_eq!(spans.len(), usize::from(results[0].is_ok()));
     results[0].map(|()| text)
 }
 
@@ -68,7 +69,7 @@ fn several_values_are_written_one_after_the_other() {
     let place = |word: &str| text.find(word).map(|at| at..at + word.len()).expect("it is there");
     let edit = |word: &str, new: &str| (place(word), Tree::text(new));
     let edits = [edit("two", "second"), edit("three", "3rd"), edit("one", "the first"), edit("two", "other")];
-    let (text, results) = write("a.yaml", text, &edits);
+    let Edited { text, results, .. } = write("a.yaml", text, &edits);
     assert_eq!(results, [Ok(()), Ok(()), Ok(()), Err(EditError::Twice)]);
     assert_eq!(text, "a: the first\nb: second\nc: 3rd\n");
 }
@@ -78,7 +79,7 @@ fn one_that_is_wrong_costs_no_other() {
     let text = "a: &x one\nb: *x\nc: three\nd: four\n";
     let place = |word: &str| text.find(word).map(|at| at..at + word.len()).expect("it is there");
     let edits = ["one", "three", "four"].map(|word| (place(word), Tree::text("new")));
-    let (text, results) = write("a.yaml", text, &edits);
+    let Edited { text, results, .. } = write("a.yaml", text, &edits);
     assert_eq!(results, [Err(EditError::Unsafe), Ok(()), Ok(())]);
     assert_eq!(text, "a: &x one\nb: *x\nc: new\nd: new\n");
 }
