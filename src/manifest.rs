@@ -3,6 +3,7 @@
 //! [`discover()`] reads the files, [`decode()`] turns their texts into wanted states. A mistake costs its document and no
 //! other: everything found is reported, and what decodes well is returned beside the reports.
 
+pub mod append;
 mod check;
 mod decode;
 mod discover;
@@ -24,7 +25,7 @@ use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 use sha2::{Digest as _, Sha256};
 
 pub use decode::{Cache, Context, Options, Resolved, Retain, decode, decode_cached, decode_with, resolve};
-pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover};
+pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover, is_left_out};
 pub use envelope::{DOCUMENT, METADATA, VERSION};
 pub use incremental::Incremental;
 pub use policy::COMMON;

@@ -25,7 +25,9 @@ use serde_json::Value;
 pub use author::Authors;
 pub use catalog::{Catalog, FieldDefinition, FieldKind, FieldOption, FieldTable};
 pub use events::{Event, EventBatch, EventSchema, Stream};
-pub use export::{Cursor, Draft, ExportPage, ExportResult, ExportScope, ExportedObject, export_step, tree_of};
+pub use export::{
+    Cursor, DeclaredObject, Draft, ExportPage, ExportResult, ExportScope, ExportedObject, export_step, tree_of,
+};
 pub use facts::{Facts, Freshness};
 pub use impact::{Impact, ImpactSet};
 pub use import::{CellProblem, ImportResult, ImportScope, Imported, LinkRow, SheetRow};
@@ -228,6 +230,24 @@ pub trait Kind: Sync {
         let message = format!("nothing of the kind {} can be exported", self.name());
         let diagnostic = Diagnostic::error("P190", message, &export.scope.origin);
         Step::Done(Err(ObservedState::Impossible(Box::new(diagnostic))))
+    }
+
+    /// Returns the keys of a spec beside the fields that [`Kind::export`] declares where they are asked for, because they
+    /// take reads of their own.
+    fn export_parts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Returns the text that tells a live object of this kind from all others on its target. `desired` is a document
+    /// that means it, or a scope that it lies in.
+    fn identity(&self, _desired: &Desired, live: &Live) -> String {
+        live.handle.to_string()
+    }
+
+    /// Returns the model and the id of an object to which documents of other kinds can refer as an instance; `None` for
+    /// kinds that are no instances of models.
+    fn instance(&self, _desired: &Desired, _live: &Live) -> Option<(String, i64)> {
+        None
     }
 
     /// Turns rows of a spreadsheet of the platform into documents, as far as they are about this kind, or asks for what

@@ -2,18 +2,19 @@
 
 mod sheet;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     args::{ExportArgs, ImportArgs},
     error::CommandError,
     exit::ExitStatus,
-    export::{self, names::Names, scopes, sink::Sink},
+    export::{self, names::Names, scopes, sink::Sink, staging::Class},
     planning,
     setup::Connected,
     signal::Stop,
     view::{
         Ui,
+        export::Written,
         manifest::{self, Document},
         progress,
     },
@@ -72,13 +73,12 @@ async fn import(args: &ImportArgs, ui: &Ui) -> Result<ExitStatus, CommandError> 
         return Err(CommandError::all(told.chain(more).collect()).hint("nothing is written where a cell is wrong"));
     }
     let mut sink = Sink::new(args.out.as_deref(), args.layout).map_err(CommandError::failed)?;
-    for (group, name, text) in &documents {
-        let group: Vec<&str> = group.iter().map(String::as_str).collect();
-        sink.write(&group, name, text, ui).map_err(CommandError::failed)?;
+    for Made { sort, group, name, text } in &documents {
+        let class = Class { sort: sort.clone(), directory: None, group };
+        sink.write(&class, name, text, ui).map_err(CommandError::failed)?;
     }
-    let files = sink.finish().map_err(CommandError::all)?;
-    let place = match (files, &args.out) {
-        (Some(files), Some(out)) => format!(" into {files} new files in {}", out.display()),
+    let place = match (sink.finish().map_err(CommandError::all)?, &args.out) {
+        (Written::New(files), Some(out)) => format!(" into {files} new files in {}", out.display()),
         _ => String::new(),
     };
     ui.say(&format!("{} documents made of {} rows{place}", documents.len(), sheet.rows.len() + sheet.links.len()));
@@ -104,11 +104,17 @@ fn like_export(args: &ImportArgs) -> ExportArgs {
         name: None,
         conditions: Vec::new(),
         fields: None,
+        parts: Vec::new(),
         target: args.target.clone().into_iter().collect(),
         from: args.from.clone(),
         config: args.config.clone(),
         network: args.network.clone(),
+        variables: Vec::new(),
+        values: Vec::new(),
+        overlays: Vec::new(),
+        follow_links: false,
         out: args.out.clone(),
+        into: None,
         layout: args.layout,
     }
 }
@@ -121,11 +127,18 @@ struct Importer<'a> {
     problems: Vec<(String, CellProblem)>,
 }
 
-/// A document: its group, its name and its text.
-type Written = (Vec<String>, String, String);
+/// A document.
+struct Made {
+    /// Its target and its kind.
+    sort: (Arc<str>, &'static str),
+    /// Names of the group that it lies in.
+    group: Vec<String>,
+    name: String,
+    text: String,
+}
 
 impl Importer<'_> {
-    async fn all(&mut self, connected: &Connected, scopes: &[scopes::Scope]) -> Result<Vec<Written>, ObservedState> {
+    async fn all(&mut self, connected: &Connected, scopes: &[scopes::Scope]) -> Result<Vec<Made>, ObservedState> {
         let readers = connected.readers();
         let Some(reader) = readers.first() else { return Ok(Vec::new()) };
         let mut lister = Lister::new(reader).await?;
@@ -149,7 +162,12 @@ impl Importer<'_> {
                     target: scope.written_target.as_deref(),
                     object: &object,
                 };
-                documents.push((object.group.clone(), name.clone(), manifest::text(&document)));
+                documents.push(Made {
+                    sort: (scope.desired.target.clone(), scope.desired.id.kind),
+                    group: object.group.clone(),
+                    name: name.clone(),
+                    text: manifest::text(&document),
+                });
                 if is_rows {
                     self.rows.insert(row, name);
                 }

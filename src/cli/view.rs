@@ -6,6 +6,7 @@ pub(super) mod drift;
 pub(super) mod editor;
 pub(super) mod events;
 pub(super) mod explain;
+pub(super) mod export;
 mod finding;
 pub(super) mod follow_up;
 mod form;

@@ -154,6 +154,23 @@ pub fn discover(search: &Search<'_>, stdin: &mut dyn Read, sources: &mut Sources
     reader.found
 }
 
+/// Returns true if an ignore file or an overlay keeps a file below a directory from being read. The file need not be
+/// there.
+pub fn is_left_out(directory: &Path, file: &Path, overlays: &[PathBuf]) -> bool {
+    let root = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let bounds = Bounds::new([&root], false);
+    let rules = rules::around(&file, &bounds, &mut Vec::new());
+    let below: Vec<&Path> = file.ancestors().take_while(|path| *path != root).collect();
+    let is_ignored = |path: &Path| {
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        rules.iter().find_map(|rules| rules.ignore(path, path != file)).unwrap_or(is_hidden)
+    };
+    let aside: HashSet<PathBuf> = overlays.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let is_aside = |path: &Path| path.canonicalize().is_ok_and(|path| aside.contains(&path));
+    below.iter().any(|path| is_ignored(path) || is_aside(path))
+}
+
 struct Reader<'a> {
     /// Files with their links resolved that are not to be read again.
     seen: HashSet<PathBuf>,

@@ -19,10 +19,57 @@ pub struct ExportScope<'a> {
     pub scope: &'a Desired,
     /// The fields to declare; `None` for all that can be written and have a value.
     pub fields: Option<&'a [String]>,
+    /// What is declared beside the fields, of [`Kind::export_parts`].
+    pub parts: &'a [String],
     /// Values that fields have to have, such as `status` and `In use`, as documents declare them.
     pub conditions: &'a [(String, String)],
     /// Returns the name of the document that declares an instance of a model, by its id.
     pub name_of: &'a dyn Fn(&str, i64) -> Option<String>,
+    /// Returns true if a document declares the object with this [`Kind::identity`] already; `None` if none is declared.
+    pub is_declared: Option<&'a dyn Fn(&str) -> bool>,
+}
+
+impl ExportScope<'_> {
+    /// Returns true if a part is to be declared beside the fields.
+    pub fn has_part(&self, part: &str) -> bool {
+        self.parts.iter().any(|asked| asked == part)
+    }
+
+    /// Returns true for an object that a document declares already, and notes in which group it lies.
+    pub fn skips<K: Kind + ?Sized>(
+        &self,
+        kind: &K,
+        live: &Live,
+        group: &[String],
+        declared: &mut Vec<DeclaredObject>,
+    ) -> bool {
+        let Some(is_declared) = self.is_declared else { return false };
+        let identity = kind.identity(self.scope, live);
+        let skips = is_declared(&identity);
+        // Documents of instances tell their model themselves.
+        if skips && kind.instance(self.scope, live).is_none() {
+            declared.push(DeclaredObject { identity, group: group.to_vec() });
+        }
+        skips
+    }
+}
+
+impl ExportedObject {
+    /// Declares a key of the spec beside its fields.
+    pub fn declare(&mut self, key: &str, value: Tree) {
+        if let Tree::Map(entries) = &mut self.spec {
+            entries.push(Entry::new(key, value));
+        }
+    }
+}
+
+/// A live object of a scope that a document declares already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredObject {
+    /// Its [`Kind::identity`].
+    pub identity: String,
+    /// Names of the group that it lies in, as in [`ExportedObject::group`].
+    pub group: Vec<String>,
 }
 
 /// How far a scope was listed. The default is its beginning.
@@ -37,8 +84,10 @@ pub struct Cursor {
 /// Some objects of a scope, in the order of their ids.
 #[derive(Debug, Default)]
 pub struct ExportPage {
-    /// The objects.
+    /// The objects that no document declares.
     pub objects: Vec<ExportedObject>,
+    /// Those that documents declare, but for instances of models.
+    pub declared: Vec<DeclaredObject>,
     /// Where the next page begins; `None` behind the last one.
     pub next: Option<Cursor>,
     /// The reads that no other page needs.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{Site, operations};
 
 /// Kinds whose objects are exported.
-const KINDS: &str = "Instance,InstanceAssociation,Set,Module,ServiceTemplate,ProcessTemplate,Host,App";
+pub(crate) const KINDS: &str = "Instance,InstanceAssociation,Set,Module,ServiceTemplate,ProcessTemplate,Host,App";
 
 /// Texts that mean something to YAML, to variables or to nobody.
 const ODD: &[&str] = &[
@@ -156,7 +156,7 @@ fn instance(choice: &mut Choice, id: usize) -> Value {
 }
 
 /// A state of both platforms with about `size` objects of each of the larger kinds.
-fn state(seed: u64, size: usize, version: &str) -> Value {
+pub(crate) fn state(seed: u64, size: usize, version: &str) -> Value {
     let choice = &mut Choice(Rng::with_seed(seed));
     let nodes: Vec<Value> = (1..=size).map(|id| instance(choice, id)).collect();
     let racks: Vec<Value> = (1..=size / 4).map(|id| instance(choice, 100_000 + id)).collect();
@@ -245,7 +245,7 @@ fn process(choice: &mut Choice, at: usize, business: usize) -> Value {
 }
 
 /// Points the configuration at the sandbox through another access.
-fn through(site: &Site, access: &str) {
+pub(crate) fn through(site: &Site, access: &str) {
     let text = std::fs::read_to_string(site.path().join("reconcile.yaml")).expect("it was written");
     let auth = "auth: {appCode: reconcile, appSecret: {file: app-secret.txt}, username: admin}";
     let own = if access == "direct" { "auth: {username: admin}" } else { auth };
@@ -260,7 +260,7 @@ fn export(site: &Site, more: &[&str]) -> crate::harness::Output {
 }
 
 /// The text of all files below a directory, by their paths.
-fn files(site: &Site, directory: &str) -> Vec<(String, String)> {
+pub(crate) fn files(site: &Site, directory: &str) -> Vec<(String, String)> {
     let (mut open, mut files) = (vec![site.path().join(directory)], Vec::new());
     while let Some(path) = open.pop() {
         if path.is_dir() {

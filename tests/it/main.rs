@@ -20,6 +20,8 @@ mod endless;
 mod every_access;
 mod explain;
 mod export;
+mod export_into;
+mod export_parts;
 mod faults;
 mod forms;
 mod harness;

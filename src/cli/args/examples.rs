@@ -149,6 +149,8 @@ Examples:
   reconcile export --kind Instance,InstanceAssociation --model bk_switch,bk_rack --out manifests
   # Show some fields of the switches in use
   reconcile export --kind Instance --model bk_switch --where 'status=In use' --fields status,operator
+  # Add switches that no manifest declares to the files of the others
+  reconcile export --kind Instance --model bk_switch --into manifests
   # Write a business with a file for each object, from a snapshot
   reconcile export --kind Set,Module,ServiceTemplate,ProcessTemplate --business shop --layout object --out shop --from state.json";
 

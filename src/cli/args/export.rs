@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Network;
+use super::{Network, parse::truth};
 use crate::{platform, yaml};
 
 /// How documents are spread over files.
@@ -50,6 +50,9 @@ pub(in crate::cli) struct ExportArgs {
     /// Fields to declare [default: all that can be set and have a value]
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     pub(in crate::cli) fields: Option<Vec<String>>,
+    /// Also declare what takes reads of its own: `modules` of hosts, `members` of apps; repeats
+    #[arg(long = "with", value_name = "KEY", value_delimiter = ',')]
+    pub(in crate::cli) parts: Vec<String>,
     /// Targets of the configuration; repeats [default: all of the kinds' platforms]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(in crate::cli) target: Vec<String>,
@@ -61,10 +64,42 @@ pub(in crate::cli) struct ExportArgs {
     pub(in crate::cli) config: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Connection")]
     pub(in crate::cli) network: Network,
+    /// Set a variable of the manifests of --into, as --set of other commands does; repeats
+    #[arg(long = "var", value_name = "NAME=VALUE", requires = "into", help_heading = "Manifests of --into")]
+    pub(in crate::cli) variables: Vec<String>,
+    /// Read variables of the manifests of --into from a YAML file; repeats, later files win
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RECONCILE_VALUES",
+        value_delimiter = ',',
+        help_heading = "Manifests of --into"
+    )]
+    pub(in crate::cli) values: Vec<PathBuf>,
+    /// Merge the documents of this directory over those of --into; repeats, later ones win
+    #[arg(
+        long = "overlay",
+        value_name = "DIR",
+        env = "RECONCILE_OVERLAY",
+        value_delimiter = ',',
+        help_heading = "Manifests of --into"
+    )]
+    pub(in crate::cli) overlays: Vec<PathBuf>,
+    /// Follow links in --into wherever they lead; without it only within the git work tree or DIR
+    #[arg(
+        long,
+        env = "RECONCILE_FOLLOW_LINKS",
+        value_parser = truth,
+        help_heading = "Manifests of --into"
+    )]
+    pub(in crate::cli) follow_links: bool,
     /// Directory to write the files to; no file that differs is replaced [default: stdout]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(in crate::cli) out: Option<PathBuf>,
-    /// How documents are spread over the files of --out
+    /// Directory with manifests to which what none of them declares is added, behind what is most like it
+    #[arg(long, value_name = "DIR", conflicts_with = "out", help_heading = "Output")]
+    pub(in crate::cli) into: Option<PathBuf>,
+    /// How documents are spread over the files of --out, and over those that --into makes
     #[arg(long, value_name = "LAYOUT", default_value = "group", help_heading = "Output")]
     pub(in crate::cli) layout: Layout,
 }

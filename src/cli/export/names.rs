@@ -1,20 +1,34 @@
 //! The names of exported documents: unique for each kind, and the same in each run.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use crate::{model::ARROW, provider::ExportedObject};
 
 /// The names that documents have.
 #[derive(Default)]
 pub(in crate::cli) struct Names {
-    taken: HashSet<(&'static str, Box<str>)>,
+    /// The digests of kinds and names: there may be very many, and one that is taken for another costs a suffix alone.
+    taken: HashSet<u64>,
     instances: HashMap<Box<str>, HashMap<i64, Box<str>>>,
 }
 
 impl Names {
+    /// Notes a name that a document has already.
+    pub(in crate::cli) fn take(&mut self, kind: &'static str, name: &str) {
+        self.taken.insert(digest(kind, name));
+    }
+
     /// Forgets the instances of another target, to which none of this one can refer.
     pub(in crate::cli) fn begin_target(&mut self) {
         self.instances.clear();
+    }
+
+    /// Notes the name of the document of an instance.
+    pub(in crate::cli) fn name_instance(&mut self, model: &str, id: i64, name: &str) {
+        self.instances.entry(model.into()).or_default().insert(id, name.into());
     }
 
     /// Returns the name of the document of an instance; `None` if it has none.
@@ -30,14 +44,21 @@ impl Names {
         let model = object.instance.iter().map(|(model, _)| format!("{base}-{model}"));
         let candidates = std::iter::once(base.clone()).chain(model).chain([format!("{base}-{handle}")]);
         let numbered = (2..).map(|number| format!("{base}-{handle}-{number}"));
-        let is_free = |name: &String| !self.taken.contains(&(kind, name.as_str().into()));
+        let is_free = |name: &String| !self.taken.contains(&digest(kind, name));
         let name = candidates.chain(numbered).find(is_free).unwrap_or(base);
-        self.taken.insert((kind, name.as_str().into()));
+        self.take(kind, &name);
         if let Some((model, id)) = &object.instance {
-            self.instances.entry(model.as_str().into()).or_default().insert(*id, name.as_str().into());
+            self.name_instance(model, *id, &name);
         }
         name
     }
+}
+
+/// Returns what stands for a name, the same in each run.
+fn digest(kind: &str, name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (kind, name).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Returns a text as a name of a document, which holds no control characters and no arrow of an address.

@@ -25,6 +25,13 @@ pub(in crate::cli) struct Scope {
     pub(in crate::cli) directory: Option<String>,
 }
 
+impl Scope {
+    /// Returns its target and its kind.
+    pub(in crate::cli) fn sort(&self) -> (Arc<str>, &'static str) {
+        (self.desired.target.clone(), self.desired.id.kind)
+    }
+}
+
 /// A flag and the key of a scope that it gives.
 type Flag<'a> = (&'static str, &'static str, &'a [String]);
 
@@ -104,7 +111,11 @@ fn check_flags(args: &ExportArgs) -> Result<(), String> {
             return Err(format!("{flag} says nothing about {}", args.kind.join(", ")));
         }
     }
-    Ok(())
+    let unknown = |part: &&String| !kinds(args).any(|kind| kind.export_parts().contains(&part.as_str()));
+    match args.parts.iter().find(unknown) {
+        Some(part) => Err(format!("--with {part} says nothing about {}", args.kind.join(", "))),
+        None => Ok(()),
+    }
 }
 
 /// Returns the places of a kind's scopes: each combination of the values that the flags give.

@@ -69,6 +69,13 @@ impl Rules {
     }
 }
 
+/// Returns the rules of the directories above a path, the nearest first, up to the top of its git work tree.
+pub(super) fn around(absolute: &Path, bounds: &Bounds, errors: &mut Vec<DiscoverError>) -> Vec<Rules> {
+    let top = files::work_tree(absolute);
+    let above = absolute.ancestors().skip(1).take_while(|path| top.as_ref().is_none_or(|top| path.starts_with(top)));
+    above.filter_map(|path| Rules::read(path, bounds, errors)).collect()
+}
+
 /// Returns true if an error means that a link dangles or goes round in circles.
 pub(super) fn is_nowhere(error: &io::Error) -> bool {
     // The loop has a kind of its own, which is not stable yet.

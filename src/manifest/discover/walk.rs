@@ -11,14 +11,10 @@ use std::{
 
 use super::{
     DiscoverError, Reader, is_manifest,
-    rules::{Rules, is_nowhere},
+    rules::{self, Rules, is_nowhere},
     shown,
 };
-use crate::{
-    diagnostic::Diagnostic,
-    files::{self, FileError},
-    source::Origin,
-};
+use crate::{diagnostic::Diagnostic, files::FileError, source::Origin};
 
 /// A directory whose entries are being looked at.
 struct Frame {
@@ -74,10 +70,7 @@ impl Reader<'_> {
 
     /// Returns the rules of the directories above a path, the nearest first. Those above its repository do not count.
     fn rules_above(&mut self, absolute: &Path) -> Vec<Rules> {
-        let top = files::work_tree(absolute);
-        let above =
-            absolute.ancestors().skip(1).take_while(|path| top.as_ref().is_none_or(|top| path.starts_with(top)));
-        above.filter_map(|path| Rules::read(path, &self.bounds, &mut self.found.errors)).collect()
+        rules::around(absolute, &self.bounds, &mut self.found.errors)
     }
 
     /// Lists a directory, unless it was walked through before or is not to be.

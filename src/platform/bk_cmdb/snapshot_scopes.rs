@@ -210,7 +210,14 @@ fn select(request: &Request, scope_rows: &ScopeRows) -> Option<Value> {
     };
     match request.operation {
         "search_object_attribute" | "search_object_unique" => list(scope_rows.rows().iter().collect()),
-        "search_object_instances" | "search_instance_associations" => page(rules()?.rows(scope_rows)),
+        "search_object_instances" => page(rules()?.rows(scope_rows)),
+        "search_instance_associations" => {
+            let mut rows = rules()?.rows(scope_rows);
+            if arguments["page"]["sort"] == "bk_inst_id" {
+                rows.sort_by_key(|row| row["bk_inst_id"].as_i64());
+            }
+            page(rows)
+        }
         "search_inst_by_object" | "search_business" | "search_set" | "search_module" => {
             counted(condition()?.rows(scope_rows))
         }
@@ -236,8 +243,8 @@ fn select(request: &Request, scope_rows: &ScopeRows) -> Option<Value> {
     }
 }
 
-/// Cuts the page out of rows. They lie in the order that all pages of kinds ask for: by ascending id, or that of the
-/// server where they ask for none.
+/// Cuts the page out of rows. They lie in the order that pages of kinds ask for: by ascending id unless they were sorted
+/// otherwise, or that of the server where they ask for none.
 fn paged<'r>(rows: Vec<&'r Value>, arguments: &Value) -> Vec<&'r Value> {
     let number = |key: &str| arguments["page"][key].as_u64().and_then(|number| usize::try_from(number).ok());
     let most = number("limit").filter(|limit| *limit > 0).unwrap_or(usize::MAX);

@@ -12,7 +12,7 @@ use crate::{
         attribute::{self, Attribute, Definition},
         lookup::{LookupError, until_short},
     },
-    provider::{Cursor, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
+    provider::{Cursor, DeclaredObject, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
     source::Located,
     yaml::write::{Entry, Tree},
 };
@@ -186,9 +186,19 @@ pub(super) fn plain_tree(declared: serde_json::Value) -> Tree {
 }
 
 /// Returns a page that holds all of one part of a scope, such as a business.
-pub(super) fn part(objects: Vec<ExportedObject>, from: Cursor, parts: usize) -> ExportPage {
-    let next = (from.part + 1 < parts).then_some(Cursor { part: from.part + 1, after: 0 });
-    ExportPage { objects, next, read: Vec::new() }
+pub(super) fn part(
+    objects: Vec<ExportedObject>,
+    declared: Vec<DeclaredObject>,
+    read: Vec<Request>,
+    from: Cursor,
+    parts: usize,
+) -> ExportPage {
+    ExportPage { objects, declared, next: next_part(from, parts), read }
+}
+
+/// Returns where the next part of a scope begins; `None` behind the last one.
+pub(super) fn next_part(from: Cursor, parts: usize) -> Option<Cursor> {
+    (from.part + 1 < parts).then_some(Cursor { part: from.part + 1, after: 0 })
 }
 
 /// Returns the error about something that the command names and that is not there.

@@ -10,6 +10,7 @@ mod find;
 mod impact;
 mod key;
 mod modules;
+mod placed;
 mod placement;
 mod read;
 
@@ -82,6 +83,14 @@ impl Kind for Host {
 
     fn check(&self, desired: &[&Desired], all: &[&Desired], facts: &Facts) -> Step<Observation> {
         check::check(desired, all, facts).step()
+    }
+
+    fn export_parts(&self) -> &'static [&'static str] {
+        &[placement::MODULES]
+    }
+
+    fn identity(&self, _desired: &Desired, live: &Live) -> String {
+        live.handle["host"].to_string()
     }
 
     fn export_keys(&self) -> Option<&'static [ScopeKey]> {

@@ -193,6 +193,14 @@ impl Kind for Instance {
         prune::prune(scopes, all, facts).step()
     }
 
+    fn identity(&self, desired: &Desired, live: &Live) -> String {
+        format!("{}/{}", model_of(desired), live.handle)
+    }
+
+    fn instance(&self, desired: &Desired, live: &Live) -> Option<(String, i64)> {
+        Some((model_of(desired).to_owned(), live.handle.as_i64()?))
+    }
+
     fn export_keys(&self) -> Option<&'static [ScopeKey]> {
         Some(const { &[ScopeKey::name("model").required(), ScopeKey::name_or_id("business")] })
     }

@@ -175,6 +175,10 @@ impl Kind for InstanceAssociation {
         prune::prune(scopes, all, facts).step()
     }
 
+    fn identity(&self, _desired: &Desired, live: &Live) -> String {
+        live.handle["id"].to_string()
+    }
+
     fn export_keys(&self) -> Option<&'static [ScopeKey]> {
         Some(const { &[ScopeKey::name("association"), ScopeKey::name("model")] })
     }

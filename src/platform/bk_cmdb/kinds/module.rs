@@ -160,6 +160,10 @@ impl Kind for Module {
         prune::prune(scopes, all, facts).step()
     }
 
+    fn identity(&self, _desired: &Desired, live: &Live) -> String {
+        live.handle["module"].to_string()
+    }
+
     fn export_keys(&self) -> Option<&'static [ScopeKey]> {
         Some(const { &[ScopeKey::name_or_id("business"), ScopeKey::name_or_id("set")] })
     }

@@ -182,6 +182,10 @@ impl Kind for ProcessTemplate {
         prune::prune(scopes, all, facts).step()
     }
 
+    fn identity(&self, _desired: &Desired, live: &Live) -> String {
+        live.handle["process"].to_string()
+    }
+
     fn export_keys(&self) -> Option<&'static [ScopeKey]> {
         Some(const { &[ScopeKey::name_or_id("business"), ScopeKey::name_or_id("serviceTemplate")] })
     }

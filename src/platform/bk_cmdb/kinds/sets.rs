@@ -97,9 +97,14 @@ pub(super) fn read<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Vec<&'f Json>, LookupError> {
+    read_rows(request(business, condition, fields), "info", observation, facts)
+}
+
+/// Returns the request for sets of a business.
+pub(super) fn request(business: i64, condition: &Value, fields: &BTreeSet<String>) -> Request {
     let arguments = json!({"bk_biz_id": business, "condition": condition, "fields": fields,
         "page": {"start": 0, "limit": 0, "sort": "bk_set_id"}});
-    read_rows(Request { operation: "search_set", arguments, repeatable: true }, "info", observation, facts)
+    Request { operation: "search_set", arguments, repeatable: true }
 }
 
 /// Returns the names that a document gives to a set: the one it has, and the one it is to get.

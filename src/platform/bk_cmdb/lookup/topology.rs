@@ -93,7 +93,16 @@ fn search_modules<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Vec<&'f Json>, LookupError> {
+    read_rows(modules_request(business, condition, fields), "info", observation, facts)
+}
+
+/// Returns the request by which [`all_modules`] reads.
+pub(in crate::platform::bk_cmdb) fn all_modules_request(business: i64, fields: &BTreeSet<String>) -> Request {
+    modules_request(business, &json!({}), fields)
+}
+
+fn modules_request(business: i64, condition: &Value, fields: &BTreeSet<String>) -> Request {
     let arguments = json!({"bk_biz_id": business, "bk_set_id": 0, "condition": condition, "fields": fields,
         "page": {"start": 0, "limit": 0, "sort": "bk_module_id"}});
-    read_rows(Request { operation: "search_module", arguments, repeatable: true }, "info", observation, facts)
+    Request { operation: "search_module", arguments, repeatable: true }
 }

@@ -183,9 +183,13 @@ impl Kind for App {
         Some(const { &[ScopeKey::name("instance")] })
     }
 
-    fn export(&self, export: &ExportScope<'_>, _from: Cursor, facts: &Facts) -> Step<ExportResult> {
+    fn export_parts(&self) -> &'static [&'static str] {
+        &[member::PART]
+    }
+
+    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
         let mut observation = Observation::default();
-        let page = export::export(export, &mut observation, facts);
+        let page = export::export(export, from, &mut observation, facts);
         export_step(observation.ask, page)
     }
 

@@ -1,5 +1,5 @@
-//! Hosts of businesses as documents, a page by ascending ids. Their modules are left to people: moving a host is more than
-//! a field of it.
+//! Hosts of businesses as documents, a page by ascending ids. Their modules are declared where that is asked for: moving a
+//! host is more than a field of it.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,9 @@ use super::{
     Host, MODEL,
     key::{ADDRESS, ASSET, CLOUD, ID},
     live, own,
-    read::KEYS,
+    placed::Modules,
+    placement::MODULES,
+    read::{self, KEYS},
 };
 use crate::{
     model::{Json, Live, ObservedState, Request},
@@ -56,18 +58,41 @@ pub(super) fn export(
         let why = format!("the server sends the same hosts again behind #{}: the list cannot be read", from.after);
         return Err(Some(ObservedState::Unknown(why)));
     }
-    let mut objects = Vec::new();
+    let mut read = vec![request];
+    let placed = if export.has_part(MODULES) {
+        let ids = rows.iter().filter_map(|row| row[ID].as_i64()).collect();
+        let modules = Modules::of(business.id, observation, facts);
+        let pairs = read::pairs(Some(business.id), &ids, observation, facts);
+        let pairs = pairs.map_err(|error| unread(&error, export.scope))?;
+        read.extend(read::pair_requests(business.id, &ids, &pairs));
+        Some((modules.map_err(|error| unread(&error, export.scope))?, pairs))
+    } else {
+        None
+    };
+    let (mut objects, mut declared) = (Vec::new(), Vec::new());
+    let group = [business.name.clone(), "hosts".to_owned()];
     for row in rows {
         let live = live(business.id, row);
+        if export.skips(&Host, &live, &group, &mut declared) {
+            continue;
+        }
         if export_common::fits(export, &live, &definition, facts)? {
-            objects.push(object(export, business, &live, &definition, facts));
+            let mut object = object(export, business, &live, &definition, facts);
+            if let Some((modules, pairs)) = &placed {
+                let pairs = row[ID].as_i64().and_then(|id| pairs.get(&id)).map(Vec::as_slice).unwrap_or_default();
+                match modules.list(pairs) {
+                    Ok(list) => object.declare(MODULES, list),
+                    Err(why) => object.left.push((MODULES.to_owned(), why)),
+                }
+            }
+            objects.push(object);
         }
     }
     let next = match last.filter(|_| more) {
         Some(after) => Some(Cursor { after, ..from }),
-        None => export_common::part(Vec::new(), from, businesses.len()).next,
+        None => export_common::next_part(from, businesses.len()),
     };
-    Ok(ExportPage { objects, next, read: vec![request] })
+    Ok(ExportPage { objects, declared, next, read })
 }
 
 fn object(

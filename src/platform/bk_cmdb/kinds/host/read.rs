@@ -15,6 +15,8 @@ use crate::{
 const CHUNK: usize = 500;
 /// Largest page of pairs of hosts and modules.
 const PAIRS: usize = 1000;
+/// Their order: pages hold still under two fields alone (trap 20).
+const PAIR_ORDER: &str = "bk_host_id,bk_module_id";
 /// Columns by which hosts are told apart.
 pub(super) const KEYS: &[&str] = &[ID, ADDRESS, CLOUD, ASSET];
 
@@ -83,6 +85,28 @@ fn filters(keys: &BTreeSet<Key>) -> Vec<Value> {
     filters
 }
 
+/// Returns the request for a page of the pairs of hosts and modules.
+fn pair_request(business: Option<i64>, hosts: &[i64], page: &Value) -> Request {
+    let mut arguments = json!({"bk_host_ids": hosts, "page": page});
+    if let Some(business) = business {
+        arguments["bk_biz_id"] = json!(business);
+    }
+    Request { operation: "find_host_topo_relation", arguments, repeatable: true }
+}
+
+/// Returns the requests by which [`pairs`] has read pairs of hosts of a business.
+pub(super) fn pair_requests(business: i64, hosts: &BTreeSet<i64>, pairs: &Pairs<'_>) -> Vec<Request> {
+    let hosts: Vec<i64> = hosts.iter().copied().collect();
+    let mut requests = Vec::new();
+    for chunk in hosts.chunks(CHUNK) {
+        let count: usize = chunk.iter().filter_map(|host| pairs.get(host)).map(Vec::len).sum();
+        let pages = (0..count.max(1)).step_by(PAIRS);
+        let pages = pages.map(|start| json!({"start": start, "limit": PAIRS, "sort": PAIR_ORDER}));
+        requests.extend(pages.map(|page| pair_request(Some(business), chunk, &page)));
+    }
+    requests
+}
+
 /// The pairs of hosts and modules, by host.
 pub(super) type Pairs<'f> = BTreeMap<i64, Vec<&'f Json>>;
 
@@ -96,15 +120,8 @@ pub(super) fn pairs<'f>(
     let hosts: Vec<i64> = hosts.iter().copied().collect();
     let (mut error, mut all) = (None, Pairs::new());
     for chunk in hosts.chunks(CHUNK) {
-        let request = |page: Value| {
-            let mut arguments = json!({"bk_host_ids": chunk, "page": page});
-            if let Some(business) = business {
-                arguments["bk_biz_id"] = json!(business);
-            }
-            Request { operation: "find_host_topo_relation", arguments, repeatable: true }
-        };
-        // Pages hold still under two fields alone (trap 20).
-        let sort = Some("bk_host_id,bk_module_id");
+        let request = |page: Value| pair_request(business, chunk, &page);
+        let sort = Some(PAIR_ORDER);
         let list = Counted { request: &request, list: "data", sort, limit: PAIRS };
         let pair = |row: &Json| (row["bk_host_id"].as_i64(), row["bk_module_id"].as_i64());
         match list.all(pair, observation, facts) {

@@ -60,15 +60,19 @@ pub(super) fn export(
         let why = format!("the server sends the same rows again behind #{}: the list cannot be read", from.after);
         return Err(Some(ObservedState::Unknown(why)));
     }
-    let mut objects = Vec::new();
+    let (mut objects, mut declared) = (Vec::new(), Vec::new());
+    let group = [model.to_owned()];
     for row in rows {
         let live = live(scope, row);
+        if export.skips(&Instance, &live, &group, &mut declared) {
+            continue;
+        }
         if export_common::fits(export, &live, &definition, facts)? {
             objects.push(object(export, model, &live, &definition, facts));
         }
     }
     let next = last.filter(|_| more).map(|after| Cursor { after, ..from });
-    Ok(ExportPage { objects, next, read: vec![request] })
+    Ok(ExportPage { objects, declared, next, read: vec![request] })
 }
 
 /// Returns the request for a page of rows behind an id, with the conditions that the server can tell.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::links;
+use super::{InstanceAssociation, links};
 use crate::{
     model::{Json, Live, Request},
     platform::bk_cmdb::{
@@ -15,7 +15,7 @@ use crate::{
     yaml::write::{Entry, Tree},
 };
 
-/// Returns the rows of one association; those of the next one are the next page.
+/// Returns rows of one association, a page by ascending sources, and behind the last of them goes on with the next one.
 pub(super) fn export(
     export: &ExportScope<'_>,
     from: Cursor,
@@ -41,14 +41,20 @@ pub(super) fn export(
         return Err(Some(export_common::missing("P122", "association", name, &[])));
     }
     let Some(definition) = definitions.get(from.part) else { return Ok(ExportPage::default()) };
-    let rows = links::all(definition, observation, facts).map_err(|error| unread(&error, export.scope))?;
-    let mut by_source: BTreeMap<i64, Vec<&Live>> = BTreeMap::new();
-    for row in &rows {
+    let links::Sources { rows, last, read } =
+        links::behind(definition, from.after, observation, facts).map_err(|error| unread(&error, export.scope))?;
+    let name = text(definition, "bk_obj_asst_id");
+    let (mut by_source, mut declared): (BTreeMap<i64, Vec<&Live>>, Vec<_>) = (BTreeMap::new(), Vec::new());
+    let group = [name.clone()];
+    for row in rows.iter().filter(|row| !export.skips(&InstanceAssociation, row, &group, &mut declared)) {
         by_source.entry(row.handle["source"].as_i64().unwrap_or_default()).or_default().push(row);
     }
-    let name = text(definition, "bk_obj_asst_id");
     let objects = by_source.into_iter().map(|(source, rows)| object(export, &name, source, &rows)).collect();
-    Ok(export_common::part(objects, from, definitions.len()))
+    let next = match last {
+        Some(after) => Some(Cursor { after, ..from }),
+        None => export_common::next_part(from, definitions.len()),
+    };
+    Ok(ExportPage { objects, declared, next, read })
 }
 
 fn object(export: &ExportScope<'_>, association: &str, source: i64, rows: &[&Live]) -> ExportedObject {

@@ -65,6 +65,17 @@ fn search(model: &str, association: Option<&str>, among: Option<(&str, &[i64])>,
     }
 }
 
+/// The search of rows with sources behind one, in the order of their sources.
+fn search_behind(association: &Association<'_>, after: i64) -> Request {
+    let mut request = search(association.source_model, Some(association.name), None, 0);
+    let behind = json!({"field": "bk_inst_id", "operator": "greater", "value": after});
+    if let Some(rules) = request.arguments["conditions"]["rules"].as_array_mut() {
+        rules.push(behind);
+    }
+    request.arguments["page"]["sort"] = json!("bk_inst_id");
+    request
+}
+
 /// The search that all versions have. It knows no pages.
 fn find(model: &str, association: Option<&str>, among: Option<(&str, &[i64])>) -> Request {
     let mut condition = among.map_or(json!({}), |(field, values)| json!({field: {"$in": values}}));
@@ -272,6 +283,56 @@ pub(super) fn all(definition: &Json, observation: &mut Observation, facts: &Fact
     let rows = rows(association.source_model, Some(association.name), None, observation, facts)?;
     let row = |row: &&Json| ends_of(row).map(|(id, (source, target))| live(association.handle(source, target, id)));
     Ok(rows.iter().filter_map(row).collect())
+}
+
+/// Rows of an association.
+pub(super) struct Sources {
+    /// All rows of each of some sources.
+    pub(super) rows: Vec<Live>,
+    /// The last of these sources; `None` if there are no others.
+    pub(super) last: Option<i64>,
+    /// The reads that give no other rows.
+    pub(super) read: Vec<Request>,
+}
+
+/// Reads rows of an association whose sources lie behind one: all rows of as many sources as a page has.
+pub(super) fn behind(
+    definition: &Json,
+    after: i64,
+    observation: &mut Observation,
+    facts: &Facts,
+) -> Result<Sources, LookupError> {
+    let association = Association::of(definition);
+    let request = search_behind(&association, after);
+    let page = match observation.read(request.clone(), facts) {
+        Read::Pending => return Err(LookupError::Pending),
+        Read::Failed(refusal) if refusal.is_absent() => None,
+        Read::Failed(refusal) => return Err(LookupError::Failed(refusal.to_string())),
+        Read::Value(data) => Some(data["info"].items()),
+    };
+    let source = |row: &Json| row["bk_inst_id"].as_i64().unwrap_or_default();
+    // One that sorts them otherwise would leave rows of a source to a later page.
+    let Some(page) = page.filter(|page| page.is_sorted_by_key(&source) && page.iter().all(|row| source(row) > after))
+    else {
+        return Ok(Sources { rows: all(definition, observation, facts)?, last: None, read: Vec::new() });
+    };
+    let live = |row: &Json| ends_of(row).map(|(id, (source, target))| live(association.handle(source, target, id)));
+    let Some(cut) = page.last().filter(|_| page.len() >= PAGE).map(source) else {
+        return Ok(Sources { rows: page.iter().filter_map(live).collect(), last: None, read: vec![request] });
+    };
+    // The page may hold not all rows of its last source.
+    let whole: Vec<&Json> = page.iter().filter(|row| source(row) < cut).collect();
+    if let Some(last) = whole.last().map(|row| source(row)) {
+        return Ok(Sources {
+            rows: whole.into_iter().filter_map(live).collect(),
+            last: Some(last),
+            read: vec![request],
+        });
+    }
+    let cut_source = [cut];
+    let among = Some(("bk_inst_id", cut_source.as_slice()));
+    let rows = rows(association.source_model, Some(association.name), among, observation, facts)?;
+    Ok(Sources { rows: rows.into_iter().filter_map(live).collect(), last: Some(cut), read: vec![request] })
 }
 
 /// Says of the rows of one association which are there and which can be made.

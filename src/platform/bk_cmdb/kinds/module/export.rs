@@ -9,7 +9,7 @@ use crate::{
     model::Json,
     platform::bk_cmdb::{
         kinds::export_common::{self, Unlisted, heads, name_or_id, unread},
-        lookup::{LookupError, all_modules},
+        lookup::{LookupError, all_modules, all_modules_request},
     },
     provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation},
     yaml::write::Entry,
@@ -28,31 +28,34 @@ pub(super) fn export(
     let definition = own::whole(MODEL, business.id, observation, facts).map_err(in_trouble)?;
     export_common::check_fields(export, &definition)?;
     let set_fields = ["bk_set_id", sets::NAME, "default"].map(str::to_owned).into();
-    let sets = sets::read(business.id, &json!({}), &set_fields, observation, facts).map_err(in_trouble)?;
-    let sets = Sets::of(&sets);
+    let rows = sets::read(business.id, &json!({}), &set_fields, observation, facts).map_err(in_trouble)?;
+    let sets = Sets::of(&rows);
     let wanted = sets.wanted(export, businesses.len())?;
-    let fields: BTreeSet<String> =
+    let module_fields: BTreeSet<String> =
         observe::fields(&[]).into_iter().chain(definition.keys().map(ToString::to_string)).collect();
-    let rows = all_modules(business.id, &fields, observation, facts).map_err(in_trouble)?;
+    let rows = all_modules(business.id, &module_fields, observation, facts).map_err(in_trouble)?;
     let mut counts: BTreeMap<(i64, &str), usize> = BTreeMap::new();
     let place = |row: &Json| row["bk_set_id"].as_i64().unwrap_or_default();
     for row in &rows {
         *counts.entry((place(row), row[NAME].as_str().unwrap_or_default())).or_default() += 1;
     }
-    let mut objects = Vec::new();
+    let (mut objects, mut declared) = (Vec::new(), Vec::new());
     let is_meant =
         |row: &&&Json| row["default"].as_i64().unwrap_or(0) == 0 && wanted.is_none_or(|set| place(row) == set);
     for row in rows.iter().filter(is_meant) {
         let live = live(export.scope, row);
         let (set, id) = (place(row), row["bk_module_id"].as_i64().unwrap_or_default());
-        if !export_common::fits(export, &live, &definition, facts)? {
+        let set_name = sets.names.get(&set).copied().unwrap_or_default();
+        let group = [business.name.clone(), set_name.to_owned(), "modules".to_owned()];
+        if export.skips(&Module, &live, &group, &mut declared)
+            || !export_common::fits(export, &live, &definition, facts)?
+        {
             continue;
         }
         let name = row[NAME].as_str().unwrap_or_default();
         let unique = Some(name).filter(|name| counts.get(&(set, *name)) == Some(&1));
         let known: &[&str] = if unique.is_some_and(export_common::is_name) { &[NAME] } else { &[] };
         let fields = export_common::fields(export, &live, &definition, known, facts);
-        let set_name = sets.names.get(&set).copied().unwrap_or_default();
         let set_tree = name_or_id(set_name, set, sets.counts.get(set_name) == Some(&1));
         let common = [Entry::new("business", business.tree.clone()), Entry::new("set", set_tree)];
         let heads = heads(&common, ("module", unique), ("module", id));
@@ -61,13 +64,15 @@ pub(super) fn export(
             title: name.to_owned(),
             handles: vec![id.to_string()],
             instance: None,
-            group: vec![business.name.clone(), set_name.to_owned(), "modules".to_owned()],
+            group: group.to_vec(),
             note: format!("module #{id}"),
             spec,
             left,
         });
     }
-    Ok(export_common::part(objects, from, businesses.len()))
+    let read =
+        vec![sets::request(business.id, &json!({}), &set_fields), all_modules_request(business.id, &module_fields)];
+    Ok(export_common::part(objects, declared, read, from, businesses.len()))
 }
 
 /// The names of the sets of a business.

@@ -47,16 +47,16 @@ pub(super) fn export(
     templates.sort_by_key(|row| id(row));
     let is_last = templates.len() <= TEMPLATES;
     templates.truncate(TEMPLATES);
-    let (mut objects, mut read, mut trouble) = (Vec::new(), Vec::new(), None);
+    let (mut page, mut trouble) = (ExportPage::default(), None);
     for template in &templates {
         let arguments = json!({"bk_biz_id": business.id, "service_template_id": id(template)});
         let request = Request { operation: "list_proc_template", arguments, repeatable: true };
-        read.push(request.clone());
+        page.read.push(request.clone());
         match read_rows(request, "info", observation, facts) {
             Ok(rows) => {
                 let name = template["name"].as_str().unwrap_or_default();
                 let place = (business, name, name_or_id(name, id(template), counts.get(name) == Some(&1)));
-                objects.extend(of_template(export, &place, &rows, facts));
+                of_template(export, &place, &rows, facts, &mut page);
             }
             Err(error) => trouble = Some(error),
         }
@@ -64,19 +64,22 @@ pub(super) fn export(
     if let Some(error) = trouble {
         return Err(in_trouble(error));
     }
-    let next = match templates.last() {
+    page.next = match templates.last() {
         Some(last) if !is_last => Some(Cursor { after: id(last), ..from }),
-        _ => export_common::part(Vec::new(), from, businesses.len()).next,
+        _ => export_common::next_part(from, businesses.len()),
     };
-    Ok(ExportPage { objects, next, read })
+    Ok(page)
 }
 
+/// Adds the process templates of a service template to a page.
 fn of_template(
     export: &ExportScope<'_>,
     (business, template, tree): &(&Business, &str, Tree),
     rows: &[&Json],
     facts: &Facts,
-) -> Vec<ExportedObject> {
+    page: &mut ExportPage,
+) {
+    let group = [business.name.clone(), (*template).to_owned(), "processes".to_owned()];
     let name = |row: &Json| row[NAME].as_str().unwrap_or_default().to_owned();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     rows.iter().for_each(|row| *counts.entry(name(row)).or_default() += 1);
@@ -86,10 +89,9 @@ fn of_template(
             stored => stored.to_string() == *value,
         })
     };
-    let mut objects = Vec::new();
     for row in rows {
         let live = live(export.scope, row);
-        if !fits(&live) {
+        if export.skips(&ProcessTemplate, &live, &group, &mut page.declared) || !fits(&live) {
             continue;
         }
         let (id, name) = (row["id"].as_i64().unwrap_or_default(), name(row));
@@ -102,17 +104,16 @@ fn of_template(
         let heads = by_name.into_iter().take(usize::from(is_named)).chain(by_id).collect();
         let fields = properties(export, &live, is_named);
         let (spec, left) = Draft { heads, key: "properties", fields, live: &live }.spec(&ProcessTemplate, facts);
-        objects.push(ExportedObject {
+        page.objects.push(ExportedObject {
             title: name,
             handles: vec![id.to_string()],
             instance: None,
-            group: vec![business.name.clone(), (*template).to_owned(), "processes".to_owned()],
+            group: group.to_vec(),
             note: template_label(id),
             spec,
             left,
         });
     }
-    objects
 }
 
 /// Returns the properties that have a value.

@@ -31,7 +31,8 @@ pub(super) fn export(
     service_categories(business.id, observation, facts).map_err(in_trouble)?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     rows.iter().filter_map(|row| row[NAME].as_str()).for_each(|name| *counts.entry(name).or_default() += 1);
-    let mut objects = Vec::new();
+    let (mut objects, mut declared) = (Vec::new(), Vec::new());
+    let group = [business.name.clone(), "service-templates".to_owned()];
     for row in &rows {
         let id = row["id"].as_i64().unwrap_or_default();
         let name = row[NAME].as_str().unwrap_or_default();
@@ -43,7 +44,7 @@ pub(super) fn export(
             NAME => value == name,
             _ => *value == shown || *value == category.to_string(),
         });
-        if !fits {
+        if export.skips(&ServiceTemplate, &live, &group, &mut declared) || !fits {
             continue;
         }
         let unique = Some(name).filter(|name| counts.get(name) == Some(&1));
@@ -60,11 +61,11 @@ pub(super) fn export(
             title: name.to_owned(),
             handles: vec![live.handle.to_string()],
             instance: None,
-            group: vec![business.name.clone(), "service-templates".to_owned()],
+            group: group.to_vec(),
             note: templates::label(&row["id"]),
             spec,
             left,
         });
     }
-    Ok(export_common::part(objects, from, businesses.len()))
+    Ok(export_common::part(objects, declared, Vec::new(), from, businesses.len()))
 }

@@ -24,18 +24,20 @@ pub(super) fn export(
     let definition =
         own::whole(MODEL, business.id, observation, facts).map_err(|error| unread(&error, export.scope))?;
     export_common::check_fields(export, &definition)?;
-    let fields: BTreeSet<String> =
+    let fields_of_sets: BTreeSet<String> =
         observe::fields(&[]).into_iter().chain(definition.keys().map(ToString::to_string)).collect();
-    let rows = sets::read(business.id, &json!({}), &fields, observation, facts)
+    let rows = sets::read(business.id, &json!({}), &fields_of_sets, observation, facts)
         .map_err(|error| unread(&error, export.scope))?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let name = |row: &'_ Json| -> String { row[NAME].as_str().unwrap_or_default().to_owned() };
     rows.iter().filter_map(|row| row[NAME].as_str()).for_each(|name| *counts.entry(name).or_default() += 1);
-    let mut objects = Vec::new();
+    let (mut objects, mut declared) = (Vec::new(), Vec::new());
+    let group = [business.name.clone(), "sets".to_owned()];
     // Nobody may change the built-in one.
     for row in rows.iter().filter(|row| !sets::is_built_in(row)) {
         let live = live(business.id, row);
-        if !export_common::fits(export, &live, &definition, facts)? {
+        if export.skips(&Set, &live, &group, &mut declared) || !export_common::fits(export, &live, &definition, facts)?
+        {
             continue;
         }
         let (id, name) = (row["bk_set_id"].as_i64().unwrap_or_default(), name(row));
@@ -48,11 +50,12 @@ pub(super) fn export(
             title: name,
             handles: vec![live.handle.to_string()],
             instance: None,
-            group: vec![business.name.clone(), "sets".to_owned()],
+            group: group.to_vec(),
             note: live.label.to_string(),
             spec,
             left,
         });
     }
-    Ok(export_common::part(objects, from, businesses.len()))
+    let read = vec![sets::request(business.id, &json!({}), &fields_of_sets)];
+    Ok(export_common::part(objects, declared, read, from, businesses.len()))
 }

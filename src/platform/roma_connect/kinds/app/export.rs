@@ -1,20 +1,24 @@
-//! Apps of an instance as documents. With whom they are shared is a read for each: it is left to people.
+//! Apps of an instance as documents. With whom they are shared is a read for each.
 
 use std::collections::BTreeMap;
 
-use super::{App, FIELDS, instance_of, live, read};
+use super::{App, FIELDS, instance_of, live, member, read};
 use crate::{
     diagnostic::Diagnostic,
     model::{Live, ObservedState},
-    provider::{Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
+    provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
     yaml::{
         self,
         write::{Entry, Tree},
     },
 };
 
+/// Apps of a page whose members are read.
+const PAGE: usize = 100;
+
 pub(super) fn export(
     export: &ExportScope<'_>,
+    from: Cursor,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<ExportPage, Option<ObservedState>> {
@@ -38,19 +42,38 @@ pub(super) fn export(
     };
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     apps.values().filter_map(|app| app["name"].as_str()).for_each(|name| *counts.entry(name).or_default() += 1);
-    let mut objects = Vec::new();
-    for (id, app) in &apps {
+    let mut page = ExportPage::default();
+    let group = [instance.to_owned(), "apps".to_owned()];
+    let with_members = export.has_part(member::PART);
+    let size = if with_members { PAGE } else { usize::MAX };
+    let first = usize::try_from(from.after).unwrap_or_default();
+    let mut is_pending = false;
+    for (id, app) in apps.iter().skip(first).take(size) {
         let live = live(instance, app);
+        if export.skips(&App, &live, &group, &mut page.declared) {
+            continue;
+        }
         let fits = |(field, value): &(String, String)| match live.field(field) {
             stored if stored.as_str().is_some() => stored.as_str() == Some(value),
             stored => stored.to_string() == *value,
         };
         if export.conditions.iter().all(fits) {
             let name = app["name"].as_str().unwrap_or_default();
-            objects.push(object(export, (instance, id), (name, counts.get(name) == Some(&1)), &live, facts));
+            let mut object = object(export, (instance, id), (name, counts.get(name) == Some(&1)), &live, facts);
+            if with_members {
+                page.read.push(member::request(&live.handle));
+                match member::read(&live.handle, observation, facts) {
+                    None => is_pending = true,
+                    Some(ObservedState::Found(members)) => object.declare(member::PART, member::tree(&members)),
+                    Some(unread) => return Err(Some(unread)),
+                }
+            }
+            page.objects.push(object);
         }
     }
-    Ok(ExportPage { objects, next: None, read: Vec::new() })
+    page.next = (apps.len() > first.saturating_add(size))
+        .then(|| Cursor { after: i64::try_from(first + size).unwrap_or(i64::MAX), ..from });
+    if is_pending { Err(None) } else { Ok(page) }
 }
 
 fn object(

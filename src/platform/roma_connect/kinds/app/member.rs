@@ -14,13 +14,13 @@ use crate::{
     },
     provider::{Facts, Impact, ImpactSet, Observation, Planned, Read, Reversal, Step},
     source::Located,
-    yaml::{self, Form, Key, Node, Section, Shape},
+    yaml::{self, Form, Key, Node, Section, Shape, write::Tree},
 };
 
 /// All roles that there are, as the server lists them.
 const ROLES: &[&str] = &["read", "access", "delete", "modify", "admin"];
 /// The entry of a locator that says that members are meant, with the place of their list.
-const PART: &str = "members";
+pub(super) const PART: &str = "members";
 
 /// The keys of a member.
 pub(super) static FORM: Form = Form::new(&[
@@ -137,11 +137,15 @@ pub(super) fn observe(
     observation.know(&desired.id, observed);
 }
 
+/// Returns the request for the members of an app.
+pub(super) fn request(handle: &Json) -> Request {
+    let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
+    Request { operation: "CheckAuthUsersOfApp", arguments, repeatable: true }
+}
+
 /// Reads the members of an app; none while the answer is missing.
 pub(super) fn read(handle: &Json, observation: &mut Observation, facts: &Facts) -> Option<ObservedState> {
-    let arguments = json!({"instance_id": handle["instance"], "app_id": handle["app"]});
-    let request = Request { operation: "CheckAuthUsersOfApp", arguments, repeatable: true };
-    match observation.read(request, facts) {
+    match observation.read(request(handle), facts) {
         Read::Pending => None,
         Read::Failed(refusal) => Some(ObservedState::Unknown(refusal.to_string())),
         Read::Value(answer) => Some(live(handle.clone(), answer).map_or_else(
@@ -163,6 +167,23 @@ pub(super) fn live(handle: Json, answer: &Json) -> Option<Live> {
     }
     let label = format!("members of app {}", handle["app"].as_str().unwrap_or_default());
     Some(Live::new(handle, label, fields))
+}
+
+/// Returns the members as a document lists them. Who administers holds all other roles too.
+pub(super) fn tree(live: &Live) -> Tree {
+    let is_admin = |roles: &Json| roles.items().iter().any(|role| *role == "admin");
+    let names = |roles: &Json| {
+        let all = roles.items().iter().filter_map(Json::as_str);
+        if is_admin(roles) { vec![Tree::text("admin")] } else { all.map(Tree::text).collect() }
+    };
+    let row = |(path, roles): (&FieldPath, &Json)| match path.row() {
+        Some(Row::Id(id)) => Some(Tree::Flow(vec![
+            ("id".to_owned(), Tree::text(id.to_string())),
+            ("roles".to_owned(), Tree::List(names(roles))),
+        ])),
+        _ => None,
+    };
+    Tree::List(live.fields.iter().filter_map(row).collect())
 }
 
 /// Returns whose roles differ, those behind the others who are no longer to be members.
