@@ -30,7 +30,7 @@ Examples:
 pub(super) const EXPLAIN: &str = "\
 Examples:
   # Explain the values of a line
-  reconcile explain network/racks.yaml:8
+  reconcile explain network/racks.yaml:9
   # Explain one value of a file of an overlay
   reconcile explain envs/prod/racks.yaml:8:19 base --overlay envs/prod";
 
