@@ -74,6 +74,10 @@ instructions:
     cargo build --release --locked
     benches/instructions.py --write
 
+# Events that are lost, repeated or out of order, and cursors that expire: schedules by seeds, on a paused clock.
+events seeds="1000":
+    EVENT_SEEDS={{seeds}} cargo test --locked --lib whatever_becomes_of_events
+
 # The tables and plots of the documentation, from benches/results/latest.json.
 performance:
     benches/report.py

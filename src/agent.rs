@@ -5,6 +5,7 @@
 //! never overlap. A save is answered by a look at what it changed, and each object that failed is looked at again by a
 //! budget of its own; at everything where that leaves a doubt.
 
+mod addresses;
 mod base;
 mod changed;
 mod contest;

@@ -23,7 +23,7 @@ use std::{
 pub use crate::yaml::duration;
 pub use lookup::{Found, PassedOver, find, find_below};
 pub use notify::{EVENTS, Notify, WebhookFormat};
-pub use program::{end_programs, running_programs};
+pub use program::{RunningProgram, end_programs, running_programs};
 pub use prune::Scope as PruneScope;
 pub use read::{CONFIGURATION, decode};
 pub use resolve::{Problem, ResolveError};

@@ -1,5 +1,6 @@
 //! Files that people name: regular, of bounded size, and UTF-8.
 
+mod known;
 pub mod write;
 
 use std::{
@@ -7,6 +8,8 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
 };
+
+pub use known::KnownFiles;
 
 use crate::{
     diagnostic::Diagnostic,
@@ -53,14 +56,19 @@ impl From<io::Error> for FileError {
 
 /// Reads a regular file of at most `most` bytes. Opening a pipe would wait for a writer, so its type is asked first.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
-    if let Some(what) = irregular(&fs::metadata(path)?) {
+    read_from(open(path, &fs::metadata(path)?)?, most)
+}
+
+/// Opens a regular file of which the system has told `metadata`.
+fn open(path: &Path, metadata: &fs::Metadata) -> Result<fs::File, FileError> {
+    if let Some(what) = irregular(metadata) {
         return Err(FileError::Irregular(what));
     }
     let file = fs::File::open(path)?;
-    if let Some(what) = irregular(&file.metadata()?) {
-        return Err(FileError::Irregular(what));
+    match irregular(&file.metadata()?) {
+        Some(what) => Err(FileError::Irregular(what)),
+        None => Ok(file),
     }
-    read_from(file, most)
 }
 
 /// Reads a stream of at most `most` bytes to its end.

@@ -20,12 +20,13 @@ mod targets;
 mod variable_notes;
 mod variables;
 
-use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 
+pub use crate::files::KnownFiles;
 pub use decode::{Cache, Context, Options, Resolved, Retain, decode, decode_cached, decode_with, resolve};
-pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover, is_left_out};
+pub use discover::{Bounds, DiscoverError, Discovery, Overlay, Search, discover, discover_changed, is_left_out};
 pub use envelope::{DOCUMENT, METADATA, VERSION};
 pub use incremental::Incremental;
 pub use policy::COMMON;
@@ -38,11 +39,11 @@ use crate::{
     source::{FileId, Sources},
 };
 
-/// The declarations of the manifests of one run.
-#[derive(Debug, Default)]
-pub struct Set {
+/// The declarations of the manifests of one run. Long runs share wanted states with the version before.
+#[derive(Debug)]
+pub struct Set<D = Desired> {
     /// Wanted states, in the order of the files and of the documents in them.
-    pub desired: Vec<Desired>,
+    pub desired: Vec<D>,
     /// Number of documents, broken ones included where they could be read, those of `reconcile/v1` excluded.
     pub documents: usize,
     /// Objects that are declared, but not in `desired` because of an error: in their document, or in a check over all
@@ -57,8 +58,31 @@ pub struct Set {
     pub partial: bool,
     /// How values came about.
     pub provenance: Provenance,
-    /// SHA-256 of the paths and texts of all files, in hexadecimal digits.
+    /// A SHA-256 of the paths and texts of all files, in hexadecimal digits.
     pub digest: String,
+}
+
+impl<D> Default for Set<D> {
+    fn default() -> Self {
+        Self {
+            desired: Vec::new(),
+            documents: 0,
+            broken: BTreeSet::new(),
+            covered: BTreeSet::new(),
+            unplaced: false,
+            partial: false,
+            provenance: Provenance::default(),
+            digest: String::new(),
+        }
+    }
+}
+
+impl From<Set<Arc<Desired>>> for Set {
+    fn from(shared: Set<Arc<Desired>>) -> Self {
+        let Set { desired, documents, broken, covered, unplaced, partial, provenance, digest } = shared;
+        let desired = desired.into_iter().map(Arc::unwrap_or_clone).collect();
+        Self { desired, documents, broken, covered, unplaced, partial, provenance, digest }
+    }
 }
 
 /// Returns the error about paths at which no manifest lies.
@@ -70,16 +94,10 @@ pub fn nothing(paths: &[PathBuf]) -> String {
     )
 }
 
-/// Returns the SHA-256 of the paths and texts of files, in hexadecimal digits.
+/// Returns a SHA-256 of the paths and texts of files, in hexadecimal digits: that of the digests of the single files.
 pub fn digest(sources: &Sources, files: impl IntoIterator<Item = FileId>) -> String {
     let mut hasher = Sha256::new();
-    for file in files {
-        for part in [sources.path(file), sources.text(file)] {
-            // The length keeps the end of one part apart from the start of the next.
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-    }
+    files.into_iter().for_each(|file| hasher.update(sources.digest(file)));
     hasher.finalize().iter().fold(String::new(), |mut digits, byte| {
         let _ = write!(digits, "{byte:02x}");
         digits

@@ -10,6 +10,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use sha2::{Digest as _, Sha256};
+
 use crate::plain::line;
 
 /// Names one text of a [`Sources`].
@@ -125,10 +127,12 @@ impl fmt::Display for Position {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Source {
     path: Arc<str>,
     text: Arc<str>,
+    /// SHA-256 of the path and the text, once it is asked for.
+    digest: OnceLock<[u8; 32]>,
     /// Byte offset of the first byte of every line, once a place is asked for.
     lines: OnceLock<Vec<u32>>,
     /// Places of a text that is not at hand: line and column. Their offsets count them.
@@ -136,6 +140,10 @@ struct Source {
 }
 
 impl Source {
+    fn new(path: Arc<str>, text: Arc<str>) -> Self {
+        Self { path, text, digest: OnceLock::new(), lines: OnceLock::new(), marks: None }
+    }
+
     fn lines(&self) -> &[u32] {
         self.lines.get_or_init(|| {
             let ends = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
@@ -144,36 +152,71 @@ impl Source {
     }
 }
 
+/// A text with its path and what was found out about it, to be taken into other [`Sources`] too.
+#[derive(Debug, Clone)]
+pub struct SharedText(Arc<Source>);
+
+impl SharedText {
+    /// Returns the text.
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+}
+
 /// All texts of one run.
 #[derive(Debug, Default)]
 pub struct Sources {
-    files: Vec<Source>,
+    files: Vec<Arc<Source>>,
 }
 
 impl Sources {
     /// Takes in a text and returns its name. Texts over 4 GiB are cut off by the reader before this.
     pub fn add(&mut self, path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> FileId {
+        self.add_shared(SharedText(Arc::new(Source::new(path.into(), text.into()))))
+    }
+
+    /// Takes in a text that others have, too.
+    pub fn add_shared(&mut self, text: SharedText) -> FileId {
         let id = FileId::at(self.files.len());
-        self.files.push(Source { path: path.into(), text: text.into(), lines: OnceLock::new(), marks: None });
+        self.files.push(text.0);
         id
     }
 
     /// Puts another text in place of one. Places in the old text mean nothing any more.
     pub fn replace(&mut self, file: FileId, text: Arc<str>) {
         let path = self.source(file).path.clone();
-        self.files[file.index()] = Source { path, text, lines: OnceLock::new(), marks: None };
+        self.files[file.index()] = Arc::new(Source::new(path, text));
+    }
+
+    /// Returns a text for other sources.
+    pub fn share(&self, file: FileId) -> SharedText {
+        SharedText(self.files[file.index()].clone())
+    }
+
+    /// Returns the SHA-256 of the path and the text of a file.
+    pub fn digest(&self, file: FileId) -> [u8; 32] {
+        let source = self.source(file);
+        *source.digest.get_or_init(|| {
+            let mut hasher = Sha256::new();
+            for part in [&source.path, &source.text] {
+                // The length keeps the end of one part apart from the start of the next.
+                hasher.update((part.len() as u64).to_le_bytes());
+                hasher.update(part.as_bytes());
+            }
+            hasher.finalize().into()
+        })
     }
 
     /// Takes in the name of a text that is not at hand, such as one of which only places were saved.
     pub fn add_absent(&mut self, path: impl Into<Arc<str>>) -> FileId {
         let id = self.add(path, "");
-        self.files[id.index()].marks = Some(Vec::new());
+        Arc::make_mut(&mut self.files[id.index()]).marks = Some(Vec::new());
         id
     }
 
     /// Notes a line and a column, both from 1, of a text that is not at hand, and returns the place.
     pub fn mark(&mut self, file: FileId, line: usize, column: usize) -> Origin {
-        let marks = self.files[file.index()].marks.get_or_insert_default();
+        let marks = Arc::make_mut(&mut self.files[file.index()]).marks.get_or_insert_default();
         let at = marks.len();
         marks.push((line, column));
         Origin::new(file, at..at + 1)

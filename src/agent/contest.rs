@@ -1,5 +1,5 @@
-//! Fields that somebody else sets to another value again and again. After a few times they are left alone for a while: two
-//! that undo each other's work without end help nobody.
+//! Fields that somebody else sets to another value again and again, and objects that somebody else removes or makes. After
+//! a few times they are left alone for a while: two that undo each other's work without end help nobody.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -12,11 +12,14 @@ use tokio::time::Instant;
 use crate::{
     config::Ceasefire,
     engine::author::Trace,
-    model::{Action, Change, Desired, FieldChange, ResourceId, policy::Policy},
+    model::{Action, Change, Desired, FieldPath, ResourceId, policy::Policy},
 };
 
-/// A field of an object.
+/// A field of an object, or [`PRESENCE`].
 type Field = (ResourceId, Arc<str>);
+
+/// Stands for whether an object is there, in the place of a field. No field has this name.
+const PRESENCE: &str = "";
 
 /// A write that took back what somebody else wrote.
 #[derive(Debug, Clone)]
@@ -61,39 +64,50 @@ impl Contests {
         }
         for object in desired {
             for field in paused.get(&object.id).into_iter().flatten() {
-                let policy = object.policies.fields.entry((*field).clone()).or_insert(object.policies.object);
-                if *policy == Policy::Enforce {
-                    *policy = Policy::Report;
+                let of_object = object.policies.object;
+                if ***field == *PRESENCE {
+                    // Where the object is there all the same, its fields stay as they are declared.
+                    for path in object.fields.keys() {
+                        object.policies.fields.entry(Arc::from(&*path.root())).or_insert(of_object);
+                    }
+                    object.policies.object = of_object.max(Policy::Report);
+                    continue;
                 }
+                let policy = object.policies.fields.entry((*field).clone()).or_insert(of_object);
+                *policy = (*policy).max(Policy::Report);
             }
         }
     }
 
-    /// Notes that a change was made whose values somebody else had changed, and leaves a field alone that was taken back
-    /// too often.
+    /// Notes that a change was made whose values somebody else had changed, and leaves alone what was taken back too often.
     pub(super) fn wrote(&mut self, change: &Change, trace: &Trace, limits: &Ceasefire) {
-        if change.action != Action::Update {
-            return;
-        }
-        let now = Instant::now();
-        for field in &change.fields {
-            let author = trace.of(&change.id, Some(&field.path));
+        let values: Vec<(Option<&FieldPath>, Option<Value>)> = match change.action {
+            Action::Update => change.fields.iter().map(|field| (Some(&field.path), field.to.clone())).collect(),
+            Action::Create | Action::Delete if !change.implicit => vec![(None, Some(change.action.name().into()))],
+            Action::Create | Action::Delete | Action::Sync => return,
+        };
+        for (path, to) in values {
+            let author = trace.of(&change.id, path);
             // Our own earlier value gave way to a newer one of the manifests.
             if author.ours == Some(true) {
                 continue;
             }
-            let root: Arc<str> = Arc::from(&*field.path.root());
-            let contest = self.0.entry((change.id.clone(), root.clone())).or_default();
-            contest.setbacks.retain(|setback| now - setback.at < limits.within && setback.to == field.to);
+            // The first time that an object is made or removed nobody has done the contrary, unless the platform says who.
+            let after = limits.after.saturating_add(usize::from(path.is_none() && author.by.is_none()));
+            let root: Arc<str> = path.map_or_else(|| PRESENCE.into(), |path| Arc::from(&*path.root()));
+            let contest = self.0.entry((change.id.clone(), root)).or_default();
+            let now = Instant::now();
+            contest.setbacks.retain(|setback| now - setback.at < limits.within && setback.to == to);
             if contest.setbacks.back().is_some_and(|last| last.by != author.by) {
                 contest.setbacks.clear();
             }
-            contest.setbacks.push_back(Setback { at: now, by: author.by, to: field.to.clone() });
-            if std::mem::take(&mut contest.is_on_trial) {
+            contest.setbacks.push_back(Setback { at: now, by: author.by, to });
+            let is_on_trial = std::mem::take(&mut contest.is_on_trial);
+            if is_on_trial || contest.setbacks.len() >= after {
                 contest.paused = Some(Paused { moved: now, live: None });
-            } else if contest.setbacks.len() >= limits.after {
-                contest.paused = Some(Paused { moved: now, live: None });
-                warn(change, field, contest, limits);
+                if !is_on_trial {
+                    warn(change, path, contest, limits);
+                }
             }
         }
     }
@@ -101,20 +115,27 @@ impl Contests {
     /// Notes the live values of fields that are left alone, and lets those be enforced again that have come to rest.
     pub(super) fn observe(&mut self, looked_at: &HashSet<&ResourceId>, reported: &[Change], limits: &Ceasefire) {
         let now = Instant::now();
-        let mut live: HashMap<(&ResourceId, String), &FieldChange> = HashMap::new();
+        let mut live: HashMap<(&ResourceId, String), Value> = HashMap::new();
         for change in reported {
-            live.extend(change.fields.iter().map(|field| ((&change.id, field.path.root().to_string()), field)));
+            if change.action != Action::Update {
+                live.insert((&change.id, PRESENCE.to_owned()), change.action.name().into());
+            }
+            let fields = change.fields.iter();
+            live.extend(
+                fields
+                    .map(|field| ((&change.id, field.path.root().to_string()), field.from.clone().unwrap_or_default())),
+            );
         }
         for ((id, root), contest) in self.0.iter_mut().filter(|((id, _), _)| looked_at.contains(id)) {
             let Some(paused) = &mut contest.paused else { continue };
-            let found = live.get(&(id, root.to_string())).map(|field| field.from.clone().unwrap_or_default());
+            let found = live.get(&(id, root.to_string())).cloned();
             if paused.live != found {
                 *paused = Paused { moved: now, live: found };
             }
             if now - paused.moved < limits.quiet {
                 continue;
             }
-            let (kind, key, field) = (id.kind, &*id.key, &**root);
+            let (kind, key, field) = (id.kind, &*id.key, Some(&**root).filter(|root| *root != PRESENCE));
             if paused.live.is_none() {
                 tracing::info!(kind, key, field, "has stayed as declared, and is enforced as before");
                 *contest = Contest::default();
@@ -132,11 +153,17 @@ impl Contests {
     }
 }
 
-/// Says that a field is only reported from now on.
-fn warn(change: &Change, field: &FieldChange, contest: &Contest, limits: &Ceasefire) {
+/// Says that a field, or whether an object is there, is only reported from now on.
+fn warn(change: &Change, path: Option<&FieldPath>, contest: &Contest, limits: &Ceasefire) {
     let by = contest.setbacks.back().and_then(|setback| setback.by.clone());
-    let (kind, key, target, path) = (change.id.kind, &*change.id.key, &*change.target, field.path.as_str());
+    let (kind, key, target, path) = (change.id.kind, &*change.id.key, &*change.target, path.map(FieldPath::as_str));
     let party = by.as_deref().unwrap_or("somebody else");
+    let did = match (path, change.action) {
+        (Some(path), _) => format!("changed {path} again each time it was set"),
+        (None, Action::Delete) => "made it again each time it was removed".to_owned(),
+        (None, _) => "removed it again each time it was made".to_owned(),
+    };
+    let rest = if path.is_some() { "its value has rested" } else { "nobody has touched it" };
     let quiet = limits.quiet.as_secs();
     tracing::error!(
         target,
@@ -144,8 +171,7 @@ fn warn(change: &Change, field: &FieldChange, contest: &Contest, limits: &Ceasef
         key,
         field = path,
         by,
-        "{party} changed {path} again each time it was set, {} times: it is only reported until its value has rested for \
-         {quiet} s",
+        "{party} {did}, {} times: it is only reported until {rest} for {quiet} s",
         limits.after
     );
 }
@@ -158,7 +184,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::FieldPath,
+        model::FieldChange,
         source::{Origin, Sources},
     };
 

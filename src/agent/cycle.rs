@@ -11,17 +11,18 @@ use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc},
     task::{JoinSet, spawn_blocking},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config;
+use crate::{config, model::Desired};
 
 use super::{
     Agent, Control, Debounce, Inventory,
     base::Base,
+    changed::Changes,
     events::{Followers, KeyIndex, Touched},
-    files::{FileReader, FilesRead, watched},
+    files::{FileReader, FilesRead, Reading, watched},
     held,
     lane::{Due, Lane, Running, Stage, together},
     log,
@@ -40,6 +41,9 @@ const NOTHING: &str = "";
 
 /// The key of the status under which reading the files is overdue. No target has this name.
 const FILES: &str = "files/";
+
+/// Time between two looks whether somebody else's run is on a target, as long as it is looked around there.
+const IN_USE: Duration = Duration::from_secs(1);
 
 /// Why the loop goes on.
 enum Wake {
@@ -111,7 +115,7 @@ impl Cycle {
                 control: agent.control.clone(),
                 own_runs: OwnRuns::default(),
             },
-            reader: Arc::new(Mutex::new(FileReader { watch, loader })),
+            reader: Arc::new(Mutex::new(FileReader::new(watch, loader))),
             location: Arc::new(location),
             dirty,
             wake: agent.wake,
@@ -134,21 +138,21 @@ impl Cycle {
 
     /// Runs until it is cancelled.
     pub(super) async fn run(mut self) {
-        self.look(false).await;
+        self.look(Reading::All).await;
         while !self.stop.is_cancelled() {
             self.start_passes();
             match self.wait().await {
-                Wake::Files => self.look(false).await,
+                Wake::Files => self.look(Reading::Changed).await,
                 Wake::Signal => {
                     self.ask_all(Trigger::Signal);
-                    self.look(true).await;
+                    self.look(Reading::Anew).await;
                 }
                 Wake::Request => {
                     self.ask_all(Trigger::Request);
-                    self.look(false).await;
+                    self.look(Reading::All).await;
                 }
                 // Passes that happen often have no need of the files.
-                Wake::Due if self.lanes.values().any(Lane::is_ready_for_all) => self.look(false).await,
+                Wake::Due if self.lanes.values().any(Lane::is_ready_for_all) => self.look(Reading::All).await,
                 Wake::Ended(target, report, problem) => self.ended(&target, *report, problem),
                 Wake::Due | Wake::Nothing => {}
             }
@@ -177,7 +181,7 @@ impl Cycle {
 
     /// Finds when the next window opens or closes, or the next suspension ends.
     fn find_turn(&mut self) {
-        let desired = self.manifests.iter().flat_map(|manifests| &manifests.desired);
+        let desired = self.manifests.iter().flat_map(|manifests| &manifests.desired).map(|object| &**object);
         self.turn = self.base.settings.holds.next_turn(desired, Timestamp::now());
     }
 
@@ -203,14 +207,21 @@ impl Cycle {
     async fn follow(&mut self) {
         let Some(manifests) = self.manifests.clone() else { return };
         let connections = &self.base.settings.connections;
-        self.keys = KeyIndex::of(&manifests.desired, connections);
-        self.followers.follow(&manifests.desired, connections).await;
+        let changes = manifests.changes.as_ref();
+        match changes {
+            Some(changes) => self.keys.update(changes, connections),
+            None => self.keys = KeyIndex::of(&manifests.desired, connections),
+        }
+        if !changes.is_some_and(Changes::are_of_fields) {
+            self.followers.follow(&manifests.desired, connections).await;
+        }
     }
 
     /// Waits until something happens.
     async fn wait(&mut self) -> Wake {
         let next = self.lanes.values().filter_map(Lane::next).min();
         let is_running = !self.passes.is_empty();
+        let looks_around = self.lanes.values().any(Lane::looks_around);
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Wake::Nothing,
@@ -223,6 +234,7 @@ impl Cycle {
             () = held::until(self.turn) => self.turned(),
             touched = self.followers.next() => self.touched(&touched),
             () = sleep_until(next.unwrap_or(self.next_scan)), if next.is_some() => self.come_due(),
+            () = sleep(IN_USE), if looks_around => Wake::Due,
             Some(()) = self.dirty.recv() => {
                 tokio::select! {
                     () = self.stop.cancelled() => {}
@@ -243,22 +255,22 @@ impl Cycle {
     }
 
     /// Reads the files. Where they are not what they were, passes over what changed are asked for.
-    async fn look(&mut self, anew: bool) {
-        if self.scan(anew).await {
+    async fn look(&mut self, reading: Reading) {
+        if self.scan(reading).await {
             self.follow().await;
         }
     }
 
     /// Reads the files and returns true if they are not what they were.
-    async fn scan(&mut self, anew: bool) -> bool {
-        if anew {
+    async fn scan(&mut self, reading: Reading) -> bool {
+        if reading == Reading::Anew {
             tracing::info!("the configuration, the manifests and the secrets are read anew, because of a signal");
             self.base.settings.connections.iter().for_each(|connection| connection.renew_session());
         }
         let (reader, location, previous) = (self.reader.clone(), self.location.clone(), self.manifests.clone());
         let read = spawn_blocking(move || {
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.read(&location, previous.as_deref(), anew)
+            reader.read(&location, previous.as_deref(), reading)
         });
         let key: Arc<str> = FILES.into();
         let supervised = Supervised {
@@ -348,27 +360,31 @@ impl Cycle {
         self.inventory.adopt(&manifests);
         for lane in self.lanes.values_mut() {
             lane.adopt(&manifests);
-            lane.ask_for(Trigger::Change, manifests.changed.as_ref(), &manifests.desired);
+            lane.ask_for(manifests.changes.as_ref());
         }
         self.add_lanes(&manifests);
-        self.manifests = Some(manifests);
+        if let Some(before) = self.manifests.replace(manifests) {
+            // There may be many objects.
+            spawn_blocking(move || drop(before));
+        }
     }
 
     /// Makes a lane for each target that has objects for the first time.
     fn add_lanes(&mut self, manifests: &Manifests) {
-        let is_wanted = |object: &&crate::model::Desired| self.base.filter.as_ref().is_none_or(|filter| filter(object));
-        let targets: BTreeSet<Arc<str>> =
-            manifests.desired.iter().filter(is_wanted).map(|object| object.target.clone()).collect();
+        let is_new = |target: &&Arc<str>| !self.lanes.contains_key(*target);
+        let is_wanted = |object: &&Arc<Desired>| self.base.filter.as_ref().is_none_or(|filter| filter(object));
+        let new: BTreeSet<&Arc<str>> = manifests.by_target.keys().filter(is_new).collect();
+        let mut targets: BTreeSet<Arc<str>> = BTreeSet::new();
+        if !new.is_empty() {
+            let wanted = manifests.desired.iter().filter(|object| new.contains(&object.target)).filter(is_wanted);
+            targets.extend(wanted.map(|object| object.target.clone()));
+        }
         if !targets.is_empty() {
             self.lanes.remove(NOTHING);
         } else if self.lanes.is_empty() {
             self.add_lane(NOTHING.into());
         }
-        for target in targets {
-            if !self.lanes.contains_key(&target) {
-                self.add_lane(target);
-            }
-        }
+        targets.into_iter().for_each(|target| self.add_lane(target));
     }
 
     fn add_lane(&mut self, target: Arc<str>) {
@@ -377,8 +393,17 @@ impl Cycle {
         self.lanes.insert(target, Lane::new(shared, self.first_retry, Due::all(trigger), Instant::now()));
     }
 
+    /// Lets looks around wait for runs of other people on their targets.
+    fn make_way(&mut self) {
+        for lane in self.lanes.values_mut() {
+            let is_in_use = lane.looks_around() && lane.shared.record.is_in_use();
+            lane.make_way(is_in_use, Instant::now());
+        }
+    }
+
     /// Starts all passes that can begin.
     fn start_passes(&mut self) {
+        self.make_way();
         let Some(manifests) = self.manifests.clone() else { return };
         let ready: Vec<Arc<str>> =
             self.lanes.iter().filter(|(_, lane)| lane.is_ready()).map(|(target, _)| target.clone()).collect();
@@ -417,7 +442,7 @@ impl Cycle {
             };
             let end = || {
                 stop.cancel();
-                config::end_programs();
+                config::end_programs(|program| program.target.as_ref() == Some(&target));
             };
             let (ended, problem) = supervised.wait(task, end).await;
             let report = ended.unwrap_or_else(|error| Report::panicked(trigger, start, &panic_message(error)));

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use smallvec::SmallVec;
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     task::JoinSet,
@@ -17,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::schedule::at_most;
+use super::{changed::Changes, schedule::at_most};
 use crate::{
     engine::connection::Connection,
     model::{Desired, Refusal, ResourceId},
@@ -95,7 +96,7 @@ impl Followers {
 
     /// Follows the streams that tell of changes of what is declared, and no others. Waits for a short time until the new
     /// ones have begun.
-    pub(super) async fn follow(&mut self, desired: &[Desired], connections: &[Arc<Connection>]) {
+    pub(super) async fn follow(&mut self, desired: &[Arc<Desired>], connections: &[Arc<Connection>]) {
         while self.tasks.try_join_next().is_some() {}
         let wanted = streams(desired, connections);
         self.followed.retain(|key, (address, stop)| {
@@ -151,13 +152,13 @@ impl Followers {
 type Wanted = BTreeMap<(Arc<str>, Stream), (Arc<Connection>, &'static dyn EventSchema)>;
 
 /// Returns the streams that tell of changes of documents' objects, by target.
-fn streams(desired: &[Desired], connections: &[Arc<Connection>]) -> Wanted {
+fn streams(desired: &[Arc<Desired>], connections: &[Arc<Connection>]) -> Wanted {
     let mut wanted = BTreeMap::new();
     for connection in connections {
         let Some(schema) = connection.target().platform.events() else { continue };
         let name = &connection.target().name;
         let of_target = |object: &&Desired| object.target == *name && !object.policies.ignore_all();
-        let objects: Vec<&Desired> = desired.iter().filter(of_target).collect();
+        let objects: Vec<&Desired> = desired.iter().map(|object| &**object).filter(of_target).collect();
         let streams: BTreeSet<Stream> = schema.streams(&objects);
         wanted.extend(streams.into_iter().map(|stream| ((name.clone(), stream), (connection.clone(), schema))));
     }
@@ -229,7 +230,7 @@ impl Follower {
 /// Which documents an event may concern, by the names under which they may mean its object.
 #[derive(Debug, Default)]
 pub(super) struct KeyIndex {
-    documents: HashMap<u64, Vec<ResourceId>>,
+    documents: HashMap<u64, SmallVec<[ResourceId; 1]>>,
     hasher: RandomState,
 }
 
@@ -238,20 +239,42 @@ const FEW: usize = 2;
 
 impl KeyIndex {
     /// Returns the index of what is declared.
-    pub(super) fn of(desired: &[Desired], connections: &[Arc<Connection>]) -> Self {
+    pub(super) fn of(desired: &[Arc<Desired>], connections: &[Arc<Connection>]) -> Self {
         let mut index = Self::default();
+        index.add(desired, connections);
+        index
+    }
+
+    /// Takes in what is declared otherwise now.
+    pub(super) fn update(&mut self, changes: &Changes, connections: &[Arc<Connection>]) {
+        for (object, key) in self.keys(&changes.before, connections) {
+            if let Some(documents) = self.documents.get_mut(&key) {
+                documents.retain(|id| *id != object.id);
+                if documents.is_empty() {
+                    self.documents.remove(&key);
+                }
+            }
+        }
+        self.add(&changes.after, connections);
+    }
+
+    fn add(&mut self, desired: &[Arc<Desired>], connections: &[Arc<Connection>]) {
+        for (object, key) in self.keys(desired, connections) {
+            self.documents.entry(key).or_default().push(object.id.clone());
+        }
+    }
+
+    /// Returns the hashes of the names of objects.
+    fn keys<'d>(&self, desired: &'d [Arc<Desired>], connections: &[Arc<Connection>]) -> Vec<(&'d Desired, u64)> {
         let schemas: HashMap<&Arc<str>, &'static dyn EventSchema> = connections
             .iter()
             .filter_map(|connection| Some((&connection.target().name, connection.target().platform.events()?)))
             .collect();
-        for object in desired {
-            let Some(schema) = schemas.get(&object.target) else { continue };
-            for key in schema.keys(object) {
-                let hash = index.hasher.hash_one((&*object.target, key));
-                index.documents.entry(hash).or_default().push(object.id.clone());
-            }
-        }
-        index
+        let keys = desired.iter().flat_map(|object| {
+            let keys = schemas.get(&object.target).map(|schema| schema.keys(object)).unwrap_or_default();
+            keys.into_iter().map(|key| (&**object, self.hasher.hash_one((&*object.target, key))))
+        });
+        keys.collect()
     }
 
     /// Returns the documents that may come to mean the object of an event. `is_open` is true for a document that means no

@@ -17,14 +17,14 @@ use crate::{
     manifest::Targets,
     model::{
         Call, Desired, Ensure, FieldChange, FieldPath, KeyPool, Live, ObservedState, Reference, Refusal, Request,
-        ResourceId,
+        ResourceId, Retry,
     },
     provider::{
         Endpoint, Envelope, Event, EventBatch, EventSchema, Facts, Kind, Method, Observation, Planned, Platform,
         Prepared, Read, Reply, RequestContext, Step, Stream,
     },
     source::Located,
-    transport::{self, Transport},
+    transport::{self, Service, Transport},
     yaml::{self, Form, Node, Section},
 };
 
@@ -160,6 +160,9 @@ impl Platform for Fake {
     }
 
     fn interpret(&self, _: &Request, reply: &Reply<'_>, keys: &mut KeyPool) -> Result<crate::model::Json, Refusal> {
+        if reply.status == 429 {
+            return Err(Refusal { retry: Retry::Slower(None), ..Refusal::new(None, "too many requests") });
+        }
         if reply.status != 200 {
             let code = (reply.status == 410).then(|| EXPIRED.into());
             return Err(Refusal::new(code, format!("status {}", reply.status)));
@@ -276,6 +279,24 @@ async fn put(State(store): State<Arc<Store>>, Json(arguments): Json<Value>) -> A
     Ok(Json(Value::Null))
 }
 
+/// Returns a connection to a server in this process.
+pub(super) fn connect(service: Arc<dyn Service>) -> Arc<Connection> {
+    let endpoint = Endpoint { url: String::new(), settings: HashMap::new(), secrets: HashMap::new() };
+    connection(endpoint, Shared::new(Transport::in_process(service), 4, None))
+}
+
+/// Returns a connection to the only target.
+fn connection(endpoint: Endpoint, shared: Shared) -> Arc<Connection> {
+    let target = Target {
+        name: "here".into(),
+        platform: &Fake,
+        resolve: Arc::new(move || Ok(endpoint.clone())),
+        concurrency: Some(4),
+        rate: None,
+    };
+    Connection::new(target, shared)
+}
+
 /// Starts a server and returns what it holds, the way to it, and what all connections share.
 pub(super) async fn serve() -> (Arc<Store>, Arc<Connection>, Shared) {
     let store = Arc::new(Store::default());
@@ -285,12 +306,5 @@ pub(super) async fn serve() -> (Arc<Store>, Arc<Connection>, Shared) {
     tokio::spawn(async move { axum::serve(listener, router).await });
     let endpoint = Endpoint { url, settings: HashMap::new(), secrets: HashMap::new() };
     let shared = Shared::new(Transport::new(&transport::Options::default()).expect("a client"), 4, None);
-    let target = Target {
-        name: "here".into(),
-        platform: &Fake,
-        resolve: Arc::new(move || Ok(endpoint.clone())),
-        concurrency: Some(4),
-        rate: None,
-    };
-    (store, Connection::new(target, shared.clone()), shared)
+    (store, connection(endpoint, shared.clone()), shared)
 }

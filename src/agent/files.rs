@@ -1,17 +1,39 @@
 //! Reads the files of the agent, and notices when they change.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     manifests::{self, Location, Manifests},
     settings::{Loader, Reloaded},
     watch::Watch,
 };
+use crate::manifest::KnownFiles;
+
+/// The longest time between two readings of all files, whatever the system tells of them.
+const WHOLE: Duration = Duration::from_mins(5);
+
+/// How thoroughly files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Only those that the system says have changed.
+    Changed,
+    /// All of them.
+    All,
+    /// All of them; the same files may say something else, as what they refer to may have changed.
+    Anew,
+}
 
 /// Reads the files.
 pub(super) struct FileReader {
     pub(super) watch: Watch,
     pub(super) loader: Option<Box<dyn Loader>>,
+    known: KnownFiles,
+    /// When all files were last read.
+    read_all: Option<Instant>,
 }
 
 /// The contents of the files.
@@ -24,10 +46,26 @@ pub(super) struct FilesRead {
 }
 
 impl FileReader {
+    pub(super) fn new(watch: Watch, loader: Option<Box<dyn Loader>>) -> Self {
+        Self { watch, loader, known: KnownFiles::new(), read_all: None }
+    }
+
     /// Reads the files, after everything is watched: so what changes later is noticed, and what changed before is read.
-    pub(super) fn read(&mut self, location: &Arc<Location>, previous: Option<&Manifests>, anew: bool) -> FilesRead {
+    pub(super) fn read(
+        &mut self,
+        location: &Arc<Location>,
+        previous: Option<&Manifests>,
+        reading: Reading,
+    ) -> FilesRead {
         let mut location = location.clone();
         self.watch.rearm();
+        let anew = reading == Reading::Anew;
+        // Where the system does not tell of changes, the times that it tells are not trusted, either.
+        let is_overdue = self.read_all.is_none_or(|last| last.elapsed() >= WHOLE);
+        if reading != Reading::Changed || is_overdue || self.watch.polls() {
+            self.known.doubt();
+            self.read_all = Some(Instant::now());
+        }
         let settings = self.loader.as_mut().map_or(Reloaded::Unchanged, |loader| loader.load(anew));
         let is_changed = if let Reloaded::Changed(settings, _) = &settings {
             location = Arc::new(location.with(settings));
@@ -37,7 +75,7 @@ impl FileReader {
         } else {
             false
         };
-        let manifests = manifests::read(&location, previous, is_changed);
+        let manifests = manifests::read(&location, &mut self.known, previous, is_changed);
         FilesRead { settings, location, manifests, is_told: !self.watch.polls() }
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    config,
+    config::{self, RunningProgram},
     engine::connection::{Connection, InFlight},
 };
 
@@ -20,8 +20,10 @@ pub(super) fn waiting_for(connections: &[Arc<Connection>]) -> String {
             waits.push((age, format!("target `{target}`: {operation}, for {} s", age.as_secs())));
         }
     }
-    for (program, age) in config::running_programs() {
-        waits.push((age, format!("the program `{program}`, for {} s", age.as_secs())));
+    for RunningProgram { program, target, start } in config::running_programs() {
+        if target.is_none_or(|target| connections.iter().any(|connection| name(connection) == target)) {
+            waits.push((start.elapsed(), format!("the program `{program}`, for {} s", start.elapsed().as_secs())));
+        }
     }
     waits.sort_by_key(|(age, _)| std::cmp::Reverse(*age));
     let mut named: Vec<String> = waits.into_iter().map(|(_, wait)| wait).take(NAMED).collect();

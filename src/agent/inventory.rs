@@ -255,9 +255,7 @@ impl Inventory {
         let mut states: HashMap<ResourceId, (Arc<str>, &'static str)> = HashMap::new();
         for looked in looked {
             let found = lock(&looked);
-            states.extend(
-                found.objects.iter().map(|(id, found)| (id.clone(), (found.target.clone(), found.state.name()))),
-            );
+            states.extend(found.objects().map(|(id, found)| (id.clone(), (found.target.clone(), found.state.name()))));
         }
         let desired = manifests.iter().flat_map(|manifests| manifests.desired.iter().enumerate());
         let mut rows: Vec<Row> = desired

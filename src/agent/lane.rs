@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
+    changed::Changes,
     manifests::Manifests,
     pass,
     retries::Retries,
@@ -24,6 +25,9 @@ use crate::model::{Desired, ResourceId};
 /// the same.
 const COURTESY: usize = 3;
 
+/// The longest time that a look around waits for a run of somebody else on its target: one may be left waiting for an answer.
+const PATIENCE: Duration = Duration::from_mins(5);
+
 /// A pass that is due.
 #[derive(Debug, Clone)]
 pub(super) struct Due {
@@ -35,6 +39,11 @@ pub(super) struct Due {
 impl Due {
     pub(super) fn all(trigger: Trigger) -> Self {
         Self { trigger, part: None }
+    }
+
+    /// Returns true if nobody waits for it.
+    fn is_look_around(&self) -> bool {
+        matches!(self.trigger, Trigger::Resync | Trigger::Retry)
     }
 
     /// Returns a pass that looks at what both look at.
@@ -115,10 +124,12 @@ pub(super) struct Lane {
     later: Option<Due>,
     pub(super) running: Option<Running>,
     given_way: usize,
+    /// Since when a run of somebody else is on the target.
+    in_use: Option<Instant>,
     pub(super) last: Option<Report>,
     /// A pass has looked at all of its objects.
     pub(super) complete: bool,
-    /// When a pass last found or left everything as declared.
+    /// When a pass last found or left everything as declared, but for what is held back.
     pub(super) last_success: Option<Timestamp>,
 }
 
@@ -134,6 +145,7 @@ impl Lane {
             later: None,
             running: None,
             given_way: 0,
+            in_use: None,
             last: None,
             complete: false,
             last_success: None,
@@ -150,7 +162,8 @@ impl Lane {
     /// Notes that something else is declared than before: what failed may do now.
     pub(super) fn adopt(&mut self, manifests: &Manifests) {
         self.schedule.changed();
-        self.retries.forget(manifests.changed.as_ref());
+        let changes = manifests.changes.as_ref();
+        self.retries.forget(|id| changes.is_none_or(|changes| changes.touched.contains_key(id)));
     }
 
     /// Asks for a pass. One that only looks around gives way to it.
@@ -158,7 +171,7 @@ impl Lane {
         let is_urgent = matches!(due.trigger, Trigger::Change | Trigger::Event | Trigger::Window);
         if let Some(running) = &self.running
             && is_urgent
-            && matches!(running.due.trigger, Trigger::Resync | Trigger::Retry)
+            && running.due.is_look_around()
             && self.given_way < COURTESY
             && running.stage.give_way()
         {
@@ -170,19 +183,51 @@ impl Lane {
         });
     }
 
-    /// Asks for a pass over those of some objects that belong to the lane; over all without them.
-    pub(super) fn ask_for(&mut self, trigger: Trigger, part: Option<&HashSet<ResourceId>>, desired: &[Desired]) {
-        let target = &self.shared.target;
-        let own = |part: &HashSet<ResourceId>| {
-            let own = desired.iter().filter(|object| object.target == *target && part.contains(&object.id));
-            own.map(|object| object.id.clone()).collect()
-        };
-        self.ask(Due { trigger, part: part.map(own) });
+    /// Asks for a pass over the objects of the lane that a save changed; over all without `changes`.
+    pub(super) fn ask_for(&mut self, changes: Option<&Changes>) {
+        let is_own = |(_, target): &(&ResourceId, &Arc<str>)| **target == self.shared.target;
+        let part = changes.map(|changes| changes.touched.iter().filter(is_own).map(|(id, _)| id.clone()).collect());
+        self.ask(Due { trigger: Trigger::Change, part });
+    }
+
+    /// Returns true if a look around is made, or is to be made.
+    pub(super) fn looks_around(&self) -> bool {
+        let running = self.running.as_ref().map(|running| &running.due);
+        running.into_iter().chain(&self.due).chain(&self.later).any(Due::is_look_around)
+    }
+
+    /// Notes whether a run of somebody else is on the target: as long as one is, looks around wait.
+    pub(super) fn make_way(&mut self, is_in_use: bool, now: Instant) {
+        self.in_use = is_in_use.then(|| self.in_use.unwrap_or(now));
+        if !self.is_held(now) {
+            return;
+        }
+        if let Some(running) = &self.running
+            && running.due.is_look_around()
+            && running.stage.give_way()
+        {
+            running.stop.cancel();
+        }
+        if let Some(due) = self.due.take_if(|due| due.is_look_around()) {
+            self.put_off(due);
+        }
+    }
+
+    fn put_off(&mut self, due: Due) {
+        self.later = Some(match self.later.take() {
+            Some(later) => later.with(due),
+            None => due,
+        });
+    }
+
+    /// Returns true if looks around wait now.
+    fn is_held(&self, now: Instant) -> bool {
+        self.in_use.is_some_and(|since| now - since < PATIENCE)
     }
 
     /// Returns true if a pass can begin.
     pub(super) fn is_ready(&self) -> bool {
-        self.running.is_none() && (self.due.is_some() || self.later.is_some())
+        self.running.is_none() && (self.due.is_some() || (self.later.is_some() && !self.is_held(Instant::now())))
     }
 
     /// Returns true if somebody waits for a pass.
@@ -197,12 +242,12 @@ impl Lane {
 
     /// Returns the pass to begin.
     pub(super) fn take(&mut self) -> Option<Due> {
-        if self.running.is_some() { None } else { self.due.take().or_else(|| self.later.take()) }
+        if self.is_ready() { self.due.take().or_else(|| self.later.take()) } else { None }
     }
 
     /// Returns when the next pass comes due by itself; `None` while one runs or is due.
     pub(super) fn next(&self) -> Option<Instant> {
-        if self.running.is_some() || self.is_ready() {
+        if self.running.is_some() || self.due.is_some() || self.later.is_some() {
             return None;
         }
         let rule = self.rules.values().min().copied();
@@ -210,7 +255,7 @@ impl Lane {
     }
 
     /// Asks for what has come due by itself.
-    pub(super) fn come_due(&mut self, desired: &[Desired], now: Instant) {
+    pub(super) fn come_due(&mut self, desired: &[Arc<Desired>], now: Instant) {
         if self.next().is_none_or(|next| next > now) {
             return;
         }
@@ -234,7 +279,7 @@ impl Lane {
     }
 
     /// Returns the objects of the lane that are looked at in one of some times.
-    fn of_times(&self, desired: &[Desired], times: &HashSet<Duration>) -> HashSet<ResourceId> {
+    fn of_times(&self, desired: &[Arc<Desired>], times: &HashSet<Duration>) -> HashSet<ResourceId> {
         let settings = &self.shared.settings;
         let own = desired.iter().filter(|object| object.target == self.shared.target);
         own.filter(|object| times.contains(&settings.resync_of(object))).map(|object| object.id.clone()).collect()
@@ -245,10 +290,7 @@ impl Lane {
         let running = self.running.take();
         if let Some(running) = running.filter(|running| running.stage.has_given_way()) {
             self.given_way += 1;
-            self.later = Some(match self.later.take() {
-                Some(later) => later.with(running.due),
-                None => running.due,
-            });
+            self.put_off(running.due);
             return false;
         }
         if self.later.is_none() {
@@ -267,12 +309,18 @@ impl Lane {
             self.retries.note(report.part.as_ref(), &report.failing, settings.resync, now);
             self.complete = true;
         }
-        if report.verdict == Verdict::Converged {
+        if is_well(report) {
             self.last_success = Some(report.end);
         }
         self.last = Some(report.clone());
         true
     }
+}
+
+/// Returns true if a pass left everything as declared, but for what a window or a suspension holds back.
+fn is_well(report: &Report) -> bool {
+    let held: usize = report.by_kind.values().map(|kind| kind.held).sum();
+    report.verdict == Verdict::Converged || (report.verdict == Verdict::Drifted && report.counts.drifted == held)
 }
 
 /// Returns what the last passes of all lanes come to, for a report that has just come in.

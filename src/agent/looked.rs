@@ -6,9 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use super::report::State;
+use super::{
+    manifests::Manifests,
+    report::State,
+    status::{ByKind, Counts, KindCounts},
+};
 use crate::{
-    model::{Desired, ObservedState, ResourceId},
+    model::{ObservedState, ResourceId},
     plan::TargetState,
 };
 
@@ -23,10 +27,32 @@ pub(super) struct Found {
     pub(super) held: bool,
 }
 
+impl Found {
+    /// Returns the counts of this one object.
+    fn counts(&self) -> KindCounts {
+        let mut counts = Counts::default();
+        *match self.state {
+            State::Changed => &mut counts.changed,
+            State::InSync => &mut counts.in_sync,
+            State::Drifted => &mut counts.drifted,
+            State::Failed => &mut counts.failed,
+            State::Blocked => &mut counts.blocked,
+            State::Unknown => &mut counts.unknown,
+        } = 1;
+        KindCounts { counts, drift: usize::from(self.differed), held: usize::from(self.held) }
+    }
+}
+
 /// What is known of all objects.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
-    pub(super) objects: HashMap<ResourceId, Found>,
+    objects: HashMap<ResourceId, Found>,
+    /// How many objects of each target and kind are in which state.
+    by_kind: ByKind,
+    /// Those of the objects that no document declares, such as one that was removed.
+    undeclared: HashSet<ResourceId>,
+    /// The number of the manifests by which objects were forgotten last.
+    kept: u64,
     /// The documents by the live objects that they mean, these by a hash of their kinds and labels.
     owners: HashMap<u64, ResourceId>,
     /// The documents by the objects of events that they mean, these by a hash of their targets and names.
@@ -69,17 +95,73 @@ impl Looked {
         self.is_whole = is_whole;
     }
 
-    /// Forgets what is declared no longer.
-    pub(super) fn keep(&mut self, declared: &[Desired]) {
-        let declared: HashSet<&ResourceId> = declared.iter().map(|object| &object.id).collect();
-        self.objects.retain(|id, _| declared.contains(id));
-        self.owners.retain(|_, id| declared.contains(id));
-        self.subjects.retain(|_, id| declared.contains(id));
+    /// Notes what was found of an object.
+    pub(super) fn note(&mut self, id: &ResourceId, found: Found, is_declared: bool) {
+        if !is_declared {
+            self.undeclared.insert(id.clone());
+        }
+        let kind = self.by_kind.entry((found.target.clone(), id.kind)).or_default();
+        kind.add(found.counts());
+        if let Some(before) = self.objects.insert(id.clone(), found) {
+            self.count_off(id, &before);
+        }
     }
 
-    /// Forgets everything, before a look at everything.
-    pub(super) fn clear(&mut self) {
+    fn forget(&mut self, id: &ResourceId) {
+        if let Some(before) = self.objects.remove(id) {
+            self.count_off(id, &before);
+        }
+    }
+
+    fn count_off(&mut self, id: &ResourceId, found: &Found) {
+        let key = (found.target.clone(), id.kind);
+        if let Some(kind) = self.by_kind.get_mut(&key) {
+            kind.subtract(found.counts());
+            if *kind == KindCounts::default() {
+                self.by_kind.remove(&key);
+            }
+        }
+    }
+
+    /// Returns what was found of all objects.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (&ResourceId, &Found)> {
+        self.objects.iter()
+    }
+
+    /// Counts the objects, all together and by target and kind.
+    pub(super) fn counts(&self) -> (Counts, ByKind) {
+        let mut all = Counts::default();
+        self.by_kind.values().for_each(|kind| all.add(kind.counts));
+        (all, self.by_kind.clone())
+    }
+
+    /// Forgets what is declared no longer.
+    pub(super) fn keep(&mut self, manifests: &Manifests) {
+        std::mem::take(&mut self.undeclared).iter().for_each(|id| self.forget(id));
+        let missed = manifests.number - self.kept.min(manifests.number);
+        self.kept = manifests.number;
+        let gone: HashSet<ResourceId> = match &manifests.changes {
+            _ if missed == 0 => return,
+            Some(changes) if missed == 1 => changes.gone().map(|object| object.id.clone()).collect(),
+            _ => {
+                let declared: HashSet<&ResourceId> = manifests.desired.iter().map(|object| &object.id).collect();
+                self.objects.keys().filter(|id| !declared.contains(id)).cloned().collect()
+            }
+        };
+        if gone.is_empty() {
+            return;
+        }
+        gone.iter().for_each(|id| self.forget(id));
+        self.owners.retain(|_, id| !gone.contains(id));
+        self.subjects.retain(|_, id| !gone.contains(id));
+    }
+
+    /// Forgets everything, before a look at everything that the manifests declare.
+    pub(super) fn clear(&mut self, manifests: &Manifests) {
+        self.kept = manifests.number;
         self.objects.clear();
+        self.by_kind.clear();
+        self.undeclared.clear();
         self.owners.clear();
         self.subjects.clear();
     }

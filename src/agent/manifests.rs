@@ -1,7 +1,7 @@
 //! The manifests in force: as they are, or the last good version where they are broken.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     error::Error,
     fmt::Write as _,
     io,
@@ -13,14 +13,15 @@ use serde_json::Value;
 
 use crate::{
     diagnostic::{Diagnostic, render},
-    manifest::{self, DiscoverError, Discovery, Set, Targets, Variables},
+    manifest::{self, DiscoverError, Discovery, KnownFiles, Set, Targets, Variables},
     model::{Desired, Json, ResourceId},
     provider::Platform,
     source::{FileId, Origin, Sources},
 };
 
 use super::{
-    changed::changed,
+    addresses::Addresses,
+    changed::{Changes, changes},
     settings::{Problems, Settings},
     status::ManifestStatus,
 };
@@ -51,8 +52,8 @@ impl Location {
 pub struct Manifests {
     /// The texts that `desired` and `diagnostics` point into: those of the files, and the older ones of what is held.
     pub sources: Sources,
-    /// Wanted states in force.
-    pub desired: Vec<Desired>,
+    /// Wanted states in force. Those of files that stayed as they were are shared with the version before.
+    pub desired: Vec<Arc<Desired>>,
     /// Objects whose document is broken or unreadable now: their last good version is in force.
     pub held: BTreeSet<ResourceId>,
     /// SHA-256 of the paths and texts of the files.
@@ -65,10 +66,16 @@ pub struct Manifests {
     pub partial: bool,
     /// There is not one document where manifests are looked for: the last of `unreadable` says so.
     pub vanished: bool,
-    /// The objects that are declared otherwise than in the version before; `None` if any may be.
-    pub(super) changed: Option<HashSet<ResourceId>>,
+    /// The number of the version, counted from the start of the agent.
+    pub(super) number: u64,
+    /// The differences from the version before; `None` if any object may be declared otherwise.
+    pub(super) changes: Option<Changes>,
     /// The objects that say what else there may be.
     pub(super) exclusive: HashSet<ResourceId>,
+    /// What finds objects by their addresses.
+    pub(super) addresses: Addresses,
+    /// The number of objects on each target.
+    pub(super) by_target: BTreeMap<Arc<str>, usize>,
     /// The files as they were decoded, for those that stay as they are.
     cache: manifest::Cache,
 }
@@ -103,13 +110,18 @@ impl Manifests {
 const OPTIONS: manifest::Options =
     manifest::Options { threads: None, retain: manifest::Retain::Objects, without_places: true };
 
-/// Reads the files. Returns nothing where they say, and cannot say, the same as before. With `anew`, what they may refer
-/// to is not what it was, and so the same files may say something else.
-pub(super) fn read(location: &Location, previous: Option<&Manifests>, anew: bool) -> Option<Manifests> {
+/// Reads the files; `known` remembers them. Returns nothing where they say, and cannot say, the same as before. With `anew`,
+/// what they may refer to is not what it was, and so the same files may say something else.
+pub(super) fn read(
+    location: &Location,
+    known: &mut KnownFiles,
+    previous: Option<&Manifests>,
+    anew: bool,
+) -> Option<Manifests> {
     let mut sources = Sources::default();
     let Location { paths, skip, overlays, follow_links, .. } = location;
     let search = manifest::Search { paths, skip, overlays, follow_links: *follow_links };
-    let found = manifest::discover(&search, &mut io::empty(), &mut sources);
+    let mut found = manifest::discover_changed(&search, &mut io::empty(), known, &mut sources);
     let digest = manifest::digest(&sources, found.all());
     let mut unreadable: Vec<String> = found.errors.iter().map(chain).collect();
     let unchanged = |previous: &Manifests| {
@@ -118,6 +130,11 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>, anew: bool
     };
     if !anew && previous.is_some_and(unchanged) {
         return None;
+    }
+    // What is sound all through is compared with what was.
+    let sound = previous.filter(|previous| !anew && overlays.is_empty() && previous.is_sound());
+    if let Some(before) = sound.filter(|_| unreadable.is_empty() && found.broken.is_empty()) {
+        sources = number_as_before(sources, &mut found, &before.sources);
     }
     let Location { platforms, targets, variables, .. } = location;
     let mut cache = previous.filter(|_| !anew).map(|previous| previous.cache.clone()).unwrap_or_default();
@@ -129,24 +146,31 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>, anew: bool
     if vanished {
         unreadable.push(manifest::nothing(paths));
     }
-    let held = previous.map(|previous| {
+    let is_in_doubt =
+        unread || vanished || set.partial || set.unplaced || !set.broken.is_empty() || !set.covered.is_empty();
+    let held = previous.filter(|_| is_in_doubt).map(|previous| {
         let mut doubt = Doubt::new(&found, &set, &diagnostics, &sources, previous, &location.paths);
         doubt.everything |= vanished;
         hold(previous, &set, &doubt, &mut sources)
     });
+    let changes = sound.filter(|_| !is_in_doubt).map(|before| changes(&before.desired, &set.desired));
     let held = held.unwrap_or_default();
-    let is_sound = |manifests: &Manifests| manifests.errors() == 0 && manifests.held.is_empty() && !manifests.partial;
-    let is_comparable = !anew && overlays.is_empty() && held.is_empty() && !unread && !vanished && !set.partial;
-    let changed = previous
-        .filter(|previous| is_comparable && is_sound(previous))
-        .map(|previous| changed((&previous.desired, &previous.sources), (&set.desired, &sources)));
-    let exclusive = set.desired.iter().chain(&held).filter(|object| object.exclusive).map(|object| object.id.clone());
-    let exclusive = exclusive.collect();
+    let ids = held.iter().map(|object| object.id.clone()).collect();
+    let mut desired = set.desired;
+    desired.extend(held);
+    let (exclusive, by_target) = match (&changes, previous) {
+        (Some(changes), Some(previous)) => previous.sums_after(changes),
+        _ => sums(&desired),
+    };
+    let addresses = Addresses::of(&desired, previous.map(|previous| (&*previous.desired, &previous.addresses)));
     Some(Manifests {
-        changed,
+        addresses,
+        number: previous.map_or(0, |previous| previous.number + 1),
+        changes,
         exclusive,
-        held: held.iter().map(|object| object.id.clone()).collect(),
-        desired: set.desired.into_iter().chain(held).collect(),
+        by_target,
+        held: ids,
+        desired,
         sources,
         digest,
         diagnostics,
@@ -155,6 +179,69 @@ pub(super) fn read(location: &Location, previous: Option<&Manifests>, anew: bool
         cache,
         partial: set.partial,
     })
+}
+
+/// What is known of objects all together: those that say what else there may be, and the number of objects on each target.
+type Sums = (HashSet<ResourceId>, BTreeMap<Arc<str>, usize>);
+
+fn sums(desired: &[Arc<Desired>]) -> Sums {
+    let mut by_target = BTreeMap::new();
+    desired.iter().for_each(|object| *by_target.entry(object.target.clone()).or_default() += 1);
+    let exclusive = desired.iter().filter(|object| object.exclusive).map(|object| object.id.clone());
+    (exclusive.collect(), by_target)
+}
+
+impl Manifests {
+    /// Returns the sums of the version that differs by `changes`.
+    fn sums_after(&self, changes: &Changes) -> Sums {
+        let (mut exclusive, mut by_target) = (self.exclusive.clone(), self.by_target.clone());
+        for object in &changes.before {
+            exclusive.remove(&object.id);
+            if let Some(count) = by_target.get_mut(&object.target) {
+                *count -= 1;
+            }
+        }
+        by_target.retain(|_, count| *count > 0);
+        let (more, counts) = sums(&changes.after);
+        exclusive.extend(more);
+        counts.into_iter().for_each(|(target, count)| *by_target.entry(target).or_default() += count);
+        (exclusive, by_target)
+    }
+
+    /// Returns the numbers of the objects with some addresses, in ascending order.
+    pub(super) fn find<'i>(&self, ids: impl IntoIterator<Item = &'i ResourceId>) -> Vec<usize> {
+        self.addresses.find(&self.desired, ids)
+    }
+
+    fn is_sound(&self) -> bool {
+        self.errors() == 0 && self.held.is_empty() && !self.partial
+    }
+}
+
+/// How many numbers of files that are gone are kept for each file that is there.
+const GONE: usize = 2;
+
+/// Gives files the numbers that they had before, so that the places in those that stay are the same, and returns the
+/// sources in that order. New files come last; the numbers of files that are gone are kept for them to come back.
+fn number_as_before(sources: Sources, found: &mut Discovery, before: &Sources) -> Sources {
+    let is_like_before =
+        sources.files().map(|file| sources.path(file)).eq(before.files().map(|file| before.path(file)));
+    let count = found.files.len();
+    if is_like_before || before.files().count() > count * GONE {
+        return sources;
+    }
+    let by_path: HashMap<&Arc<str>, FileId> = found.files.iter().map(|file| (sources.path(*file), *file)).collect();
+    let (mut numbered, mut numbers) = (Sources::default(), HashMap::new());
+    for file in before.files() {
+        match by_path.get(before.path(file)) {
+            Some(now) => _ = numbers.insert(*now, numbered.add_shared(sources.share(*now))),
+            None => _ = numbered.add(before.path(file).clone(), ""),
+        }
+    }
+    for file in &mut found.files {
+        *file = *numbers.entry(*file).or_insert_with(|| numbered.add_shared(sources.share(*file)));
+    }
+    numbered
 }
 
 /// An open question: an object that is no longer declared may only have become unreadable.
@@ -175,7 +262,7 @@ struct Doubt {
 impl Doubt {
     fn new(
         found: &Discovery,
-        set: &Set,
+        set: &Set<Arc<Desired>>,
         diagnostics: &[Diagnostic],
         sources: &Sources,
         previous: &Manifests,
@@ -221,17 +308,17 @@ impl Doubt {
 }
 
 /// Returns the objects that were good before and are in doubt now, with the texts that they point into.
-fn hold(previous: &Manifests, set: &Set, doubt: &Doubt, sources: &mut Sources) -> Vec<Desired> {
+fn hold(previous: &Manifests, set: &Set<Arc<Desired>>, doubt: &Doubt, sources: &mut Sources) -> Vec<Arc<Desired>> {
     let declared: HashSet<&ResourceId> = set.desired.iter().map(|object| &object.id).collect();
     // An object whose document was renamed must not be there twice.
-    let meant: HashSet<_> = set.desired.iter().map(meaning).collect();
+    let meant: HashSet<_> = set.desired.iter().map(|object| meaning(object)).collect();
     let mut moved = HashMap::new();
     let held = previous.desired.iter().filter(|object| {
         !declared.contains(&object.id)
             && doubt.covers(&object.id, previous.sources.path(object.origin.file))
             && (object.locator.is_empty() || !meant.contains(&meaning(object)))
     });
-    held.map(|object| carry(object, &previous.sources, sources, &mut moved)).collect()
+    held.map(|object| Arc::new(carry(object, &previous.sources, sources, &mut moved))).collect()
 }
 
 /// The identity of an object on its platform, as far as its manifest says.

@@ -107,18 +107,21 @@ impl Shared {
     ) -> HashSet<ResourceId> {
         let looked = self.looked();
         let mut touched = HashSet::new();
-        let mut by_id: Option<HashMap<&ResourceId, &Desired>> = None;
-        for (target, event) in events {
-            let owner = looked.owner(target, &event.subject);
+        let owners = || events.iter().map(|(target, event)| (looked.owner(target, &event.subject), target, event));
+        // Only what was as declared may be so after an update.
+        let well =
+            owners().filter(|(owner, _, event)| owner.is_some_and(|(_, is_well)| is_well) && event.updated.is_some());
+        let well = manifests.find(well.filter_map(|(owner, ..)| Some(owner?.0)));
+        let declared: HashMap<&ResourceId, &Desired> =
+            well.into_iter().map(|number| &*manifests.desired[number]).map(|object| (&object.id, object)).collect();
+        for (owner, target, event) in owners() {
             if let Some((id, is_well)) = owner {
-                let declared = by_id
-                    .get_or_insert_with(|| manifests.desired.iter().map(|object| (&object.id, object)).collect())
-                    .get(id);
                 let schema = self.settings.connections.iter().find(|connection| connection.target().name == *target);
                 let schema = schema.and_then(|connection| connection.target().platform.events());
                 let is_echo = is_well
                     && event.updated.as_ref().is_some_and(|updated| {
-                        declared.zip(schema).is_some_and(|(object, schema)| schema.is_as_declared(object, updated))
+                        let declared = declared.get(id).zip(schema);
+                        declared.is_some_and(|(object, schema)| schema.is_as_declared(object, updated))
                     });
                 if !is_echo {
                     touched.insert(id.clone());
@@ -140,6 +143,19 @@ impl Shared {
         looked.is_whole().then(|| looked.held())
     }
 
+    /// Returns copies of the objects to look at, and of those that have to be known for their sake. With them comes true if
+    /// nothing that is declared is to be looked at.
+    fn select(&self, manifests: &Manifests, part: Option<&HashSet<ResourceId>>) -> (Vec<Desired>, bool) {
+        let declared = &manifests.desired;
+        let is_wanted = |object: &Desired| self.filter.as_ref().is_none_or(|filter| filter(object));
+        let unselected = part.is_none() && !declared.is_empty() && !declared.iter().any(|object| is_wanted(object));
+        let mut picked = part.map_or_else(|| (0..declared.len()).collect(), |part| manifests.find(part));
+        picked.retain(|number| declared[*number].target == self.target && is_wanted(&declared[*number]));
+        // Where all are looked at, what tells which objects some mean is among them.
+        let platforms = if part.is_some() { self.platforms } else { &[] };
+        (select_some(declared, &picked, platforms, &|ids| manifests.find(ids.iter().copied())), unselected)
+    }
+
     fn looked(&self) -> MutexGuard<'_, Looked> {
         self.memory.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,9 +172,9 @@ impl Shared {
     fn looked_at(&self, states: &[TargetState<'_>], manifests: &Manifests, is_part: bool) -> MutexGuard<'_, Looked> {
         let mut looked = self.looked();
         if is_part {
-            looked.keep(&manifests.desired);
+            looked.keep(manifests);
         } else {
-            looked.clear();
+            looked.clear(manifests);
         }
         looked.own(states);
         looked
@@ -208,7 +224,7 @@ pub(super) async fn pass(
         shared.settle(stop).await;
     }
     let is_whole = shared.looked().is_whole();
-    let count = manifests.desired.iter().filter(|object| object.target == shared.target).count();
+    let count = manifests.by_target.get(&shared.target).copied().unwrap_or_default();
     // Objects that are looked at at times of their own are not looked at together with the others.
     let is_small = |part: &&HashSet<ResourceId>| trigger == Trigger::Resync || part.len() <= count / SHARE;
     let part = part.filter(is_small).filter(|_| is_whole);
@@ -240,12 +256,7 @@ async fn pass_over(
     let start = Timestamp::now();
     let end = |sum: Sum, drift: usize| Some(Report::of(trigger, start, sum, drift, part.cloned()));
     let newest = shared.record.newest();
-    let is_wanted = |object: &Desired| shared.filter.as_ref().is_none_or(|filter| filter(object));
-    let unselected = part.is_none() && !manifests.desired.is_empty() && !manifests.desired.iter().any(is_wanted);
-    let is_part = |object: &Desired| {
-        object.target == shared.target && part.is_none_or(|part| part.contains(&object.id)) && is_wanted(object)
-    };
-    let mut desired = select_some(&manifests.desired, if part.is_some() { shared.platforms } else { &[] }, &is_part);
+    let (mut desired, unselected) = shared.select(manifests, part);
     shared.contests().soften(&mut desired);
     let is_enforcing = shared.settings.mode == Mode::Enforce;
     let held = if is_enforcing { hold_back(&mut desired, &shared.settings.holds, start) } else { Held::new() };

@@ -14,7 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::connection::{Reader, Writer},
-    journal::{self, RunOrigin, TargetRecord, lease::LockError, target_record},
+    journal::{
+        self, RunOrigin, TargetRecord,
+        lease::{Leases, LockError},
+        target_record,
+    },
     model::Desired,
     plan::{
         Plan, TargetState,
@@ -75,6 +79,13 @@ impl Record {
     pub(super) fn surroundings(&self) -> Surroundings {
         let origin = RunOrigin { commit: journal::commit(&self.paths), ..self.surroundings.origin.clone() };
         Surroundings { origin, ..self.surroundings.clone() }
+    }
+
+    /// Returns true if a run of a person, or of another program than an agent, has the lock on one of the targets.
+    pub(super) fn is_in_use(&self) -> bool {
+        let Some(locks) = &self.surroundings.locks else { return false };
+        let command = |setup: &Setup| Leases::command_on(locks, &target_record(setup));
+        self.setups.iter().filter_map(command).any(|command| command != self.surroundings.origin.command)
     }
 
     /// Returns the secrets that must not reach anybody.

@@ -101,10 +101,16 @@ pub(super) fn sum(
         let state = if unserved.contains(&object.id) { State::Unknown } else { State::InSync };
         states.insert(&object.id, (&object.target, state));
     }
-    states.extend(plan.reported.iter().map(|change| (&change.id, (&change.target, State::Drifted))));
+    let mut undeclared = HashSet::new();
+    let mut set = |id, target, state| {
+        if states.insert(id, (target, state)).is_none() {
+            undeclared.insert(id);
+        }
+    };
+    plan.reported.iter().for_each(|change| set(&change.id, &change.target, State::Drifted));
     for change in &plan.changes {
         let outcome = by_id.get(&change.id).copied();
-        states.insert(&change.id, (&change.target, outcome.map_or(State::Drifted, left)));
+        set(&change.id, &change.target, outcome.map_or(State::Drifted, left));
         let Some(outcome) = outcome else { continue };
         interrupted |= *outcome == Outcome::Interrupted;
         if !outcome.converged() && !matches!(outcome, Outcome::Interrupted | Outcome::Manual(_)) {
@@ -115,7 +121,7 @@ pub(super) fn sum(
     }
     for blocked in &plan.blocked {
         let unread = matches!(blocked.cause, Cause::Unread(_));
-        states.insert(&blocked.id, (&blocked.target, if unread { State::Unknown } else { State::Blocked }));
+        set(&blocked.id, &blocked.target, if unread { State::Unknown } else { State::Blocked });
         // A mistake in a manifest waits for the manifests to change; a failed read does not.
         if unread {
             failing.insert(blocked.id.clone());
@@ -130,11 +136,13 @@ pub(super) fn sum(
         failing.insert(blocked.id.clone());
     }
     let differing: HashSet<&ResourceId> = plan.changes.iter().chain(&plan.reported).map(|change| &change.id).collect();
-    looked.objects.extend(states.into_iter().map(|(id, (target, state))| {
+    for (id, (target, state)) in states {
         let differed = differing.contains(id);
-        (id.clone(), Found { target: target.clone(), state, differed, held: differed && held.contains_key(id) })
-    }));
-    let (counts, by_kind) = count(looked);
+        let held = differed && held.contains_key(id);
+        let found = Found { target: target.clone(), state, differed, held };
+        looked.note(id, found, !undeclared.contains(id));
+    }
+    let (counts, by_kind) = looked.counts();
     let elsewhere = counts.failed + counts.blocked + counts.unknown;
     if elsewhere > 0 {
         error.get_or_insert_with(|| format!("objects that are not as declared since an earlier pass: {elsewhere}"));
@@ -168,26 +176,4 @@ fn left(outcome: &Outcome) -> State {
             State::Drifted
         }
     }
-}
-
-/// Counts objects, all together and by target and kind.
-fn count(looked: &Looked) -> (Counts, ByKind) {
-    let (mut all, mut by_kind) = (Counts::default(), ByKind::new());
-    for (id, Found { target, state, differed, held }) in &looked.objects {
-        let mut one = Counts::default();
-        *match state {
-            State::Changed => &mut one.changed,
-            State::InSync => &mut one.in_sync,
-            State::Drifted => &mut one.drifted,
-            State::Failed => &mut one.failed,
-            State::Blocked => &mut one.blocked,
-            State::Unknown => &mut one.unknown,
-        } = 1;
-        let kind = by_kind.entry((target.clone(), id.kind)).or_default();
-        kind.counts.add(one);
-        all.add(one);
-        kind.drift += usize::from(*differed);
-        kind.held += usize::from(*held);
-    }
-    (all, by_kind)
 }

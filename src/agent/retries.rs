@@ -52,10 +52,9 @@ impl Retries {
         }
     }
 
-    /// Forgets the failures of objects that are declared otherwise now, without `changed` those of all: what failed may do
-    /// now.
-    pub(super) fn forget(&mut self, changed: Option<&HashSet<ResourceId>>) {
-        self.objects.retain(|id, _| changed.is_some_and(|changed| !changed.contains(id)));
+    /// Forgets the failures of objects that are declared otherwise now: what failed may do now.
+    pub(super) fn forget(&mut self, is_changed: impl Fn(&ResourceId) -> bool) {
+        self.objects.retain(|id, _| !is_changed(id));
     }
 
     /// Returns when the next objects are due; `None` if none failed.
@@ -100,9 +99,9 @@ mod tests {
         // One that was looked at and does well is forgotten, as is one that is declared anew.
         retries.note(Some(&ids(&["b"])), &ids(&[]), longest, now);
         check(&retries, 11, &["a"]);
-        retries.forget(Some(&ids(&["b"])));
+        retries.forget(|id| *id.key == *"b");
         check(&retries, 11, &["a"]);
-        retries.forget(None);
+        retries.forget(|_| true);
         assert_eq!(retries.next(), None);
         // A look at all forgets those that are declared no longer.
         retries.note(None, &ids(&["a"]), longest, now);

@@ -131,6 +131,16 @@ impl Counts {
         self.unknown += more.unknown;
     }
 
+    /// Takes off what was counted before.
+    pub(super) fn subtract(&mut self, less: Self) {
+        self.in_sync -= less.in_sync;
+        self.changed -= less.changed;
+        self.drifted -= less.drifted;
+        self.failed -= less.failed;
+        self.blocked -= less.blocked;
+        self.unknown -= less.unknown;
+    }
+
     /// Returns the counts with the names of the states in metrics.
     pub fn by_state(&self) -> [(&'static str, usize); 6] {
         [
@@ -153,6 +163,22 @@ pub struct KindCounts {
     pub drift: usize,
     /// How many of those a window or a suspension holds back.
     pub held: usize,
+}
+
+impl KindCounts {
+    /// Adds up.
+    pub(super) fn add(&mut self, more: Self) {
+        self.counts.add(more.counts);
+        self.drift += more.drift;
+        self.held += more.held;
+    }
+
+    /// Takes off what was counted before.
+    pub(super) fn subtract(&mut self, less: Self) {
+        self.counts.subtract(less.counts);
+        self.drift -= less.drift;
+        self.held -= less.held;
+    }
 }
 
 /// The objects of a pass by target and kind.

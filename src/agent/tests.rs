@@ -1,6 +1,7 @@
 mod events;
+mod outage;
 
-use std::{fs, sync::atomic::Ordering};
+use std::{collections::BTreeMap, fs, sync::atomic::Ordering};
 
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -10,7 +11,12 @@ use super::{
 };
 use crate::{
     config,
-    journal::{Directory, Record, RunOrigin, Store as _},
+    journal::{
+        Directory, Record, RunOrigin, Store as _,
+        lease::{Holder, Leases},
+        target_record,
+    },
+    plan::file::Setup,
     run::{Recording, Surroundings},
 };
 
@@ -238,6 +244,34 @@ async fn a_save_is_not_kept_waiting_by_a_look_at_everything() {
     // What gave way is made afterwards.
     let resync = |snapshot: &Snapshot| snapshot.last.as_ref().is_some_and(|last| last.trigger == Trigger::Resync);
     running.until("a look at everything", resync).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_look_around_waits_for_people_and_a_save_does_not() {
+    let setup = Setup { target: "here".into(), platform: "fake".into(), settings: BTreeMap::new() };
+    let often = |agent: &mut Agent| {
+        agent.settings.resync = Duration::from_millis(50);
+        agent.settings.setups = vec![setup.clone()];
+    };
+    let running = Running::start(&[("a.yaml", &thing("a", "1"))], &[("a", 1)], often).await;
+    running.passes(2).await;
+    let holder = Holder { run: "r".to_owned(), name: "zoe@desk".to_owned(), command: "apply".to_owned() };
+    let targets = [target_record(&setup)];
+    let taken = Leases::acquire(running.state.path(), &targets, &holder, PATIENCE, &|_| {}).await;
+    let lease = taken.expect("nobody else has it");
+    // One that has begun may end.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = running.status.snapshot().passes;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(running.status.snapshot().passes, before);
+    running.store.put("a", 2);
+    running.write("a.yaml", &thing("a", "2"));
+    let report = running.passes(before + 1).await;
+    assert_eq!((report.trigger, report.verdict), (Trigger::Change, Verdict::Converged));
+    drop(lease);
+    let report = running.passes(before + 2).await;
+    assert_eq!(report.trigger, Trigger::Resync);
     running.end().await;
 }
 

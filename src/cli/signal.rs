@@ -44,11 +44,11 @@ impl Stop {
             tokio::spawn(async move {
                 signals.recv().await;
                 // They run in groups of their own, and nobody needs what they would print.
-                crate::config::end_programs();
+                crate::config::end_programs(|_| true);
                 let _ = heard.status.set(status);
                 heard.token.cancel();
                 signals.recv().await;
-                crate::config::end_programs();
+                crate::config::end_programs(|_| true);
                 std::process::exit(i32::from(status.code()));
             });
         }

@@ -6,7 +6,7 @@ use std::{
     os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread,
@@ -24,33 +24,42 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Maximum size of what a program prints or a file holds, in bytes.
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 
-/// The process groups of programs that have not ended yet, with the names of these and since when they run.
-static RUNNING: Mutex<BTreeMap<i32, (String, Instant)>> = Mutex::new(BTreeMap::new());
-
-/// Returns the names of the programs that have not ended yet, and how long they have been running.
-pub fn running_programs() -> Vec<(String, Duration)> {
-    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    running.values().map(|(program, start)| (program.clone(), start.elapsed())).collect()
+/// A program that has not ended yet.
+#[derive(Debug, Clone)]
+pub struct RunningProgram {
+    /// Its name.
+    pub program: String,
+    /// The target whose secret it prints; `None` if that is of no target.
+    pub target: Option<Arc<str>>,
+    /// Since when it runs.
+    pub start: Instant,
 }
 
-/// Ends all programs that are running, with everything that they started.
+/// The process groups of programs that have not ended yet.
+static RUNNING: Mutex<BTreeMap<i32, RunningProgram>> = Mutex::new(BTreeMap::new());
+
+/// Returns the programs that have not ended yet.
+pub fn running_programs() -> Vec<RunningProgram> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+}
+
+/// Ends the running programs that `is_meant` picks, with everything that they started.
 ///
 /// They run in process groups of their own, so a signal of the terminal does not reach them.
-pub fn end_programs() {
-    for group in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).keys() {
-        kill(*group);
-    }
+pub fn end_programs(is_meant: impl Fn(&RunningProgram) -> bool) {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.iter().filter(|(_, program)| is_meant(program)).for_each(|(group, _)| kill(*group));
 }
 
-/// Returns what a program prints within a time limit.
+/// Returns what a program prints within a time limit, for a target where it is a secret of one.
 ///
 /// The program runs in a process group of its own, which is ended when the limit is reached. What it says on its error
 /// stream goes to ours: it talks to the person who runs us.
-pub(super) fn output(words: &[String], timeout: Duration) -> Result<Vec<u8>, Problem> {
+pub(super) fn output(words: &[String], target: Option<&Arc<str>>, timeout: Duration) -> Result<Vec<u8>, Problem> {
     let program = words.first().cloned().unwrap_or_default();
     let failed = |source| Problem::Run { program: program.clone(), source };
     let slow = || Problem::Slow { program: program.clone(), limit: timeout };
-    let mut group = Group::start(words).map_err(failed)?;
+    let mut group = Group::start(words, target).map_err(failed)?;
     let deadline = Instant::now() + timeout;
     let chunks = group.child.stdout.take().map(read_in_background);
     let mut bytes = Vec::new();
@@ -92,7 +101,7 @@ struct Group {
 }
 
 impl Group {
-    fn start(words: &[String]) -> io::Result<Self> {
+    fn start(words: &[String], target: Option<&Arc<str>>) -> io::Result<Self> {
         let (program, arguments) = words.split_first().ok_or_else(|| io::Error::other("it has no name"))?;
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let child = Command::new(program)
@@ -103,7 +112,7 @@ impl Group {
             .spawn()?;
         // Ids of processes are positive.
         let id = i32::try_from(child.id()).map_err(io::Error::other)?;
-        running.insert(id, (program.clone(), Instant::now()));
+        running.insert(id, RunningProgram { program: program.clone(), target: target.cloned(), start: Instant::now() });
         Ok(Self { child, id, is_running: true })
     }
 
@@ -171,8 +180,12 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, timeout: Duration) -> (Result<String, String>, Duration) {
+        shell_of(None, script, timeout)
+    }
+
+    fn shell_of(target: Option<&Arc<str>>, script: &str, timeout: Duration) -> (Result<String, String>, Duration) {
         let start = Instant::now();
-        let output = output(&["sh", "-c", script].map(str::to_owned), timeout);
+        let output = output(&["sh", "-c", script].map(str::to_owned), target, timeout);
         let output = output.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|why| why.to_string());
         (output, start.elapsed())
     }
@@ -193,6 +206,26 @@ mod tests {
         check("yes", long, Err("sh printed more than 1 MB"));
         check("head -c 1048576 /dev/zero | tr '\\0' x > /dev/null; echo fits", long, Ok("fits\n"));
         check("exit 3", long, Err("sh ended with exit status: 3"));
+    }
+
+    #[test]
+    fn the_programs_of_other_targets_go_on() {
+        let targets: [Arc<str>; 2] = ["program-test-hung".into(), "program-test-well".into()];
+        let is_running =
+            |target: &Arc<str>| running_programs().iter().any(|program| program.target.as_ref() == Some(target));
+        let run = |at: usize, script: &'static str| {
+            let target = targets[at].clone();
+            thread::spawn(move || shell_of(Some(&target), script, Duration::from_secs(20)))
+        };
+        let (hung, well) = (run(0, "sleep 30"), run(1, "sleep 1; echo token"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !targets.iter().all(is_running) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        end_programs(|program| program.target.as_ref() == Some(&targets[0]));
+        let (hung, took) = hung.join().expect("no panic");
+        assert!(hung.is_err_and(|why| why.contains("signal: 9")) && took < Duration::from_secs(15));
+        assert_eq!(well.join().expect("no panic").0, Ok("token\n".to_owned()));
     }
 
     #[test]

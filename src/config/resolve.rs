@@ -5,6 +5,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     process::ExitStatus,
+    sync::Arc,
     time::Duration,
 };
 
@@ -40,7 +41,7 @@ impl Config {
 impl Source {
     /// Fetches a secret. Programs are run and files read, so call it where that may take its time.
     pub fn secret(&self) -> Result<SecretString, Problem> {
-        fetch(self).map(SecretString::from)
+        fetch(self, None).map(SecretString::from)
     }
 }
 
@@ -113,12 +114,12 @@ impl Target {
         for (key, setting) in &self.settings {
             let value = match &setting.value {
                 Setting::Literal(text) => text.clone(),
-                Setting::From(source) => Self::fetch(key, source)?,
+                Setting::From(source) => self.fetch(key, source)?,
             };
             values.settings.insert(key, value);
         }
         for (key, source) in &self.secrets {
-            values.secrets.insert(key, Self::fetch(key, &source.value)?.into());
+            values.secrets.insert(key, self.fetch(key, &source.value)?.into());
         }
         let variable = |name: &str| env::var(name).ok();
         let environment = Environment { variable: &variable, read: &|path| fs::read_to_string(path) };
@@ -133,12 +134,12 @@ impl Target {
         Ok(values)
     }
 
-    fn fetch(key: &'static str, source: &Source) -> Result<String, ResolveError> {
-        fetch(source).map_err(|source| ResolveError { key, source })
+    fn fetch(&self, key: &'static str, source: &Source) -> Result<String, ResolveError> {
+        fetch(source, Some(&self.name)).map_err(|source| ResolveError { key, source })
     }
 }
 
-fn fetch(source: &Source) -> Result<String, Problem> {
+fn fetch(source: &Source, target: Option<&Arc<str>>) -> Result<String, Problem> {
     let mut value = match source {
         Source::Env(name) => env::var_os(name)
             .ok_or_else(|| Problem::Unset(name.clone()))?
@@ -149,7 +150,7 @@ fn fetch(source: &Source) -> Result<String, Problem> {
             String::from_utf8(bytes).map_err(|_| Problem::Encoding)?
         }
         Source::Command(words) => {
-            String::from_utf8(program::output(words, program::TIMEOUT)?).map_err(|_| Problem::Encoding)?
+            String::from_utf8(program::output(words, target, program::TIMEOUT)?).map_err(|_| Problem::Encoding)?
         }
     };
     // One line break at the end is the editor's, or the program's.

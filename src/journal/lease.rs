@@ -119,6 +119,18 @@ impl Leases {
         Self::new(state_dir).acquire_all(targets, holder, timeout, say).await
     }
 
+    /// Returns the subcommand of the run that holds the lease on a target; `None` if none does, or that cannot be told.
+    pub fn command_on(state_dir: &Path, target: &TargetRecord) -> Option<String> {
+        Self::new(state_dir).command(target)
+    }
+
+    fn command(&self, target: &TargetRecord) -> Option<String> {
+        let mut file = File::open(self.directory.join(&target.key)).ok()?;
+        let Ok(Content::Record(found)) = read(&mut file) else { return None };
+        let standing = verdict(found.until, (self.now)(), found.process.state(), Duration::ZERO, &self.timing);
+        (standing == Verdict::Held).then_some(found.command)
+    }
+
     fn new(state_dir: &Path) -> Self {
         Self {
             directory: state_dir.join(DIRECTORY),

@@ -1,6 +1,9 @@
 //! Checks that take all documents together.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -49,7 +52,7 @@ impl Declared for HashMap<ResourceId, Origin> {
 
 /// Puts the objects of documents into a set, and checks them together.
 pub(super) fn together(
-    set: &mut Set,
+    set: &mut Set<Arc<Desired>>,
     objects: &mut Vec<Object>,
     declared: &dyn Declared,
     unread: bool,
@@ -86,7 +89,7 @@ fn same_address(objects: &mut Vec<Object>, diagnostics: &mut Vec<Diagnostic>) {
 /// Reports documents that are certain to mean the same live object, because what finds it is the same. Neither can be
 /// trusted, so both are dropped.
 fn same_object(objects: &mut Vec<Object>, broken: &mut BTreeSet<ResourceId>, diagnostics: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<(&str, &str, &str), &Desired> = HashMap::with_capacity(objects.len());
+    let mut seen: HashMap<(&str, &str, &str), &Arc<Desired>> = HashMap::with_capacity(objects.len());
     for Object { desired, locator } in objects.iter() {
         let Some(locator) = locator else { continue };
         let Some(first) = seen.insert((desired.id.kind, &desired.target, locator), desired) else { continue };
@@ -104,7 +107,7 @@ fn same_object(objects: &mut Vec<Object>, broken: &mut BTreeSet<ResourceId>, dia
 }
 
 /// Reports references to documents that do not exist, and drops the objects that hold them.
-fn references(set: &mut Set, declared: &dyn Declared, unread: bool, diagnostics: &mut Vec<Diagnostic>) {
+fn references(set: &mut Set<Arc<Desired>>, declared: &dyn Declared, unread: bool, diagnostics: &mut Vec<Diagnostic>) {
     // The objects that are documents are declared.
     let parts: HashSet<&ResourceId> =
         set.desired.iter().map(|object| &object.id).filter(|id| id.part.is_some()).collect();

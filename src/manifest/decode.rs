@@ -106,7 +106,8 @@ pub fn decode_with(
     variables: &Variables,
 ) -> (Set, Vec<Diagnostic>) {
     let reader = Reader::new(&Context { options, sources, found, platforms, targets, variables });
-    reader.decode_all(found, |id| reader.decode_file(id))
+    let (set, diagnostics) = reader.decode_all(found, |id| reader.decode_file(id));
+    (set.into(), diagnostics)
 }
 
 /// A document as it is decoded: variables are replaced, overlays are merged over it.
@@ -133,11 +134,11 @@ pub fn resolve(
     let resolved = reader.resolved.unwrap_or_default().into_inner();
     let mut resolved = resolved.unwrap_or_else(PoisonError::into_inner);
     resolved.sort_by_key(|document| document.origin.order());
-    (set, diagnostics, resolved)
+    (set.into(), diagnostics, resolved)
 }
 
 /// Reads what files declare, as [`decode_with`] does, and decodes only the files that changed since the cache was used
-/// last. The result is the same. Platforms, targets, variables and options have to be those of the last time.
+/// last. The result is the same; objects of the other files are those of the last time. Platforms, targets, variables and options have to be those of the last time.
 pub fn decode_cached(
     cache: &mut Cache,
     options: &Options,
@@ -146,12 +147,12 @@ pub fn decode_cached(
     platforms: &[&dyn Platform],
     targets: &Targets,
     variables: &Variables,
-) -> (Set, Vec<Diagnostic>) {
+) -> (Set<Arc<Desired>>, Vec<Diagnostic>) {
     let reader = Reader::new(&Context { options, sources, found, platforms, targets, variables });
     let current = Mutex::new(HashMap::new());
     let decoded = AtomicUsize::new(0);
     let all = reader.decode_all(found, |id| {
-        let digest = digest(sources, [id]);
+        let digest = sources.digest(id);
         let known = cache.files.get(&id).filter(|known| known.digest == digest).cloned();
         let file = known.unwrap_or_else(|| {
             decoded.fetch_add(1, Ordering::Relaxed);
@@ -183,7 +184,7 @@ impl Cache {
 #[derive(Debug)]
 struct CachedFile {
     /// SHA-256 of its path and text.
-    digest: String,
+    digest: [u8; 32],
     content: (File, Vec<Decoded>),
 }
 
@@ -224,9 +225,9 @@ pub(super) struct Decoded {
 /// A wanted state, and the part of it that finds the live object.
 #[derive(Debug, Clone)]
 pub(super) struct Object {
-    pub(super) desired: Desired,
+    pub(super) desired: Arc<Desired>,
     /// The locator as JSON; `None` for an empty one.
-    pub(super) locator: Option<Box<str>>,
+    pub(super) locator: Option<Arc<str>>,
 }
 
 /// Reads and decodes files, each for itself.
@@ -267,7 +268,7 @@ impl<'a> Reader<'a> {
         &self,
         found: &'a Discovery,
         of_file: impl Fn(FileId) -> (File, Vec<Decoded>) + Sync,
-    ) -> (Set, Vec<Diagnostic>) {
+    ) -> (Set<Arc<Desired>>, Vec<Diagnostic>) {
         let Self { sources, variables, options, .. } = self;
         let threads = options.threads(sources, found);
         let set = Set { digest: digest(sources, found.all()), partial: !found.broken.is_empty(), ..Set::default() };
@@ -377,7 +378,7 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&self, mut desired: Desired) -> Object {
-        let locator = (!desired.locator.is_empty()).then(|| locator_text(&desired.locator).into_boxed_str());
+        let locator = (!desired.locator.is_empty()).then(|| locator_text(&desired.locator).into());
         if self.options.retain != Retain::Objects {
             desired.locator = Locator::new();
             desired.fields = Fields::new();
@@ -390,7 +391,7 @@ impl<'a> Reader<'a> {
         let mut common = self.common.take();
         desired.share(&mut common);
         self.common.put(common);
-        Object { desired, locator }
+        Object { desired: Arc::new(desired), locator }
     }
 }
 
@@ -516,7 +517,7 @@ fn lay<'a>(
     number: usize,
     documents: &mut [Base<'a>],
     seen: &mut HashMap<usize, Origin>,
-    set: &mut Set,
+    set: &mut Set<Arc<Desired>>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let Document { root, origin, sound, .. } = over.document;
@@ -540,7 +541,7 @@ fn lay<'a>(
 pub(super) struct Gathered<'a> {
     sources: &'a Sources,
     variables: &'a Variables,
-    set: Set,
+    set: Set<Arc<Desired>>,
     objects: Vec<Object>,
     /// Problems of the documents, in their order.
     diagnostics: Vec<Diagnostic>,
@@ -592,11 +593,11 @@ impl<'a> Gathered<'a> {
     pub(super) fn checked_among(self, declared: &dyn check::Declared, unread: bool) -> (Set, Vec<Diagnostic>) {
         let Self { mut set, mut objects, mut diagnostics, .. } = self;
         check::together(&mut set, &mut objects, declared, unread, &mut diagnostics);
-        (set, diagnostics)
+        (set.into(), diagnostics)
     }
 
     /// Returns the set, once what takes all documents together is checked.
-    fn checked(self, unread: bool, diagnostics: &mut Vec<Diagnostic>) -> Set {
+    fn checked(self, unread: bool, diagnostics: &mut Vec<Diagnostic>) -> Set<Arc<Desired>> {
         let Self { sources, variables, mut set, mut objects, declared, .. } = self;
         check::together(&mut set, &mut objects, &declared, unread, diagnostics);
         without_doubled(diagnostics);
@@ -604,7 +605,7 @@ impl<'a> Gathered<'a> {
         if set.unplaced {
             // Any of them may be meant, and what the base says may be what the overlay is there to prevent.
             let desired = std::mem::take(&mut set.desired);
-            set.broken.extend(desired.into_iter().map(|object| object.id));
+            set.broken.extend(desired.iter().map(|object| object.id.clone()));
         }
         set
     }

@@ -15,7 +15,7 @@ pub use bounds::Bounds;
 
 use crate::{
     diagnostic::Diagnostic,
-    files::{self, FileError},
+    files::{self, FileError, KnownFiles},
     source::{FileId, Sources},
 };
 
@@ -127,6 +127,17 @@ pub struct Search<'a> {
 /// Links in directories are followed within their [`Bounds`]. A link that leads nowhere or goes round in circles is
 /// passed over.
 pub fn discover(search: &Search<'_>, stdin: &mut dyn Read, sources: &mut Sources) -> Discovery {
+    discover_changed(search, stdin, &mut KnownFiles::default(), sources)
+}
+
+/// Reads the manifests that paths name, as [`discover`] does. Files that are known and did not change since are not read
+/// again.
+pub fn discover_changed(
+    search: &Search<'_>,
+    stdin: &mut dyn Read,
+    known: &mut KnownFiles,
+    sources: &mut Sources,
+) -> Discovery {
     let Search { paths, skip, overlays, follow_links } = *search;
     // What cannot be resolved does not exist, so it needs no skipping.
     let resolved = |paths: &[PathBuf]| paths.iter().filter_map(|path| path.canonicalize().ok()).collect::<HashSet<_>>();
@@ -134,7 +145,7 @@ pub fn discover(search: &Search<'_>, stdin: &mut dyn Read, sources: &mut Sources
     let aside = resolved(overlays);
     let seen = skip.union(&aside).cloned().collect();
     let bounds = Bounds::new(paths.iter().chain(overlays), follow_links);
-    let mut reader = Reader { seen, aside, bounds, sources, found: Discovery::default() };
+    let mut reader = Reader { seen, aside, bounds, known, sources, found: Discovery::default() };
     let mut stdin = Some(stdin);
     for path in paths {
         if path.as_os_str() == "-" {
@@ -144,13 +155,14 @@ pub fn discover(search: &Search<'_>, stdin: &mut dyn Read, sources: &mut Sources
         } else if path.is_dir() {
             reader.walk(path, true);
         } else {
-            reader.file(path);
+            reader.file(path, None);
         }
     }
     for path in overlays {
         (reader.seen, reader.aside) = (skip.clone(), HashSet::new());
         reader.overlay(path);
     }
+    reader.known.forget_others();
     reader.found
 }
 
@@ -177,6 +189,7 @@ struct Reader<'a> {
     /// Directories with their links resolved that hold no manifests.
     aside: HashSet<PathBuf>,
     bounds: Bounds,
+    known: &'a mut KnownFiles,
     sources: &'a mut Sources,
     found: Discovery,
 }
@@ -185,7 +198,10 @@ impl Reader<'_> {
     fn stdin(&mut self, stdin: &mut dyn Read) {
         let path = Path::new("<stdin>");
         match files::read_from(stdin, files::MANIFESTS) {
-            Ok(bytes) => self.add(path, bytes),
+            Ok(bytes) => {
+                let added = files::add(shown(path), bytes, self.sources);
+                self.added(added);
+            }
             Err(source) => self.found.errors.push(DiscoverError::Read { path: path.to_owned(), source }),
         }
     }
@@ -197,7 +213,7 @@ impl Reader<'_> {
             // Who keeps overlays among manifests names them in the ignore file there: that is not about this.
             self.walk(path, false);
         } else {
-            self.file(path);
+            self.file(path, None);
         }
         if self.found.files.is_empty() && told(&self.found) == before {
             self.found.errors.push(DiscoverError::Empty { path: path.to_owned() });
@@ -214,27 +230,27 @@ impl Reader<'_> {
             && parent().is_some_and(|parent| parent.ancestors().any(|above| self.aside.contains(above)))
     }
 
-    fn file(&mut self, path: &Path) {
+    /// Reads a file; `real` is its path with the links resolved, where that is known.
+    fn file(&mut self, path: &Path, real: Option<PathBuf>) {
         if self.is_aside(path) {
             return;
         }
-        match self.read(path) {
-            Ok(Some(bytes)) => self.add(path, bytes),
-            Ok(None) => {}
-            Err(error) => self.found.errors.push(error),
-        }
-    }
-
-    fn read(&mut self, path: &Path) -> Result<Option<Vec<u8>>, DiscoverError> {
         let failed = |source| DiscoverError::Read { path: path.to_owned(), source };
-        if !self.seen.insert(path.canonicalize().map_err(|error| failed(error.into()))?) {
-            return Ok(None);
+        let real = match real.map_or_else(|| path.canonicalize(), Ok) {
+            Ok(real) => real,
+            Err(error) => return self.found.errors.push(failed(error.into())),
+        };
+        if !self.seen.insert(real) {
+            return;
         }
-        files::read(path, files::MANIFESTS).map(Some).map_err(failed)
+        match self.known.add(path, shown(path), files::MANIFESTS, self.sources) {
+            Ok(added) => self.added(added),
+            Err(error) => self.found.errors.push(failed(error)),
+        }
     }
 
-    fn add(&mut self, path: &Path, bytes: Vec<u8>) {
-        match files::add(shown(path), bytes, self.sources) {
+    fn added(&mut self, added: Result<FileId, Diagnostic>) {
+        match added {
             Ok(file) => self.found.files.push(file),
             Err(diagnostic) => self.found.broken.push(diagnostic),
         }

@@ -82,7 +82,7 @@ impl Incremental {
             let sound = documents.filter(|(number, document)| {
                 document.sound && !self.together.contains(&Place { file: *id, document: *number })
             });
-            sound.flat_map(|(_, document)| document.objects.iter().map(|object| &object.desired))
+            sound.flat_map(|(_, document)| document.objects.iter().map(|object| &*object.desired))
         });
         apart.chain(&self.set.desired)
     }

@@ -1,6 +1,9 @@
 //! Which objects a run is about.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use super::TargetState;
 use crate::{
@@ -31,22 +34,31 @@ pub fn select(
     desired.retain(|desired| desired.selected || needs.has(desired) || telling.contains(&desired.id));
 }
 
-/// Returns copies of the objects that [`select`] would leave, so that a small part of many costs little, and beside them
-/// the documents of a platform that tell which objects these mean.
+/// Returns copies of the objects that [`select`] would leave if it picked those of some numbers, so that a small part of many
+/// costs little, and beside them the documents of a platform that tell which objects these mean. `find` returns the
+/// numbers of the objects with some addresses.
 pub fn select_some(
-    desired: &[Desired],
+    desired: &[Arc<Desired>],
+    picked: &[usize],
     platforms: &[&dyn Platform],
-    is_selected: &dyn Fn(&Desired) -> bool,
+    find: &dyn Fn(&BTreeSet<&ResourceId>) -> Vec<usize>,
 ) -> Vec<Desired> {
-    let is_selected = |desired: &Desired| !desired.policies.ignore_all() && is_selected(desired);
-    let some: Vec<&Desired> = desired.iter().filter(|desired| is_selected(desired)).collect();
+    let picked = || picked.iter().copied().filter(|number| !desired[*number].policies.ignore_all());
+    let some: Vec<&Desired> = picked().map(|number| &*desired[number]).collect();
     let needs = Needs::of(some.iter().copied(), some.iter().copied().filter(|desired| desired.exclusive));
-    let all: Vec<&Desired> = desired.iter().collect();
+    let all: Vec<&Desired> = desired.iter().map(|desired| &**desired).collect();
     let telling = platforms.iter().flat_map(|platform| implicit_dependencies(*platform, &some, &all));
-    let telling: BTreeSet<&ResourceId> = telling.map(|desired| &desired.id).collect();
-    let kept =
-        desired.iter().filter(|desired| is_selected(desired) || needs.has(desired) || telling.contains(&desired.id));
-    kept.map(|desired| Desired { selected: is_selected(desired), ..desired.clone() }).collect()
+    let needed: BTreeSet<&ResourceId> = telling.map(|desired| &desired.id).chain(&needs.referred).collect();
+    let mut kept: BTreeSet<usize> = picked().collect();
+    if !needed.is_empty() {
+        kept.extend(find(&needed));
+    }
+    if !needs.whole.is_empty() {
+        kept.extend((0..desired.len()).filter(|number| needs.has(&desired[*number])));
+    }
+    let selected: HashSet<usize> = picked().collect();
+    let copy = |number| Desired { selected: selected.contains(&number), ..(*desired[number]).clone() };
+    kept.into_iter().map(copy).collect()
 }
 
 /// Returns those of the objects that are selected, what [`select`] would leave beside them, and what tells which objects
@@ -79,7 +91,7 @@ pub fn implicit_dependencies<'d>(platform: &dyn Platform, some: &[&Desired], all
 /// The objects that have to be known for the sake of others.
 struct Needs {
     referred: BTreeSet<ResourceId>,
-    whole: BTreeSet<(&'static str, std::sync::Arc<str>)>,
+    whole: BTreeSet<(&'static str, Arc<str>)>,
 }
 
 impl Needs {

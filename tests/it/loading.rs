@@ -35,7 +35,11 @@ fn shown(path: &Path, overlays: &[PathBuf], options: &Options, cache: Option<&mu
         [("cmdb-prod", "bk-cmdb", true), ("roma-cn-north-4", "roma-connect", true)].into_iter().collect();
     let variables = Variables::default().over_assignments(["SITE=sz", "N=5"]).expect("assignments");
     let (set, diagnostics) = match cache {
-        Some(cache) => decode_cached(cache, options, &sources, &found, platform::ALL, &targets, &variables),
+        Some(cache) => {
+            let (set, diagnostics) =
+                decode_cached(cache, options, &sources, &found, platform::ALL, &targets, &variables);
+            (set.into(), diagnostics)
+        }
         None => decode_with(options, &sources, &found, platform::ALL, &targets, &variables),
     };
     let mut shown = render::text(&diagnostics, &sources, false, 120);

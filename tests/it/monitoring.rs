@@ -4,14 +4,15 @@
 use std::{
     collections::BTreeSet,
     io::Write as _,
-    process::{Command, Stdio},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
 };
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    harness::{Site, repository, skip, state},
+    harness::{Site, http, repository, skip, state, wait_until},
     watch::{Watch, ports},
 };
 
@@ -82,4 +83,93 @@ fn the_rules_and_the_dashboard_name_metrics_that_exist() {
     check("dashboard.json", &expressions.join("\n"), known.len());
     let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].to_string()).collect();
     assert_eq!(ids.len(), panels.len(), "two panels have one id");
+}
+
+/// A Prometheus that scrapes a page each second, with the alert rules of the examples.
+struct Prometheus {
+    child: Child,
+    address: SocketAddr,
+    _directory: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// Returns nothing where it is not installed.
+    fn start(page: SocketAddr) -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let rules = repository().join("examples/deploy/prometheus/rules.yaml");
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{}']\nscrape_configs:\n  \
+             - {{job_name: reconcile, static_configs: [{{targets: ['{page}']}}]}}\n",
+            rules.display()
+        );
+        let file = directory.path().join("prometheus.yml");
+        std::fs::write(&file, config).expect("written");
+        // It does not tell which port it chose, so a free one is looked for.
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(child) = child else {
+            skip("prometheus is not installed (Debian package `prometheus`)");
+            return None;
+        };
+        Some(Self { child, address, _directory: directory })
+    }
+
+    /// Returns an answer of its API, null before it listens.
+    fn get(&self, path: &str) -> Value {
+        if TcpStream::connect(self.address).is_err() {
+            return Value::Null;
+        }
+        let answer = http(self.address, "GET", path, "");
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        // The body comes in chunks, whose sizes stand on lines of their own.
+        let body = body.find('{').zip(body.rfind('}')).map(|(start, end)| &body[start..=end]).unwrap_or_default();
+        serde_json::from_str(body).unwrap_or_default()
+    }
+
+    /// Returns the values of a query.
+    fn values(&self, query: &str) -> Vec<String> {
+        let answer = self.get(&format!("/api/v1/query?query={query}"));
+        let found = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+        found.iter().filter_map(|one| Some(one["value"][1].as_str()?.to_owned())).collect()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_real_prometheus_scrapes_it() {
+    let site = Site::with(&state(), &[("manifests/core.yaml", &ports(48))]);
+    let watch = Watch::start(&site, &["manifests", "--resync", "1h"]);
+    let Some(prometheus) = Prometheus::start(watch.pages()) else { return };
+    wait_until("it is scraped", || prometheus.values("up") == ["1"]);
+    wait_until("the change is counted", || {
+        prometheus.values("reconcile_changes_total{outcome=%22applied%22}") == ["1"]
+    });
+    assert_eq!(prometheus.values("reconcile_target_up"), ["1"]);
+    assert_eq!(prometheus.values("count(reconcile_request_duration_seconds_bucket)").len(), 1);
+    let targets = prometheus.get("/api/v1/targets");
+    let target = &targets["data"]["activeTargets"][0];
+    assert_eq!((&target["health"], &target["lastError"]), (&"up".into(), &"".into()), "{target}");
+    // An outage shows within one interval of scrapes and the next answer.
+    site.faults(&json!([{"fault": "status", "status": 503}]));
+    watch.signal("HUP");
+    wait_until("the outage is seen", || prometheus.values("reconcile_target_up") == ["0"]);
+    let is_well = |rule: &Value| rule["health"] == "ok";
+    wait_until("all rules are evaluated", || {
+        let rules = prometheus.get("/api/v1/rules");
+        let rules = rules["data"]["groups"][0]["rules"].as_array().cloned().unwrap_or_default();
+        rules.len() > 5 && rules.iter().all(is_well)
+    });
+    assert_eq!(watch.end(), Some(0));
 }

@@ -62,3 +62,31 @@ fn a_tug_of_war_is_given_up_for_one_field_alone() {
     wait_until("it is enforced as before", || of_ports(&site) == 6);
     assert_eq!(watch.end(), Some(0));
 }
+
+#[test]
+fn an_object_that_is_removed_each_time_is_given_up_too() {
+    let text = "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {name: new}\nspec:\n  ensure: present\n  model: bk_switch\n  \
+                match: {bk_inst_name: new}\n  fields: {ports: 8}\n";
+    let site = Site::with(&state(), &[("manifests/new.yaml", text)]);
+    site.configure("watch: {resync: 300ms, ceasefire: {after: 2, within: 1h, quiet: 4s}}\n");
+    let watch = Watch::start(&site, &["manifests"]);
+    let made = || operations(&site.writes())["create_inst"].as_u64().unwrap_or_default();
+    let remove = || {
+        let id = site.row("/bk-cmdb/instances/bk_switch", "bk_inst_name", "new")["bk_inst_id"].clone();
+        site.edit("delete_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": id}));
+    };
+    for round in 1..=3 {
+        wait_until("it is made", || made() == round);
+        wait_until("it is read back", || watch.lines("create applied").len() as u64 == round);
+        watch.settle();
+        remove();
+    }
+    let said = watch.lines("removed it again each time it was made, 2 times");
+    assert_eq!(said.len(), 1, "{:?}", watch.lines("create"));
+    wait_until("it is reported", || !watch.lines("would create").is_empty());
+    assert_eq!(made(), 3);
+    // Once nobody cares any more it is made again.
+    wait_until("it is made once more", || made() == 4);
+    wait_until("peace", || !watch.lines("has stayed as declared, and is enforced as before").is_empty());
+    assert_eq!(watch.end(), Some(0));
+}

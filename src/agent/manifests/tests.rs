@@ -18,7 +18,7 @@ fn check(steps: &[(&[(&str, &str)], &str)]) {
         targets: targets(),
         variables: Variables::default(),
     };
-    let mut current = None;
+    let (mut current, mut known) = (None, KnownFiles::new());
     for (number, (files, expected)) in steps.iter().enumerate() {
         let _ = fs::remove_dir_all(&root);
         if !files.is_empty() {
@@ -31,7 +31,7 @@ fn check(steps: &[(&[(&str, &str)], &str)]) {
                 text => fs::write(root.join(name), text).expect("written"),
             }
         }
-        if let Some(new) = read(&location, current.as_ref(), false) {
+        if let Some(new) = read(&location, &mut known, current.as_ref(), false) {
             current = Some(new);
         }
         let shown = current.as_ref().map(|current| show(current, &root)).unwrap_or_default();
@@ -154,11 +154,10 @@ fn a_broken_overlay_never_lets_the_base_through() {
     ]);
 }
 
-#[test]
-fn a_changed_file_is_the_only_one_that_is_decoded() {
-    let base = tempfile::tempdir().expect("a directory");
-    let location = Location {
-        paths: vec![base.path().to_owned()],
+/// Returns the location of the manifests in a directory.
+fn location(base: &Path) -> Location {
+    Location {
+        paths: vec![base.to_owned()],
         skip: Vec::new(),
         follow_links: false,
         allow_empty: false,
@@ -166,25 +165,83 @@ fn a_changed_file_is_the_only_one_that_is_decoded() {
         platforms: &PLATFORMS,
         targets: targets(),
         variables: Variables::default(),
-    };
+    }
+}
+
+#[test]
+fn a_changed_file_is_the_only_one_that_is_decoded() {
+    let base = tempfile::tempdir().expect("a directory");
+    let (location, mut known) = (location(base.path()), KnownFiles::new());
+    let mut read = |before| read(&location, &mut known, before, false).expect("something is new");
     for name in ["a", "b", "c"] {
         fs::write(base.path().join(format!("{name}.yaml")), thing(name, "1")).expect("written");
     }
-    let first = read(&location, None, false).expect("they are new");
+    let first = read(None);
     assert_eq!(first.cache.decoded(), 3);
     // A comment moves what stands below it.
     fs::write(base.path().join("b.yaml"), format!("# moved\n{}", thing("b", "2"))).expect("written");
-    let second = read(&location, Some(&first), false).expect("one is new");
+    let second = read(Some(&first));
     assert_eq!(second.cache.decoded(), 1);
     let expected = "a=1 a.yaml:4:15, b=2 b.yaml:5:15, c=1 c.yaml:4:15 (0 errors)";
     assert_eq!(show(&second, base.path()), expected);
     // A mistake in a file that did not change is reported again.
     fs::write(base.path().join("a.yaml"), broken("a")).expect("written");
-    let third = read(&location, Some(&second), false).expect("one is new");
+    let third = read(Some(&second));
     fs::write(base.path().join("c.yaml"), thing("c", "3")).expect("written");
-    let fourth = read(&location, Some(&third), false).expect("one is new");
+    let fourth = read(Some(&third));
     assert_eq!((third.cache.decoded(), fourth.cache.decoded()), (1, 1));
     assert_eq!((third.errors(), fourth.errors()), (1, 1));
     let expected = "a=1 a.yaml:4:15 held, b=2 b.yaml:5:15, c=3 c.yaml:4:15 (1 errors)";
     assert_eq!(show(&fourth, base.path()), expected);
+}
+
+#[test]
+fn files_that_come_and_go_leave_the_others_as_they_are() {
+    let base = tempfile::tempdir().expect("a directory");
+    let (location, mut known) = (location(base.path()), KnownFiles::new());
+    let write = |name: &str, text: &str| fs::write(base.path().join(format!("{name}.yaml")), text).expect("written");
+    let beside = |name: &str, to: &str| thing(name, "1").replace("value: 1", &format!("value: 1, beside: {to}"));
+    write("b", &thing("b", "1"));
+    write("d", &beside("d", "b"));
+    let mut before = read(&location, &mut known, None, false).expect("they are new");
+    // Each step says which objects there are, how many files were decoded, what is to be looked at, and what is gone.
+    let mut check = |all: &str, decoded: usize, touched: &str, gone: &str| {
+        let now = read(&location, &mut known, Some(&before), false).expect("something is new");
+        let changes = now.changes.as_ref().expect("they are comparable");
+        let keys = |ids: Vec<&ResourceId>| {
+            let mut keys: Vec<&str> = ids.iter().map(|id| &*id.key).collect();
+            keys.sort_unstable();
+            keys.concat()
+        };
+        assert_eq!(keys(now.desired.iter().map(|object| &object.id).collect()), all);
+        assert_eq!(now.cache.decoded(), decoded, "{all}");
+        assert_eq!(keys(changes.touched.keys().collect()), touched, "{all}");
+        assert_eq!(keys(changes.gone().map(|object| &object.id).collect()), gone, "{all}");
+        assert_eq!(now.by_target.values().sum::<usize>(), all.len());
+        assert_eq!(now.number, before.number + 1);
+        // The places are right, and nothing was made anew that stayed.
+        show(&now, base.path());
+        for object in &now.desired {
+            let number = now.find([&object.id]);
+            assert!(number.len() == 1 && Arc::ptr_eq(&now.desired[number[0]], object));
+            if "bd".contains(&*object.id.key) {
+                let old = &before.desired[before.find([&object.id])[0]];
+                assert!(Arc::ptr_eq(old, object), "{all}: {}", object.id);
+            }
+        }
+        before = now;
+    };
+    write("a", &thing("a", "1"));
+    check("abd", 1, "a", "");
+    write("c", &thing("c", "1"));
+    check("abcd", 1, "c", "");
+    fs::remove_file(base.path().join("a.yaml")).expect("removed");
+    check("bcd", 0, "", "a");
+    write("a", &thing("a", "2"));
+    check("abcd", 1, "a", "");
+    // Another one refers to it, and stays the same one.
+    write("c", &(thing("c", "1") + &thing("e", "1")));
+    check("abcde", 1, "e", "");
+    fs::rename(base.path().join("c.yaml"), base.path().join("x.yaml")).expect("renamed");
+    check("abcde", 1, "", "");
 }

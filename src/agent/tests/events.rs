@@ -1,7 +1,7 @@
 //! Events that are repeated, reordered or lost, and cursors that expire: by seeds, on a paused clock.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,13 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{
     Agent,
-    fake::{Fake, PLATFORMS, targets, thing},
+    fake::{PLATFORMS, connect, targets, thing},
     run,
 };
 use crate::{
-    engine::connection::{Connection, Shared, Target},
-    provider::{Endpoint, Prepared},
-    transport::{Answer, Loss, Service, Transport},
+    provider::Prepared,
+    transport::{Answer, Loss, Service},
 };
 
 /// How many schedules are tried; `EVENT_SEEDS=1000` tries more, and `EVENT_SEED=7` that one alone.
@@ -48,8 +47,8 @@ struct World {
 
 struct State {
     things: BTreeMap<String, i64>,
-    /// All changes, the oldest first; the number of one is its cursor.
-    log: Vec<(String, i64)>,
+    /// All changes, the oldest first; the number of one is its cursor. A thing without a value was removed.
+    log: Vec<(String, Option<i64>)>,
     random: Rng,
     writes: usize,
 }
@@ -65,16 +64,20 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, key: &str, value: i64) {
+    fn set(&self, key: &str, value: Option<i64>) {
         let mut state = self.state();
-        state.things.insert(key.to_owned(), value);
+        match value {
+            Some(value) => _ = state.things.insert(key.to_owned(), value),
+            None => _ = state.things.remove(key),
+        }
         state.log.push((key.to_owned(), value));
         drop(state);
         self.changed.notify_waiters();
     }
 
     fn are_all(&self, value: i64) -> bool {
-        self.state().things.values().all(|found| *found == value)
+        let state = self.state();
+        state.things.len() == THINGS && state.things.values().all(|found| *found == value)
     }
 
     async fn watch(&self, cursor: Option<usize>) -> Result<(u16, Value), Loss> {
@@ -121,7 +124,7 @@ impl World {
             }
             Some("put") => {
                 self.state().writes += 1;
-                self.put(key, arguments["value"].as_i64().unwrap_or_default());
+                self.set(key, arguments["value"].as_i64());
                 Ok((200, Value::Null))
             }
             _ => Ok((200, json!(self.state().things.get(key)))),
@@ -151,31 +154,22 @@ async fn check(seed: u64) {
     };
     let world = Arc::new(World { state: Mutex::new(state), changed: Notify::new(), trouble });
     let directory = tempfile::tempdir().expect("a directory");
-    let text: String = keys.iter().map(|key| thing(key, "1")).collect();
+    let text: String = keys.iter().map(|key| thing(key, "1").replace("spec: {", "spec: {create: true, ")).collect();
     std::fs::write(directory.path().join("a.yaml"), text).expect("written");
-    let endpoint = Endpoint { url: String::new(), settings: HashMap::new(), secrets: HashMap::new() };
-    let target = Target {
-        name: "here".into(),
-        platform: &Fake,
-        resolve: Arc::new(move || Ok(endpoint.clone())),
-        concurrency: Some(4),
-        rate: None,
-    };
     let mut agent = Agent::new(vec![directory.path().to_owned()], &PLATFORMS);
     agent.poll = true;
     agent.settings.targets = targets();
     agent.settings.resync = RESYNC;
     // All edits are by nobody that is known.
     agent.settings.ceasefire.after = usize::MAX;
-    agent.settings.connections =
-        vec![Connection::new(target, Shared::new(Transport::in_process(world.clone()), 4, None))];
+    agent.settings.connections = vec![connect(world.clone())];
     let (stop, status) = (CancellationToken::new(), agent.status.clone());
     let task = tokio::spawn(run(agent, stop.clone()));
     let first = status.subscribe().wait_for(|snapshot| snapshot.passes > 0).await.map(|_| ());
     first.expect("the agent runs");
     for _ in 0..EDITS {
         tokio::time::sleep(Duration::from_millis(random.u64(0..20_000))).await;
-        world.put(&keys[random.usize(0..keys.len())], random.i64(1..4));
+        world.set(&keys[random.usize(0..keys.len())], Some(random.i64(0..4)).filter(|value| *value > 0));
     }
     if !trouble.loses {
         // Nothing was lost, so nobody has to wait for the resync.

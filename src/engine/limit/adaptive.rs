@@ -40,6 +40,9 @@ const FEW_AT_FIRST: f64 = 4.0;
 const LATE: Duration = Duration::from_millis(5);
 /// Longest time between two requests: where less gets through, refusals say when to go on.
 const SPACING: Duration = Duration::from_secs(5);
+/// A rate climbs for so long without an answer, beside the time of two requests at that rate: silence says nothing about
+/// what a server takes.
+const SILENCE: Duration = Duration::from_secs(1);
 /// Most answers that are remembered.
 const KEPT: usize = 20_000;
 
@@ -220,11 +223,35 @@ impl State {
         self.busy += 1;
     }
 
+    /// Returns the rate at a time. It stays as it is while nothing is answered: after an idle time, or one in which the
+    /// server was away, requests leave at the rate that was found.
+    fn rate_at(&self, now: Instant) -> Option<f64> {
+        let rate = self.rate?;
+        Some(rate.at(now.min(self.silent_from(&rate))))
+    }
+
+    /// Returns the time from which on a rate does not climb, unless an answer comes.
+    fn silent_from(&self, rate: &Rate) -> Instant {
+        self.passed.back().map_or(rate.since, |last| rate.since.max(*last)) + SILENCE + spacing(rate.base) * 2
+    }
+
+    /// Notes that an answer came, which ends a silence.
+    fn note_passed(&mut self, now: Instant) {
+        if let Some(rate) = self.rate {
+            let silence = now.saturating_duration_since(self.silent_from(&rate));
+            self.rate = Some(Rate { since: rate.since + silence, ..rate });
+        }
+        self.passed.push_back(now);
+        if self.passed.len() > KEPT {
+            self.passed.pop_front();
+        }
+    }
+
     /// Sets the time of the next request. One that leaves a little late does not hold up the next.
     fn release(&mut self, now: Instant) {
-        let Some(rate) = self.rate else { return };
+        let Some(rate) = self.rate_at(now) else { return };
         let late = now.checked_sub(LATE).unwrap_or(now);
-        self.next = self.next.max(late) + spacing(rate.at(now));
+        self.next = self.next.max(late) + spacing(rate);
     }
 
     /// Says how many requests a second got through lately, closed time included.
@@ -298,10 +325,7 @@ impl Permit<'_> {
             self.limit.notice.clear();
             self.limit.changed.notify_waiters();
         }
-        state.passed.push_back(now);
-        if state.passed.len() > KEPT {
-            state.passed.pop_front();
-        }
+        state.note_passed(now);
     }
 
     /// Takes note that the request was refused for its rate, and how long the server said to wait.
@@ -311,7 +335,7 @@ impl Permit<'_> {
         let shut = asked.filter(|asked| *asked > LONGEST_WAIT).map(|_| now + LONGEST_WAIT);
         let asked = asked.map(|asked| asked.min(LONGEST_WAIT));
         let wait = |closed: Duration| closed.mul_f64(PROBE_SHARE).clamp(PROBES.0, PROBES.1);
-        let rate = state.rate.map(|rate| rate.at(now));
+        let rate = state.rate_at(now);
         let is_late = self.closings != state.closings;
         match &mut state.closed {
             Some(closed) => {

@@ -22,6 +22,8 @@ struct Frame {
     path: PathBuf,
     /// The same path from the root of the file system, for the rules of ignore files.
     absolute: PathBuf,
+    /// The same directory with all links resolved.
+    real: PathBuf,
     entries: vec::IntoIter<(OsString, FileType)>,
     rules: Option<Rules>,
 }
@@ -55,7 +57,7 @@ impl Reader<'_> {
                 }
                 match self.target(&path) {
                     Some(true) => frames.extend(self.enter(path, absolute, &mut walked)),
-                    Some(false) => self.file(&path),
+                    Some(false) => self.file(&path, None),
                     None => {}
                 }
             } else if kind.is_dir() {
@@ -63,7 +65,8 @@ impl Reader<'_> {
                     frames.extend(self.enter(path, absolute, &mut walked));
                 }
             } else if kind.is_file() && is_manifest(&path) && !ignored(false) {
-                self.file(&path);
+                let real = frames.last().map(|frame| frame.real.join(&name));
+                self.file(&path, real);
             }
         }
     }
@@ -84,7 +87,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        if self.aside.contains(&real) || !walked.insert(real) {
+        if self.aside.contains(&real) || !walked.insert(real.clone()) {
             return None;
         }
         let list = || -> io::Result<Vec<_>> {
@@ -101,7 +104,7 @@ impl Reader<'_> {
         };
         entries.sort_by(|left, right| left.0.cmp(&right.0));
         let rules = Rules::read(&absolute, &self.bounds, &mut self.found.errors);
-        Some(Frame { path, absolute, entries: entries.into_iter(), rules })
+        Some(Frame { path, absolute, real, entries: entries.into_iter(), rules })
     }
 
     /// Returns true if a link leads to a directory to walk through, false if to a manifest, and none if to neither.

@@ -24,7 +24,7 @@ pub(super) struct Place {
 pub(super) struct Index {
     names: Groups<ResourceId>,
     addresses: Groups<ResourceId>,
-    locators: Groups<(&'static str, Arc<str>, Box<str>)>,
+    locators: Groups<(&'static str, Arc<str>, Arc<str>)>,
     /// The documents that refer to a name.
     referring: Groups<ResourceId>,
     /// Names that documents refer to, and that none has.
@@ -107,7 +107,7 @@ impl Declared for Index {
 enum Shared {
     Name(ResourceId, Place),
     Address(ResourceId, Place),
-    Locator((&'static str, Arc<str>, Box<str>), Place),
+    Locator((&'static str, Arc<str>, Arc<str>), Place),
     Reference(ResourceId, Place),
 }
 
