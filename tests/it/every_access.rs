@@ -237,7 +237,7 @@ async fn what_a_server_is_known_to_be_too_old_for_is_told_at_its_line() {
     let (code, plan, told) = run(directory.path(), &["plan"]);
     assert_eq!(code, Some(1), "{told}");
     assert_eq!(plan["blocked"][0]["address"], "ProcessTemplate/nginx");
-    assert!(told.contains("P115") && told.contains("web.yaml:34:"), "{told}");
+    assert!(told.contains("P115") && told.contains("web.yaml:35:"), "{told}");
     assert!(sandbox.calls().iter().all(|call| call.code.is_null()));
     running.shutdown().await.expect("a clean end");
 }
