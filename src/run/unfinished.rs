@@ -52,7 +52,7 @@ impl UnfinishedRun {
         let how_far = if progress.is_altered {
             format!("its journal was altered; of {total} changes {done} are known to be done, any other may be")
         } else {
-            format!("changes: {done} made, {open} in doubt, {} not made", total.saturating_sub(done + open))
+            format!("changes: {done} of {total} made, {open} in doubt, {} not made", total.saturating_sub(done + open))
         };
         format!("run {} by {user}@{host} ({}, started {start}) on {places}: {how_far}", self.id, run.origin.command)
     }

@@ -89,7 +89,7 @@ fn a_killed_apply_is_settled_and_finished() {
         &run,
         "(apply, started 2",
         "on roma",
-        "of 6 changes",
+        "of 6 made",
         "`reconcile resume`",
     ] {
         assert!(output.stderr.contains(part), "{part}: {output}");
