@@ -113,11 +113,12 @@ class World:
 
     def start(self, *more):
         log = open(self.directory / "watch.log", "a")
+        # Before the agent writes: it shares the place in the file.
+        at = log.tell()
         self.agent = subprocess.Popen(
             [self.program, "watch", str(self.directory / "manifests"), "--listen", "127.0.0.1:0", *more],
             stdout=subprocess.DEVNULL, stderr=log, env=self.environment, cwd=self.directory,
         )
-        at = log.tell()
         self.pages = self.until("it listens", lambda: self.listening(at), 60)
 
     def listening(self, at):
