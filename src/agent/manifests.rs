@@ -131,7 +131,7 @@ pub(super) fn read(
     if !anew && previous.is_some_and(unchanged) {
         return None;
     }
-    // What is sound all through is compared with what was.
+    // Manifests without any mistake are compared with the version before.
     let sound = previous.filter(|previous| !anew && overlays.is_empty() && previous.is_sound());
     if let Some(before) = sound.filter(|_| unreadable.is_empty() && found.broken.is_empty()) {
         sources = number_as_before(sources, &mut found, &before.sources);

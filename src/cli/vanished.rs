@@ -63,7 +63,7 @@ fn vanished(prepared: &Prepared, state_dir: Option<&Path>) -> Vec<(Desired, Valu
     let declared: HashSet<&ResourceId> =
         prepared.desired.iter().map(|desired| &desired.id).chain(broken).chain(&prepared.ignored).collect();
     let mut known: HashMap<ResourceId, Option<(Desired, Value)>> = HashMap::new();
-    // What is wrong with a journal, other commands say.
+    // A journal that cannot be read is passed over: `history` and `resume` report it.
     for id in store.runs().unwrap_or_default().iter().rev().take(RUNS) {
         let Ok(journal) = store.journal(id) else { continue };
         let history = RunHistory::of(id, &journal);

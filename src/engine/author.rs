@@ -43,7 +43,8 @@ impl Trace {
     }
 }
 
-/// Asks who changed live objects last, whatever of them, and who else each of their fields. A read that fails makes the answer worse, and nothing else.
+/// Asks who changed live objects last, whatever of them, and who else each of their fields. A read that fails makes the
+/// answer worse, and nothing else.
 pub async fn touched(readers: &[Reader], states: &mut [TargetState<'_>]) -> Trace {
     let mut told = Trace::default();
     for state in states {

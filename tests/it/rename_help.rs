@@ -138,7 +138,7 @@ fn without_pruning_journals_know_the_document_that_is_gone() {
     // The same document under another name means the same object.
     site.write("all.yaml", &(old.replace("name: old", "name: other") + &new("new", "ports: 48, remark: core")));
     assert_eq!(hint(&site.run(&["plan"])), "");
-    // What is no more was not renamed.
+    // An object that is gone from the server was not renamed.
     site.write("all.yaml", &new("new", "ports: 48, remark: core"));
     site.edit("delete_inst", &json!({"bk_obj_id": "bk_switch", "bk_inst_id": 3}));
     assert_eq!(hint(&site.run(&["plan"])), "");

@@ -102,7 +102,7 @@ fn watch_reports_what_is_suspended_and_makes_it_afterwards() {
     assert!(held()[0].contains("; held back until "), "{held:?}", held = held());
     assert!(held()[0].contains("suspended: a fan is broken"), "{held:?}", held = held());
     assert_eq!(watch.metric("reconcile_held"), 1);
-    // What is held back is no failure.
+    // A pass whose only differences are held back has succeeded.
     let page = watch.page("/metrics");
     let success = page.lines().find_map(|line| line.strip_prefix("reconcile_last_success_timestamp_seconds "));
     assert!(success.is_some_and(|time| time.parse::<f64>().is_ok_and(|time| time > 0.0)), "{page}");

@@ -155,7 +155,7 @@ fn decided<'s>(state: &'s TargetState<'_>, id: &ResourceId) -> Option<&'s Observ
         observed = state.facts.observed(other)?;
     }
     let is_other = !seen.is_empty();
-    // What another object is says nothing of this one, but that it is not there.
+    // An object that waits for another one is not there itself, whether that one is found or absent.
     (!is_other || !matches!(observed, ObservedState::Found(_) | ObservedState::Absent { .. })).then_some(observed)
 }
 

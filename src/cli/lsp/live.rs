@@ -85,7 +85,7 @@ pub(super) async fn load(settings: &Settings) -> Result<Loaded, String> {
     let mut notes: Vec<String> =
         snapshot.missing.iter().map(|missing| format!("the snapshot is incomplete: it lacks {missing}")).collect();
     let Files { sources, found, config, targets, variables, .. } = files::read(&settings.inputs)?;
-    // What is wrong with documents is said elsewhere: here it is about those that are right.
+    // Diagnostics of documents come from the workspace: values are shown for those without one.
     let (mut set, _) = manifest::decode(&sources, &found, platform::ALL, &targets, &variables);
     let mut desired = std::mem::take(&mut set.desired);
     select(&mut desired, &[], platform::ALL, &|_| true);

@@ -100,7 +100,7 @@ impl fmt::Display for Foreign {
         let by = changed.by.as_deref().unwrap_or("somebody");
         let at = changed.at.as_deref().map(|at| format!(", {at}")).unwrap_or_default();
         let deed = if changed.deed == Deed::Made { ", made it" } else { "" };
-        // What an object says of itself is about all of its fields.
+        // Only an audit record names fields: the columns of an object tell who touched it, whichever field it was.
         let whole = if changed.source == Source::Audit { "" } else { " (the object)" };
         write!(f, "{perhaps}{by}{deed}{at}{whole}")
     }

@@ -34,7 +34,7 @@ pub(super) use business::{Businesses, Place};
 pub(super) use pages::{Counted, until_short, worse};
 pub(super) use selector::{Key, Selector};
 pub(super) use service::{service_categories, service_templates};
-pub(super) use topology::{all_modules, all_modules_request, modules_by_ids, modules_of_sets, sets_by_ids};
+pub(super) use topology::{all_modules, modules_by_ids, modules_of_sets, modules_request, sets_by_ids};
 pub(super) use whole::all_instances;
 
 /// Most values of one `in`, and most rows of one page.

@@ -198,7 +198,7 @@ fn the_newest_snapshot_is_read_again_on_request_only() {
     let told = editor.ask("workspace/executeCommand", &json!({"command": "reconcile.refresh", "arguments": []}));
     assert!(told.as_str().is_some_and(|told| told.starts_with("live values from snapshots/2.json")), "{told}");
     assert!(hover(&mut editor, "a.yaml", &marked).contains("live 12 → 48"));
-    // What cannot be read is said, and what was known stays.
+    // A snapshot that cannot be read is reported, and the values of the one before stay.
     site.write("snapshots/3.json", "{");
     editor.ask("workspace/executeCommand", &json!({"command": "reconcile.refresh"}));
     assert!(hover(&mut editor, "a.yaml", &marked).contains("live 12 → 48"));

@@ -73,7 +73,7 @@ pub(in crate::platform::bk_cmdb) fn modules_of_sets<'f>(
     if let Some(names) = names {
         condition["bk_module_name"] = json!({"$in": names});
     }
-    search_modules(business, &condition, fields, observation, facts)
+    read_rows(modules_request(business, &condition, fields), "info", observation, facts)
 }
 
 /// Reads all modules of a business.
@@ -83,25 +83,15 @@ pub(in crate::platform::bk_cmdb) fn all_modules<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Vec<&'f Json>, LookupError> {
-    search_modules(business, &json!({}), fields, observation, facts)
+    read_rows(modules_request(business, &json!({}), fields), "info", observation, facts)
 }
 
-fn search_modules<'f>(
+/// Returns the request for the modules of a business that fit a condition.
+pub(in crate::platform::bk_cmdb) fn modules_request(
     business: i64,
     condition: &Value,
     fields: &BTreeSet<String>,
-    observation: &mut Observation,
-    facts: &'f Facts,
-) -> Result<Vec<&'f Json>, LookupError> {
-    read_rows(modules_request(business, condition, fields), "info", observation, facts)
-}
-
-/// Returns the request by which [`all_modules`] reads.
-pub(in crate::platform::bk_cmdb) fn all_modules_request(business: i64, fields: &BTreeSet<String>) -> Request {
-    modules_request(business, &json!({}), fields)
-}
-
-fn modules_request(business: i64, condition: &Value, fields: &BTreeSet<String>) -> Request {
+) -> Request {
     let arguments = json!({"bk_biz_id": business, "bk_set_id": 0, "condition": condition, "fields": fields,
         "page": {"start": 0, "limit": 0, "sort": "bk_module_id"}});
     Request { operation: "search_module", arguments, repeatable: true }

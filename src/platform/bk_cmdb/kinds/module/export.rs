@@ -9,7 +9,7 @@ use crate::{
     model::Json,
     platform::bk_cmdb::{
         kinds::export_common::{self, Unlisted, heads, name_or_id, unread},
-        lookup::{LookupError, all_modules, all_modules_request},
+        lookup::{LookupError, all_modules, modules_request},
     },
     provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation},
     yaml::write::Entry,
@@ -70,8 +70,8 @@ pub(super) fn export(
             left,
         });
     }
-    let read =
-        vec![sets::request(business.id, &json!({}), &set_fields), all_modules_request(business.id, &module_fields)];
+    let all = json!({});
+    let read = vec![sets::request(business.id, &all, &set_fields), modules_request(business.id, &all, &module_fields)];
     Ok(export_common::part(objects, declared, read, from, businesses.len()))
 }
 
