@@ -33,6 +33,7 @@ pub use target::{Limits, Platforms, TARGET, Target};
 use crate::{
     diagnostic::Diagnostic,
     files::{self, FileError},
+    model::policy::Policy,
     plan::{
         guard::Safety,
         hold::{Holds, Scope, Window},
@@ -79,7 +80,7 @@ pub struct StateLimits {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Watch {
     /// Its reaction to drift.
-    pub mode: Mode,
+    pub mode: Policy,
     /// Time between two looks at everything.
     pub resync: Option<Duration>,
     /// Objects that are looked at at times of their own; of several rules about an object the first one counts.
@@ -118,16 +119,6 @@ impl Default for Ceasefire {
     fn default() -> Self {
         Self { after: 3, within: Duration::from_hours(1), quiet: Duration::from_hours(1) }
     }
-}
-
-/// The reaction of `watch` to drift.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// It corrects it.
-    #[default]
-    Enforce,
-    /// It only says so.
-    Report,
 }
 
 /// A configuration that cannot be read at all.

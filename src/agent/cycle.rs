@@ -15,7 +15,10 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{config, model::Desired};
+use crate::{
+    config,
+    model::{Desired, policy::Policy},
+};
 
 use super::{
     Agent, Control, Debounce, Inventory,
@@ -138,6 +141,7 @@ impl Cycle {
 
     /// Runs until it is cancelled.
     pub(super) async fn run(mut self) {
+        self.set_mode();
         self.look(Reading::All).await;
         while !self.stop.is_cancelled() {
             self.start_passes();
@@ -179,6 +183,27 @@ impl Cycle {
         Wake::Due
     }
 
+    /// Forgets what was found, where nothing is looked at.
+    fn rest(&mut self) {
+        self.lanes.values_mut().for_each(Lane::rest);
+        self.inventory.forget();
+        self.base.metrics.forget();
+        self.status.update(|snapshot| (snapshot.last, snapshot.complete) = (None, false));
+    }
+
+    /// Takes over the mode of the settings.
+    fn set_mode(&mut self) {
+        let mode = self.base.settings.mode;
+        self.base.metrics.mode(mode);
+        self.status.update(|snapshot| snapshot.mode = mode);
+        if mode == Policy::Ignore {
+            tracing::info!(
+                "the mode is `ignore`: manifests are checked, nothing else is looked at, nothing is written"
+            );
+            self.rest();
+        }
+    }
+
     /// Finds when the next window opens or closes, or the next suspension ends.
     fn find_turn(&mut self) {
         let desired = self.manifests.iter().flat_map(|manifests| &manifests.desired).map(|object| &**object);
@@ -187,7 +212,9 @@ impl Cycle {
 
     /// Asks for the passes that events are about.
     fn touched(&mut self, touched: &Touched) -> Wake {
-        let Some(manifests) = self.manifests.clone() else { return Wake::Nothing };
+        let Some(manifests) = self.manifests.clone().filter(|_| !self.base.settings.ignores_all()) else {
+            return Wake::Nothing;
+        };
         for (target, lane) in &mut self.lanes {
             let events: Vec<_> = touched.events.iter().filter(|(name, _)| name == target).cloned().collect();
             let part = if touched.all.contains(target) {
@@ -213,7 +240,8 @@ impl Cycle {
             None => self.keys = KeyIndex::of(&manifests.desired, connections),
         }
         if !changes.is_some_and(Changes::are_of_fields) {
-            self.followers.follow(&manifests.desired, connections).await;
+            let desired = if self.base.settings.ignores_all() { &[] } else { &*manifests.desired };
+            self.followers.follow(desired, connections).await;
         }
     }
 
@@ -331,11 +359,15 @@ impl Cycle {
                 } else {
                     tracing::warn!(diagnostics, problems_text, "the configuration was read anew and is in force");
                 }
+                let is_other_mode = settings.mode != self.base.settings.mode;
                 self.base.settings = *settings;
                 let now = Instant::now();
                 for (target, lane) in &mut self.lanes {
                     let shared = self.base.shared(target, Some(lane.shared.memory.clone()));
                     lane.configure(shared, now);
+                }
+                if is_other_mode {
+                    self.set_mode();
                 }
                 Problems { errors: 0, ..problems }
             }
@@ -483,6 +515,9 @@ impl Cycle {
             }
             snapshot.last = Some(all);
         });
+        if self.base.settings.ignores_all() {
+            self.rest();
+        }
     }
 
     /// Has a pass send nothing more once the agent is paused, until the guard is dropped.

@@ -206,6 +206,13 @@ impl Inventory {
         self.changed();
     }
 
+    /// Forgets what was found of objects.
+    pub(super) fn forget(&self) {
+        lock(&self.0.looked).values().for_each(|looked| *lock(looked) = Looked::default());
+        lock(&self.0.details).clear();
+        self.changed();
+    }
+
     /// Notes that the states of objects changed.
     fn changed(&self) {
         self.0.generation.send_modify(|generation| *generation += 1);

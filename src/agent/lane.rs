@@ -140,8 +140,8 @@ impl Lane {
             schedule: Schedule::new(shared.settings.resync, first_retry, now),
             retries: Retries::new(first_retry),
             rules: BTreeMap::new(),
+            due: Some(due).filter(|_| !shared.settings.ignores_all()),
             shared,
-            due: Some(due),
             later: None,
             running: None,
             given_way: 0,
@@ -159,6 +159,16 @@ impl Lane {
         self.rules.clear();
     }
 
+    /// Forgets what was found and what is due, and ends the pass that runs, before objects are looked at no longer.
+    pub(super) fn rest(&mut self) {
+        if let Some(running) = &self.running {
+            running.stop.cancel();
+        }
+        (self.due, self.later, self.last, self.last_success) = (None, None, None, None);
+        self.complete = false;
+        self.retries.forget(|_| true);
+    }
+
     /// Notes that something else is declared than before: what failed may do now.
     pub(super) fn adopt(&mut self, manifests: &Manifests) {
         self.schedule.changed();
@@ -166,8 +176,11 @@ impl Lane {
         self.retries.forget(|id| changes.is_none_or(|changes| changes.touched.contains_key(id)));
     }
 
-    /// Asks for a pass. One that only looks around gives way to it.
+    /// Asks for a pass. One that only looks around gives way to it. Where nothing is looked at, none is made.
     pub(super) fn ask(&mut self, due: Due) {
+        if self.shared.settings.ignores_all() {
+            return;
+        }
         let is_urgent = matches!(due.trigger, Trigger::Change | Trigger::Event | Trigger::Window);
         if let Some(running) = &self.running
             && is_urgent
@@ -214,6 +227,9 @@ impl Lane {
     }
 
     fn put_off(&mut self, due: Due) {
+        if self.shared.settings.ignores_all() {
+            return;
+        }
         self.later = Some(match self.later.take() {
             Some(later) => later.with(due),
             None => due,
@@ -247,7 +263,7 @@ impl Lane {
 
     /// Returns when the next pass comes due by itself; `None` while one runs or is due.
     pub(super) fn next(&self) -> Option<Instant> {
-        if self.running.is_some() || self.due.is_some() || self.later.is_some() {
+        if self.running.is_some() || self.due.is_some() || self.later.is_some() || self.shared.settings.ignores_all() {
             return None;
         }
         let rule = self.rules.values().min().copied();

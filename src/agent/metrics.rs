@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::{
     engine::connection::{Attempted, RequestCounters, SECONDS as REQUEST_SECONDS},
-    model::{Action, Outcome, ResourceId},
+    model::{Action, Outcome, ResourceId, policy::Policy},
     version,
 };
 
@@ -38,6 +38,11 @@ const SECONDS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
     result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModeLabel {
+    mode: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -59,6 +64,7 @@ pub struct Metrics {
     manifest_errors: Gauge,
     configuration_errors: Gauge,
     paused: Gauge,
+    mode: Family<ModeLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -73,6 +79,7 @@ impl Default for Metrics {
             manifest_errors: Gauge::default(),
             configuration_errors: Gauge::default(),
             paused: Gauge::default(),
+            mode: Family::default(),
         }
     }
 }
@@ -94,6 +101,7 @@ impl Metrics {
         let help = "Mistakes in the configuration and the values files; with one, the last good ones are in force";
         registry.register("configuration_errors", help, self.configuration_errors.clone());
         registry.register("paused", "1 while the agent is paused and writes nothing", self.paused.clone());
+        registry.register("mode", "Always 1; the label is what is done about drift", self.mode.clone());
         if let Some(counters) = counters {
             registry.register_collector(Box::new(Requests(counters)));
         }
@@ -125,6 +133,17 @@ impl Metrics {
 
     pub(super) fn paused(&self, is_paused: bool) {
         self.paused.set(i64::from(is_paused));
+    }
+
+    pub(super) fn mode(&self, mode: Policy) {
+        self.mode.clear();
+        self.mode.get_or_create(&ModeLabel { mode: mode.name() }).set(1);
+    }
+
+    /// Forgets the objects and the events that wait, where nothing is looked at.
+    pub(super) fn forget(&self) {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(super) fn change(&self, id: &ResourceId, action: Action, outcome: &Outcome) {

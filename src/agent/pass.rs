@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Mode,
     engine::{
         apply,
         author::{Trace, trace},
@@ -20,7 +19,7 @@ use crate::{
         observe::{note, observe_as},
         run_log::Unrecorded,
     },
-    model::{Desired, Outcome, ResourceId},
+    model::{Desired, Outcome, ResourceId, policy::Policy},
     plan::{
         Cause, Plan, TargetState,
         guard::{self, Excess},
@@ -220,7 +219,7 @@ pub(super) async fn pass(
     stop: &CancellationToken,
 ) -> Report {
     shared.settings.connections.iter().for_each(|connection| connection.begin_pass());
-    if shared.settings.mode == Mode::Enforce {
+    if shared.settings.mode == Policy::Enforce {
         shared.settle(stop).await;
     }
     let is_whole = shared.looked().is_whole();
@@ -258,7 +257,7 @@ async fn pass_over(
     let newest = shared.record.newest();
     let (mut desired, unselected) = shared.select(manifests, part);
     shared.contests().soften(&mut desired);
-    let is_enforcing = shared.settings.mode == Mode::Enforce;
+    let is_enforcing = shared.settings.mode == Policy::Enforce;
     let held = if is_enforcing { hold_back(&mut desired, &shared.settings.holds, start) } else { Held::new() };
     let desired: &[Desired] = &desired;
     let unserved = unserved(desired, &shared.settings.connections);

@@ -5,12 +5,12 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    config::{Ceasefire, Mode, ResyncRule},
+    config::{Ceasefire, ResyncRule},
     diagnostic::{Diagnostic, render},
     engine::connection::Connection,
     journal::RunOrigin,
     manifest::{Targets, Variables},
-    model::Desired,
+    model::{Desired, policy::Policy},
     plan::{file::Setup, guard::Safety, hold::Holds},
     run::Surroundings,
     source::Sources,
@@ -31,7 +31,7 @@ pub struct Settings {
     /// The way to each target; one to a target that no manifest names is never used.
     pub connections: Vec<Arc<Connection>>,
     /// The reaction to drift.
-    pub mode: Mode,
+    pub mode: Policy,
     /// The limits of one pass; beyond them nothing is sent.
     pub safety: Safety,
     /// When changes are held back.
@@ -59,7 +59,7 @@ impl Default for Settings {
             targets: Targets::default(),
             variables: Variables::default(),
             connections: Vec::new(),
-            mode: Mode::default(),
+            mode: Policy::default(),
             safety: Safety::default(),
             holds: Holds::default(),
             resync: super::RESYNC,
@@ -74,6 +74,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Returns true if nothing is looked at.
+    pub(super) fn ignores_all(&self) -> bool {
+        self.mode == Policy::Ignore
+    }
+
     /// Returns the time between two looks at an object: that of the first rule that is about it, or else that of all.
     pub(super) fn resync_of(&self, object: &Desired) -> Duration {
         self.resync_rules.iter().find(|rule| rule.scope.has(object)).map_or(self.resync, |rule| rule.every)

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
 use super::{report::Sum, settings::Problems};
-use crate::model::ResourceId;
+use crate::model::{ResourceId, policy::Policy};
 
 /// Why a pass is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -305,6 +305,8 @@ impl From<Problems> for ConfigurationStatus {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
+    /// What is done about drift.
+    pub mode: Policy,
     /// The manifests; `None` before they were read for the first time.
     pub manifests: Option<ManifestStatus>,
     /// What is wrong with the configuration and the files of values.
@@ -319,6 +321,13 @@ pub struct Snapshot {
     pub complete: bool,
     /// The last thing that went wrong, even where it has gone right since.
     pub last_error: Option<String>,
+}
+
+impl Snapshot {
+    /// Returns true if nothing is looked at.
+    pub fn ignores_all(&self) -> bool {
+        self.mode == Policy::Ignore
+    }
 }
 
 /// The state of the agent, shared; clones show the same one.

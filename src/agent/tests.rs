@@ -10,12 +10,12 @@ use super::{
     *,
 };
 use crate::{
-    config,
     journal::{
         Directory, Record, RunOrigin, Store as _,
         lease::{Holder, Leases},
         target_record,
     },
+    model::policy::Policy,
     plan::file::Setup,
     run::{Recording, Surroundings},
 };
@@ -119,7 +119,7 @@ async fn what_is_declared_is_made_so() {
 #[tokio::test]
 async fn reporting_sends_nothing() {
     let files = [("a.yaml", &*thing("a", "1"))];
-    let running = Running::start(&files, &[("a", 0)], |agent| agent.settings.mode = config::Mode::Report).await;
+    let running = Running::start(&files, &[("a", 0)], |agent| agent.settings.mode = Policy::Report).await;
     let report = running.passes(1).await;
     assert_eq!((report.verdict, report.drift, report.retry), (Verdict::Drifted, 1, false));
     assert_eq!(report.counts, Counts { drifted: 1, ..Counts::default() });

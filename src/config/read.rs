@@ -9,11 +9,12 @@ use std::{
 
 use crate::{
     config::{
-        Ceasefire, Config, Mode, ResyncRule, StateLimits, Watch, prune, safety,
+        Ceasefire, Config, ResyncRule, StateLimits, Watch, prune, safety,
         target::{self, Platforms, Target},
         windows,
     },
     diagnostic::Diagnostic,
+    model::policy::Policy,
     provider::SettingSpec,
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Form, Key, MOST, Node, Section, Shape},
@@ -66,8 +67,8 @@ static RULE: Form = Form::new(&[
 static WATCH: Form = Form::new(&[
     Key::new(
         "mode",
-        Shape::OneOf(&["enforce", "report"]),
-        "`enforce` (the default), or `report`, which writes nothing",
+        Shape::OneOf(Policy::WORDS),
+        "`enforce` (the default); `report`, which writes nothing; or `ignore`, which looks at nothing",
     ),
     Key::new(
         "resync",
@@ -256,9 +257,9 @@ fn watch(node: &Node<'_>, directory: &Path, targets: &[Target], diagnostics: &mu
     let mut watch = Watch::default();
     let Some(section) = Section::of(node, "watch", &WATCH, diagnostics) else { return watch };
     if let Some(node) = section.get("mode")
-        && yaml::one_of(node, "mode", &["enforce", "report"], diagnostics) == Some("report")
+        && let Some(mode) = yaml::one_of(node, "mode", Policy::WORDS, diagnostics)
     {
-        watch.mode = Mode::Report;
+        watch.mode = mode.parse().unwrap_or_default();
     }
     if let Some(node) = section.get("resync") {
         (watch.resync, watch.resync_rules) = resync(node, targets, diagnostics);

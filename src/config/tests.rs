@@ -282,7 +282,7 @@ targtes: {}
     24 | watch: {mode: of, resync: 5, listen: localhost, once: true}
        |               ^^
        |
-       = help: it can be enforce, report
+       = help: it can be enforce, report, ignore
 
     error[C007]: resync cannot be `5`
       --> etc/reconcile.yaml:24:27

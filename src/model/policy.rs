@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
+use serde::{Serialize, Serializer};
+
 use super::FieldPath;
 
 /// The policy where a live value is not as declared; a later one does less.
@@ -27,6 +29,12 @@ impl Policy {
             Self::Report => "report",
             Self::Ignore => "ignore",
         }
+    }
+}
+
+impl Serialize for Policy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

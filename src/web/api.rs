@@ -57,6 +57,8 @@ type Answer = Result<Json<Value>, Failure>;
 pub(super) enum Failure {
     Denied(Denied),
     Missing(&'static str),
+    /// The agent does not do it now.
+    Refused(&'static str),
     Broken(String),
 }
 
@@ -74,6 +76,7 @@ impl IntoResponse for Failure {
             }
             Self::Denied(denied) => (StatusCode::FORBIDDEN, denied.sentence().to_owned()),
             Self::Missing(what) => (StatusCode::NOT_FOUND, what.to_owned()),
+            Self::Refused(why) => (StatusCode::CONFLICT, why.to_owned()),
             Self::Broken(why) => (StatusCode::INTERNAL_SERVER_ERROR, why),
         };
         (status, Json(json!({"error": sentence}))).into_response()
@@ -333,6 +336,9 @@ pub(super) async fn resume(State(shown): State<Shown>, headers: HeaderMap) -> An
 
 pub(super) async fn reconcile(State(shown): State<Shown>, headers: HeaderMap) -> Answer {
     shown.guard.write(&headers)?;
+    if shown.observer.status.snapshot().ignores_all() {
+        return Err(Failure::Refused("nothing is looked at: the mode is `ignore`"));
+    }
     tracing::info!("a look at everything was asked for over HTTP");
     shown.observer.control.reconcile();
     Ok(Json(overview(&shown)))

@@ -81,7 +81,7 @@ fn keys_kinds_words_and_names_are_completed() {
     check("kind: InstanceAssociation\nspec:\n  targets:\n  - model: x\n    |", &["match", "id"]);
     check("kind: ProcessTemplate\nspec:\n  properties:\n    bind_info:\n      - ip: a\n        |", &["port", "row_id"]);
     check("kind: App\n---\nkind: Set\nspec:\n  |\n---\nkind: Host\n", &["set", "cascade"]);
-    check("apiVersion: reconcile/v1\nkind: Config\nwatch:\n  mode: |", &["enforce", "report"]);
+    check("apiVersion: reconcile/v1\nkind: Config\nwatch:\n  mode: |", &["enforce", "report", "ignore"]);
     check("kind: App\nspec:\n  members:\n    - id: u\n      roles: [read, |", &["admin"]);
     editor.end();
 }

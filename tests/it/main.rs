@@ -99,6 +99,7 @@ mod watch_contest;
 mod watch_events;
 mod watch_hang;
 mod watch_journal;
+mod watch_mode;
 mod watch_part;
 mod watch_settings;
 mod watch_targets;

@@ -26,6 +26,13 @@ pub(crate) struct Watch {
 impl Watch {
     /// Starts to watch and waits until the first pass is done.
     pub(crate) fn start(site: &Site, arguments: &[&str]) -> Self {
+        let watch = Self::launch(site, arguments);
+        wait_until("the first pass is done", || watch.passes() > 0);
+        watch
+    }
+
+    /// Starts to watch and waits until it listens.
+    pub(crate) fn launch(site: &Site, arguments: &[&str]) -> Self {
         let all: Vec<_> = ["watch", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
         let mut command = site.command(&all);
         let mut child =
@@ -45,9 +52,7 @@ impl Watch {
         let sandbox = all.contains(&"--sandbox").then(|| address("sandbox listening on http://"));
         // Its later output must not fill the pipe.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| note(&line)));
-        let watch = Self { child, pages, log, sandbox };
-        wait_until("the first pass is done", || watch.passes() > 0);
-        watch
+        Self { child, pages, log, sandbox }
     }
 
     /// Where its pages are.

@@ -110,4 +110,6 @@ pub(in crate::cli) enum Mode {
     Enforce,
     /// Only say so
     Report,
+    /// Look at nothing, and only check the manifests
+    Ignore,
 }

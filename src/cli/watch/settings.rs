@@ -10,11 +10,12 @@ use crate::{
         sandbox::Embedded,
         setup,
     },
-    config::{self, Config, Target},
+    config::{Config, Target},
     diagnostic::Diagnostic,
     engine::connection::{Connection, Shared},
     journal::RunOrigin,
     manifest::{self, Variables},
+    model::policy::Policy,
     source::Sources,
 };
 
@@ -81,8 +82,9 @@ pub(super) fn settings(
         variables,
         connections,
         mode: match args.mode {
-            Some(Mode::Enforce) => config::Mode::Enforce,
-            Some(Mode::Report) => config::Mode::Report,
+            Some(Mode::Enforce) => Policy::Enforce,
+            Some(Mode::Report) => Policy::Report,
+            Some(Mode::Ignore) => Policy::Ignore,
             None => config.watch.mode,
         },
         safety: config.safety.clone(),
