@@ -60,6 +60,12 @@ fn the_alert_rules_fire_when_they_should() {
 }
 
 #[test]
+fn the_example_configuration_is_sound() {
+    let Some((passed, text)) = promtool(&["check", "config", "prometheus.yaml"], "") else { return };
+    assert!(passed && text.contains("1 rule files found") && !text.contains("FAILED"), "{text}");
+}
+
+#[test]
 fn the_rules_and_the_dashboard_name_metrics_that_exist() {
     let page = std::fs::read_to_string(repository().join("docs/src/watch.md")).expect("it is there");
     let row = Regex::new(r"(?m)^\| `(reconcile_[a-z_]+)` \|").expect("right");
@@ -85,7 +91,7 @@ fn the_rules_and_the_dashboard_name_metrics_that_exist() {
     assert_eq!(ids.len(), panels.len(), "two panels have one id");
 }
 
-/// A Prometheus that scrapes a page each second, with the alert rules of the examples.
+/// A Prometheus that scrapes a page each second, with the configuration and the alert rules of the examples.
 struct Prometheus {
     child: Child,
     address: SocketAddr,
@@ -96,12 +102,13 @@ impl Prometheus {
     /// Returns nothing where it is not installed.
     fn start(page: SocketAddr) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
-        let rules = repository().join("examples/deploy/prometheus/rules.yaml");
-        let config = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{}']\nscrape_configs:\n  \
-             - {{job_name: reconcile, static_configs: [{{targets: ['{page}']}}]}}\n",
-            rules.display()
-        );
+        let examples = repository().join("examples/deploy/prometheus");
+        let mut config = std::fs::read_to_string(examples.join("prometheus.yaml")).expect("it is there");
+        let rules = examples.join("rules.yaml").display().to_string();
+        for (from, to) in [("30s", "1s"), ("rules.yaml", &rules), ("127.0.0.1:8321", &page.to_string())] {
+            assert!(config.contains(from), "{from}: {config}");
+            config = config.replacen(from, to, if from == "30s" { 2 } else { 1 });
+        }
         let file = directory.path().join("prometheus.yml");
         std::fs::write(&file, config).expect("written");
         // It does not tell which port it chose, so a free one is looked for.
