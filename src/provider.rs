@@ -26,7 +26,8 @@ pub use author::Authors;
 pub use catalog::{Catalog, FieldDefinition, FieldKind, FieldOption, FieldTable};
 pub use events::{Event, EventBatch, EventSchema, Stream};
 pub use export::{
-    Cursor, DeclaredObject, Draft, ExportPage, ExportResult, ExportScope, ExportedObject, export_step, tree_of,
+    Cursor, DeclaredObject, Draft, ExportPage, ExportResult, ExportScope, ExportedObject, FirstReading, ListedNames,
+    export_step, tree_of,
 };
 pub use facts::{Facts, Freshness};
 pub use impact::{Impact, ImpactSet};
@@ -226,7 +227,7 @@ pub trait Kind: Sync {
 
     /// Lists live objects in a scope as documents whose plan is empty, a page from a cursor on. Called again after each
     /// round of answers. Objects that no document can declare, such as built-in ones, are left out.
-    fn export(&self, export: &ExportScope<'_>, _from: Cursor, _facts: &Facts) -> Step<ExportResult> {
+    fn export(&self, export: &ExportScope<'_>, _from: &Cursor, _facts: &Facts) -> Step<ExportResult> {
         let message = format!("nothing of the kind {} can be exported", self.name());
         let diagnostic = Diagnostic::error("P190", message, &export.scope.origin);
         Step::Done(Err(ObservedState::Impossible(Box::new(diagnostic))))

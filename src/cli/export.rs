@@ -248,8 +248,8 @@ impl Exporter<'_> {
         for scope in scopes {
             let mut cursor = Some(Cursor::default());
             while let Some(from) = cursor {
-                let page = self.page(&mut lister, reader, scope, from).await.map_err(Problem::Scope)?;
-                cursor = page.next;
+                let mut page = self.page(&mut lister, reader, scope, &from).await.map_err(Problem::Scope)?;
+                cursor = page.next.take();
                 self.write(scope, page, ui).map_err(Problem::File)?;
             }
         }
@@ -261,7 +261,7 @@ impl Exporter<'_> {
         lister: &mut Lister<'_>,
         reader: &Reader,
         scope: &Scope,
-        from: Cursor,
+        from: &Cursor,
     ) -> Result<ExportPage, ObservedState> {
         let sort = scope.sort();
         let name_of = |model: &str, id: i64| self.names.of_instance(model, id);

@@ -27,7 +27,7 @@ impl<'r> Lister<'r> {
         &mut self,
         kind: &'static dyn Kind,
         scope: &ExportScope<'_>,
-        from: Cursor,
+        from: &Cursor,
     ) -> Result<ExportPage, ObservedState> {
         let step = |facts: &mut Facts| kind.export(scope, from, facts);
         let page = drive(self.reader, kind, &mut self.facts, step).await;

@@ -1,5 +1,11 @@
 //! Live objects as documents: what a kind lists of a scope, page by page.
 
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
 use serde_json::Value;
 
 use super::{Envelope, Facts, Kind, Step};
@@ -73,12 +79,59 @@ pub struct DeclaredObject {
 }
 
 /// How far a scope was listed. The default is its beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Cursor {
     /// The number of the part, such as a business.
     pub part: usize,
     /// The last id that was listed in that part.
     pub after: i64,
+    /// The number of rows that were listed in that part, where pages go by numbers.
+    pub listed: usize,
+    /// The result of the first reading of that part, where it is read twice.
+    pub first: Option<Arc<FirstReading>>,
+}
+
+/// The names of a list, to tell which of them repeat.
+#[derive(Debug, Clone, Default)]
+pub struct ListedNames {
+    /// Digests of the names: there may be very many, and a name that is taken for another is only not used.
+    all: HashSet<u64>,
+    repeated: HashSet<u64>,
+}
+
+/// The result of reading a list for its names alone, before its objects are written: a name that repeats further behind
+/// tells none of them.
+#[derive(Debug, Clone, Default)]
+pub struct FirstReading {
+    /// The names.
+    pub names: ListedNames,
+    /// The id of the object that the command names, and true if it names it by that id.
+    pub picked: Option<(i64, bool)>,
+    /// True if the list was read to its end.
+    pub is_whole: bool,
+}
+
+impl ListedNames {
+    /// Takes in a name.
+    pub fn add(&mut self, name: &str) {
+        let name = digest(name);
+        if !self.all.insert(name) {
+            self.repeated.insert(name);
+        }
+    }
+
+    /// Returns true if only one object has a name.
+    pub fn is_unique(&self, name: &str) -> bool {
+        let name = digest(name);
+        self.all.contains(&name) && !self.repeated.contains(&name)
+    }
+}
+
+/// Returns what stands for a name, the same in each run.
+fn digest(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Some objects of a scope, in the order of their ids.

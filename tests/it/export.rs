@@ -1,5 +1,7 @@
 //! Live objects become manifests, and a plan of these is empty: for every object, through every access.
 
+use std::{process::Stdio, time::Duration};
+
 use fastrand::Rng;
 use serde_json::{Value, json};
 
@@ -7,6 +9,9 @@ use crate::harness::{Site, operations};
 
 /// Kinds whose objects are exported.
 pub(crate) const KINDS: &str = "Instance,InstanceAssociation,Set,Module,ServiceTemplate,ProcessTemplate,Host,App";
+
+/// Number of objects of each kind whose export is compared with that of a tenth.
+const SIZE: usize = 20_000;
 
 /// Texts that mean something to YAML, to variables or to nobody.
 const ODD: &[&str] = &[
@@ -396,4 +401,79 @@ fn nothing_is_written_where_a_read_fails_or_a_file_differs() {
     assert_ne!(output.code, Some(0), "{output}");
     assert!(output.stderr.contains("not everything could be read"), "{output}");
     assert_eq!(files(&site, "new"), []);
+}
+
+/// Peak memory of the program in KiB, as the system counted it last before the program ended.
+fn peak(site: &Site, arguments: &[&str]) -> u64 {
+    let mut child = site.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let (status, mut peak) = (format!("/proc/{}/status", child.id()), 0);
+    loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let told = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak = told.and_then(|told| told.trim().parse().ok()).unwrap_or(0).max(peak);
+        if let Some(status) = child.try_wait().expect("it is a child") {
+            assert!(status.success(), "{arguments:?}: {status}");
+            return peak;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A site with as many sets as modules, service templates, process templates, instances and apps, of which a server lists
+/// ten thousand.
+fn many(size: usize) -> Site {
+    let mut state = state(1, 8, "3.14");
+    let rows = |row: &dyn Fn(usize) -> Value| -> Value { (0..size).map(row).collect() };
+    let cmdb = &mut state["bk-cmdb"];
+    cmdb["sets"] = rows(&|at| {
+        json!({"bk_set_id": 1000 + at, "bk_set_name": format!("set-{at}"), "bk_biz_id": 3, "bk_parent_id": 3,
+            "description": format!("the set with the number {at}")})
+    });
+    cmdb["modules"] = rows(&|at| {
+        let set = 1000 + at / 10;
+        json!({"bk_module_id": 1 + at, "bk_module_name": format!("module-{at}"), "bk_set_id": set, "bk_biz_id": 3,
+            "bk_parent_id": set, "service_category_id": 2, "service_template_id": 0, "operator": "alice"})
+    });
+    cmdb["service_templates"] = rows(&|at| {
+        let business = if at * 200 < size { 4 } else { 3 };
+        json!({"id": 1 + at, "name": format!("template-{at}"), "bk_biz_id": business, "service_category_id": 2})
+    });
+    let cell = |value: Value| json!({"value": value, "as_default_value": true});
+    // The processes of a service template are a read: a few templates of another business have them all.
+    cmdb["process_templates"] = rows(&|at| {
+        let name = format!("process-{at}");
+        json!({"id": 1 + at, "bk_process_name": name, "bk_biz_id": 4, "service_template_id": 1 + at / 200,
+            "property": {"bk_process_name": cell(json!(name)), "bk_func_name": cell(json!("nginx")),
+                "user": cell(json!("root"))}})
+    });
+    let node = |at: usize| json!({"bk_inst_id": 1 + at, "bk_inst_name": format!("node-{at}"), "short": "a node"});
+    cmdb["instances"] = json!({"node": rows(&node)});
+    cmdb["instance_associations"] = json!([]);
+    cmdb["host_relations"] = json!([]);
+    let app = |at: usize| json!({"instance_id": "i1", "id": format!("app-{at}"), "name": format!("orders-{at}"), "remark": "orders"});
+    state["roma-connect"]["apps"] = (0..size.min(10_000)).map(app).collect();
+    Site::new(&state)
+}
+
+/// What is exported is read and written page by page, so ten times as many objects take little more memory.
+#[test]
+fn memory_hardly_grows_with_the_number_of_objects() {
+    let sites = [many(SIZE / 10), many(SIZE)];
+    let kinds = [
+        &["Set"][..],
+        &["Module"],
+        &["ServiceTemplate"],
+        &["ProcessTemplate", "--business", "123"],
+        &["Instance", "--model", "node"],
+        &["App"],
+    ];
+    for kind in kinds {
+        let [few, many] = sites.each_ref().map(|site| {
+            let arguments = [&["export", "--out", kind[0], "--kind"], kind].concat();
+            (peak(site, &arguments), files(site, kind[0]).iter().map(|(_, text)| text.len()).sum::<usize>())
+        });
+        assert!(many.1 > few.1 * 3, "{kind:?}: {} and {} bytes are written", few.1, many.1);
+        let told = format!("{kind:?}: {} KiB, and for ten times as many objects {} KiB", few.0, many.0);
+        assert!(many.0 * 4 < few.0 * 5, "{told}");
+    }
 }

@@ -11,6 +11,7 @@ pub(super) mod set;
 mod author;
 mod decode_common;
 mod export_common;
+mod export_templates;
 mod impact;
 mod own;
 mod prune_common;

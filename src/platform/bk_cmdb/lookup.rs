@@ -33,7 +33,7 @@ pub(super) use bounds::{check_count, check_page};
 pub(super) use business::{Businesses, Place};
 pub(super) use pages::{Counted, until_short, worse};
 pub(super) use selector::{Key, Selector};
-pub(super) use service::{service_categories, service_templates};
+pub(super) use service::{TEMPLATES, service_categories, service_templates, service_templates_page};
 pub(super) use topology::{all_modules, modules_by_ids, modules_of_sets, modules_request, sets_by_ids};
 pub(super) use whole::all_instances;
 

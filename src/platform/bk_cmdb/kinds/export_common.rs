@@ -12,11 +12,13 @@ use crate::{
         attribute::{self, Attribute, Definition},
         lookup::{LookupError, until_short},
     },
-    provider::{Cursor, DeclaredObject, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
+    provider::{Cursor, ExportScope, Facts, Observation, Read, tree_of},
     source::Located,
     yaml::write::{Entry, Tree},
 };
 
+/// Most rows of a page.
+pub(super) const PAGE: usize = 500;
 /// Most businesses of one page.
 const BUSINESSES: usize = 200;
 
@@ -185,20 +187,56 @@ pub(super) fn plain_tree(declared: serde_json::Value) -> Tree {
     }
 }
 
-/// Returns a page that holds all of one part of a scope, such as a business.
-pub(super) fn part(
-    objects: Vec<ExportedObject>,
-    declared: Vec<DeclaredObject>,
-    read: Vec<Request>,
-    from: Cursor,
-    parts: usize,
-) -> ExportPage {
-    ExportPage { objects, declared, next: next_part(from, parts), read }
+/// Returns the request for a page of what another one asks for.
+pub(super) fn page(mut request: Request) -> Request {
+    request.arguments["page"]["limit"] = json!(PAGE);
+    request
+}
+
+/// Rows of a page by ascending ids.
+pub(super) struct Rows<'f> {
+    /// The rows.
+    pub(super) rows: &'f [Json],
+    /// The last id of the page, if there are rows behind it.
+    last: Option<i64>,
+}
+
+/// Returns the rows behind an id, which the request asks for; `key` holds the ids, and `what` names the rows.
+pub(super) fn behind<'f>(
+    request: Request,
+    (key, what): (&str, &str),
+    after: i64,
+    observation: &mut Observation,
+    facts: &'f Facts,
+) -> Result<Rows<'f>, Unlisted> {
+    let data = match observation.read(request, facts) {
+        Read::Pending => return Err(None),
+        Read::Failed(refusal) => return Err(Some(ObservedState::Unknown(refusal.to_string()))),
+        Read::Value(data) => data,
+    };
+    let rows = data["info"].items();
+    let last = rows.last().and_then(|row| row[key].as_i64());
+    let more = !rows.is_empty() && data["count"].as_u64().is_some_and(|count| (rows.len() as u64) < count);
+    if more && last.is_none_or(|last| last <= after) {
+        let why = format!("the server sends the same {what} again behind #{after}: the list cannot be read");
+        return Err(Some(ObservedState::Unknown(why)));
+    }
+    Ok(Rows { rows, last: last.filter(|_| more) })
+}
+
+impl Rows<'_> {
+    /// Returns where the next page begins: behind these rows, else in the next part; `None` behind the last one.
+    pub(super) fn next(&self, from: &Cursor, parts: usize) -> Option<Cursor> {
+        match self.last {
+            Some(after) => Some(Cursor { after, ..from.clone() }),
+            None => next_part(from, parts),
+        }
+    }
 }
 
 /// Returns where the next part of a scope begins; `None` behind the last one.
-pub(super) fn next_part(from: Cursor, parts: usize) -> Option<Cursor> {
-    (from.part + 1 < parts).then_some(Cursor { part: from.part + 1, after: 0 })
+pub(super) fn next_part(from: &Cursor, parts: usize) -> Option<Cursor> {
+    (from.part + 1 < parts).then(|| Cursor { part: from.part + 1, ..Cursor::default() })
 }
 
 /// Returns the error about something that the command names and that is not there.

@@ -205,7 +205,7 @@ impl Kind for Instance {
         Some(const { &[ScopeKey::name("model").required(), ScopeKey::name_or_id("business")] })
     }
 
-    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+    fn export(&self, export: &ExportScope<'_>, from: &Cursor, facts: &Facts) -> Step<ExportResult> {
         let mut observation = Observation::default();
         let page = export::export(export, from, &mut observation, facts);
         export_step(observation.ask, page)

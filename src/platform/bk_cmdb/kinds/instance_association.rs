@@ -183,7 +183,7 @@ impl Kind for InstanceAssociation {
         Some(const { &[ScopeKey::name("association"), ScopeKey::name("model")] })
     }
 
-    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+    fn export(&self, export: &ExportScope<'_>, from: &Cursor, facts: &Facts) -> Step<ExportResult> {
         let mut observation = Observation::default();
         let page = export::export(export, from, &mut observation, facts);
         export_step(observation.ask, page)

@@ -168,7 +168,7 @@ impl Kind for Module {
         Some(const { &[ScopeKey::name_or_id("business"), ScopeKey::name_or_id("set")] })
     }
 
-    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+    fn export(&self, export: &ExportScope<'_>, from: &Cursor, facts: &Facts) -> Step<ExportResult> {
         let mut observation = Observation::default();
         let page = export::export(export, from, &mut observation, facts);
         export_step(observation.ask, page)

@@ -200,7 +200,7 @@ impl Kind for ServiceTemplate {
         Some(const { &[ScopeKey::name_or_id("business")] })
     }
 
-    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+    fn export(&self, export: &ExportScope<'_>, from: &Cursor, facts: &Facts) -> Step<ExportResult> {
         let mut observation = Observation::default();
         let page = export::export(export, from, &mut observation, facts);
         export_step(observation.ask, page)

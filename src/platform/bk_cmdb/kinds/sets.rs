@@ -1,6 +1,6 @@
 //! Finding sets: by name in one read for all documents of a business, those that a run is yet to make among them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
@@ -105,6 +105,39 @@ pub(super) fn request(business: i64, condition: &Value, fields: &BTreeSet<String
     let arguments = json!({"bk_biz_id": business, "condition": condition, "fields": fields,
         "page": {"start": 0, "limit": 0, "sort": "bk_set_id"}});
     Request { operation: "search_set", arguments, repeatable: true }
+}
+
+/// How many sets of a business have which names, as far as that was asked for.
+pub(super) struct Names<'f> {
+    counts: BTreeMap<&'f str, usize>,
+    /// The read that told it.
+    pub(super) read: Option<Request>,
+}
+
+impl<'f> Names<'f> {
+    /// Counts the sets that have some names.
+    pub(super) fn of(
+        business: i64,
+        names: &BTreeSet<&str>,
+        observation: &mut Observation,
+        facts: &'f Facts,
+    ) -> Result<Self, LookupError> {
+        let mut counts = BTreeMap::new();
+        if names.is_empty() {
+            return Ok(Self { counts, read: None });
+        }
+        // The built-in one is shown by a name that it does not have.
+        let condition = json!({"$or": [{NAME: {"$in": names}}, {"default": {"$gt": 0}}]});
+        let request = request(business, &condition, &["bk_set_id", NAME, "default"].map(str::to_owned).into());
+        let rows = read_rows(request.clone(), "info", observation, facts)?;
+        rows.iter().filter_map(|row| row[NAME].as_str()).for_each(|name| *counts.entry(name).or_default() += 1);
+        Ok(Self { counts, read: Some(request) })
+    }
+
+    /// Returns true if only one set has a name.
+    pub(super) fn is_unique(&self, name: &str) -> bool {
+        self.counts.get(name) == Some(&1)
+    }
 }
 
 /// Returns the names that a document gives to a set: the one it has, and the one it is to get.

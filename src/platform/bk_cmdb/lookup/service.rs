@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Largest page of `list_service_template`.
-const TEMPLATES: usize = 1000;
+pub(in crate::platform::bk_cmdb) const TEMPLATES: usize = 1000;
 
 /// Reads all service templates of a business.
 pub(in crate::platform::bk_cmdb) fn service_templates<'f>(
@@ -17,12 +17,14 @@ pub(in crate::platform::bk_cmdb) fn service_templates<'f>(
     observation: &mut Observation,
     facts: &'f Facts,
 ) -> Result<Vec<&'f Json>, LookupError> {
-    let request = |start: usize| {
-        let page = json!({"start": start, "limit": TEMPLATES, "sort": "id"});
-        let arguments = json!({"bk_biz_id": business, "page": page});
-        Request { operation: "list_service_template", arguments, repeatable: true }
-    };
-    until_short(TEMPLATES, request, observation, facts)
+    until_short(TEMPLATES, |start| service_templates_page(business, start), observation, facts)
+}
+
+/// Returns the request for a page of the service templates of a business, by ascending ids.
+pub(in crate::platform::bk_cmdb) fn service_templates_page(business: i64, start: usize) -> Request {
+    let page = json!({"start": start, "limit": TEMPLATES, "sort": "id"});
+    let arguments = json!({"bk_biz_id": business, "page": page});
+    Request { operation: "list_service_template", arguments, repeatable: true }
 }
 
 /// Reads the service categories that a business can use, the built-in ones included.

@@ -187,7 +187,7 @@ impl Kind for App {
         &[member::PART]
     }
 
-    fn export(&self, export: &ExportScope<'_>, from: Cursor, facts: &Facts) -> Step<ExportResult> {
+    fn export(&self, export: &ExportScope<'_>, from: &Cursor, facts: &Facts) -> Step<ExportResult> {
         let mut observation = Observation::default();
         let page = export::export(export, from, &mut observation, facts);
         export_step(observation.ask, page)

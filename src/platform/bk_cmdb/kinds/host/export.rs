@@ -14,24 +14,22 @@ use super::{
     read::{self, KEYS},
 };
 use crate::{
-    model::{Json, Live, ObservedState, Request},
+    model::{Json, Live, Request},
     platform::bk_cmdb::{
         attribute::Definition,
         kinds::export_common::{self, Business, Unlisted, unread},
     },
-    provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation, Read, tree_of},
+    provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
     yaml::write::{Entry, Tree},
 };
 
-/// Most hosts of a page.
-const PAGE: usize = 500;
 /// How the addresses of a host are given: those that are given by chance tell no hosts apart.
 const ADDRESSING: &str = "bk_addressing";
 
 /// Returns a page of the hosts of a business, and behind the last of them goes on with the next business.
 pub(super) fn export(
     export: &ExportScope<'_>,
-    from: Cursor,
+    from: &Cursor,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<ExportPage, Unlisted> {
@@ -44,20 +42,10 @@ pub(super) fn export(
     let rule = json!({"field": ID, "operator": "greater", "value": from.after});
     let arguments = json!({"bk_biz_id": business.id, "fields": fields,
         "host_property_filter": {"condition": "AND", "rules": [rule]},
-        "page": {"start": 0, "limit": PAGE, "sort": ID}});
+        "page": {"start": 0, "limit": export_common::PAGE, "sort": ID}});
     let request = Request { operation: "list_biz_hosts", arguments, repeatable: true };
-    let data = match observation.read(request.clone(), facts) {
-        Read::Pending => return Err(None),
-        Read::Failed(refusal) => return Err(Some(ObservedState::Unknown(refusal.to_string()))),
-        Read::Value(data) => data,
-    };
-    let rows = data["info"].items();
-    let last = rows.last().and_then(|row| row[ID].as_i64());
-    let more = !rows.is_empty() && data["count"].as_u64().is_some_and(|count| (rows.len() as u64) < count);
-    if more && last.is_none_or(|last| last <= from.after) {
-        let why = format!("the server sends the same hosts again behind #{}: the list cannot be read", from.after);
-        return Err(Some(ObservedState::Unknown(why)));
-    }
+    let page = export_common::behind(request.clone(), (ID, "hosts"), from.after, observation, facts)?;
+    let rows = page.rows;
     let mut read = vec![request];
     let placed = if export.has_part(MODULES) {
         let ids = rows.iter().filter_map(|row| row[ID].as_i64()).collect();
@@ -88,11 +76,7 @@ pub(super) fn export(
             objects.push(object);
         }
     }
-    let next = match last.filter(|_| more) {
-        Some(after) => Some(Cursor { after, ..from }),
-        None => export_common::next_part(from, businesses.len()),
-    };
-    Ok(ExportPage { objects, declared, next, read })
+    Ok(ExportPage { objects, declared, next: page.next(from, businesses.len()), read })
 }
 
 fn object(

@@ -27,7 +27,7 @@ const COMPARED: &[&str] = &["singlechar", "longchar", "enum", "int", "bool", "li
 
 pub(super) fn export(
     export: &ExportScope<'_>,
-    from: Cursor,
+    from: &Cursor,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<ExportPage, Unlisted> {
@@ -71,7 +71,7 @@ pub(super) fn export(
             objects.push(object(export, model, &live, &definition, facts));
         }
     }
-    let next = last.filter(|_| more).map(|after| Cursor { after, ..from });
+    let next = last.filter(|_| more).map(|after| Cursor { after, ..from.clone() });
     Ok(ExportPage { objects, declared, next, read: vec![request] })
 }
 

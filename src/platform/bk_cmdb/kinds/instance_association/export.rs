@@ -18,7 +18,7 @@ use crate::{
 /// Returns rows of one association, a page by ascending sources, and behind the last of them goes on with the next one.
 pub(super) fn export(
     export: &ExportScope<'_>,
-    from: Cursor,
+    from: &Cursor,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<ExportPage, Unlisted> {
@@ -51,7 +51,7 @@ pub(super) fn export(
     }
     let objects = by_source.into_iter().map(|(source, rows)| object(export, &name, source, &rows)).collect();
     let next = match last {
-        Some(after) => Some(Cursor { after, ..from }),
+        Some(after) => Some(Cursor { after, ..from.clone() }),
         None => export_common::next_part(from, definitions.len()),
     };
     Ok(ExportPage { objects, declared, next, read })

@@ -1,6 +1,6 @@
 //! Process templates of businesses, or of one service template, as documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -8,7 +8,10 @@ use super::{NAME, ProcessTemplate, find::live, property, rows, template_label, w
 use crate::{
     model::{Json, Live, Request},
     platform::bk_cmdb::{
-        kinds::export_common::{self, Business, Unlisted, heads, name_or_id, unread},
+        kinds::{
+            export_common::{self, Business, Unlisted, heads, name_or_id, unread},
+            export_templates::{self, Listed},
+        },
         lookup::{LookupError, read_rows, service_templates},
     },
     provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
@@ -21,7 +24,7 @@ const TEMPLATES: usize = 20;
 /// Returns the process templates of some service templates of a business.
 pub(super) fn export(
     export: &ExportScope<'_>,
-    from: Cursor,
+    from: &Cursor,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<ExportPage, Unlisted> {
@@ -30,32 +33,29 @@ pub(super) fn export(
     let businesses = export_common::businesses(export.scope, observation, facts)?;
     let Some(business) = businesses.get(from.part) else { return Ok(ExportPage::default()) };
     let in_trouble = |error: LookupError| unread(&error, export.scope);
-    let mut templates = service_templates(business.id, observation, facts).map_err(in_trouble)?;
-    let id = |row: &Json| row["id"].as_i64().unwrap_or_default();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    templates.iter().filter_map(|row| row["name"].as_str()).for_each(|name| *counts.entry(name).or_default() += 1);
-    if let Some(given) = export.scope.locator.get("serviceTemplate") {
-        let names: Vec<String> = counts.keys().map(ToString::to_string).collect();
-        let named = templates.iter().map(|row| (id(row), row["name"].as_str().unwrap_or_default()));
-        let picked = export_common::picked(&given.value, named);
-        templates.retain(|row| Some(id(row)) == picked);
-        if templates.is_empty() && businesses.len() == 1 {
-            return Err(Some(export_common::missing("P111", "service template", given, &names)));
-        }
+    let given = export.scope.locator.get("serviceTemplate");
+    let templates = match export_templates::listed(business.id, from, TEMPLATES, given, observation, facts)? {
+        Listed::Names(page) => return Ok(page),
+        Listed::Templates(templates) => templates,
+    };
+    let picked = templates.first.picked.map(|(id, _)| id);
+    if let (Some(given), None, 1) = (given, picked, businesses.len()) {
+        let all = service_templates(business.id, observation, facts).map_err(in_trouble)?;
+        let names: BTreeSet<String> = all.iter().filter_map(|row| Some(row["name"].as_str()?.to_owned())).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        return Err(Some(export_common::missing("P111", "service template", given, &names)));
     }
-    templates.retain(|row| id(row) > from.after);
-    templates.sort_by_key(|row| id(row));
-    let is_last = templates.len() <= TEMPLATES;
-    templates.truncate(TEMPLATES);
-    let (mut page, mut trouble) = (ExportPage::default(), None);
-    for template in &templates {
+    let id = |row: &Json| row["id"].as_i64().unwrap_or_default();
+    let is_asked = |row: &&&Json| given.is_none() || picked == Some(id(row));
+    let (mut page, mut trouble) = (ExportPage { read: templates.read, ..ExportPage::default() }, None);
+    for template in templates.rows.iter().filter(is_asked) {
         let arguments = json!({"bk_biz_id": business.id, "service_template_id": id(template)});
         let request = Request { operation: "list_proc_template", arguments, repeatable: true };
         page.read.push(request.clone());
         match read_rows(request, "info", observation, facts) {
             Ok(rows) => {
                 let name = template["name"].as_str().unwrap_or_default();
-                let place = (business, name, name_or_id(name, id(template), counts.get(name) == Some(&1)));
+                let place = (business, name, name_or_id(name, id(template), templates.first.names.is_unique(name)));
                 of_template(export, &place, &rows, facts, &mut page);
             }
             Err(error) => trouble = Some(error),
@@ -64,10 +64,7 @@ pub(super) fn export(
     if let Some(error) = trouble {
         return Err(in_trouble(error));
     }
-    page.next = match templates.last() {
-        Some(last) if !is_last => Some(Cursor { after: id(last), ..from }),
-        _ => export_common::next_part(from, businesses.len()),
-    };
+    page.next = templates.next.or_else(|| export_common::next_part(from, businesses.len()));
     Ok(page)
 }
 

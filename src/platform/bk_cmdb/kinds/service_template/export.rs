@@ -1,13 +1,14 @@
-//! Service templates of businesses as documents.
-
-use std::collections::BTreeMap;
+//! Service templates of businesses as documents, a page by ascending ids.
 
 use super::{CATEGORY, CATEGORY_ID, NAME, ServiceTemplate, WANTED, category, live, templates};
 use crate::{
     model::FieldPath,
     platform::bk_cmdb::{
-        kinds::export_common::{self, Unlisted, heads, unread},
-        lookup::{LookupError, service_categories, service_templates},
+        kinds::{
+            export_common::{self, Unlisted, heads, unread},
+            export_templates::{self, Listed},
+        },
+        lookup::{LookupError, service_categories},
     },
     provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation},
     yaml::write::Entry,
@@ -16,10 +17,10 @@ use crate::{
 /// The fields of a document.
 const FIELDS: &[&str] = &[NAME, CATEGORY];
 
-/// Returns the service templates of one business; those of the next one are the next page.
+/// Returns a page of the service templates of a business, and behind the last of them goes on with the next business.
 pub(super) fn export(
     export: &ExportScope<'_>,
-    from: Cursor,
+    from: &Cursor,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<ExportPage, Unlisted> {
@@ -27,13 +28,14 @@ pub(super) fn export(
     let businesses = export_common::businesses(export.scope, observation, facts)?;
     let Some(business) = businesses.get(from.part) else { return Ok(ExportPage::default()) };
     let in_trouble = |error: LookupError| unread(&error, export.scope);
-    let rows = service_templates(business.id, observation, facts).map_err(in_trouble)?;
+    let templates = match export_templates::listed(business.id, from, export_common::PAGE, None, observation, facts)? {
+        Listed::Names(page) => return Ok(page),
+        Listed::Templates(templates) => templates,
+    };
     service_categories(business.id, observation, facts).map_err(in_trouble)?;
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    rows.iter().filter_map(|row| row[NAME].as_str()).for_each(|name| *counts.entry(name).or_default() += 1);
     let (mut objects, mut declared) = (Vec::new(), Vec::new());
     let group = [business.name.clone(), "service-templates".to_owned()];
-    for row in &rows {
+    for row in &templates.rows {
         let id = row["id"].as_i64().unwrap_or_default();
         let name = row[NAME].as_str().unwrap_or_default();
         let mut live = live(business.id, row);
@@ -47,7 +49,7 @@ pub(super) fn export(
         if export.skips(&ServiceTemplate, &live, &group, &mut declared) || !fits {
             continue;
         }
-        let unique = Some(name).filter(|name| counts.get(name) == Some(&1));
+        let unique = Some(name).filter(|name| templates.first.names.is_unique(name));
         let is_asked = |field: &str| match export.fields {
             Some(asked) => asked.iter().any(|asked| asked == field),
             None => field == CATEGORY || !unique.is_some_and(export_common::is_name),
@@ -67,5 +69,6 @@ pub(super) fn export(
             left,
         });
     }
-    Ok(export_common::part(objects, declared, Vec::new(), from, businesses.len()))
+    let next = templates.next.or_else(|| export_common::next_part(from, businesses.len()));
+    Ok(ExportPage { objects, declared, next, read: templates.read })
 }

@@ -1,6 +1,6 @@
-//! Sets of businesses as documents.
+//! Sets of businesses as documents, a page by ascending ids.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::json;
 
@@ -12,10 +12,10 @@ use crate::{
     yaml::write::Entry,
 };
 
-/// Returns the sets of one business; those of the next one are the next page.
+/// Returns a page of the sets of a business, and behind the last of them goes on with the next business.
 pub(super) fn export(
     export: &ExportScope<'_>,
-    from: Cursor,
+    from: &Cursor,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<ExportPage, Unlisted> {
@@ -26,28 +26,31 @@ pub(super) fn export(
     export_common::check_fields(export, &definition)?;
     let fields_of_sets: BTreeSet<String> =
         observe::fields(&[]).into_iter().chain(definition.keys().map(ToString::to_string)).collect();
-    let rows = sets::read(business.id, &json!({}), &fields_of_sets, observation, facts)
-        .map_err(|error| unread(&error, export.scope))?;
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let name = |row: &'_ Json| -> String { row[NAME].as_str().unwrap_or_default().to_owned() };
-    rows.iter().filter_map(|row| row[NAME].as_str()).for_each(|name| *counts.entry(name).or_default() += 1);
+    let condition = json!({"bk_set_id": {"$gt": from.after}});
+    let request = export_common::page(sets::request(business.id, &condition, &fields_of_sets));
+    let page = export_common::behind(request.clone(), ("bk_set_id", "sets"), from.after, observation, facts)?;
+    // Nobody may change the built-in one.
+    let rows: Vec<&Json> = page.rows.iter().filter(|row| !sets::is_built_in(row)).collect();
+    let names: BTreeSet<&str> = rows.iter().filter_map(|row| row[NAME].as_str()).collect();
+    let names = sets::Names::of(business.id, &names, observation, facts);
+    let names = names.map_err(|error| unread(&error, export.scope))?;
     let (mut objects, mut declared) = (Vec::new(), Vec::new());
     let group = [business.name.clone(), "sets".to_owned()];
-    // Nobody may change the built-in one.
-    for row in rows.iter().filter(|row| !sets::is_built_in(row)) {
+    for row in rows {
         let live = live(business.id, row);
         if export.skips(&Set, &live, &group, &mut declared) || !export_common::fits(export, &live, &definition, facts)?
         {
             continue;
         }
-        let (id, name) = (row["bk_set_id"].as_i64().unwrap_or_default(), name(row));
-        let unique = Some(name.as_str()).filter(|name| counts.get(name) == Some(&1));
+        let id = row["bk_set_id"].as_i64().unwrap_or_default();
+        let name = row[NAME].as_str().unwrap_or_default();
+        let unique = Some(name).filter(|name| names.is_unique(name));
         let known: &[&str] = if unique.is_some_and(export_common::is_name) { &[NAME] } else { &[] };
         let fields = export_common::fields(export, &live, &definition, known, facts);
         let heads = heads(&[Entry::new("business", business.tree.clone())], ("set", unique), ("set", id));
         let (spec, left) = Draft { heads, key: "fields", fields, live: &live }.spec(&Set, facts);
         objects.push(ExportedObject {
-            title: name,
+            title: name.to_owned(),
             handles: vec![live.handle.to_string()],
             instance: None,
             group: group.to_vec(),
@@ -56,6 +59,6 @@ pub(super) fn export(
             left,
         });
     }
-    let read = vec![sets::request(business.id, &json!({}), &fields_of_sets)];
-    Ok(export_common::part(objects, declared, read, from, businesses.len()))
+    let read = std::iter::once(request).chain(names.read).collect();
+    Ok(ExportPage { objects, declared, next: page.next(from, businesses.len()), read })
 }

@@ -1,24 +1,24 @@
 //! Apps of an instance as documents. With whom they are shared is a read for each.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{App, FIELDS, instance_of, live, member, read};
 use crate::{
     diagnostic::Diagnostic,
-    model::{Live, ObservedState},
-    provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, Observation, tree_of},
+    model::{Json, Live, ObservedState},
+    provider::{Cursor, Draft, ExportPage, ExportScope, ExportedObject, Facts, ListedNames, Observation, tree_of},
     yaml::{
         self,
         write::{Entry, Tree},
     },
 };
 
-/// Apps of a page whose members are read.
+/// Apps of a page.
 const PAGE: usize = 100;
 
 pub(super) fn export(
     export: &ExportScope<'_>,
-    from: Cursor,
+    from: &Cursor,
     observation: &mut Observation,
     facts: &Facts,
 ) -> Result<ExportPage, Option<ObservedState>> {
@@ -35,20 +35,13 @@ pub(super) fn export(
         let problem = wrong("P201", "neither the command nor its target names an instance".to_owned());
         return Err(impossible(problem.hint("give --app-instance, or `instanceId` of the target")));
     };
-    let apps = match read::apps(instance, observation, facts) {
-        Err(refusal) => return Err(Some(ObservedState::Unknown(refusal.to_string()))),
-        Ok(None) => return Err(None),
-        Ok(Some(apps)) => apps,
-    };
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    apps.values().filter_map(|app| app["name"].as_str()).for_each(|name| *counts.entry(name).or_default() += 1);
+    let Apps { apps, names } = &*listed(instance, observation, facts)?;
     let mut page = ExportPage::default();
     let group = [instance.to_owned(), "apps".to_owned()];
     let with_members = export.has_part(member::PART);
-    let size = if with_members { PAGE } else { usize::MAX };
-    let first = usize::try_from(from.after).unwrap_or_default();
     let mut is_pending = false;
-    for (id, app) in apps.iter().skip(first).take(size) {
+    for app in apps.iter().skip(from.listed).take(PAGE) {
+        let id = app["id"].as_str().unwrap_or_default();
         let live = live(instance, app);
         if export.skips(&App, &live, &group, &mut page.declared) {
             continue;
@@ -59,7 +52,7 @@ pub(super) fn export(
         };
         if export.conditions.iter().all(fits) {
             let name = app["name"].as_str().unwrap_or_default();
-            let mut object = object(export, (instance, id), (name, counts.get(name) == Some(&1)), &live, facts);
+            let mut object = object(export, (instance, id), (name, names.is_unique(name)), &live, facts);
             if with_members {
                 page.read.push(member::request(&live.handle));
                 match member::read(&live.handle, observation, facts) {
@@ -71,9 +64,31 @@ pub(super) fn export(
             page.objects.push(object);
         }
     }
-    page.next = (apps.len() > first.saturating_add(size))
-        .then(|| Cursor { after: i64::try_from(first + size).unwrap_or(i64::MAX), ..from });
+    page.next = (apps.len() > from.listed + PAGE).then(|| Cursor { listed: from.listed + PAGE, ..from.clone() });
     if is_pending { Err(None) } else { Ok(page) }
+}
+
+/// The apps of an instance by ascending ids, which the server does not list them by.
+struct Apps {
+    apps: Vec<Json>,
+    names: ListedNames,
+}
+
+/// Returns the apps of an instance, which are listed once for all pages.
+fn listed(instance: &str, observation: &mut Observation, facts: &Facts) -> Result<Arc<Apps>, Option<ObservedState>> {
+    let key = format!("apps of {instance}");
+    if let Some(known) = facts.derived(&key) {
+        return Ok(known);
+    }
+    match read::apps(instance, observation, facts) {
+        Err(refusal) => Err(Some(ObservedState::Unknown(refusal.to_string()))),
+        Ok(None) => Err(None),
+        Ok(Some(found)) => {
+            let mut names = ListedNames::default();
+            found.values().filter_map(|app| app["name"].as_str()).for_each(|name| names.add(name));
+            Ok(facts.derive(&key, || Apps { apps: found.into_values().cloned().collect(), names }))
+        }
+    }
 }
 
 fn object(
