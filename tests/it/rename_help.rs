@@ -17,6 +17,8 @@ fn site(scopes: &str, manifests: &str) -> Site {
     let mut push = |list: &str, row: serde_json::Value| cmdb[list].as_array_mut().expect("a list").push(row);
     // Nothing lies below these.
     push("service_templates", json!({"id": 52, "name": "redis", "bk_biz_id": 3, "service_category_id": 2}));
+    let cache = json!({"id": 3, "name": "Cache", "bk_biz_id": 0, "bk_parent_id": 1, "bk_root_id": 1});
+    push("service_categories", cache);
     push("sets", json!({"bk_set_id": 12, "bk_set_name": "spare", "bk_biz_id": 3, "bk_parent_id": 3}));
     let site = Site::with(&state, &[("all.yaml", manifests)]);
     site.write("keep.yaml", &KEEP.replace("SWITCH", &switch("keep", "bk_inst_name: sw-1", "ports: 24")));
@@ -39,78 +41,154 @@ fn hint(output: &Output) -> String {
     hint.map(|(_, hint)| hint.to_owned()).unwrap_or_default()
 }
 
-#[test]
-fn each_kind_tells_what_makes_a_rename() {
-    let check = |scope: &str, document: &str, expected: &str, renamed: &str| {
-        let site = site(&format!("prune:\n  - {{{scope}}}\n"), document);
-        let output = site.run(&["plan", "--prune"]);
-        assert_eq!(hint(&output), expected, "{output}");
-        // What the hint says makes a rename of it.
-        site.write("all.yaml", renamed);
-        let plan = site.run(&["plan", "--prune", "-o", "json"]);
+/// A kind whose objects have names, with an object of it.
+struct Named {
+    /// What to prune to find that it goes.
+    scope: &'static str,
+    /// The document of a name, a value of some field, and other fields.
+    document: fn(name: &str, value: &str, more: &str) -> String,
+    /// A document that is there too.
+    beside: &'static str,
+    /// The field's value as it is live, and another one.
+    values: [&'static str; 2],
+    /// The name as it is live, and another one.
+    names: [&'static str; 2],
+    /// What the document declares under the name as it is live to give the object the other one.
+    renaming: &'static str,
+    /// What is said of it.
+    hint: &'static str,
+}
+
+const NAMED: &[Named] = &[
+    Named {
+        scope: "kind: Module, business: demo, set: public",
+        document: |name, value, more| {
+            let fields = format!("{{bk_module_type: '1', operator: {value}{more}}}");
+            let keys = format!("business: demo, set: public, module: {name}, ensure: present");
+            cmdb("Module", &format!("  {{{keys}, fields: {fields}}}\n"))
+        },
+        beside: "",
+        values: ["dave", "erin"],
+        names: ["cache", "store"],
+        renaming: ", bk_module_name: store",
+        hint: "`module: cache`, and `bk_module_name: store` below `fields`",
+    },
+    Named {
+        scope: "kind: App",
+        document: |name, value, more| {
+            let fields = format!("{{remark: {value}, favorite: false{more}}}");
+            document("roma-connect", "App", &format!("  {{app: {name}, ensure: present, fields: {fields}}}\n"))
+        },
+        beside: "",
+        values: ["orders", "sold"],
+        names: ["orders", "sales"],
+        renaming: ", name: sales",
+        hint: "`app: orders`, and `name: sales` below `fields`",
+    },
+    Named {
+        scope: "kind: ProcessTemplate, business: demo, serviceTemplate: nginx",
+        document: |name, value, more| {
+            let properties = format!("{{bk_func_name: nginx, proc_num: 2, user: {value}{more}}}");
+            let keys = format!("business: demo, serviceTemplate: nginx, process: {name}, ensure: present");
+            cmdb("ProcessTemplate", &format!("  {{{keys}, properties: {properties}}}\n"))
+        },
+        beside: "",
+        values: ["root", "www"],
+        names: ["nginx", "proxy"],
+        renaming: ", bk_process_name: proxy",
+        hint: "`process: nginx`, and `bk_process_name: proxy` below `properties`",
+    },
+    Named {
+        scope: "kind: ServiceTemplate, business: demo",
+        document: |name, value, more| {
+            let fields = format!("{{category: [Default, {value}]{more}}}");
+            cmdb(
+                "ServiceTemplate",
+                &format!("  {{business: demo, template: {name}, ensure: present, fields: {fields}}}\n"),
+            )
+        },
+        // The other template has something below it.
+        beside: "---\napiVersion: bk-cmdb/v1\nkind: ServiceTemplate\nmetadata: {name: nginx}\nspec: {business: demo, \
+            template: nginx, fields: {name: nginx}}\n",
+        values: ["Default", "Cache"],
+        names: ["redis", "cache"],
+        renaming: ", name: cache",
+        hint: "`template: redis`, and `name: cache` below `fields`",
+    },
+    Named {
+        scope: "kind: Set, business: demo",
+        document: |name, value, more| {
+            let fields = format!("{{bk_set_env: '{value}', bk_service_status: '1'{more}}}");
+            cmdb("Set", &format!("  {{business: demo, set: {name}, ensure: present, fields: {fields}}}\n"))
+        },
+        beside: "---\napiVersion: bk-cmdb/v1\nkind: Set\nmetadata: {name: public}\nspec: {business: demo, set: public, \
+            fields: {bk_set_name: public}}\n",
+        values: ["3", "2"],
+        names: ["spare", "edge"],
+        renaming: ", bk_set_name: edge",
+        hint: "`set: spare`, and `bk_set_name: edge` below `fields`",
+    },
+    Named {
+        scope: "kind: Instance, model: bk_switch",
+        document: |name, value, more| {
+            switch("new", &format!("bk_inst_name: {name}"), &format!("operator: alice, ports: {value}{more}"))
+                .replace("spec:\n", "spec:\n  ensure: present\n")
+        },
+        beside: "apiVersion: bk-cmdb/v1\nkind: Instance\nmetadata: {name: two}\nspec: {model: bk_switch, match: \
+            {bk_inst_name: sw-2}, fields: {ports: 24}}\n",
+        values: ["24", "48"],
+        names: ["sw-3", "core-3"],
+        renaming: ", bk_inst_name: core-3",
+        hint: "`match: {bk_inst_name: sw-3}`, and `bk_inst_name: core-3` below `fields`",
+    },
+];
+
+impl Named {
+    /// The document under the live name, that under the other one, and what makes a rename of the two.
+    fn documents(&self, value: &str) -> [String; 3] {
+        let [name, other] = self.names;
+        [(name, ""), (other, ""), (name, self.renaming)]
+            .map(|(name, more)| (self.document)(name, value, more) + self.beside)
+    }
+
+    /// Checks what a plan says of the document under the other name, and that this makes a rename of it.
+    fn check(&self, site: &Site, arguments: &[&str], [_, other, renamed]: [String; 3]) -> Output {
+        let arguments = [&["plan"], arguments].concat();
+        site.write("all.yaml", &other);
+        let output = site.run(&arguments);
+        assert_eq!(hint(&output), self.hint, "{output}");
+        site.write("all.yaml", &renamed);
+        let plan = site.run(&[&arguments[..], &["-o", "json"]].concat());
         let summary = &plan.json()["summary"];
         assert_eq!((&summary["create"], &summary["update"]), (&0.into(), &1.into()), "{plan}");
-        assert_eq!(hint(&site.run(&["plan", "--prune"])), "", "{plan}");
-    };
-    let module = |name: &str, more: &str| {
-        let fields = format!("{{bk_module_type: '1', operator: dave{more}}}");
-        cmdb(
-            "Module",
-            &format!("  {{business: demo, set: public, module: {name}, ensure: present, fields: {fields}}}\n"),
-        )
-    };
-    check(
-        "kind: Module, business: demo, set: public",
-        &module("store", ""),
-        "`module: cache`, and `bk_module_name: store` below `fields`",
-        &module("cache", ", bk_module_name: store"),
-    );
-    let app = |name: &str, more: &str| {
-        let spec = format!("  {{app: {name}, ensure: present, fields: {{remark: orders, favorite: false{more}}}}}\n");
-        document("roma-connect", "App", &spec)
-    };
-    check(
-        "kind: App",
-        &app("sales", ""),
-        "`app: orders`, and `name: sales` below `fields`",
-        &app("orders", ", name: sales"),
-    );
-    let process = |name: &str, more: &str| {
-        let properties = format!("{{bk_func_name: nginx, proc_num: 2, user: root{more}}}");
-        let keys = format!("business: demo, serviceTemplate: nginx, process: {name}, ensure: present");
-        cmdb("ProcessTemplate", &format!("  {{{keys}, properties: {properties}}}\n"))
-    };
-    check(
-        "kind: ProcessTemplate, business: demo, serviceTemplate: nginx",
-        &process("proxy", ""),
-        "`process: nginx`, and `bk_process_name: proxy` below `properties`",
-        &process("nginx", ", bk_process_name: proxy"),
-    );
-    let template = |name: &str, more: &str| {
-        let fields = format!("{{category: [Default, Default]{more}}}");
-        cmdb("ServiceTemplate", &format!("  {{business: demo, template: {name}, ensure: present, fields: {fields}}}\n"))
-    };
-    // The other template has something below it.
-    let nginx = "---\napiVersion: bk-cmdb/v1\nkind: ServiceTemplate\nmetadata: {name: nginx}\nspec: {business: demo, \
-        template: nginx, fields: {name: nginx}}\n";
-    check(
-        "kind: ServiceTemplate, business: demo",
-        &(template("cache", "") + nginx),
-        "`template: redis`, and `name: cache` below `fields`",
-        &(template("redis", ", name: cache") + nginx),
-    );
-    let set = |name: &str, more: &str| {
-        let fields = format!("{{bk_set_env: '3', bk_service_status: '1'{more}}}");
-        cmdb("Set", &format!("  {{business: demo, set: {name}, ensure: present, fields: {fields}}}\n"))
-    };
-    let public = "---\napiVersion: bk-cmdb/v1\nkind: Set\nmetadata: {name: public}\nspec: {business: demo, set: public, \
-        fields: {bk_set_name: public}}\n";
-    check(
-        "kind: Set, business: demo",
-        &(set("edge", "") + public),
-        "`set: spare`, and `bk_set_name: edge` below `fields`",
-        &(set("spare", ", bk_set_name: edge") + public),
-    );
+        assert_eq!(hint(&site.run(&arguments)), "", "{plan}");
+        output
+    }
+}
+
+#[test]
+fn each_kind_tells_what_makes_a_rename() {
+    for named in NAMED {
+        let site = site(&format!("prune:\n  - {{{}}}\n", named.scope), "");
+        named.check(&site, &["--prune"], named.documents(named.values[0]));
+    }
+}
+
+#[test]
+fn without_pruning_journals_know_the_object_of_each_kind() {
+    for named in NAMED {
+        let documents = named.documents(named.values[1]);
+        let site = site("", &documents[0].replace("name: new", "name: old"));
+        // Nobody declared it before.
+        site.write("all.yaml", &documents[1]);
+        assert_eq!(hint(&site.run(&["plan"])), "", "{}", named.scope);
+        site.write("all.yaml", &documents[0].replace("name: new", "name: old"));
+        let applied = site.run(&["apply", "-y"]);
+        assert_eq!(applied.code, Some(0), "{applied}");
+        let output = named.check(&site, &[], documents);
+        assert!(output.stderr.contains("/old declared in an earlier run"), "{output}");
+        assert!(output.stdout.contains("1 to add, 0 to update, 0 to delete"), "nothing is guessed: {output}");
+    }
 }
 
 #[test]
