@@ -189,12 +189,28 @@ struct CachedFile {
 }
 
 /// A document with its variables replaced.
-struct Loaded<'s> {
-    document: Document<'s>,
+#[derive(Debug, Clone)]
+pub(super) struct Loaded<'s> {
+    pub(super) document: Document<'s>,
     /// Places of mistakes that were reported: what lies there is not looked at again.
-    wrong: Vec<Origin>,
+    pub(super) wrong: Vec<Origin>,
     /// An overlay is merged over it.
     covered: bool,
+}
+
+impl Loaded<'_> {
+    /// Returns the document without its text.
+    pub(super) fn into_owned(self) -> Loaded<'static> {
+        let Self { document: Document { root, origin, sound, aliases }, wrong, covered } = self;
+        Loaded { document: Document { root: root.into_owned(), origin, sound, aliases }, wrong, covered }
+    }
+
+    /// Reports where the document lies over none of the bases, unless a mistake there was reported before.
+    pub(super) fn report(&self, misplaced: Diagnostic, diagnostics: &mut Vec<Diagnostic>) {
+        if !lies_in(&misplaced, self.wrong.iter()) {
+            diagnostics.push(misplaced);
+        }
+    }
 }
 
 /// The findings of reading a file, beside its documents.
@@ -291,7 +307,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the documents of a file, which may be one of an overlay.
-    fn load(&self, id: FileId, lies_over: bool) -> (File, Vec<Loaded<'a>>) {
+    pub(super) fn load(&self, id: FileId, lies_over: bool) -> (File, Vec<Loaded<'a>>) {
         let text = self.sources.text(id);
         let mut file = File::default();
         if is_stream(text) {
@@ -335,7 +351,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Decodes a document, as far as that can be done without the others.
-    fn decode(&self, loaded: Loaded<'_>, provenance: &mut Provenance) -> Decoded {
+    pub(super) fn decode(&self, loaded: Loaded<'_>, provenance: &mut Provenance) -> Decoded {
         let Loaded { document: Document { mut root, origin, sound, .. }, wrong, covered } = loaded;
         if !self.options.without_places {
             provenance.in_force(&root);
@@ -409,7 +425,7 @@ struct Covered<'a, 'r> {
 }
 
 /// A document of the base.
-enum Base<'a> {
+pub(super) enum Base<'a> {
     /// No overlay is about it.
     Decoded(Box<Decoded>),
     Loaded(Box<Loaded<'a>>),
@@ -432,7 +448,7 @@ impl<'a> Covered<'a, '_> {
 
         let mut bases = Bases::default();
         let mut documents: Vec<Base<'a>> = Vec::new();
-        let work = |file| self.base_file(file, &wanted);
+        let work = |file| self.reader.base_file(file, &|name| wanted.contains(name));
         parallel::in_order(self.threads, files.to_vec(), work, |(mut file, found)| {
             diagnostics.append(&mut file.diagnostics);
             *unread |= file.unread;
@@ -456,12 +472,15 @@ impl<'a> Covered<'a, '_> {
                 diagnostics.extend(file.diagnostics);
                 for over in documents_over {
                     match bases.find(&over.document.root, &over.document.origin, *unread) {
-                        Ok(number) => lay(over, number, &mut documents, &mut seen, &mut gathered.set, diagnostics),
-                        Err(diagnostic) => {
+                        Ok(number) => {
+                            let Base::Loaded(base) = &mut documents[number] else {
+                                unreachable!("documents that an overlay names wait for it");
+                            };
+                            lay(over, base, seen.entry(number), &mut gathered.set.provenance, diagnostics);
+                        }
+                        Err(misplaced) => {
                             gathered.set.unplaced = true;
-                            if !lies_in(&diagnostic, over.wrong.iter()) {
-                                diagnostics.push(diagnostic);
-                            }
+                            over.report(misplaced, diagnostics);
                         }
                     }
                 }
@@ -483,23 +502,25 @@ impl<'a> Covered<'a, '_> {
         });
         gathered.set.provenance.sort();
     }
+}
 
+impl<'a> Reader<'a> {
     /// Reads a file of the base. The documents that overlays name wait for them.
-    fn base_file(
+    pub(super) fn base_file(
         &self,
         id: FileId,
-        wanted: &HashSet<overlay::Name>,
+        is_named: &dyn Fn(&overlay::Name) -> bool,
     ) -> (File, Vec<(Option<NameAndVersion>, Base<'a>)>) {
-        let (mut file, documents) = self.reader.load(id, false);
+        let (mut file, documents) = self.load(id, false);
         let base = |loaded: Loaded<'a>| {
             let root = &loaded.document.root;
             let name = overlay::name(root);
-            let is_wanted = name.as_ref().is_some_and(|name| wanted.contains(name));
+            let is_wanted = name.as_ref().is_some_and(is_named);
             let name = name.map(|name| (name, overlay::version(root).to_owned()));
             let base = if is_wanted {
                 Base::Loaded(Box::new(loaded))
             } else {
-                Base::Decoded(Box::new(self.reader.decode(loaded, &mut file.provenance)))
+                Base::Decoded(Box::new(self.decode(loaded, &mut file.provenance)))
             };
             (name, base)
         };
@@ -509,32 +530,32 @@ impl<'a> Covered<'a, '_> {
     }
 }
 
-type NameAndVersion = (overlay::Name, String);
+/// The name of a document, and its `apiVersion`.
+pub(super) type NameAndVersion = (overlay::Name, String);
 
-/// Merges a document of an overlay over a base.
-fn lay<'a>(
+/// Merges a document of an overlay over a base. `seen` is where the same overlay named that base before.
+pub(super) fn lay<'a, K>(
     over: Loaded<'a>,
-    number: usize,
-    documents: &mut [Base<'a>],
-    seen: &mut HashMap<usize, Origin>,
-    set: &mut Set<Arc<Desired>>,
+    base: &mut Loaded<'a>,
+    seen: Entry<'_, K, Origin>,
+    provenance: &mut Provenance,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let Document { root, origin, sound, .. } = over.document;
-    let Base::Loaded(base) = &mut documents[number] else {
-        unreachable!("documents that an overlay names wait for it");
-    };
     base.covered = true;
     let place = overlay::place_of_name(&root, &origin);
-    if let (Some(first), Some(name)) = (seen.get(&number), overlay::name(&root)) {
-        base.document.sound = false;
-        diagnostics.push(overlay::repeated(&name, place, first));
-        return;
+    match (seen, overlay::name(&root)) {
+        (Entry::Occupied(first), Some(name)) => {
+            base.document.sound = false;
+            diagnostics.push(overlay::repeated(&name, place, first.get()));
+        }
+        (seen, _) => {
+            seen.insert_entry(place.clone());
+            base.document.sound &= sound;
+            base.wrong.extend(over.wrong);
+            overlay::merge(&mut base.document.root, root, provenance);
+        }
     }
-    seen.insert(number, place.clone());
-    base.document.sound &= sound;
-    base.wrong.extend(over.wrong);
-    overlay::merge(&mut base.document.root, root, &mut set.provenance);
 }
 
 /// All that was decoded so far.

@@ -32,23 +32,23 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Adds the documents of a file.
-    pub(super) fn add(&mut self, file: FileId, documents: &[Decoded]) {
-        self.each(file, documents, |index, change| match change {
-            Shared::Name(id, place) => index.names.add(id, place),
-            Shared::Address(id, place) => index.addresses.add(id, place),
-            Shared::Locator(locator, place) => index.locators.add(locator, place),
-            Shared::Reference(to, place) => index.referring.add(to, place),
+    /// Adds a document.
+    pub(super) fn add(&mut self, place: Place, document: &Decoded) {
+        self.each(document, |index, change| match change {
+            Shared::Name(id) => index.names.add(id, place),
+            Shared::Address(id) => index.addresses.add(id, place),
+            Shared::Locator(locator) => index.locators.add(locator, place),
+            Shared::Reference(to) => index.referring.add(to, place),
         });
     }
 
-    /// Removes the documents of a file.
-    pub(super) fn remove(&mut self, file: FileId, documents: &[Decoded]) {
-        self.each(file, documents, |index, change| match change {
-            Shared::Name(id, place) => index.names.remove(&id, place),
-            Shared::Address(id, place) => index.addresses.remove(&id, place),
-            Shared::Locator(locator, place) => index.locators.remove(&locator, place),
-            Shared::Reference(to, place) => index.referring.remove(&to, place),
+    /// Removes a document.
+    pub(super) fn remove(&mut self, place: Place, document: &Decoded) {
+        self.each(document, |index, change| match change {
+            Shared::Name(id) => index.names.remove(&id, place),
+            Shared::Address(id) => index.addresses.remove(&id, place),
+            Shared::Locator(locator) => index.locators.remove(&locator, place),
+            Shared::Reference(to) => index.referring.remove(&to, place),
         });
     }
 
@@ -59,28 +59,24 @@ impl Index {
         shared.chain(referring).copied().collect()
     }
 
-    fn each(&mut self, file: FileId, documents: &[Decoded], mut apply: impl FnMut(&mut Self, Shared)) {
+    fn each(&mut self, document: &Decoded, mut apply: impl FnMut(&mut Self, Shared)) {
         let mut touched: HashSet<ResourceId> = HashSet::new();
-        for (number, document) in documents.iter().enumerate() {
-            let place = Place { file, document: number };
-            if let Some((id, _)) = &document.id {
-                apply(self, Shared::Name(id.clone(), place));
-                touched.insert(id.clone());
+        if let Some((id, _)) = &document.id {
+            apply(self, Shared::Name(id.clone()));
+            touched.insert(id.clone());
+        }
+        for object in document.objects.iter().filter(|_| document.sound) {
+            let desired = &object.desired;
+            apply(self, Shared::Address(desired.id.clone()));
+            if desired.id.part.is_some() {
+                touched.insert(desired.id.clone());
             }
-            for object in document.objects.iter().filter(|_| document.sound) {
-                let desired = &object.desired;
-                apply(self, Shared::Address(desired.id.clone(), place));
-                if desired.id.part.is_some() {
-                    touched.insert(desired.id.clone());
-                }
-                if let Some(locator) = &object.locator {
-                    let locator = (desired.id.kind, desired.target.clone(), locator.clone());
-                    apply(self, Shared::Locator(locator, place));
-                }
-                for reference in &desired.references {
-                    apply(self, Shared::Reference(reference.to.clone(), place));
-                    touched.insert(reference.to.clone());
-                }
+            if let Some(locator) = &object.locator {
+                apply(self, Shared::Locator((desired.id.kind, desired.target.clone(), locator.clone())));
+            }
+            for reference in &desired.references {
+                apply(self, Shared::Reference(reference.to.clone()));
+                touched.insert(reference.to.clone());
             }
         }
         for id in touched {
@@ -105,10 +101,10 @@ impl Declared for Index {
 
 /// Something of a document that another one can have too.
 enum Shared {
-    Name(ResourceId, Place),
-    Address(ResourceId, Place),
-    Locator((&'static str, Arc<str>, Arc<str>), Place),
-    Reference(ResourceId, Place),
+    Name(ResourceId),
+    Address(ResourceId),
+    Locator((&'static str, Arc<str>, Arc<str>)),
+    Reference(ResourceId),
 }
 
 /// Documents by a key.
