@@ -118,6 +118,9 @@ pub struct Agent {
     pub control: Control,
     /// The longest time for one request.
     pub timeout: Duration,
+    /// Passes are tasks of the runtime: a clock that is paused stands still while they are on threads of their own.
+    #[cfg(test)]
+    pub(crate) passes_are_tasks: bool,
 }
 
 impl Agent {
@@ -143,6 +146,8 @@ impl Agent {
             inventory: Inventory::default(),
             control: Control::default(),
             timeout: Duration::from_secs(40),
+            #[cfg(test)]
+            passes_are_tasks: false,
         }
     }
 }

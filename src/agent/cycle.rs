@@ -86,6 +86,8 @@ pub(super) struct Cycle {
     status: Status,
     inventory: Inventory,
     control: Control,
+    #[cfg(test)]
+    passes_are_tasks: bool,
     stop: CancellationToken,
 }
 
@@ -135,6 +137,8 @@ impl Cycle {
             status: agent.status,
             inventory: agent.inventory,
             control: agent.control,
+            #[cfg(test)]
+            passes_are_tasks: agent.passes_are_tasks,
             stop,
         }
     }
@@ -458,12 +462,21 @@ impl Cycle {
             Some(Running { due: due.clone(), start, stop: stop.clone(), stage: stage.clone(), _guards: guards });
         self.status.pass_begins(target);
         self.status.update(|snapshot| snapshot.running = snapshot.running.or(Some(start)));
-        let (runtime, status, target) = (Handle::current(), self.status.clone(), target.clone());
+        let (status, target) = (self.status.clone(), target.clone());
         let (pass_shared, pass_stop, trigger) = (shared.clone(), stop.clone(), due.trigger);
-        let task = spawn_blocking(move || {
+        let pass = move || async move {
             let (part, stage) = (due.part.as_ref(), &*stage);
-            runtime.block_on(pass::pass(&pass_shared, &manifests, (trigger, part), stage, &pass_stop))
-        });
+            pass::pass(&pass_shared, &manifests, (trigger, part), stage, &pass_stop).await
+        };
+        let runtime = Handle::current();
+        #[cfg(test)]
+        let task = if self.passes_are_tasks {
+            tokio::task::spawn_local(pass())
+        } else {
+            spawn_blocking(move || runtime.block_on(pass()))
+        };
+        #[cfg(not(test))]
+        let task = spawn_blocking(move || runtime.block_on(pass()));
         self.passes.spawn(async move {
             let supervised = Supervised {
                 what: "a pass".to_owned(),

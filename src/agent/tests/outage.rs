@@ -1,4 +1,4 @@
-//! A server that was away for long, on a paused clock: what comes back does not run over it.
+//! A server that was away for long, on a paused clock: an agent that comes back does not run over it.
 
 use std::{
     collections::VecDeque,
@@ -8,14 +8,19 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::LocalSet,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
 
-use super::super::fake::connect;
+use super::super::{
+    Agent, Snapshot, Verdict,
+    fake::{PLATFORMS, connect, targets, thing},
+    run,
+};
 use crate::{
-    engine::{connection::Connection, observe::observe_as},
-    model::{Desired, Ensure},
-    provider::{Envelope, Freshness, Prepared},
-    source::{Origin, Sources},
+    provider::Prepared,
     transport::{Answer, Loss, Service},
 };
 
@@ -23,6 +28,12 @@ use crate::{
 const RATE: usize = 20;
 const THINGS: usize = 400;
 const RESYNC: Duration = Duration::from_mins(1);
+/// Half of a second, in which half of the rate may come.
+const PART: Duration = Duration::from_millis(500);
+/// More requests than the rate says that may come in it: the rate climbs a little, and what it found is not exact.
+const SPARE: usize = 3;
+/// The longest that the server keeps a request for events waiting.
+const WATCH: Duration = Duration::from_secs(20);
 
 /// A server that takes few requests, and none while it is away.
 struct World(Mutex<State>);
@@ -32,7 +43,7 @@ struct State {
     is_away: bool,
     /// When requests were taken within the last second.
     taken: VecDeque<Instant>,
-    /// When requests arrived, and whether they were taken.
+    /// When reads arrived, and whether they were taken.
     arrived: Vec<(Instant, bool)>,
 }
 
@@ -47,12 +58,13 @@ impl World {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the first request since `start`, and returns of each within a time from there whether it was taken.
-    async fn arrivals(&self, start: Instant, time: Duration) -> Vec<bool> {
+    /// Waits for the second read since `start`, and returns when each came within a time from there, and whether it was
+    /// taken. The first is a probe: until it is answered, all others fail unsent.
+    async fn arrivals(&self, start: Instant, time: Duration) -> Vec<(Duration, bool)> {
         let first = loop {
             assert!(start.elapsed() < Duration::from_mins(10), "nothing arrives");
-            let first = self.state().arrived.iter().map(|(at, _)| *at).find(|at| *at >= start);
-            match first {
+            let second = self.state().arrived.iter().map(|(at, _)| *at).filter(|at| *at >= start).nth(1);
+            match second {
                 Some(first) => break first,
                 None => sleep(Duration::from_millis(100)).await,
             }
@@ -60,7 +72,7 @@ impl World {
         tokio::time::sleep_until(first + time).await;
         let state = self.state();
         let within = state.arrived.iter().filter(|(at, _)| *at >= first && *at < first + time);
-        within.map(|(_, taken)| *taken).collect()
+        within.map(|(at, taken)| (*at - first, *taken)).collect()
     }
 }
 
@@ -80,65 +92,66 @@ impl State {
 }
 
 impl Service for World {
-    fn answer(&self, _: Prepared) -> BoxFuture<'_, Result<Answer, Loss>> {
+    fn answer(&self, prepared: Prepared) -> BoxFuture<'_, Result<Answer, Loss>> {
         Box::pin(async move {
             sleep(Duration::from_millis(20)).await;
-            let (is_away, is_taken) = {
-                let mut state = self.state();
-                (state.is_away, !state.is_away && state.takes())
-            };
-            if is_away {
+            if self.state().is_away {
                 return Err(Loss::Unconnected);
             }
-            Ok(Answer { status: if is_taken { 200 } else { 429 }, headers: Vec::new(), body: b"1".to_vec() })
+            let (status, body) = if prepared.url.ends_with("/watch") {
+                sleep(WATCH).await;
+                (200, &br#"{"events": [], "cursor": 1}"#[..])
+            } else {
+                (if self.state().takes() { 200 } else { 429 }, &b"1"[..])
+            };
+            Ok(Answer { status, headers: Vec::new(), body: body.to_vec() })
         })
     }
 }
 
-/// Reads all objects, as a pass does.
-async fn look(connection: &Arc<Connection>, desired: &[Desired]) {
-    connection.begin_pass();
-    observe_as(&[connection.reader()], desired, Freshness::Replica).await;
+/// Returns true of a state in which the last pass had a result.
+fn is_last(verdict: Verdict) -> impl Fn(&Snapshot) -> bool {
+    move |snapshot| snapshot.last.as_ref().is_some_and(|last| last.verdict == verdict)
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_requests_leave_at_the_rate_that_was_found() {
     let world = Arc::new(World(Mutex::default()));
-    let connection = connect(world.clone());
-    let object = |number: usize| {
-        let origin = Origin::new(Sources::default().add("a.yaml", ""), 0..0);
-        let name = format!("t{number}").into();
-        Envelope { name, target: "here".into(), labels: Arc::default(), origin }.desired("Thing", Ensure::Existing)
-    };
-    let desired: Vec<Desired> = (0..THINGS).map(object).collect();
-    for _ in 0..3 {
-        look(&connection, &desired).await;
-        sleep(RESYNC).await;
-    }
-    let check = async |what: &str| {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text: String = (0..THINGS).map(|number| thing(&format!("t{number}"), "1")).collect();
+    std::fs::write(directory.path().join("a.yaml"), text).expect("written");
+    let mut agent = Agent::new(vec![directory.path().to_owned()], &PLATFORMS);
+    agent.poll = true;
+    agent.passes_are_tasks = true;
+    agent.settings.targets = targets();
+    agent.settings.resync = RESYNC;
+    agent.settings.connections = vec![connect(world.clone())];
+    let (stop, status) = (CancellationToken::new(), agent.status.clone());
+    let agent = run(agent, stop.clone());
+    let check = async {
+        let mut seen = status.subscribe();
+        seen.wait_for(|snapshot| snapshot.passes >= 3).await.expect("the agent runs");
+        assert!(is_last(Verdict::Converged)(&status.snapshot()), "{:?}", status.snapshot().last);
+        world.state().is_away = true;
+        seen.wait_for(is_last(Verdict::Failed)).await.expect("the agent runs");
+        sleep(Duration::from_mins(10)).await;
+        world.state().is_away = false;
         let arrived = world.arrivals(Instant::now(), Duration::from_secs(10)).await;
-        let refused = arrived.iter().filter(|is_taken| !**is_taken).count();
+        let refused = arrived.iter().filter(|(_, is_taken)| !is_taken).count();
+        let within = |start: &Duration| arrived.iter().filter(|(at, _)| (*start..*start + PART).contains(at)).count();
+        let most = arrived.iter().map(|(start, _)| within(start)).max().unwrap_or_default();
+        // They are spaced: the limit of the server is not left to refuse them.
+        assert!(most <= RATE / 2 + SPARE, "{most} came within {PART:?}: {arrived:?}");
         // One that is refused tells that the rate climbed too far, and one at a time is tried until one gets through.
         assert!(
             arrived.len() <= RATE * 10 + 10 && refused <= RATE,
-            "{what}: {} arrived, {refused} were refused",
+            "{} arrived, {refused} were refused",
             arrived.len()
         );
-        assert!(arrived.len() >= RATE, "{what}: only {} arrived", arrived.len());
+        assert!(arrived.len() >= RATE, "only {} arrived", arrived.len());
+        seen.wait_for(is_last(Verdict::Converged)).await.expect("the agent runs");
+        stop.cancel();
     };
-    world.state().is_away = true;
-    let end = Instant::now() + Duration::from_mins(10);
-    while Instant::now() < end {
-        look(&connection, &desired).await;
-        sleep(RESYNC / 2).await;
-    }
-    world.state().is_away = false;
-    let looks = async || loop {
-        look(&connection, &desired).await;
-        sleep(Duration::from_secs(5)).await;
-    };
-    tokio::select! {
-        () = check("after an outage") => {}
-        () = looks() => {}
-    }
+    let (ended, ()) = LocalSet::new().run_until(Box::pin(async { tokio::join!(agent, check) })).await;
+    ended.expect("no error");
 }
