@@ -122,7 +122,8 @@ class World:
         self.pages = self.until("it listens", lambda: self.listening(at), 60)
 
     def listening(self, at):
-        text = (self.directory / "watch.log").read_text()[at:]
+        # The place counts bytes, and the log has arrows in it.
+        text = (self.directory / "watch.log").read_bytes()[at:].decode(errors="replace")
         found = re.findall(r"listening on (http://\S+)", text)
         return found[-1] if found else None
 
