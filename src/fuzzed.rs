@@ -9,6 +9,7 @@ pub mod files;
 pub mod journal;
 pub mod manifest;
 pub mod model;
+mod parallel;
 pub mod plain;
 pub mod plan;
 pub mod platform;

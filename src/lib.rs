@@ -16,6 +16,7 @@ pub mod lsp;
 pub mod manifest;
 pub mod model;
 pub mod notify;
+mod parallel;
 pub mod plain;
 pub mod plan;
 pub mod platform;

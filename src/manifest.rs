@@ -13,7 +13,6 @@ mod incremental;
 mod interpolate;
 mod ours;
 mod overlay;
-mod parallel;
 mod policy;
 mod provenance;
 mod targets;
@@ -58,8 +57,6 @@ pub struct Set<D = Desired> {
     pub partial: bool,
     /// How values came about.
     pub provenance: Provenance,
-    /// A SHA-256 of the paths and texts of all files, in hexadecimal digits.
-    pub digest: String,
 }
 
 impl<D> Default for Set<D> {
@@ -72,16 +69,15 @@ impl<D> Default for Set<D> {
             unplaced: false,
             partial: false,
             provenance: Provenance::default(),
-            digest: String::new(),
         }
     }
 }
 
 impl From<Set<Arc<Desired>>> for Set {
     fn from(shared: Set<Arc<Desired>>) -> Self {
-        let Set { desired, documents, broken, covered, unplaced, partial, provenance, digest } = shared;
+        let Set { desired, documents, broken, covered, unplaced, partial, provenance } = shared;
         let desired = desired.into_iter().map(Arc::unwrap_or_clone).collect();
-        Self { desired, documents, broken, covered, unplaced, partial, provenance, digest }
+        Self { desired, documents, broken, covered, unplaced, partial, provenance }
     }
 }
 

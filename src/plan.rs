@@ -1,5 +1,6 @@
 //! The computed set of changes: what differs, in which order it is changed, by which calls. Pure.
 
+mod candidate;
 pub mod file;
 pub mod follow_up;
 pub mod guard;
@@ -15,6 +16,7 @@ mod select;
 mod settle;
 pub mod undo;
 
+use candidate::{Candidate, trouble};
 pub use moved::moved;
 pub use rename::{Vanished, of_vanished};
 pub use select::{implicit_dependencies, part, select, select_some};
@@ -27,10 +29,7 @@ use std::{
 
 use crate::{
     diagnostic::Diagnostic,
-    model::{
-        Action, Call, Change, CreateContext, Desired, Ensure, FieldChange, KeyConflict, Live, ObservedState,
-        ResourceId, Undeletable, Wave, policy::Policy,
-    },
+    model::{Action, Call, Change, CreateContext, Desired, Ensure, Live, ObservedState, ResourceId, policy::Policy},
     provider::{Facts, Kind, Planned, Platform},
 };
 
@@ -93,11 +92,16 @@ impl TargetState<'_> {
         objects: impl Iterator<Item = &'s Desired>,
         changes: impl Iterator<Item = &'s Change>,
     ) -> Vec<Planned<'s>> {
-        let objects: HashMap<&ResourceId, &Desired> = objects.map(|desired| (&desired.id, desired)).collect();
-        changes
-            .filter(|change| change.target == self.target && change.id.kind == kind.name())
-            .filter_map(|change| Some(self.planned(objects.get(&change.id)?, change)))
-            .collect()
+        let is_own = |change: &&Change| change.target == self.target && change.id.kind == kind.name();
+        let changes: Vec<&Change> = changes.filter(is_own).collect();
+        if changes.is_empty() {
+            return Vec::new();
+        }
+        // Few objects change, and all of them are many.
+        let changing: HashSet<&ResourceId> = changes.iter().map(|change| &change.id).collect();
+        let own = objects.filter(|desired| desired.id.kind == kind.name() && changing.contains(&desired.id));
+        let objects: HashMap<&ResourceId, &Desired> = own.map(|desired| (&desired.id, desired)).collect();
+        changes.into_iter().filter_map(|change| Some(self.planned(objects.get(&change.id)?, change))).collect()
     }
 }
 
@@ -206,30 +210,6 @@ impl Plan {
     }
 }
 
-/// An object that would change.
-struct Candidate<'s> {
-    desired: &'s Desired,
-    action: Action,
-    live: Option<&'s Live>,
-    key_conflicts: &'s [KeyConflict],
-    context: &'s CreateContext,
-    fields: Vec<FieldChange>,
-    wanted: Vec<String>,
-    after: BTreeSet<ResourceId>,
-    wave: Option<Wave>,
-}
-
-impl Candidate<'_> {
-    /// Returns true if the object is as declared.
-    fn is_nothing(&self) -> bool {
-        match self.action {
-            Action::Create | Action::Sync => false,
-            Action::Update => self.fields.is_empty(),
-            Action::Delete => self.live.is_none(),
-        }
-    }
-}
-
 /// Compares what is wanted with what was read, on all targets.
 pub fn plan(states: &[TargetState<'_>]) -> Plan {
     let mut plan = Plan::default();
@@ -245,42 +225,11 @@ fn plan_scene(state: &TargetState<'_>, plan: &mut Plan) {
     let mut unchanged = 0;
     let mut reported = BTreeMap::new();
     let surplus: HashSet<&ResourceId> = state.surplus.iter().map(|desired| &desired.id).collect();
-    for (declared, desired) in state.declared().zip(state.objects()) {
-        let Some(kind) = state.kind(&desired.id) else { continue };
-        if parts::is_part(kind, desired) {
-            continue;
-        }
-        let candidate = candidate(state, kind, desired).and_then(|candidate| {
-            let change = if desired.selected {
-                policy::reported(state, kind, declared, surplus.contains(&declared.id))?
-            } else {
-                None
-            };
-            reported.extend(change.map(|change| (&declared.id, change)));
-            Ok(candidate)
-        });
-        match candidate {
-            Ok(candidate) => {
-                if !desired.selected {
-                    continue;
-                }
-                if candidate.is_nothing() {
-                    unchanged += usize::from(!reported.contains_key(&desired.id));
-                } else if policy::policy_allows(&desired.policies, candidate.action) {
-                    let wanted = || {
-                        let facts = &state.facts;
-                        kind.unique_keys(desired, candidate.live, candidate.context, facts).desired
-                    };
-                    let wanted = if candidate.action == Action::Delete { Vec::new() } else { wanted() };
-                    candidates.insert(&desired.id, Candidate { wanted, ..candidate });
-                }
-            }
-            Err(cause) => {
-                if desired.selected {
-                    blocked.insert(&desired.id, cause);
-                }
-            }
-        }
+    for looked in candidate::all(state, &surplus) {
+        unchanged += looked.unchanged;
+        candidates.extend(looked.candidates);
+        blocked.extend(looked.blocked);
+        reported.extend(looked.reported);
     }
     for scope in &state.scopes {
         // What is known of a scope is why nothing is removed in it.
@@ -389,79 +338,6 @@ fn held<'s>(state: &'s TargetState<'_>) -> Held<'s> {
         held.unique_keys.extend(unique_keys.current.into_iter().map(|claim| (claim, &desired.id)));
     }
     held
-}
-
-/// Looks at one object: what differs, or why nothing can be done about it.
-fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desired) -> Result<Candidate<'s>, Cause> {
-    let unread = || Cause::Unread("it was not read".to_owned());
-    let (live, key_conflicts, context) = match state.facts.observed(&desired.id).ok_or_else(unread)? {
-        ObservedState::Found(live) => (Some(live), live.relations().key_conflicts.as_slice(), CreateContext::none()),
-        ObservedState::Absent { nearest, .. } if desired.ensure == Ensure::Existing => {
-            return Err(Cause::Wrong(vec![missing(desired, nearest)]));
-        }
-        ObservedState::Absent { key_conflicts, context, .. } => (None, key_conflicts.as_slice(), context),
-        open => return Err(trouble(open).unwrap_or_else(unread)),
-    };
-    if desired.ensure == Ensure::Absent {
-        if desired.protect && live.is_some() {
-            let message = format!("{} is protected: it is not removed", desired.id);
-            return Err(Cause::Wrong(vec![Diagnostic::error("P140", message, &desired.origin)]));
-        }
-        if let Some(Undeletable { reason, hint }) = live.and_then(|live| live.relations().undeletable.as_deref()) {
-            let message = format!("{} cannot be removed: {reason}", desired.id);
-            return Err(Cause::Wrong(vec![Diagnostic::error("P143", message, &desired.origin).hint(*hint)]));
-        }
-        let after = BTreeSet::new();
-        let (action, key_conflicts) = (Action::Delete, [].as_slice());
-        return Ok(Candidate {
-            desired,
-            action,
-            live,
-            key_conflicts,
-            context,
-            fields: Vec::new(),
-            wanted: Vec::new(),
-            after,
-            wave: None,
-        });
-    }
-    let is_looked_at = live.is_none() || desired.policies.any(Policy::Enforce);
-    let fields = is_looked_at.then(|| kind.compare(desired, live, &state.facts).map_err(Cause::Wrong));
-    let mut fields = fields.transpose()?.unwrap_or_default();
-    fields.retain(|field| live.is_none() || desired.policies.of(&field.path) == Policy::Enforce);
-    fields.retain(|field| !state.facts.suppressed.contains(&field.fingerprint(&desired.id)));
-    let action = if live.is_some() { Action::Update } else { Action::Create };
-    // What is made in this run has to be there first.
-    let made = |id: &ResourceId| matches!(state.facts.observed(id), Some(ObservedState::Absent { .. }));
-    let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
-    let awaited = live.map(|live| kind.awaits(desired, live)).unwrap_or_default();
-    let after = after.chain(context.made().cloned()).chain(awaited).collect();
-    Ok(Candidate { desired, action, live, key_conflicts, context, fields, wanted: Vec::new(), after, wave: None })
-}
-
-/// Returns why nothing can be done about an object that was seen so; `None` if it is there, or is known not to be.
-fn trouble(observed: &ObservedState) -> Option<Cause> {
-    match observed {
-        ObservedState::Found(_) | ObservedState::Absent { .. } => None,
-        ObservedState::Needs(id) => Some(Cause::Needs(id.clone())),
-        ObservedState::Ambiguous(diagnostic) | ObservedState::Impossible(diagnostic) => {
-            Some(Cause::Wrong(vec![(**diagnostic).clone()]))
-        }
-        ObservedState::Unknown(why) => Some(Cause::Unread(why.clone())),
-    }
-}
-
-fn missing(desired: &Desired, nearest: &[String]) -> Diagnostic {
-    // The last thing that says which object is meant: the name rather than the business it lies in.
-    let names = desired.locator.values().filter(|value| value.value.is_string() || value.value.is_i64());
-    let place = names.max_by_key(|value| value.origin.order());
-    let origin = place.map_or(&desired.origin, |value| &value.origin);
-    let wanted = place.and_then(|value| value.value.as_str()).unwrap_or_default();
-    let diagnostic = Diagnostic::error("P100", format!("{} does not exist", desired.id), origin);
-    match crate::yaml::suggestion(wanted, nearest.iter().map(String::as_str)) {
-        Some(question) => diagnostic.hint(question),
-        None => diagnostic.hint("`ensure: existing` is the default: the object has to be there"),
-    }
 }
 
 /// Turns the objects of one level into changes and calls.

@@ -2,6 +2,7 @@
 
 mod access;
 mod login;
+mod parse;
 mod poll;
 mod shared;
 
@@ -18,6 +19,7 @@ use std::{
 use tokio::time::Instant;
 
 pub use self::access::{ReadSource, Reader, Writer};
+use self::parse::Parser;
 pub use self::shared::Shared;
 use super::{
     breaker::{CircuitBreaker, Passage},
@@ -39,7 +41,7 @@ pub use super::{
 };
 use crate::{
     clock,
-    model::{Json, KeyPool, Refusal, Request, Retry},
+    model::{Json, Refusal, Request, Retry},
     plain::line,
     provider::{CredentialStatus, Endpoint, Platform, Prepared, Reply, RequestContext},
     transport::Answer,
@@ -71,8 +73,8 @@ pub struct Connection {
     own: ConcurrencyLimiter,
     pace: Option<IntervalLimiter>,
     suppressed: Mutex<HashSet<String>>,
-    /// The parts that its answers have in common.
-    keys: Mutex<KeyPool>,
+    /// Takes its answers apart.
+    parser: Parser,
     /// Something has answered there.
     reached: AtomicBool,
     /// Where nothing answers, nothing more is sent.
@@ -113,7 +115,7 @@ impl Connection {
             limit,
             probes,
             suppressed: Mutex::default(),
-            keys: Mutex::default(),
+            parser: Parser::default(),
             settings: Mutex::default(),
             reached: AtomicBool::new(false),
             breaker,
@@ -131,7 +133,7 @@ impl Connection {
     /// with earlier answers.
     pub fn begin_pass(&self) {
         self.budget.reset();
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = KeyPool::default();
+        self.parser.forget();
     }
 
     /// Returns what is on its way at present to any target of its run.
@@ -262,8 +264,7 @@ impl Connection {
             Some(window) if window.is_over() || window.stop.is_cancelled() => Ok(None),
             _ => platform.prepare(request, &held.endpoint, stamp).map(Some),
         };
-        let keys = || self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = |reply: &Reply<'_>| platform.interpret(request, reply, &mut keys());
+        let read = |reply: &Reply<'_>| self.parser.with(|keys| platform.interpret(request, reply, keys));
         let outcome = self.attempt(&held.endpoint, request.operation, window, &prepare, &read).await;
         match &outcome {
             Ok(Some(_)) => {
@@ -325,10 +326,15 @@ impl Connection {
             self.reached.store(true, Ordering::Relaxed);
         }
         let answer = answer.and_then(redirect::checked).map_err(|refusal| self.unreachable(refusal, endpoint));
-        let outcome = answer.and_then(|Answer { status, headers, body }| {
-            let reply = Reply { status, headers: &headers, body: &body, received: clock::now() };
-            read(&reply).map_err(|refusal| masked(refusal, &reply, endpoint, read))
-        });
+        let outcome = match answer {
+            Ok(Answer { status, headers, body }) => {
+                let received = clock::now();
+                let (body, parsed) = self.parser.parsed(body).await;
+                let reply = Reply { status, headers: &headers, body: &body, parsed: parsed.as_ref(), received };
+                read(&reply).map_err(|refusal| masked(refusal, &reply, endpoint, read))
+            }
+            Err(refusal) => Err(refusal),
+        };
         let outcome = outcome.map_err(|refusal| {
             // A server that has answered before may be restarting, so it gets more than one more attempt.
             let is_known = refusal.retry == Retry::Once && self.reached.load(Ordering::Relaxed);
@@ -522,7 +528,7 @@ fn masked<T>(
     read: &(dyn Fn(&Reply<'_>) -> Result<T, Refusal> + Sync),
 ) -> Refusal {
     let body = Mask::of(endpoint).body(reply.body);
-    match read(&Reply { body: &body, ..*reply }) {
+    match read(&Reply { body: &body, parsed: None, ..*reply }) {
         Err(shown) => Refusal { message: shown.message, ..refusal },
         Ok(_) => refusal,
     }

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
+
 use crate::{
     diagnostic::Diagnostic,
     manifest::{Set, decode::Object},
@@ -40,7 +42,7 @@ pub(super) trait Declared {
     fn names(&self) -> Box<dyn Iterator<Item = &ResourceId> + '_>;
 }
 
-impl Declared for HashMap<ResourceId, Origin> {
+impl Declared for HashMap<ResourceId, Origin, RandomState> {
     fn has(&self, id: &ResourceId) -> bool {
         self.contains_key(id)
     }
@@ -67,7 +69,8 @@ pub(super) fn together(
 
 /// Drops objects whose address another one has, such as a row that is listed twice.
 fn same_address(objects: &mut Vec<Object>, diagnostics: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<&ResourceId, &Origin> = HashMap::with_capacity(objects.len());
+    let mut seen: HashMap<&ResourceId, &Origin, RandomState> = HashMap::default();
+    seen.reserve(objects.len());
     let mut repeated = HashSet::new();
     for (number, Object { desired, .. }) in objects.iter().enumerate() {
         if let Some(first) = seen.get(&desired.id) {
@@ -89,7 +92,8 @@ fn same_address(objects: &mut Vec<Object>, diagnostics: &mut Vec<Diagnostic>) {
 /// Reports documents that are certain to mean the same live object, because what finds it is the same. Neither can be
 /// trusted, so both are dropped.
 fn same_object(objects: &mut Vec<Object>, broken: &mut BTreeSet<ResourceId>, diagnostics: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<(&str, &str, &str), &Arc<Desired>> = HashMap::with_capacity(objects.len());
+    let mut seen: HashMap<(&str, &str, &str), &Arc<Desired>, RandomState> = HashMap::default();
+    seen.reserve(objects.len());
     for Object { desired, locator } in objects.iter() {
         let Some(locator) = locator else { continue };
         let Some(first) = seen.insert((desired.id.kind, &desired.target, locator), desired) else { continue };

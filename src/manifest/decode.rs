@@ -9,17 +9,20 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
+
 use crate::{
     diagnostic::Diagnostic,
     manifest::{
-        Discovery, Overlay, Provenance, Set, Targets, Variables, check, digest, envelope,
+        Discovery, Overlay, Provenance, Set, Targets, Variables, check, envelope,
         interpolate::interpolate,
         ours::{is_ours, is_stream},
         overlay::{self, Bases},
-        parallel, policy,
+        policy,
         provenance::Settings,
     },
     model::{Common, Desired, Fields, Json, Labels, Locator, ResourceId, policy::Policies},
+    parallel,
     provider::{Envelope, Platform},
     source::{FileId, Origin, Sources},
     yaml::{self, Content, Document, Node},
@@ -75,8 +78,7 @@ impl Options {
     pub(super) fn threads(&self, sources: &Sources, found: &Discovery) -> NonZeroUsize {
         self.threads.unwrap_or_else(|| {
             let bytes: usize = found.all().map(|file| sources.text(file).len()).sum();
-            let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-            NonZeroUsize::new(bytes / SHARE).unwrap_or(NonZeroUsize::MIN).min(processors)
+            NonZeroUsize::new(bytes / SHARE).unwrap_or(NonZeroUsize::MIN).min(parallel::threads())
         })
     }
 }
@@ -287,7 +289,7 @@ impl<'a> Reader<'a> {
     ) -> (Set<Arc<Desired>>, Vec<Diagnostic>) {
         let Self { sources, variables, options, .. } = self;
         let threads = options.threads(sources, found);
-        let set = Set { digest: digest(sources, found.all()), partial: !found.broken.is_empty(), ..Set::default() };
+        let set = Set { partial: !found.broken.is_empty(), ..Set::default() };
         let mut gathered = Gathered { set, ..Gathered::new(sources, variables) };
         let mut diagnostics = found.broken.clone();
         let mut unread = !found.broken.is_empty();
@@ -325,7 +327,7 @@ impl<'a> Reader<'a> {
             found.iter().filter(|found| found.is_error()).filter_map(|found| found.origin().cloned()).collect();
         file.diagnostics.append(&mut found);
         // A `$` may be escaped in quotes.
-        let has_variables = text.contains(['$', '\\']);
+        let has_variables = text.as_bytes().contains(&b'$') || text.as_bytes().contains(&b'\\');
         let loaded = manifests.into_iter().map(|mut document| {
             let mut wrong = if document.sound { Vec::new() } else { mistakes.clone() };
             if has_variables {
@@ -567,7 +569,7 @@ pub(super) struct Gathered<'a> {
     /// Problems of the documents, in their order.
     diagnostics: Vec<Diagnostic>,
     /// All documents with a kind and a name, broken ones included, and where the name is written.
-    declared: HashMap<ResourceId, Origin>,
+    declared: HashMap<ResourceId, Origin, RandomState>,
     /// Messages about platforms without a target.
     targetless: HashSet<String>,
 }
@@ -576,7 +578,7 @@ impl<'a> Gathered<'a> {
     /// Returns nothing yet.
     pub(super) fn new(sources: &'a Sources, variables: &'a Variables) -> Self {
         let (objects, diagnostics, set) = (Vec::new(), Vec::new(), Set::default());
-        Self { sources, variables, set, objects, diagnostics, declared: HashMap::new(), targetless: HashSet::new() }
+        Self { sources, variables, set, objects, diagnostics, declared: HashMap::default(), targetless: HashSet::new() }
     }
 
     /// Adds the next document.

@@ -14,12 +14,12 @@ use super::{
     Set,
     decode::{self, Base, Context, Decoded, File, Gathered, Loaded, NameAndVersion, Reader},
     overlay::Name,
-    parallel,
     provenance::Provenance,
 };
 use crate::{
     diagnostic::Diagnostic,
     model::Desired,
+    parallel,
     source::{FileId, Origin},
 };
 use index::{Index, Place};

@@ -4,6 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 
+use crate::model::{Json, KeyPool};
+
 /// Where requests of one target go, with the secrets resolved. The platform chooses the keys.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -87,11 +89,18 @@ pub struct Reply<'a> {
     pub headers: &'a [(String, String)],
     /// Body.
     pub body: &'a [u8],
+    /// The body as JSON, where it was taken apart before.
+    pub parsed: Option<&'a Json>,
     /// When it came, by the clock of this machine.
     pub received: Timestamp,
 }
 
 impl Reply<'_> {
+    /// Returns the body as JSON, or the mistake in it.
+    pub fn json(&self, keys: &mut KeyPool) -> serde_json::Result<Json> {
+        self.parsed.map_or_else(|| keys.parse(self.body), |json| Ok(json.clone()))
+    }
+
     /// Returns the first value of a header; the name is in small letters.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -173,7 +182,7 @@ mod tests {
             let headers = [("retry-after", Some(retry_after)), ("date", date)];
             let headers: Vec<_> =
                 headers.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.to_owned()))).collect();
-            let reply = Reply { status: 503, headers: &headers, body: b"", received: noon };
+            let reply = Reply { status: 503, headers: &headers, body: b"", parsed: None, received: noon };
             assert_eq!(reply.retry_after(), expected.map(Duration::from_secs), "{retry_after} at {date:?}");
         };
         check("7", None, Some(7));

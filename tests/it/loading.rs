@@ -44,7 +44,7 @@ fn shown(path: &Path, overlays: &[PathBuf], options: &Options, cache: Option<&mu
     };
     let mut shown = render::text(&diagnostics, &sources, false, 120);
     let _ = writeln!(shown, "{diagnostics:?}\n{:#?}\n{:?}", set.desired, set.broken);
-    let _ = writeln!(shown, "{} {:?} {} {} {}", set.documents, set.covered, set.unplaced, set.partial, set.digest);
+    let _ = writeln!(shown, "{} {:?} {} {}", set.documents, set.covered, set.unplaced, set.partial);
     let _ = writeln!(shown, "{:?}", set.provenance.mentioned());
     for object in &set.desired {
         for located in object.locator.values().chain(object.fields.values()) {

@@ -12,6 +12,7 @@ use regex::Regex;
 /// The parts of the crate that each part may use, beside itself. A part is a module, or a path below `platform`.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("plain", &[]),
+    ("parallel", &[]),
     ("source", &["plain"]),
     ("diagnostic", &["plain", "source"]),
     ("yaml", &["source", "diagnostic"]),
@@ -19,18 +20,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("diff", &["model"]),
     ("provider", &["diff", "yaml", "model", "diagnostic", "source"]),
     ("files", &["diagnostic", "source"]),
-    ("manifest", &["files", "provider", "diff", "yaml", "model", "source", "diagnostic"]),
-    ("plan", &["provider", "diff", "yaml", "model", "source", "diagnostic"]),
+    ("manifest", &["files", "parallel", "provider", "diff", "yaml", "model", "source", "diagnostic"]),
+    ("plan", &["parallel", "provider", "diff", "yaml", "model", "source", "diagnostic"]),
     ("config", &["files", "plan", "provider", "yaml", "model", "diagnostic", "source"]),
     ("transport", &["provider", "model"]),
     ("snapshot", &["provider", "model"]),
     ("clock", &[]),
     (
         "engine",
-        &["clock", "plain", "plan", "provider", "snapshot", "transport", "diff", "model", "diagnostic", "source"],
+        &[
+            "clock",
+            "parallel",
+            "plain",
+            "plan",
+            "provider",
+            "snapshot",
+            "transport",
+            "diff",
+            "model",
+            "diagnostic",
+            "source",
+        ],
     ),
     ("platform", &["provider"]),
-    (PLATFORM, &["provider", "diff", "yaml", "model", "diagnostic", "source"]),
+    (PLATFORM, &["parallel", "provider", "diff", "yaml", "model", "diagnostic", "source"]),
     ("run", &["engine", "journal", "plan", "provider", "model", "diagnostic", "source", "clock"]),
     (
         "agent",
@@ -69,7 +82,7 @@ const PLATFORM: &str = "platform/*";
 
 /// Modules that compute and nothing else.
 const CORE: &[&str] =
-    &["plain", "source", "diagnostic", "yaml", "model", "diff", "provider", "manifest", "plan", "snapshot"];
+    &["plain", "parallel", "source", "diagnostic", "yaml", "model", "diff", "provider", "manifest", "plan", "snapshot"];
 
 /// The sources of the sandbox, a crate of its own.
 const SANDBOX: &str = "crates/sandbox/src";

@@ -30,7 +30,7 @@ impl Connection {
         let answer = answer.and_then(redirect::checked).map_err(|refusal| self.unreachable(refusal, &held.endpoint));
         let read = |reply: &Reply<'_>| platform.interpret(request, reply, &mut KeyPool::default());
         let outcome = answer.and_then(|Answer { status, headers, body }| {
-            let reply = Reply { status, headers: &headers, body: &body, received: clock::now() };
+            let reply = Reply { status, headers: &headers, body: &body, parsed: None, received: clock::now() };
             read(&reply).map_err(|refusal| masked(refusal, &reply, &held.endpoint, &read))
         });
         let refusal = match outcome {

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::*;
+use crate::model::KeyPool;
 use crate::{
     provider::Kind,
     transport::{Options, Transport},

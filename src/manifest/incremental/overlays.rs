@@ -8,9 +8,9 @@ use crate::{
     manifest::{
         decode::{Context, File, Loaded, NameAndVersion, Reader, lay},
         overlay::{Bases, Name, name, version},
-        parallel,
         provenance::Provenance,
     },
+    parallel,
     source::FileId,
 };
 

@@ -158,7 +158,7 @@ pub(super) fn segment<'a>(id: Option<&'a str>, what: &str) -> Result<&'a str, Re
 /// Reads an answer. Codes lie under several names, depending on the layer that answered (contract section 4).
 pub(super) fn interpret(reply: &Reply<'_>, keys: &mut KeyPool) -> Result<Json, Refusal> {
     if (200..300).contains(&reply.status) {
-        return match keys.parse(reply.body) {
+        return match reply.json(keys) {
             Ok(body) => Ok(body),
             Err(_) if reply.body.is_empty() => Ok(Json::NULL),
             Err(_) => Err(Refusal {
@@ -244,7 +244,7 @@ mod tests {
     fn answers() {
         let check = |status: u16, body: &str, expected: &str| {
             let received = jiff::Timestamp::UNIX_EPOCH;
-            let reply = Reply { status, headers: &[], body: body.as_bytes(), received };
+            let reply = Reply { status, headers: &[], body: body.as_bytes(), parsed: None, received };
             let told = match interpret(&reply, &mut KeyPool::default()) {
                 Ok(data) => data.to_string(),
                 Err(refusal) => format!("{refusal}; {:?}, lost: {}", refusal.retry, refusal.lost),

@@ -222,7 +222,13 @@ mod tests {
         let read = |headers: &[(String, String)], body: &str| {
             login_result(
                 &endpoint,
-                &Reply { status: 201, headers, body: body.as_bytes(), received: jiff::Timestamp::UNIX_EPOCH },
+                &Reply {
+                    status: 201,
+                    headers,
+                    body: body.as_bytes(),
+                    parsed: None,
+                    received: jiff::Timestamp::UNIX_EPOCH,
+                },
             )
         };
         let body = r#"{"token":{"issued_at":"2026-01-01T00:00:00.000000Z","expires_at":"2026-01-02T00:00:00.000000Z",

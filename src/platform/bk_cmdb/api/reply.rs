@@ -21,7 +21,7 @@ pub(in crate::platform::bk_cmdb) fn interpret(
     reply: &Reply<'_>,
     keys: &mut KeyPool,
 ) -> Result<Json, Refusal> {
-    let envelope = match keys.parse(reply.body) {
+    let envelope = match reply.json(keys) {
         Ok(envelope) if envelope.is_object() => Envelope(envelope),
         _ => return Err(Refusal { request_id: id(None, reply), ..bare(request, reply) }),
     };

@@ -12,7 +12,8 @@ fn request(operation: &'static str, arguments: Value) -> Request {
 /// Shows an answer to a read that all versions have.
 fn told(operation: &'static str, status: u16, headers: &[(&str, &str)], body: &str) -> String {
     let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let reply = Reply { status, headers: &headers, body: body.as_bytes(), received: jiff::Timestamp::UNIX_EPOCH };
+    let reply =
+        Reply { status, headers: &headers, body: body.as_bytes(), parsed: None, received: jiff::Timestamp::UNIX_EPOCH };
     match interpret(&request(operation, json!({})), &reply, &mut KeyPool::default()) {
         Ok(data) => data.to_string(),
         Err(refusal) => format!("{refusal}; {:?}, lost: {}", refusal.retry, refusal.lost),

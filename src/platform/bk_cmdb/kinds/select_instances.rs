@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::{decode_common, instance::NAME};
@@ -24,13 +25,13 @@ const PREFIXES: &[(&str, &str)] = &[("", "model"), ("source.", "source.model"), 
 pub(super) type Selectors = SmallVec<[Selector; 1]>;
 
 /// The documents of a target by the models whose instances they point at, each with the prefix under which it does.
-pub(super) struct ByModel<'d>(HashMap<&'d str, Vec<(&'static str, &'d Desired)>>);
+pub(super) struct ByModel<'d>(HashMap<&'d str, Vec<(&'static str, &'d Desired)>, RandomState>);
 
 impl<'d> ByModel<'d> {
     /// Sorts all documents once, whatever their kind. Those that look in one business are left out: they ask for
     /// themselves.
     pub(super) fn of(all: &[&'d Desired]) -> Self {
-        let mut by_model: HashMap<&str, Vec<_>> = HashMap::new();
+        let mut by_model: HashMap<&str, Vec<_>, RandomState> = HashMap::default();
         for desired in all.iter().filter(|desired| desired.locate("business").is_none()) {
             for (prefix, path) in PREFIXES {
                 if let Some(model) = desired.locate(path).and_then(Json::as_str) {
@@ -87,7 +88,9 @@ impl<'a> Gathered<'a> {
                 if desired.ensure == Ensure::Absent {
                     return None;
                 }
-                gathered.fields.extend(wanted_fields(desired));
+                if gathered.is_new(desired) {
+                    gathered.fields.extend(wanted_fields(desired));
+                }
             }
         }
         Some(gathered)
@@ -111,12 +114,15 @@ impl<'a> Gathered<'a> {
             self.fields.extend(values(definition));
             return;
         }
-        // Most documents of a model declare what the one before did.
-        let before = self.last.replace(desired);
-        if before.is_some_and(|before| wanted_fields(before).eq(wanted_fields(desired))) {
-            return;
+        if self.is_new(desired) {
+            self.fields.extend(wanted_fields(desired).filter(|name| definition.contains_key(*name)));
         }
-        self.fields.extend(wanted_fields(desired).filter(|name| definition.contains_key(*name)));
+    }
+
+    /// Returns false for a document with the fields of the one before, as most of a model have.
+    fn is_new(&mut self, desired: &'a Desired) -> bool {
+        let before = self.last.replace(desired);
+        before.is_none_or(|before| !wanted_fields(before).eq(wanted_fields(desired)))
     }
 
     /// Returns what picks the instances, in their order and each once.

@@ -12,16 +12,21 @@ use super::{NAME, unique};
 use crate::{
     diff::identity::Assigned,
     model::{Desired, Ensure, FieldPath, Json, KeyConflict, Live, ResourceId},
+    parallel,
     platform::bk_cmdb::{
         attribute::Definition,
-        kinds::decode_common::matched_field,
+        kinds::{decode_common::matched_field, select_instances::wanted_fields},
         lookup::{self, Key, LookupError, Rows, Selector},
     },
     provider::{Facts, Observation},
+    source::Located,
 };
 
 /// Types of attributes that a unique rule may name.
 const UNIQUE: &[&str] = &["singlechar", "longchar", "enum", "date", "list", "int", "float"];
+
+/// Instances that a thread compares in one go.
+const CHUNK: usize = 500;
 
 /// The rules of a model whose keys matter to a plan.
 type Rules<'f> = Vec<BTreeSet<&'f str>>;
@@ -102,39 +107,48 @@ pub(super) fn conflicts<'d>(
     Ok(conflicts)
 }
 
-/// Returns the documents whose instances change, with those instances and the fields that differ.
-fn changing<'a, 'd>(group: &Group<'a, 'd, '_>, facts: &Facts) -> Vec<(&'d Desired, Option<i64>, Vec<&'d str>)> {
+/// A document whose instance changes, that instance, and the fields that differ.
+type Changing<'d> = (&'d Desired, Option<i64>, Vec<&'d str>);
+
+/// Returns the documents whose instances change. All instances are compared for that, so it is done on all cores.
+fn changing<'d>(group: &Group<'_, 'd, '_>, facts: &Facts) -> Vec<Changing<'d>> {
     let time_zone = facts.settings.get("timeZone").map(String::as_str);
-    let differs = |desired: &'d Desired, row: &Json| -> Vec<&'d str> {
-        let differs = |(path, value): &(&'d FieldPath, &crate::source::Located<Json>)| {
-            let name = path.as_str();
-            let attribute = group.definition.get(name);
-            attribute.is_some_and(|attribute| {
-                attribute.wire(&value.value, time_zone).is_ok_and(|wire| !attribute.same(&wire, &row[name], time_zone))
-            })
-        };
-        desired.fields.iter().filter(differs).map(|(path, _)| path.as_str()).collect()
-    };
+    let pairs: Vec<_> = group.documents.iter().copied().zip(group.assigned).collect();
     let mut changing = Vec::new();
-    for (desired, assigned) in group.documents.iter().zip(group.assigned) {
-        if !desired.selected || desired.ensure == Ensure::Absent {
-            continue;
-        }
-        let (own, fields) = match assigned {
-            Assigned::One(id) => match group.rows.row(*id) {
-                Some(row) => (Some(*id), differs(desired, row)),
-                None => continue,
-            },
-            Assigned::Nothing if desired.ensure == Ensure::Present => {
-                (None, super::super::select_instances::wanted_fields(desired).filter(|name| *name != NAME).collect())
-            }
-            _ => continue,
-        };
-        if !fields.is_empty() {
-            changing.push((*desired, own, fields));
-        }
-    }
+    let look = |(desired, assigned): &(&'d Desired, &Assigned<i64>)| changes(group, desired, assigned, time_zone);
+    let chunk = |pairs: &[_]| pairs.iter().filter_map(look).collect::<Vec<_>>();
+    parallel::in_order(parallel::threads(), pairs.chunks(CHUNK).collect(), chunk, |found| changing.extend(found));
     changing
+}
+
+/// Returns what a document changes; `None` if that is nothing, or its instance is not known.
+fn changes<'d>(
+    group: &Group<'_, 'd, '_>,
+    desired: &'d Desired,
+    assigned: &Assigned<i64>,
+    time_zone: Option<&str>,
+) -> Option<Changing<'d>> {
+    if !desired.selected || desired.ensure == Ensure::Absent {
+        return None;
+    }
+    let differs = |(path, value): &(&'d FieldPath, &Located<Json>), row: &Json| {
+        let name = path.as_str();
+        group.definition.get(name).is_some_and(|attribute| {
+            attribute.wire(&value.value, time_zone).is_ok_and(|wire| !attribute.same(&wire, &row[name], time_zone))
+        })
+    };
+    let (own, fields): (_, Vec<&str>) = match assigned {
+        Assigned::One(id) => {
+            let row = group.rows.row(*id)?;
+            let fields = desired.fields.iter().filter(|field| differs(field, row));
+            (Some(*id), fields.map(|(path, _)| path.as_str()).collect())
+        }
+        Assigned::Nothing if desired.ensure == Ensure::Present => {
+            (None, wanted_fields(desired).filter(|name| *name != NAME).collect())
+        }
+        _ => return None,
+    };
+    (!fields.is_empty()).then_some((desired, own, fields))
 }
 
 /// Returns the value that a field of an instance will have; `None` if it is not known.

@@ -11,9 +11,14 @@ use std::{
 /// Results that may wait for an earlier one before the threads pause, for each thread.
 const AHEAD: usize = 4;
 
+/// Returns as many threads as there are cores.
+pub(crate) fn threads() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
 /// Applies `work` to items on a number of threads and hands the results to `take` in the order of the items, on the
 /// calling thread. A panic of `work` goes on in the caller.
-pub(super) fn in_order<T: Send, R: Send>(
+pub(crate) fn in_order<T: Send, R: Send>(
     threads: NonZeroUsize,
     items: Vec<T>,
     work: impl Fn(T) -> R + Sync,
@@ -63,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    fn threads(number: usize) -> NonZeroUsize {
+    fn so_many(number: usize) -> NonZeroUsize {
         NonZeroUsize::new(number).expect("not zero")
     }
 
@@ -78,14 +83,14 @@ mod tests {
                 thread::sleep(Duration::from_micros(delay));
                 number
             };
-            in_order(threads(number), items, work, |result| taken.push(result));
+            in_order(so_many(number), items, work, |result| taken.push(result));
             prop_assert_eq!(taken, (0..delays.len()).collect::<Vec<_>>());
         }
     }
 
     #[test]
     fn a_panic_reaches_the_caller() {
-        let run = || in_order(threads(3), (0..100).collect(), |number| assert_ne!(number, 50, "the fiftieth"), drop);
+        let run = || in_order(so_many(3), (0..100).collect(), |number| assert_ne!(number, 50, "the fiftieth"), drop);
         let reason = panic::catch_unwind(run).expect_err("it panics");
         let message = reason.downcast_ref::<String>().expect("a text");
         assert!(message.contains("the fiftieth"), "{message}");
