@@ -6,6 +6,7 @@ use std::{
     pin::pin,
 };
 
+use foldhash::fast::RandomState;
 use futures_util::{StreamExt, stream};
 
 use super::connection::Reader;
@@ -110,7 +111,7 @@ async fn run<T, S: AsMut<Facts>>(
 
 /// Sends the requests of a round that have no answer yet, each once.
 async fn round(reader: &Reader, mut requests: Vec<Request>, facts: &mut Facts) {
-    let mut distinct = HashSet::new();
+    let mut distinct: HashSet<Request, RandomState> = HashSet::default();
     requests.retain(|request| facts.answer(request).is_none() && distinct.insert(request.clone()));
     let answers = stream::iter(requests).map(|request| async move {
         let answer = reader.read(&request).await;

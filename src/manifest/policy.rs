@@ -87,6 +87,20 @@ impl ForAllKinds {
         if objects.is_empty() {
             return;
         }
+        // Few documents have any.
+        if !self.places.is_empty() {
+            self.check_places(objects, spec, diagnostics);
+        }
+        for desired in objects {
+            desired.protect = self.protect;
+            desired.policies = self.policies.clone();
+            desired.policies.restrict(targets.policy(&desired.target));
+            desired.suspended.clone_from(&self.suspended);
+        }
+    }
+
+    /// Reports policies of fields that no object declares.
+    fn check_places(&self, objects: &[Desired], spec: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) {
         let mut declared: BTreeSet<Cow<'_, str>> =
             objects.iter().flat_map(|desired| desired.fields.keys()).map(FieldPath::root).collect();
         // A list that is an object of its own, such as the members of an app, may be empty.
@@ -94,12 +108,6 @@ impl ForAllKinds {
         declared.extend(parts.filter(|part| spec.get(part).is_some()).map(Cow::Borrowed));
         for (path, place) in self.places.iter().filter(|(path, _)| !declared.contains(&**path)) {
             diagnostics.push(undeclared(path, place, &declared));
-        }
-        for desired in objects {
-            desired.protect = self.protect;
-            desired.policies = self.policies.clone();
-            desired.policies.restrict(targets.policy(&desired.target));
-            desired.suspended.clone_from(&self.suspended);
         }
     }
 }

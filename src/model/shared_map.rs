@@ -2,14 +2,24 @@
 
 use std::{borrow::Borrow, collections::HashSet, fmt, hash::Hash, iter::Zip, ops::Index, slice, sync::Arc};
 
+use foldhash::fast::RandomState;
+
 /// A map in the order of its keys, as two lists. Maps with the same keys can share the list of these; a map that is
 /// changed gets a list of its own.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SharedMap<K, V> {
-    /// `None` for an empty map, which then takes no memory.
+    /// `None` for a new map, which then takes no memory.
     keys: Option<Arc<Vec<K>>>,
     values: Vec<V>,
 }
+
+impl<K: PartialEq, V: PartialEq> PartialEq for SharedMap<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values && self.keys().as_slice() == other.keys().as_slice()
+    }
+}
+
+impl<K: Eq, V: Eq> Eq for SharedMap<K, V> {}
 
 impl<K, V> SharedMap<K, V> {
     /// Returns an empty map.
@@ -50,6 +60,12 @@ impl<K, V> SharedMap<K, V> {
 }
 
 impl<K: Ord + Clone, V> SharedMap<K, V> {
+    /// Returns an empty map with room for so many entries.
+    pub fn with_capacity(entries: usize) -> Self {
+        let keys = (entries > 0).then(|| Arc::new(Vec::with_capacity(entries)));
+        Self { keys, values: Vec::with_capacity(entries) }
+    }
+
     fn position<Q: Ord + ?Sized>(&self, key: &Q) -> Result<usize, usize>
     where
         K: Borrow<Q>,
@@ -122,8 +138,8 @@ impl<K: Ord + Clone + Hash, V> SharedMap<K, V> {
 /// Lists of keys that maps have in common.
 #[derive(Debug)]
 pub struct SharedKeys<K> {
-    lists: HashSet<Arc<Vec<K>>>,
-    keys: HashSet<K>,
+    lists: HashSet<Arc<Vec<K>>, RandomState>,
+    keys: HashSet<K, RandomState>,
 }
 
 impl<K> Default for SharedKeys<K> {
@@ -248,5 +264,6 @@ mod tests {
         assert_eq!(key(&one, 1), key(&other, 0));
         assert_eq!(one, same);
         assert_ne!(one, other);
+        assert_eq!(SharedMap::<u8, u8>::with_capacity(3), SharedMap::new());
     }
 }

@@ -32,14 +32,14 @@ pub struct Facts {
     /// Changes that the platform accepted earlier and did not store, by [`crate::model::FieldChange::fingerprint`]: they are not
     /// tried again.
     pub suppressed: HashSet<String>,
-    answers: HashMap<Request, Result<Json, Refusal>>,
+    answers: HashMap<Request, Result<Json, Refusal>, RandomState>,
     absent: HashSet<&'static str>,
     observed_states: HashMap<ResourceId, Box<ObservedState>, RandomState>,
     derived: Mutex<Derived>,
 }
 
 /// Values by their types and names.
-type Derived = HashMap<TypeId, HashMap<Box<str>, Arc<dyn Any + Send + Sync>>>;
+type Derived = HashMap<TypeId, HashMap<Box<str>, Arc<dyn Any + Send + Sync>, RandomState>, RandomState>;
 
 impl Facts {
     /// Returns no answers yet.

@@ -1,6 +1,8 @@
 //! A mapping read key by key, so that no key is overlooked.
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::cell::RefCell;
+
+use smallvec::SmallVec;
 
 use crate::{
     diagnostic::Diagnostic,
@@ -15,7 +17,8 @@ pub struct Section<'a, 's> {
     what: String,
     /// The keys that it may have; without a table its decoder alone knows them.
     form: Option<&'static Form>,
-    known: RefCell<BTreeSet<&'static str>>,
+    /// The keys that were asked for, each once. They are few.
+    known: RefCell<SmallVec<[&'static str; 8]>>,
     missing: RefCell<Vec<(&'static str, Diagnostic)>>,
 }
 
@@ -60,7 +63,10 @@ impl<'a, 's> Section<'a, 's> {
             "`{key}` is not in the table of {}",
             self.what
         );
-        self.known.borrow_mut().insert(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         self.node.get(key)
     }
 
@@ -91,8 +97,10 @@ impl<'a, 's> Section<'a, 's> {
     /// Reports every key that was never asked for. One that is a slip for a key that is needed is one mistake, not
     /// two, so the report about the missing key is withdrawn.
     pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
-        let (known, missing) = (self.known.into_inner(), self.missing.into_inner());
-        for (key, _) in self.node.entries().iter().filter(|(key, _)| !known.contains(key.key())) {
+        let (mut known, missing) = (self.known.into_inner(), self.missing.into_inner());
+        let unknown: Vec<_> = self.node.entries().iter().filter(|(key, _)| !known.contains(&key.key())).collect();
+        known.sort_unstable();
+        for (key, _) in unknown {
             let message = format!("unknown key `{}` in {}", key.key(), self.what);
             let diagnostic = Diagnostic::error("Y202", message, &key.origin);
             let meant = nearest(key.key(), known.iter().copied());

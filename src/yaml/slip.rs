@@ -125,10 +125,12 @@ pub(super) fn unrendered(file: FileId, text: &str, start: usize) -> Diagnostic {
 
 /// Returns true if a text holds what only a Helm chart says.
 pub(super) fn is_helm(text: &str) -> bool {
-    text.match_indices("{{").any(|(at, _)| {
+    // Every text is asked, and few have a brace.
+    let is_template = |(at, _): (usize, &str)| {
         let inside = text[at + 2..].trim_start_matches('-').trim_start();
         HELM.iter().any(|word| inside.starts_with(word)) && inside.contains("}}")
-    })
+    };
+    text.as_bytes().contains(&b'{') && text.match_indices("{{").any(is_template)
 }
 
 #[cfg(test)]

@@ -104,11 +104,26 @@ pub struct KeyPool {
     /// By the hashes of the keys.
     lists: HashMap<u64, SmallVec<[Arc<Keys>; 1]>, RandomState>,
     names: HashSet<Arc<str>, RandomState>,
+    /// By the hashes of keys that came in another order than theirs.
+    orders: HashMap<u64, SmallVec<[Order; 1]>, RandomState>,
     /// The finished parts of lists and objects that are not finished, those of the innermost last.
     parts: Vec<Json>,
 }
 
+/// The order in which an object's keys come. All rows of a list come in the same.
+#[derive(Debug)]
+struct Order {
+    /// The keys as they come.
+    names: Box<[Arc<str>]>,
+    /// Which of them is the first in their order, the second, and so on.
+    places: Box<[usize]>,
+    keys: Arc<Keys>,
+}
+
 impl KeyPool {
+    /// Number of orders of keys that are kept.
+    const ORDERS: usize = 1024;
+
     /// Returns the pool of a single value, which has little to share: what was met lately takes memory of its own.
     pub(super) fn of_one_value() -> Self {
         Self { recent: Recent { is_off: true, ..Recent::default() }, ..Self::default() }
@@ -185,16 +200,36 @@ impl KeyPool {
         keys
     }
 
-    /// Puts the parts of an object from `start` on into the order of their keys. Of parts with the same key the last stays.
-    fn sort(&mut self, keys: &mut Names<'_>, start: usize) {
-        let mut entries: BTreeMap<Cow<'_, str>, Json> = BTreeMap::new();
-        for (key, part) in keys.drain(..).zip(self.parts.drain(start..)) {
-            entries.insert(key, part);
+    /// Puts the parts of an object from `start` on into the order of their keys, and returns these. Of parts with the same
+    /// key the last stays.
+    fn sorted(&mut self, names: &Names<'_>, start: usize) -> Arc<Keys> {
+        let mut hasher = self.orders.hasher().build_hasher();
+        names.iter().for_each(|name| name.hash(&mut hasher));
+        let hash = hasher.finish();
+        let is_same = |order: &&Order| order.names.iter().map(|name| &**name).eq(names.iter().map(|name| &**name));
+        if let Some(order) = self.orders.get(&hash).and_then(|orders| orders.iter().find(is_same)) {
+            let mut parts: SmallVec<[Json; 16]> = self.parts.drain(start..).collect();
+            self.parts.extend(order.places.iter().map(|place| std::mem::take(&mut parts[*place])));
+            return order.keys.clone();
         }
-        for (key, part) in entries {
-            keys.push(key);
-            self.parts.push(part);
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        for (place, name) in names.iter().enumerate() {
+            places.insert(name, place);
         }
+        let keys = self.keys(places.keys().copied());
+        let mut parts: Vec<Json> = self.parts.drain(start..).collect();
+        self.parts.extend(places.values().map(|place| std::mem::take(&mut parts[*place])));
+        let name = |name: &Cow<'_, str>| self.names.get(&**name).cloned().unwrap_or_else(|| (&**name).into());
+        let order = Order {
+            names: names.iter().map(name).collect(),
+            places: places.into_values().collect(),
+            keys: keys.clone(),
+        };
+        // A server that mixes its keys anew in each row is not to fill the memory.
+        if self.orders.len() < Self::ORDERS {
+            self.orders.entry(hash).or_default().push(order);
+        }
+        keys
     }
 }
 
@@ -259,10 +294,11 @@ impl<'t> Visitor<'t> for Part<'_> {
             keys.push(key);
             self.0.parts.push(part);
         }
-        if !keys.is_sorted_by(|key, next| key < next) {
-            self.0.sort(&mut keys, start);
-        }
-        let keys = self.0.keys(keys.iter().map(|key| &**key));
+        let keys = if keys.is_sorted_by(|key, next| key < next) {
+            self.0.keys(keys.iter().map(|key| &**key))
+        } else {
+            self.0.sorted(&keys, start)
+        };
         Ok(self.0.object(keys, start))
     }
 }

@@ -73,6 +73,13 @@ pub(super) struct Attribute {
     kind: Box<str>,
     /// The pattern of a text, where it has one.
     pattern: Option<Pattern>,
+    // Each comparison of each instance asks for these.
+    is_read_only: bool,
+    is_required: bool,
+    /// It takes one value only.
+    is_single: bool,
+    least: Option<f64>,
+    most: Option<f64>,
 }
 
 /// Returns the attributes of a model by their ids.
@@ -84,38 +91,47 @@ pub(super) fn attributes(rows: &Json) -> Definition {
 impl Attribute {
     fn of(row: &Json) -> Self {
         let text = |key: &str| row[key].as_str().filter(|text| !text.is_empty());
+        let limit = |key: &str| {
+            let limit = &row["option"][key];
+            limit.as_f64().or_else(|| limit.as_str()?.parse().ok())
+        };
         Self {
             kind: text("bk_property_type").unwrap_or("singlechar").into(),
             pattern: text("option").map(Pattern::new),
+            is_read_only: row["editable"] == false,
+            is_required: row["isrequired"] == true,
+            is_single: row["ismultiple"] == false,
+            least: limit("min"),
+            most: limit("max"),
             row: row.clone(),
         }
     }
 
     /// Returns the value to be sent for a declared one, or what is wrong with it.
     pub(super) fn wire(&self, declared: &Json, time_zone: Option<&str>) -> Result<Json, String> {
-        if self.row["editable"] == json!(false) {
+        if self.is_read_only {
             return Err("is not editable: the server would drop it without a word".to_owned());
         }
         if declared.is_null() {
             return match &*self.kind {
-                _ if self.is_required() => Err("is required: it cannot be cleared".to_owned()),
+                _ if self.is_required => Err("is required: it cannot be cleared".to_owned()),
                 "enumquote" => Err("cannot be `null`, which the server refuses; use []".to_owned()),
                 _ => Ok(Json::NULL),
             };
         }
-        let value: Json = self.converted(declared, time_zone)?.into();
+        let value = self.converted(declared, time_zone)?;
         let is_empty = value.as_str().is_some_and(str::is_empty) || value.as_array().is_some_and(<[Json]>::is_empty);
-        if self.is_required() && is_empty {
+        if self.is_required && is_empty {
             return Err("is required: it cannot be empty".to_owned());
         }
         Ok(value)
     }
 
-    fn converted(&self, declared: &Json, time_zone: Option<&str>) -> Result<Value, String> {
-        match &*self.kind {
-            "int" => self.integer(declared),
-            "float" => self.float(declared),
-            "bool" => truth(declared),
+    fn converted(&self, declared: &Json, time_zone: Option<&str>) -> Result<Json, String> {
+        let value = match &*self.kind {
+            "int" => return self.integer(declared),
+            "float" => return self.float(declared),
+            "bool" => return truth(declared),
             "enum" => self.option(scalar(declared, "an option")?).map(|id| json!(id)),
             "enummulti" => self.options(declared),
             "enumquote" | "organization" => self.ids(declared),
@@ -127,9 +143,10 @@ impl Attribute {
             "timezone" => time_zone_name(scalar(declared, "a time zone")?),
             "table" => Ok(unwrap_plain(declared)),
             "innertable" => Err("is an inner table: its rows cannot be written here".to_owned()),
-            "longchar" => self.text(scalar(declared, "text")?, LONG_TEXT),
-            _ => self.text(scalar(declared, "text")?, SHORT_TEXT),
-        }
+            "longchar" => return self.text(declared, LONG_TEXT),
+            _ => return self.text(declared, SHORT_TEXT),
+        };
+        value.map(Json::from)
     }
 
     /// Returns a stored value as a document declares it.
@@ -148,12 +165,12 @@ impl Attribute {
 
     /// Returns true if a write can set it.
     pub(super) fn is_editable(&self) -> bool {
-        self.row["editable"] != json!(false) && &*self.kind != "innertable"
+        !self.is_read_only && &*self.kind != "innertable"
     }
 
     /// Returns the value that a key is matched with: as [`Attribute::wire`], but the attribute need not be editable.
     pub(super) fn key(&self, declared: &Json, time_zone: Option<&str>) -> Result<Json, String> {
-        self.converted(declared, time_zone).map(Json::from)
+        self.converted(declared, time_zone)
     }
 
     /// Returns why no instance can be found by its value; `None` if one can.
@@ -211,7 +228,7 @@ impl Attribute {
 
     /// Returns true if a new instance has to have it.
     pub(super) fn is_required(&self) -> bool {
-        self.row["isrequired"] == json!(true)
+        self.is_required
     }
 
     /// Returns the name that the platform's pages show for it.
@@ -231,22 +248,22 @@ impl Attribute {
             },
             // Blanks at the ends are cut off by the server, and mean nothing where one keeps them.
             _ => match (wire.as_str(), live.as_str()) {
-                (Some(wire), Some(live)) => wire.trim() == live.trim(),
+                (Some(wire), Some(live)) => wire == live || wire.trim() == live.trim(),
                 _ => same(wire, live),
             },
         }
     }
 
-    fn integer(&self, declared: &Json) -> Result<Value, String> {
+    fn integer(&self, declared: &Json) -> Result<Json, String> {
         let number: i64 = scalar(declared, "a whole number")?.trim().parse().map_err(|_| match text(declared) {
             Some(text) if is_whole(text) => format!("takes whole numbers of 64 bits: `{text}` is too large"),
             _ => format!("takes a whole number, not {}", shown(declared)),
         })?;
         #[expect(clippy::cast_precision_loss, reason = "limits are compared as the server compares them")]
-        self.within(number as f64).map(|()| json!(number))
+        self.within(number as f64).map(|()| number.into())
     }
 
-    fn float(&self, declared: &Json) -> Result<Value, String> {
+    fn float(&self, declared: &Json) -> Result<Json, String> {
         let number: f64 = scalar(declared, "a number")?
             .trim()
             .parse()
@@ -255,25 +272,20 @@ impl Attribute {
             .ok_or_else(|| format!("takes a number, not {}", shown(declared)))?;
         self.within(number)?;
         // Without a bound of its own a float has those of a whole number of 64 bits.
-        if self.limit(if number < 0.0 { "min" } else { "max" }).is_none() && number.abs() > FAR {
+        if if number < 0.0 { self.least } else { self.most }.is_none() && number.abs() > FAR {
             return Err(format!("is between -9223372036854775808 and 9223372036854775808, not {number}"));
         }
-        Ok(json!(number))
+        Ok(json!(number).into())
     }
 
     fn within(&self, number: f64) -> Result<(), String> {
-        if let Some(least) = self.limit("min").filter(|least| number < *least) {
+        if let Some(least) = self.least.filter(|least| number < *least) {
             return Err(format!("is at least {least}, not {number}"));
         }
-        if let Some(most) = self.limit("max").filter(|most| number > *most) {
+        if let Some(most) = self.most.filter(|most| number > *most) {
             return Err(format!("is at most {most}, not {number}"));
         }
         Ok(())
-    }
-
-    fn limit(&self, key: &str) -> Option<f64> {
-        let limit = &self.row["option"][key];
-        limit.as_f64().or_else(|| limit.as_str()?.parse().ok())
     }
 
     /// The id of an option, which may be named by its id or by its display name.
@@ -333,19 +345,21 @@ impl Attribute {
         Err(format!("has no option `{named}`; it has {}", options.join(", ")))
     }
 
-    fn text(&self, declared: &str, most: usize) -> Result<Value, String> {
-        let text = bounded(declared.trim(), most)?;
+    fn text(&self, declared: &Json, most: usize) -> Result<Json, String> {
+        let written = scalar(declared, "text")?;
+        let text = bounded(written.trim(), most)?;
         if let Some(pattern) = &self.pattern
             && !text.is_empty()
             && pattern.fits(text) == Some(false)
         {
             return Err(format!("has to match `{}`; `{text}` does not", pattern.source()));
         }
-        Ok(json!(text))
+        let is_same = declared.is_string() && text.len() == written.len();
+        Ok(if is_same { declared.clone() } else { text.into() })
     }
 
     fn single(&self, count: usize) -> Result<(), String> {
-        if self.row["ismultiple"] == json!(false) && count > 1 {
+        if self.is_single && count > 1 {
             return Err(format!("takes one value, not {count}"));
         }
         Ok(())
@@ -371,10 +385,10 @@ fn bounded(text: &str, most: usize) -> Result<&str, String> {
     Ok(text)
 }
 
-fn truth(declared: &Json) -> Result<Value, String> {
+fn truth(declared: &Json) -> Result<Json, String> {
     match text(declared).map(str::to_ascii_lowercase).as_deref() {
-        Some("true") => Ok(json!(true)),
-        Some("false") => Ok(json!(false)),
+        Some("true") => Ok(true.into()),
+        Some("false") => Ok(false.into()),
         _ => Err(format!("takes true or false, not {}", shown(declared))),
     }
 }

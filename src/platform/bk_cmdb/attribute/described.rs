@@ -23,13 +23,13 @@ impl Attribute {
             Some(FieldOption { id: id.to_owned(), name: option["name"].as_str().unwrap_or(id).to_owned() })
         });
         let has_bounds = matches!(kind, FieldKind::Integer | FieldKind::Number);
-        let bound = |key| self.limit(key).filter(|_| has_bounds);
+        let bound = |limit: Option<f64>| limit.filter(|_| has_bounds);
         FieldDefinition {
             name: self.display_name().to_owned(),
             type_name: self.kind().to_owned(),
             kind,
             options: options.collect(),
-            bounds: (bound("min"), bound("max")),
+            bounds: (bound(self.least), bound(self.most)),
             is_editable: self.is_editable(),
             is_key: self.no_key().is_none(),
             is_required: self.is_required(),

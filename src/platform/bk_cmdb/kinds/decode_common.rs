@@ -152,8 +152,9 @@ pub(super) fn attributes(node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> 
 /// Reads attributes of a model from a key of `spec`.
 pub(super) fn attributes_in(key: &str, node: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Fields {
     let Some(section) = Section::open(node, &format!("`{key}`"), diagnostics) else { return Fields::new() };
-    let mut fields = Fields::new();
-    for (key, value) in section.node().entries() {
+    let entries = section.node().entries();
+    let mut fields = Fields::with_capacity(entries.len());
+    for (key, value) in entries {
         let name = key.key();
         let refused = if EATEN.contains(&name) {
             Some("the ESB takes it for a credential")

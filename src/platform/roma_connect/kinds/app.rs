@@ -143,8 +143,10 @@ impl Kind for App {
             desired.iter().partition(|desired| member::is_members(desired));
         // Members may be looked up without their app.
         let missing: Vec<Desired> = members.iter().map(|desired| member::app(desired)).collect();
-        let known: HashSet<&ResourceId> = apps.iter().map(|desired| &desired.id).collect();
-        apps.extend(missing.iter().filter(|desired| !known.contains(&desired.id)));
+        if !missing.is_empty() {
+            let known: HashSet<&ResourceId> = apps.iter().map(|desired| &desired.id).collect();
+            apps.extend(missing.iter().filter(|desired| !known.contains(&desired.id)));
+        }
         let mut by_instance: BTreeMap<&str, Vec<&Desired>> = BTreeMap::new();
         for desired in apps {
             if let Some(instance) = instance_of(desired, facts) {
