@@ -47,6 +47,7 @@ fi
 if with deb; then needs cargo-deb "cargo install cargo-deb --locked"; fi
 if with sbom; then needs cargo-cyclonedx "cargo install cargo-cyclonedx --locked"; fi
 if [ -z "$binary" ]; then
+    needs make "the package make of Debian"
     installed=$(rustup target list --installed 2>/dev/null || true)
     for target in "${targets[@]}"; do
         case $target in x86_64-*-musl) needs musl-gcc "the package musl-tools of Debian" ;; esac
