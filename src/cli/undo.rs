@@ -135,8 +135,9 @@ fn ended_run(store: &Directory, name: &str, sources: &mut Sources) -> Result<(Ru
 
 /// Returns the changes that the run made, and those of which that is not known: the live state tells.
 fn made_changes<'p>(history: &RunHistory, plan: &'p Plan) -> Vec<MadeChange<'p>> {
+    let all_noted = history.by_address(|noted| noted.is_made() || noted.is_open());
     let made = plan.changes.iter().filter_map(|change: &'p Change| {
-        let noted = history.change(&change.id.to_string()).filter(|noted| noted.is_made() || noted.is_open())?;
+        let noted = all_noted.get(&*change.id.to_string())?;
         let handle = match change.action {
             Action::Create => noted.handle().cloned().unwrap_or_default(),
             Action::Update | Action::Delete | Action::Sync => change.handle.clone(),

@@ -59,14 +59,19 @@ async fn propose(prepared: &Prepared, planned_run: &mut PlannedRun<'_>, state_di
 fn vanished(prepared: &Prepared, state_dir: Option<&Path>) -> Vec<(Desired, Value)> {
     let Some(path) = journal::state_directory(state_dir) else { return Vec::new() };
     let store = Directory::new(path);
-    let broken = &prepared.loaded.set.broken;
-    let declared: HashSet<&ResourceId> =
-        prepared.desired.iter().map(|desired| &desired.id).chain(broken).chain(&prepared.ignored).collect();
+    let declared = prepared.desired.iter().map(|desired| &desired.id);
+    let declared = declared.chain(&prepared.loaded.set.broken).chain(&prepared.ignored);
+    let declared: HashSet<String> = declared.map(ToString::to_string).collect();
     let mut known: HashMap<ResourceId, Option<(Desired, Value)>> = HashMap::new();
     // A journal that cannot be read is passed over: `history` and `resume` report it.
     for id in store.runs().unwrap_or_default().iter().rev().take(RUNS) {
         let Ok(journal) = store.journal(id) else { continue };
         let history = RunHistory::of(id, &journal);
+        let gone = history.by_address(|noted| noted.is_made() && !declared.contains(&noted.address));
+        // The plan of a run is large, and most runs are about what is still declared.
+        if gone.is_empty() {
+            continue;
+        }
         let Ok(saved) = history::plan(&store, &history, &mut Sources::default()) else { continue };
         let config = prepared.loaded.config.as_ref();
         let used = saved.objects.iter().map(|desired| &desired.target).collect();
@@ -74,16 +79,18 @@ fn vanished(prepared: &Prepared, state_dir: Option<&Path>) -> Vec<(Desired, Valu
         if plan_file::elsewhere(&saved.setups, &here.unwrap_or_default()).is_some() {
             continue;
         }
-        for change in saved.plan.changes.iter().filter(|change| !declared.contains(&change.id)) {
-            let Some(noted) = history.change(&change.id.to_string()).filter(|noted| noted.is_made()) else { continue };
-            let desired = saved.objects.iter().find(|desired| desired.id == change.id && desired.id.part.is_none());
+        let whole = saved.objects.iter().filter(|desired| desired.id.part.is_none());
+        let objects: HashMap<&ResourceId, &Desired> = whole.map(|desired| (&desired.id, desired)).collect();
+        for change in &saved.plan.changes {
+            let Some(noted) = gone.get(&*change.id.to_string()) else { continue };
             let handle = match change.action {
                 Action::Create => noted.handle().cloned(),
                 Action::Update => Some(change.handle.clone()),
                 Action::Delete | Action::Sync => None,
             };
+            let object = || Some(((*objects.get(&change.id)?).clone(), handle?));
             // The newest run tells; what it removed is gone.
-            known.entry(change.id.clone()).or_insert_with(|| Some((desired?.clone(), handle?)));
+            known.entry(change.id.clone()).or_insert_with(object);
         }
     }
     known.into_values().flatten().collect()

@@ -1,6 +1,9 @@
 //! The history of runs, as their journals tell it.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -178,16 +181,17 @@ impl RunHistory {
         counts
     }
 
-    /// Returns what is known of the change of an object.
-    pub fn change(&self, address: &str) -> Option<&ChangeHistory> {
-        self.changes.iter().find(|change| change.address == address)
+    /// Returns the changes that fit, by the addresses of their objects.
+    pub fn by_address(&self, fits: impl Fn(&ChangeHistory) -> bool) -> HashMap<&str, &ChangeHistory> {
+        let changes = self.changes.iter().filter(|change| fits(change));
+        changes.map(|change| (change.address.as_str(), change)).collect()
     }
 }
 
 #[derive(Default)]
 struct Changes {
     all: Vec<ChangeHistory>,
-    by_address: std::collections::HashMap<String, usize>,
+    by_address: HashMap<String, usize>,
 }
 
 impl Changes {
@@ -306,18 +310,18 @@ mod tests {
         );
         assert_eq!(history.outcomes(), [("applied", 1), ("made", 1), ("skipped", 1)].into());
         assert_eq!(history.resumed, [(Timestamp::from_second(5).expect("a time"), again)]);
-        let change = history.change("A/b").expect("it is there");
+        let change = history.by_address(|_| true)["A/b"];
         assert_eq!((change.attempts.len(), change.handle()), (2, Some(&7.into())));
         let fields = [record::Field { path: "ports".to_owned(), from: 1.into(), to: 2.into() }];
         assert_eq!(change.fields, fields);
-        assert_eq!(history.change("A/d"), None);
+        assert!(!history.by_address(|_| true).contains_key("A/d"));
     }
 
     #[test]
     fn what_became_of_a_change_is_its_last_word() {
         let check = |records: Vec<Record>, expected: &str, made: bool, open: bool| {
             let history = history(records);
-            let change = history.change("A/a").expect("it is there");
+            let change = history.by_address(|_| true)["A/a"];
             assert_eq!((change.outcome_name(), change.is_made(), change.is_open()), (expected, made, open));
         };
         check(vec![intent("A/a")], "open", false, true);
