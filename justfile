@@ -22,7 +22,7 @@ demo:
 
 # A binary that needs no glibc, for older hosts: it takes the target `x86_64-unknown-linux-musl` of rustup and `musl-gcc`.
 static:
-    cargo build --release --locked --bin reconcile --target x86_64-unknown-linux-musl
+    cargo build --release --locked --features jemalloc --bin reconcile --target x86_64-unknown-linux-musl
 
 # All that a release consists of, in target/dist: `just dist --key ~/.minisign/minisign.key`, or `just dist --unsigned`.
 dist *flags:

@@ -73,7 +73,7 @@ trap 'rm -rf "$staging"' EXIT
 build() {
     if [ -z "$binary" ]; then
         RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/reconcile" \
-        cargo build --release --locked --bin reconcile --target "$1" >&2
+        cargo build --release --locked --features jemalloc --bin reconcile --target "$1" >&2
         echo "target/$1/release/reconcile"
     else
         echo "$binary"

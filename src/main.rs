@@ -2,7 +2,7 @@
 
 /// Gives memory back to the system that is not used for some seconds: a pass over many objects needs much for a short time,
 /// and the next one may come after hours.
-#[cfg(target_os = "linux")]
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
