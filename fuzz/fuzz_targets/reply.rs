@@ -43,7 +43,7 @@ fuzz_target!(|data: &[u8]| {
     .map(|(_, (name, value))| (name.to_owned(), value.to_owned()))
     .collect();
     let status = STATUSES[usize::from(*status) % STATUSES.len()];
-    let reply = Reply { status, headers: &headers, body, received: Default::default() };
+    let reply = Reply { status, headers: &headers, body, parsed: None, received: Default::default() };
     interpret(*platform, operation, *access, &reply);
 });
 
