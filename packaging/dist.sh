@@ -128,7 +128,7 @@ fi
 
 if with sbom; then
     # The parts do not depend on the target: the program's `cfg`s are the same on all of them.
-    cargo cyclonedx --quiet --format json --spec-version 1.5 --override-filename "reconcile-sbom"
+    cargo cyclonedx --quiet --features jemalloc --format json --spec-version 1.5 --override-filename "reconcile-sbom"
     # The tool writes where the sources lay.
     sed "s|path+file://$PWD|path+file:///reconcile|g" reconcile-sbom.json >"$out/reconcile-$version.cdx.json"
     rm reconcile-sbom.json
