@@ -11,7 +11,7 @@ use crate::harness::{Site, operations};
 pub(crate) const KINDS: &str = "Instance,InstanceAssociation,Set,Module,ServiceTemplate,ProcessTemplate,Host,App";
 
 /// Number of objects of each kind whose export is compared with that of a tenth.
-const SIZE: usize = 20_000;
+const SIZE: usize = 10_000;
 
 /// Texts that mean something to YAML, to variables or to nobody.
 const ODD: &[&str] = &[
