@@ -20,7 +20,7 @@ use std::{
 pub use context::{
     CreateContext, has_placeholder, part_placeholder, placeholder, placeholder_in, placeholder_of, placeholder_part,
 };
-pub use id::{ARROW, ResourceId};
+pub use id::{ARROW, ResourceId, stable_hash};
 use json::Recent;
 pub use json::{Json, KeyPool, Layout, Object, View};
 pub use live_fields::LiveFields;

@@ -1,23 +1,13 @@
 //! Finds a few objects among many by their addresses, at the cost of eight bytes for each.
 
-use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use super::changed::unchanged;
-use crate::model::{Desired, ResourceId};
+use crate::model::{Desired, ResourceId, stable_hash};
 
 /// The hashes of the addresses of objects, in the order of these.
 #[derive(Debug, Default)]
 pub(super) struct Addresses(Vec<u64>);
-
-fn hash(id: &ResourceId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish()
-}
 
 impl Addresses {
     /// Returns the addresses of objects. Those of the version before are taken over where the objects are the same ones.
@@ -29,7 +19,7 @@ impl Addresses {
             }
             None => (&[][..], 0, 0),
         };
-        let new = desired[start..desired.len() - end].iter().map(|object| hash(&object.id));
+        let new = desired[start..desired.len() - end].iter().map(|object| stable_hash(&object.id));
         Self(old[..start].iter().copied().chain(new).chain(old[old.len() - end..].iter().copied()).collect())
     }
 
@@ -40,7 +30,7 @@ impl Addresses {
         ids: impl IntoIterator<Item = &'i ResourceId>,
     ) -> Vec<usize> {
         let ids: HashSet<&ResourceId> = ids.into_iter().collect();
-        let hashes: HashSet<u64, foldhash::fast::FixedState> = ids.iter().map(|id| hash(id)).collect();
+        let hashes: HashSet<u64, foldhash::fast::FixedState> = ids.iter().map(stable_hash).collect();
         let is_one = |(number, hash): &(usize, &u64)| hashes.contains(hash) && ids.contains(&desired[*number].id);
         if ids.is_empty() {
             Vec::new()

@@ -1,6 +1,10 @@
 //! Addresses of objects.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 /// The arrow between a document and a part of it in an address. No `metadata.name` holds it.
 pub const ARROW: &str = " → ";
@@ -14,6 +18,13 @@ pub struct ResourceId {
     pub key: Arc<str>,
     /// Which of several objects of one document it is, such as the target of a row of an association.
     pub part: Option<Arc<str>>,
+}
+
+/// Returns eight bytes that stand for a value among very many, the same in each run.
+pub fn stable_hash<T: Hash + ?Sized>(value: &T) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl ResourceId {

@@ -1,17 +1,13 @@
 //! Live objects as documents: what a kind lists of a scope, page by page.
 
-use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::Value;
 
 use super::{Envelope, Facts, Kind, Step};
 use crate::{
     diagnostic::Diagnostic,
-    model::{Desired, Labels, Live, ObservedState, Request},
+    model::{Desired, Labels, Live, ObservedState, Request, stable_hash},
     source::Sources,
     yaml::{
         self,
@@ -114,7 +110,7 @@ pub struct FirstReading {
 impl ListedNames {
     /// Takes in a name.
     pub fn add(&mut self, name: &str) {
-        let name = digest(name);
+        let name = stable_hash(name);
         if !self.all.insert(name) {
             self.repeated.insert(name);
         }
@@ -122,16 +118,9 @@ impl ListedNames {
 
     /// Returns true if only one object has a name.
     pub fn is_unique(&self, name: &str) -> bool {
-        let name = digest(name);
+        let name = stable_hash(name);
         self.all.contains(&name) && !self.repeated.contains(&name)
     }
-}
-
-/// Returns what stands for a name, the same in each run.
-fn digest(name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Some objects of a scope, in the order of their ids.

@@ -1,11 +1,11 @@
 //! The names of exported documents: unique for each kind, and the same in each run.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::{HashMap, HashSet};
 
-use crate::{model::ARROW, provider::ExportedObject};
+use crate::{
+    model::{ARROW, stable_hash},
+    provider::ExportedObject,
+};
 
 /// The names that documents have.
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(in crate::cli) struct Names {
 impl Names {
     /// Notes a name that a document has already.
     pub(in crate::cli) fn take(&mut self, kind: &'static str, name: &str) {
-        self.taken.insert(digest(kind, name));
+        self.taken.insert(stable_hash(&(kind, name)));
     }
 
     /// Forgets the instances of another target, to which none of this one can refer.
@@ -44,7 +44,7 @@ impl Names {
         let model = object.instance.iter().map(|(model, _)| format!("{base}-{model}"));
         let candidates = std::iter::once(base.clone()).chain(model).chain([format!("{base}-{handle}")]);
         let numbered = (2..).map(|number| format!("{base}-{handle}-{number}"));
-        let is_free = |name: &String| !self.taken.contains(&digest(kind, name));
+        let is_free = |name: &String| !self.taken.contains(&stable_hash(&(kind, &**name)));
         let name = candidates.chain(numbered).find(is_free).unwrap_or(base);
         self.take(kind, &name);
         if let Some((model, id)) = &object.instance {
@@ -52,13 +52,6 @@ impl Names {
         }
         name
     }
-}
-
-/// Returns what stands for a name, the same in each run.
-fn digest(kind: &str, name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (kind, name).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Returns a text as a name of a document, which holds no control characters and no arrow of an address.
