@@ -11,6 +11,9 @@ use std::{
 /// Results that may wait for an earlier one before the threads pause, for each thread.
 const AHEAD: usize = 4;
 
+/// Items of a chunk. Fewer are done before another thread has begun.
+const CHUNK: usize = 500;
+
 /// Returns as many threads as there are cores.
 pub(crate) fn threads() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
@@ -58,6 +61,11 @@ pub(crate) fn in_order<T: Send, R: Send>(
             }
         }
     });
+}
+
+/// Applies `work` to items, many at a time and on all cores, and hands the results to `take` in the order of the items.
+pub(crate) fn in_chunks<'i, T: Sync, R: Send>(items: &'i [T], work: impl Fn(&'i [T]) -> R + Sync, take: impl FnMut(R)) {
+    in_order(threads(), items.chunks(CHUNK).collect(), work, take);
 }
 
 #[cfg(test)]

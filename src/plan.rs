@@ -94,15 +94,21 @@ impl TargetState<'_> {
     ) -> Vec<Planned<'s>> {
         let is_own = |change: &&Change| change.target == self.target && change.id.kind == kind.name();
         let changes: Vec<&Change> = changes.filter(is_own).collect();
-        if changes.is_empty() {
-            return Vec::new();
-        }
-        // Few objects change, and all of them are many.
-        let changing: HashSet<&ResourceId> = changes.iter().map(|change| &change.id).collect();
-        let own = objects.filter(|desired| desired.id.kind == kind.name() && changing.contains(&desired.id));
-        let objects: HashMap<&ResourceId, &Desired> = own.map(|desired| (&desired.id, desired)).collect();
+        let objects = changing(changes.iter().copied(), objects);
         changes.into_iter().filter_map(|change| Some(self.planned(objects.get(&change.id)?, change))).collect()
     }
+}
+
+/// Returns the objects that changes are about, by their addresses. Few objects change, as a rule, and all of them are many.
+fn changing<'c, 's>(
+    changes: impl IntoIterator<Item = &'c Change>,
+    objects: impl Iterator<Item = &'s Desired>,
+) -> HashMap<&'s ResourceId, &'s Desired> {
+    let ids: HashSet<&ResourceId> = changes.into_iter().map(|change| &change.id).collect();
+    if ids.is_empty() {
+        return HashMap::new();
+    }
+    objects.filter(|desired| ids.contains(&desired.id)).map(|desired| (&desired.id, desired)).collect()
 }
 
 /// Why an object is blocked.

@@ -1,4 +1,4 @@
-//! What differs, object by object. Each is looked at by itself, so many are looked at on all cores.
+//! How each object differs from its document. Objects are compared one by one, on all cores.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -12,9 +12,6 @@ use crate::{
     parallel,
     provider::Kind,
 };
-
-/// Objects that a thread looks at in one go. Fewer are done before another thread has begun.
-const CHUNK: usize = 500;
 
 /// An object that would change.
 pub(super) struct Candidate<'s> {
@@ -40,25 +37,24 @@ impl Candidate<'_> {
     }
 }
 
-/// What was found about some objects.
+/// The findings about some objects.
 #[derive(Default)]
 pub(super) struct Looked<'s> {
-    /// What would change.
+    /// Objects that would change.
     pub(super) candidates: Vec<(&'s ResourceId, Candidate<'s>)>,
-    /// What nothing can be done about.
+    /// Objects that nothing can be done about.
     pub(super) blocked: Vec<(&'s ResourceId, Cause)>,
-    /// What differs and is only reported.
+    /// Differences that are only reported.
     pub(super) reported: Vec<(&'s ResourceId, Change)>,
-    /// How many are as declared.
+    /// How many objects are as declared.
     pub(super) unchanged: usize,
 }
 
 /// Looks at all objects of a target, in their order; no document declares those of `surplus`.
 pub(super) fn all<'s>(state: &'s TargetState<'_>, surplus: &HashSet<&ResourceId>) -> Vec<Looked<'s>> {
     let objects: Vec<(&Desired, &Desired)> = state.declared().zip(state.objects()).collect();
-    let chunks: Vec<_> = objects.chunks(CHUNK).collect();
-    let mut looked = Vec::with_capacity(chunks.len());
-    parallel::in_order(parallel::threads(), chunks, |chunk| look(state, chunk, surplus), |part| looked.push(part));
+    let mut looked = Vec::new();
+    parallel::in_chunks(&objects, |chunk| look(state, chunk, surplus), |part| looked.push(part));
     looked
 }
 
@@ -80,11 +76,11 @@ fn look<'s>(
                 if candidate.is_nothing() {
                     looked.unchanged += usize::from(reported.is_none());
                 } else if policy::policy_allows(&desired.policies, candidate.action) {
-                    let wanted = || {
-                        let facts = &state.facts;
-                        kind.unique_keys(desired, candidate.live, candidate.context, facts).desired
+                    let wanted = if candidate.action == Action::Delete {
+                        Vec::new()
+                    } else {
+                        kind.unique_keys(desired, candidate.live, candidate.context, &state.facts).desired
                     };
-                    let wanted = if candidate.action == Action::Delete { Vec::new() } else { wanted() };
                     looked.candidates.push((&desired.id, Candidate { wanted, ..candidate }));
                 }
                 looked.reported.extend(reported.map(|change| (&declared.id, change)));
@@ -134,7 +130,7 @@ fn candidate<'s>(state: &'s TargetState<'_>, kind: &dyn Kind, desired: &'s Desir
     fields.retain(|field| live.is_none() || desired.policies.of(&field.path) == Policy::Enforce);
     fields.retain(|field| !state.facts.suppressed.contains(&field.fingerprint(&desired.id)));
     let action = if live.is_some() { Action::Update } else { Action::Create };
-    // What is made in this run has to be there first.
+    // Objects that this run makes have to be there first.
     let made = |id: &ResourceId| matches!(state.facts.observed(id), Some(ObservedState::Absent { .. }));
     let after = desired.references.iter().filter(|to| live.is_none() && made(&to.to)).map(|to| to.to.clone());
     let awaited = live.map(|live| kind.awaits(desired, live)).unwrap_or_default();

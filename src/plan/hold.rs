@@ -4,7 +4,7 @@
 //! one of them is open. What is held back is observed and shown all the same.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::Arc,
     time::Duration,
@@ -13,9 +13,9 @@ use std::{
 use cronexpr::{Crontab, MakeTimestamp};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Plan, TargetState};
+use super::{Plan, TargetState, changing};
 use crate::model::{
-    Desired, ResourceId, Suspension,
+    Desired, Suspension,
     selector::{Selector, is_meant},
 };
 
@@ -278,9 +278,7 @@ impl fmt::Display for HeldChanges {
 /// Returns the changes of a plan that are held back, by their targets and reasons.
 pub fn held_changes(plan: &Plan, states: &[TargetState<'_>], holds: &mut HoldsAt<'_>) -> Vec<HeldChanges> {
     let mut by_reason: BTreeMap<(Arc<str>, String), HeldChanges> = BTreeMap::new();
-    let changing: HashSet<&ResourceId> = plan.changes.iter().map(|change| &change.id).collect();
-    let all = states.iter().flat_map(TargetState::declared).filter(|desired| changing.contains(&desired.id));
-    let declared: HashMap<&ResourceId, &Desired> = all.map(|desired| (&desired.id, desired)).collect();
+    let declared = changing(&plan.changes, states.iter().flat_map(TargetState::declared));
     for change in &plan.changes {
         let Some(hold) = declared.get(&change.id).and_then(|desired| holds.of(desired)) else { continue };
         let held = || HeldChanges { target: change.target.clone(), count: 0, hold: hold.clone() };

@@ -25,9 +25,6 @@ use crate::{
 /// Types of attributes that a unique rule may name.
 const UNIQUE: &[&str] = &["singlechar", "longchar", "enum", "date", "list", "int", "float"];
 
-/// Instances that a thread compares in one go.
-const CHUNK: usize = 500;
-
 /// The rules of a model whose keys matter to a plan.
 type Rules<'f> = Vec<BTreeSet<&'f str>>;
 
@@ -117,7 +114,7 @@ fn changing<'d>(group: &Group<'_, 'd, '_>, facts: &Facts) -> Vec<Changing<'d>> {
     let mut changing = Vec::new();
     let look = |(desired, assigned): &(&'d Desired, &Assigned<i64>)| changes(group, desired, assigned, time_zone);
     let chunk = |pairs: &[_]| pairs.iter().filter_map(look).collect::<Vec<_>>();
-    parallel::in_order(parallel::threads(), pairs.chunks(CHUNK).collect(), chunk, |found| changing.extend(found));
+    parallel::in_chunks(&pairs, chunk, |found| changing.extend(found));
     changing
 }
 
