@@ -430,7 +430,18 @@ struct Covered<'a, 'r> {
 pub(super) enum Base<'a> {
     /// No overlay is about it.
     Decoded(Box<Decoded>),
+    /// An overlay names it.
     Loaded(Box<Loaded<'a>>),
+}
+
+impl Base<'_> {
+    /// Returns the document without its text.
+    pub(super) fn into_owned(self) -> Base<'static> {
+        match self {
+            Self::Decoded(decoded) => Base::Decoded(decoded),
+            Self::Loaded(loaded) => Base::Loaded(Box::new(loaded.into_owned())),
+        }
+    }
 }
 
 impl<'a> Covered<'a, '_> {

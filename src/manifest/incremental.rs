@@ -23,7 +23,7 @@ use crate::{
     source::{FileId, Origin},
 };
 use index::{Index, Place};
-use overlays::Overlays;
+use overlays::{Overlays, Reloaded};
 
 /// Code of errors about platforms without a target: each is reported once.
 const TARGETLESS: &str = "M008";
@@ -39,7 +39,7 @@ pub struct Incremental {
     mentioned: HashMap<String, usize>,
     /// The documents that are checked together.
     together: BTreeSet<Place>,
-    /// What the documents that are checked together declare.
+    /// The objects of the documents that are checked together.
     set: Set,
     /// No object is known to be as it is wanted, because it is not known over which one a document of an overlay lies.
     is_unplaced: bool,
@@ -108,15 +108,10 @@ impl Incremental {
     fn update_with_overlays(&mut self, context: &Context<'_>, changed: &[FileId], reader: &Reader<'_>) {
         let (mut named, mut files) = (BTreeSet::new(), BTreeSet::new());
         for id in changed {
-            let before = self.overlays.files().find(|(file, _)| file == id);
-            if let Some((_, file)) = before {
-                count(&mut self.mentioned, file, -1);
-            }
-            if let Some(names) = self.overlays.reload(*id, reader) {
+            if let Some(Reloaded { names, before, now }) = self.overlays.reload(*id, reader) {
+                count(&mut self.mentioned, &before, -1);
+                count(&mut self.mentioned, now, 1);
                 named.extend(names);
-                if let Some((_, file)) = self.overlays.files().find(|(file, _)| file == id) {
-                    count(&mut self.mentioned, file, 1);
-                }
             } else if context.found.files.contains(id) {
                 files.insert(*id);
             }
@@ -155,8 +150,8 @@ impl Incremental {
             let (mut documents, mut bases) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
             for (document, (name, base)) in read.into_iter().enumerate() {
                 let (decoded, loaded, problems) = match base {
-                    Tree::Decoded(decoded) => (*decoded, None, Vec::new()),
-                    Tree::Loaded(loaded) => {
+                    Base::Decoded(decoded) => (*decoded, None, Vec::new()),
+                    Base::Loaded(loaded) => {
                         let (decoded, problems) = self.merged(Place { file: id, document }, &loaded, reader);
                         (decoded, Some(loaded), problems)
                     }
@@ -290,23 +285,12 @@ impl Entry {
 /// A file of the base as it was read. The documents that overlays name wait for them.
 struct Read {
     file: File,
-    documents: Vec<(Option<NameAndVersion>, Tree)>,
-}
-
-/// A document of the base that was read.
-enum Tree {
-    /// No overlay names it.
-    Decoded(Box<Decoded>),
-    Loaded(Box<Loaded<'static>>),
+    documents: Vec<(Option<NameAndVersion>, Base<'static>)>,
 }
 
 fn read_base(reader: &Reader<'_>, overlays: &Overlays, id: FileId) -> Read {
     let (file, documents) = reader.base_file(id, &|name| overlays.names(name));
-    let owned = |base: Base<'_>| match base {
-        Base::Decoded(decoded) => Tree::Decoded(decoded),
-        Base::Loaded(loaded) => Tree::Loaded(Box::new(loaded.into_owned())),
-    };
-    Read { file, documents: documents.into_iter().map(|(name, base)| (name, owned(base))).collect() }
+    Read { file, documents: documents.into_iter().map(|(name, base)| (name, base.into_owned())).collect() }
 }
 
 /// Counts the variables that a file mentions.

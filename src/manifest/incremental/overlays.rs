@@ -37,6 +37,16 @@ struct OverlayFile {
     documents: Vec<Loaded<'static>>,
 }
 
+/// A file of an overlay that was read anew.
+pub(super) struct Reloaded<'o> {
+    /// The names in it, before and now.
+    pub(super) names: BTreeSet<Name>,
+    /// The findings of before.
+    pub(super) before: File,
+    /// The findings of now.
+    pub(super) now: &'o File,
+}
+
 impl Overlays {
     /// Reads all files of the overlays.
     pub(super) fn new(context: &Context<'_>, reader: &Reader<'_>) -> Self {
@@ -68,8 +78,8 @@ impl Overlays {
         self.files.iter().map(|file| (file.id, &file.file))
     }
 
-    /// Reads a file anew. Returns the names in it, before and now; `None` if it is no file of an overlay.
-    pub(super) fn reload(&mut self, id: FileId, reader: &Reader<'_>) -> Option<BTreeSet<Name>> {
+    /// Reads a file anew. Returns `None` if it is no file of an overlay.
+    pub(super) fn reload(&mut self, id: FileId, reader: &Reader<'_>) -> Option<Reloaded<'_>> {
         let number = self.files.iter().position(|file| file.id == id)?;
         let mut names = self.names_in(number);
         for name in &names {
@@ -81,19 +91,21 @@ impl Overlays {
             }
         }
         let (file, documents) = load(reader, id);
-        self.put(number, file, documents);
+        let before = self.put(number, file, documents);
         names.extend(self.names_in(number));
-        Some(names)
+        Some(Reloaded { names, before, now: &self.files[number].file })
     }
 
-    fn put(&mut self, number: usize, file: File, documents: Vec<Loaded<'static>>) {
+    /// Puts other documents in a file. Returns what was found in it before.
+    fn put(&mut self, number: usize, file: File, documents: Vec<Loaded<'static>>) -> File {
         for (document, loaded) in documents.iter().enumerate() {
             if let Some(name) = name(&loaded.document.root) {
                 self.over.entry(name).or_default().insert((number, document));
             }
         }
         let known = &mut self.files[number];
-        (known.file, known.documents) = (file, documents);
+        known.documents = documents;
+        std::mem::replace(&mut known.file, file)
     }
 
     fn names_in(&self, number: usize) -> BTreeSet<Name> {
