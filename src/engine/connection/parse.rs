@@ -48,8 +48,7 @@ impl Parser {
     /// JSON, and none where there is one thread for everything.
     pub(super) async fn parsed(&self, body: Vec<u8>) -> (Vec<u8>, Option<Json>) {
         // On one thread the order of all that happens is fixed, which rehearsals rest on.
-        let is_alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
-        if body.len() < LARGE || is_alone {
+        if body.len() < LARGE || Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
             return (body, None);
         }
         let _turn = self.turns.acquire().await;
@@ -104,7 +103,7 @@ mod tests {
         check(rows.to_string().into_bytes(), Some(&rows)).await;
         check(b"[1]".to_vec(), None).await;
         check(vec![b'['; LARGE], None).await;
-        // What failed does not spoil the pool.
+        // A body that is no JSON does not spoil the pool.
         check(rows.to_string().into_bytes(), Some(&rows)).await;
         assert_eq!(parser.pools.lock().expect("nobody panicked").len(), 1);
         parser.forget();

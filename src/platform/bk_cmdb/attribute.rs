@@ -119,7 +119,7 @@ impl Attribute {
                 _ => Ok(Json::NULL),
             };
         }
-        let value = self.converted(declared, time_zone)?;
+        let value = self.key(declared, time_zone)?;
         let is_empty = value.as_str().is_some_and(str::is_empty) || value.as_array().is_some_and(<[Json]>::is_empty);
         if self.is_required && is_empty {
             return Err("is required: it cannot be empty".to_owned());
@@ -127,7 +127,8 @@ impl Attribute {
         Ok(value)
     }
 
-    fn converted(&self, declared: &Json, time_zone: Option<&str>) -> Result<Json, String> {
+    /// Returns the value that a key is matched with: as [`Attribute::wire`], but the attribute need not be editable.
+    pub(super) fn key(&self, declared: &Json, time_zone: Option<&str>) -> Result<Json, String> {
         let value = match &*self.kind {
             "int" => return self.integer(declared),
             "float" => return self.float(declared),
@@ -166,11 +167,6 @@ impl Attribute {
     /// Returns true if a write can set it.
     pub(super) fn is_editable(&self) -> bool {
         !self.is_read_only && &*self.kind != "innertable"
-    }
-
-    /// Returns the value that a key is matched with: as [`Attribute::wire`], but the attribute need not be editable.
-    pub(super) fn key(&self, declared: &Json, time_zone: Option<&str>) -> Result<Json, String> {
-        self.converted(declared, time_zone)
     }
 
     /// Returns why no instance can be found by its value; `None` if one can.
