@@ -305,7 +305,7 @@ impl From<Problems> for ConfigurationStatus {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// What is done about drift.
+    /// The mode: how drift is dealt with.
     pub mode: Policy,
     /// The manifests; `None` before they were read for the first time.
     pub manifests: Option<ManifestStatus>,

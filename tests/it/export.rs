@@ -455,7 +455,7 @@ fn many(size: usize) -> Site {
     Site::new(&state)
 }
 
-/// What is exported is read and written page by page, so ten times as many objects take little more memory.
+/// Exports are read and written page by page, so ten times as many objects take little more memory.
 #[test]
 fn memory_hardly_grows_with_the_number_of_objects() {
     let sites = [many(SIZE / 10), many(SIZE)];

@@ -43,7 +43,7 @@ fn hint(output: &Output) -> String {
 
 /// A kind whose objects have names, with an object of it.
 struct Named {
-    /// What to prune to find that it goes.
+    /// The scope to prune, in which the object is found to go.
     scope: &'static str,
     /// The document of a name, a value of some field, and other fields.
     document: fn(name: &str, value: &str, more: &str) -> String,
@@ -53,9 +53,9 @@ struct Named {
     values: [&'static str; 2],
     /// The name as it is live, and another one.
     names: [&'static str; 2],
-    /// What the document declares under the name as it is live to give the object the other one.
+    /// The key that gives the object its other name, in a document under the name as it is live.
     renaming: &'static str,
-    /// What is said of it.
+    /// The hint about it.
     hint: &'static str,
 }
 

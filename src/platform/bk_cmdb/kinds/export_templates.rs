@@ -11,7 +11,7 @@ use crate::{
     source::Located,
 };
 
-/// What a cursor leads to.
+/// The page that a cursor leads to.
 pub(super) enum Listed<'f> {
     /// Names alone: the page without objects that goes on behind them.
     Names(ExportPage),
@@ -23,7 +23,7 @@ pub(super) enum Listed<'f> {
 pub(super) struct Templates<'f> {
     /// The templates, by ascending ids.
     pub(super) rows: Vec<&'f Json>,
-    /// What is known of the names of all.
+    /// The first reading, of the names of all.
     pub(super) first: Arc<FirstReading>,
     /// Where the next ones begin; `None` behind the last of the business.
     pub(super) next: Option<Cursor>,

@@ -79,7 +79,7 @@ fn set_of(row: &Json) -> i64 {
     row["bk_set_id"].as_i64().unwrap_or_default()
 }
 
-/// What has to be known around the modules of a page.
+/// The sets of the modules of a page, and how often names are there.
 struct Around<'f> {
     /// The names of their sets.
     sets: BTreeMap<i64, &'f str>,
